@@ -1,0 +1,1 @@
+"""The torch networks and their ONNX export."""

@@ -1,0 +1,121 @@
+"""Attention over the rolling window of the last T timesteps (section 3.2, eq. (5)-(7)).
+
+Offline, every timestep has a window of its own; streaming, the window is a state. Both hand
+windows of scores or averages to the same code. Positions before the first timestep are masked to
+minus infinity before the softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.config import NetworkConfig
+
+#: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
+VARIANCE_FLOOR = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionState:
+    """The rolling window without its newest timestep.
+
+    Attributes:
+        features: ``(batch, T - 1, hidden)``, oldest first.
+        keys: ``(batch, T - 1)`` the scalar the weights are computed from: the timestep's
+            average, eq. (5), or its score.
+    """
+
+    features: Tensor
+    keys: Tensor
+
+
+class WindowAttention(nn.Module):
+    """Weights over the rolling window, and what they pool."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.window = config.window_timesteps
+        self.is_positional = config.attention == "timestep"
+        if self.is_positional:
+            self.inner = nn.Linear(self.window, config.attention_hidden)
+            self.outer = nn.Linear(config.attention_hidden, self.window)
+            self.pooled = config.hidden
+        else:
+            self.inner = nn.Linear(config.hidden, config.attention_hidden)
+            self.outer = nn.Linear(config.attention_hidden, 1)
+            self.pooled = 2 * config.hidden
+        self.hidden = config.hidden
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Whole utterances: one pooled vector a timestep, from the window that ends there.
+
+        Args:
+            features: ``(batch, timesteps, hidden)``.
+
+        Returns:
+            pooled ``(batch, timesteps, pooled)``, and weights ``(batch, timesteps, T)``, the
+            window's newest timestep last.
+        """
+        timesteps = features.shape[1]
+        keys = functional.pad(self._keys(features), (self.window - 1, 0))
+        index = torch.arange(timesteps, device=features.device)
+        weights = self._weights(keys.unfold(1, self.window, 1), index.expand(len(features), -1))
+        # Windows overlap: as a band matrix they multiply the features without being copied out.
+        band = functional.pad(weights, (0, timesteps)).flatten(1)
+        band = band[:, : timesteps * (self.window + timesteps - 1)]
+        band = band.reshape(-1, timesteps, self.window + timesteps - 1)
+        history = functional.pad(features, (0, 0, self.window - 1, 0))
+        return self._pool(band, history), weights
+
+    def initial_state(self, batch: int) -> AttentionState:
+        return AttentionState(
+            torch.zeros(batch, self.window - 1, self.hidden),
+            torch.zeros(batch, self.window - 1),
+        )
+
+    def streaming_forward(
+        self, feature: Tensor, position: Tensor, state: AttentionState
+    ) -> tuple[Tensor, Tensor, AttentionState]:
+        """One timestep in, its pooled vector and weights out.
+
+        Args:
+            feature: ``(batch, 1, hidden)``.
+            position: ``(batch,)`` its timestep; before 0 the result means nothing.
+            state: the window before it.
+
+        Returns:
+            pooled ``(batch, 1, pooled)``, weights ``(batch, 1, T)`` and the new state.
+        """
+        history = torch.cat([state.features, feature], dim=1)
+        keys = torch.cat([state.keys, self._keys(feature)], dim=1)
+        # While the delay line fills nothing was heard; one open place keeps the softmax finite.
+        weights = self._weights(keys[:, None], position.clamp(min=0)[:, None])
+        return self._pool(weights, history), weights, AttentionState(history[:, 1:], keys[:, 1:])
+
+    def _keys(self, features: Tensor) -> Tensor:
+        if self.is_positional:
+            return features.mean(dim=-1)  # eq. (5)
+        scores: Tensor = self.outer(torch.tanh(self.inner(features)))
+        return scores.squeeze(-1)
+
+    def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
+        """Softmax over windows ``(batch, n, T)`` of keys; each ends at timestep ``index``."""
+        age = torch.arange(self.window - 1, -1, -1, device=keys.device)
+        heard = age <= index[..., None]
+        if self.is_positional:
+            averages = torch.where(heard, keys, 0.0)
+            keys = self.outer(torch.relu(self.inner(averages)))  # eq. (6)
+        return torch.softmax(torch.where(heard, keys, -torch.inf), dim=-1)
+
+    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
+        """Weights ``(batch, n, m)`` over features ``(batch, m, hidden)``."""
+        mean = weights @ history  # eq. (7)
+        if self.is_positional:
+            return mean
+        square = weights @ (history * history)
+        deviation = torch.sqrt((square - mean * mean).clamp(min=0) + VARIANCE_FLOOR)
+        return torch.cat([mean, deviation], dim=-1)

@@ -1,0 +1,189 @@
+"""Configurations of the network, and the only place where look-ahead is added up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
+
+#: Kernel of both convolutions, in time and in frequency (section 3.3).
+KERNEL = 5
+
+
+@dataclass(frozen=True)
+class BlockConfig:
+    """One pFSMN block, eq. (2).
+
+    Attributes:
+        look_back_order: N1, taps on earlier timesteps besides the current one.
+        look_ahead_order: N2, taps on later timesteps.
+        look_back_stride: s1, timesteps between look-back taps.
+        look_ahead_stride: s2, timesteps between look-ahead taps.
+    """
+
+    look_back_order: int
+    look_ahead_order: int
+    look_back_stride: int = 1
+    look_ahead_stride: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("look_back_order", "look_ahead_order"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, is {getattr(self, name)}")
+        for name in ("look_back_stride", "look_ahead_stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, is {getattr(self, name)}")
+
+    @property
+    def look_back(self) -> int:
+        """Reach into the past, in timesteps: N1 s1."""
+        return self.look_back_order * self.look_back_stride
+
+    @property
+    def look_ahead(self) -> int:
+        """Reach into the future, in timesteps: N2 s2."""
+        return self.look_ahead_order * self.look_ahead_stride
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of a C-pFSMN-A.
+
+    Attributes:
+        labels: emotions, in the order of the network's outputs.
+        channels: of the two convolutions. The paper leaves them open.
+        frames_ahead: r of each convolution: it is padded right by r and left by 4 - r.
+        hidden: width of the hidden layers.
+        memory: width of the memory blocks.
+        blocks: the pFSMN blocks, pyramidal: orders and strides grow with depth.
+        taps: memory coefficients, one scalar a tap (the paper) or a vector of ``memory``.
+        attention: "timestep" is the paper's eq. (5)-(7), positional; "statistics" scores each
+            timestep by its content and pools mean and deviation.
+        attention_hidden: width of the attention's hidden layer.
+        window_timesteps: T, the rolling window the attention pools over.
+        dropout: before the classifier, in training only.
+    """
+
+    labels: tuple[str, ...]
+    channels: tuple[int, int] = (16, 32)
+    frames_ahead: tuple[int, int] = (1, 1)
+    hidden: int = 256
+    memory: int = 128
+    blocks: tuple[BlockConfig, ...] = ()
+    taps: Literal["scalar", "vector"] = "vector"
+    attention: Literal["timestep", "statistics"] = "statistics"
+    attention_hidden: int = 64
+    window_timesteps: int = 75
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must be two or more different names")
+        if not self.blocks:
+            raise ValueError("blocks must hold one pFSMN block or more")
+        for value in self.frames_ahead:
+            if not 0 <= value < KERNEL:
+                raise ValueError(f"frames_ahead must lie in 0..{KERNEL - 1}, is {value}")
+        for name in ("hidden", "memory", "attention_hidden", "window_timesteps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, is {getattr(self, name)}")
+        if self.taps not in ("scalar", "vector"):
+            raise ValueError(f"taps must be scalar or vector, is {self.taps}")
+        if self.attention not in ("timestep", "statistics"):
+            raise ValueError(f"attention must be timestep or statistics, is {self.attention}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), is {self.dropout}")
+
+    @property
+    def map_delay(self) -> int:
+        """Outputs by which the first convolution lags behind the newest frame pair."""
+        return self.frames_ahead[0] // 2
+
+    @property
+    def front_delay(self) -> int:
+        """Timesteps by which the second convolution lags behind the newest timestep.
+
+        Its output k reaches frame 4 k + 2 r2 + r1; up to frame 4 k + 3 it waits for nothing.
+        """
+        first, second = self.frames_ahead
+        return (2 * second + first) // 4
+
+    @property
+    def delay_timesteps(self) -> int:
+        """Timesteps that must have come in after the one an estimate is for."""
+        return self.front_delay + sum(block.look_ahead for block in self.blocks)
+
+    @property
+    def look_ahead_samples(self) -> int:
+        """Most audio after the end of a timestep that its estimate may depend on.
+
+        Includes the tail of the last frame. The normaliser and the voice gate treat the frames
+        of a timestep together, so it is a whole number of timesteps and one frame tail.
+        """
+        return self.delay_timesteps * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+
+    @property
+    def look_ahead_ms(self) -> float:
+        return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """Inverse of :meth:`to_dict`, also for values that went through JSON or TOML.
+
+        Raises:
+            ValueError: a name is unknown or a value out of range.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown network settings: {', '.join(sorted(unknown))}")
+        converted: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        converted["blocks"] = tuple(BlockConfig(**block) for block in values.get("blocks", ()))
+        return cls(**converted)
+
+
+def _pyramid(look_ahead: tuple[tuple[int, int], ...]) -> tuple[BlockConfig, ...]:
+    """Look-back orders 4 to 32 and strides 1 to 2 (section 4.1) with (N2, s2) per block."""
+    orders, strides = (4, 8, 16, 32), (1, 1, 2, 2)
+    return tuple(
+        BlockConfig(order, ahead, stride, ahead_stride)
+        for order, stride, (ahead, ahead_stride) in zip(orders, strides, look_ahead, strict=True)
+    )
+
+
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+
+
+def live(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
+    """The default: 175 ms of look-ahead, content attention over 3 s."""
+    return NetworkConfig(labels, blocks=_pyramid(((1, 1), (1, 1), (1, 1), (1, 1))))
+
+
+def immediate(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
+    """No look-ahead but the tail of the last frame, 15 ms."""
+    return NetworkConfig(labels, blocks=_pyramid(((0, 1), (0, 1), (0, 1), (0, 1))))
+
+
+def paper(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
+    """The paper's: look-ahead as large as look-back (4.4 s), scalar taps, positional attention.
+
+    Its channel counts are not given; 64 and 96 come nearest to the 1.85 M parameters of Table 3.
+    """
+    return NetworkConfig(
+        labels,
+        channels=(64, 96),
+        frames_ahead=(2, 2),
+        blocks=_pyramid(((4, 1), (8, 1), (16, 2), (32, 2))),
+        taps="scalar",
+        attention="timestep",
+        window_timesteps=100,
+    )
+
+
+CONFIGURATIONS = {"live": live, "immediate": immediate, "paper": paper}

@@ -1,0 +1,111 @@
+"""The convolutional front (section 3.3, figure 3): four frames in, one timestep out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.config import KERNEL, NetworkConfig
+from model.positions import exists
+from streamer.frontend import FREQUENCY_BINS
+
+#: Symmetric padding in frequency.
+FREQUENCY_PADDING = KERNEL // 2
+_STRIDE = 2
+
+
+def _halved(bins: int) -> int:
+    return (bins + 2 * FREQUENCY_PADDING - KERNEL) // _STRIDE + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolutionState:
+    """Context of the two convolutions.
+
+    Attributes:
+        frames: ``(batch, frames, 201)`` latest input frames, zero before the stream.
+        maps: ``(batch, channels, outputs, 101)`` latest outputs of the first convolution.
+    """
+
+    frames: Tensor
+    maps: Tensor
+
+
+class ConvolutionFront(nn.Module):
+    """Two 5x5 convolutions of stride 2x2 with batch norm and ReLU.
+
+    In time each is padded left by 4 - r and right by r frames, in frequency symmetrically.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        first, second = config.channels
+        self.config = config
+        self.first = nn.Conv2d(1, first, KERNEL, _STRIDE, bias=False)
+        self.first_norm: nn.Module = nn.BatchNorm2d(first)
+        self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, bias=False)
+        self.second_norm: nn.Module = nn.BatchNorm2d(second)
+        self.map_bins = _halved(FREQUENCY_BINS)
+        self.features = second * _halved(self.map_bins)
+        first_ahead, second_ahead = config.frames_ahead
+        self.cached_frames = 2 * config.map_delay + KERNEL - 1 - first_ahead
+        self.cached_maps = 2 * config.front_delay + KERNEL - 1 - second_ahead - config.map_delay
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Whole utterances: ``(batch, 4 timesteps, 201)`` -> ``(batch, timesteps, features)``."""
+        first_ahead, second_ahead = self.config.frames_ahead
+        maps = self._first_maps(_pad_time(frames[:, None], first_ahead))
+        return self._flatten(self._second_maps(_pad_time(maps, second_ahead)))
+
+    def initial_state(self, batch: int) -> ConvolutionState:
+        return ConvolutionState(
+            torch.zeros(batch, self.cached_frames, FREQUENCY_BINS),
+            torch.zeros(batch, self.first.out_channels, self.cached_maps, self.map_bins),
+        )
+
+    def streaming_forward(
+        self, frames: Tensor, position: Tensor, end: Tensor, state: ConvolutionState
+    ) -> tuple[Tensor, ConvolutionState]:
+        """One timestep's frames in, the timestep ``front_delay`` before it out.
+
+        Args:
+            frames: ``(batch, 4, 201)``; zeros once the stream has ended.
+            position: ``(batch,)`` timestep of these frames.
+            end: ``(batch,)`` number of timesteps of the stream.
+            state: context of the earlier frames.
+
+        Returns:
+            ``(batch, 1, features)`` and the new state.
+        """
+        history = torch.cat([state.frames, frames], dim=1)
+        maps = self._first_maps(history[:, None])
+        # Its response to zeros is not the zero padding that the second convolution sees offline.
+        real = exists(2 * position - self.config.map_delay, end, count=2, scale=2)
+        maps = maps * real[:, None, :, None]
+        map_history = torch.cat([state.maps, maps], dim=2)
+        output = self._flatten(self._second_maps(map_history[:, :, :KERNEL]))
+        kept_frames = history[:, history.shape[1] - self.cached_frames :]
+        kept_maps = map_history[:, :, map_history.shape[2] - self.cached_maps :]
+        return output, ConvolutionState(kept_frames, kept_maps)
+
+    def _first_maps(self, padded: Tensor) -> Tensor:
+        return torch.relu(self.first_norm(self.first(_pad_frequency(padded))))
+
+    def _second_maps(self, padded: Tensor) -> Tensor:
+        return torch.relu(self.second_norm(self.second(_pad_frequency(padded))))
+
+    @staticmethod
+    def _flatten(maps: Tensor) -> Tensor:
+        """``(batch, channels, timesteps, bins)`` -> ``(batch, timesteps, channels * bins)``."""
+        return maps.transpose(1, 2).flatten(2)
+
+
+def _pad_frequency(maps: Tensor) -> Tensor:
+    return functional.pad(maps, (FREQUENCY_PADDING, FREQUENCY_PADDING))
+
+
+def _pad_time(maps: Tensor, ahead: int) -> Tensor:
+    return functional.pad(maps, (0, 0, KERNEL - 1 - ahead, ahead))

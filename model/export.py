@@ -1,0 +1,106 @@
+"""One step of the network as ONNX: every state tensor a named input and output, batch dynamic."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from model.network import Network, NetworkState
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.metadata import METADATA_KEY, ModelMetadata, StateSpec
+
+OPSET = 20
+
+
+def fold_batch_norms(network: Network) -> Network:
+    """A copy for inference whose batch norms are part of the layers before them."""
+    folded = copy.deepcopy(network).eval()
+    pairs: list[tuple[nn.Module, str, str]] = [
+        (folded.front, "first", "first_norm"),
+        (folded.front, "second", "second_norm"),
+        (folded, "enter", "enter_norm"),
+        *((block, "expand", "norm") for block in folded.blocks),
+    ]
+    for module, layer, norm in pairs:
+        is_linear = isinstance(getattr(module, layer), nn.Linear)
+        fuse: Callable[..., nn.Module] = fuse_linear_bn_eval if is_linear else fuse_conv_bn_eval
+        setattr(module, layer, fuse(getattr(module, layer), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
+    return folded
+
+
+def state_specs(state: NetworkState) -> tuple[StateSpec, ...]:
+    """Name, shape of one stream and dtype of every state tensor."""
+    return tuple(
+        StateSpec(name, tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in state.named()
+    )
+
+
+class _Step(nn.Module):
+    """The exported function: positional tensors in and out, probabilities calibrated."""
+
+    def __init__(self, network: Network, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+        self._template = network.initial_state(1)
+        self._names = [name for name, _ in self._template.named()]
+
+    def forward(self, features: Tensor, end: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        state = self._template.replaced(dict(zip(self._names, states, strict=True)))
+        logits, attention, after = self.network.streaming_forward(features, state, end)
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        return (probabilities, attention, *(tensor for _, tensor in after.named()))
+
+
+def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
+    """Write the network with its metadata; weights and all in one file, no pickle.
+
+    Raises:
+        ValueError: the metadata does not describe this network.
+    """
+    import onnx
+
+    config = network.config
+    state = network.initial_state(2)  # a batch of one would be taken for a constant
+    if (metadata.labels, metadata.look_ahead_samples, metadata.states) != (
+        config.labels,
+        config.look_ahead_samples,
+        state_specs(state),
+    ):
+        raise ValueError("the metadata does not describe this network")
+    names = [spec.name for spec in metadata.states]
+    tensors = tuple(tensor for _, tensor in state.named())
+    features = torch.zeros(2, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    end = torch.zeros(2, dtype=torch.int64)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    dynamic: dict[str, Any] = {
+        "features": {0: batch},
+        "end": {0: batch},
+        "states": tuple({0: batch} for _ in names),
+    }
+    program = torch.onnx.export(
+        _Step(fold_batch_norms(network), metadata.temperature).eval(),
+        (features, end, *tensors),
+        input_names=["features", "end", *names],
+        output_names=["probabilities", "attention", *(f"next_{name}" for name in names)],
+        dynamic_shapes=dynamic,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    proto = program.model_proto
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # the exporter's stack traces
+        node.doc_string = ""
+    onnx.save(proto, str(path))

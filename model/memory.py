@@ -1,0 +1,121 @@
+"""The pyramidal feedforward sequential memory (section 3.1, eq. (2) and (3))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.config import BlockConfig, NetworkConfig
+from model.positions import exists
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    """Delay lines of one block.
+
+    Attributes:
+        projections: ``(batch, N1 s1 + N2 s2, memory)`` latest p, zero where no timestep is.
+        skip: ``(batch, N2 s2, memory)`` the previous block's memory on its way; the skip path
+            must be as late as the memory it is added to.
+    """
+
+    projections: Tensor
+    skip: Tensor
+
+
+class MemoryBlock(nn.Module):
+    """p = V h + b;  memory = skip + p + sum a_i p[t - s1 i] + sum b_j p[t + s2 j];  h' = f(W m).
+
+    The skip path is the identity of the previous block's memory (eq. (4)); the first block has
+    none. f is ReLU after batch norm.
+    """
+
+    def __init__(self, config: NetworkConfig, block: BlockConfig) -> None:
+        super().__init__()
+        self.block = block
+        self.width = config.memory
+        self.project = nn.Linear(config.hidden, config.memory)
+        taps = config.memory if config.taps == "vector" else 1
+        self.look_back = nn.Parameter(torch.empty(block.look_back_order + 1, taps))
+        self.look_ahead = nn.Parameter(torch.empty(block.look_ahead_order, taps))
+        self.expand = nn.Linear(config.memory, config.hidden)
+        self.norm: nn.Module = nn.BatchNorm1d(config.hidden)
+        for coefficients in (self.look_back, self.look_ahead):
+            nn.init.normal_(coefficients, std=0.1)
+
+    def forward(self, hidden: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Whole utterances.
+
+        Args:
+            hidden: ``(batch, timesteps, hidden)``.
+            skip: ``(batch, timesteps, memory)``, the previous block's memory.
+
+        Returns:
+            the next hidden layer ``(batch, timesteps, hidden)``, and the memory.
+        """
+        projections = self.project(hidden).transpose(1, 2)
+        padded = functional.pad(projections, (self.block.look_back, self.block.look_ahead))
+        response = self._impulse_response().T[:, None]
+        memory = functional.conv1d(padded, response, groups=self.width).transpose(1, 2)
+        if skip is not None:
+            memory = memory + skip
+        return self._next_hidden(memory), memory
+
+    def initial_state(self, batch: int) -> MemoryState:
+        reach = self.block.look_back + self.block.look_ahead
+        return MemoryState(
+            torch.zeros(batch, reach, self.width),
+            torch.zeros(batch, self.block.look_ahead, self.width),
+        )
+
+    def streaming_forward(
+        self,
+        hidden: Tensor,
+        skip: Tensor | None,
+        position: Tensor,
+        end: Tensor,
+        state: MemoryState,
+    ) -> tuple[Tensor, Tensor, MemoryState]:
+        """One timestep in, the timestep N2 s2 before it out.
+
+        Args:
+            hidden: ``(batch, 1, hidden)``.
+            skip: ``(batch, 1, memory)`` at the same timestep, or None.
+            position: ``(batch,)`` that timestep.
+            end: ``(batch,)`` number of timesteps of the stream.
+            state: delay lines of the earlier timesteps.
+
+        Returns:
+            the next hidden layer and the memory, both of the earlier timestep, and the new state.
+        """
+        projection = self.project(hidden) * exists(position, end)[:, :, None]
+        history = torch.cat([state.projections, projection], dim=1)
+        memory = (history * self._impulse_response()).sum(dim=1, keepdim=True)
+        skips = state.skip
+        if skip is not None and self.block.look_ahead:
+            skips = torch.cat([state.skip, skip], dim=1)
+            skip, skips = skips[:, :1], skips[:, 1:]
+        if skip is not None:
+            memory = memory + skip
+        return self._next_hidden(memory), memory, MemoryState(history[:, 1:], skips)
+
+    def _impulse_response(self) -> Tensor:
+        """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
+        back, ahead = self.block.look_back, self.block.look_ahead
+        response = torch.zeros(
+            back + 1 + ahead, self.width, device=self.look_back.device, dtype=self.look_back.dtype
+        )
+        block = self.block
+        at_back = back - block.look_back_stride * torch.arange(block.look_back_order + 1)
+        at_ahead = back + block.look_ahead_stride * torch.arange(1, block.look_ahead_order + 1)
+        response = response.index_add(0, at_back, self.look_back.expand(-1, self.width))
+        response = response.index_add(0, at_ahead, self.look_ahead.expand(-1, self.width))
+        return response.index_add(0, torch.tensor([back]), response.new_ones(1, self.width))
+
+    def _next_hidden(self, memory: Tensor) -> Tensor:
+        expanded = self.expand(memory)
+        # Batch norm counts features in the second axis.
+        return torch.relu(self.norm(expanded.transpose(1, 2)).transpose(1, 2))

@@ -1,0 +1,159 @@
+"""C-pFSMN-A: convolutions, pyramidal memory, attention over the rolling window, classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import AttentionState, WindowAttention
+from model.config import NetworkConfig
+from model.convolution import ConvolutionFront, ConvolutionState
+from model.memory import MemoryBlock, MemoryState
+from model.positions import UNKNOWN_END
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """Everything one stream (or a batch of streams) carries from step to step.
+
+    Attributes:
+        convolution: context of the convolutions.
+        memories: delay lines of each block.
+        attention: the rolling window.
+        position: ``(batch,)`` int64, timesteps that came in so far.
+    """
+
+    convolution: ConvolutionState
+    memories: tuple[MemoryState, ...]
+    attention: AttentionState
+    position: Tensor
+
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor with the name it has in the exported network."""
+        yield "frames", self.convolution.frames
+        yield "maps", self.convolution.maps
+        for index, memory in enumerate(self.memories):
+            yield f"projections_{index}", memory.projections
+            # The first block has no skip path, and no look-ahead needs no delay.
+            if index and memory.skip.shape[1]:
+                yield f"skip_{index}", memory.skip
+        yield "window_features", self.attention.features
+        yield "window_keys", self.attention.keys
+        yield "position", self.position
+
+    def replaced(self, tensors: dict[str, Tensor]) -> NetworkState:
+        """The same structure with the named tensors in it."""
+        return NetworkState(
+            ConvolutionState(tensors["frames"], tensors["maps"]),
+            tuple(
+                MemoryState(tensors[f"projections_{i}"], tensors.get(f"skip_{i}", memory.skip))
+                for i, memory in enumerate(self.memories)
+            ),
+            AttentionState(tensors["window_features"], tensors["window_keys"]),
+            tensors["position"],
+        )
+
+
+class Network(nn.Module):
+    """Features of a stream -> logits of the emotions at every timestep."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.front = ConvolutionFront(config)
+        self.enter = nn.Linear(self.front.features, config.hidden)
+        self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
+        self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in config.blocks)
+        self.attention = WindowAttention(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """One estimate a timestep of whole utterances, each from the window that ends there.
+
+        Args:
+            features: ``(batch, timesteps, 4, 201)``, normalised.
+
+        Returns:
+            logits ``(batch, timesteps, labels)`` and attention ``(batch, timesteps, T)``.
+
+        Raises:
+            ValueError: the shape is another one.
+        """
+        self._check(features)
+        if features.shape[1] == 0:
+            empty = features.new_zeros(len(features), 0, self.attention.window)
+            return features.new_zeros(len(features), 0, len(self.config.labels)), empty
+        hidden = self._enter(self.front(features.flatten(1, 2)))
+        memory: Tensor | None = None
+        for block in self.blocks:
+            hidden, memory = block(hidden, memory)
+        pooled, weights = self.attention(hidden)
+        return self.classifier(self.dropout(pooled)), weights
+
+    def initial_state(self, batch: int = 1) -> NetworkState:
+        """State of streams that have heard nothing."""
+        return NetworkState(
+            self.front.initial_state(batch),
+            tuple(block.initial_state(batch) for block in self._memory_blocks()),
+            self.attention.initial_state(batch),
+            torch.zeros(batch, dtype=torch.int64),
+        )
+
+    def streaming_forward(
+        self, features: Tensor, state: NetworkState, end: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, NetworkState]:
+        """One timestep in, the estimate for ``delay_timesteps`` earlier out.
+
+        The first ``delay_timesteps`` results are for timesteps before the stream and mean nothing.
+        After the last timestep, as many steps with zeros and ``end`` flush the rest.
+
+        Args:
+            features: ``(batch, 4, 201)``; zeros after the end.
+            state: of the streams.
+            end: ``(batch,)`` int64 number of timesteps of the streams, None while unknown.
+
+        Returns:
+            logits ``(batch, labels)``, attention ``(batch, T)`` and the new state.
+        """
+        if end is None:
+            end = torch.full_like(state.position, UNKNOWN_END)
+        front, convolution = self.front.streaming_forward(
+            features, state.position, end, state.convolution
+        )
+        position = state.position - self.config.front_delay
+        hidden = self._enter(front)
+        memory: Tensor | None = None
+        memories = []
+        for block, memory_state in zip(self._memory_blocks(), state.memories, strict=True):
+            hidden, memory, new_state = block.streaming_forward(
+                hidden, memory, position, end, memory_state
+            )
+            memories.append(new_state)
+            position = position - block.block.look_ahead
+        pooled, weights, attention = self.attention.streaming_forward(
+            hidden, position, state.attention
+        )
+        logits = self.classifier(self.dropout(pooled))
+        new = NetworkState(convolution, tuple(memories), attention, state.position + 1)
+        return logits[:, 0], weights[:, 0], new
+
+    def _enter(self, front: Tensor) -> Tensor:
+        return torch.relu(self.enter_norm(self.enter(front).transpose(1, 2)).transpose(1, 2))
+
+    def _memory_blocks(self) -> Iterator[MemoryBlock]:
+        for block in self.blocks:
+            assert isinstance(block, MemoryBlock)
+            yield block
+
+    @staticmethod
+    def _check(features: Tensor) -> None:
+        if features.ndim != 4 or features.shape[2:] != (FRAMES_PER_TIMESTEP, FREQUENCY_BINS):
+            raise ValueError(
+                f"features must be (batch, timesteps, {FRAMES_PER_TIMESTEP}, {FREQUENCY_BINS}), "
+                f"are {tuple(features.shape)}"
+            )

@@ -1,0 +1,247 @@
+"""The command ``ser-live``. Data goes to stdout, everything for people to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from streamer.errors import RunFailure, SerLiveError
+
+if TYPE_CHECKING:
+    from streamer.audio import Source
+    from streamer.events import Sink
+    from streamer.recognizer import Recognizer
+    from streamer.session import Interrupts
+
+SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+#: 128 + SIGINT, as shells count.
+EXIT_SIGNAL = 128
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage as one line, with the exit code of the contract."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise SerLiveError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
+    parser.add_argument("--version", action="version", version=f"ser-live {version('ser-live')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    replay = commands.add_parser(
+        "replay",
+        help="recordings or a pipe, as if they were arriving live",
+        description="Replay recordings (wav, flac, ogg, opus, mp3) or raw PCM from standard input "
+        "(FILE -) exactly as if they were arriving live.",
+    )
+    replay.add_argument(
+        "files", nargs="+", metavar="FILE", help="recording, or - for standard input"
+    )
+    replay.add_argument(
+        "--speed", choices=SPEEDS, default="1", help="times real time (default: %(default)s)"
+    )
+    replay.add_argument(
+        "--block-ms",
+        type=int,
+        default=10,
+        metavar="N",
+        help="audio handed over at a time, 1 to 10000; changes the latency, never the result "
+        "(default: %(default)s)",
+    )
+    replay.add_argument(
+        "--format", choices=("plain", "jsonl"), default="plain", help="default: %(default)s"
+    )
+    replay.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    replay.add_argument("--force", action="store_true", help="overwrite the output file")
+    replay.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
+    pcm = replay.add_argument_group("standard input")
+    pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
+    pcm.add_argument("--channels", type=int, default=1, metavar="N", help="default: %(default)s")
+    pcm.add_argument(
+        "--sample-format",
+        default="s16le",
+        metavar="F",
+        help="u8, s16le, s16be, s24le, s32le or f32le (default: %(default)s)",
+    )
+
+    info = commands.add_parser(
+        "info",
+        help="what a model knows, was trained on and scored",
+        description="Labels, look-ahead, training corpora, licence and measured accuracy.",
+    )
+    info.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
+
+    latency = commands.add_parser(
+        "latency",
+        help="what each part of a 40 ms step costs",
+        description="Cost of each part of a 40 ms step on this machine: one stream, one thread, "
+        "the clock stopped while computing.",
+    )
+    latency.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the demo")
+    latency.add_argument(
+        "--model", type=Path, metavar="FILE", help="another model than the shipped"
+    )
+    latency.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="audio to run (default: %(default)g)",
+    )
+    latency.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    latency.add_argument("--force", action="store_true", help="overwrite that file")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    # Imported here: --help needs no audio library.
+    from streamer.session import Interrupted, Interrupts
+
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        options = _parser().parse_args(arguments)
+        if options.command == "info":
+            return _info(options)
+        if options.command == "latency":
+            return _latency(options)
+        return _replay(options, interrupts)
+    except SerLiveError as error:
+        _complain(error)
+        return error.exit_code
+    except Interrupted as interrupted:
+        return EXIT_SIGNAL + interrupted.number
+
+
+def _complain(error: SerLiveError) -> None:
+    print(f"ser-live: {error}", file=sys.stderr, flush=True)
+
+
+def open_output(path: Path, force: bool) -> TextIO:
+    """A new text file; an existing one only where the person said so.
+
+    Raises:
+        SerLiveError: it exists, or its folder does not or may not be written to.
+    """
+    try:
+        return path.open("w" if force else "x", encoding="utf-8")
+    except FileExistsError as error:
+        raise SerLiveError(f"{path} exists; --force overwrites it") from error
+    except OSError as error:
+        raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.audio import BLOCK_MS, RawPcm, Recording
+    from streamer.recognizer import Recognizer
+
+    files: list[str] = options.files
+    if options.block_ms not in BLOCK_MS:
+        raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
+    if files.count("-") > 1:
+        raise SerLiveError("standard input can be read only once")
+    if "-" in files and options.rate is None:
+        raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+    recognizer = Recognizer.load(options.model)
+    worst = 0
+    with ExitStack() as stack:
+        out: TextIO = sys.stdout
+        if options.output is not None:
+            out = stack.enter_context(open_output(options.output, options.force))
+        sink = _sink(options.format, out, names_file=len(files) > 1)
+        for name in files:
+            source: Source
+            try:
+                if name == "-":
+                    source = RawPcm(
+                        sys.stdin.buffer, options.rate, options.channels, options.sample_format
+                    )
+                    _run(source, recognizer, sink, options, interrupts)
+                else:
+                    with Recording(Path(name)) as source:
+                        _run(source, recognizer, sink, options, interrupts)
+            except RunFailure:
+                raise
+            except SerLiveError as error:
+                _complain(error)
+                worst = error.exit_code
+    return worst
+
+
+def _run(
+    source: Source,
+    recognizer: Recognizer,
+    sink: Sink,
+    options: argparse.Namespace,
+    interrupts: Interrupts,
+) -> None:
+    from streamer.session import run_session
+
+    run_session(
+        source,
+        recognizer,
+        [sink],
+        speed=SPEEDS[options.speed],
+        block_ms=options.block_ms,
+        interrupts=interrupts,
+    )
+
+
+def _sink(name: str, out: TextIO, names_file: bool) -> Sink:
+    from streamer.formats import JsonLines, Plain
+
+    return JsonLines(out, names_file) if name == "jsonl" else Plain(out)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from streamer.recognizer import Recognizer
+
+    metadata = Recognizer.load(options.model).metadata
+    facts = {
+        "model": metadata.name,
+        "labels": ", ".join(metadata.labels),
+        "look-ahead": f"{metadata.look_ahead_ms:g} ms, plus the resampler's at other rates "
+        "than 16 kHz",
+        "rolling window": f"{metadata.window_timesteps * 0.04:g} s",
+        "temperature": f"{metadata.temperature:.3f}",
+        **metadata.training,
+    }
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from streamer.bundled import bundled
+    from streamer.latency import measure, write_json, write_table
+
+    with ExitStack() as stack:
+        out: TextIO | None = None
+        if options.json is not None:  # before the measurement, which takes long
+            out = stack.enter_context(open_output(options.json, options.force))
+        cost = measure(options.model, options.file or bundled("demo.flac"), options.seconds)
+        write_table(cost, sys.stdout)
+        if out is not None:
+            write_json(cost, out)
+    return 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # The reader is gone; leave nothing behind for the interpreter to flush and complain about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -1,0 +1,178 @@
+"""Estimates -> labels, and one verdict on a whole recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.frontend import TIMESTEP_S
+
+SILENCE = "silence"
+UNCERTAIN = "uncertain"
+WARMING_UP = "warming up"
+STATES = (SILENCE, UNCERTAIN, WARMING_UP)
+
+#: Timesteps of speech that must have been heard before an estimate votes on the recording.
+VOTE_AFTER_TIMESTEPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionConfig:
+    """How estimates become labels.
+
+    Attributes:
+        speech_on: speech probability at which speech begins.
+        speech_off: probability under which it ends ...
+        hangover_s: ... once it stayed there this long.
+        warm_up_s: speech that must be in the rolling window before an emotion is named.
+        smoothing_s: time constant of the exponential average over the probabilities.
+        switch_margin: a new emotion must lead the shown one by this much.
+        uncertain_below: the shown emotion is `uncertain` under this smoothed probability ...
+        certain_from: ... and is shown again from this one.
+    """
+
+    speech_on: float = 0.5
+    speech_off: float = 0.35
+    hangover_s: float = 0.4
+    warm_up_s: float = 0.4
+    smoothing_s: float = 0.3
+    switch_margin: float = 0.1
+    uncertain_below: float = 0.38
+    certain_from: float = 0.42
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            limit = 60.0 if field.name.endswith("_s") else 1.0
+            if not 0.0 <= value <= limit:
+                raise ValueError(f"{field.name} must lie in [0, {limit:g}], is {value}")
+        if self.speech_off > self.speech_on:
+            raise ValueError("speech_off must not exceed speech_on")
+        if self.uncertain_below > self.certain_from:
+            raise ValueError("uncertain_below must not exceed certain_from")
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionState:
+    """What the decision remembers of one stream.
+
+    Attributes:
+        is_speaking: speech has begun and its hangover has not passed.
+        quiet_timesteps: timesteps since the probability was last at ``speech_off`` or more.
+        heard: which of the last T timesteps were speech, newest last.
+        smoothed: ``(labels,)`` averaged probabilities, None before the first speech.
+        emotion: index of the emotion that holds, None before the first.
+        is_certain: whether it is certain enough to be shown.
+    """
+
+    is_speaking: bool = False
+    quiet_timesteps: int = 0
+    heard: tuple[bool, ...] = ()
+    smoothed: NDArray[np.float64] | None = None
+    emotion: int | None = None
+    is_certain: bool = False
+
+
+class Decision:
+    """Smoothing, hysteresis, silence and uncertainty; immutable, the state is passed through."""
+
+    def __init__(
+        self, labels: Sequence[str], window_timesteps: int, config: DecisionConfig
+    ) -> None:
+        self._labels = tuple(labels)
+        self._window = window_timesteps
+        self._config = config
+        self._hangover = round(config.hangover_s / TIMESTEP_S)
+        self._warm_up = round(config.warm_up_s / TIMESTEP_S)
+        share = config.smoothing_s / TIMESTEP_S
+        self._new = 1.0 - float(np.exp(-1.0 / share)) if share > 0 else 1.0
+
+    def initial_state(self) -> DecisionState:
+        return DecisionState(heard=(False,) * self._window)
+
+    def decide(
+        self, probabilities: NDArray[np.float32], speech: float, state: DecisionState
+    ) -> tuple[str, DecisionState]:
+        """Label of the next timestep.
+
+        Args:
+            probabilities: ``(labels,)`` calibrated.
+            speech: speech probability of the same timestep.
+            state: after the timestep before.
+        """
+        config = self._config
+        quiet = 0 if speech >= config.speech_off else state.quiet_timesteps + 1
+        is_speaking = speech >= config.speech_on or (state.is_speaking and quiet <= self._hangover)
+        heard = (*state.heard[1:], speech >= config.speech_on)
+        state = replace(state, is_speaking=is_speaking, quiet_timesteps=quiet, heard=heard)
+        if not is_speaking:
+            return SILENCE, state
+        if sum(heard) < self._warm_up:
+            # What was heard before has left the window: begin afresh.
+            return WARMING_UP, replace(state, smoothed=None, emotion=None)
+        return self._hold_emotion(probabilities, state)
+
+    def _hold_emotion(
+        self, probabilities: NDArray[np.float32], state: DecisionState
+    ) -> tuple[str, DecisionState]:
+        config = self._config
+        newest = probabilities.astype(np.float64)
+        smoothed = newest
+        if state.smoothed is not None:
+            smoothed = state.smoothed + self._new * (newest - state.smoothed)
+        leader = int(smoothed.argmax())
+        emotion = leader if state.emotion is None else state.emotion
+        if smoothed[leader] - smoothed[emotion] >= config.switch_margin:
+            emotion = leader
+        # To be shown an emotion has to reach the upper bound, to stay shown only the lower.
+        was_shown = state.is_certain and state.emotion == emotion
+        bound = config.uncertain_below if was_shown else config.certain_from
+        is_certain = bool(smoothed[emotion] >= bound)
+        state = replace(state, smoothed=smoothed, emotion=emotion, is_certain=is_certain)
+        return (self._labels[emotion] if is_certain else UNCERTAIN), state
+
+
+class Verdict:
+    """The recording as a whole: the mean of the estimates that heard enough speech."""
+
+    def __init__(self, labels: Sequence[str], speech_on: float) -> None:
+        self._labels = tuple(labels)
+        self._speech_on = speech_on
+        self._speech_timesteps = 0
+        self._sum = np.zeros(len(self._labels))
+        self._votes = 0
+        self._early_sum = np.zeros(len(self._labels))
+
+    def counts(self, speech: float) -> bool:
+        """Register a timestep; whether its estimate votes."""
+        if speech < self._speech_on:
+            return False
+        self._speech_timesteps += 1
+        return self._speech_timesteps > VOTE_AFTER_TIMESTEPS
+
+    def add(self, probabilities: NDArray[np.float32], speech: float) -> None:
+        """Take in the next timestep: probabilities ``(labels,)`` and speech probability."""
+        if self.counts(speech):
+            self._sum += probabilities
+            self._votes += 1
+        elif speech >= self._speech_on:
+            self._early_sum += probabilities
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(labels,)``; of what little speech there was if none voted, equal without speech."""
+        if self._votes:
+            return self._sum / self._votes
+        if self._speech_timesteps:
+            return self._early_sum / self._speech_timesteps
+        return np.full(len(self._labels), 1.0 / len(self._labels))
+
+    @property
+    def overall(self) -> str:
+        """The likeliest emotion, or `silence` where there was no speech."""
+        if not self._speech_timesteps:
+            return SILENCE
+        return self._labels[int(self.probabilities.argmax())]

@@ -1,0 +1,67 @@
+"""What a session tells its sinks, in the order it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from streamer.recognizer import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """First event.
+
+    Attributes:
+        source: file, ``-`` for standard input, or device.
+        sample_rate: of the source, in Hz.
+        model: name of the model.
+        labels: emotions.
+        look_ahead_ms: most audio after an estimate's time that it may depend on, resampler
+            included.
+        started: wall-clock time.
+    """
+
+    source: str
+    sample_rate: int
+    model: str
+    labels: tuple[str, ...]
+    look_ahead_ms: float
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """One timestep; ``latency_ms`` is None where no clock applies."""
+
+    estimate: Estimate
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Last event.
+
+    Attributes:
+        duration_s: audio heard.
+        estimates: how many were given.
+        summary: share of the estimates, by label; all labels and states are named.
+        overall: verdict on the whole, an emotion or `silence`.
+        probabilities: of the verdict, by emotion.
+    """
+
+    duration_s: float
+    estimates: int
+    summary: dict[str, float]
+    overall: str
+    probabilities: dict[str, float]
+
+
+Event = SessionStarted | Estimated | SessionEnded
+
+
+class Sink(Protocol):
+    """Takes events; :mod:`streamer.formats` writes them."""
+
+    def take(self, event: Event) -> None: ...

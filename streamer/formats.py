@@ -1,0 +1,122 @@
+"""Writers of sessions: JSON lines for programs, plain lines for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from streamer.errors import RunFailure
+from streamer.events import Estimated, Event, SessionEnded, SessionStarted
+
+SCHEMA = 1
+#: Enough for the 1e-5 of the streaming contract, few enough to read.
+_PROBABILITY_DIGITS = 6
+_BAR_WIDTH = 20
+
+
+def _write(out: TextIO, line: str) -> None:
+    """One whole line, out at once: a reader at the other end of a pipe is live too."""
+    try:
+        out.write(line + "\n")
+        out.flush()
+    except BrokenPipeError as error:
+        raise RunFailure("the output was closed by its reader") from error
+    except OSError as error:
+        raise RunFailure(f"cannot write the output: {error.strerror}") from error
+
+
+class JsonLines:
+    """One JSON object a line, as DESIGN.md's contract has it."""
+
+    def __init__(self, out: TextIO, names_file: bool) -> None:
+        """Write to a text stream; with several files every line carries the ``file`` key."""
+        self._out = out
+        self._names_file = names_file
+        self._file: dict[str, str] = {}
+        self._labels: tuple[str, ...] = ()
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._file = {"file": event.source} if self._names_file else {}
+                self._labels = event.labels
+                values = self._session(event)
+            case Estimated():
+                values = self._estimate(event)
+            case SessionEnded():
+                values = self._end(event)
+        # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
+        _write(self._out, json.dumps(values | self._file, separators=(",", ":")))
+
+    @staticmethod
+    def _session(event: SessionStarted) -> dict[str, Any]:
+        return {
+            "type": "session",
+            "schema": SCHEMA,
+            "source": event.source,
+            "sample_rate": event.sample_rate,
+            "model": event.model,
+            "labels": list(event.labels),
+            "look_ahead_ms": round(event.look_ahead_ms, 3),
+            "started": event.started.isoformat(timespec="milliseconds"),
+        }
+
+    def _estimate(self, event: Estimated) -> dict[str, Any]:
+        estimate = event.estimate
+        pairs = zip(self._labels, estimate.probabilities.tolist(), strict=True)
+        return {
+            "type": "estimate",
+            "time": round(estimate.time, 6),
+            "label": estimate.label,
+            "probabilities": {name: round(p, _PROBABILITY_DIGITS) for name, p in pairs},
+            "speech": round(estimate.speech, _PROBABILITY_DIGITS),
+            "latency_ms": None if event.latency_ms is None else round(event.latency_ms, 3),
+        }
+
+    @staticmethod
+    def _end(event: SessionEnded) -> dict[str, Any]:
+        def rounded(values: dict[str, float]) -> dict[str, float]:
+            return {name: round(value, _PROBABILITY_DIGITS) for name, value in values.items()}
+
+        return {
+            "type": "end",
+            "duration": round(event.duration_s, 6),
+            "estimates": event.estimates,
+            "summary": rounded(event.summary),
+            "overall": event.overall,
+            "probabilities": rounded(event.probabilities),
+        }
+
+
+class Plain:
+    """A line an estimate: time, label, probability with a bar, latency."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._labels: tuple[str, ...] = ()
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._labels = event.labels
+                look_ahead = f"{event.look_ahead_ms:.0f} ms look-ahead"
+                line = f"# {event.source}: {event.sample_rate} Hz, {event.model}, {look_ahead}"
+            case Estimated():
+                line = self._estimate(event)
+            case SessionEnded():
+                shares = sorted(event.summary.items(), key=lambda item: -item[1])
+                parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
+                line = f"# {event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
+        _write(self._out, line.encode("utf-8", "replace").decode())
+
+    def _estimate(self, event: Estimated) -> str:
+        estimate = event.estimate
+        index = int(estimate.probabilities.argmax())
+        probability = float(estimate.probabilities[index])
+        line = f"{estimate.time:9.2f} s  {estimate.label:<12}"
+        if estimate.label != "silence":
+            bar = "#" * round(probability * _BAR_WIDTH)
+            line += f"{self._labels[index]:>10} {probability:4.0%} {bar:<{_BAR_WIDTH}}"
+        if event.latency_ms is not None:
+            line = f"{line:<60} {event.latency_ms:6.0f} ms late"
+        return line.rstrip()

@@ -1,0 +1,137 @@
+"""What a model file says of itself: enough to build the initial state and to judge the result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from streamer.decision import DecisionConfig
+from streamer.errors import SerLiveError
+from streamer.frontend import (
+    FRAME_SAMPLES,
+    FRAME_TAIL_SAMPLES,
+    FRAMES_PER_TIMESTEP,
+    HOP_SAMPLES,
+    SAMPLE_RATE,
+    TIMESTEP_SAMPLES,
+    Normaliser,
+)
+
+#: Key of the ONNX metadata that holds all of this as JSON.
+METADATA_KEY = "ser-live"
+SCHEMA = 1
+
+#: The signal the network was trained on; a file made for another one is refused.
+SIGNAL = {
+    "sample_rate": SAMPLE_RATE,
+    "frame_samples": FRAME_SAMPLES,
+    "hop_samples": HOP_SAMPLES,
+    "frames_per_timestep": FRAMES_PER_TIMESTEP,
+}
+
+_DTYPES = ("float32", "int64")
+_LARGEST_STATE = 2**24
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """One state tensor: its name as input (``next_`` before it as output), and shape per stream."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"state {self.name}: dtype must be one of {', '.join(_DTYPES)}")
+        if any(size < 0 for size in self.shape) or int(np.prod(self.shape)) > _LARGEST_STATE:
+            raise ValueError(f"state {self.name}: impossible shape {self.shape}")
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Facts about a model, as stored in its file.
+
+    Attributes:
+        name: of the model.
+        labels: emotions, in the order of the output.
+        delay_timesteps: timesteps that come in before the first estimate goes out.
+        look_ahead_samples: most audio after the end of a timestep its estimate depends on.
+        window_timesteps: T, the rolling window.
+        temperature: of the calibration; already applied inside the network.
+        normaliser: of the front end.
+        decision: of the decision layer.
+        states: every state tensor.
+        training: corpora, licence, recipe, seed and measured accuracy, for people to read.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    delay_timesteps: int
+    look_ahead_samples: int
+    window_timesteps: int
+    temperature: float
+    normaliser: Normaliser
+    decision: DecisionConfig
+    states: tuple[StateSpec, ...]
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must be two or more different names")
+        if not all(isinstance(label, str) and label.isprintable() for label in self.labels):
+            raise ValueError("labels must be printable text")
+        if not 0 <= self.delay_timesteps < 10_000:
+            raise ValueError(f"impossible delay_timesteps {self.delay_timesteps}")
+        expected = self.delay_timesteps * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+        if self.look_ahead_samples != expected:
+            raise ValueError("look_ahead_samples does not follow from delay_timesteps")
+        if not 1 <= self.window_timesteps < 10_000:
+            raise ValueError(f"impossible window_timesteps {self.window_timesteps}")
+        if not 0 < self.temperature < 100:
+            raise ValueError(f"impossible temperature {self.temperature}")
+
+    @property
+    def look_ahead_ms(self) -> float:
+        return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
+
+    def to_json(self) -> str:
+        values = asdict(self)
+        prior = self.normaliser.prior_spectrum
+        values["normaliser"]["prior_spectrum"] = [float(f"{value:.6g}") for value in prior]
+        return json.dumps({"schema": SCHEMA, "signal": SIGNAL, **values})
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelMetadata:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            SerLiveError: of another schema, incomplete or impossible.
+        """
+        try:
+            values = json.loads(text)
+            schema = values.pop("schema")
+            if schema != SCHEMA:
+                raise SerLiveError(
+                    f"its metadata has schema {schema!r}, this ser-live reads schema {SCHEMA}: "
+                    "export the model again, or install the ser-live it was made for"
+                )
+            if values.pop("signal") != SIGNAL:
+                raise ValueError("made for another sample rate or frame length")
+            normaliser = dict(values.pop("normaliser"))
+            prior = np.asarray(normaliser.pop("prior_spectrum"), np.float64)
+            return cls(
+                labels=tuple(values.pop("labels")),
+                normaliser=Normaliser(prior_spectrum=prior, **normaliser),
+                decision=DecisionConfig(**values.pop("decision")),
+                states=tuple(
+                    StateSpec(state["name"], tuple(state["shape"]), state["dtype"])
+                    for state in values.pop("states")
+                ),
+                **values,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SerLiveError(f"its metadata is incomplete or wrong ({error})") from error

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model.config import CONFIGURATIONS
+from model.export import export, state_specs
+from model.network import Network
+from streamer.bundled import bundled
+from streamer.decision import DecisionConfig
+from streamer.frontend import FREQUENCY_BINS, Normaliser
+from streamer.metadata import ModelMetadata
+from streamer.recognizer import Recognizer
+
+# Small networks: a second thread costs more than it gives, above all on a busy machine.
+torch.set_num_threads(1)
+
+CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
+TEMPERATURE = 0.7
+
+
+@pytest.fixture(scope="session")
+def speech() -> NDArray[np.float32]:
+    """Four clips of one speaker in a row, 9 s at 16 kHz."""
+    return np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in CLIPS])
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Recognizer:
+    return Recognizer.load()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network, what it says of itself, and the file it was exported to."""
+
+    network: Network
+    metadata: ModelMetadata
+    path: Path
+
+
+def lively_network(name: str) -> Network:
+    """Random weights and batch-norm statistics, so that no bias or response to zeros is zero."""
+    torch.manual_seed(7)
+    network = Network(CONFIGURATIONS[name]())
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.normal_(module.bias, std=0.3)
+    for block in network.blocks:  # the farthest tap must be felt at the output
+        nn.init.constant_(block.look_ahead[-1:], 1.0)
+    nn.init.normal_(network.classifier.weight, std=0.3)
+    return network.eval()
+
+
+def describe(network: Network) -> ModelMetadata:
+    config = network.config
+    return ModelMetadata(
+        "test",
+        config.labels,
+        config.delay_timesteps,
+        config.look_ahead_samples,
+        config.window_timesteps,
+        TEMPERATURE,
+        Normaliser(np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)),
+        DecisionConfig(),
+        state_specs(network.initial_state()),
+    )
+
+
+@pytest.fixture(scope="session", params=sorted(CONFIGURATIONS))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Look-ahead of 15 ms, 175 ms and 4.4 s."""
+    network = lively_network(request.param)
+    metadata = describe(network)
+    path = tmp_path_factory.mktemp("models") / f"{request.param}.onnx"
+    export(network, metadata, path)
+    return Exported(network, metadata, path)
+
+
+@pytest.fixture
+def model_file() -> Path:
+    return bundled("ser-live.onnx")

@@ -1,0 +1,139 @@
+"""Sources: what is in the file comes out, at any rate and encoding, block by block."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.audio import SAMPLE_FORMATS, RawPcm, Recording, Resampler, resampler_look_ahead_s
+from streamer.errors import SerLiveError
+
+
+def heard(source, block_ms=10):
+    return np.concatenate(list(source.blocks(block_ms)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "tolerance"),
+    [
+        ("wav", "PCM_U8", 1e-2),
+        ("wav", "PCM_16", 1e-4),
+        ("wav", "PCM_24", 1e-6),
+        ("wav", "FLOAT", 1e-7),
+        ("flac", "PCM_16", 1e-4),
+        ("ogg", "VORBIS", 0.1),
+        ("mp3", "MPEG_LAYER_III", 0.2),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_recordings_of_every_kind(tmp_path, speech, suffix, subtype, tolerance, channels):
+    path = tmp_path / f"speech.{suffix}"
+    data = np.stack([speech[:32_000]] * channels, axis=1)
+    soundfile.write(path, data, 16_000, subtype=subtype)
+    with Recording(path) as recording:
+        samples = heard(recording)
+    assert recording.sample_rate == 16_000
+    if suffix != "mp3":  # its encoder pads
+        assert len(samples) == 32_000
+        assert np.abs(samples - speech[:32_000]).max() < tolerance
+    assert abs(np.std(samples) / np.std(speech[:32_000]) - 1) < 0.05
+
+
+def test_channels_are_averaged(tmp_path, speech):
+    path = tmp_path / "dead.wav"
+    data = np.stack([speech[:16_000], np.zeros(16_000)], axis=1)
+    soundfile.write(path, data, 16_000, subtype="FLOAT")
+    with Recording(path) as recording:
+        np.testing.assert_allclose(heard(recording), speech[:16_000] / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100])
+@pytest.mark.parametrize("block_ms", [1, 7, 10, 333])
+def test_blocks_are_what_was_asked_for_and_do_not_drift(tmp_path, rate, block_ms):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(rate * 2), rate)
+    with Recording(path) as recording:
+        sizes = [len(block) for block in recording.blocks(block_ms)]
+    assert sum(sizes) == rate * 2
+    ends = np.cumsum(sizes)[:-1]
+    assert np.abs(ends - np.arange(1, len(ends) + 1) * block_ms * rate / 1000).max() <= 0.5
+
+
+def encode(samples, encoding):
+    kind, size, scale, offset = SAMPLE_FORMATS[encoding]
+    if encoding == "f32le":
+        return samples.astype("<f4").tobytes()
+    values = np.clip(np.round(samples * scale + offset), offset - scale, offset + scale - 1)
+    if kind is None:
+        return values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :size].tobytes()
+    return values.astype(kind).tobytes()
+
+
+@pytest.mark.parametrize("encoding", SAMPLE_FORMATS)
+def test_raw_pcm_of_every_encoding(speech, encoding):
+    samples = speech[:16_000]
+    source = RawPcm(io.BytesIO(encode(samples, encoding)), 16_000, 1, encoding)
+    assert np.abs(heard(source) - samples).max() <= 1.0 / SAMPLE_FORMATS[encoding][2] + 1e-7
+
+
+def test_raw_pcm_is_deinterleaved(speech):
+    data = np.stack([speech[:1000], -speech[:1000]], axis=1).astype("<f4").tobytes()
+    assert not heard(RawPcm(io.BytesIO(data), 16_000, 2, "f32le")).any()
+
+
+@pytest.mark.parametrize(
+    ("settings_", "name"),
+    [((0, 1, "s16le"), "rate"), ((16_000, 0, "s16le"), "channels"), ((16_000, 1, "s8"), "format")],
+)
+def test_impossible_pcm_is_refused(settings_, name):
+    with pytest.raises(SerLiveError, match=name):
+        RawPcm(io.BytesIO(), *settings_)
+
+
+RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
+
+
+def resample(samples, rate, sizes=()):
+    resampler, parts = Resampler(rate), []
+    for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
+        parts.append(resampler.accept(block))
+    parts.append(resampler.flush())
+    return np.concatenate(parts)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rate=st.sampled_from(RATES),
+    length=st.integers(0, 30_000),
+    sizes=st.lists(st.integers(1, 5_000), max_size=20),
+)
+def test_resampling_does_not_depend_on_the_blocks(rate, length, sizes):
+    samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
+    whole = resample(samples, rate)
+    np.testing.assert_array_equal(resample(samples, rate, sizes), whole)
+    assert abs(len(whole) - length * 16_000 / rate) <= 1
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_the_resampler_looks_no_further_ahead_than_it_says(rate):
+    generator = np.random.default_rng(rate)
+    samples = generator.standard_normal(rate * 2).astype(np.float32)
+    whole = resample(samples, rate)
+    for at in generator.integers(rate // 2, 2 * rate - 1, 12):
+        changed = samples.copy()
+        changed[at:] = 0.9
+        differs = np.flatnonzero(resample(changed, rate) != whole)
+        earliest = at / rate - resampler_look_ahead_s(rate)
+        assert differs.size == 0 or differs[0] / 16_000 >= earliest - 1 / 16_000
+
+
+def test_the_tone_survives_and_what_would_fold_back_does_not():
+    time = np.arange(48_000) / 48_000
+    for frequency, expected in ((1_000, 0.5**0.5), (9_000, 0.0)):
+        tone = np.sin(2 * np.pi * frequency * time).astype(np.float32)
+        assert abs(np.std(resample(tone, 48_000)[2000:-2000]) - expected) < 1e-3

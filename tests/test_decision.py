@@ -1,0 +1,115 @@
+"""Labels: silence is not an emotion, doubt is said, and a label does not flicker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.decision import (
+    SILENCE,
+    UNCERTAIN,
+    VOTE_AFTER_TIMESTEPS,
+    WARMING_UP,
+    Decision,
+    DecisionConfig,
+    Verdict,
+)
+
+LABELS = ("angry", "happy", "sad")
+ANGRY, HAPPY, EVEN = (0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.34, 0.33, 0.33)
+WINDOW = 75
+
+
+def labels(steps, **settings):
+    """Labels for (probabilities, speech) pairs."""
+    decision = Decision(LABELS, WINDOW, DecisionConfig(**settings))
+    state, result = decision.initial_state(), []
+    for probabilities, speech in steps:
+        label, state = decision.decide(np.array(probabilities, np.float32), speech, state)
+        result.append(label)
+    return result
+
+
+def test_without_speech_there_is_only_silence():
+    assert set(labels([(ANGRY, 0.1)] * 50)) == {SILENCE}
+
+
+def test_an_emotion_is_named_after_the_warm_up():
+    got = labels([(ANGRY, 0.9)] * 20, warm_up_s=0.4)
+    assert got == [WARMING_UP] * 9 + ["angry"] * 11
+
+
+def test_warm_up_begins_again_once_the_window_has_forgotten():
+    steps = [(ANGRY, 0.9)] * 20 + [(ANGRY, 0.0)] * WINDOW + [(HAPPY, 0.9)] * 20
+    got = labels(steps, hangover_s=0.0)
+    assert got[20:95] == [SILENCE] * WINDOW
+    assert got[95:104] == [WARMING_UP] * 9
+    assert got[104:] == ["happy"] * 11
+
+
+def test_short_pauses_are_bridged_and_long_ones_are_silence():
+    steps = [(ANGRY, 0.9)] * 20 + [(ANGRY, 0.1)] * 15
+    got = labels(steps, hangover_s=0.4)
+    assert got[20:30] == ["angry"] * 10
+    assert got[30:] == [SILENCE] * 5
+
+
+def test_doubt_is_said():
+    assert set(labels([(EVEN, 0.9)] * 30)[10:]) == {UNCERTAIN}
+
+
+def test_a_small_lead_does_not_change_the_label():
+    steps = [(ANGRY, 0.9)] * 20 + [((0.44, 0.50, 0.06), 0.9)] * 100
+    assert set(labels(steps, switch_margin=0.1)[10:]) == {"angry"}
+
+
+def test_a_clear_lead_does():
+    got = labels([(ANGRY, 0.9)] * 20 + [(HAPPY, 0.9)] * 30)
+    assert got[-1] == "happy"
+    assert got[20] == "angry"
+
+
+def test_certainty_has_two_bounds():
+    def with_probability(p):
+        return ((p, (1 - p) / 2, (1 - p) / 2), 0.9)
+
+    settings = {"smoothing_s": 0.0, "uncertain_below": 0.4, "certain_from": 0.5}
+    steps = [with_probability(p) for p in [0.45] * 15 + [0.55, 0.45, 0.38, 0.45]]
+    assert labels(steps, **settings)[14:] == [UNCERTAIN, "angry", "angry", UNCERTAIN, UNCERTAIN]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"speech_on": 1.5}, "speech_on"),
+        ({"speech_off": 0.6}, "speech_off"),
+        ({"warm_up_s": float("nan")}, "warm_up_s"),
+        ({"uncertain_below": 0.5}, "uncertain_below"),
+    ],
+)
+def test_impossible_settings_are_named(settings, name):
+    with pytest.raises(ValueError, match=name):
+        DecisionConfig(**settings)
+
+
+def verdict(steps):
+    result = Verdict(LABELS, 0.5)
+    for probabilities, speech in steps:
+        result.add(np.array(probabilities, np.float32), speech)
+    return result
+
+
+def test_the_verdict_is_the_mean_over_speech_once_enough_was_heard():
+    steps = [(HAPPY, 0.9)] * VOTE_AFTER_TIMESTEPS + [(HAPPY, 0.1)] * 50 + [(ANGRY, 0.9)] * 3
+    assert verdict(steps).overall == "angry"
+    np.testing.assert_allclose(verdict(steps).probabilities, ANGRY, atol=1e-6)
+
+
+def test_the_verdict_on_little_speech_is_of_that_speech():
+    assert verdict([(HAPPY, 0.9), (ANGRY, 0.1)]).overall == "happy"
+
+
+def test_the_verdict_without_speech_is_silence():
+    nothing = verdict([(ANGRY, 0.1)] * 9)
+    assert nothing.overall == SILENCE
+    np.testing.assert_allclose(nothing.probabilities, 1 / 3)

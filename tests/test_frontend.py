@@ -1,0 +1,178 @@
+"""The front end: no sample twice or lost, the same for any blocks, blind to level and floor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from streamer.frontend import (
+    FRAME_SAMPLES,
+    FREQUENCY_BINS,
+    HOP_SAMPLES,
+    Normaliser,
+    Spectra,
+    SpectralAnalysis,
+    power_spectra,
+)
+from streamer.speech import SpeechDetector
+
+FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
+
+
+@pytest.fixture(scope="module")
+def analysis() -> SpectralAnalysis:
+    return SpectralAnalysis(SpeechDetector())
+
+
+def analyse(analysis, samples, ends=()):
+    """Spectra of samples cut at the given places."""
+    state = analysis.initial_state()
+    parts = []
+    for block in np.split(samples, sorted(ends)):
+        part, state = analysis.accept(block, state)
+        parts.append(part)
+    part, state = analysis.flush(state)
+    parts.append(part)
+    return Spectra(
+        np.concatenate([p.power for p in parts]), np.concatenate([p.speech for p in parts])
+    )
+
+
+def test_power_is_that_of_an_independent_stft(speech):
+    window = np.hanning(FRAME_SAMPLES + 1)[:-1]  # periodic
+    _, _, spectrum = signal.stft(
+        speech.astype(np.float64),
+        window=window,
+        nperseg=FRAME_SAMPLES,
+        noverlap=FRAME_SAMPLES - HOP_SAMPLES,
+        boundary=None,
+        padded=False,
+    )
+    reference = np.abs(spectrum.T * window.sum()) ** 2
+    np.testing.assert_allclose(power_spectra(speech), reference, rtol=1e-3, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_blocks_of_any_size_give_the_same_bits(analysis, speech, data):
+    length = data.draw(st.integers(0, 40_000))
+    samples = speech[:length]
+    ends = data.draw(st.lists(st.integers(0, length), max_size=12))
+    whole, cut = analyse(analysis, samples), analyse(analysis, samples, ends)
+    np.testing.assert_array_equal(whole.power, cut.power)
+    np.testing.assert_array_equal(whole.speech, cut.speech)
+    assert len(whole.power) == length // 640
+
+
+def test_one_sample_at_a_time_gives_the_same_bits(analysis, speech):
+    samples = speech[:4_000]
+    whole, cut = analyse(analysis, samples), analyse(analysis, samples, range(4_000))
+    np.testing.assert_array_equal(whole.power, cut.power)
+    np.testing.assert_array_equal(whole.speech, cut.speech)
+
+
+@pytest.mark.parametrize("length", [0, 1, 399, 400, 639, 640, 641, 879, 880, 1279, 1280, 16_000])
+def test_every_whole_40_ms_is_a_timestep(analysis, speech, length):
+    assert len(analyse(analysis, speech[:length]).power) == length // 640
+
+
+def test_the_last_frames_are_completed_with_zeros(analysis, speech):
+    samples = speech[8_000 : 8_000 + 1280]
+    power = analyse(analysis, samples).power.reshape(-1, FREQUENCY_BINS)
+    np.testing.assert_array_equal(power, power_spectra(np.pad(samples, (0, 240))))
+
+
+def reference_features(spectra, normaliser):
+    """The normaliser's equations once more, in plain loops."""
+    keep = np.exp(-1 / normaliser.memory_timesteps)
+    floor = 10 ** (normaliser.floor_db / 10)
+    total, count, loudest, features = np.zeros(FREQUENCY_BINS), 0.0, 0.0, []
+    for power, speech in zip(spectra.power.astype(np.float64), spectra.speech, strict=True):
+        mean = power.mean(axis=0)
+        loudest = max(loudest, mean.sum())
+        if speech >= normaliser.speech_threshold:
+            total, count = keep * total + mean, keep * count + 1
+        level = total.sum() / count if count else loudest
+        n0, prior = normaliser.prior_timesteps, normaliser.prior_spectrum
+        reference = (n0 * level * prior + total) / (n0 + count)
+        features.append(np.log1p(power / (floor * reference + 1e-10)) / np.log1p(1 / floor))
+    return np.array(features)
+
+
+def test_normaliser_follows_its_equations(analysis, speech):
+    spectra = analyse(analysis, speech[:48_000])
+    assert 0.2 < (spectra.speech >= 0.5).mean() < 1.0
+    normaliser = Normaliser(FLAT, prior_timesteps=7.0, memory_timesteps=20.0, floor_db=-18.0)
+    features, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    np.testing.assert_allclose(features, reference_features(spectra, normaliser), atol=2e-6)
+
+
+def test_normaliser_carries_its_state(analysis, speech):
+    spectra = analyse(analysis, speech[:48_000])
+    normaliser = Normaliser(FLAT)
+    whole, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    state, parts = normaliser.initial_state(), []
+    for rows in (slice(0, 1), slice(1, 30), slice(30, None)):
+        part = Spectra(spectra.power[rows], spectra.speech[rows])
+        values, state = normaliser.normalise(part, state)
+        parts.append(values)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_normaliser_takes_a_batch_of_streams(analysis, speech):
+    normaliser = Normaliser(FLAT)
+    alone = [analyse(analysis, part) for part in (speech[:32_000], speech[40_000:72_000])]
+    batch = Spectra(np.stack([s.power for s in alone]), np.stack([s.speech for s in alone]))
+    together, _ = normaliser.normalise(batch, normaliser.initial_state((2,)))
+    for row, spectra in zip(together, alone, strict=True):
+        expected, _ = normaliser.normalise(spectra, normaliser.initial_state())
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("gain_db", [-30, -12, 12])
+def test_features_do_not_depend_on_the_level(analysis, speech, gain_db):
+    normaliser = Normaliser(FLAT)
+
+    def features(samples):
+        spectra = analyse(analysis, samples.astype(np.float32))
+        return normaliser.normalise(spectra, normaliser.initial_state())[0]
+
+    quiet = features(speech * 10 ** (gain_db / 20))
+    assert np.abs(quiet - features(speech)).mean() < 0.01
+
+
+def test_noise_far_under_the_speech_is_not_seen(analysis, speech):
+    normaliser = Normaliser(FLAT)
+    noise = np.random.default_rng(0).standard_normal(len(speech))
+    noise *= 10 ** (-60 / 20) * np.sqrt(np.mean(speech**2))
+    clean, noisy = (
+        normaliser.normalise(analyse(analysis, s.astype(np.float32)), normaliser.initial_state())[0]
+        for s in (speech, speech + noise)
+    )
+    # Nothing was heard before the first word that the floor could be relative to.
+    assert np.abs(clean - noisy)[10:].mean() < 0.02
+
+
+def test_digital_silence_is_zero_and_finite(analysis):
+    normaliser = Normaliser(FLAT)
+    spectra = analyse(analysis, np.zeros(16_000, np.float32))
+    features, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    assert not features.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"prior_spectrum": np.ones(200)}, "prior_spectrum"),
+        ({"prior_spectrum": np.zeros(FREQUENCY_BINS)}, "prior_spectrum"),
+        ({"prior_timesteps": 0.0}, "prior_timesteps"),
+        ({"memory_timesteps": float("nan")}, "memory_timesteps"),
+        ({"floor_db": 3.0}, "floor_db"),
+    ],
+)
+def test_impossible_settings_are_named(change, name):
+    with pytest.raises(ValueError, match=name):
+        Normaliser(**({"prior_spectrum": FLAT} | change))

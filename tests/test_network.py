@@ -1,0 +1,162 @@
+"""The torch networks: streaming equals offline, look-ahead is what the configuration says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
+from model.network import Network
+from tests.conftest import lively_network
+
+pytestmark = pytest.mark.usefixtures("without_gradients")
+
+
+@pytest.fixture
+def without_gradients():
+    with torch.no_grad():
+        yield
+
+
+def stream(network, features):
+    """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
+    batch, timesteps = features.shape[:2]
+    state = network.initial_state(batch)
+    end = torch.full((batch,), timesteps)
+    nothing = torch.zeros_like(features[:, 0]) if timesteps else None
+    logits, attention = [], []
+    delay = network.config.delay_timesteps
+    for step in range(timesteps + delay if timesteps else 0):
+        frames = features[:, step] if step < timesteps else nothing
+        known = end if step >= timesteps else None
+        one, weights, state = network.streaming_forward(frames, state, known)
+        if step >= delay:
+            logits.append(one)
+            attention.append(weights)
+    if not logits:
+        return network(features)
+    return torch.stack(logits, 1), torch.stack(attention, 1)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("timesteps", [0, 1, 2, 7, 140])
+def test_streaming_equals_offline(name, timesteps):
+    network = lively_network(name)
+    features = torch.rand(2, timesteps, 4, 201, generator=torch.Generator().manual_seed(timesteps))
+    logits, attention = network(features)
+    streamed, streamed_attention = stream(network, features)
+    assert streamed.shape == logits.shape == (2, timesteps, 4)
+    torch.testing.assert_close(
+        torch.softmax(streamed, -1), torch.softmax(logits, -1), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(streamed_attention, attention, atol=1e-5, rtol=0)
+
+
+blocks = st.lists(
+    st.builds(
+        BlockConfig, st.integers(0, 5), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3)
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    frames_ahead=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    blocks=blocks,
+    taps=st.sampled_from(["scalar", "vector"]),
+    attention=st.sampled_from(["timestep", "statistics"]),
+    timesteps=st.integers(1, 12),
+)
+def test_any_shape_streams_exactly(frames_ahead, blocks, taps, attention, timesteps):
+    torch.manual_seed(3)
+    config = NetworkConfig(
+        ("a", "b"),
+        channels=(2, 3),
+        frames_ahead=frames_ahead,
+        hidden=8,
+        memory=4,
+        blocks=tuple(blocks),
+        taps=taps,
+        attention=attention,
+        attention_hidden=4,
+        window_timesteps=6,
+    )
+    network = Network(config).eval()
+    features = torch.rand(1, timesteps, 4, 201)
+    offline, _ = network(features)
+    torch.testing.assert_close(stream(network, features)[0], offline, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_estimates_depend_on_the_declared_look_ahead_and_no_more(name):
+    network = lively_network(name)
+    delay, at = network.config.delay_timesteps, 3
+    features = torch.rand(1, at + delay + 4, 4, 201)
+    logits, _ = network(features)
+    later, last = features.clone(), features.clone()
+    later[:, at + delay + 1 :] += 1
+    last[:, at + delay] += 1
+    torch.testing.assert_close(network(later)[0][:, at], logits[:, at], atol=1e-6, rtol=0)
+    assert (network(last)[0][:, at] - logits[:, at]).abs().max() > 1e-6
+
+
+def test_attention_is_a_distribution_over_what_was_heard():
+    for name in CONFIGURATIONS:
+        network = lively_network(name)
+        _, attention = network(torch.rand(1, 30, 4, 201))
+        torch.testing.assert_close(attention.sum(-1), torch.ones(1, 30))
+        assert not attention[0, 9, :-10].any()
+        assert attention[0, 9, -10:].all()
+
+
+def test_look_ahead_is_added_up():
+    assert immediate().look_ahead_ms == 15.0
+    assert live().look_ahead_ms == 175.0
+    assert live().delay_timesteps == 4
+    # 4 + 8 + 32 + 64 timesteps of memory and one of the convolutions.
+    assert paper().delay_timesteps == 109
+    assert paper().look_ahead_ms == 4375.0
+
+
+def test_sizes_are_those_of_the_paper():
+    def parameters(config):
+        return sum(p.numel() for p in Network(config).parameters())
+
+    assert parameters(live()) < 2e6
+    assert abs(parameters(paper()) - 1.85e6) < 0.2e6
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"labels": ("a",)}, "labels"),
+        ({"labels": ("a", "a")}, "labels"),
+        ({"blocks": ()}, "blocks"),
+        ({"frames_ahead": (1, 5)}, "frames_ahead"),
+        ({"hidden": 0}, "hidden"),
+        ({"taps": "matrix"}, "taps"),
+        ({"attention": "none"}, "attention"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_impossible_configurations_are_named(change, name):
+    with pytest.raises(ValueError, match=name):
+        replace(live(), **change)
+
+
+def test_configurations_survive_a_dictionary():
+    for make in CONFIGURATIONS.values():
+        assert NetworkConfig.from_dict(make().to_dict()) == make()
+    with pytest.raises(ValueError, match="colour"):
+        NetworkConfig.from_dict(live().to_dict() | {"colour": 1})
+
+
+def test_wrong_features_are_refused():
+    with pytest.raises(ValueError, match="features must be"):
+        Network(live())(torch.zeros(1, 10, 201))

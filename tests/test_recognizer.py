@@ -1,0 +1,232 @@
+"""The streaming contract: torch offline == torch streaming == ONNX streaming, and causality."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.errors import SerLiveError
+from streamer.frontend import TIMESTEP_S, SpectralAnalysis
+from streamer.metadata import METADATA_KEY
+from streamer.recognizer import UNKNOWN_END, Recognizer
+from streamer.speech import SpeechDetector
+from tests.conftest import TEMPERATURE
+from tests.test_frontend import analyse
+from tests.test_network import stream as stream_torch
+
+TOLERANCE = 1e-5
+#: Block sizes of the contract: one sample to three seconds.
+block_sizes = st.lists(
+    st.one_of(st.integers(1, 700), st.integers(1, 48_000)), min_size=1, max_size=40
+)
+
+
+@pytest.fixture(scope="module")
+def recognizer(exported):
+    return Recognizer.load(exported.path)
+
+
+def run(recognizer, samples, sizes=()):
+    """Estimates of the samples in blocks of the given sizes, the rest as one block."""
+    stream, estimates = recognizer.stream(), []
+    for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
+        estimates += stream.accept(block)
+    return estimates + stream.flush()
+
+
+def probabilities(estimates):
+    return np.array([estimate.probabilities for estimate in estimates])
+
+
+def torch_probabilities(exported, samples, forward):
+    """Probabilities by torch, from the front end run on the whole recording at once."""
+    spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
+    normaliser = exported.metadata.normaliser
+    features, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    with torch.no_grad():
+        logits, _ = forward(exported.network, torch.from_numpy(features)[None])
+    return torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy()
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_three_ways_are_equal(exported, recognizer, speech, data):
+    first = data.draw(st.integers(0, 60_000), label="first")
+    length = data.draw(st.integers(0, 64_000), label="length")
+    samples = speech[first : first + length]
+    estimates = run(recognizer, samples, data.draw(block_sizes, label="blocks"))
+    assert len(estimates) == len(samples) // 640
+    assert [e.label for e in estimates] == [e.label for e in run(recognizer, samples)]
+    if not estimates:
+        return
+    offline = torch_probabilities(exported, samples, lambda network, x: network(x))
+    streamed = torch_probabilities(exported, samples, stream_torch)
+    assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
+    assert np.abs(streamed - offline).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("length", [0, 1, 399, 400, 639, 640, 1280, 5_000])
+def test_short_recordings_give_every_timestep_they_hold(recognizer, speech, length):
+    assert len(run(recognizer, speech[:length])) == length // 640
+
+
+@settings(max_examples=5, deadline=None)
+@given(turns=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9_000)), max_size=30))
+def test_interleaved_streams_do_not_hear_each_other(recognizer, speech, turns):
+    inputs = [speech[first : first + 30_000] for first in (0, 17_000, 55_000)]
+    streams = [recognizer.stream() for _ in inputs]
+    estimates = [[] for _ in inputs]
+    position = [0] * len(inputs)
+    for which, size in [*turns, (0, 30_000), (1, 30_000), (2, 30_000)]:
+        block = inputs[which][position[which] : position[which] + size]
+        estimates[which] += streams[which].accept(block)
+        position[which] += size
+    for stream, got, samples in zip(streams, estimates, inputs, strict=True):
+        got += stream.flush()
+        alone = run(recognizer, samples)
+        np.testing.assert_array_equal(probabilities(got), probabilities(alone))
+        assert [e.label for e in got] == [e.label for e in alone]
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_look_ahead_is_never_exceeded(recognizer, speech, data):
+    samples = speech[:64_000]
+    ahead = recognizer.metadata.look_ahead_samples
+    timestep = data.draw(st.integers(0, 90), label="timestep")
+    border = (timestep + 1) * 640 + ahead
+    at = data.draw(st.integers(border, max(border, len(samples) - 1)), label="changed sample")
+    changed = samples.copy()
+    changed[at:] = np.random.default_rng(at).uniform(-1, 1, max(0, len(samples) - at))
+    before, after = run(recognizer, samples)[: timestep + 1], run(recognizer, changed)
+    np.testing.assert_array_equal(probabilities(before), probabilities(after[: timestep + 1]))
+    assert [(e.label, e.speech) for e in before] == [
+        (e.label, e.speech) for e in after[: timestep + 1]
+    ]
+
+
+def test_look_ahead_is_used_to_its_last_sample(recognizer, speech):
+    ahead = recognizer.metadata.look_ahead_samples
+    samples = np.tile(speech, 2)[: 130 * 640]
+    timestep = 15
+    changed = samples.copy()
+    # The window weighs the last sample of a frame with 6e-5: only a great change can be felt.
+    changed[(timestep + 1) * 640 + ahead - 1] = 1_000.0
+    before, after = run(recognizer, samples), run(recognizer, changed)
+    assert (before[timestep].probabilities != after[timestep].probabilities).any()
+    np.testing.assert_array_equal(probabilities(before[:timestep]), probabilities(after[:timestep]))
+
+
+def test_a_batch_of_streams_equals_each_alone(recognizer):
+    generator = np.random.default_rng(5)
+    frames = generator.random((30, 3, 4, 201), dtype=np.float32)
+    specs = recognizer.metadata.states
+    together = {s.name: np.zeros((3, *s.shape), s.dtype) for s in specs}
+    alone = [{s.name: np.zeros((1, *s.shape), s.dtype) for s in specs} for _ in range(3)]
+    for step in frames:
+        batch, _, together = recognizer.step_network(step, UNKNOWN_END, together)
+        for row in range(3):
+            one, _, alone[row] = recognizer.step_network(
+                step[row : row + 1], UNKNOWN_END, alone[row]
+            )
+            assert np.abs(one[0] - batch[row]).max() <= TOLERANCE
+
+
+def test_times_are_the_ends_of_the_timesteps(shipped, speech):
+    times = [estimate.time for estimate in run(shipped, speech)]
+    np.testing.assert_allclose(times, TIMESTEP_S * (1 + np.arange(len(speech) // 640)))
+
+
+def test_state_does_not_grow(shipped, speech):
+    def size(state):
+        network = sum(tensor.nbytes for tensor in state.network.values())
+        return (
+            network + state.spectra.pending.nbytes + len(state.speech) + len(state.decision.heard)
+        )
+
+    stream = shipped.stream()
+    stream.accept(speech[: 640 * 20])
+    early = size(stream.state)
+    for _ in range(5):
+        stream.accept(speech[: 640 * 100])
+    assert size(stream.state) == early
+
+
+def test_a_stream_ends_once_and_starts_again(shipped, speech):
+    stream = shipped.stream()
+    first = stream.accept(speech[:20_000]) + stream.flush()
+    with pytest.raises(RuntimeError, match="reset"):
+        stream.accept(speech)
+    with pytest.raises(RuntimeError, match="reset"):
+        stream.flush()
+    stream.reset()
+    again = stream.accept(speech[:20_000]) + stream.flush()
+    np.testing.assert_array_equal(probabilities(first), probabilities(again))
+
+
+@pytest.mark.parametrize("samples", [np.zeros((10, 2), np.float32), np.zeros(10)])
+def test_a_stream_takes_a_float32_vector_only(shipped, samples):
+    with pytest.raises(ValueError, match="float32 vector"):
+        shipped.stream().accept(samples)
+
+
+def altered(model_file, path, change):
+    """A copy of the shipped model with its metadata changed."""
+    proto = onnx.load(str(model_file))
+    values = json.loads(proto.metadata_props[0].value)
+    change(values)
+    onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(values)})
+    onnx.save(proto, str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(schema=99), "schema 99"),
+        (lambda v: v.pop("labels"), "labels"),
+        (lambda v: v.pop("normaliser"), "normaliser"),
+        (lambda v: v["signal"].update(sample_rate=8000), "sample rate"),
+        (lambda v: v["labels"].append("bored"), "other shapes"),
+        (lambda v: v.update(look_ahead_samples=0), "look_ahead_samples"),
+        (lambda v: v["states"].pop(), "other inputs"),
+        (lambda v: v["states"][0].update(shape=[2**40]), "impossible shape"),
+        (lambda v: v["states"][0].update(shape=[1, 1]), "does not fit"),
+        (lambda v: v["decision"].update(speech_on=7), "speech_on"),
+    ],
+)
+def test_models_that_contradict_themselves_are_refused(model_file, tmp_path, change, message):
+    path = altered(model_file, tmp_path / "model.onnx", change)
+    with pytest.raises(SerLiveError, match=message) as caught:
+        Recognizer.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_weights_are_refused(model_file, tmp_path):
+    proto = onnx.load(str(model_file))
+    largest = max(proto.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    largest.raw_data = b"\xff" * len(largest.raw_data)  # NaN
+    onnx.save(proto, str(tmp_path / "nan.onnx"))
+    with pytest.raises(SerLiveError, match="NaN"):
+        Recognizer.load(tmp_path / "nan.onnx")
+
+
+def test_other_files_are_no_models(model_file, tmp_path):
+    whole = model_file.read_bytes()
+    (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.onnx").write_text("not a model")
+    (tmp_path / "empty.onnx").touch()
+    other = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[1] x) => (float[1] y) { y = Relu(x) }'
+    )
+    onnx.save(other, str(tmp_path / "other.onnx"))
+    for name in ("half", "text", "empty", "other", "missing"):
+        with pytest.raises(SerLiveError, match=f"{name}.onnx") as caught:
+            Recognizer.load(tmp_path / f"{name}.onnx")
+        assert "\n" not in str(caught.value)

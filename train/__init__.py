@@ -1,0 +1,1 @@
+"""Corpora -> weights: ``python -m train prepare|fit|export``."""

@@ -1,0 +1,51 @@
+"""``python -m train``: corpora -> weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from streamer.errors import SerLiveError
+
+CACHE = Path.home() / ".cache" / "ser-live"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
+    fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
+    fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    export = commands.add_parser("export", help="a finished run -> ONNX model file")
+    export.add_argument("run", type=Path, help="folder of the run")
+    export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    return parser
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args()
+    # After parsing: torch takes seconds to import.
+    from train.recipe import read_recipe
+    from train.run import Folders, export_run, run
+
+    try:
+        if options.command == "export":
+            export_run(options.run, options.output)
+            return 0
+        recipe = read_recipe(options.recipe)
+        folder = options.run or Path("runs") / recipe.name
+        result = run(recipe, Folders(options.corpora, options.cache, folder))
+        print(json.dumps(result["test"]))
+    except SerLiveError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

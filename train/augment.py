@@ -1,0 +1,196 @@
+"""What a stream may meet that a studio recording does not: other levels, floors, rooms, colours.
+
+All on waveforms at 16 kHz, before the runtime's own front end and voice gate hear them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from scipy import ndimage, signal
+
+from streamer.frontend import SAMPLE_RATE
+from train.audio import read_audio
+
+Float32 = NDArray[np.float32]
+Generator = np.random.Generator
+
+EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges that a training copy of an utterance is drawn from.
+
+    Attributes:
+        gain_db: level of the whole copy, uniform.
+        denoise: probability that the recording's own noise is taken out first. In CREMA-D quiet
+            emotions were recorded into a fixed noise floor, so a network hears "sad" in the noise
+            and "angry" in any clean recording; a floor drawn afresh breaks that bond.
+        floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street.
+        real_noise: probability that the floor is a background recording, not coloured noise.
+        room: probability of a room impulse response.
+        tilt_db: greatest spectral tilt either way over 100 Hz to 8 kHz, and depth of two broad
+            peaks or dips.
+        speed: playback speed (pitch and tempo), uniform.
+        lead_s: noise heard before the speech, uniform from 0.
+        previous: probability that another utterance of the speaker comes before, so that the
+            normaliser and the window arrive used.
+    """
+
+    gain_db: tuple[float, float] = (-30.0, 6.0)
+    denoise: float = 0.75
+    floor_db: tuple[float, float] = (-60.0, -10.0)
+    real_noise: float = 0.5
+    room: float = 0.35
+    tilt_db: float = 8.0
+    speed: tuple[float, float] = (0.92, 1.08)
+    lead_s: float = 0.7
+    previous: float = 0.25
+
+
+@cache
+def load_noises(root: Path) -> list[Float32]:
+    """Background recordings below ``root``; impulse responses and taps are left out."""
+    paths = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix in {".opus", ".wav"}
+        and path.parent.name not in {"impulse_responses", "short"}
+    )
+    return [read_audio(path) for path in paths]
+
+
+@cache
+def load_rooms(root: Path) -> list[Float32]:
+    """Measured impulse responses below ``root``."""
+    return [read_audio(path) for path in sorted((root / "impulse_responses").rglob("*.wav"))]
+
+
+def active_rms(samples: Float32) -> float:
+    """RMS of the loudest half of 20 ms pieces: the level of the speech, not of its pauses."""
+    pieces = samples[: len(samples) // 320 * 320].reshape(-1, 320)
+    if not len(pieces):
+        return EPSILON
+    power = np.sort(np.mean(pieces.astype(np.float64) ** 2, axis=1))
+    return float(np.sqrt(np.mean(power[len(power) // 2 :])) + EPSILON)
+
+
+def take_out_noise(samples: Float32) -> Float32:
+    """Spectral subtraction of the stationary noise that the quietest tenth of the frames holds."""
+    if len(samples) < 2048:
+        return samples
+    _, _, spectrum = signal.stft(samples, SAMPLE_RATE, nperseg=512, noverlap=384)
+    power = np.abs(spectrum) ** 2
+    noise = 2.0 * np.percentile(power, 10, axis=1, keepdims=True)
+    # Averaged over time and frequency, or what is left of the noise would twinkle.
+    smooth = ndimage.uniform_filter(power, (3, 3))
+    gain = np.clip(1.0 - 2.0 * noise / (smooth + EPSILON**2), 10.0 ** (-40.0 / 20.0), 1.0)
+    _, clean = signal.istft(spectrum * gain, SAMPLE_RATE, nperseg=512, noverlap=384)
+    return clean[: len(samples)].astype(np.float32)
+
+
+def coloured_noise(samples: int, generator: Generator) -> Float32:
+    """Noise with a 1/f^a power spectrum, a from 0 (white) to 2 (brown), unit RMS."""
+    spectrum = np.fft.rfft(generator.standard_normal(samples))
+    frequency = np.maximum(np.arange(len(spectrum)), 1 + samples * 50 // SAMPLE_RATE)
+    noise = np.fft.irfft(spectrum * frequency ** (-generator.uniform(0, 2) / 2), samples)
+    return (noise / (np.sqrt(np.mean(noise**2)) + EPSILON)).astype(np.float32)
+
+
+def background(samples: int, noises: Sequence[Float32], generator: Generator) -> Float32:
+    """A stretch of a background recording, repeated to length, unit RMS."""
+    noise = noises[generator.integers(len(noises))]
+    start = int(generator.integers(len(noise)))
+    stretch = np.resize(np.roll(noise, -start), samples)
+    return (stretch / (np.sqrt(np.mean(stretch.astype(np.float64) ** 2)) + EPSILON)).astype(
+        np.float32
+    )
+
+
+def synthetic_room(generator: Generator) -> Float32:
+    """Exponentially decaying noise after a direct path: reverberation of 0.15 to 0.6 s."""
+    decay_s = generator.uniform(0.15, 0.6)
+    length = int(decay_s * SAMPLE_RATE)
+    tail = generator.standard_normal(length) * 10.0 ** (-3.0 * np.arange(length) / length)
+    tail *= 10.0 ** (generator.uniform(-18, -3) / 20) / (np.sqrt(np.sum(tail**2)) + EPSILON)
+    tail[0] = 1.0
+    return tail.astype(np.float32)
+
+
+def colour(samples: Float32, depth_db: float, generator: Generator) -> Float32:
+    """Filter with a random tilt and two broad peaks or dips, as microphones and rooms have."""
+    frequency = np.linspace(0, 1, 65)
+    octaves = np.log2(np.maximum(frequency * SAMPLE_RATE / 2, 100) / 100) / np.log2(80)
+    gain_db = generator.uniform(-depth_db, depth_db) * (octaves - 0.5)
+    for _ in range(2):
+        centre, width = generator.uniform(0, 1), generator.uniform(0.05, 0.25)
+        bump = np.exp(-(((octaves - centre) / width) ** 2))
+        gain_db = gain_db + generator.uniform(-depth_db, depth_db) * bump
+    if generator.random() < 0.25:
+        gain_db = gain_db - 40.0 * (frequency > generator.uniform(0.42, 1.0))  # band limit
+    taps = signal.firwin2(129, frequency, 10.0 ** (gain_db / 20.0))
+    return signal.fftconvolve(samples, taps, mode="same").astype(np.float32)
+
+
+def change_speed(samples: Float32, speed: float) -> Float32:
+    """Play faster or slower, pitch included."""
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE), np.float32)
+
+
+def augment(
+    speech: Float32,
+    before: Float32 | None,
+    ranges: Augmentation,
+    noises: Sequence[Float32],
+    rooms: Sequence[Float32],
+    generator: Generator,
+) -> tuple[Float32, int]:
+    """One training copy: what a microphone hears before and during an utterance.
+
+    Args:
+        speech: the utterance.
+        before: an utterance of the same speaker that comes first, or None.
+        ranges: what is drawn from.
+        noises: background recordings.
+        rooms: impulse responses.
+        generator: of everything drawn.
+
+    Returns:
+        the samples, and the index at which the utterance starts in them.
+    """
+    lead = np.zeros(int(generator.uniform(0, ranges.lead_s) * SAMPLE_RATE), np.float32)
+    if generator.random() < ranges.denoise:
+        speech = take_out_noise(speech)
+        before = None if before is None else take_out_noise(before)
+    parts = [lead] if before is None else [before, lead]
+    start = sum(len(part) for part in parts)
+    heard = np.concatenate([*parts, speech])
+    level = active_rms(speech)
+
+    speed = float(generator.uniform(*ranges.speed))
+    heard, start = change_speed(heard, speed), int(start / speed)
+    heard = colour(heard, ranges.tilt_db, generator)
+    if generator.random() < ranges.room:
+        measured = len(rooms) > 0 and generator.random() < 0.5
+        room = rooms[generator.integers(len(rooms))] if measured else synthetic_room(generator)
+        room = room[np.argmax(np.abs(room)) :]  # the direct path first: labels keep their time
+        heard = signal.fftconvolve(heard, room)[: len(heard)].astype(np.float32)
+    heard *= np.float32(level / active_rms(heard[start:]))
+
+    is_real = len(noises) > 0 and generator.random() < ranges.real_noise
+    noise = (
+        background(len(heard), noises, generator)
+        if is_real
+        else coloured_noise(len(heard), generator)
+    )
+    heard = heard + noise * np.float32(level * 10.0 ** (generator.uniform(*ranges.floor_db) / 20.0))
+    # The level does not depend on how loud the corpus is; clipped as a converter does.
+    gain = 0.1 * 10.0 ** (generator.uniform(*ranges.gain_db) / 20.0) / level
+    return np.clip(heard * np.float32(gain), -1.0, 1.0).astype(np.float32), start
