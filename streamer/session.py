@@ -173,6 +173,7 @@ def run_session(
     )
     heard = 0
     is_started = False
+    damage: SerLiveError | None = None
     try:
         for block in source.blocks(block_ms):
             if not is_started:
@@ -181,11 +182,17 @@ def run_session(
             heard += len(block)
             pace.wait_until(heard / source.sample_rate, len(block) / source.sample_rate)
             report.estimates(stream.accept(resampler.accept(block)))
-        report.estimates(stream.accept(resampler.flush()))
-        report.estimates(stream.flush())
-    except (SerLiveError, Interrupted):
+    except (RunFailure, Interrupted):
         if is_started:
             with suppress(RunFailure):  # the sink may be what failed
                 report.end(heard / source.sample_rate)
         raise
+    except SerLiveError as error:
+        if not is_started:
+            raise
+        damage = error  # the audio ends here; what was heard is worth its last estimates
+    report.estimates(stream.accept(resampler.flush()))
+    report.estimates(stream.flush())
     report.end(heard / source.sample_rate)
+    if damage is not None:
+        raise damage
