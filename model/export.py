@@ -96,11 +96,21 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         dynamo=True,
         verbose=False,
     )
-    assert program is not None
+    if program is None:
+        raise RuntimeError("torch exported nothing")
     proto = program.model_proto
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
     for node in proto.graph.node:
         del node.metadata_props[:]  # the exporter's stack traces
         node.doc_string = ""
+    onnx.save(proto, str(path))
+
+
+def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:
+    """Write a copy of a model file with other metadata."""
+    import onnx
+
+    proto = onnx.load(str(source))
+    onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
     onnx.save(proto, str(path))

@@ -12,8 +12,8 @@ from model.attention import AttentionState, WindowAttention
 from model.config import NetworkConfig
 from model.convolution import ConvolutionFront, ConvolutionState
 from model.memory import MemoryBlock, MemoryState
-from model.positions import UNKNOWN_END
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.metadata import UNKNOWN_END
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: "The end is not known yet", as an end position: 1400 years, far from overflow when scaled.
-UNKNOWN_END = 2**40
-
 
 def exists(position: Tensor, end: Tensor, count: int = 1, scale: int = 1) -> Tensor:
     """Which of ``count`` consecutive positions lie in ``[0, scale * end)``.

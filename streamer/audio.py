@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -39,8 +40,17 @@ SAMPLE_FORMATS: dict[str, tuple[str | None, int, float, float]] = {
     "f32le": ("<f4", 4, 1.0, 0.0),
 }
 
+#: Block of a recording that is read whole.
+_READ_MS = 1_000
+
+#: Frames decoded at a time.
+_CHUNK_FRAMES = 1024
+
 #: Programs that write to a pipe cannot know the length and put the largest number instead.
-_STREAMED_DATA_BYTES = 0x7FFF_0000
+_STREAMED_BYTES = 0x7FFF_0000
+_CORRECTED_SIZES = re.compile(
+    r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE
+)
 
 
 class Source(Protocol):
@@ -66,13 +76,20 @@ def _block_ends(sample_rate: int, block_ms: int) -> Iterator[int]:
         block += 1
 
 
-def _mono(samples: Float32, name: str, first: int, sample_rate: int) -> Float32:
-    """Average the channels of ``(samples, channels)``, refusing what is no audio."""
+def _mono(samples: Float32) -> tuple[Float32, bool]:
+    """Average the channels of ``(samples, channels)`` up to the first sample that is no audio.
+
+    Returns:
+        the mono samples, and whether all were audio.
+    """
     possible = (np.abs(samples) <= LARGEST_SAMPLE).all(axis=1)  # false for NaN too
-    if not possible.all():
-        at_s = (first + int(np.argmin(possible))) / sample_rate
-        raise SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale")
-    return np.asarray(samples.mean(axis=1, dtype=np.float32))
+    good = len(samples) if possible.all() else int(np.argmin(possible))
+    return np.asarray(samples[:good].mean(axis=1, dtype=np.float32)), good == len(samples)
+
+
+def _no_audio(name: str, samples: int, sample_rate: int) -> SerLiveError:
+    at_s = samples / sample_rate
+    return SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale")
 
 
 class Recording:
@@ -87,14 +104,15 @@ class Recording:
         import soundfile
 
         self.name = str(path)
-        if path.is_dir():
-            raise SerLiveError(f"{path}: a directory; name the files in it")
-        if path.exists() and not path.is_file():
-            raise SerLiveError(f"{path}: no regular file; pipe raw PCM into: ser-live replay -")
         try:
-            with path.open("rb") as file:
-                if not file.read(1):
-                    raise SerLiveError(f"{path}: the file is empty")
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                raise SerLiveError(f"{path}: a directory; name the files in it")
+            if not stat.S_ISREG(status.st_mode):
+                raise SerLiveError(f"{path}: no regular file; pipe raw PCM into: ser-live replay -")
+            if status.st_size == 0:
+                raise SerLiveError(f"{path}: the file is empty")
+            path.open("rb").close()  # says why where it may not be read
             with _quiet_decoder():
                 # As bytes: soundfile cannot encode a name that is no valid text.
                 name = os.fsencode(path) if os.name == "posix" else path
@@ -105,6 +123,13 @@ class Recording:
             raise SerLiveError(
                 f"{path}: no sound file that can be read ({_reason(error)})"
             ) from error
+        except TypeError as error:  # soundfile's way to say so of .raw
+            raise SerLiveError(
+                f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
+            ) from error
+        # soundfile seeks to where it is after every read, upon which an mp3 decoder forgets the
+        # bits that the next frame needs.
+        self._file.seekable = lambda: False
         self.sample_rate = int(self._file.samplerate)
         if self.sample_rate not in RATES:
             self._file.close()
@@ -125,22 +150,53 @@ class Recording:
         self._file.close()
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
+        # Decoded in chunks of one size, so that even damage is met at the same place however the
+        # blocks are cut; what was decoded before the damage is handed over first.
+        pending = np.zeros(0, np.float32)
+        ends = _block_ends(self.sample_rate, block_ms)
+        end, given = next(ends), 0
+        damage: SerLiveError | None = None
+        chunks = self._chunks()
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except SerLiveError as error:
+                chunk, damage = None, error
+            if chunk is not None:
+                pending = np.concatenate([pending, chunk])
+            while len(pending) >= end - given or (chunk is None and len(pending)):
+                block, pending = pending[: end - given], pending[end - given :]
+                yield block
+                given += len(block)
+                end = next(ends)
+            if damage is not None:
+                raise damage
+            if chunk is None:
+                return
+
+    def _chunks(self) -> Iterator[Float32]:
+        """Mono chunks as decoded.
+
+        Raises:
+            SerLiveError: damaged, truncated or no audio; after the chunk that comes before.
+        """
         import soundfile
 
         heard = 0
-        for end in _block_ends(self.sample_rate, block_ms):
+        while True:
             try:
-                with _quiet_decoder():
-                    samples = self._file.read(end - heard, dtype="float32", always_2d=True)
+                with self._decoder_output():
+                    samples = self._file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
                 at_s = heard / self.sample_rate
-                raise SerLiveError(
-                    f"{self.name}: damaged after {at_s:.3f} s ({_reason(error)})"
-                ) from error
-            if len(samples):
-                yield _mono(samples, self.name, heard, self.sample_rate)
-            heard += len(samples)
-            if heard < end:
+                reason = _reason(error)
+                raise SerLiveError(f"{self.name}: damaged after {at_s:.3f} s ({reason})") from error
+            mono, is_audio = _mono(samples)
+            heard += len(mono)
+            yield mono
+            if not is_audio:
+                raise _no_audio(self.name, heard, self.sample_rate)
+            if len(samples) < _CHUNK_FRAMES:
                 break
         if self._is_truncated(heard):
             raise SerLiveError(
@@ -149,13 +205,17 @@ class Recording:
             )
 
     def _is_truncated(self, heard: int) -> bool:
-        sizes = re.search(r"^data : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
-        if sizes:  # libsndfile notices, and reads what is there without an error
-            promised, there = int(sizes[1]), int(sizes[2])
-            return there < promised < _STREAMED_DATA_BYTES
-        # The length of a file without an index (mp3) is an estimate.
-        promised_frames: int = self._file.frames
-        return heard < 0.95 * promised_frames
+        # libsndfile corrects the sizes in the header silently, and tells in its log.
+        for stated, there in _CORRECTED_SIZES.findall(self._file.extra_info):
+            if int(there) < int(stated) < _STREAMED_BYTES:
+                return True
+        # The length of an mp3 without an index is an estimate.
+        share = 0.95 if self._file.format == "MP3" else 1.0
+        frames: int = self._file.frames
+        return heard < share * frames
+
+    def _decoder_output(self) -> AbstractContextManager[None]:
+        return _quiet_decoder() if self._file.format == "MP3" else nullcontext()
 
 
 def _reason(error: Exception) -> str:
@@ -219,10 +279,12 @@ class RawPcm:
             except OSError as error:
                 raise RunFailure(f"standard input: {error.strerror}") from error
             whole = len(data) // self._sample_bytes
-            if whole:
-                samples = self._decode(data[: whole * self._sample_bytes])
-                yield _mono(samples, "standard input", heard, self.sample_rate)
-            heard += whole
+            mono, is_audio = _mono(self._decode(data[: whole * self._sample_bytes]))
+            heard += len(mono)
+            if len(mono):
+                yield mono
+            if not is_audio:
+                raise _no_audio("standard input", heard, self.sample_rate)
             if odd := len(data) % self._sample_bytes:
                 raise SerLiveError(
                     f"standard input: ends {odd} bytes into a sample of {self._sample_bytes}; "
@@ -250,18 +312,48 @@ class Resampler:
     """The source's rate -> 16 kHz, statefully; the result does not depend on the block size."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._is_needed = sample_rate != SAMPLE_RATE
-        self._soxr = _soxr_stream(sample_rate)
+        self._sample_rate = sample_rate
+        self._soxr = None if sample_rate == SAMPLE_RATE else _soxr_stream(sample_rate)
+        self._taken = 0
+        self._given = 0
         self.look_ahead_s = resampler_look_ahead_s(sample_rate)
 
     def accept(self, samples: Float32) -> Float32:
-        """Add samples ``(n,)``; return those at 16 kHz that are ready."""
-        return self._soxr.resample_chunk(samples) if self._is_needed else samples
+        """Add samples ``(n,)`` at the source's rate; return those at 16 kHz that are ready."""
+        if self._soxr is None:
+            return samples
+        ready: Float32 = self._soxr.resample_chunk(samples)
+        self._taken += len(samples)
+        self._given += len(ready)
+        return ready
 
     def flush(self) -> Float32:
-        """The samples held back."""
+        """The samples held back; in all no more than the audio is long."""
         nothing = np.zeros(0, np.float32)
-        return self._soxr.resample_chunk(nothing, last=True) if self._is_needed else nothing
+        if self._soxr is None:
+            return nothing
+        owed = self._taken * SAMPLE_RATE // self._sample_rate - self._given
+        rest: Float32 = self._soxr.resample_chunk(nothing, last=True)
+        return rest[: max(0, owed)]
+
+
+def read_recording(path: Path, seconds: float | None = None) -> Float32:
+    """A whole recording, or its first seconds, at 16 kHz: ``(samples,)``.
+
+    Raises:
+        SerLiveError: it cannot be read.
+    """
+    parts = []
+    with Recording(path) as recording:
+        resampler = Resampler(recording.sample_rate)
+        heard = 0
+        for block in recording.blocks(_READ_MS):
+            parts.append(resampler.accept(block))
+            heard += len(block)
+            if seconds is not None and heard >= seconds * recording.sample_rate:
+                break
+        parts.append(resampler.flush())
+    return np.concatenate(parts)
 
 
 def _soxr_stream(sample_rate: int) -> soxr.ResampleStream:

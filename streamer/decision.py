@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.frontend import TIMESTEP_S
+from streamer.speech import SPEECH_THRESHOLD
 
 SILENCE = "silence"
 UNCERTAIN = "uncertain"
@@ -34,7 +35,7 @@ class DecisionConfig:
         certain_from: ... and is shown again from this one.
     """
 
-    speech_on: float = 0.5
+    speech_on: float = SPEECH_THRESHOLD
     speech_off: float = 0.35
     hangover_s: float = 0.4
     warm_up_s: float = 0.4

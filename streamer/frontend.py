@@ -5,8 +5,8 @@ timestep. Timestep ``t`` covers samples ``[640 t, 640 t + 640)`` and needs sampl
 ``640 t + 880``, the end of its last frame. A stream of ``n`` samples has exactly ``n // 640``
 timesteps, so an estimate never carries a time beyond the end of the audio.
 
-Every timestep is computed with the same array shapes however the samples were cut into blocks,
-which is what makes the result independent of the block size bit for bit.
+The result does not depend on how the samples were cut into blocks, bit for bit: NumPy transforms
+every frame by itself, and everything after that works timestep by timestep. A test holds it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.speech import SpeechDetector, SpeechState
+from streamer.speech import SAMPLE_RATE as SAMPLE_RATE
+from streamer.speech import SPEECH_THRESHOLD, SpeechDetector, SpeechState
 
-SAMPLE_RATE = 16_000
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 FREQUENCY_BINS = FRAME_SAMPLES // 2 + 1
@@ -172,7 +172,7 @@ class Normaliser:
     prior_timesteps: float = 50.0
     memory_timesteps: float = 500.0
     floor_db: float = -15.0
-    speech_threshold: float = 0.5
+    speech_threshold: float = SPEECH_THRESHOLD
 
     def __post_init__(self) -> None:
         prior = self.prior_spectrum
@@ -180,12 +180,14 @@ class Normaliser:
             raise ValueError(f"prior_spectrum must have {FREQUENCY_BINS} bins, has {prior.shape}")
         if not (np.all(np.isfinite(prior)) and np.all(prior > 0)):
             raise ValueError("prior_spectrum must be finite and positive")
-        if not self.prior_timesteps > 0:
-            raise ValueError("prior_timesteps must be positive")
-        if not self.memory_timesteps >= 1:
-            raise ValueError("memory_timesteps must be at least 1")
+        if not 0 < self.prior_timesteps < 1e6:
+            raise ValueError("prior_timesteps must lie in (0, 1e6)")
+        if not 1 <= self.memory_timesteps < 1e9:
+            raise ValueError("memory_timesteps must lie in [1, 1e9)")
         if not -100 <= self.floor_db < 0:
             raise ValueError("floor_db must lie in [-100, 0)")
+        if not 0 <= self.speech_threshold <= 1:
+            raise ValueError("speech_threshold must lie in [0, 1]")
 
     def initial_state(self, batch: tuple[int, ...] = ()) -> NormaliserState:
         return NormaliserState(np.zeros((*batch, FREQUENCY_BINS)), np.zeros(batch), np.zeros(batch))

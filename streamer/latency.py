@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import Recording, Resampler
+from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
-from streamer.recognizer import Recognizer, open_model
+from streamer.recognizer import Recognizer, model_path, open_model
 from streamer.speech import SpeechDetector, SpeechState
 
 if TYPE_CHECKING:
@@ -96,13 +96,6 @@ class _TimedSession:
         return getattr(self._session, name)
 
 
-def _at_16_khz(path: Path) -> Float32:
-    with Recording(path) as recording:
-        resampler = Resampler(recording.sample_rate)
-        parts = [resampler.accept(block) for block in recording.blocks(1000)]
-        return np.concatenate([*parts, resampler.flush()])
-
-
 def measure(model: Path | None, recording: Path, seconds: float) -> StepCost:
     """Run a recording, over and over, through one stream.
 
@@ -116,10 +109,10 @@ def measure(model: Path | None, recording: Path, seconds: float) -> StepCost:
     """
     if not 1 <= seconds <= 86_400:
         raise SerLiveError("--seconds must lie in 1..86400")
-    session, metadata = open_model(model)
+    session, metadata = open_model(model_path(model))
     timed_session, detector = _TimedSession(session), _TimedDetector()
     recognizer = Recognizer(timed_session, metadata, detector)
-    samples = _at_16_khz(recording)
+    samples = read_recording(recording, seconds)
     if len(samples) < TIMESTEP_SAMPLES:
         raise SerLiveError(f"{recording}: shorter than one step of 40 ms")
     timesteps = samples[: len(samples) // TIMESTEP_SAMPLES * TIMESTEP_SAMPLES]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 
-from streamer.decision import DecisionConfig
+from streamer.decision import STATES, DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import (
     FRAME_SAMPLES,
@@ -32,6 +32,9 @@ SIGNAL = {
     "frames_per_timestep": FRAMES_PER_TIMESTEP,
 }
 
+#: End position of a stream that goes on: 1400 years, and safe from overflow when scaled.
+UNKNOWN_END = 2**40
+
 _DTYPES = ("float32", "int64")
 _LARGEST_STATE = 2**24
 
@@ -45,9 +48,11 @@ class StateSpec:
     dtype: str
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and all(isinstance(n, int) for n in self.shape)):
+            raise ValueError("states must have a name and a shape of integers")
         if self.dtype not in _DTYPES:
             raise ValueError(f"state {self.name}: dtype must be one of {', '.join(_DTYPES)}")
-        if any(size < 0 for size in self.shape) or int(np.prod(self.shape)) > _LARGEST_STATE:
+        if any(size < 0 for size in self.shape) or math.prod(self.shape) > _LARGEST_STATE:
             raise ValueError(f"state {self.name}: impossible shape {self.shape}")
 
 
@@ -77,13 +82,17 @@ class ModelMetadata:
     normaliser: Normaliser
     decision: DecisionConfig
     states: tuple[StateSpec, ...]
-    training: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must be two or more different names")
-        if not all(isinstance(label, str) and label.isprintable() for label in self.labels):
-            raise ValueError("labels must be printable text")
+        texts = (self.name, *self.labels, *self.training, *self.training.values())
+        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise ValueError("names, labels and training facts must be printable text")
+        if len(self.labels) < 2 or len({*self.labels, *STATES}) != len(self.labels) + len(STATES):
+            raise ValueError(f"labels must be two or more different names, none of {STATES}")
+        counts = (self.delay_timesteps, self.look_ahead_samples, self.window_timesteps)
+        if not all(isinstance(count, int) for count in counts):
+            raise ValueError("delay, look-ahead and window must be whole numbers")
         if not 0 <= self.delay_timesteps < 10_000:
             raise ValueError(f"impossible delay_timesteps {self.delay_timesteps}")
         expected = self.delay_timesteps * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES

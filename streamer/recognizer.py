@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,11 @@ from streamer.frontend import (
     SpectralAnalysis,
     SpectraState,
 )
-from streamer.metadata import METADATA_KEY, ModelMetadata
+from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
 from streamer.speech import SpeechDetector
 
 if TYPE_CHECKING:
     import onnxruntime
-
-#: End position of a stream that goes on: farther than any stream, and safe from overflow.
-UNKNOWN_END = 2**40
 
 Float32 = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
@@ -76,18 +74,20 @@ class StreamState:
     emitted: int
 
 
-def open_model(
-    path: Path | str | None = None,
-) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """Open a model file, or the one that is shipped, on one thread.
+def model_path(path: Path | str | None) -> Path:
+    """The named model file, or the one that is shipped."""
+    return bundled("ser-live.onnx") if path is None else Path(path)
+
+
+def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """Open a model file on one thread.
 
     Raises:
         SerLiveError: the file is missing, no model of ours, or of another schema.
     """
     import onnxruntime
 
-    path = bundled("ser-live.onnx") if path is None else Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         raise SerLiveError(f"model {path}: no such file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -138,6 +138,7 @@ class Recognizer:
         Raises:
             SerLiveError: the file is missing, no model of ours, damaged, or of another schema.
         """
+        path = model_path(path)
         session, metadata = open_model(path)
         try:
             return cls(session, metadata)
@@ -181,13 +182,11 @@ class Recognizer:
         self, spectra: Spectra, spectra_state: SpectraState, state: StreamState
     ) -> tuple[list[Estimate], StreamState]:
         features, normaliser_state = self._normaliser.normalise(spectra, state.normaliser)
-        state = StreamState(
-            spectra_state,
-            normaliser_state,
-            state.network,
-            state.decision,
-            (*state.speech, *spectra.speech.tolist()),
-            state.emitted,
+        state = replace(
+            state,
+            spectra=spectra_state,
+            normaliser=normaliser_state,
+            speech=(*state.speech, *spectra.speech.tolist()),
         )
         estimates: list[Estimate] = []
         for frames in features:
@@ -200,17 +199,15 @@ class Recognizer:
     ) -> tuple[list[Estimate], StreamState]:
         """One timestep into the network, and one estimate out once its delay line is full."""
         probabilities, attention, network = self.step_network(frames[None], end, state.network)
+        state = replace(state, network=network)
         if int(network["position"][0]) <= self.metadata.delay_timesteps:
-            return [], StreamState(
-                state.spectra, state.normaliser, network, state.decision, state.speech, 0
-            )
+            return [], state
         speech = state.speech[0]
         label, decision = self._decision.decide(probabilities[0], speech, state.decision)
         emitted = state.emitted + 1
         estimate = Estimate(emitted * TIMESTEP_S, label, probabilities[0], speech, attention[0])
-        return [estimate], StreamState(
-            state.spectra, state.normaliser, network, decision, state.speech[1:], emitted
-        )
+        state = replace(state, decision=decision, speech=state.speech[1:], emitted=emitted)
+        return [estimate], state
 
     def step_network(
         self, features: Float32, end: int, state: Tensors
@@ -238,8 +235,8 @@ class Recognizer:
         if inputs != expected or outputs != set(self._outputs) or "position" not in inputs:
             raise SerLiveError("its network has other inputs or outputs than its metadata says")
         frames = np.full((1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), 0.5, np.float32)
-        state = self.initial_state().network
         try:
+            state = self.initial_state().network
             probabilities, attention, after = self.step_network(frames, UNKNOWN_END, state)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise SerLiveError("its network does not fit the shapes in its metadata") from error

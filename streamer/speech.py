@@ -16,14 +16,19 @@ from streamer.errors import SerLiveError
 if TYPE_CHECKING:
     import onnxruntime
 
+SAMPLE_RATE = 16_000
+#: Speech probability from which a timestep is speech.
+SPEECH_THRESHOLD = 0.5
 CHUNK_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 #: Level at which Silero is fed. Corpora recorded 20 to 30 dB lower lose half of their speech.
 TARGET_RMS = 0.1
 #: Weaker signals than this (-75 dBFS) are not raised further.
 QUIETEST_RMS = 10.0 ** (-75.0 / 20.0)
-#: The level estimate falls by 1 dB a second, so pauses do not raise the noise.
-ENVELOPE_DECAY = 10.0 ** (-(CHUNK_SAMPLES / 16_000) / 20.0)
+#: The level estimate falls by this much a second: slow enough that pauses do not raise the noise,
+#: fast enough that a click does not deafen the gate for long.
+ENVELOPE_DECAY_DB_PER_S = 5.0
+ENVELOPE_DECAY = 10.0 ** (-ENVELOPE_DECAY_DB_PER_S * CHUNK_SAMPLES / SAMPLE_RATE / 20.0)
 
 Float32 = NDArray[np.float32]
 
@@ -68,7 +73,7 @@ class SpeechDetector:
 
     def __init__(self) -> None:
         self._run = _session().run
-        self._rate = np.array(16_000, np.int64)
+        self._rate = np.array(SAMPLE_RATE, np.int64)
 
     def initial_state(self) -> SpeechState:
         return SpeechState(

@@ -40,3 +40,11 @@ def test_decisions_do_not_depend_on_the_blocks(speech):
             probability, state = detector.accept(speech[first : first + step], state)
         ends.append((probability, state.envelope))
     assert ends[0] == ends[1]
+
+
+def test_a_click_does_not_deafen_for_long(speech):
+    quiet = speech * np.float32(0.03 / np.abs(speech).max())
+    burst = np.random.default_rng(0).uniform(-0.9, 0.9, 1_600).astype(np.float32)
+    undisturbed = probabilities(quiet) >= 0.5
+    disturbed = probabilities(np.concatenate([burst, quiet, quiet])) >= 0.5
+    assert disturbed.mean() > 0.8 * undisturbed.mean()

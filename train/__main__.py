@@ -20,8 +20,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
-    export = commands.add_parser("export", help="a finished run -> ONNX model file")
+    export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
+    export.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
     evaluate = commands.add_parser("evaluate", help="score a model file on unseen speakers")
     evaluate.add_argument("model", type=Path, help="model file")
@@ -39,14 +40,14 @@ def main() -> int:
 
     try:
         if options.command == "export":
-            export_run(options.run, options.output)
+            print(json.dumps(export_run(options.run, options.output, options.corpora)))
             return 0
         if options.command == "evaluate":
             return _evaluate(options)
         recipe = read_recipe(options.recipe)
         folder = options.run or Path("runs") / recipe.name
         result = run(recipe, Folders(options.corpora, options.cache, folder))
-        print(json.dumps(result["test"]))
+        print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
     except SerLiveError as error:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code

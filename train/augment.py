@@ -15,8 +15,8 @@ import soxr
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from streamer.audio import read_recording
 from streamer.frontend import SAMPLE_RATE
-from train.audio import read_audio
 
 Float32 = NDArray[np.float32]
 Generator = np.random.Generator
@@ -64,13 +64,13 @@ def load_noises(root: Path) -> list[Float32]:
         if path.suffix in {".opus", ".wav"}
         and path.parent.name not in {"impulse_responses", "short"}
     )
-    return [read_audio(path) for path in paths]
+    return [read_recording(path) for path in paths]
 
 
 @cache
 def load_rooms(root: Path) -> list[Float32]:
     """Measured impulse responses below ``root``."""
-    return [read_audio(path) for path in sorted((root / "impulse_responses").rglob("*.wav"))]
+    return [read_recording(path) for path in sorted((root / "impulse_responses").rglob("*.wav"))]
 
 
 def active_rms(samples: Float32) -> float:

@@ -14,6 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import streamer.audio
+import streamer.frontend
+import streamer.speech
+import train.augment
+from streamer.audio import read_recording
 from streamer.frontend import (
     FREQUENCY_BINS,
     TIMESTEP_SAMPLES,
@@ -21,8 +26,7 @@ from streamer.frontend import (
     Spectra,
     SpectralAnalysis,
 )
-from streamer.speech import SpeechDetector
-from train.audio import read_audio
+from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from train.augment import Augmentation, augment, load_noises, load_rooms
 from train.corpora import Utterance
 
@@ -31,8 +35,8 @@ Float64 = NDArray[np.float64]
 
 #: Longest stretch kept of what comes before an utterance, in timesteps.
 MAX_BEFORE = 40
-#: Power under this is stored as this: half floats hold logarithms from -23 up well.
-STORED_FLOOR = 1e-10
+#: Utterances that a worker takes at a time.
+CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
 
 def _example(samples: Float32, start_sample: int, analysis: SpectralAnalysis) -> Example:
     spectra = analyse(samples, analysis)
-    logs = np.log(np.maximum(spectra.power, STORED_FLOOR)).astype(np.float16)
+    with np.errstate(divide="ignore"):  # digital silence is minus infinity, and comes back as zero
+        logs = np.log(spectra.power).astype(np.float16)
     start = min(start_sample // TIMESTEP_SAMPLES, len(logs))
     return Example(logs, spectra.speech, start)
 
@@ -76,15 +81,17 @@ def _example_chunk(
     """Worker: (index, path, recordings of the same speaker) -> examples."""
     analysis = SpectralAnalysis(SpeechDetector())
     if augmentation is None:
-        return [_example(read_audio(path), 0, analysis) for _, path, _ in jobs]
+        return [_example(read_recording(path), 0, analysis) for _, path, _ in jobs]
     noises, rooms = load_noises(noise_root), load_rooms(noise_root)
     examples = []
     for index, path, siblings in jobs:
         generator = np.random.default_rng([seed, index])
         before = None
         if generator.random() < augmentation.previous:
-            before = read_audio(siblings[generator.integers(len(siblings))])
-        samples, start = augment(read_audio(path), before, augmentation, noises, rooms, generator)
+            before = read_recording(siblings[generator.integers(len(siblings))])
+        samples, start = augment(
+            read_recording(path), before, augmentation, noises, rooms, generator
+        )
         examples.append(_example(samples, start, analysis))
     return examples
 
@@ -128,6 +135,13 @@ def _save(examples: Sequence[Example], folder: Path) -> None:
     partial_folder.rename(folder)
 
 
+def _front_end_sources() -> str:
+    """Digest of the code that makes the spectra: a copy made by older code is not used again."""
+    modules = (streamer.frontend, streamer.speech, streamer.audio, train.augment)
+    text = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    return hashlib.sha256(text).hexdigest()
+
+
 def prepare_copy(
     utterances: Sequence[Utterance],
     cache: Path,
@@ -146,7 +160,8 @@ def prepare_copy(
         seed: which augmented copy; the same seed gives the same copy.
         workers: processes.
     """
-    key = repr(([str(u.path) for u in utterances], augmentation, seed))
+    files = [(str(u.path), u.path.stat().st_size, u.path.stat().st_mtime_ns) for u in utterances]
+    key = repr((files, augmentation, seed, str(noise_root), _front_end_sources()))
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
     if folder.exists():
         return _load(folder)
@@ -154,20 +169,20 @@ def prepare_copy(
     for utterance in utterances:
         siblings[utterance.corpus, utterance.speaker].append(utterance.path)
     jobs = [(i, u.path, siblings[u.corpus, u.speaker]) for i, u in enumerate(utterances)]
-    chunks = [jobs[first : first + 64] for first in range(0, len(jobs), 64)]
+    chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
     work = partial(_example_chunk, augmentation=augmentation, noise_root=noise_root, seed=seed)
     with ProcessPoolExecutor(workers) as pool:
         _save([example for chunk in pool.map(work, chunks) for example in chunk], folder)
     return _load(folder)
 
 
-def estimate_prior(copies: Sequence[Copy], speech_threshold: float) -> Float64:
+def estimate_prior(copies: Sequence[Copy]) -> Float64:
     """Mean relative power spectrum of speech ``(201,)``, sums to 1; utterances count alike."""
     total = np.zeros(FREQUENCY_BINS)
     for copy in copies:
         for index in range(len(copy.ends)):
             spectra = copy.spectra(index)
-            power = spectra.power[spectra.speech >= speech_threshold].sum(axis=(0, 1), dtype=float)
+            power = spectra.power[spectra.speech >= SPEECH_THRESHOLD].sum(axis=(0, 1), dtype=float)
             if power.sum() > 0:
                 total += power / power.sum()
     return total / total.sum()

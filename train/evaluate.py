@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio import read_recording
 from streamer.decision import SILENCE, Verdict
 from streamer.recognizer import Recognizer
-from train.audio import read_audio
 from train.corpora import SOURCES, Utterance, read_corpus
 from train.scoring import Scores, score
 from train.splits import split
@@ -26,7 +26,7 @@ def _recognizer(model: Path) -> Recognizer:
 def _hear(path: Path, model: Path, gain_db: float) -> tuple[NDArray[np.float64], bool]:
     """Worker: the verdict's probabilities on one recording, and whether it held speech."""
     recognizer = _recognizer(model)
-    samples = np.clip(read_audio(path) * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0)
+    samples = np.clip(read_recording(path) * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0)
     stream = recognizer.stream()
     verdict = Verdict(recognizer.metadata.labels, recognizer.metadata.decision.speech_on)
     for estimate in stream.accept(samples) + stream.flush():

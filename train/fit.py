@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.network import Network
+from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S
+from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
 from train.recipe import Recipe
 from train.scoring import Scores, fit_temperature, score, verdict_logits, verdicts
@@ -26,6 +27,10 @@ from train.scoring import Scores, fit_temperature, score, verdict_logits, verdic
 #: Estimates count from this much speech on, fully from FULL_SPEECH_S.
 FIRST_SPEECH_S = 0.3
 FULL_SPEECH_S = 1.5
+#: Norm that gradients are cut to.
+LARGEST_GRADIENT = 2.0
+#: Share of the steps in which the learning rate rises.
+WARM_UP_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,17 @@ class Batch:
     weights: Tensor
 
 
-def loss_weights(speech: NDArray[np.float32], start: int, threshold: float) -> NDArray[np.float32]:
-    """How much each timestep's estimate counts: by the speech heard of its own utterance."""
-    is_speech = (speech >= threshold).astype(np.float32)
+def loss_weights(speech: NDArray[np.float32], start: int) -> NDArray[np.float32]:
+    """How much each timestep's estimate counts: by the speech heard of its own utterance.
+
+    Args:
+        speech: ``(timesteps,)`` speech probability.
+        start: timesteps before the utterance.
+
+    Returns:
+        ``(timesteps,)``, sums to 1.
+    """
+    is_speech = (speech >= SPEECH_THRESHOLD).astype(np.float32)
     is_speech[:start] = 0
     heard_s = np.cumsum(is_speech) * TIMESTEP_S
     weights = np.clip(heard_s / FULL_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
@@ -105,7 +118,7 @@ class Batches:
         chosen = [(i, self._copies[generator.integers(len(self._copies))]) for i in self._order]
         lengths = np.array([len(features.speech[i]) for i, features in chosen])
         noisy = lengths * generator.uniform(0.9, 1.1, len(lengths))
-        ordered = [chosen[i] for i in np.argsort(noisy) if lengths[i] >= 12]
+        ordered = [chosen[i] for i in np.argsort(noisy) if lengths[i] >= recipe.shortest]
         groups = [ordered[i : i + recipe.batch] for i in range(0, len(ordered), recipe.batch)]
         for index in generator.permutation(len(groups)):
             yield self._batch(groups[index], generator)
@@ -114,7 +127,7 @@ class Batches:
         self, group: Sequence[tuple[int, Features]], generator: np.random.Generator
     ) -> Batch:
         recipe = self._recipe
-        length = min(min(len(features.speech[i]) for i, features in group), 150)
+        length = min(min(len(features.speech[i]) for i, features in group), recipe.longest)
         values, weights = [], []
         for index, features in group:
             spare = len(features.speech[index]) - length
@@ -128,7 +141,6 @@ class Batches:
                 loss_weights(
                     features.speech[index][rows],
                     features.starts[index] - first,
-                    recipe.normaliser.speech_threshold,
                 )
             )
         labels = torch.from_numpy(self._labels[[index for index, _ in group]])
@@ -190,15 +202,13 @@ def loss_of(network: Network, batch: Batch, smoothing: float) -> Tensor:
     return (losses.view_as(batch.weights) * batch.weights).sum() / len(batch.labels)
 
 
-def evaluate_corpora(
-    network: Network, data: LabelledFeatures, threshold: float, temperature: float = 1.0
-) -> dict[str, Scores]:
+def evaluate_corpora(network: Network, data: LabelledFeatures) -> dict[str, Scores]:
     """Scores on each corpus in the data."""
     result = {}
     for corpus in dict.fromkeys(data.corpora):
         part = data.of_corpus(corpus)
-        logits = verdict_logits(network, part.features, threshold)
-        result[corpus] = score(verdicts(logits, temperature), part.labels)
+        logits = verdict_logits(network, part.features)
+        result[corpus] = score(verdicts(logits, temperature=1.0), part.labels)
     return result
 
 
@@ -219,11 +229,86 @@ class Fitted:
     validation_uar: float
 
 
-def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write beside it and rename: a stop in between leaves the epoch before."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+class Training:
+    """Everything that changes from step to step, saved after every epoch."""
+
+    def __init__(self, recipe: Recipe, utterances: int) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.network = Network(recipe.network)
+        self.average = MovingAverage(self.network, recipe.averaging)
+        self._optimiser = torch.optim.AdamW(
+            self.network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        steps = recipe.epochs * (math.ceil(utterances / recipe.batch) + 1)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, recipe.learning_rate, total_steps=steps, pct_start=WARM_UP_SHARE
+        )
+        self.epoch = 0
+        self.best_uar = -1.0
+        self.best_epoch = 0
+        self.best_weights = self.average.network.state_dict()
+
+    def train_epoch(self, batches: Batches) -> float:
+        """One pass over the utterances; the mean loss."""
+        self.epoch += 1
+        seed = self.recipe.seed
+        torch.manual_seed(seed * 1000 + self.epoch)
+        self.network.train()
+        losses = []
+        for batch in batches.epoch(np.random.default_rng([seed, self.epoch])):
+            loss = loss_of(self.network, batch, self.recipe.label_smoothing)
+            self._optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+            self._optimiser.step()
+            self._schedule.step()
+            self.average.update(self.network)
+            losses.append(loss.item())
+        return float(np.mean(losses))
+
+    def keep_if_best(self, uar: float) -> None:
+        """Keep the averaged weights if no epoch did better on the validation speakers."""
+        if uar > self.best_uar:
+            self.best_uar, self.best_epoch = uar, self.epoch
+            self.best_weights = copy.deepcopy(self.average.network.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write beside it and rename: a stop in between leaves the epoch before."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "recipe": json.dumps(self.recipe.to_dict()),
+                "network": self.network.state_dict(),
+                "average": self.average.network.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "steps": self.average.steps,
+                "epoch": self.epoch,
+                "best_uar": self.best_uar,
+                "best_epoch": self.best_epoch,
+                "best_weights": self.best_weights,
+            },
+            partial,
+        )
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on where a stopped training of the same recipe was.
+
+        Raises:
+            SerLiveError: the checkpoint is of another recipe.
+        """
+        saved = torch.load(path, weights_only=True)
+        if saved["recipe"] != json.dumps(self.recipe.to_dict()):
+            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        self.network.load_state_dict(saved["network"])
+        self.average.network.load_state_dict(saved["average"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        self._schedule.load_state_dict(saved["schedule"])
+        self.average.steps, self.epoch = saved["steps"], saved["epoch"]
+        self.best_uar, self.best_epoch = saved["best_uar"], saved["best_epoch"]
+        self.best_weights = saved["best_weights"]
 
 
 def fit(
@@ -244,61 +329,29 @@ def fit(
         validation: sets of validation utterances; the mean UAR over all sets and corpora chooses
             the epoch.
         folder: of this run.
+
+    Raises:
+        SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    torch.manual_seed(recipe.seed)
-    network = Network(recipe.network)
-    average = MovingAverage(network, recipe.averaging)
     order = training_order(labels, corpora)
     batches = Batches(copies, labels, order, recipe)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    steps = recipe.epochs * (math.ceil(len(order) / recipe.batch) + 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.2
-    )
+    training = Training(recipe, len(order))
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    parts = {
-        "network": network,
-        "average": average.network,
-        "optimiser": optimiser,
-        "schedule": schedule,
-    }
-    best: dict[str, Any] = {"uar": -1.0, "epoch": 0, "weights": average.network.state_dict()}
-    first = 1
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        average.steps, best, first = saved["steps"], saved["best"], saved["epoch"] + 1
-    for epoch in range(first, recipe.epochs + 1):
+        training.load(checkpoint)
+    while training.epoch < recipe.epochs:
         began = time.monotonic()
-        torch.manual_seed(recipe.seed * 1000 + epoch)
-        network.train()
-        losses = []
-        for batch in batches.epoch(np.random.default_rng([recipe.seed, epoch])):
-            loss = loss_of(network, batch, recipe.label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-            optimiser.step()
-            schedule.step()
-            average.update(network)
-            losses.append(loss.item())
+        loss = training.train_epoch(batches)
         trained_s = time.monotonic() - began
-        scores = [
-            evaluate_corpora(average.network, data, recipe.normaliser.speech_threshold)
-            for data in validation
-        ]
-        uars = [[round(s.uar, 2) for s in one.values()] for one in scores]
-        uar = float(np.mean([value for one in uars for value in one]))
-        if uar > best["uar"]:
-            weights = copy.deepcopy(average.network.state_dict())
-            best = {"uar": uar, "epoch": epoch, "weights": weights}
+        scores = [evaluate_corpora(training.average.network, data) for data in validation]
+        uars = [[round(one.uar, 2) for one in by_corpus.values()] for by_corpus in scores]
+        uar = float(np.mean([value for by_corpus in uars for value in by_corpus]))
+        training.keep_if_best(uar)
+        training.save(checkpoint)
         record = {
-            "epoch": epoch,
-            "loss": round(float(np.mean(losses)), 4),
+            "epoch": training.epoch,
+            "loss": round(loss, 4),
             "validation_uar": uars,
             "mean": round(uar, 2),
             "utterances_per_s": round(len(order) / trained_s, 1),
@@ -306,13 +359,16 @@ def fit(
         with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
         print(json.dumps(record), flush=True)
-        state = {name: part.state_dict() for name, part in parts.items()}
-        save_checkpoint(state | {"steps": average.steps, "best": best, "epoch": epoch}, checkpoint)
-    network.load_state_dict(best["weights"])
-    network.eval()
-    logits, truth = [], []
-    for data in validation:
-        logits += verdict_logits(network, data.features, recipe.normaliser.speech_threshold)
-        truth.append(data.labels)
-    temperature = fit_temperature(logits, np.concatenate(truth))
-    return Fitted(network, temperature, best["epoch"], best["uar"])
+    training.network.load_state_dict(training.best_weights)
+    return Fitted(
+        training.network,
+        _calibrate(training.network, validation),
+        training.best_epoch,
+        training.best_uar,
+    )
+
+
+def _calibrate(network: Network, validation: Sequence[LabelledFeatures]) -> float:
+    """Temperature of the verdicts on the validation speakers."""
+    logits = [one for data in validation for one in verdict_logits(network, data.features)]
+    return fit_temperature(logits, np.concatenate([data.labels for data in validation]))

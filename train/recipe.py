@@ -10,16 +10,7 @@ from typing import Any
 from model.config import CONFIGURATIONS, NetworkConfig
 from streamer.errors import SerLiveError
 from train.augment import Augmentation
-
-
-@dataclass(frozen=True)
-class NormaliserRecipe:
-    """Settings of :class:`streamer.frontend.Normaliser`; the prior spectrum comes from the data."""
-
-    prior_timesteps: float = 50.0
-    memory_timesteps: float = 500.0
-    floor_db: float = -15.0
-    speech_threshold: float = 0.5
+from train.splits import HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,8 @@ class Recipe:
         corpora: trained on (their training speakers) and chosen on (their validation speakers).
         transfer: never trained on; all of it is tested.
         network: shape of the network.
-        normaliser: settings of the front end.
+        normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
+            defaults; the prior spectrum comes from the data.
         augmentation: ranges of the augmented copies.
         copies: augmented copies of every training utterance; the recordings as they are
             are one more.
@@ -40,6 +32,8 @@ class Recipe:
         learning_rate: peak of the one-cycle schedule.
         weight_decay: of AdamW.
         label_smoothing: share of the label spread over all classes.
+        shortest: utterances of fewer timesteps are not trained on.
+        longest: more timesteps of an example are cropped.
         masked_bins: widest band that SpecAugment sets to zero, twice an example.
         masked_timesteps: longest stretch that it sets to zero, twice an example.
         averaging: decay a step of the exponential moving average of the weights.
@@ -50,7 +44,7 @@ class Recipe:
     corpora: tuple[str, ...]
     network: NetworkConfig
     transfer: tuple[str, ...] = ()
-    normaliser: NormaliserRecipe = field(default_factory=NormaliserRecipe)
+    normaliser: dict[str, float] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
     copies: int = 6
     epochs: int = 20
@@ -58,10 +52,18 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    shortest: int = 12
+    longest: int = 150
     masked_bins: int = 30
     masked_timesteps: int = 8
     averaging: float = 0.998
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if both := set(self.corpora) & set(self.transfer):
+            raise ValueError(f"{', '.join(both)}: both trained on and kept for transfer")
+        if without := set(self.corpora) - set(HELD_OUT):
+            raise ValueError(f"{', '.join(without)}: no split into train, validation and test")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,7 +86,7 @@ def read_recipe(path: Path) -> Recipe:
         return replace(
             Recipe(path.stem, tuple(values.pop("corpora")), config),
             transfer=tuple(values.pop("transfer", ())),
-            normaliser=NormaliserRecipe(**values.pop("normaliser", {})),
+            normaliser=values.pop("normaliser", {}),
             augmentation=_augmentation(values.pop("augmentation", {})),
             **values.pop("training", {}),
             **values,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from model.config import NetworkConfig
-from model.export import export, state_specs
+from model.export import describe_model, export, state_specs
 from model.network import Network
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
@@ -22,13 +21,14 @@ from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from train.corpora import SOURCES, Utterance, read_corpus
 from train.data import Copy, estimate_prior, normalise_copy, prepare_copy
-from train.fit import LabelledFeatures, evaluate_corpora, fit
+from train.evaluate import evaluate
+from train.fit import LabelledFeatures, fit
 from train.recipe import Recipe
-from train.scoring import Scores
 from train.splits import split
 
 WEIGHTS = "network.safetensors"
 RESULT = "result.json"
+TESTED = "test.json"
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,15 @@ def _labelled(
     return LabelledFeatures(features, _labels(utterances, recipe), [u.corpus for u in utterances])
 
 
-def _scores(scores: dict[str, Scores]) -> dict[str, Any]:
-    return {
-        corpus: {
-            "uar": round(one.uar, 2),
-            "wa": round(one.wa, 2),
-            "calibration_error": round(one.calibration_error, 4),
-            "recordings": int(one.confusion.sum()),
-            "confusion": one.confusion.tolist(),
-        }
-        for corpus, one in scores.items()
-    }
-
-
 def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
-    """Train as the recipe says, test once, and keep weights and result in the run's folder.
+    """Train as the recipe says and keep weights and result in the run's folder.
 
     Returns:
-        the result: recipe, epoch, temperature, scores on validation and test speakers.
+        the result: recipe, epoch, temperature, score on the validation speakers.
     """
-    names = (*recipe.corpora, *recipe.transfer)
+    labels = recipe.network.labels
     parts = split(
-        [u for n in names for u in read_corpus(n, folders.corpora, recipe.network.labels)]
+        [one for name in recipe.corpora for one in read_corpus(name, folders.corpora, labels)]
     )
     noise = folders.corpora / "noise"
     train, validation = parts["train"], parts["validation"]
@@ -92,9 +79,8 @@ def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
         prepare_copy(train, folders.cache, noise, recipe.augmentation, seed=seed)
         for seed in range(1, recipe.copies + 1)
     ]
-    test = prepare_copy(parts["test"], folders.cache, noise)
-    prior = estimate_prior([clean], recipe.normaliser.speech_threshold)
-    normaliser = Normaliser(prior, **asdict(recipe.normaliser))
+    prior = estimate_prior([clean])
+    normaliser = Normaliser(prior, **recipe.normaliser)
     fitted = fit(
         recipe,
         [normalise_copy(copy, normaliser) for copy in (clean, *augmented)],
@@ -102,13 +88,6 @@ def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
         [u.corpus for u in train],
         [_labelled(copy, validation, recipe, normaliser) for copy in validation_copies],
         folders.run,
-    )
-    threshold = recipe.normaliser.speech_threshold
-    tested = evaluate_corpora(
-        fitted.network,
-        _labelled(test, parts["test"], recipe, normaliser),
-        threshold,
-        fitted.temperature,
     )
     result = {
         "recipe": recipe.to_dict(),
@@ -118,7 +97,6 @@ def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
         "temperature": round(fitted.temperature, 4),
         "validation_uar": round(fitted.validation_uar, 2),
         "utterances": {part: len(utterances) for part, utterances in parts.items()},
-        "test": _scores(tested),
     }
     save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
     (folders.run / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -139,14 +117,14 @@ def load_run(folder: Path) -> tuple[Network, dict[str, Any]]:
     return network.eval(), result
 
 
-def metadata_of(network: Network, result: dict[str, Any]) -> ModelMetadata:
+def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config = result["recipe"], network.config
     licences = [f"{SOURCES[name][0]} ({name})" for name in recipe["corpora"]]
     accuracy = [
         f"{name} {scores['uar']:.1f} % UAR"
-        + (" (corpus never trained on)" if name in recipe["transfer"] else "")
-        for name, scores in result["test"].items()
+        + ("" if name in recipe["corpora"] else " (corpus never trained on)")
+        for name, scores in tested.items()
     ]
     return ModelMetadata(
         name=f"ser-live-{recipe['name']}",
@@ -161,15 +139,41 @@ def metadata_of(network: Network, result: dict[str, Any]) -> ModelMetadata:
         training={
             "trained on": ", ".join(recipe["corpora"]),
             "licence": "; ".join(licences),
-            "accuracy": "on unseen speakers, whole recordings: " + "; ".join(accuracy),
+            "accuracy": "on unseen speakers, whole recordings: "
+            + ("; ".join(accuracy) or "not measured"),
             "recipe": f"train/recipes/{recipe['name']}.toml, seed {recipe['seed']}",
-            "parameters": result["parameters"],
+            "parameters": str(result["parameters"]),
         },
     )
 
 
-def export_run(folder: Path, path: Path) -> None:
-    """Write the run's network as a model file of the runtime."""
+def export_run(folder: Path, path: Path, corpora: Path) -> dict[str, Any]:
+    """Write the run's network as a model file, with its accuracy as the runtime measures it.
+
+    Args:
+        folder: of the finished run.
+        path: model file to write.
+        corpora: unpacked corpora; those that the recipe names are tested.
+
+    Returns:
+        the scores on the test speakers by corpus, also written to ``folder / TESTED``.
+    """
     network, result = load_run(folder)
-    torch.manual_seed(0)
-    export(network, metadata_of(network, result), path)
+    recipe = result["recipe"]
+    untested = folder / "untested.onnx"
+    export(network, metadata_of(network, result, {}), untested)
+    results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
+    tested = {
+        corpus: {
+            "uar": round(scores.uar, 2),
+            "wa": round(scores.wa, 2),
+            "calibration_error": round(scores.calibration_error, 4),
+            "without_speech": unheard,
+            "confusion": scores.confusion.tolist(),
+        }
+        for corpus, (scores, unheard) in results.items()
+    }
+    describe_model(untested, metadata_of(network, result, tested), path)
+    untested.unlink()
+    (folder / TESTED).write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
+    return tested

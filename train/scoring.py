@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.network import Network
 from streamer.decision import VOTE_AFTER_TIMESTEPS
+from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
 
 
@@ -51,18 +52,25 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Sco
     return Scores(100 * float(recall.mean()), 100 * float(right.mean()), confusion, error)
 
 
-def voting_timesteps(
-    speech: NDArray[np.float32], start: int, threshold: float
-) -> NDArray[np.bool_]:
-    """Which timesteps vote on a recording: speech, after enough of it; all where there is none."""
-    is_speech = speech >= threshold
+def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool_]:
+    """Which timesteps vote on a recording ``(timesteps,)``, as :class:`Verdict` decides live.
+
+    Without votes what little speech there is counts, and without speech everything.
+
+    Args:
+        speech: ``(timesteps,)`` speech probability.
+        start: timesteps before the utterance.
+    """
+    is_speech = speech >= SPEECH_THRESHOLD
     is_speech[:start] = False
     votes: NDArray[np.bool_] = is_speech & (np.cumsum(is_speech) > VOTE_AFTER_TIMESTEPS)
-    return votes if votes.any() else np.arange(len(speech)) >= start
+    if votes.any():
+        return votes
+    return is_speech if is_speech.any() else np.arange(len(speech)) >= start
 
 
 @torch.no_grad()
-def verdict_logits(network: Network, features: Features, threshold: float) -> list[Tensor]:
+def verdict_logits(network: Network, features: Features) -> list[Tensor]:
     """Per recording the logits ``(votes, labels)`` of the timesteps that vote on it."""
     network.eval()
     logits = []
@@ -73,7 +81,7 @@ def verdict_logits(network: Network, features: Features, threshold: float) -> li
             logits.append(torch.zeros(1, len(network.config.labels)))
             continue
         estimates, _ = network(torch.from_numpy(values.astype(np.float32))[None])
-        votes = voting_timesteps(speech.copy(), start, threshold)
+        votes = voting_timesteps(speech, start)
         logits.append(estimates[0][torch.from_numpy(votes)])
     return logits
 
@@ -86,7 +94,7 @@ def verdicts(logits: Sequence[Tensor], temperature: float) -> NDArray[np.float64
 
 
 def fit_temperature(logits: Sequence[Tensor], labels: NDArray[np.int64]) -> float:
-    """Temperature that makes the verdicts likeliest, by golden-section search on its logarithm."""
+    """Temperature that makes the verdicts likeliest, by bounded search on its logarithm."""
     from scipy.optimize import minimize_scalar
 
     def negative_log_likelihood(log_temperature: float) -> float:
