@@ -236,8 +236,11 @@ def test_bad_pipes_are_one_line_and_exit_2(data, word):
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["dance"],
+        ["listen", "--duration", "0"],
+        ["listen", "--duration", "nan"],
+        ["listen", "--format", "xml"],
+        ["listen", "--model", "missing.onnx"],
         ["replay"],
         ["replay", "-"],
         ["replay", "-", "-", "--rate", "16000"],
@@ -312,7 +315,7 @@ def test_signals_close_the_output(wav, tmp_path, number, code):
 
 def test_json_lines_arrive_while_the_audio_does(speech):
     process = subprocess.Popen(
-        [*COMMAND, "replay", "-", *"--rate 16000 --sample-format f32le --format jsonl".split()],
+        [*COMMAND, "replay", "-", "--rate", "16000", "--sample-format", "f32le", "--format=jsonl"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
