@@ -181,7 +181,7 @@ class Microphone:
         while (rest := self._rest()) > 0:
             reading = self._ring.read(int(min(block, rest)))
             if reading.lost:
-                yield from self._loss(reading.lost, "the program was held up")
+                yield from self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
             if len(reading.frames):
                 idle_s, looked_s = 0.0, time.monotonic()
                 for notice in self._level.accept(reading.frames):

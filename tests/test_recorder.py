@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import struct
 from pathlib import Path
 
@@ -63,6 +62,7 @@ def test_an_existing_file_is_kept(tmp_path):
 @pytest.fixture
 def _small_disk():
     """No file may grow beyond 10,000 bytes."""
+    resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     yield

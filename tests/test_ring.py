@@ -66,6 +66,43 @@ def test_it_never_grows():
     assert ring.waiting == ring.written
 
 
+def test_frames_overwritten_during_a_read_are_lost(monkeypatch):
+    ring = Ring(10)
+    ring.write(ramp(0, 10))
+    copy = np.concatenate
+
+    def overtaken(parts):
+        ring.write(ramp(10, 4))
+        return copy(parts)
+
+    monkeypatch.setattr(np, "concatenate", overtaken)
+    reading = ring.read(10)
+    assert (reading.position, reading.lost) == (4, 4)
+    np.testing.assert_array_equal(reading.frames, ramp(4, 6))
+
+
+def test_frames_that_a_write_is_about_to_replace_are_lost():
+    """A read between the two copies of a write that wraps around."""
+    ring = Ring(10)
+    ring.write(ramp(0, 8))
+    seen = []
+
+    class Interrupted(np.ndarray):
+        slices = 0
+
+        def __getitem__(self, key):
+            Interrupted.slices += 1
+            if Interrupted.slices == 3:  # the first copy is done, the second is not
+                seen.append(ring.read(10))
+            return super().__getitem__(key)
+
+    ring.write(ramp(8, 5).view(Interrupted))
+    ((position, frames, lost),) = seen
+    assert (position, lost) == (3, 3)
+    np.testing.assert_array_equal(frames, ramp(3, 5))
+    np.testing.assert_array_equal(ring.read(10).frames, ramp(8, 5))
+
+
 @pytest.mark.parametrize("pause_s", [0.0, 0.003])
 def test_two_threads_lose_nothing_uncounted(pause_s):
     """A slow reader is overtaken in the middle of its copies; a torn one would show."""
