@@ -18,7 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.frontend import SAMPLE_RATE
+from streamer.frontend import LARGEST_SAMPLE, SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 
@@ -85,13 +85,12 @@ def _block_ends(sample_rate: int, block_ms: int) -> Iterator[int]:
 
 
 def _mono(samples: Float32, name: str, first: int, sample_rate: int) -> Float32:
-    """Average the channels of ``(samples, channels)``, refusing what is not a number."""
-    mono: Float32 = samples.mean(axis=1, dtype=np.float32)
-    finite = np.isfinite(mono)
-    if not finite.all():
-        at_s = (first + int(np.argmin(finite))) / sample_rate
-        raise SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN or infinite; repair the file")
-    return mono
+    """Average the channels of ``(samples, channels)``, refusing what is no audio."""
+    possible = (np.abs(samples) <= LARGEST_SAMPLE).all(axis=1)  # false for NaN too
+    if not possible.all():
+        at_s = (first + int(np.argmin(possible))) / sample_rate
+        raise SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale")
+    return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
 class Recording:
@@ -108,12 +107,16 @@ class Recording:
         self.name = str(path)
         if path.is_dir():
             raise SerLiveError(f"{path}: a directory; name the files in it")
+        if path.exists() and not path.is_file():
+            raise SerLiveError(f"{path}: no regular file; pipe raw PCM into: ser-live replay -")
         try:
             with path.open("rb") as file:
                 if not file.read(1):
                     raise SerLiveError(f"{path}: the file is empty")
             with _quiet_decoder():
-                self._file = soundfile.SoundFile(path)
+                # As bytes: soundfile cannot encode a name that is no valid text.
+                name = os.fsencode(path) if os.name == "posix" else path
+                self._file = soundfile.SoundFile(name)
         except OSError as error:
             raise SerLiveError(f"{path}: {error.strerror or error}") from error
         except soundfile.SoundFileError as error:

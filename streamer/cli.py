@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from streamer.arguments import SPEEDS, parse
 from streamer.errors import RunFailure, SerLiveError
@@ -57,27 +58,42 @@ def _say(line: object) -> None:
     print(f"ser-live: {line}", file=sys.stderr, flush=True)
 
 
-def open_output(path: Path, force: bool) -> TextIO:
-    """A new text file; an existing one only where the person said so.
+@contextmanager
+def output_file(path: Path, force: bool) -> Iterator[TextIO]:
+    """A new text file, closed at the end; an existing one only where the person said so.
 
     Raises:
         SerLiveError: it exists, or its folder does not or may not be written to.
+        RunFailure: what was written last could not be stored.
     """
     try:
-        return path.open("w" if force else "x", encoding="utf-8")
+        opened = path.open("w" if force else "x", encoding="utf-8", errors="backslashreplace")
+        file = cast(TextIO, opened)  # typeshed knows the type for literal modes only
     except FileExistsError as error:
         raise SerLiveError(f"{path} exists; --force overwrites it") from error
     except OSError as error:
         raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what is told
+            file.close()
+        raise
+    try:
+        file.close()
+    except OSError as error:
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
 
 
 def _sinks(options: argparse.Namespace, stack: ExitStack, names_file: bool) -> list[Sink]:
     """Where the events go; files are closed with the stack."""
     from streamer.formats import JsonLines, Plain
 
+    if options.output is None and sys.stdout is None:
+        raise SerLiveError("standard output is closed; name an --output")
     out: TextIO = sys.stdout
     if options.output is not None:
-        out = stack.enter_context(open_output(options.output, options.force))
+        out = stack.enter_context(output_file(options.output, options.force))
     return [JsonLines(out, names_file) if options.format == "jsonl" else Plain(out)]
 
 
@@ -88,6 +104,8 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     duration_s: float | None = options.duration
     if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
         raise SerLiveError("--duration must be more than 0 seconds")
+    if options.output and options.record and options.output.resolve() == options.record.resolve():
+        raise SerLiveError(f"{options.output} is to be the recording; name another --output")
     with ExitStack() as stack:
         listen(
             Recognizer.load(options.model),
@@ -121,6 +139,11 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+    if "-" in files and sys.stdin is None:
+        raise SerLiveError("standard input is closed")
+    read = {Path(name).resolve() for name in files}
+    if options.output is not None and options.output.resolve() in read:
+        raise SerLiveError(f"{options.output} is to be read; name another --output")
     recognizer = Recognizer.load(options.model)
     worst = 0
     with ExitStack() as stack:
@@ -189,7 +212,7 @@ def _latency(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         out: TextIO | None = None
         if options.json is not None:  # before the measurement, which takes long
-            out = stack.enter_context(open_output(options.json, options.force))
+            out = stack.enter_context(output_file(options.json, options.force))
         cost = measure(options.model, options.file or bundled("demo.flac"), options.seconds)
         write_table(cost, sys.stdout)
         if out is not None:
@@ -199,9 +222,13 @@ def _latency(options: argparse.Namespace) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show is no error
+            stream.reconfigure(errors="backslashreplace")
     code = main()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # The reader is gone; leave nothing behind for the interpreter to flush and complain about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -121,7 +121,7 @@ class Plain:
                 shares = sorted(event.summary.items(), key=lambda item: -item[1])
                 parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
                 line = f"# {event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
-        _write(self._out, line.encode("utf-8", "replace").decode())
+        _write(self._out, line)
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate

@@ -28,6 +28,10 @@ TIMESTEP_S = TIMESTEP_SAMPLES / SAMPLE_RATE
 #: How far the last frame of a timestep reaches beyond the timestep's end.
 FRAME_TAIL_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
 
+#: Greatest sample that is taken for audio: integers stored as floats pass, nonsense does not, and
+#: no power overflows.
+LARGEST_SAMPLE = 1e6
+
 #: Below the power that rounding to 16 bits leaves in a bin, so only digital silence feels it.
 SILENT_POWER = 1e-10
 

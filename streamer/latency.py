@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 #: Steps before the measurement: caches and branch predictors settle, the delay line fills.
 WARM_UP_STEPS = 100
@@ -38,7 +40,7 @@ class Spread:
     max: float
 
     @classmethod
-    def of(cls, durations_s: list[float]) -> Spread:
+    def of(cls, durations_s: Float64) -> Spread:
         p50, p95, p99, most = np.percentile(durations_s, [50, 95, 99, 100]) * 1000.0
         return cls(float(p50), float(p95), float(p99), float(most))
 
@@ -52,6 +54,8 @@ class StepCost:
         look_ahead_ms: of the model, which no computing makes shorter.
         parts: by name; ``front end`` is STFT, normalisation and decision.
         real_time_factor: computing time over audio time.
+        resident_mib: memory of the process before and after the measured steps; None where the
+            system does not tell.
         machine: processor and versions.
     """
 
@@ -59,6 +63,7 @@ class StepCost:
     look_ahead_ms: float
     parts: dict[str, Spread]
     real_time_factor: float
+    resident_mib: tuple[float, float] | None
     machine: dict[str, str]
 
 
@@ -121,25 +126,37 @@ def measure(model: Path | None, recording: Path, seconds: float) -> StepCost:
     blocks = chain.from_iterable(repeat(timesteps.reshape(-1, TIMESTEP_SAMPLES)))
     stream = recognizer.stream()
     steps = round(seconds / TIMESTEP_S)
-    spent: dict[str, list[float]] = {"network": [], "VAD": [], "front end": [], "whole step": []}
+    spent = {name: np.full(steps, np.nan) for name in ("network", "VAD", "front end", "whole step")}
+    resident_before = _resident_mib()
     for step in range(-WARM_UP_STEPS, steps):
         block = next(blocks)
         timed_session.spent_s = detector.spent_s = 0.0
         began = time.perf_counter()
         stream.accept(block)
         whole = time.perf_counter() - began
+        if step == 0:
+            resident_before = _resident_mib()
         if step >= 0:
-            spent["network"].append(timed_session.spent_s)
-            spent["VAD"].append(detector.spent_s)
-            spent["front end"].append(whole - timed_session.spent_s - detector.spent_s)
-            spent["whole step"].append(whole)
+            spent["network"][step] = timed_session.spent_s
+            spent["VAD"][step] = detector.spent_s
+            spent["front end"][step] = whole - timed_session.spent_s - detector.spent_s
+            spent["whole step"][step] = whole
+    resident_after = _resident_mib()
     return StepCost(
         steps,
         metadata.look_ahead_ms,
         {name: Spread.of(durations) for name, durations in spent.items()},
-        sum(spent["whole step"]) / (steps * TIMESTEP_S),
+        float(spent["whole step"].sum()) / (steps * TIMESTEP_S),
+        (resident_before, resident_after) if resident_before and resident_after else None,
         _machine(),
     )
+
+
+def _resident_mib() -> float | None:
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        return None
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _machine() -> dict[str, str]:
@@ -174,6 +191,10 @@ def write_table(cost: StepCost, out: TextIO) -> None:
     console = Console(file=out, width=72)
     console.print(table)
     console.print(f"real-time factor {cost.real_time_factor:.4f}", highlight=False)
+    if cost.resident_mib is not None:
+        before, after = cost.resident_mib
+        memory = f"resident memory {before:.1f} MiB before, {after:.1f} MiB after"
+        console.print(memory, highlight=False)
     console.print(f"look-ahead {cost.look_ahead_ms:g} ms at {SAMPLE_RATE} Hz", highlight=False)
     console.print(", ".join(f"{k} {v}" for k, v in cost.machine.items()), highlight=False)
 

@@ -23,6 +23,7 @@ import numpy as np
 from streamer.audio import Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
+from streamer.frontend import LARGEST_SAMPLE
 from streamer.level import LevelWatch
 from streamer.ring import Ring
 
@@ -174,7 +175,7 @@ class Microphone:
         """Mono blocks of at most ``block_ms``, and losses, until the duration is over.
 
         Raises:
-            RunFailure: the device is gone and not waited for, or never gave audio.
+            RunFailure: the device is gone and not waited for, or gives no audio.
         """
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
@@ -184,10 +185,7 @@ class Microphone:
                 yield from self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
             if len(reading.frames):
                 idle_s, looked_s = 0.0, time.monotonic()
-                for notice in self._level.accept(reading.frames):
-                    self._say(notice)
-                self.position += len(reading.frames)
-                yield reading.frames.mean(axis=1, dtype=np.float32)
+                yield self._mono(reading.frames)
                 if self._mark is not None and (lost := self._watch.observe(self._mark)):
                     self._lost_outside += lost
                     yield from self._loss(lost, "the device lost it")
@@ -201,6 +199,15 @@ class Microphone:
                 idle_s, looked_s = 0.0, time.monotonic()
             else:
                 time.sleep(CALLBACK_S / 2)
+
+    def _mono(self, frames: Float32) -> Float32:
+        """Look at the level, count, and average the channels."""
+        if not np.all(np.abs(frames) <= LARGEST_SAMPLE):  # false for NaN too
+            raise RunFailure(f"{self.name} delivers NaN or infinity; its driver is at fault")
+        for notice in self._level.accept(frames):
+            self._say(notice)
+        self.position += len(frames)
+        return np.asarray(frames.mean(axis=1, dtype=np.float32))
 
     def _rest(self) -> float:
         """Frames until the duration is over."""

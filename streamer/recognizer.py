@@ -16,6 +16,7 @@ from streamer.errors import SerLiveError
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
+    LARGEST_SAMPLE,
     TIMESTEP_S,
     NormaliserState,
     Spectra,
@@ -271,7 +272,8 @@ class Stream:
 
         Raises:
             RuntimeError: the stream was flushed.
-            ValueError: not a vector of float32.
+            ValueError: not a vector of float32, or with samples that are no audio; the stream
+                is as it was.
         """
         if self._is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
@@ -279,6 +281,8 @@ class Stream:
             raise ValueError(
                 f"samples must be a float32 vector, are {samples.dtype} {samples.shape}"
             )
+        if not np.all(np.abs(samples) <= LARGEST_SAMPLE):  # false for NaN too
+            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
         estimates, self.state = self._recognizer.accept(samples, self.state)
         return estimates
 

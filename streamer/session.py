@@ -216,6 +216,7 @@ def run_session(
     rate = source.sample_rate
     heard = skipped = 0
     is_started = False
+    damage: SerLiveError | None = None
     try:
         for block in source.blocks(block_ms):
             if not is_started:
@@ -230,11 +231,17 @@ def run_session(
             heard += len(block)
             clock.wait_until((heard + skipped) / rate, len(block) / rate)
             report.estimates(stream.accept(resampler.accept(block)))
-        report.estimates(stream.accept(resampler.flush()))
-        report.estimates(stream.flush())
-    except (SerLiveError, Interrupted):
+    except (RunFailure, Interrupted):
         if is_started:
             with suppress(RunFailure):  # the sink may be what failed
                 report.end((heard + skipped) / rate)
         raise
+    except SerLiveError as error:
+        if not is_started:
+            raise
+        damage = error  # the audio ends here; what was heard is worth its last estimates
+    report.estimates(stream.accept(resampler.flush()))
+    report.estimates(stream.flush())
     report.end((heard + skipped) / rate)
+    if damage is not None:
+        raise damage

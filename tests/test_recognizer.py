@@ -176,6 +176,18 @@ def test_a_stream_takes_a_float32_vector_only(shipped, samples):
         shipped.stream().accept(samples)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_what_is_no_audio_leaves_the_stream_as_it_was(shipped, speech, value):
+    stream = shipped.stream()
+    estimates = stream.accept(speech[:20_000])
+    with pytest.raises(ValueError, match="finite"):
+        stream.accept(np.full(1_000, value, np.float32))
+    estimates += stream.accept(speech[20_000:40_000]) + stream.flush()
+    np.testing.assert_array_equal(
+        probabilities(estimates), probabilities(run(shipped, speech[:40_000]))
+    )
+
+
 def altered(model_file, path, change):
     """A copy of the shipped model with its metadata changed."""
     proto = onnx.load(str(model_file))

@@ -1,1 +1,1 @@
-"""Corpora -> weights: ``python -m train prepare|fit|export``."""
+"""Corpora -> weights: ``python -m train fit|export|evaluate``."""

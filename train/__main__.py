@@ -23,6 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="a finished run -> ONNX model file")
     export.add_argument("run", type=Path, help="folder of the run")
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    evaluate = commands.add_parser("evaluate", help="score a model file on unseen speakers")
+    evaluate.add_argument("model", type=Path, help="model file")
+    evaluate.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    evaluate.add_argument("--gain-db", type=float, default=0.0, help="change the level first")
     return parser
 
 
@@ -37,6 +41,8 @@ def main() -> int:
         if options.command == "export":
             export_run(options.run, options.output)
             return 0
+        if options.command == "evaluate":
+            return _evaluate(options)
         recipe = read_recipe(options.recipe)
         folder = options.run or Path("runs") / recipe.name
         result = run(recipe, Folders(options.corpora, options.cache, folder))
@@ -44,6 +50,17 @@ def main() -> int:
     except SerLiveError as error:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from streamer.recognizer import Recognizer
+    from train.evaluate import describe, evaluate
+
+    labels = Recognizer.load(options.model).metadata.labels
+    results = evaluate(options.model, options.corpora, gain_db=options.gain_db)
+    for name, (scores, unheard) in results.items():
+        print(describe(name, scores, unheard, labels))
     return 0
 
 

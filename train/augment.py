@@ -87,11 +87,11 @@ def take_out_noise(samples: Float32) -> Float32:
     if len(samples) < 2048:
         return samples
     _, _, spectrum = signal.stft(samples, SAMPLE_RATE, nperseg=512, noverlap=384)
-    power = np.abs(spectrum) ** 2
-    noise = 2.0 * np.percentile(power, 10, axis=1, keepdims=True)
-    # Averaged over time and frequency, or what is left of the noise would twinkle.
-    smooth = ndimage.uniform_filter(power, (3, 3))
-    gain = np.clip(1.0 - 2.0 * noise / (smooth + EPSILON**2), 10.0 ** (-40.0 / 20.0), 1.0)
+    # Averaged over time and frequency: a single bin of noise is as often far under its mean as
+    # over it, and what is left of it would twinkle.
+    power = ndimage.uniform_filter(np.abs(spectrum) ** 2, (5, 5))
+    noise = 1.5 * np.percentile(power, 10, axis=1, keepdims=True)
+    gain = np.clip(1.0 - 2.0 * noise / (power + EPSILON**2), 10.0 ** (-40.0 / 20.0), 1.0)
     _, clean = signal.istft(spectrum * gain, SAMPLE_RATE, nperseg=512, noverlap=384)
     return clean[: len(samples)].astype(np.float32)
 

@@ -1,99 +1,80 @@
-"""How well a network does on speakers it has not heard, each recording a stream of its own."""
+"""How well a model file does on speakers it was not trained on, measured through the runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model.network import Network
-from train.data import Features
+from streamer.decision import SILENCE, Verdict
+from streamer.recognizer import Recognizer
+from train.audio import read_audio
+from train.corpora import SOURCES, Utterance, read_corpus
+from train.scoring import Scores, score
+from train.splits import split
 
-#: Timesteps whose estimates have heard less speech than this do not vote on the recording.
-MIN_SPEECH_TIMESTEPS = 5
+
+@cache
+def _recognizer(model: Path) -> Recognizer:
+    return Recognizer.load(model)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Accuracy over recordings.
+def _hear(path: Path, model: Path, gain_db: float) -> tuple[NDArray[np.float64], bool]:
+    """Worker: the verdict's probabilities on one recording, and whether it held speech."""
+    recognizer = _recognizer(model)
+    samples = np.clip(read_audio(path) * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0)
+    stream = recognizer.stream()
+    verdict = Verdict(recognizer.metadata.labels, recognizer.metadata.decision.speech_on)
+    for estimate in stream.accept(samples) + stream.flush():
+        verdict.add(estimate.probabilities, estimate.speech)
+    return verdict.probabilities, verdict.overall != SILENCE
 
-    Attributes:
-        uar: mean recall over the classes (the paper's UA), in %.
-        wa: share of recordings that are right, in %.
-        confusion: ``(labels, labels)`` counts, true label by row.
-        calibration_error: expected calibration error over 10 bins.
+
+def evaluate(
+    model: Path,
+    corpora: Path,
+    names: Sequence[str] = tuple(SOURCES),
+    gain_db: float = 0.0,
+    workers: int = 2,
+) -> dict[str, tuple[Scores, int]]:
+    """Score the test speakers of each corpus.
+
+    Args:
+        model: ONNX file.
+        corpora: folder of the unpacked corpora.
+        names: corpora to score.
+        gain_db: level change before the front end, clipped at full scale.
+        workers: processes.
+
+    Returns:
+        by corpus the scores, and the number of recordings in which no speech was found; their
+        verdict counts as it stands, all labels equal.
     """
+    labels = _recognizer(model).metadata.labels
+    results = {}
+    for name in names:
+        test: list[Utterance] = split(read_corpus(name, corpora, labels))["test"]
+        work = partial(_hear, model=model, gain_db=gain_db)
+        with ProcessPoolExecutor(workers) as pool:
+            heard = list(pool.map(work, [one.path for one in test], chunksize=32))
+        truth = np.array([labels.index(one.label) for one in test], np.int64)
+        unheard = sum(not has_speech for _, has_speech in heard)
+        results[name] = score(np.stack([one for one, _ in heard]), truth), unheard
+    return results
 
-    uar: float
-    wa: float
-    confusion: NDArray[np.int64]
-    calibration_error: float
 
-
-def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Scores:
-    """Score verdicts ``(recordings, labels)`` against the true labels ``(recordings,)``."""
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    counts = confusion.sum(axis=1)
-    recall = np.diag(confusion)[counts > 0] / counts[counts > 0]
-    confidence = probabilities.max(axis=1)
-    right = predicted == labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    error = sum(
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean()))
-        * float((bins == b).mean())
-        for b in np.unique(bins)
+def describe(name: str, scores: Scores, unheard: int, labels: Sequence[str]) -> str:
+    """Lines for people."""
+    recalls = np.diag(scores.confusion) / np.maximum(scores.confusion.sum(axis=1), 1)
+    parts = ", ".join(
+        f"{label} {100 * recall:.1f}" for label, recall in zip(labels, recalls, strict=True)
     )
-    return Scores(100 * float(recall.mean()), 100 * float(right.mean()), confusion, error)
-
-
-def voting_timesteps(
-    speech: NDArray[np.float32], start: int, threshold: float
-) -> NDArray[np.bool_]:
-    """Which timesteps vote on a recording: speech, after enough of it; all where there is none."""
-    is_speech = speech >= threshold
-    is_speech[:start] = False
-    votes: NDArray[np.bool_] = is_speech & (np.cumsum(is_speech) >= MIN_SPEECH_TIMESTEPS)
-    return votes if votes.any() else np.arange(len(speech)) >= start
-
-
-@torch.no_grad()
-def verdict_logits(network: Network, features: Features, threshold: float) -> list[Tensor]:
-    """Per recording the logits ``(votes, labels)`` of the timesteps that vote on it."""
-    network.eval()
-    logits = []
-    for values, speech, start in zip(
-        features.values, features.speech, features.starts, strict=True
-    ):
-        if not len(values):
-            logits.append(torch.zeros(1, len(network.config.labels)))
-            continue
-        estimates, _ = network(torch.from_numpy(values.astype(np.float32))[None])
-        votes = voting_timesteps(speech.copy(), start, threshold)
-        logits.append(estimates[0][torch.from_numpy(votes)])
-    return logits
-
-
-def verdicts(logits: Sequence[Tensor], temperature: float) -> NDArray[np.float64]:
-    """Mean probabilities over the timesteps that vote: ``(recordings, labels)``."""
-    return np.stack(
-        [torch.softmax(one.double() / temperature, dim=-1).mean(dim=0).numpy() for one in logits]
+    return (
+        f"{name}: UAR {scores.uar:.1f} %, WA {scores.wa:.1f} %, calibration error "
+        f"{scores.calibration_error:.3f}, {scores.confusion.sum()} recordings "
+        f"({unheard} without speech); recall {parts}"
     )
-
-
-def fit_temperature(logits: Sequence[Tensor], labels: NDArray[np.int64]) -> float:
-    """Temperature that makes the verdicts likeliest, by golden-section search on its logarithm."""
-    from scipy.optimize import minimize_scalar
-
-    def negative_log_likelihood(log_temperature: float) -> float:
-        probabilities = verdicts(logits, float(np.exp(log_temperature)))
-        return -float(np.log(probabilities[np.arange(len(labels)), labels] + 1e-9).mean())
-
-    found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded")
-    return float(np.exp(found.x))

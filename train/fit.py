@@ -20,8 +20,8 @@ from torch.nn import functional
 from model.network import Network
 from streamer.frontend import TIMESTEP_S
 from train.data import Features
-from train.evaluate import Scores, fit_temperature, score, verdict_logits, verdicts
 from train.recipe import Recipe
+from train.scoring import Scores, fit_temperature, score, verdict_logits, verdicts
 
 #: Estimates count from this much speech on, fully from FULL_SPEECH_S.
 FIRST_SPEECH_S = 0.3
@@ -164,12 +164,12 @@ class MovingAverage:
     def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network)
         self._decay = decay
-        self._steps = 0
+        self.steps = 0
 
     @torch.no_grad()
     def update(self, network: Network) -> None:
-        self._steps += 1
-        decay = min(self._decay, self._steps / (self._steps + 10))
+        self.steps += 1
+        decay = min(self._decay, self.steps / (self.steps + 10))
         for kept, new in zip(
             self.network.state_dict().values(), network.state_dict().values(), strict=True
         ):
@@ -219,6 +219,13 @@ class Fitted:
     validation_uar: float
 
 
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write beside it and rename: a stop in between leaves the epoch before."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
 def fit(
     recipe: Recipe,
     copies: Sequence[Features],
@@ -264,7 +271,7 @@ def fit(
         saved = torch.load(checkpoint, weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        average._steps, best, first = saved["steps"], saved["best"], saved["epoch"] + 1
+        average.steps, best, first = saved["steps"], saved["best"], saved["epoch"] + 1
     for epoch in range(first, recipe.epochs + 1):
         began = time.monotonic()
         torch.manual_seed(recipe.seed * 1000 + epoch)
@@ -300,9 +307,7 @@ def fit(
             log.write(json.dumps(record) + "\n")
         print(json.dumps(record), flush=True)
         state = {name: part.state_dict() for name, part in parts.items()}
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(state | {"steps": average._steps, "best": best, "epoch": epoch}, partial)
-        partial.replace(checkpoint)
+        save_checkpoint(state | {"steps": average.steps, "best": best, "epoch": epoch}, checkpoint)
     network.load_state_dict(best["weights"])
     network.eval()
     logits, truth = [], []

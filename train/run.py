@@ -22,9 +22,9 @@ from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from train.corpora import SOURCES, Utterance, read_corpus
 from train.data import Copy, estimate_prior, normalise_copy, prepare_copy
-from train.evaluate import Scores
 from train.fit import LabelledFeatures, evaluate_corpora, fit
 from train.recipe import Recipe
+from train.scoring import Scores
 from train.splits import split
 
 WEIGHTS = "network.safetensors"

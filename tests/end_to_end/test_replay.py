@@ -164,7 +164,7 @@ def write_bad_files(folder, speech):
     garbage = np.random.default_rng(0).bytes(30)
     (folder / "garbage.wav").write_bytes(whole[:12] + garbage + whole[42:])
     soundfile.write(folder / "nothing.wav", np.zeros(0), 16_000)
-    for name, value in (("nan", np.nan), ("infinite", np.inf)):
+    for name, value in (("nan", np.nan), ("infinite", np.inf), ("huge", 1e30)):
         samples = speech[:16_000].copy()
         samples[8_000] = value
         soundfile.write(folder / f"{name}.wav", samples, 16_000, subtype="FLOAT")
@@ -188,9 +188,9 @@ BAD_FILES = {
     "garbage.wav": "no sound file",
     "nothing.wav": "holds no audio",
     "nan.wav": "0.500 s is NaN",
-    "infinite.wav": "0.500 s is NaN or infinite",
+    "infinite.wav": "0.500 s is NaN, infinite",
+    "huge.wav": "beyond all scale",
     "half.flac": "",
-    "half.ogg": "",
     "half.mp3": "truncated",
 }
 
@@ -207,6 +207,12 @@ def test_bad_files_are_one_line_and_exit_2(bad_files, name, word):
     assert word in complaint(result)
     if result.stdout:  # what was heard before the damage is whole
         assert lines(result)[-1]["type"] == "end"
+
+
+def test_a_cut_ogg_is_heard_to_where_it_ends(bad_files):
+    result = replay(bad_files / "half.ogg")  # its pages stand alone: nothing says there were more
+    assert result.returncode == 0
+    assert 0 < lines(result)[-1]["duration"] < 3.0
 
 
 def test_what_came_before_the_damage_is_kept(bad_files):
@@ -240,6 +246,7 @@ def test_bad_pipes_are_one_line_and_exit_2(data, word):
         ["listen", "--duration", "0"],
         ["listen", "--duration", "nan"],
         ["listen", "--format", "xml"],
+        ["listen", "--record", "x.wav", "--output", "./x.wav"],
         ["listen", "--model", "missing.onnx"],
         ["replay"],
         ["replay", "-"],
@@ -275,6 +282,34 @@ def test_output_goes_to_a_new_file_only(wav, tmp_path):
     assert "--force" in complaint(again)
     assert output.read_bytes() == written
     assert replay(wav, "--output", output, "--force").returncode == 0
+
+
+def test_the_input_is_never_overwritten(tmp_path, speech):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, speech, 16_000)
+    before = path.read_bytes()
+    result = replay(path, "--output", path, "--force")
+    assert result.returncode == 2
+    complaint(result)
+    assert path.read_bytes() == before
+
+
+def test_file_names_that_are_no_text_do_not_break_the_output(tmp_path, speech):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n.wav")
+    soundfile.write(open(path, "wb"), speech[:8_000], 16_000, format="WAV")  # noqa: SIM115, PTH123
+    for layout in ("plain", "jsonl"):
+        result = ser_live("replay", path, "--speed", "max", "--format", layout)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout
+
+
+def test_closed_standard_streams_are_said():
+    for redirect, arguments in (("<&-", "- --rate 16000"), (">&-", "x.wav")):
+        shell = f"exec {sys.executable} -c '{COMMAND[2]}' replay {arguments} {redirect}"
+        result = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True)
+        assert result.returncode == 2
+        assert b"is closed" in result.stderr
+        assert result.stderr.count(b"\n") == 1
 
 
 def test_plain_lines_name_an_emotion_every_40_ms(wav, speech):
@@ -315,7 +350,7 @@ def test_signals_close_the_output(wav, tmp_path, number, code):
 
 def test_json_lines_arrive_while_the_audio_does(speech):
     process = subprocess.Popen(
-        [*COMMAND, "replay", "-", "--rate", "16000", "--sample-format", "f32le", "--format=jsonl"],
+        [*COMMAND, "replay", "-", "--rate=16000", "--sample-format=f32le", "--format=jsonl"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

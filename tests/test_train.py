@@ -1,0 +1,305 @@
+"""Corpora, splits, recipes, augmentation and a small training, on generated and real audio."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from model.config import BlockConfig, NetworkConfig
+from streamer.errors import SerLiveError
+from streamer.frontend import SpectralAnalysis
+from streamer.recognizer import Recognizer
+from streamer.speech import SpeechDetector
+from tests.conftest import CLIPS
+from train.audio import read_audio
+from train.augment import Augmentation, active_rms, augment, take_out_noise
+from train.corpora import Utterance, read_corpus
+from train.data import prepare_copy
+from train.fit import loss_weights, training_order
+from train.recipe import Recipe, read_recipe
+from train.run import Folders, export_run, load_run, run
+from train.scoring import fit_temperature, score, verdicts, voting_timesteps
+from train.splits import split
+
+CORPORA = Path.home() / ".cache" / "ser-live" / "corpora"
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+RECIPES = Path(__file__).parents[1] / "train" / "recipes"
+
+
+def make_tree(root, names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_corpora_are_read_in_their_official_layout(tmp_path):
+    make_tree(tmp_path / "cremad" / "AudioWAV", ["1001_DFA_ANG_XX.wav", "1002_IEO_DIS_HI.wav"])
+    make_tree(
+        tmp_path / "ravdess",
+        [
+            "Actor_01/03-01-05-02-01-01-01.wav",
+            "Actor_01/03-02-05-02-01-01-01.wav",  # song
+            "Actor_02/03-01-02-02-01-01-02.flac",  # calm
+            "Actor_02/03-01-04-01-01-01-02.flac",
+        ],
+    )
+    make_tree(tmp_path / "nemo" / "samples", ["WR0_happiness_84.opus", "WR0_surprised_1.opus"])
+    found = {
+        name: [(u.label, u.speaker) for u in read_corpus(name, tmp_path, EMOTIONS)]
+        for name in ("cremad", "ravdess", "nemo")
+    }
+    assert found == {
+        "cremad": [("angry", "1001")],
+        "ravdess": [("angry", "01"), ("sad", "02")],
+        "nemo": [("happy", "WR0")],
+    }
+
+
+def test_a_missing_corpus_says_where_to_get_it(tmp_path):
+    with pytest.raises(SerLiveError, match="zenodo"):
+        read_corpus("ravdess", tmp_path, EMOTIONS)
+    with pytest.raises(SerLiveError, match="known are"):
+        read_corpus("emodb9", tmp_path, EMOTIONS)
+
+
+def everyone():
+    speakers = {
+        "cremad": [str(1001 + i) for i in range(91)],
+        "ravdess": [f"{i:02d}" for i in range(1, 25)],
+        "nemo": [f"S{i}" for i in range(9)],
+    }
+    return [
+        Utterance(Path(f"{corpus}/{speaker}"), "sad", speaker, corpus)
+        for corpus, names in speakers.items()
+        for speaker in names
+    ]
+
+
+def test_no_speaker_is_in_two_parts():
+    parts = split(everyone())
+    speakers = {part: {(u.corpus, u.speaker) for u in found} for part, found in parts.items()}
+    assert all(speakers.values())
+    assert not speakers["train"] & speakers["validation"]
+    assert not speakers["train"] & speakers["test"]
+    assert not speakers["validation"] & speakers["test"]
+    assert sum(map(len, speakers.values())) == len(everyone())
+
+
+def test_splits_are_the_agreed_ones():
+    parts = split(everyone())
+
+    def of(part, corpus):
+        return [u.speaker for u in parts[part] if u.corpus == corpus]
+
+    assert of("test", "ravdess") == ["02", "05", "14", "15", "16"]
+    assert of("validation", "ravdess") == ["03", "06"]
+    assert of("test", "cremad")[:3] == ["1001", "1006", "1011"]
+    assert of("validation", "cremad")[:3] == ["1002", "1007", "1012"]
+    assert len(of("test", "nemo")) == 9
+
+
+@pytest.mark.skipif(not CORPORA.exists(), reason=f"needs the corpora in {CORPORA}")
+def test_the_corpora_at_hand_are_whole():
+    counts = {
+        name: len(read_corpus(name, CORPORA, EMOTIONS)) for name in ("cremad", "ravdess", "nemo")
+    }
+    assert counts == {"cremad": 4303, "ravdess": 672, "nemo": 3076}
+
+
+def test_the_shipped_recipe_is_read():
+    recipe = read_recipe(RECIPES / "live.toml")
+    assert recipe.network.labels == EMOTIONS
+    assert recipe.network.look_ahead_ms <= 200
+    assert not set(recipe.corpora) & set(recipe.transfer)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("epochs", "epoch", "epoch"),
+        ('base = "live"', 'base = "dead"', "dead"),
+        ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
+        ("[network]", "[augmentation]\nloudness = 1\n[network]", "loudness"),
+        ("corpora =", "corpora", "line"),
+    ],
+)
+def test_recipes_with_mistakes_are_refused(tmp_path, old, new, word):
+    text = (RECIPES / "live.toml").read_text()
+    assert old in text
+    (tmp_path / "wrong.toml").write_text(text.replace(old, new, 1))
+    with pytest.raises(SerLiveError, match=word):
+        read_recipe(tmp_path / "wrong.toml")
+
+
+def test_augmentation_is_deterministic_and_keeps_the_words_in_place(speech):
+    clip = speech[:32_000]
+    ranges = Augmentation(speed=(1.0, 1.0), room=0.0, floor_db=(-60.0, -60.0), real_noise=0.0)
+
+    def copy(seed):
+        return augment(clip, speech[40_000:60_000], ranges, [], [], np.random.default_rng(seed))
+
+    first, start = copy(1)
+    again, _ = copy(1)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, copy(2)[0])
+    assert len(first) == start + len(clip) >= 20_000 + len(clip)
+    lag = np.argmax(np.correlate(first[start - 200 : start + 8_200], clip[:8_000], "valid"))
+    assert abs(lag - 200) <= 8  # the colouring filter is symmetric
+
+
+def test_the_noise_floor_is_drawn_relative_to_the_speech(speech):
+    for floor_db in (-40.0, -10.0):
+        ranges = Augmentation(
+            speed=(1.0, 1.0), room=0.0, tilt_db=0.0, real_noise=0.0, denoise=1.0, lead_s=2.0,
+            previous=0.0, floor_db=(floor_db, floor_db),
+        )  # fmt: skip
+        heard, start = augment(speech[:40_000], None, ranges, [], [], np.random.default_rng(3))
+        ratio_db = 20 * np.log10(active_rms(heard[:start]) / active_rms(heard[start:]))
+        assert ratio_db == pytest.approx(floor_db, abs=3)
+
+
+def test_noise_is_taken_out_and_speech_is_not(speech):
+    noise = np.random.default_rng(0).standard_normal(len(speech)) * active_rms(speech) * 0.05
+    noisy = (speech + noise).astype(np.float32)
+    clean = take_out_noise(noisy)
+    assert len(clean) == len(noisy)
+    assert active_rms(clean) == pytest.approx(active_rms(speech), rel=0.1)
+    pauses = np.argsort(np.square(speech[: len(speech) // 320 * 320].reshape(-1, 320)).mean(1))[:40]
+
+    def power_in_pauses(samples):
+        return np.square(samples[: len(samples) // 320 * 320].reshape(-1, 320)[pauses]).mean()
+
+    assert power_in_pauses(clean) < 0.1 * power_in_pauses(noisy)
+
+
+def test_the_gate_votes_as_in_the_runtime():
+    speech = np.array([0, 1, 1, 1, 1, 1, 1, 0, 1], np.float32)
+    votes = voting_timesteps(speech, 0, 0.5)
+    assert votes.tolist() == [False] * 6 + [True, False, True]
+    assert voting_timesteps(np.zeros(3, np.float32), 1, 0.5).tolist() == [False, True, True]
+
+
+def test_the_loss_counts_speech_of_the_utterance_itself():
+    speech = np.ones(60, np.float32)
+    weights = loss_weights(speech, 20, 0.5)
+    assert weights.sum() == pytest.approx(1.0)
+    assert not weights[:27].any()
+    assert weights[-1] > weights[30] > 0
+    assert loss_weights(np.zeros(9, np.float32), 3, 0.5).sum() == pytest.approx(1.0)
+
+
+def test_small_corpora_come_more_often():
+    order = training_order(np.zeros(90, np.int64), ["big"] * 80 + ["small"] * 10)
+    assert order.count(0) == 1
+    assert order.count(85) == 5
+
+
+def test_scores_are_mean_recalls():
+    labels = np.array([0, 0, 0, 1])
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
+    result = score(probabilities, labels)
+    assert result.uar == pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert result.wa == pytest.approx(75.0)
+    assert result.confusion.tolist() == [[2, 1], [0, 1]]
+    assert result.calibration_error == pytest.approx(0.5 * 0.1 + 0.5 * 0.3)
+
+
+def test_temperature_undoes_overconfidence():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3_000, 1, 4, generator=generator)
+    drawn = torch.multinomial(torch.softmax(logits[:, 0], -1), 1, generator=generator)
+    assert fit_temperature(list(3.0 * logits), drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
+
+
+TINY = NetworkConfig(
+    EMOTIONS,
+    channels=(2, 4),
+    hidden=16,
+    memory=8,
+    blocks=(BlockConfig(2, 1),),
+    attention_hidden=4,
+    window_timesteps=20,
+)
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path):
+    """The clips under many names: eight speakers of CREMA-D's layout."""
+    folder = tmp_path / "corpora" / "cremad" / "AudioWAV"
+    folder.mkdir(parents=True)
+    for speaker in range(1001, 1009):
+        for clip in CLIPS:
+            _, sentence, emotion, level = clip.stem.split("_")
+            name = f"{speaker}_{sentence}_{emotion}_{level}.flac"
+            (folder / name).write_bytes(clip.read_bytes())
+    noise = tmp_path / "corpora" / "noise" / "House"
+    noise.mkdir(parents=True)
+    soundfile.write(noise / "hum.wav", np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    return tmp_path / "corpora"
+
+
+def test_a_run_goes_from_corpus_to_model_and_resumes(tiny_corpus, tmp_path):
+    recipe = Recipe("tiny", ("cremad",), TINY, copies=1, epochs=2, batch=8, learning_rate=1e-2)
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
+    whole = run(recipe, folders)
+    assert whole["utterances"] == {"train": 16, "validation": 8, "test": 8}
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+
+    # Stopped after one epoch and started again: the same weights as in one go.
+    stopped = replace(folders, run=tmp_path / "stopped")
+    checkpoints = []
+
+    def stop_after_first(*arguments, **keywords):
+        checkpoints.append(1)
+        original(*arguments, **keywords)
+        raise KeyboardInterrupt
+
+    import train.fit
+
+    original = train.fit.save_checkpoint
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.fit, "save_checkpoint", stop_after_first)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, stopped)
+    assert len(checkpoints) == 1
+    assert run(recipe, stopped)["test"] == whole["test"]
+    for name, tensor in load_run(stopped.run)[0].state_dict().items():
+        torch.testing.assert_close(tensor, load_run(folders.run)[0].state_dict()[name])
+
+    export_run(folders.run, tmp_path / "tiny.onnx")
+    recognizer = Recognizer.load(tmp_path / "tiny.onnx")
+    assert recognizer.metadata.labels == EMOTIONS
+    stream = recognizer.stream()
+    assert len(stream.accept(read_audio(CLIPS[0])) + stream.flush()) > 40
+
+
+def test_an_unfinished_run_cannot_be_exported(tmp_path):
+    with pytest.raises(SerLiveError, match="no finished run"):
+        export_run(tmp_path, tmp_path / "model.onnx")
+
+
+def test_prepared_copies_are_the_runtime_front_end(tiny_corpus, tmp_path):
+    utterances = read_corpus("cremad", tiny_corpus, EMOTIONS)[:3]
+    copy = prepare_copy(utterances, tmp_path / "cache", tiny_corpus / "noise")
+    analysis = SpectralAnalysis(SpeechDetector())
+    samples = read_audio(utterances[1].path)
+    first, state = analysis.accept(samples, analysis.initial_state())
+    last, _ = analysis.flush(state)
+    spectra = copy.spectra(1)
+    np.testing.assert_array_equal(spectra.speech, np.concatenate([first.speech, last.speech]))
+    expected = np.concatenate([first.power, last.power])
+    np.testing.assert_allclose(spectra.power, np.maximum(expected, 1e-10), rtol=0.01)
+    again = prepare_copy(utterances, tmp_path / "cache", tiny_corpus / "noise")
+    np.testing.assert_array_equal(again.log_power, copy.log_power)
+
+
+def test_verdicts_are_means_over_votes():
+    logits = [torch.tensor([[0.0, 0.0], [0.0, np.log(3.0)]])]
+    np.testing.assert_allclose(verdicts(logits, 1.0), [[0.375, 0.625]])
