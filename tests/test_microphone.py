@@ -142,7 +142,8 @@ def test_latency_counts_from_the_moment_of_capture(pulse, shipped):
         )
     owed = 5  # the last estimates come without their look-ahead
     latencies = [event.latency_ms for event in live.of(Estimated)[50:-owed]]
-    assert min(latencies) > shipped.metadata.look_ahead_ms - 5
+    # Devices date their blocks to a few blocks at best.
+    assert min(latencies) > shipped.metadata.look_ahead_ms - 50
     assert np.median(latencies) < 1000
 
 
