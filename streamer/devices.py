@@ -70,7 +70,8 @@ def rescan() -> None:
     No stream may be open.
     """
     sounddevice = portaudio()
-    sounddevice._terminate()
+    while sounddevice._initialized:  # not so after an attempt to start that failed
+        sounddevice._terminate()
     sounddevice._initialize()
 
 
