@@ -134,7 +134,8 @@ class Microphone:
                 yield from self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
             if len(reading.frames):
                 idle_s, looked_s = 0.0, time.monotonic()
-                yield self._mono(reading.frames)
+                # The loss before them may have used the duration up.
+                yield self._mono(reading.frames[: int(min(block, self._rest()))])
                 if self._mark is not None and (lost := self._watch.observe(self._mark)):
                     self._lost_outside += lost
                     yield from self._loss(lost, "the device lost it")

@@ -177,6 +177,19 @@ def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
     assert microphone.lost == lost
 
 
+def test_the_duration_holds_though_audio_was_lost(pulse):
+    """The end lies in the stretch that is lost."""
+    microphone = Microphone(default_device(), print, duration_s=2.0)
+    total = 0
+    with pulse.playing(CLIPS[0]), microphone:
+        for block in microphone.blocks(10):
+            total += block.samples - block.filled if isinstance(block, Loss) else len(block)
+            if microphone.position == 0.5 * microphone.sample_rate:
+                time.sleep(3.0)
+    assert total == microphone.position == 2 * microphone.sample_rate
+    assert microphone.lost > 0
+
+
 class Leaky(Microphone):
     """Its device loses half a second after the second one, without any flag."""
 
