@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -53,14 +54,31 @@ _CORRECTED_SIZES = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Audio that a live source could not hand over.
+
+    Attributes:
+        samples: lost, at the source's rate.
+        filled: how many of them the source replaces with silence, handed over next.
+        reason: in words.
+    """
+
+    samples: int
+    filled: int
+    reason: str
+
+
 class Source(Protocol):
     """Something that hands over blocks of mono samples."""
 
     name: str
     sample_rate: int
 
-    def blocks(self, block_ms: int) -> Iterator[Float32]:
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
         """Mono float32 blocks of ``block_ms`` at ``sample_rate``, the last one shorter.
+
+        A live source hands over a :class:`Loss` where audio is missing.
 
         Raises:
             SerLiveError: the audio turns out damaged; what came before it was handed over.

@@ -2,104 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
+from streamer.arguments import SPEEDS, parse
 from streamer.errors import RunFailure, SerLiveError
 
 if TYPE_CHECKING:
+    import argparse
+
     from streamer.audio import Source
     from streamer.events import Sink
     from streamer.recognizer import Recognizer
     from streamer.session import Interrupts
 
-SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
 #: 128 + SIGINT, as shells count.
 EXIT_SIGNAL = 128
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage as one line, with the exit code of the contract."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise SerLiveError(f"{message}; see {self.prog} --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
-    parser.add_argument("--version", action="version", version=f"ser-live {version('ser-live')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    replay = commands.add_parser(
-        "replay",
-        help="recordings or a pipe, as if they were arriving live",
-        description="Replay recordings (wav, flac, ogg, opus, mp3) or raw PCM from standard input "
-        "(FILE -) exactly as if they were arriving live.",
-    )
-    replay.add_argument(
-        "files", nargs="+", metavar="FILE", help="recording, or - for standard input"
-    )
-    replay.add_argument(
-        "--speed", choices=SPEEDS, default="1", help="times real time (default: %(default)s)"
-    )
-    replay.add_argument(
-        "--block-ms",
-        type=int,
-        default=10,
-        metavar="N",
-        help="audio handed over at a time, 1 to 10000; changes the latency, never the result "
-        "(default: %(default)s)",
-    )
-    replay.add_argument(
-        "--format", choices=("plain", "jsonl"), default="plain", help="default: %(default)s"
-    )
-    replay.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
-    replay.add_argument("--force", action="store_true", help="overwrite the output file")
-    replay.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
-    pcm = replay.add_argument_group("standard input")
-    pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
-    pcm.add_argument("--channels", type=int, default=1, metavar="N", help="default: %(default)s")
-    pcm.add_argument(
-        "--sample-format",
-        default="s16le",
-        metavar="F",
-        help="u8, s16le, s16be, s24le, s32le or f32le (default: %(default)s)",
-    )
-
-    info = commands.add_parser(
-        "info",
-        help="what a model knows, was trained on and scored",
-        description="Labels, look-ahead, training corpora, licence and measured accuracy.",
-    )
-    info.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
-
-    latency = commands.add_parser(
-        "latency",
-        help="what each part of a 40 ms step costs",
-        description="Cost of each part of a 40 ms step on this machine: one stream, one thread, "
-        "the clock stopped while computing.",
-    )
-    latency.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the demo")
-    latency.add_argument(
-        "--model", type=Path, metavar="FILE", help="another model than the shipped"
-    )
-    latency.add_argument(
-        "--seconds",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="audio to run (default: %(default)g)",
-    )
-    latency.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    latency.add_argument("--force", action="store_true", help="overwrite that file")
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,21 +34,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupts = Interrupts()
     interrupts.install()
     try:
-        options = _parser().parse_args(arguments)
-        if options.command == "info":
-            return _info(options)
-        if options.command == "latency":
-            return _latency(options)
-        return _replay(options, interrupts)
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+        match options.command:
+            case "info":
+                return _info(options)
+            case "latency":
+                return _latency(options)
+            case "devices":
+                return _devices()
+            case "replay":
+                return _replay(options, interrupts)
+            case _:
+                return _listen(options, interrupts)
     except SerLiveError as error:
-        _complain(error)
+        _say(error)
         return error.exit_code
     except Interrupted as interrupted:
         return EXIT_SIGNAL + interrupted.number
 
 
-def _complain(error: SerLiveError) -> None:
-    print(f"ser-live: {error}", file=sys.stderr, flush=True)
+def _say(line: object) -> None:
+    """One line for the person."""
+    print(f"ser-live: {line}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -154,6 +85,49 @@ def output_file(path: Path, force: bool) -> Iterator[TextIO]:
         raise RunFailure(f"cannot write {path}: {error.strerror}") from error
 
 
+def _sinks(options: argparse.Namespace, stack: ExitStack, names_file: bool) -> list[Sink]:
+    """Where the events go; files are closed with the stack."""
+    from streamer.formats import JsonLines, Plain
+
+    if options.output is None and sys.stdout is None:
+        raise SerLiveError("standard output is closed; name an --output")
+    out: TextIO = sys.stdout
+    if options.output is not None:
+        out = stack.enter_context(output_file(options.output, options.force))
+    return [JsonLines(out, names_file) if options.format == "jsonl" else Plain(out)]
+
+
+def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.listening import listen
+    from streamer.recognizer import Recognizer
+
+    duration_s: float | None = options.duration
+    if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
+        raise SerLiveError("--duration must be more than 0 seconds")
+    if options.output and options.record and options.output.resolve() == options.record.resolve():
+        raise SerLiveError(f"{options.output} is to be the recording; name another --output")
+    with ExitStack() as stack:
+        listen(
+            Recognizer.load(options.model),
+            lambda: _sinks(options, stack, names_file=False),
+            device=options.device,
+            duration_s=duration_s,
+            reconnects=not options.no_reconnect,
+            record=options.record,
+            force=options.force,
+            say=_say,
+            interrupts=interrupts,
+        )
+    return 0
+
+
+def _devices() -> int:
+    from streamer.listening import list_devices
+
+    list_devices(sys.stdout)
+    return 0
+
+
 def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.audio import BLOCK_MS, RawPcm, Recording
     from streamer.recognizer import Recognizer
@@ -167,18 +141,13 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
     if "-" in files and sys.stdin is None:
         raise SerLiveError("standard input is closed")
-    if options.output is None and sys.stdout is None:
-        raise SerLiveError("standard output is closed; name an --output")
     read = {Path(name).resolve() for name in files}
     if options.output is not None and options.output.resolve() in read:
         raise SerLiveError(f"{options.output} is to be read; name another --output")
     recognizer = Recognizer.load(options.model)
     worst = 0
     with ExitStack() as stack:
-        out: TextIO = sys.stdout
-        if options.output is not None:
-            out = stack.enter_context(output_file(options.output, options.force))
-        sink = _sink(options.format, out, names_file=len(files) > 1)
+        sinks = _sinks(options, stack, names_file=len(files) > 1)
         for name in files:
             source: Source
             try:
@@ -186,14 +155,14 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
                     source = RawPcm(
                         sys.stdin.buffer, options.rate, options.channels, options.sample_format
                     )
-                    _run(source, recognizer, sink, options, interrupts)
+                    _run(source, recognizer, sinks, options, interrupts)
                 else:
                     with Recording(Path(name)) as source:
-                        _run(source, recognizer, sink, options, interrupts)
+                        _run(source, recognizer, sinks, options, interrupts)
             except RunFailure:
                 raise
             except SerLiveError as error:
-                _complain(error)
+                _say(error)
                 worst = error.exit_code
     return worst
 
@@ -201,26 +170,20 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _run(
     source: Source,
     recognizer: Recognizer,
-    sink: Sink,
+    sinks: Sequence[Sink],
     options: argparse.Namespace,
     interrupts: Interrupts,
 ) -> None:
-    from streamer.session import run_session
+    from streamer.session import Pace, run_session
 
     run_session(
         source,
         recognizer,
-        [sink],
-        speed=SPEEDS[options.speed],
+        sinks,
+        clock=Pace(SPEEDS[options.speed]),
         block_ms=options.block_ms,
         interrupts=interrupts,
     )
-
-
-def _sink(name: str, out: TextIO, names_file: bool) -> Sink:
-    from streamer.formats import JsonLines, Plain
-
-    return JsonLines(out, names_file) if name == "jsonl" else Plain(out)
 
 
 def _info(options: argparse.Namespace) -> int:

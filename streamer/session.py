@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from streamer.audio import Resampler, Source
+from streamer.audio import Loss, Resampler, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Event, SessionEnded, SessionStarted, Sink
+from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted, Sink
 from streamer.recognizer import Estimate, Recognizer
 
 
@@ -63,6 +65,18 @@ class Interrupts:
         raise Interrupted(number)
 
 
+class Clock(Protocol):
+    """What ties stream time to the wall clock: :class:`Pace`, or a microphone's own."""
+
+    def wait_until(self, stream_s: float, block_s: float) -> None:
+        """Wait for the moment at which the block that ends at ``stream_s`` was heard."""
+        ...
+
+    def latency_ms(self, time_s: float) -> float | None:
+        """How long ago the moment ``time_s`` of the stream was heard; None if no clock applies."""
+        ...
+
+
 class Pace:
     """The clock of a replay: audio is handed over when a microphone would have heard it."""
 
@@ -92,17 +106,37 @@ class Pace:
         return 1000.0 * (time.monotonic() - self._start - time_s / self._speed)
 
 
+class _Timeline:
+    """Samples handed to the stream -> stream time, where lost audio was left out of them."""
+
+    def __init__(self) -> None:
+        self._ahead: deque[tuple[float, float]] = deque()
+        self._skipped_s = 0.0
+
+    def skip(self, heard_s: float, skipped_s: float) -> None:
+        """After ``heard_s`` of samples, ``skipped_s`` are left out."""
+        if skipped_s:
+            self._ahead.append((heard_s, skipped_s))
+
+    def stream_s(self, heard_s: float) -> float:
+        """Stream time of the end of ``heard_s`` of samples; asked in ascending order."""
+        while self._ahead and heard_s > self._ahead[0][0]:
+            self._skipped_s += self._ahead.popleft()[1]
+        return heard_s + self._skipped_s
+
+
 class _Report:
     """Hands events to the sinks and counts what the last event sums up."""
 
     def __init__(
-        self, recognizer: Recognizer, sinks: Sequence[Sink], pace: Pace, interrupts: Interrupts
+        self, recognizer: Recognizer, sinks: Sequence[Sink], clock: Clock, interrupts: Interrupts
     ) -> None:
         self._labels = recognizer.metadata.labels
         self._verdict = Verdict(self._labels, recognizer.metadata.decision.speech_on)
         self._counts = dict.fromkeys((*self._labels, *STATES), 0)
         self._sinks = sinks
-        self._pace = pace
+        self._clock = clock
+        self._timeline = _Timeline()
         self._interrupts = interrupts
 
     def start(self, event: SessionStarted) -> None:
@@ -111,10 +145,19 @@ class _Report:
 
     def estimates(self, estimates: Sequence[Estimate]) -> None:
         for estimate in estimates:
+            time_s = self._timeline.stream_s(estimate.time)
+            if time_s != estimate.time:
+                estimate = replace(estimate, time=time_s)
             with self._interrupts.shielded():  # counted and written, or neither
                 self._counts[estimate.label] += 1
                 self._verdict.add(estimate.probabilities, estimate.speech)
-                self._send(Estimated(estimate, self._pace.latency_ms(estimate.time)))
+                self._send(Estimated(estimate, self._clock.latency_ms(time_s)))
+
+    def gap(self, event: Gap, heard_s: float, skipped_s: float) -> None:
+        """Audio is missing; of it, ``skipped_s`` are left out after ``heard_s`` of samples."""
+        self._timeline.skip(heard_s, skipped_s)
+        with self._interrupts.shielded():
+            self._send(event)
 
     def end(self, duration_s: float) -> None:
         total = sum(self._counts.values())
@@ -139,7 +182,7 @@ def run_session(
     recognizer: Recognizer,
     sinks: Sequence[Sink],
     *,
-    speed: float | None,
+    clock: Clock,
     block_ms: int,
     interrupts: Interrupts,
 ) -> None:
@@ -149,7 +192,7 @@ def run_session(
         source: audio at any rate.
         recognizer: makes the stream.
         sinks: take the events.
-        speed: 1 is real time, None as fast as it goes.
+        clock: paces the source and dates its audio.
         block_ms: size of the blocks the source hands over.
         interrupts: signals.
 
@@ -160,8 +203,7 @@ def run_session(
     """
     resampler = Resampler(source.sample_rate)
     stream = recognizer.stream()
-    pace = Pace(speed)
-    report = _Report(recognizer, sinks, pace, interrupts)
+    report = _Report(recognizer, sinks, clock, interrupts)
     metadata = recognizer.metadata
     started = SessionStarted(
         source.name,
@@ -171,7 +213,8 @@ def run_session(
         metadata.look_ahead_ms + 1000.0 * resampler.look_ahead_s,
         datetime.now(UTC),
     )
-    heard = 0
+    rate = source.sample_rate
+    heard = skipped = 0
     is_started = False
     damage: SerLiveError | None = None
     try:
@@ -179,13 +222,19 @@ def run_session(
             if not is_started:
                 report.start(started)  # not before the source has given audio
                 is_started = True
+            if isinstance(block, Loss):
+                gap = Gap((heard + skipped) / rate, block.samples, block.reason)
+                left_out = block.samples - block.filled
+                report.gap(gap, heard / rate, left_out / rate)
+                skipped += left_out
+                continue
             heard += len(block)
-            pace.wait_until(heard / source.sample_rate, len(block) / source.sample_rate)
+            clock.wait_until((heard + skipped) / rate, len(block) / rate)
             report.estimates(stream.accept(resampler.accept(block)))
     except (RunFailure, Interrupted):
         if is_started:
             with suppress(RunFailure):  # the sink may be what failed
-                report.end(heard / source.sample_rate)
+                report.end((heard + skipped) / rate)
         raise
     except SerLiveError as error:
         if not is_started:
@@ -193,6 +242,6 @@ def run_session(
         damage = error  # the audio ends here; what was heard is worth its last estimates
     report.estimates(stream.accept(resampler.flush()))
     report.estimates(stream.flush())
-    report.end(heard / source.sample_rate)
+    report.end((heard + skipped) / rate)
     if damage is not None:
         raise damage

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import time
@@ -9,8 +11,10 @@ import time
 import numpy as np
 import pytest
 
+from streamer.audio import Loss
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, SessionEnded, SessionStarted
+from streamer.events import Estimated, Gap, SessionEnded, SessionStarted
+from streamer.formats import JsonLines, Plain
 from streamer.session import Interrupted, Interrupts, Pace, run_session
 
 
@@ -49,7 +53,9 @@ class Full(Collect):
 def run(shipped, source, sink=None, speed=None):
     sink = sink or Collect()
     try:
-        run_session(source, shipped, [sink], speed=speed, block_ms=100, interrupts=Interrupts())
+        run_session(
+            source, shipped, [sink], clock=Pace(speed), block_ms=100, interrupts=Interrupts()
+        )
     except BaseException as error:
         return sink.events, error
     return sink.events, None
@@ -69,6 +75,61 @@ def test_a_session_is_start_estimates_end(shipped, speech):
     assert end.summary == {label: counted.count(label) / len(counted) for label in end.summary}
     assert end.overall == max(end.probabilities, key=end.probabilities.get)
     assert all(event.latency_ms is None for event in estimates)
+
+
+class Lossy(Array):
+    """Loses 2 s after the first one, of which half a second is replaced by silence."""
+
+    def blocks(self, block_ms):
+        for index, block in enumerate(super().blocks(block_ms)):
+            if index == 10:
+                yield Loss(32_000, 8_000, "held up")
+                yield np.zeros(8_000, np.float32)
+            yield block
+
+
+def test_time_stays_true_after_a_loss(shipped, speech):
+    events, error = run(shipped, Lossy(speech))
+    assert error is None
+    ((index, gap),) = [(i, e) for i, e in enumerate(events) if isinstance(e, Gap)]
+    assert gap == Gap(1.0, 32_000, "held up")
+    assert events[index - 1].estimate.time < 1.0
+    # 1 s is 25 timesteps; the silence and what follows lie 1.5 s later.
+    times = [event.estimate.time for event in events if isinstance(event, Estimated)]
+    count = (len(speech) + 8_000) // 640
+    expected = [0.04 * n + (1.5 if n > 25 else 0.0) for n in range(1, count + 1)]
+    assert times == pytest.approx(expected)
+    assert events[-1].duration_s == pytest.approx(len(speech) / 16_000 + 2.0)
+
+
+def test_a_loss_is_heard_as_the_silence_in_its_place(shipped, speech):
+    with_silence = np.concatenate([speech[:16_000], np.zeros(8_000, np.float32), speech[16_000:]])
+    expected, _ = run(shipped, Array(with_silence))
+    events, _ = run(shipped, Lossy(speech))
+
+    def heard(events):
+        return [
+            (e.estimate.label, *e.estimate.probabilities)
+            for e in events
+            if isinstance(e, Estimated)
+        ]
+
+    assert heard(events) == heard(expected)
+
+
+def test_a_gap_is_a_line_of_its_own():
+    out = io.StringIO()
+    gap = Gap(1.25, 480, "the program was held up")
+    JsonLines(out, names_file=False).take(gap)
+    Plain(out).take(gap)
+    first, second = out.getvalue().splitlines()
+    assert json.loads(first) == {
+        "type": "gap",
+        "time": 1.25,
+        "lost_samples": 480,
+        "reason": "the program was held up",
+    }
+    assert second == "# gap at 1.25 s: 480 samples lost: the program was held up"
 
 
 def test_silence_has_no_emotion(shipped):

@@ -242,8 +242,12 @@ def test_bad_pipes_are_one_line_and_exit_2(data, word):
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["dance"],
+        ["listen", "--duration", "0"],
+        ["listen", "--duration", "nan"],
+        ["listen", "--format", "xml"],
+        ["listen", "--record", "x.wav", "--output", "./x.wav"],
+        ["listen", "--model", "missing.onnx"],
         ["replay"],
         ["replay", "-"],
         ["replay", "-", "-", "--rate", "16000"],

@@ -1,0 +1,164 @@
+"""Input devices: what PortAudio lists, and which of them a person means."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from streamer.errors import RunFailure, SerLiveError
+
+COMMON_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
+#: A microphone has one or two channels. ALSA's plug-ins claim 32 and more and mix them up or down.
+MOST_CHANNELS = 2
+
+_INSTALL = {
+    "linux": "apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio (Fedora)",
+    "darwin": "brew install portaudio",
+}
+_PERMIT = {
+    "darwin": "allow it in System Settings > Privacy & Security > Microphone",
+    "win32": "allow it in Settings > Privacy & security > Microphone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An input device.
+
+    Attributes:
+        index: PortAudio's number, good until the next rescan.
+        name: of the device.
+        host_api: ALSA, Core Audio, Windows WASAPI...
+        sample_rate: the device's own, in Hz.
+        channels: that will be captured.
+        is_default: what the system gives to who does not choose.
+    """
+
+    index: int
+    name: str
+    host_api: str
+    sample_rate: int
+    channels: int
+    is_default: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.host_api})"
+
+
+def portaudio() -> ModuleType:
+    """The sounddevice package, imported only when a microphone is wanted.
+
+    Raises:
+        RunFailure: PortAudio is not installed or does not start.
+    """
+    try:
+        import sounddevice
+    except OSError as error:  # what sounddevice raises without the library
+        how = _INSTALL.get(sys.platform, "pip install --force-reinstall sounddevice")
+        raise RunFailure(f"PortAudio, which opens microphones, is missing: {how}") from error
+    except Exception as error:  # its own type cannot be named while the import fails
+        raise RunFailure(f"PortAudio does not start: {error}") from error
+    module: ModuleType = sounddevice
+    return module
+
+
+def rescan() -> None:
+    """Make PortAudio look for devices again, which it does only when it starts.
+
+    No stream may be open.
+    """
+    sounddevice = portaudio()
+    while sounddevice._initialized:  # not so after an attempt to start that failed
+        sounddevice._terminate()
+    sounddevice._initialize()
+
+
+def input_devices() -> list[Device]:
+    """All devices that can be captured from.
+
+    Raises:
+        RunFailure: PortAudio is missing, or there is none.
+    """
+    sounddevice = portaudio()
+    apis: Any = sounddevice.query_hostapis()
+    default = sounddevice.default.device[0]
+    devices = [
+        Device(
+            index,
+            facts["name"],
+            apis[facts["hostapi"]]["name"],
+            round(facts["default_samplerate"]),
+            min(facts["max_input_channels"], MOST_CHANNELS),
+            index == default,
+        )
+        for index, facts in enumerate(sounddevice.query_devices())
+        if facts["max_input_channels"] > 0
+    ]
+    if not devices:
+        raise RunFailure("no input device: plug a microphone in, or check the system's sound input")
+    return devices
+
+
+def find_device(wanted: str | None, devices: list[Device]) -> Device:
+    """The device of a number or of a part of a name, or the default one.
+
+    Raises:
+        SerLiveError: none or several are meant.
+        RunFailure: the system has no default.
+    """
+    if wanted is None:
+        chosen = [device for device in devices if device.is_default]
+        if not chosen:
+            raise RunFailure("the system has no default input; choose one: ser-live devices")
+        return chosen[0]
+    if wanted.isdecimal():
+        chosen = [device for device in devices if device.index == int(wanted)]
+    else:
+        part = wanted.casefold()
+        chosen = [device for device in devices if part in str(device).casefold()]
+        exact = [d for d in chosen if part in (d.name.casefold(), str(d).casefold())]
+        if len(exact) == 1:
+            chosen = exact
+    if not chosen:
+        raise SerLiveError(f"no input device {wanted!r}; ser-live devices lists them")
+    if len(chosen) > 1:
+        names = ", ".join(f"{device.index}: {device}" for device in chosen)
+        raise SerLiveError(f"{wanted!r} is several devices; say a number: {names}")
+    return chosen[0]
+
+
+def accepted_rates(device: Device) -> list[int]:
+    """Those of :data:`COMMON_RATES` at which the device can be opened now."""
+    sounddevice = portaudio()
+    rates = []
+    for rate in COMMON_RATES:
+        try:
+            sounddevice.check_input_settings(
+                device.index, device.channels, "float32", samplerate=rate
+            )
+        except sounddevice.PortAudioError:
+            continue  # the answer to the question
+        rates.append(rate)
+    return rates
+
+
+def cannot_open(device: Device, error: Exception) -> RunFailure:
+    """A device that would not open, as a line that says what to do."""
+    reason = str(error.args[0]).partition(" [")[0] if error.args else str(error)
+    permit = _PERMIT.get(sys.platform, "check that you may use it (group audio)")
+    return RunFailure(
+        f"cannot open {device}: {reason}; close other programs that hold it, {permit}, or choose "
+        "another: ser-live devices"
+    )
+
+
+def describe(device: Device) -> str:
+    """A line for ``ser-live devices``; an asterisk marks the default."""
+    rates = accepted_rates(device)
+    accepts = f"accepts {', '.join(map(str, rates))} Hz" if rates else "cannot be opened now"
+    return (
+        f"{'*' if device.is_default else ' '} {device.index:3}  {device}: {device.sample_rate} Hz, "
+        f"{device.channels} channel{'s' if device.channels > 1 else ''}; {accepts}"
+    )

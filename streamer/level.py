@@ -1,0 +1,97 @@
+"""What is wrong with the level of a microphone, in words."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGITAL_SILENCE_S = 1.5
+#: Converters stop a little short of full scale.
+CLIPPED = 0.999
+#: Single samples at full scale are inaudible; this share of a second is not.
+CLIPPED_SHARE = 0.001
+LOW_PEAK_DBFS = -55.0
+LOW_FOR_S = 10.0
+CLIPPING_AGAIN_S = 10.0
+LOW_AGAIN_S = 60.0
+
+_PERMISSION = {
+    "darwin": "System Settings > Privacy & Security > Microphone must allow this terminal",
+    "win32": "Settings > Privacy & security > Microphone must allow desktop apps",
+}
+
+
+class LevelWatch:
+    """Notices digital silence, clipping and too low a level; says each once in a while.
+
+    Digital silence, which no microphone in a room gives, is said once until sound comes back.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        """Watch frames that come at ``sample_rate`` Hz."""
+        self._rate = sample_rate
+        self._position = 0
+        self._zeros = 0
+        self._is_silence_said = False
+        self._second_start = 0
+        self._clipped = 0
+        self._low_start = 0
+        self._low_peak = 0.0
+        self._not_before = {"clipping": 0, "low": 0}
+
+    def accept(self, frames: NDArray[np.float32]) -> list[str]:
+        """Look at ``(n, channels)`` as captured, before channels are mixed; return notices."""
+        if not len(frames):
+            return []
+        peaks = np.abs(frames).max(axis=1)
+        self._position += len(frames)
+        return [
+            *self._digital_silence(peaks),
+            *self._clipping(peaks),
+            *self._low(float(peaks.max())),
+        ]
+
+    def _digital_silence(self, peaks: NDArray[np.float32]) -> list[str]:
+        sounding = np.flatnonzero(peaks)
+        if len(sounding):
+            self._zeros = len(peaks) - 1 - int(sounding[-1])
+            self._is_silence_said = False
+            return []
+        self._zeros += len(peaks)
+        if self._is_silence_said or self._zeros < DIGITAL_SILENCE_S * self._rate:
+            return []
+        self._is_silence_said = True
+        hint = _PERMISSION.get(sys.platform, "its switch, its volume and the chosen --device")
+        return [f"digital silence: every sample is zero; is the microphone muted? Check: {hint}"]
+
+    def _clipping(self, peaks: NDArray[np.float32]) -> list[str]:
+        self._clipped += int(np.count_nonzero(peaks >= CLIPPED))
+        if self._position - self._second_start < self._rate:
+            return []
+        share = self._clipped / (self._position - self._second_start)
+        self._second_start, self._clipped = self._position, 0
+        if share < CLIPPED_SHARE or not self._may_say("clipping", CLIPPING_AGAIN_S):
+            return []
+        return [f"clipping: {share:.1%} of the last second; turn the input gain down"]
+
+    def _low(self, peak: float) -> list[str]:
+        self._low_peak = max(self._low_peak, peak)
+        if self._position - self._low_start < LOW_FOR_S * self._rate:
+            return []
+        peak, self._low_peak, self._low_start = self._low_peak, 0.0, self._position
+        if peak == 0 or (dbfs := 20 * np.log10(peak)) >= LOW_PEAK_DBFS:
+            return []
+        if not self._may_say("low", LOW_AGAIN_S):
+            return []
+        return [
+            f"the level is very low: at most {dbfs:.0f} dBFS in {LOW_FOR_S:g} s; turn the input "
+            "gain up or come closer"
+        ]
+
+    def _may_say(self, notice: str, again_s: float) -> bool:
+        if self._position < self._not_before[notice]:
+            return False
+        self._not_before[notice] = self._position + round(again_s * self._rate)
+        return True

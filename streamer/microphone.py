@@ -1,0 +1,265 @@
+"""The microphone as a source: captured by a callback, handed over in order, lost with notice.
+
+Rule for lost audio. A :class:`Loss` comes first and says how much. Then up to
+:data:`SILENCE_FOR_LOSS_S` of silence takes the place of what was lost, as ordinary samples: time
+stays true, the state of the stream is kept, and after a longer loss its rolling window holds
+nothing from before. What goes beyond that is left out; stream time jumps over it. A recording
+holds the same silence, so that it replays to the same labels.
+
+Bound of the lag. At most :data:`MAX_LAG_S` of audio waits; when more comes, the oldest is lost.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from streamer.accounting import LossWatch, Mark
+from streamer.audio import Float32, Loss
+from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
+from streamer.errors import RunFailure
+from streamer.frontend import LARGEST_SAMPLE
+from streamer.level import LevelWatch
+from streamer.ring import Ring
+
+MAX_LAG_S = 1.0
+#: The rolling window of the `live` model.
+SILENCE_FOR_LOSS_S = 3.0
+#: The callback gets this much at a time.
+CALLBACK_S = 0.01
+#: A sound server may take a while to wake a device up; one that runs does not pause.
+FIRST_AUDIO_S = 6.0
+STALLED_S = 2.0
+RETRY_S = 1.0
+
+
+class Microphone:
+    """A live source, and the clock of its session.
+
+    Attributes:
+        name: the device, with its host API.
+        sample_rate: the device's own, in Hz; kept when it comes back after an interruption.
+        position: frames of stream time handed over: heard and lost.
+        lost: frames among them that were lost.
+        overflows: how often the device flagged a loss of its own.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        say: Callable[[str], None],
+        *,
+        duration_s: float | None = None,
+        reconnects: bool = True,
+        sample_rate: int | None = None,
+    ) -> None:
+        """Describe what to capture; entering the context opens it.
+
+        Args:
+            device: from :func:`streamer.devices.find_device`.
+            say: takes a line for the person.
+            duration_s: end after this much stream time, None for never.
+            reconnects: wait for a device that is gone; otherwise its loss is a failure.
+            sample_rate: in Hz, None for the device's own.
+        """
+        self.name = str(device)
+        self.sample_rate = sample_rate or device.sample_rate
+        self.position = 0
+        self.lost = 0
+        self.overflows = 0
+        self._device = device
+        self._say = say
+        self._end = math.inf if duration_s is None else round(duration_s * self.sample_rate)
+        self._reconnects = reconnects
+        self._ring = Ring(round(MAX_LAG_S * self.sample_rate), device.channels)
+        self._level = LevelWatch(self.sample_rate)
+        self._watch = LossWatch(self.sample_rate)
+        self._mark: Mark | None = None
+        self._lost_outside = 0  # of the ring
+        self._stream: Any = None
+
+    def __enter__(self) -> Self:
+        """Open the device.
+
+        Raises:
+            RunFailure: it is busy, forbidden or gone.
+        """
+        try:
+            self._open()
+        except portaudio().PortAudioError as error:
+            raise cannot_open(self._device, error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    @property
+    def captured(self) -> int:
+        """Frames of stream time that have passed at the device, heard and lost."""
+        return self._ring.written + self._lost_outside
+
+    def wait_until(self, stream_s: float, block_s: float) -> None:
+        """Nothing to wait for: a block is handed over once it was heard."""
+
+    def latency_ms(self, time_s: float) -> float | None:
+        """How long ago the moment ``time_s`` of the stream was at the converter."""
+        mark = self._mark
+        if mark is None:
+            return None
+        behind_s = (mark.position + self._lost_outside) / self.sample_rate - time_s
+        return 1000.0 * (time.monotonic() - mark.captured_s + behind_s)
+
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
+        """Mono blocks of at most ``block_ms``, and losses, until the duration is over.
+
+        Raises:
+            RunFailure: the device is gone and not waited for, or gives no audio.
+        """
+        block = max(1, round(block_ms * self.sample_rate / 1000))
+        idle_s, looked_s = 0.0, time.monotonic()
+        while (rest := self._rest()) > 0:
+            reading = self._ring.read(int(min(block, rest)))
+            if reading.lost:
+                yield from self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
+            if len(reading.frames):
+                idle_s, looked_s = 0.0, time.monotonic()
+                # The loss before them may have used the duration up.
+                yield self._mono(reading.frames[: int(min(block, self._rest()))])
+                if self._mark is not None and (lost := self._watch.observe(self._mark)):
+                    self._lost_outside += lost
+                    yield from self._loss(lost, "the device lost it")
+                continue
+            # Counted in short steps: while this process is stopped, no callback is missing.
+            now_s = time.monotonic()
+            idle_s += min(now_s - looked_s, 10 * CALLBACK_S)
+            looked_s = now_s
+            if self._is_gone(idle_s) and not self._ring.waiting:
+                yield from self._interruption()
+                idle_s, looked_s = 0.0, time.monotonic()
+            else:
+                time.sleep(CALLBACK_S / 2)
+
+    def _mono(self, frames: Float32) -> Float32:
+        """Look at the level, count, and average the channels."""
+        if not np.all(np.abs(frames) <= LARGEST_SAMPLE):  # false for NaN too
+            raise RunFailure(f"{self.name} delivers NaN or infinity; its driver is at fault")
+        for notice in self._level.accept(frames):
+            self._say(notice)
+        self.position += len(frames)
+        return np.asarray(frames.mean(axis=1, dtype=np.float32))
+
+    def _rest(self) -> float:
+        """Frames until the duration is over."""
+        return self._end - self.position
+
+    def _loss(self, lost: int, reason: str) -> Iterator[Float32 | Loss]:
+        lost = int(min(lost, self._rest()))
+        if not lost:
+            return
+        filled = min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate))
+        self.position += lost
+        self.lost += lost
+        yield Loss(lost, filled, reason)
+        yield np.zeros(filled, np.float32)
+
+    def _is_gone(self, idle_s: float) -> bool:
+        return not self._stream.active or idle_s > (STALLED_S if self._mark else FIRST_AUDIO_S)
+
+    def _interruption(self) -> Iterator[Float32 | Loss]:
+        """Wait for the device, then account for the time without it."""
+        self._close()
+        before = self._mark
+        if before is None:
+            raise RunFailure(
+                f"{self.name} delivers no audio; check that it is plugged in and not muted"
+            )
+        if not self._reconnects:
+            raise RunFailure(f"{self.name} is gone")
+        self._say(f"{self.name} is gone; waiting for it to come back")
+        while not self._is_back():
+            away_s = time.monotonic() - before.arrived_s
+            away = round(away_s * self.sample_rate)
+            if away >= self._rest():
+                yield from self._loss(away, "the device was gone")
+                return
+            time.sleep(RETRY_S)
+        self._say(f"{self.name} is back")
+        after = self._mark or before
+        away = round((after.arrived_s - before.arrived_s) * self.sample_rate)
+        lost = max(0, away - (after.position - before.position))
+        self._lost_outside += lost
+        self._watch = LossWatch(self.sample_rate)
+        yield from self._loss(lost, "the device was gone")
+
+    def _is_back(self) -> bool:
+        """Try to open the device anew; True once it delivers."""
+        before = self._mark
+        error_type = portaudio().PortAudioError
+        try:
+            rescan()
+            same = [device for device in input_devices() if str(device) == self.name]
+            if not same:
+                return False
+            # Numbers change when devices come and go; of two with one name the nearest is taken.
+            index = min(
+                (device.index for device in same), key=lambda i: abs(i - self._device.index)
+            )
+            self._device = replace(self._device, index=index)
+            self._open()
+        except (RunFailure, error_type):  # not there yet
+            self._close()
+            return False
+        deadline = time.monotonic() + FIRST_AUDIO_S
+        while self._mark is before and self._stream.active and time.monotonic() < deadline:
+            time.sleep(CALLBACK_S)
+        if self._mark is before:
+            self._close()
+            return False
+        return True
+
+    def _open(self) -> None:
+        sounddevice = portaudio()
+        is_wasapi = "WASAPI" in self._device.host_api
+        self._stream = sounddevice.InputStream(
+            device=self._device.index,
+            samplerate=self.sample_rate,
+            channels=self._device.channels,
+            dtype="float32",
+            blocksize=round(CALLBACK_S * self.sample_rate),
+            latency="low",
+            callback=self._capture,
+            # Shared mode has one rate; without this any other is refused.
+            extra_settings=sounddevice.WasapiSettings(auto_convert=True) if is_wasapi else None,
+        )
+        self._stream.start()
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close(ignore_errors=True)  # of a device that is gone
+            self._stream = None
+
+    def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
+        """PortAudio's callback: copy into room that exists, and date; no lock, nothing that waits.
+
+        The mark is a new tuple, so that the consumer never sees half of one.
+        """
+        now_s = time.monotonic()
+        self._ring.write(frames)
+        # Age of the block's last frame; some host APIs date nothing and say 0.
+        age_s = dates.currentTime - dates.inputBufferAdcTime - count / self.sample_rate
+        if not 0 <= age_s < FIRST_AUDIO_S:
+            age_s = 0.0
+        self._mark = Mark(self._ring.written, now_s - age_s, now_s)
+        if status.input_overflow:
+            self.overflows += 1

@@ -1,0 +1,147 @@
+"""Keeps what a source hands over as a wav file that replays to the same labels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamer.audio import Float32, Loss, Source
+from streamer.errors import RunFailure, SerLiveError
+
+#: RIFF, fmt of 18 bytes, fact, data. Sizes: the RIFF chunk, the samples, the data.
+_HEADER = struct.Struct("<4sI4s 4sIHHIIHHH 4sII 4sI")
+_IEEE_FLOAT = 3
+_SAMPLE_BYTES = 4
+#: The sizes in a wav header have 32 bits.
+MAX_DATA_BYTES = 2**32 - 1 - _HEADER.size
+
+
+def _header(sample_rate: int, data_bytes: int) -> bytes:
+    return _HEADER.pack(
+        *(b"RIFF", _HEADER.size - 8 + data_bytes, b"WAVE"),
+        *(b"fmt ", 18, _IEEE_FLOAT, 1, sample_rate, sample_rate * _SAMPLE_BYTES),
+        *(_SAMPLE_BYTES, 8 * _SAMPLE_BYTES, 0),
+        *(b"fact", 4, data_bytes // _SAMPLE_BYTES),
+        *(b"data", data_bytes),
+    )
+
+
+class WavWriter:
+    """A mono float32 wav, so that no sample changes; its header is true once a second.
+
+    A process that is killed leaves a file that opens and lacks at most the last second. soundfile
+    writes the sizes only when it closes a file, hence the header is ours.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, force: bool) -> None:
+        """Create the file, over an existing one only with ``force``.
+
+        Raises:
+            SerLiveError: it exists, or its folder does not or may not be written to.
+        """
+        self._path = path
+        self._rate = sample_rate
+        self._uncounted = 0
+        try:
+            # Unbuffered: what was written is there, and closing cannot fail for lack of room.
+            self._file = path.open("wb" if force else "xb", buffering=0)
+        except FileExistsError as error:
+            raise SerLiveError(f"{path} exists; --force overwrites it") from error
+        except OSError as error:
+            raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            self._write(_header(sample_rate, 0))
+        except RunFailure:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, samples: Float32) -> bool:
+        """Append samples ``(n,)``; False if they no longer fit into a wav file (4 GiB).
+
+        Raises:
+            RunFailure: the disk is full or gone.
+        """
+        if self._data_bytes() + samples.nbytes > MAX_DATA_BYTES:
+            return False
+        self._write(samples.astype("<f4", copy=False).tobytes())
+        self._uncounted += len(samples)
+        if self._uncounted >= self._rate:
+            self._complete()
+        return True
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing.
+
+        Raises:
+            RunFailure: the disk is full or gone.
+        """
+        if self._file.closed:
+            return
+        try:
+            self._complete()
+        finally:
+            self._file.close()
+
+    def _data_bytes(self) -> int:
+        # Asked of the file: a signal may come between a write and the counting of it.
+        return self._file.tell() - _HEADER.size
+
+    def _complete(self) -> None:
+        """Make the header count the samples that are there: it never promises too much."""
+        end = self._file.tell()
+        data_bytes = self._data_bytes() // _SAMPLE_BYTES * _SAMPLE_BYTES
+        self._file.seek(0)
+        self._write(_header(self._rate, data_bytes))
+        self._file.seek(end)
+        self._uncounted = 0
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> RunFailure:
+        return RunFailure(f"cannot write {self._path}: {error.strerror}")
+
+
+class Recorded:
+    """A source, with everything it hands over written to a file on the way.
+
+    Losses take no room in the file but for the silence that the source puts in their place, so
+    the file holds the very samples that the estimates were made of.
+    """
+
+    def __init__(self, source: Source, writer: WavWriter, say: Callable[[str], None]) -> None:
+        """Pass on ``source``; ``say`` takes a line for the person."""
+        self.name = source.name
+        self.sample_rate = source.sample_rate
+        self._source = source
+        self._writer = writer
+        self._say = say
+
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
+        has_room = True
+        for block in self._source.blocks(block_ms):
+            if has_room and not isinstance(block, Loss):
+                has_room = self._writer.write(block)
+                if not has_room:
+                    self._writer.close()
+                    self._say("the recording is full: a wav file holds 4 GiB; listening goes on")
+            yield block

@@ -1,0 +1,94 @@
+"""A ring buffer between one audio callback and one consumer; neither waits for the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+class Reading(NamedTuple):
+    """What one read gives.
+
+    Attributes:
+        position: of the first frame of ``frames``, counted from the first one ever written.
+        frames: ``(n, channels)``, a copy.
+        lost: frames dropped immediately before ``position``.
+    """
+
+    position: int
+    frames: Float32
+    lost: int
+
+
+class Ring:
+    """Preallocated; a consumer that falls behind loses the oldest frames and is told how many.
+
+    Exactly one thread may write and exactly one may read. There is no lock: the producer announces
+    what it is about to overwrite before it copies, the consumer checks after its own copy whether
+    any of it was announced meanwhile, and counts that as lost. Positions only ever grow.
+    """
+
+    def __init__(self, capacity: int, channels: int = 1) -> None:
+        """Make room for ``capacity`` frames.
+
+        Raises:
+            ValueError: a size below 1.
+        """
+        if capacity < 1 or channels < 1:
+            raise ValueError(f"capacity and channels must be >= 1, are {capacity} and {channels}")
+        self._buffer = np.zeros((capacity, channels), np.float32)
+        self._capacity = capacity
+        self._claimed = 0
+        self._written = 0
+        self._consumed = 0
+        self._dropped = 0
+
+    @property
+    def written(self) -> int:
+        """Frames written since the beginning."""
+        return self._written
+
+    @property
+    def waiting(self) -> int:
+        """Frames written that no read has asked for, those since overwritten included."""
+        return self._written - self._consumed
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were overwritten before they could be read, as far as reads have shown."""
+        return self._dropped
+
+    @property
+    def read_count(self) -> int:
+        """Frames that reads have given: written - waiting - dropped."""
+        return self._consumed - self._dropped
+
+    def write(self, frames: Float32) -> None:
+        """Copy ``(n, channels)`` in; of more than the capacity only the newest remain."""
+        end = self._written + len(frames)
+        self._claimed = end
+        kept = frames[-self._capacity :]
+        first = (end - len(kept)) % self._capacity
+        head = min(len(kept), self._capacity - first)
+        self._buffer[first : first + head] = kept[:head]
+        self._buffer[: len(kept) - head] = kept[head:]
+        self._written = end
+
+    def read(self, most: int) -> Reading:
+        """The oldest frames still there, at most ``most`` of them."""
+        written = self._written
+        position = max(self._consumed, written - self._capacity)
+        count = min(most, written - position)
+        first = position % self._capacity
+        head = min(count, self._capacity - first)
+        frames = np.concatenate([self._buffer[first : first + head], self._buffer[: count - head]])
+        overwritten = min(count, max(0, self._claimed - self._capacity - position))
+        position += overwritten
+        lost = position - self._consumed
+        self._dropped += lost
+        self._consumed = position + count - overwritten
+        return Reading(position, frames[overwritten:], lost)

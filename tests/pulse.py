@@ -1,0 +1,109 @@
+"""A microphone without a sound card: PulseAudio's virtual speaker, heard through its monitor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = {"pulseaudio": "pulseaudio", "pactl": "pulseaudio-utils", "paplay": "pulseaudio-utils"}
+ALSA_PLUGIN = "*/alsa-lib/libasound_module_pcm_pulse.so"
+ALSA_CONFIGURATION = """\
+</usr/share/alsa/alsa.conf>
+pcm.!default {type pulse}
+ctl.!default {type pulse}
+"""
+
+
+class Pulse:
+    """A sound server of its own, with one speaker whose sound is the default microphone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._runtime = folder / "runtime"
+        self._runtime.mkdir(mode=0o700)
+        alsa = folder / "alsa.conf"
+        alsa.write_text(ALSA_CONFIGURATION)
+        self.environment = {
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(self._runtime),
+            "PULSE_RUNTIME_PATH": str(self._runtime),
+            "ALSA_CONFIG_PATH": str(alsa),
+            "PULSE_LATENCY_MSEC": "20",
+        }
+        self._run(
+            "pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1",
+            "-L", "module-native-protocol-unix",
+        )  # fmt: skip
+        self.plug()
+
+    def plug(self) -> None:
+        """Plug the microphone in; without effect where it is."""
+        if "speaker" not in self._run("pactl", "list", "short", "sinks"):
+            self._run("pactl", "load-module", "module-null-sink", "sink_name=speaker", "rate=48000")
+            self._run("pactl", "set-default-source", "speaker.monitor")
+
+    def unplug(self) -> None:
+        self._run("pactl", "unload-module", "module-null-sink")
+
+    @contextmanager
+    def playing(self, path: Path) -> Iterator[None]:
+        """Speak a sound file into the microphone, over and over, in real time."""
+        command = f'while paplay --device=speaker "{path}"; do :; done'
+        player = subprocess.Popen(
+            ["sh", "-c", command], env=self._whole_environment(), start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            os.killpg(player.pid, 15)
+            player.wait()
+
+    def stop(self) -> None:
+        self._run("pulseaudio", "--kill")
+
+    def _run(self, *command: str) -> str:
+        result = subprocess.run(
+            command, env=self._whole_environment(), capture_output=True, text=True, timeout=30
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def _whole_environment(self) -> dict[str, str]:
+        return os.environ | self.environment
+
+
+def missing_packages() -> list[str]:
+    """Debian packages that this machine would need."""
+    missing = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    if find_library("portaudio") is None:
+        missing.add("libportaudio2")
+    if not any(Path("/usr/lib").glob(ALSA_PLUGIN)):
+        missing.add("libasound2-plugins")
+    return sorted(missing)
+
+
+@pytest.fixture(scope="module")
+def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
+    """Started once a module; in the environment of this process too, for PortAudio in it."""
+    if missing := missing_packages():
+        pytest.skip(f"no virtual microphone: apt install {' '.join(missing)}")
+    pulse = Pulse(tmp_path_factory.mktemp("pulse"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in pulse.environment.items():
+            patch.setenv(name, value)
+        try:
+            yield pulse
+        finally:
+            pulse.stop()
+
+
+@pytest.fixture
+def pulse(sound_server: Pulse) -> Pulse:
+    sound_server.plug()
+    return sound_server

@@ -1,0 +1,67 @@
+"""Notices about the level: said in time, once, and not without reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.level import LevelWatch
+
+RATE = 16_000
+
+
+def listen(watch, samples, block=160):
+    """(second, notice) for mono samples."""
+    notices = []
+    for first in range(0, len(samples), block):
+        frames = samples[first : first + block, None].astype(np.float32)
+        notices += [((first + block) / RATE, line) for line in watch.accept(frames)]
+    return notices
+
+
+def noise(seconds, level):
+    return np.random.default_rng(0).uniform(-level, level, round(seconds * RATE))
+
+
+def test_digital_silence_is_said_once_within_two_seconds():
+    watch = LevelWatch(RATE)
+    ((second, line),) = listen(watch, np.zeros(10 * RATE))
+    assert second == pytest.approx(1.5, abs=0.02)
+    assert line.startswith("digital silence")
+    assert listen(watch, noise(1, 0.1)) == []
+    assert len(listen(watch, np.zeros(2 * RATE))) == 1  # and again after sound
+
+
+def test_a_pause_is_no_digital_silence():
+    watch = LevelWatch(RATE)
+    for _ in range(5):
+        assert listen(watch, np.r_[noise(0.1, 0.1), np.zeros(RATE)]) == []
+
+
+def test_clipping_is_said_and_not_repeated_at_once():
+    loud = np.clip(noise(25, 1.5), -1, 1)
+    notices = listen(LevelWatch(RATE), loud)
+    assert [round(second) for second, _ in notices] == [1, 11, 21]
+    assert all(line.startswith("clipping") for _, line in notices)
+
+
+def test_clipping_of_one_channel_is_seen():
+    frames = np.zeros((2 * RATE, 2), np.float32)
+    frames[::2, 1] = -1.0
+    assert [line[:8] for line in LevelWatch(RATE).accept(frames)] == ["clipping"]
+
+
+def test_a_peak_at_full_scale_is_no_clipping():
+    samples = noise(5, 0.5)
+    samples[::8_000] = 1.0
+    assert listen(LevelWatch(RATE), samples) == []
+
+
+def test_too_low_a_level_is_said_once_a_minute():
+    notices = listen(LevelWatch(RATE), noise(90, 0.0005))
+    assert [round(second) for second, _ in notices] == [10, 70]
+    assert all("-66 dBFS" in line for _, line in notices)
+
+
+def test_speech_needs_no_remark(speech):
+    assert listen(LevelWatch(RATE), np.tile(speech, 3)) == []

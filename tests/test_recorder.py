@@ -1,0 +1,123 @@
+"""Recordings: exact, readable at any moment, never longer than the format allows."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import streamer.recorder
+from streamer.audio import Loss, Recording
+from streamer.errors import RunFailure, SerLiveError
+from streamer.recorder import Recorded, WavWriter
+
+
+def read(path):
+    samples, rate = soundfile.read(path, dtype="float32")
+    return samples, rate
+
+
+def test_every_sample_comes_back_exactly(tmp_path, speech):
+    path = tmp_path / "r.wav"
+    with WavWriter(path, 16_000, force=False) as writer:
+        for first in range(0, len(speech), 777):
+            assert writer.write(speech[first : first + 777])
+    samples, rate = read(path)
+    np.testing.assert_array_equal(samples, speech)
+    assert rate == 16_000
+    assert soundfile.info(path).subtype == "FLOAT"
+
+
+def test_the_file_opens_while_it_grows(tmp_path, speech):
+    """What a killed process leaves: a header that never promises more than is there."""
+    path = tmp_path / "r.wav"
+    writer = WavWriter(path, 16_000, force=False)
+    for first in range(0, 80_000, 160):
+        writer.write(speech[first : first + 160])
+        if first % 8_000 == 0 and first >= 16_000:
+            snapshot = tmp_path / f"{first}.wav"
+            snapshot.write_bytes(path.read_bytes())
+            with Recording(snapshot) as recording:
+                samples = np.concatenate(list(recording.blocks(1000)))
+            assert len(samples) > first - 16_000
+            np.testing.assert_array_equal(samples, speech[: len(samples)])
+    writer.close()
+
+
+def test_an_existing_file_is_kept(tmp_path):
+    path = tmp_path / "r.wav"
+    path.write_text("precious")
+    with pytest.raises(SerLiveError, match="--force"):
+        WavWriter(path, 16_000, force=False)
+    assert path.read_text() == "precious"
+    with pytest.raises(SerLiveError, match="cannot write"):
+        WavWriter(tmp_path / "no" / "r.wav", 16_000, force=False)
+    WavWriter(path, 16_000, force=True).close()
+    assert read(path)[0].size == 0
+
+
+@pytest.fixture
+def _small_disk():
+    """No file may grow beyond 10,000 bytes."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_small_disk")
+def test_a_disk_without_room_leaves_a_file_that_opens(tmp_path, speech):
+    path = tmp_path / "r.wav"
+    writer = WavWriter(path, 16_000, force=False)
+    with pytest.raises(RunFailure, match=r"cannot write .*r\.wav"), writer:
+        for first in range(0, len(speech), 160):
+            writer.write(speech[first : first + 160])
+    samples, _ = read(path)
+    assert len(samples) > 2_000
+    np.testing.assert_array_equal(samples, speech[: len(samples)])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_a_failure_at_run_time():
+    with pytest.raises(RunFailure, match="No space left"):
+        WavWriter(Path("/dev/full"), 16_000, force=True)
+
+
+class Samples:
+    name, sample_rate = "samples", 16_000
+
+    def __init__(self, blocks):
+        self._blocks = blocks
+
+    def blocks(self, _block_ms):
+        yield from self._blocks
+
+
+def test_losses_pass_and_take_no_room(tmp_path):
+    ones = np.ones(160, np.float32)
+    loss = Loss(500, 20, "held up")
+    blocks = [ones, loss, np.zeros(20, np.float32), ones]
+    path = tmp_path / "r.wav"
+    with WavWriter(path, 16_000, force=False) as writer:
+        passed = list(Recorded(Samples(blocks), writer, print).blocks(10))
+    assert passed[1] is loss
+    np.testing.assert_array_equal(read(path)[0], np.concatenate([blocks[0], *blocks[2:]]))
+
+
+def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamer.recorder, "MAX_DATA_BYTES", 4 * 1_000)
+    said, path = [], tmp_path / "r.wav"
+    blocks = [np.full(300, value, np.float32) for value in range(6)]
+    with WavWriter(path, 16_000, force=False) as writer:
+        assert len(list(Recorded(Samples(blocks), writer, said.append).blocks(10))) == 6
+    assert len(said) == 1
+    np.testing.assert_array_equal(read(path)[0], np.concatenate(blocks[:3]))
+
+
+def test_the_header_can_count_up_to_its_limit():
+    header = streamer.recorder._header(48_000, streamer.recorder.MAX_DATA_BYTES)
+    assert struct.unpack("<I", header[4:8])[0] <= 2**32 - 1
