@@ -15,7 +15,7 @@ from streamer.errors import RunFailure, SerLiveError
 
 if TYPE_CHECKING:
     from streamer.audio import Source
-    from streamer.events import Sink
+    from streamer.display import Display
     from streamer.recognizer import Recognizer
     from streamer.session import Interrupts
 
@@ -57,9 +57,17 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     replay.add_argument(
-        "--format", choices=("plain", "jsonl"), default="plain", help="default: %(default)s"
+        "--format",
+        choices=("tui", "plain", "jsonl"),
+        help="tui needs a terminal with colours and is plain elsewhere (default: tui at --speed 1 "
+        "or 2, plain at max; jsonl with --output)",
     )
-    replay.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    replay.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write here, not to stdout; beside the tui it gets the jsonl",
+    )
     replay.add_argument("--force", action="store_true", help="overwrite the output file")
     replay.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
     pcm = replay.add_argument_group("standard input")
@@ -116,14 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _latency(options)
         return _replay(options, interrupts)
     except SerLiveError as error:
-        _complain(error)
+        print(_complaint(error), file=sys.stderr, flush=True)
         return error.exit_code
     except Interrupted as interrupted:
-        return EXIT_SIGNAL + interrupted.number
+        return EXIT_SIGNAL + interrupted.number if interrupted.number else 0
 
 
-def _complain(error: SerLiveError) -> None:
-    print(f"ser-live: {error}", file=sys.stderr, flush=True)
+def _complaint(error: SerLiveError) -> str:
+    return f"ser-live: {error}"
 
 
 def open_output(path: Path, force: bool) -> TextIO:
@@ -142,6 +150,7 @@ def open_output(path: Path, force: bool) -> TextIO:
 
 def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.audio import BLOCK_MS, RawPcm, Recording
+    from streamer.display import open_display
     from streamer.recognizer import Recognizer
 
     files: list[str] = options.files
@@ -154,10 +163,18 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
     recognizer = Recognizer.load(options.model)
     worst = 0
     with ExitStack() as stack:
-        out: TextIO = sys.stdout
+        output = None
         if options.output is not None:
-            out = stack.enter_context(open_output(options.output, options.force))
-        sink = _sink(options.format, out, names_file=len(files) > 1)
+            output = stack.enter_context(open_output(options.output, options.force))
+        display = stack.enter_context(
+            open_display(
+                options.format,
+                output,
+                interrupts,
+                is_paced=SPEEDS[options.speed] is not None,
+                names_file=len(files) > 1,
+            )
+        )
         for name in files:
             source: Source
             try:
@@ -165,14 +182,14 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
                     source = RawPcm(
                         sys.stdin.buffer, options.rate, options.channels, options.sample_format
                     )
-                    _run(source, recognizer, sink, options, interrupts)
+                    _run(source, recognizer, display, options, interrupts)
                 else:
                     with Recording(Path(name)) as source:
-                        _run(source, recognizer, sink, options, interrupts)
+                        _run(source, recognizer, display, options, interrupts)
             except RunFailure:
                 raise
             except SerLiveError as error:
-                _complain(error)
+                display.say(_complaint(error))
                 worst = error.exit_code
     return worst
 
@@ -180,7 +197,7 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _run(
     source: Source,
     recognizer: Recognizer,
-    sink: Sink,
+    display: Display,
     options: argparse.Namespace,
     interrupts: Interrupts,
 ) -> None:
@@ -189,17 +206,12 @@ def _run(
     run_session(
         source,
         recognizer,
-        [sink],
+        display.sinks,
         speed=SPEEDS[options.speed],
         block_ms=options.block_ms,
         interrupts=interrupts,
+        listeners=display.listeners,
     )
-
-
-def _sink(name: str, out: TextIO, names_file: bool) -> Sink:
-    from streamer.formats import JsonLines, Plain
-
-    return JsonLines(out, names_file) if name == "jsonl" else Plain(out)
 
 
 def _info(options: argparse.Namespace) -> int:

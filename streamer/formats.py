@@ -88,6 +88,13 @@ class JsonLines:
         }
 
 
+def summary(event: SessionEnded) -> str:
+    """A session in a line for people."""
+    shares = sorted(event.summary.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
+    return f"{event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
+
+
 class Plain:
     """A line an estimate: time, label, probability with a bar, latency."""
 
@@ -104,9 +111,7 @@ class Plain:
             case Estimated():
                 line = self._estimate(event)
             case SessionEnded():
-                shares = sorted(event.summary.items(), key=lambda item: -item[1])
-                parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
-                line = f"# {event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
+                line = f"# {summary(event)}"
         _write(self._out, line.encode("utf-8", "replace").decode())
 
     def _estimate(self, event: Estimated) -> str:

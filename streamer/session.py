@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,12 +16,12 @@ from typing import NoReturn
 from streamer.audio import Resampler, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Event, SessionEnded, SessionStarted, Sink
+from streamer.events import Estimated, Event, Heard, Listener, SessionEnded, SessionStarted, Sink
 from streamer.recognizer import Estimate, Recognizer
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop; ``number`` is the signal's.
+    """A signal asked to stop; ``number`` is the signal's, 0 where the person quit.
 
     Like KeyboardInterrupt no Exception, so that nothing on the way takes it for an error.
     """
@@ -33,6 +36,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._is_shielded = False
+        self._has_quit = False
+        self._main = threading.get_ident()
         self._pending: int | None = None
 
     def install(self) -> None:
@@ -40,6 +45,14 @@ class Interrupts:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):  # Windows has no SIGHUP
                 signal.signal(getattr(signal, name), self._handle)
+
+    def quit(self) -> None:
+        """End the session as a signal would, but from another thread and with exit code 0."""
+        self._has_quit = True
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # a real signal, which ends a wait too
+            signal.pthread_kill(self._main, signal.SIGINT)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -53,6 +66,8 @@ class Interrupts:
             self._raise(self._pending)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._has_quit:
+            number = 0
         if self._is_shielded:
             self._pending = number
         else:
@@ -142,6 +157,7 @@ def run_session(
     speed: float | None,
     block_ms: int,
     interrupts: Interrupts,
+    listeners: Sequence[Listener] = (),
 ) -> None:
     """Run a source to its end, or to a signal; either way the sinks get their last event.
 
@@ -152,6 +168,7 @@ def run_session(
         speed: 1 is real time, None as fast as it goes.
         block_ms: size of the blocks the source hands over.
         interrupts: signals.
+        listeners: hear every block before the estimates that it completes.
 
     Raises:
         SerLiveError: the audio turned out damaged; after the last event of what was heard.
@@ -180,7 +197,12 @@ def run_session(
                 is_started = True
             heard += len(block)
             pace.wait_until(heard / source.sample_rate, len(block) / source.sample_rate)
-            report.estimates(stream.accept(resampler.accept(block)))
+            began = time.perf_counter()
+            estimates = stream.accept(resampler.accept(block))
+            compute_s = time.perf_counter() - began
+            for listener in listeners:
+                listener.hear(Heard(block, source.sample_rate, compute_s))
+            report.estimates(estimates)
         report.estimates(stream.accept(resampler.flush()))
         report.estimates(stream.flush())
     except (SerLiveError, Interrupted):
