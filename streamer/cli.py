@@ -80,6 +80,32 @@ def _parser() -> argparse.ArgumentParser:
         help="u8, s16le, s16be, s24le, s32le or f32le (default: %(default)s)",
     )
 
+    picture = commands.add_parser(
+        "picture",
+        help="the screen at one moment of a recording, as SVG",
+        description="Replay a recording and write the terminal UI at one moment of it as SVG.",
+    )
+    picture.add_argument("file", type=Path, metavar="FILE", help="recording")
+    picture.add_argument(
+        "--output", type=Path, metavar="FILE.svg", help="write here, not to stdout"
+    )
+    picture.add_argument("--force", action="store_true", help="overwrite the output file")
+    picture.add_argument(
+        "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
+    )
+    picture.add_argument(
+        "--size", default="120x40", metavar="COLUMNSxROWS", help="default: %(default)s"
+    )
+    picture.add_argument(
+        "--speed",
+        choices=SPEEDS,
+        default="max",
+        help="a paced picture shows its latency (default: %(default)s)",
+    )
+    picture.add_argument(
+        "--model", type=Path, metavar="FILE", help="another model than the shipped"
+    )
+
     info = commands.add_parser(
         "info",
         help="what a model knows, was trained on and scored",
@@ -122,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _info(options)
         if options.command == "latency":
             return _latency(options)
+        if options.command == "picture":
+            return _picture(options, interrupts)
         return _replay(options, interrupts)
     except SerLiveError as error:
         print(_complaint(error), file=sys.stderr, flush=True)
@@ -212,6 +240,30 @@ def _run(
         interrupts=interrupts,
         listeners=display.listeners,
     )
+
+
+def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.picture import draw_recording, size_of
+    from streamer.recognizer import Recognizer
+
+    size = size_of(options.size)
+    if not options.at >= 0:
+        raise SerLiveError("--at must be 0 or more seconds")
+    recognizer = Recognizer.load(options.model)
+    with ExitStack() as stack:
+        out: TextIO = sys.stdout
+        if options.output is not None:
+            out = stack.enter_context(open_output(options.output, options.force))
+        draw_recording(
+            options.file,
+            recognizer,
+            out,
+            interrupts,
+            at_s=options.at,
+            size=size,
+            speed=SPEEDS[options.speed],
+        )
+    return 0
 
 
 def _info(options: argparse.Namespace) -> int:

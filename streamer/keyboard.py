@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 
@@ -55,6 +57,9 @@ else:
     import select
     import termios
 
+    #: Arrow and function keys, and letters pressed with Alt.
+    _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
+
     class _Tty:
         """A POSIX terminal; of standard input, or the controlling one if that is a pipe."""
 
@@ -66,9 +71,7 @@ else:
             try:
                 self._fd = os.open(os.ttyname(0) if os.isatty(0) else "/dev/tty", os.O_RDONLY)
                 before = termios.tcgetattr(self._fd)
-            except OSError:  # no terminal to type on: Ctrl-C still ends it
-                return
-            except termios.error:
+            except (OSError, termios.error):  # nothing to type on: Ctrl-C still ends it
                 return
             mode = [*before[:6], list(before[6])]
             mode[0] &= ~termios.IXON  # Ctrl-S would stop the picture in the middle of a line
@@ -85,7 +88,8 @@ else:
                 return
             if self._before is not None:
                 # Keys that nobody read must not land in the shell.
-                termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._before)
+                with suppress(termios.error):  # the terminal is gone
+                    termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._before)
             os.close(self._fd)
             self._fd = self._before = None
 
@@ -98,7 +102,7 @@ else:
             keys = os.read(self._fd, 64).decode("ascii", "ignore")
             if not keys:  # hung up
                 time.sleep(timeout_s)
-            return "" if keys.startswith("\x1b") else keys  # an arrow or function key
+            return _ESCAPE_SEQUENCE.sub("", keys)
 
     def keyboard() -> Keyboard:
         """The terminal's keyboard."""

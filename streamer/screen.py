@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 import numpy as np
-from rich.console import Console, ConsoleOptions
+from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
@@ -26,10 +26,10 @@ _WIDE = 70
 
 KEYS = (
     ("q", "quit", "end the session"),
-    ("p", "pause", "the picture; the audio goes on"),
+    ("p", "pause", "picture; audio goes on"),
     ("r", "record", "start or stop recording"),
-    ("s", "snapshot", "this screen as an SVG file"),
-    ("m", "mark", "a moment, on screen only"),
+    ("s", "snapshot", "screen to an SVG file"),
+    ("m", "mark", "moment, on screen only"),
     ("?", "help", "any key closes it"),
 )
 _THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)
@@ -52,22 +52,6 @@ class View:
     is_recording: bool = False
     message: str = ""
     marks: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A rich renderable that fills the console."""
-
-    snapshot: Snapshot
-    view: View
-
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        height = options.height or options.size.height
-        lines = draw(self.snapshot, self.view, options.max_width, height)
-        for index, line in enumerate(lines):
-            yield from line
-            if index < len(lines) - 1:
-                yield Segment.line()
 
 
 def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:

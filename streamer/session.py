@@ -48,6 +48,8 @@ class Interrupts:
 
     def quit(self) -> None:
         """End the session as a signal would, but from another thread and with exit code 0."""
+        if self._has_quit:
+            return  # once is enough, however often the key was pressed
         self._has_quit = True
         if sys.platform == "win32":
             _thread.interrupt_main()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,15 +14,20 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.live import Live
+from rich.control import Control
+from rich.segment import Segment, Segments
 
 from streamer.errors import RunFailure
 from streamer.keyboard import keyboard
 from streamer.monitor import Monitor
-from streamer.screen import Picture, View, svg
+from streamer.screen import View, draw, svg
 from streamer.session import Interrupts
+from streamer.widgets import Line
 
 FRAMES_PER_S = 12
+#: Every so often all lines are written, not only those that changed: something else may have
+#: written to the terminal.
+_FRAMES_BETWEEN_REPAIRS = 24
 MESSAGE_S = 4.0
 #: Longer than a frame takes on the slowest line; then the terminal is put back all the same.
 _JOIN_S = 2.0
@@ -56,17 +63,14 @@ class Terminal:
         self._interrupts = interrupts
         self._recorder = recorder
         self._console = Console(legacy_windows=False)
-        self._live = Live(
-            console=self._console,
-            screen=True,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._lines: list[Line] = []
+        self._size = (0, 0)
+        self._frames = 0
         self._keyboard = keyboard()
         self._view = View()
         self._shown = monitor.snapshot
-        self._message_until = 0.0
+        self._marked_session = monitor.snapshot.session
+        self._message = ("", 0.0)
         self._said: list[str] = []
         self._is_done = threading.Event()
         self._failure: Exception | None = None
@@ -75,11 +79,14 @@ class Terminal:
     def __enter__(self) -> Self:
         try:
             with self._interrupts.shielded():
+                # For what could get between the end of a session and the end of this context.
+                atexit.register(self._put_back)
                 self._keyboard.open()
-                self._live.start()
+                self._console.set_alt_screen(True)
+                self._console.show_cursor(False)
                 self._thread.start()
-        except BaseException:
-            self._put_back()
+        except BaseException:  # an interrupt, or a screen that failed at once
+            self._close()
             raise
         return self
 
@@ -89,35 +96,41 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put the terminal back, then say what was said meanwhile.
-
-        Raises:
-            RunFailure: the screen had failed.
-        """
-        with self._interrupts.shielded():
-            self._put_back()
-        if self._failure is not None:
-            reason = f"{type(self._failure).__name__}: {self._failure}"
-            raise RunFailure(
-                f"the screen failed ({reason}); --format plain does without"
-            ) from self._failure
+        self._close()
 
     def say(self, line: str) -> None:
         """Tell the person: on the screen now, on standard error once it is closed."""
         self._said.append(line)
         self._show_message(line)
 
+    def _close(self) -> None:
+        """Put the terminal back, then say what was said meanwhile.
+
+        Raises:
+            RunFailure: the screen had failed.
+        """
+        try:
+            with self._interrupts.shielded():
+                self._put_back()
+        finally:  # also where the shield lets go the interrupt that the failure caused
+            if self._failure is not None:
+                reason = f"{type(self._failure).__name__}: {self._failure}"
+                raise RunFailure(
+                    f"the screen failed ({reason}); --format plain does without"
+                ) from self._failure
+
     def _put_back(self) -> None:
+        atexit.unregister(self._put_back)
         self._is_done.set()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
-        try:
-            self._live.stop()
-        finally:
-            self._keyboard.close()
-            for line in self._said:
-                print(line, file=sys.stderr)
-            sys.stderr.flush()
+        with suppress(OSError):  # the terminal is gone
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
+        self._keyboard.close()
+        for line in self._said:
+            print(line, file=sys.stderr)
+        sys.stderr.flush()
 
     def _show(self) -> None:
         """The thread: a frame, then the keys until the next one is due."""
@@ -134,14 +147,35 @@ class Terminal:
             self._interrupts.quit()
 
     def _refresh(self) -> None:
+        newest = self._monitor.snapshot
+        if newest.session is not self._marked_session:  # its marks are no moments of the next file
+            self._marked_session = newest.session
+            self._view = replace(self._view, marks=())
         view = self._view
-        if view.message and time.monotonic() > self._message_until:
-            self._view = view = replace(view, message="")
+        message, until = self._message
         if not view.is_paused:
-            self._shown = self._monitor.snapshot
+            self._shown = newest
         is_recording = self._recorder is not None and self._recorder.is_recording
-        self._live.update(Picture(self._shown, replace(view, is_recording=is_recording)))
-        self._live.refresh()
+        size = self._console.size
+        view = replace(
+            view,
+            is_recording=is_recording,
+            message=message if time.monotonic() < until else "",
+        )
+        lines = draw(self._shown, view, *size)
+        self._write(lines, is_all=size != self._size or self._frames == 0)
+        self._size = size
+        self._frames = (self._frames + 1) % _FRAMES_BETWEEN_REPAIRS
+
+    def _write(self, lines: list[Line], is_all: bool) -> None:
+        """Write what changed: less than half the bytes of a whole frame, which counts over ssh."""
+        pieces: list[Segment] = []
+        for row, line in enumerate(lines):
+            if is_all or line != self._lines[row]:
+                pieces += [Control.move_to(0, row).segment, *line]
+        self._lines = lines
+        if pieces:
+            self._console.print(Segments(pieces), end="", crop=False)
 
     def _press(self, key: str) -> None:
         view = self._view
@@ -167,11 +201,10 @@ class Terminal:
         width, height = self._console.size
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(svg(self._shown, replace(self._view, message=""), width, height))
+                file.write(svg(self._shown, self._view, width, height))
         except OSError as error:
             return f"cannot write {path}: {error.strerror}"
         return f"wrote {path}"
 
     def _show_message(self, line: str) -> None:
-        self._message_until = time.monotonic() + MESSAGE_S
-        self._view = replace(self._view, message=line)
+        self._message = (line, time.monotonic() + MESSAGE_S)
