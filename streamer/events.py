@@ -43,11 +43,26 @@ class Estimated:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Audio was lost; estimates for the lost stretch, if any, were made of silence.
+
+    Attributes:
+        time_s: stream time at which the loss begins, or was noticed.
+        lost_samples: at the source's rate.
+        reason: in words.
+    """
+
+    time_s: float
+    lost_samples: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """Last event.
 
     Attributes:
-        duration_s: audio heard.
+        duration_s: stream time: audio heard and lost.
         estimates: how many were given.
         summary: share of the estimates, by label; all labels and states are named.
         overall: verdict on the whole, an emotion or `silence`.
@@ -61,7 +76,7 @@ class SessionEnded:
     probabilities: dict[str, float]
 
 
-Event = SessionStarted | Estimated | SessionEnded
+Event = SessionStarted | Estimated | Gap | SessionEnded
 
 
 class Sink(Protocol):

@@ -6,7 +6,7 @@ import json
 from typing import Any, TextIO
 
 from streamer.errors import RunFailure
-from streamer.events import Estimated, Event, SessionEnded, SessionStarted
+from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted
 
 SCHEMA = 1
 #: Enough for the 1e-5 of the streaming contract, few enough to read.
@@ -43,6 +43,8 @@ class JsonLines:
                 values = self._session(event)
             case Estimated():
                 values = self._estimate(event)
+            case Gap():
+                values = self._gap(event)
             case SessionEnded():
                 values = self._end(event)
         # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
@@ -71,6 +73,15 @@ class JsonLines:
             "probabilities": {name: round(p, _PROBABILITY_DIGITS) for name, p in pairs},
             "speech": round(estimate.speech, _PROBABILITY_DIGITS),
             "latency_ms": None if event.latency_ms is None else round(event.latency_ms, 3),
+        }
+
+    @staticmethod
+    def _gap(event: Gap) -> dict[str, Any]:
+        return {
+            "type": "gap",
+            "time": round(event.time_s, 6),
+            "lost_samples": event.lost_samples,
+            "reason": event.reason,
         }
 
     @staticmethod
@@ -110,6 +121,9 @@ class Plain:
                 line = f"# {event.source}: {event.sample_rate} Hz, {event.model}, {look_ahead}"
             case Estimated():
                 line = self._estimate(event)
+            case Gap():
+                line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
+                line += event.reason
             case SessionEnded():
                 line = f"# {summary(event)}"
         _write(self._out, line.encode("utf-8", "replace").decode())

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.events import Estimated, Event, Heard, SessionEnded, SessionStarted
-from streamer.frontend import TIMESTEP_S
+from streamer.events import Estimated, Event, Gap, Heard, SessionEnded, SessionStarted
+from streamer.frontend import SAMPLE_RATE, TIMESTEP_S
 
 Float32 = NDArray[np.float32]
 
@@ -130,6 +130,7 @@ class Monitor:
         self._spent_s = 0.0
         self._cost_s = 0.0
         self._steps = 0.0
+        self._lost: list[tuple[float, float]] = []
 
     def hear(self, heard: Heard) -> None:
         self._spent_s += heard.compute_s
@@ -144,6 +145,7 @@ class Monitor:
         match event:
             case SessionStarted():
                 self._spent_s = self._cost_s = self._steps = 0.0
+                self._lost = []
                 lanes = np.zeros((HISTORY_TIMESTEPS, len(event.labels)), np.float32)
                 self.snapshot = Snapshot(
                     session=event,
@@ -152,6 +154,11 @@ class Monitor:
                 )
             case Estimated():
                 self.snapshot = self._after(event)
+            case Gap():
+                # Its estimates, if it has any, are still to come.
+                rate = self.snapshot.session.sample_rate if self.snapshot.session else SAMPLE_RATE
+                self._lost.append((event.time_s, event.time_s + event.lost_samples / rate))
+                self.snapshot = replace(self.snapshot, gaps=self.snapshot.gaps + 1)
             case SessionEnded():
                 pass  # the last picture stands
 
@@ -164,6 +171,10 @@ class Monitor:
         missing = max(0, round(estimate.time / TIMESTEP_S) - before.timesteps - 1)
         code = STATE_CODES.get(estimate.label)
         newest = before.labels.index(estimate.label) if code is None else code
+        began = estimate.time - TIMESTEP_S
+        self._lost = [(first, last) for first, last in self._lost if last > began]
+        if any(first < estimate.time for first, _ in self._lost):
+            newest = GAP_CODE  # made of the silence that stands for what was lost
         shown = min(missing, HISTORY_TIMESTEPS)
         lost = np.zeros((shown, len(before.labels)), np.float32)
         latencies = before.latencies_ms
@@ -184,5 +195,4 @@ class Monitor:
             ],
             latencies_ms=latencies,
             compute_ms=1000.0 * self._cost_s / self._steps,
-            gaps=before.gaps + (missing > 0),
         )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from streamer.events import Estimated, Heard, SessionStarted
+from streamer.events import Estimated, Gap, Heard, SessionStarted
 from streamer.lettering import narrow, wide
 from streamer.monitor import GAP_CODE, SILENCE_CODE, Level, Monitor
 from streamer.palette import looks
@@ -120,8 +120,12 @@ def test_a_name_cannot_command_the_terminal():
     assert picture.isprintable()
 
 
-def test_lost_audio_is_a_gap_on_the_timeline():
-    monitor = monitor_of([estimated(n * 0.04, "happy") for n in (*range(1, 101), *range(151, 251))])
+@pytest.mark.parametrize("steps", [(151, 251), (101, 251)], ids=["left out", "filled"])
+def test_lost_audio_is_a_gap_on_the_timeline(steps):
+    monitor = monitor_of([estimated(n * 0.04, "happy") for n in range(1, 101)])
+    monitor.take(Gap(4.0, 32_000, "the program was held up"))
+    for n in range(*steps):  # left out of the stream, or silence in it
+        monitor.take(estimated(n * 0.04, "happy" if n > 150 else "silence"))
     snapshot = monitor.snapshot
     assert snapshot.gaps == 1
     assert (snapshot.codes == GAP_CODE).sum() == 50
