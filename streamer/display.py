@@ -43,10 +43,10 @@ class _Summaries:
                 self._say(f"{self._source}: {summary(event)}")
 
 
-def can_show_screen(out: TextIO) -> bool:
+def can_show_screen(out: TextIO | None) -> bool:
     """Whether it is a terminal that can show the screen, and the person wants colours."""
     is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    return out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
+    return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
 
 def _say_on_stderr(line: str) -> None:

@@ -220,7 +220,8 @@ def _help(width: int) -> list[Line]:
     names = max(len(word) for _, word, _ in KEYS)
     texts = [f"  {key}  {word:<{names}}  {what}" for key, word, what in KEYS]
     box = min(width, max(map(len, texts)) + 2)
-    return [[text(line[:box].ljust(box), TEXT, TRACK)] for line in ("", "  KEYS", *texts, "")]
+    left = text(" " * ((width - box) // 2))
+    return [[left, text(line[:box].ljust(box), TEXT, TRACK)] for line in ("", "  KEYS", *texts, "")]
 
 
 def _put_in_the_middle(lines: list[Line], box: list[Line]) -> None:
