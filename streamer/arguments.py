@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from streamer.errors import SerLiveError
@@ -28,9 +27,19 @@ class _Parser(argparse.ArgumentParser):
         raise SerLiveError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    """Looked up only when asked for: it takes a while, and a bare checkout has none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"ser-live {version('ser-live')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
-    parser.add_argument("--version", action="version", version=f"ser-live {version('ser-live')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(
         dest="command",
         required=True,
@@ -93,12 +102,34 @@ def _parser() -> argparse.ArgumentParser:
         help="u8, s16le, s16be, s24le, s32le or f32le (default: %(default)s)",
     )
 
+    picture = commands.add_parser(
+        "picture",
+        help="the screen at one moment of a recording, as SVG",
+        description="Replay a recording and write the terminal UI at one moment of it as SVG.",
+    )
+    picture.add_argument("file", type=Path, metavar="FILE", help="recording")
+    picture.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    picture.add_argument("--force", action="store_true", help="overwrite the output file")
+    picture.add_argument(
+        "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
+    )
+    picture.add_argument(
+        "--size", default="120x40", metavar="COLUMNSxROWS", help="default: %(default)s"
+    )
+    picture.add_argument(
+        "--speed",
+        choices=SPEEDS,
+        default="max",
+        help="a paced picture shows its latency (default: %(default)s)",
+    )
+    _add_model(picture)
+
     info = commands.add_parser(
         "info",
         help="what a model knows, was trained on and scored",
         description="Labels, look-ahead, training corpora, licence and measured accuracy.",
     )
-    info.add_argument("--model", type=Path, metavar="FILE", help="another model than the shipped")
+    _add_model(info)
 
     latency = commands.add_parser(
         "latency",
@@ -107,9 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         "the clock stopped while computing.",
     )
     latency.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the demo")
-    latency.add_argument(
-        "--model", type=Path, metavar="FILE", help="another model than the shipped"
-    )
+    _add_model(latency)
     latency.add_argument(
         "--seconds",
         type=float,
@@ -124,10 +153,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--format", choices=("plain", "jsonl"), default="plain", help="default: %(default)s"
+        "--format",
+        choices=("tui", "plain", "jsonl"),
+        help="tui needs a terminal with colours and is plain elsewhere (default: tui where it can "
+        "be shown at a pace to follow, else plain; jsonl with --output)",
     )
-    command.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write here, not to stdout; beside the tui it gets the jsonl",
+    )
     command.add_argument("--force", action="store_true", help="overwrite existing files")
+    _add_model(command)
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", type=Path, metavar="FILE", help="another model than the shipped"
     )

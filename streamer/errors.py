@@ -11,3 +11,10 @@ class RunFailure(SerLiveError):
     """A failure at run time that the input is not to blame for: disk full, output closed."""
 
     exit_code = 1
+
+
+def printable(text: object) -> str:
+    """The text as one line that cannot command the terminal: names of files may hold anything."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text)
+    )

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamer.recognizer import Estimate
 
 
@@ -80,3 +83,24 @@ class Sink(Protocol):
     """Takes events; :mod:`streamer.formats` writes them."""
 
     def take(self, event: Event) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A block went through; no event, because what was heard is no result.
+
+    Attributes:
+        samples: ``(samples,)`` mono float32, as the source gave it.
+        sample_rate: in Hz.
+        compute_s: computing time it took, resampling included.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    compute_s: float
+
+
+class Listener(Protocol):
+    """Wants the audio itself, before the estimates that it completes: a meter, a recorder."""
+
+    def hear(self, heard: Heard) -> None: ...

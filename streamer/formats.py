@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from typing import Any
 
-from streamer.errors import RunFailure
+from streamer.decision import SILENCE
+from streamer.errors import printable
 from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted
+from streamer.outputs import Output, write_line
 
 SCHEMA = 1
 #: Enough for the 1e-5 of the streaming contract, few enough to read.
@@ -14,21 +16,10 @@ _PROBABILITY_DIGITS = 6
 _BAR_WIDTH = 20
 
 
-def _write(out: TextIO, line: str) -> None:
-    """One whole line, out at once: a reader at the other end of a pipe is live too."""
-    try:
-        out.write(line + "\n")
-        out.flush()
-    except BrokenPipeError as error:
-        raise RunFailure("the output was closed by its reader") from error
-    except OSError as error:
-        raise RunFailure(f"cannot write the output: {error.strerror}") from error
-
-
 class JsonLines:
     """One JSON object a line, as DESIGN.md's contract has it."""
 
-    def __init__(self, out: TextIO, names_file: bool) -> None:
+    def __init__(self, out: Output, names_file: bool) -> None:
         """Write to a text stream; with several files every line carries the ``file`` key."""
         self._out = out
         self._names_file = names_file
@@ -48,7 +39,7 @@ class JsonLines:
             case SessionEnded():
                 values = self._end(event)
         # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
-        _write(self._out, json.dumps(values | self._file, separators=(",", ":")))
+        write_line(self._out, json.dumps(values | self._file, separators=(",", ":")))
 
     @staticmethod
     def _session(event: SessionStarted) -> dict[str, Any]:
@@ -99,10 +90,17 @@ class JsonLines:
         }
 
 
+def summary(event: SessionEnded) -> str:
+    """A session in a line for people."""
+    shares = sorted(event.summary.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
+    return f"{event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
+
+
 class Plain:
     """A line an estimate: time, label, probability with a bar, latency."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
         self._labels: tuple[str, ...] = ()
 
@@ -110,25 +108,30 @@ class Plain:
         match event:
             case SessionStarted():
                 self._labels = event.labels
-                look_ahead = f"{event.look_ahead_ms:.0f} ms look-ahead"
-                line = f"# {event.source}: {event.sample_rate} Hz, {event.model}, {look_ahead}"
+                line = f"# {printable(event.source)}: {event.sample_rate} Hz, {event.model}, "
+                line += f"{event.look_ahead_ms:.0f} ms look-ahead"
             case Estimated():
                 line = self._estimate(event)
             case Gap():
                 line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
                 line += event.reason
             case SessionEnded():
+<<<<<<< ours
                 shares = sorted(event.summary.items(), key=lambda item: -item[1])
                 parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
                 line = f"# {event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
-        _write(self._out, line)
+        write_line(self._out, line)
+=======
+                line = f"# {summary(event)}"
+        write_line(self._out, line.encode("utf-8", "replace").decode())
+>>>>>>> theirs
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate
         index = int(estimate.probabilities.argmax())
         probability = float(estimate.probabilities[index])
         line = f"{estimate.time:9.2f} s  {estimate.label:<12}"
-        if estimate.label != "silence":
+        if estimate.label != SILENCE:
             bar = "#" * round(probability * _BAR_WIDTH)
             line += f"{self._labels[index]:>10} {probability:4.0%} {bar:<{_BAR_WIDTH}}"
         if event.latency_ms is not None:

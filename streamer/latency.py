@@ -7,9 +7,10 @@ import os
 import platform
 import time
 from dataclasses import asdict, dataclass
+from io import StringIO
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ def _machine() -> dict[str, str]:
     }
 
 
-def write_table(cost: StepCost, out: TextIO) -> None:
+def table_of(cost: StepCost) -> str:
     """A table for people."""
     from rich.console import Console
     from rich.table import Table
@@ -181,18 +182,17 @@ def write_table(cost: StepCost, out: TextIO) -> None:
         table.add_column(column, justify="right")
     for name, spread in cost.parts.items():
         table.add_row(name, *(f"{value:.3f}" for value in asdict(spread).values()))
-    console = Console(file=out, width=72)
-    console.print(table)
-    console.print(f"real-time factor {cost.real_time_factor:.4f}", highlight=False)
+    text = StringIO()
+    Console(file=text, width=72).print(table)
+    facts = [f"real-time factor {cost.real_time_factor:.4f}"]
     if cost.resident_mib is not None:
         before, after = cost.resident_mib
-        memory = f"resident memory {before:.1f} MiB before, {after:.1f} MiB after"
-        console.print(memory, highlight=False)
-    console.print(f"look-ahead {cost.look_ahead_ms:g} ms at {SAMPLE_RATE} Hz", highlight=False)
-    console.print(", ".join(f"{k} {v}" for k, v in cost.machine.items()), highlight=False)
+        facts.append(f"resident memory {before:.1f} MiB before, {after:.1f} MiB after")
+    facts.append(f"look-ahead {cost.look_ahead_ms:g} ms at {SAMPLE_RATE} Hz")
+    facts.append(", ".join(f"{name} {value}" for name, value in cost.machine.items()))
+    return text.getvalue() + "\n".join(facts)
 
 
-def write_json(cost: StepCost, out: TextIO) -> None:
+def json_of(cost: StepCost) -> str:
     """The same as one JSON object."""
-    json.dump(asdict(cost), out, indent=2)
-    out.write("\n")
+    return json.dumps(asdict(cost), indent=2)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from streamer.audio import Source
 from streamer.devices import describe, find_device, input_devices
-from streamer.events import Sink
+from streamer.display import Display
+from streamer.errors import printable
+from streamer.interrupts import Interrupts
 from streamer.microphone import Microphone
 from streamer.recognizer import Recognizer
 from streamer.recorder import Recorded, WavWriter
-from streamer.session import Interrupts, run_session
+from streamer.session import run_session
 
 #: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
 BLOCK_MS = 10
@@ -48,27 +49,27 @@ def own_stderr() -> Iterator[None]:
 
 def listen(
     recognizer: Recognizer,
-    open_sinks: Callable[[], Sequence[Sink]],
+    open_display: Callable[[], Display],
+    stack: ExitStack,
     *,
     device: str | None,
     duration_s: float | None,
     reconnects: bool,
     record: Path | None,
     force: bool,
-    say: Callable[[str], None],
     interrupts: Interrupts,
 ) -> None:
     """Listen until the duration is over, a signal comes, or the device is lost for good.
 
     Args:
         recognizer: makes the stream.
-        open_sinks: called once the device is open, so that a failure leaves no empty file.
+        open_display: called once the device is open, so that a failure leaves no empty file.
+        stack: closes what was opened, last things first.
         device: number or part of a name, None for the default.
         duration_s: stream time, None for no end.
         reconnects: wait for a device that is gone.
         record: wav file of what is heard.
         force: overwrite it.
-        say: takes a line for the person.
         interrupts: signals.
 
     Raises:
@@ -76,27 +77,47 @@ def listen(
         RunFailure: the device cannot be opened or is gone; a file or sink failed.
         Interrupted: a signal came; after the last event.
     """
-    with ExitStack() as stack:
-        stack.enter_context(own_stderr())
-        chosen = find_device(device, input_devices())
-        microphone = Microphone(chosen, say, duration_s=duration_s, reconnects=reconnects)
-        stack.enter_context(microphone)
-        sinks = open_sinks()
-        source: Source = microphone
-        if record is not None:
-            writer = stack.enter_context(WavWriter(record, microphone.sample_rate, force))
-            source = Recorded(microphone, writer, say)
-        run_session(
-            source, recognizer, sinks, clock=microphone, block_ms=BLOCK_MS, interrupts=interrupts
-        )
+    stack.enter_context(own_stderr())
+    voice = _Voice()
+    chosen = find_device(device, input_devices())
+    microphone = Microphone(chosen, voice.say, duration_s=duration_s, reconnects=reconnects)
+    stack.enter_context(microphone)
+    display = open_display()
+    voice.display = display
+    source: Source = microphone
+    if record is not None:
+        writer = stack.enter_context(WavWriter(record, microphone.sample_rate, force))
+        source = Recorded(microphone, writer, voice.say)
+    run_session(
+        source,
+        recognizer,
+        display.sinks,
+        clock=microphone,
+        block_ms=BLOCK_MS,
+        interrupts=interrupts,
+        listeners=display.listeners,
+    )
 
 
-def list_devices(out: TextIO) -> None:
-    """Write a line for each input device.
+class _Voice:
+    """Tells the person a line: on stderr, and on the screen once there is one."""
+
+    def __init__(self) -> None:
+        self.display: Display | None = None
+
+    def say(self, line: str) -> None:
+        line = f"ser-live: {printable(line)}"
+        if self.display is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.display.say(line)
+
+
+def list_devices() -> list[str]:
+    """A line for each input device.
 
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
     with own_stderr():
-        lines = [describe(device) for device in input_devices()]
-    print("\n".join(lines), file=out)
+        return [describe(device) for device in input_devices()]

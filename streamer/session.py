@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import FrameType
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from streamer.audio import Loss, Resampler, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted, Sink
+from streamer.events import (
+    Estimated,
+    Event,
+    Gap,
+    Heard,
+    Listener,
+    SessionEnded,
+    SessionStarted,
+    Sink,
+)
+from streamer.interrupts import Interrupted, Interrupts
 from streamer.recognizer import Estimate, Recognizer
-
-
-class Interrupted(BaseException):
-    """A signal asked to stop; ``number`` is the signal's.
-
-    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for an error.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP as :class:`Interrupted`, never in the middle of a write."""
-
-    def __init__(self) -> None:
-        self._is_shielded = False
-        self._pending: int | None = None
-
-    def install(self) -> None:
-        """Handle the signals from now on; of the main thread only."""
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):  # Windows has no SIGHUP
-                signal.signal(getattr(signal, name), self._handle)
-
-    @contextmanager
-    def shielded(self) -> Iterator[None]:
-        """Hold signals back until the block is done."""
-        self._is_shielded = True
-        try:
-            yield
-        finally:
-            self._is_shielded = False
-        if self._pending is not None:
-            self._raise(self._pending)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._is_shielded:
-            self._pending = number
-        else:
-            self._raise(number)
-
-    def _raise(self, number: int) -> NoReturn:
-        self._pending = None
-        raise Interrupted(number)
 
 
 class Clock(Protocol):
@@ -80,9 +42,13 @@ class Clock(Protocol):
 class Pace:
     """The clock of a replay: audio is handed over when a microphone would have heard it."""
 
-    def __init__(self, speed: float | None) -> None:
-        """Speed 1 is real time; None does not wait, and no latency applies."""
+    def __init__(self, speed: float | None, *, is_piped: bool = False) -> None:
+        """Speed 1 is real time; None does not wait, and no latency applies.
+
+        The first block of a pipe was heard when it comes, that of a file is still to be heard.
+        """
         self._speed = speed
+        self._is_piped = is_piped
         self._start: float | None = None
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
@@ -93,8 +59,8 @@ class Pace:
         if self._speed is None:
             return
         if self._start is None:
-            # A pipe hands over its first block when it was heard, a file at once.
-            self._start = time.monotonic() - (stream_s - block_s) / self._speed
+            heard_s = block_s if self._is_piped else 0.0
+            self._start = time.monotonic() - heard_s / self._speed
         delay = self._start + stream_s / self._speed - time.monotonic()
         if delay > 0:
             time.sleep(delay)
@@ -138,9 +104,11 @@ class _Report:
         self._clock = clock
         self._timeline = _Timeline()
         self._interrupts = interrupts
+        self.is_started = False
 
     def start(self, event: SessionStarted) -> None:
         with self._interrupts.shielded():
+            self.is_started = True
             self._send(event)
 
     def estimates(self, estimates: Sequence[Estimate]) -> None:
@@ -185,6 +153,7 @@ def run_session(
     clock: Clock,
     block_ms: int,
     interrupts: Interrupts,
+    listeners: Sequence[Listener] = (),
 ) -> None:
     """Run a source to its end, or to a signal; either way the sinks get their last event.
 
@@ -195,6 +164,7 @@ def run_session(
         clock: paces the source and dates its audio.
         block_ms: size of the blocks the source hands over.
         interrupts: signals.
+        listeners: hear every block before the estimates that it completes.
 
     Raises:
         SerLiveError: the audio turned out damaged; after the last event of what was heard.
@@ -215,33 +185,39 @@ def run_session(
     )
     rate = source.sample_rate
     heard = skipped = 0
-    is_started = False
     damage: SerLiveError | None = None
     try:
-        for block in source.blocks(block_ms):
-            if not is_started:
-                report.start(started)  # not before the source has given audio
-                is_started = True
-            if isinstance(block, Loss):
-                gap = Gap((heard + skipped) / rate, block.samples, block.reason)
-                left_out = block.samples - block.filled
-                report.gap(gap, heard / rate, left_out / rate)
-                skipped += left_out
-                continue
-            heard += len(block)
-            clock.wait_until((heard + skipped) / rate, len(block) / rate)
-            report.estimates(stream.accept(resampler.accept(block)))
+        try:
+            for block in source.blocks(block_ms):
+                if not report.is_started:
+                    report.start(started)  # not before the source has given audio
+                if isinstance(block, Loss):
+                    gap = Gap((heard + skipped) / rate, block.samples, block.reason)
+                    left_out = block.samples - block.filled
+                    report.gap(gap, heard / rate, left_out / rate)
+                    skipped += left_out
+                    continue
+                heard += len(block)
+                clock.wait_until((heard + skipped) / rate, len(block) / rate)
+                began = time.perf_counter()
+                estimates = stream.accept(resampler.accept(block))
+                compute_s = time.perf_counter() - began
+                for listener in listeners:
+                    listener.hear(Heard(block, rate, compute_s))
+                report.estimates(estimates)
+        except RunFailure:
+            raise
+        except SerLiveError as error:
+            if not report.is_started:
+                raise
+            damage = error  # the audio ends here; what was heard is worth its last estimates
+        report.estimates(stream.accept(resampler.flush()))
+        report.estimates(stream.flush())
     except (RunFailure, Interrupted):
-        if is_started:
+        if report.is_started:
             with suppress(RunFailure):  # the sink may be what failed
                 report.end((heard + skipped) / rate)
         raise
-    except SerLiveError as error:
-        if not is_started:
-            raise
-        damage = error  # the audio ends here; what was heard is worth its last estimates
-    report.estimates(stream.accept(resampler.flush()))
-    report.estimates(stream.flush())
     report.end((heard + skipped) / rate)
     if damage is not None:
         raise damage

@@ -19,9 +19,10 @@ from streamer.arguments import parse
 from streamer.audio import Loss, Recording
 from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap
+from streamer.interrupts import Interrupts
 from streamer.microphone import MAX_LAG_S, SILENCE_FOR_LOSS_S, Microphone
 from streamer.recorder import Recorded, WavWriter
-from streamer.session import Interrupts, Pace, run_session
+from streamer.session import Pace, run_session
 from tests.conftest import CLIPS
 from tests.pulse import pulse, sound_server
 

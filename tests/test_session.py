@@ -15,7 +15,8 @@ from streamer.audio import Loss
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, SessionEnded, SessionStarted
 from streamer.formats import JsonLines, Plain
-from streamer.session import Interrupted, Interrupts, Pace, run_session
+from streamer.interrupts import Interrupted, Interrupts
+from streamer.session import Pace, run_session
 
 
 class Array:

@@ -1,0 +1,194 @@
+"""What each command of ``ser-live`` does; the options are those of ``arguments.py``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from streamer.arguments import SPEEDS
+from streamer.audio import BLOCK_MS, RawPcm, Recording, Source
+from streamer.bundled import bundled
+from streamer.display import Display, open_display
+from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.frontend import TIMESTEP_S
+from streamer.interrupts import Interrupts
+from streamer.outputs import OutputFile, write_line
+from streamer.recognizer import Recognizer, model_path
+from streamer.session import Pace, run_session
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        raise SerLiveError("standard output is closed")
+    return sys.stdout
+
+
+def _display(
+    options: argparse.Namespace,
+    stack: ExitStack,
+    interrupts: Interrupts,
+    *,
+    is_paced: bool = True,
+    inputs: Sequence[Path] = (),
+) -> Display:
+    """Where the results of the inputs go; closed with the stack."""
+    output = None
+    if options.output is not None:
+        read = [model_path(options.model), *inputs]
+        output = stack.enter_context(OutputFile(options.output, options.force, read))
+    else:
+        _stdout()
+    return stack.enter_context(
+        open_display(
+            options.format, output, interrupts, is_paced=is_paced, names_file=len(inputs) > 1
+        )
+    )
+
+
+def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    # A user may lack PortAudio; everything else works without it.
+    from streamer.listening import listen
+
+    duration_s: float | None = options.duration
+    if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
+        raise SerLiveError("--duration must be more than 0 seconds")
+    if options.output and options.record and options.output.resolve() == options.record.resolve():
+        raise SerLiveError(f"{options.output} is to be the recording; name another --output")
+    with ExitStack() as stack:
+        listen(
+            Recognizer.load(options.model),
+            lambda: _display(options, stack, interrupts),
+            stack,
+            device=options.device,
+            duration_s=duration_s,
+            reconnects=not options.no_reconnect,
+            record=options.record,
+            force=options.force,
+            interrupts=interrupts,
+        )
+    return 0
+
+
+def _devices(_options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    from streamer.listening import list_devices
+
+    for line in list_devices():
+        write_line(_stdout(), line)
+    return 0
+
+
+def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    files: list[str] = options.files
+    if options.block_ms not in BLOCK_MS:
+        raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
+    if files.count("-") > 1:
+        raise SerLiveError("standard input can be read only once")
+    if "-" in files and options.rate is None:
+        raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+    if "-" in files and sys.stdin is None:
+        raise SerLiveError("standard input is closed")
+    speed = SPEEDS[options.speed]
+    worst = 0
+    with interrupts.shielded():
+        recognizer = Recognizer.load(options.model)
+    with ExitStack() as stack:
+        inputs = [Path(name) for name in files]
+        display = _display(options, stack, interrupts, is_paced=speed is not None, inputs=inputs)
+        for name in files:
+            try:
+                with ExitStack() as one:
+                    source: Source
+                    if name == "-":
+                        source = RawPcm(
+                            sys.stdin.buffer, options.rate, options.channels, options.sample_format
+                        )
+                    else:
+                        source = one.enter_context(Recording(Path(name)))
+                    run_session(
+                        source,
+                        recognizer,
+                        display.sinks,
+                        clock=Pace(speed, is_piped=name == "-"),
+                        block_ms=options.block_ms,
+                        interrupts=interrupts,
+                        listeners=display.listeners,
+                    )
+            except RunFailure:
+                raise
+            except SerLiveError as error:
+                display.say(f"ser-live: {printable(error)}")
+                worst = error.exit_code
+    return worst
+
+
+def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.screen.picture import draw_recording, size_of
+
+    size = size_of(options.size)
+    if not options.at >= 0:
+        raise SerLiveError("--at must be 0 or more seconds")
+    with ExitStack() as stack:
+        out: TextIO | OutputFile
+        if options.output is None:
+            out = _stdout()
+        else:
+            inputs = [options.file, model_path(options.model)]
+            out = stack.enter_context(OutputFile(options.output, options.force, inputs))
+        draw_recording(
+            options.file,
+            Recognizer.load(options.model),
+            out,
+            interrupts,
+            at_s=options.at,
+            size=size,
+            speed=SPEEDS[options.speed],
+        )
+    return 0
+
+
+def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    metadata = Recognizer.load(options.model).metadata
+    facts = {
+        "model": metadata.name,
+        "labels": ", ".join(metadata.labels),
+        "look-ahead": f"{metadata.look_ahead_ms:g} ms, plus the resampler's at other rates "
+        "than 16 kHz",
+        "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
+        "temperature": f"{metadata.temperature:.3f}",
+        **metadata.training,
+    }
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        write_line(_stdout(), f"{name:<{width}}  {value}")
+    return 0
+
+
+def _latency(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    from streamer.latency import json_of, measure, table_of
+
+    recording = options.file or bundled("demo.flac")
+    with ExitStack() as stack:
+        out = None
+        if options.json is not None:
+            inputs = [recording, model_path(options.model)]
+            out = stack.enter_context(OutputFile(options.json, options.force, inputs))
+        cost = measure(options.model, recording, options.seconds)
+        write_line(_stdout(), table_of(cost))
+        if out is not None:
+            write_line(out, json_of(cost))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
+    "listen": _listen,
+    "devices": _devices,
+    "replay": _replay,
+    "picture": _picture,
+    "info": _info,
+    "latency": _latency,
+}

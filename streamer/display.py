@@ -1,0 +1,102 @@
+"""Where the results of a session go: screen, plain lines, JSON lines, and which of them when."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from streamer.errors import printable
+from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
+from streamer.formats import JsonLines, Plain, summary
+from streamer.outputs import Output
+
+if TYPE_CHECKING:
+    from streamer.interrupts import Interrupts
+    from streamer.screen.terminal import Recorder
+
+FORMATS = ("tui", "plain", "jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Sinks and listeners of the sessions to come, and the way to tell the person a line."""
+
+    sinks: tuple[Sink, ...]
+    listeners: tuple[Listener, ...]
+    say: Callable[[str], None]
+
+
+class _Summaries:
+    """Tells the person each session's end in a line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._source = ""
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._source = printable(event.source)
+            case SessionEnded():
+                self._say(f"{self._source}: {summary(event)}")
+
+
+def can_show_screen(out: TextIO | None) -> bool:
+    """Whether it is a terminal that can show the screen, and the person wants colours."""
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
+
+
+def _say_on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def open_display(
+    name: str | None,
+    output: Output | None,
+    interrupts: Interrupts,
+    *,
+    is_paced: bool = True,
+    names_file: bool = False,
+    recorder: Recorder | None = None,
+) -> Iterator[Display]:
+    """Open what the person asked for; a screen is closed again, whatever happens.
+
+    Args:
+        name: one of :data:`FORMATS`. ``tui`` is the screen on a terminal that can show it, plain
+            lines otherwise, and JSON lines into ``output`` in any case. None is ``tui`` where a
+            screen can be shown and the session is paced; elsewhere JSON lines with ``output``
+            and plain lines without, so that a file's content never depends on the terminal.
+        output: file to write to instead of standard output.
+        interrupts: the screen's way to end the session.
+        is_paced: the session runs at a speed that a person can follow.
+        names_file: every JSON line carries the ``file`` key.
+        recorder: of the key ``r``.
+    """
+    shows = can_show_screen(sys.stdout)
+    if name is None and shows and is_paced:
+        name = "tui"
+    if name is None:
+        name = "plain" if output is None else "jsonl"
+    if name != "tui":
+        out: Output = output or sys.stdout
+        sink: Sink = JsonLines(out, names_file) if name == "jsonl" else Plain(out)
+        yield Display((sink,), (), _say_on_stderr)
+        return
+    written: tuple[Sink, ...] = () if output is None else (JsonLines(output, names_file),)
+    if not shows:
+        yield Display((Plain(sys.stdout), *written), (), _say_on_stderr)
+        return
+    # Only a screen needs rich, which is slow to import.
+    from streamer.screen.monitor import Monitor
+    from streamer.screen.terminal import Terminal
+
+    monitor = Monitor()
+    with Terminal(monitor, interrupts, recorder) as terminal:
+        sinks = (*written, monitor, _Summaries(terminal.say))
+        yield Display(sinks, (monitor,), terminal.say)

@@ -1,0 +1,86 @@
+"""Signals that ask the program to stop, never felt in the middle of a write."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+class Interrupted(BaseException):
+    """A signal asked to stop; ``number`` is the signal's, 0 where the person quit.
+
+    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for an error.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Interrupts:
+    """SIGINT, SIGTERM and SIGHUP as :class:`Interrupted`, held back while shielded.
+
+    A second signal does not wait: a write that its reader holds up can be left.
+    """
+
+    def __init__(self) -> None:
+        self._shields = 0
+        self._has_quit = False
+        self._main = threading.get_ident()
+        self._pending: int | None = None
+
+    def install(self) -> None:
+        """Handle the signals from now on; those that the caller ignores (nohup) stay ignored."""
+        for number in self._signals():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def ignore(self) -> None:
+        """The work is done: nothing may spoil the way out."""
+        for number in self._signals():
+            signal.signal(number, signal.SIG_IGN)
+
+    def quit(self) -> None:
+        """End the session as a signal would, but from another thread and with exit code 0."""
+        if self._has_quit:
+            return  # once is enough, however often the key was pressed
+        self._has_quit = True
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # a real signal, which ends a wait too
+            signal.pthread_kill(self._main, signal.SIGINT)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Hold the first signal back until the block is done."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        if self._pending is not None and not self._shields:
+            self._raise(self._pending)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._has_quit:
+            number = 0
+        if self._shields and self._pending is None:
+            self._pending = number
+        else:
+            self._raise(number)
+
+    def _raise(self, number: int) -> NoReturn:
+        self._pending = None
+        raise Interrupted(number)
+
+    @staticmethod
+    def _signals() -> list[signal.Signals]:
+        return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]

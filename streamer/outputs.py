@@ -1,0 +1,119 @@
+"""Files that results are written to: never over what is read, never emptied for nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from streamer.errors import RunFailure, SerLiveError
+
+
+class Output(Protocol):
+    """Takes text: a :class:`OutputFile` or a standard stream."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+def write_line(out: Output, line: str) -> None:
+    """One whole line, out at once: a reader at the other end of a pipe is live too.
+
+    Raises:
+        RunFailure: nobody reads any more, or the disk is full.
+    """
+    try:
+        out.write(line + "\n")
+        out.flush()
+    except BrokenPipeError as error:
+        raise RunFailure("the output was closed by its reader") from error
+    except OSError as error:
+        raise RunFailure(f"cannot write the output: {error.strerror}") from error
+
+
+def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse to write where something would be lost.
+
+    Args:
+        path: to be written.
+        force: an existing file may be overwritten ...
+        inputs: ... but none of these, by whatever name.
+
+    Raises:
+        SerLiveError: the file exists, is one of the inputs, or its folder is missing.
+    """
+    try:
+        if os.path.lexists(path):
+            if not force:
+                raise SerLiveError(f"{path} exists; --force overwrites it")
+            if path.is_dir():
+                raise SerLiveError(f"{path} is a directory")
+            for one in inputs:
+                with suppress(OSError):  # an input that is missing is told of when it is read
+                    if path.samefile(one):
+                        raise SerLiveError(f"{path} is to be read; name another file to write")
+        elif not path.absolute().parent.is_dir():
+            raise SerLiveError(f"cannot write {path}: no such folder")
+    except OSError as error:
+        raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+
+
+class OutputFile:
+    """A text file that is made, or emptied, when the first text comes."""
+
+    def __init__(self, path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
+        """Check the path as :func:`check_output` does.
+
+        Raises:
+            SerLiveError: as there.
+        """
+        check_output(path, force, inputs)
+        self._path = path
+        self._force = force
+        self._file: TextIO | None = None
+
+    def write(self, text: str, /) -> None:
+        """Write text.
+
+        Raises:
+            SerLiveError: the file cannot be made.
+            OSError: it cannot be written.
+        """
+        if self._file is None:
+            self._file = self._open()
+        self._file.write(text)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+        except OSError as failure:
+            if error is None:  # what went wrong first is what is told
+                raise RunFailure(f"cannot write {self._path}: {failure.strerror}") from failure
+
+    def _open(self) -> TextIO:
+        try:
+            if self._force:
+                return self._path.open("w", encoding="utf-8", errors="backslashreplace")
+            return self._path.open("x", encoding="utf-8", errors="backslashreplace")
+        except FileExistsError as error:
+            raise SerLiveError(f"{self._path} exists; --force overwrites it") from error
+        except OSError as error:
+            raise SerLiveError(f"cannot write {self._path}: {error.strerror}") from error

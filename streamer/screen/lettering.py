@@ -1,0 +1,63 @@
+"""Large letters: a font of 5 rows of pixels, drawn with blocks of a terminal's cells."""
+
+from __future__ import annotations
+
+_ROWS = 5
+_FONT = {
+    "A": " ## /#  #/####/#  #/#  #",
+    "B": "### /#  #/### /#  #/### ",
+    "C": " ###/#   /#   /#   / ###",
+    "D": "### /#  #/#  #/#  #/### ",
+    "E": "####/#   /### /#   /####",
+    "F": "####/#   /### /#   /#   ",
+    "G": " ###/#   /# ##/#  #/ ###",
+    "H": "#  #/#  #/####/#  #/#  #",
+    "I": "###/ # / # / # /###",
+    "J": "  ##/   #/   #/#  #/ ## ",
+    "K": "#  #/# # /##  /# # /#  #",
+    "L": "#   /#   /#   /#   /####",
+    "M": "#   #/## ##/# # #/#   #/#   #",
+    "N": "#   #/##  #/# # #/#  ##/#   #",
+    "O": " ## /#  #/#  #/#  #/ ## ",
+    "P": "### /#  #/### /#   /#   ",
+    "Q": " ## /#  #/#  #/# # / # #",
+    "R": "### /#  #/### /# # /#  #",
+    "S": " ###/#   / ## /   #/### ",
+    "T": "#####/  #  /  #  /  #  /  #  ",
+    "U": "#  #/#  #/#  #/#  #/ ## ",
+    "V": "#   #/#   #/ # # / # # /  #  ",
+    "W": "#   #/#   #/# # #/## ##/#   #",
+    "X": "#   #/ # # /  #  / # # /#   #",
+    "Y": "#   #/ # # /  #  /  #  /  #  ",
+    "Z": "####/  # / #  /#   /####",
+    "-": "   /   /###/   /   ",
+    " ": "  /  /  /  /  ",
+}
+_HALVES = {("#", "#"): "█", ("#", " "): "▀", (" ", "#"): "▄", (" ", " "): " "}
+
+
+def _pixels(text: str) -> list[str] | None:
+    """Rows of ``#`` and blanks, None where the font lacks a letter."""
+    glyphs = [_FONT.get(letter) for letter in text.upper().replace("_", " ")]
+    rows = [glyph.split("/") for glyph in glyphs if glyph is not None]
+    if not rows or len(rows) < len(glyphs):
+        return None
+    return [" ".join(glyph[row] for glyph in rows) for row in range(_ROWS)]
+
+
+def wide(text: str) -> list[str] | None:
+    """5 rows, two cells a pixel, ``#`` where it is set; None if the font lacks a letter."""
+    pixels = _pixels(text)
+    return pixels and ["".join(pixel * 2 for pixel in row) for row in pixels]
+
+
+def narrow(text: str) -> list[str] | None:
+    """3 rows of half blocks, one cell a pixel; None if the font lacks a letter."""
+    pixels = _pixels(text)
+    if pixels is None:
+        return None
+    pixels = [*pixels, " " * len(pixels[0])]
+    return [
+        "".join(_HALVES[pair] for pair in zip(pixels[row], pixels[row + 1], strict=True))
+        for row in range(0, _ROWS, 2)
+    ]

@@ -1,0 +1,198 @@
+"""What a screen knows of a session: a sink that stores the newest state and waits for nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
+from streamer.events import Estimated, Event, Gap, Heard, SessionEnded, SessionStarted
+from streamer.frontend import SAMPLE_RATE, TIMESTEP_S
+
+Float32 = NDArray[np.float32]
+
+HISTORY_TIMESTEPS = round(60.0 / TIMESTEP_S)
+#: Latencies kept for the percentiles: 10 s.
+LATENCY_TIMESTEPS = round(10.0 / TIMESTEP_S)
+
+#: What a timestep of the history was, where it was no emotion. Emotions count from 0.
+SILENCE_CODE, UNCERTAIN_CODE, WARMING_UP_CODE, GAP_CODE, NOTHING_CODE = -1, -2, -3, -4, -5
+STATE_CODES = {SILENCE: SILENCE_CODE, UNCERTAIN: UNCERTAIN_CODE, WARMING_UP: WARMING_UP_CODE}
+
+QUIETEST_DBFS = -90.0
+#: A shown peak falls slowly enough to be read, as on a mixing desk.
+PEAK_FALL_DB_PER_S = 20.0
+RMS_TIME_CONSTANT_S = 0.3
+FULL_SCALE = 0.999
+#: A normalised recording touches full scale now and then; a clipped one stays there.
+CLIPPED_SAMPLES = 3
+#: Weight of the past, per step, in the mean cost of a step: it follows the last second or two.
+_COST_MEMORY = 0.97
+
+
+def _dbfs(amplitude: float) -> float:
+    return max(QUIETEST_DBFS, 20.0 * float(np.log10(max(amplitude, 1e-9))))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How loud the audio is, with the ballistics of a meter.
+
+    Attributes:
+        peak_dbfs: falling peak.
+        power: mean square over the last 0.3 s.
+        since_clipping_s: audio since samples last stood at full scale.
+    """
+
+    peak_dbfs: float = QUIETEST_DBFS
+    power: float = 0.0
+    since_clipping_s: float = float("inf")
+
+    @property
+    def rms_dbfs(self) -> float:
+        return _dbfs(float(np.sqrt(self.power)))
+
+    def after(self, samples: Float32, sample_rate: int) -> Level:
+        """The level once ``(samples,)`` at ``sample_rate`` Hz were heard as well."""
+        if not len(samples):
+            return self
+        duration_s = len(samples) / sample_rate
+        magnitudes = np.abs(samples)
+        at_limit = np.convolve(magnitudes >= FULL_SCALE, np.ones(CLIPPED_SAMPLES, np.int8))
+        is_clipped = bool(at_limit.max() >= CLIPPED_SAMPLES)
+        memory = float(np.exp(-duration_s / RMS_TIME_CONSTANT_S))
+        newest = float(np.mean(samples * samples, dtype=np.float64))
+        fallen = self.peak_dbfs - PEAK_FALL_DB_PER_S * duration_s
+        return Level(
+            peak_dbfs=max(_dbfs(float(magnitudes.max())), fallen),
+            power=newest + memory * (self.power - newest),
+            since_clipping_s=0.0 if is_clipped else self.since_clipping_s + duration_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A session at one moment; nothing in it changes any more.
+
+    Attributes:
+        session: its first event, None before it.
+        time: end of the newest timestep in stream time, seconds.
+        label: newest.
+        probabilities: ``(labels,)`` newest.
+        speech: newest speech probability.
+        attention: ``(T,)`` weights over the rolling window, newest last.
+        codes: ``(1500,)`` int8, what each of the last timesteps was, newest last.
+        lanes: ``(1500, labels)`` their probabilities.
+        latencies_ms: ``(n,)`` of the last estimates, where a clock applies.
+        compute_ms: mean cost of a step, None before the first.
+        level: of the audio.
+        heard_s: audio heard.
+        gaps: how often audio was lost.
+    """
+
+    session: SessionStarted | None = None
+    time: float = 0.0
+    label: str = ""
+    probabilities: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    speech: float = 0.0
+    attention: Float32 = field(default_factory=lambda: np.zeros(1, np.float32))
+    codes: NDArray[np.int8] = field(
+        default_factory=lambda: np.full(HISTORY_TIMESTEPS, NOTHING_CODE, np.int8)
+    )
+    lanes: Float32 = field(default_factory=lambda: np.zeros((HISTORY_TIMESTEPS, 0), np.float32))
+    latencies_ms: tuple[float, ...] = ()
+    compute_ms: float | None = None
+    level: Level = Level()
+    heard_s: float = 0.0
+    gaps: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, none before the session starts."""
+        return self.session.labels if self.session else ()
+
+    @property
+    def timesteps(self) -> int:
+        """Position of the newest timestep, counted from 1."""
+        return round(self.time / TIMESTEP_S)
+
+
+class Monitor:
+    """A sink and listener whose :attr:`snapshot` other threads may read at any time.
+
+    A snapshot is replaced, never changed, so neither side needs a lock.
+    """
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self._spent_s = 0.0
+        self._cost_s = 0.0
+        self._steps = 0.0
+        self._lost: list[tuple[float, float]] = []
+
+    def hear(self, heard: Heard) -> None:
+        self._spent_s += heard.compute_s
+        before = self.snapshot
+        self.snapshot = replace(
+            before,
+            level=before.level.after(heard.samples, heard.sample_rate),
+            heard_s=before.heard_s + len(heard.samples) / heard.sample_rate,
+        )
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._spent_s = self._cost_s = self._steps = 0.0
+                self._lost = []
+                lanes = np.zeros((HISTORY_TIMESTEPS, len(event.labels)), np.float32)
+                self.snapshot = Snapshot(
+                    session=event,
+                    probabilities=np.zeros(len(event.labels), np.float32),
+                    lanes=lanes,
+                )
+            case Estimated():
+                self.snapshot = self._after(event)
+            case Gap():
+                # Its estimates, if it has any, are still to come.
+                rate = self.snapshot.session.sample_rate if self.snapshot.session else SAMPLE_RATE
+                self._lost.append((event.time_s, event.time_s + event.lost_samples / rate))
+                self.snapshot = replace(self.snapshot, gaps=self.snapshot.gaps + 1)
+            case SessionEnded():
+                pass  # the last picture stands
+
+    def _after(self, event: Estimated) -> Snapshot:
+        estimate, before = event.estimate, self.snapshot
+        self._cost_s = _COST_MEMORY * self._cost_s + self._spent_s
+        self._steps = _COST_MEMORY * self._steps + 1.0
+        self._spent_s = 0.0
+        # Time that no estimate covers is time in which audio was lost.
+        missing = max(0, round(estimate.time / TIMESTEP_S) - before.timesteps - 1)
+        code = STATE_CODES.get(estimate.label)
+        newest = before.labels.index(estimate.label) if code is None else code
+        began = estimate.time - TIMESTEP_S
+        self._lost = [(first, last) for first, last in self._lost if last > began]
+        if any(first < estimate.time for first, _ in self._lost):
+            newest = GAP_CODE  # made of the silence that stands for what was lost
+        shown = min(missing, HISTORY_TIMESTEPS)
+        lost = np.zeros((shown, len(before.labels)), np.float32)
+        latencies = before.latencies_ms
+        if event.latency_ms is not None:
+            latencies = (*latencies[1 - LATENCY_TIMESTEPS :], event.latency_ms)
+        return replace(
+            before,
+            time=estimate.time,
+            label=estimate.label,
+            probabilities=estimate.probabilities,
+            speech=estimate.speech,
+            attention=estimate.attention,
+            codes=np.r_[before.codes, [GAP_CODE] * shown, newest].astype(np.int8)[
+                -HISTORY_TIMESTEPS:
+            ],
+            lanes=np.concatenate([before.lanes, lost, estimate.probabilities[None]])[
+                -HISTORY_TIMESTEPS:
+            ],
+            latencies_ms=latencies,
+            compute_ms=1000.0 * self._cost_s / self._steps,
+        )

@@ -1,0 +1,90 @@
+"""A picture of the screen at one moment of a recording, for a README or a report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from streamer.audio import Recording
+from streamer.errors import SerLiveError
+from streamer.events import Event
+from streamer.interrupts import Interrupts
+from streamer.outputs import Output, write_line
+from streamer.recognizer import Recognizer
+from streamer.screen.monitor import Monitor, Snapshot
+from streamer.screen.view import View, svg
+from streamer.session import Pace, run_session
+
+COLUMNS = range(20, 401)
+ROWS = range(5, 201)
+_BLOCK_MS = 10
+
+
+class _Moment:
+    """Keeps what a monitor knew at one moment, or at the end where that comes first."""
+
+    def __init__(self, monitor: Monitor, at_s: float) -> None:
+        self.snapshot = Snapshot()
+        self._monitor = monitor
+        self._at_s = at_s
+
+    def take(self, event: Event) -> None:
+        self._monitor.take(event)
+        if self._monitor.snapshot.time <= self._at_s:
+            self.snapshot = self._monitor.snapshot
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Columns and rows of ``120x40``.
+
+    Raises:
+        SerLiveError: not of that form, or impossible.
+    """
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    columns, rows = map(int, match.groups()) if match else (0, 0)
+    if columns not in COLUMNS or rows not in ROWS:
+        raise SerLiveError(
+            f"--size must be COLUMNSxROWS, {COLUMNS[0]}x{ROWS[0]} to {COLUMNS[-1]}x{ROWS[-1]}"
+        )
+    return columns, rows
+
+
+def draw_recording(
+    path: Path,
+    recognizer: Recognizer,
+    out: Output,
+    interrupts: Interrupts,
+    *,
+    at_s: float,
+    size: tuple[int, int],
+    speed: float | None,
+) -> None:
+    """Replay a recording and write the screen as it was at ``at_s`` seconds.
+
+    Args:
+        path: any sound file.
+        recognizer: makes the stream.
+        out: takes the SVG.
+        interrupts: signals.
+        at_s: stream time; infinite for the end.
+        size: columns and rows.
+        speed: as of a replay; only a paced one has a latency to show.
+
+    Raises:
+        SerLiveError: the recording cannot be read to its end.
+        RunFailure: the picture cannot be written.
+        Interrupted: a signal came.
+    """
+    monitor = Monitor()
+    moment = _Moment(monitor, at_s)
+    with Recording(path) as source:
+        run_session(
+            source,
+            recognizer,
+            [moment],
+            clock=Pace(speed),
+            block_ms=_BLOCK_MS,
+            interrupts=interrupts,
+            listeners=[monitor],
+        )
+    write_line(out, svg(moment.snapshot, View(), *size))

@@ -1,0 +1,210 @@
+"""The terminal while a session runs: shows the screen, obeys the keys, and is put back after."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.control import Control
+from rich.segment import Segment, Segments
+
+from streamer.errors import RunFailure
+from streamer.interrupts import Interrupts
+from streamer.screen.keyboard import keyboard
+from streamer.screen.monitor import Monitor
+from streamer.screen.view import View, draw, svg
+from streamer.screen.widgets import Line
+
+FRAMES_PER_S = 12
+#: Every so often all lines are written, not only those that changed: something else may have
+#: written to the terminal.
+_FRAMES_BETWEEN_REPAIRS = 24
+MESSAGE_S = 4.0
+#: Longer than a frame takes on the slowest line; then the terminal is put back all the same.
+_JOIN_S = 2.0
+
+
+class Recorder(Protocol):
+    """What the key ``r`` starts and stops."""
+
+    is_recording: bool
+
+    def toggle(self) -> str:
+        """Start or stop, from the thread of the screen; say in a line what was done."""
+        ...
+
+
+class Terminal:
+    """Shows what a monitor knows, in a thread of its own; a context manager.
+
+    The session runs in the main thread meanwhile and never waits for the screen.
+    """
+
+    def __init__(
+        self, monitor: Monitor, interrupts: Interrupts, recorder: Recorder | None = None
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            monitor: a sink and listener of the session.
+            interrupts: are told when the person quits or the screen fails.
+            recorder: None where nothing can be recorded.
+        """
+        self._monitor = monitor
+        self._interrupts = interrupts
+        self._recorder = recorder
+        self._console = Console(legacy_windows=False)
+        self._lines: list[Line] = []
+        self._size = (0, 0)
+        self._frames = 0
+        self._keyboard = keyboard()
+        self._view = View()
+        self._shown = monitor.snapshot
+        self._marked_session = monitor.snapshot.session
+        self._message = ("", 0.0)
+        self._said: list[str] = []
+        self._is_done = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._show, name="screen", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            with self._interrupts.shielded():
+                # For what could get between the end of a session and the end of this context.
+                atexit.register(self._put_back)
+                self._keyboard.open()
+                self._console.set_alt_screen(True)
+                self._console.show_cursor(False)
+                self._thread.start()
+        except BaseException:  # an interrupt, or a screen that failed at once
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def say(self, line: str) -> None:
+        """Tell the person: on the screen now, on standard error once it is closed."""
+        self._said.append(line)
+        self._show_message(line)
+
+    def _close(self) -> None:
+        """Put the terminal back, then say what was said meanwhile.
+
+        Raises:
+            RunFailure: the screen had failed.
+        """
+        try:
+            with self._interrupts.shielded():
+                self._put_back()
+        finally:  # also where the shield lets go the interrupt that the failure caused
+            if self._failure is not None:
+                reason = f"{type(self._failure).__name__}: {self._failure}"
+                raise RunFailure(
+                    f"the screen failed ({reason}); --format plain does without"
+                ) from self._failure
+
+    def _put_back(self) -> None:
+        atexit.unregister(self._put_back)
+        self._is_done.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+        with suppress(OSError):  # the terminal is gone
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
+        self._keyboard.close()
+        for line in self._said:
+            print(line, file=sys.stderr)
+        sys.stderr.flush()
+
+    def _show(self) -> None:
+        """The thread: a frame, then the keys until the next one is due."""
+        try:
+            while not self._is_done.is_set():
+                began = time.monotonic()
+                self._refresh()
+                left_s = began + 1.0 / FRAMES_PER_S - time.monotonic()
+                for key in self._keyboard.read(max(left_s, 0.0)):
+                    self._press(key)
+        except Exception as error:
+            # Nothing above this thread could take it; the main thread says it on leaving.
+            self._failure = error
+            self._interrupts.quit()
+
+    def _refresh(self) -> None:
+        newest = self._monitor.snapshot
+        if newest.session is not self._marked_session:  # its marks are no moments of the next file
+            self._marked_session = newest.session
+            self._view = replace(self._view, marks=())
+        view = self._view
+        message, until = self._message
+        if not view.is_paused:
+            self._shown = newest
+        is_recording = self._recorder is not None and self._recorder.is_recording
+        size = self._console.size
+        view = replace(
+            view,
+            is_recording=is_recording,
+            message=message if time.monotonic() < until else "",
+        )
+        lines = draw(self._shown, view, *size)
+        self._write(lines, is_all=size != self._size or self._frames == 0)
+        self._size = size
+        self._frames = (self._frames + 1) % _FRAMES_BETWEEN_REPAIRS
+
+    def _write(self, lines: list[Line], is_all: bool) -> None:
+        """Write what changed: less than half the bytes of a whole frame, which counts over ssh."""
+        pieces: list[Segment] = []
+        for row, line in enumerate(lines):
+            if is_all or line != self._lines[row]:
+                pieces += [Control.move_to(0, row).segment, *line]
+        self._lines = lines
+        if pieces:
+            self._console.print(Segments(pieces), end="", crop=False)
+
+    def _press(self, key: str) -> None:
+        view = self._view
+        if view.is_help:
+            self._view = replace(view, is_help=False)
+        elif key == "?":
+            self._view = replace(view, is_help=True)
+        elif key == "q":
+            self._interrupts.quit()
+        elif key == "p":
+            self._view = replace(view, is_paused=not view.is_paused)
+        elif key == "m":
+            self._view = replace(view, marks=(*view.marks, self._monitor.snapshot.time))
+        elif key == "r":
+            recorder = self._recorder
+            self._show_message(recorder.toggle() if recorder else "there is nothing to record here")
+        elif key == "s":
+            self._show_message(self._write_snapshot())
+
+    def _write_snapshot(self) -> str:
+        """Write the screen; what was done in a line."""
+        path = Path(f"ser-live-{datetime.now():%Y%m%d-%H%M%S}.svg")
+        width, height = self._console.size
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(svg(self._shown, self._view, width, height))
+        except OSError as error:
+            return f"cannot write {path}: {error.strerror}"
+        return f"wrote {path}"
+
+    def _show_message(self, line: str) -> None:
+        self._message = (line, time.monotonic() + MESSAGE_S)

@@ -1,0 +1,336 @@
+"""The screen on a real pseudo-terminal: what is shown, the keys, and the terminal put back."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+import pyte
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parents[2]
+#: A session leader's first terminal becomes its controlling one, as a shell's is.
+BEGIN = "import os; os.close(os.open(os.ttyname(1), os.O_RDWR))\n"
+RUN = "from streamer.cli import run; run()"
+PATIENCE_S = 30
+SIZES = [(120, 40), (80, 24), (40, 12)]
+
+
+class Terminal:
+    """A command on a pseudo-terminal, and what a person would see."""
+
+    def __init__(self, *arguments, size=(80, 24), cwd=ROOT, code=RUN, pipe=False, **environment):
+        self.master, self.slave = os.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.screen = pyte.Screen(*size)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.resize(*size)
+        inherited = {
+            k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN + code, *map(str, arguments)],
+            stdin=subprocess.PIPE if pipe else self.slave,
+            stdout=self.slave,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            start_new_session=True,
+            env=inherited
+            | {
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "PYTHONPATH": str(ROOT),
+                "OMP_NUM_THREADS": "1",
+            }
+            | environment,
+        )
+
+    def resize(self, columns, rows):
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self, timeout_s=0.05):
+        while select.select([self.master], [], [], timeout_s)[0]:
+            data = os.read(self.master, 65_536)
+            self.raw += data
+            self.stream.feed(data)
+            timeout_s = 0
+
+    @property
+    def text(self):
+        return "\n".join(self.screen.display)
+
+    def wait_for(self, *words, absent=()):
+        deadline = time.monotonic() + PATIENCE_S
+        while not all(word in self.text for word in words) or any(w in self.text for w in absent):
+            assert time.monotonic() < deadline, f"{words} not in\n{self.text}"
+            assert self.process.poll() is None, self.process.stderr.read()
+            self.read()
+
+    def press(self, keys):
+        os.write(self.master, keys.encode())
+
+    def finish(self):
+        """Exit code and stderr, once it has ended."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            self.read()
+        self.read()
+        return self.process.returncode, self.process.stderr.read().decode()
+
+    def assert_put_back(self):
+        assert termios.tcgetattr(self.slave) == self.before
+        assert self.raw.count(b"\x1b[?1049h") == self.raw.count(b"\x1b[?1049l") == 1
+        assert self.raw.rindex(b"\x1b[?25h") > self.raw.rindex(b"\x1b[?25l")
+        assert self.raw.rindex(b"\x1b[?1049l") > len(self.raw) - 20  # nothing is drawn after it
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stderr):
+            if pipe:
+                pipe.close()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def start(*arguments, **options):
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory, speech):
+    """Two minutes: no test waits for its end."""
+    path = tmp_path_factory.mktemp("audio") / "long.wav"
+    soundfile.write(path, np.resize(speech, 120 * 16_000), 16_000)
+    return path
+
+
+def test_three_sizes_then_quit(terminal, long, tmp_path):
+    output = tmp_path / "out.jsonl"
+    seen = terminal("replay", long, "--output", output, size=SIZES[0])
+    for columns, rows in SIZES:
+        seen.resize(columns, rows)
+        seen.wait_for("ser-live", "angry", "happy", "neutral", "sad", "%", "level", "gaps 0", "ms")
+        if columns >= 80:
+            seen.wait_for("timeline", "attention", "latency p50/p95", "look-ahead 175 ms", "dBFS")
+        lanes = sum(row.startswith(" A ") for row in seen.screen.display) - 1
+        assert lanes == (columns >= 120)
+    seen.wait_for("quit", "●")
+    seen.press("q")
+    code, stderr = seen.finish()
+    assert code == 0
+    seen.assert_put_back()
+    assert stderr.count("\n") == 1
+    assert "overall" in stderr
+    written = [json.loads(line) for line in output.read_text().splitlines()]
+    assert written[0]["type"] == "session"
+    assert written[-1]["type"] == "end"
+    assert written[-1]["estimates"] == len(written) - 2 > 0
+
+
+def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
+    seen = terminal("replay", long, cwd=tmp_path)
+    seen.wait_for("gaps 0", "speech")
+    seen.press("?")
+    seen.wait_for("KEYS", "start or stop recording")
+    seen.press(" ")
+    seen.wait_for("level", absent=["KEYS"])
+    seen.press("m")
+    seen.wait_for("▲")
+    seen.press("r")
+    seen.wait_for("nothing to record")
+    seen.press("s")
+    seen.wait_for("wrote ser-live-")
+    (picture,) = tmp_path.glob("ser-live-*.svg")
+    assert "long.wav" in picture.read_text()
+    seen.press("p")
+    seen.wait_for("PAUSED, audio goes on")
+    clock = seen.screen.display[0][-8:]
+    time.sleep(0.5)
+    seen.read()
+    assert seen.screen.display[0][-8:] == clock
+    seen.press("\x1b[A")  # an arrow is no key of ours
+    seen.press("p")
+    seen.wait_for("gaps 0", absent=["PAUSED", clock])
+    seen.press("\x03")
+    code, stderr = seen.finish()
+    assert code == 130
+    assert "overall" in stderr
+    assert "Traceback" not in stderr
+    seen.assert_put_back()
+
+
+def test_a_snapshot_that_cannot_be_written_is_said_then_sigterm(terminal, long, tmp_path):
+    nowhere = tmp_path / "gone"
+    nowhere.mkdir()
+    seen = terminal("replay", long, cwd=nowhere)
+    seen.wait_for("gaps 0")
+    nowhere.rmdir()
+    seen.press("s")
+    seen.wait_for("cannot write ser-live-", "No such file")
+    seen.process.send_signal(signal.SIGTERM)
+    code, stderr = seen.finish()
+    assert code == 143
+    assert "Traceback" not in stderr
+    seen.assert_put_back()
+
+
+def test_an_error_is_said_once_the_screen_is_closed(terminal, speech, tmp_path):
+    path = tmp_path / "truncated.wav"
+    soundfile.write(path, speech[:32_000], 16_000)
+    path.write_bytes(path.read_bytes()[:40_001])
+    seen = terminal("replay", path)
+    code, stderr = seen.finish()
+    assert code == 2
+    complaints = [line for line in stderr.splitlines() if line.startswith("ser-live: ")]
+    assert len(complaints) == 1
+    assert "truncated" in complaints[0]
+    assert "Traceback" not in stderr
+    seen.assert_put_back()
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "word"),
+    [
+        (
+            "import streamer.screen.terminal as t; t.draw = lambda *_: 1 / 0\n",
+            1,
+            "the screen failed",
+        ),
+        ("import streamer.session as s; s.Heard = lambda *_: 1 / 0\n", 1, "ZeroDivisionError"),
+    ],
+    ids=["screen", "pipeline"],
+)
+def test_a_bug_leaves_no_broken_terminal(terminal, long, broken, code, word):
+    seen = terminal("replay", long, code=broken + RUN)
+    returned, stderr = seen.finish()
+    assert returned == code
+    assert word in stderr
+    seen.assert_put_back()
+    if word == "the screen failed":
+        assert "Traceback" not in stderr
+        assert stderr.splitlines()[-1].startswith("ser-live: ")
+
+
+def test_a_held_key_and_impatience_put_the_terminal_back_too(terminal, long):
+    seen = terminal("replay", long)
+    seen.wait_for("gaps 0")
+    seen.press("qqqqq")
+    seen.press("\x03\x03")
+    code, stderr = seen.finish()
+    assert code in (0, 130)
+    assert "Traceback" not in stderr
+    seen.assert_put_back()
+
+
+def test_keys_work_while_audio_comes_through_a_pipe(terminal, speech):
+    seen = terminal(
+        "replay", "-", "--rate", 16_000, "--sample-format", "f32le", pipe=True
+    )  # fmt: skip
+    seen.process.stdin.write(speech[:32_000].tobytes())
+    seen.process.stdin.flush()
+    seen.wait_for("gaps 0")
+    seen.press("q")
+    code, stderr = seen.finish()
+    assert code == 0
+    assert "overall" in stderr
+    seen.assert_put_back()
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("wanted", [[], ["--format", "tui"]])
+def test_terminals_without_colour_get_plain_lines(terminal, speech, tmp_path, environment, wanted):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, speech[:16_000], 16_000)
+    seen = terminal("replay", path, *wanted, **environment)
+    code, stderr = seen.finish()
+    assert (code, stderr) == (0, "")
+    assert b"\x1b" not in seen.raw
+    assert b"# 1.00 s:" in seen.raw
+
+
+def ser_live(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+
+
+def test_without_a_terminal_the_tui_is_plain_lines_and_json_in_the_file(speech, tmp_path):
+    path, output = tmp_path / "short.wav", tmp_path / "out.jsonl"
+    soundfile.write(path, speech[:16_000], 16_000)
+    result = ser_live("replay", path, "--format", "tui", "--output", output)
+    assert result.returncode == 0
+    assert result.stdout.startswith("# ")
+    assert json.loads(output.read_text().splitlines()[-1])["type"] == "end"
+    quiet = ser_live("replay", path, "--speed", "max", "--output", output, "--force")
+    assert quiet.stdout == ""
+    assert json.loads(output.read_text().splitlines()[-1])["type"] == "end"
+
+
+def test_a_picture_of_a_recording(speech, tmp_path):
+    path, output = tmp_path / "speech.wav", tmp_path / "screen.svg"
+    soundfile.write(path, speech, 16_000)
+    result = ser_live("picture", path, "--at", "4", "--size", "100x30", "--output", output)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    picture = output.read_text()
+    assert picture.startswith("<svg")
+    assert "0:04." in picture
+    whole = ser_live("picture", path)
+    assert "0:09." in whole.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x"],
+        ["pyproject.toml"],
+        ["x", "--size", "big"],
+        ["x", "--size", "1x1"],
+        ["x", "--at", "-1"],
+    ],
+)
+def test_a_picture_of_nothing_is_one_line_and_exit_2(arguments):
+    result = ser_live("picture", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+
+
+def test_other_outputs_and_help_do_not_import_rich():
+    code = (
+        "import sys; from streamer.cli import main; from streamer.interrupts import Interrupts\n"
+        "main(['replay', sys.argv[1], '--speed', 'max', '--format', 'jsonl'], Interrupts())\n"
+        "assert 'rich' not in sys.modules"
+    )
+    clip = sorted((ROOT / "tests" / "clips").glob("*.flac"))[0]
+    result = subprocess.run([sys.executable, "-c", code, str(clip)], cwd=ROOT, capture_output=True)
+    assert result.returncode == 0, result.stderr
