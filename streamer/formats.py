@@ -116,15 +116,8 @@ class Plain:
                 line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
                 line += event.reason
             case SessionEnded():
-<<<<<<< ours
-                shares = sorted(event.summary.items(), key=lambda item: -item[1])
-                parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
-                line = f"# {event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
-        write_line(self._out, line)
-=======
                 line = f"# {summary(event)}"
-        write_line(self._out, line.encode("utf-8", "replace").decode())
->>>>>>> theirs
+        write_line(self._out, line)
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate

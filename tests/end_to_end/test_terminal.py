@@ -213,6 +213,9 @@ def test_an_error_is_said_once_the_screen_is_closed(terminal, speech, tmp_path):
     seen.assert_put_back()
 
 
+BREAK_SCREEN = "import streamer.screen.terminal as t; t.draw = lambda *_: 1 / 0\n"
+
+
 @pytest.mark.parametrize(
     ("broken", "code", "word"),
     [
