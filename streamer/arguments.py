@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from streamer.errors import SerLiveError
+from streamer.outputs import write_line
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
 
@@ -25,6 +28,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise SerLiveError(f"{message}; see {self.prog} --help")
+
+    def print_help(self, file: Any = None) -> None:
+        """Like argparse's, which keeps it to itself when nothing can be written."""
+        out = file or sys.stdout
+        if out is None:
+            raise SerLiveError("standard output is closed")
+        write_line(out, self.format_help().rstrip())
 
 
 class _Version(argparse.Action):

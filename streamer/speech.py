@@ -25,10 +25,12 @@ CONTEXT_SAMPLES = 64
 TARGET_RMS = 0.1
 #: Weaker signals than this (-75 dBFS) are not raised further.
 QUIETEST_RMS = 10.0 ** (-75.0 / 20.0)
-#: The level estimate falls by this much a second: slow enough that pauses do not raise the noise,
-#: fast enough that a click does not deafen the gate for long.
-ENVELOPE_DECAY_DB_PER_S = 5.0
-ENVELOPE_DECAY = 10.0 ** (-ENVELOPE_DECAY_DB_PER_S * CHUNK_SAMPLES / SAMPLE_RATE / 20.0)
+CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
+#: The level estimate falls by 1 dB a second, so that pauses do not raise the noise; where no speech
+#: was found for longer than a pause, by 10 dB, so that a click does not deafen the gate for long.
+SLOW_DECAY = 10.0 ** (-1.0 * CHUNK_S / 20.0)
+FAST_DECAY = 10.0 ** (-10.0 * CHUNK_S / 20.0)
+PAUSE_CHUNKS = round(1.5 / CHUNK_S)
 
 Float32 = NDArray[np.float32]
 
@@ -43,6 +45,7 @@ class SpeechState:
         network: ``(2, 1, 128)`` recurrent state.
         envelope: slowly falling peak of the chunks' RMS.
         probability: the last finished decision.
+        quiet_chunks: chunks since the last speech.
     """
 
     pending: Float32
@@ -50,6 +53,7 @@ class SpeechState:
     network: Float32
     envelope: float
     probability: float
+    quiet_chunks: int
 
 
 @cache
@@ -82,6 +86,7 @@ class SpeechDetector:
             network=np.zeros((2, 1, 128), np.float32),
             envelope=QUIETEST_RMS,
             probability=0.0,
+            quiet_chunks=0,
         )
 
     def accept(self, samples: Float32, state: SpeechState) -> tuple[float, SpeechState]:
@@ -91,12 +96,14 @@ class SpeechDetector:
         """
         pending = np.concatenate([state.pending, samples])
         context, network, envelope = state.context, state.network, state.envelope
+        quiet_chunks = state.quiet_chunks
         probabilities = []
         finished = len(pending) // CHUNK_SAMPLES
         for index in range(finished):
             chunk = pending[index * CHUNK_SAMPLES : (index + 1) * CHUNK_SAMPLES]
             rms = float(np.sqrt(np.mean(chunk * chunk, dtype=np.float64)))
-            envelope = max(envelope * ENVELOPE_DECAY, rms, QUIETEST_RMS)
+            decay = SLOW_DECAY if quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
+            envelope = max(envelope * decay, rms, QUIETEST_RMS)
             chunk = chunk * np.float32(TARGET_RMS / envelope)
             output, network = self._run(
                 None,
@@ -108,8 +115,10 @@ class SpeechDetector:
             )
             context = chunk[-CONTEXT_SAMPLES:]
             probabilities.append(float(output[0, 0]))
+            is_speech = probabilities[-1] >= SPEECH_THRESHOLD
+            quiet_chunks = 0 if is_speech else quiet_chunks + 1
         newest = probabilities[-1] if probabilities else state.probability
         loudest = max(probabilities, default=newest)
         return loudest, SpeechState(
-            pending[finished * CHUNK_SAMPLES :], context, network, envelope, newest
+            pending[finished * CHUNK_SAMPLES :], context, network, envelope, newest, quiet_chunks
         )

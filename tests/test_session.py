@@ -183,6 +183,64 @@ def test_signals_wait_for_the_write_to_finish():
             signal.signal(number, handler)
 
 
+class Signalled(Collect):
+    """Sends the process a signal while it takes the event at the given place."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def take(self, event):
+        super().take(event)
+        if len(self.events) - 1 == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def interrupts():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    installed = Interrupts()
+    installed.install()
+    yield installed
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("at", [0, 1, 10, 21, 24, 25, 26])
+def test_a_signal_at_any_event_leaves_the_last_one_last(shipped, speech, interrupts, at):
+    sink = Signalled(at)
+    with pytest.raises(Interrupted):
+        run_session(
+            Array(speech[:16_000]),
+            shipped,
+            [sink],
+            clock=Pace(None),
+            block_ms=100,
+            interrupts=interrupts,
+        )
+    assert isinstance(sink.events[-1], SessionEnded)
+    assert [type(event) for event in sink.events].count(SessionEnded) == 1
+    assert sink.events[-1].estimates == len(sink.events) - 2 == min(at, 25)
+
+
+def test_a_second_signal_does_not_wait(interrupts):
+    with pytest.raises(Interrupted), interrupts.shielded():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("still shielded")
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    others = signal.getsignal(signal.SIGINT)
+    try:
+        Interrupts().install()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, others)
+
+
 class Clock:
     """A wall clock that only moves when somebody sleeps or works."""
 
@@ -214,6 +272,16 @@ def test_pace_catches_up_after_a_delay(monkeypatch):
     for block in range(2, 1_000):
         pace.wait_until(block * 0.01, 0.01)
     assert clock.now - 100.0 == pytest.approx(9.99, abs=0.02)
+
+
+def test_the_first_block_of_a_pipe_was_heard_already(monkeypatch):
+    for is_piped, started in ((True, 99.0), (False, 100.0)):
+        clock = Clock(monkeypatch)
+        pace = Pace(1.0, is_piped=is_piped)
+        pace.wait_until(1.0, 1.0)
+        assert clock.now == pytest.approx(started + 1.0, abs=0.003)
+        clock.now = 101.5
+        assert pace.latency_ms(1.0) == pytest.approx(1000 * (101.5 - started - 1.0))
 
 
 def test_latency_is_the_time_since_the_moment_was_heard(monkeypatch):

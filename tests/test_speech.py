@@ -47,4 +47,4 @@ def test_a_click_does_not_deafen_for_long(speech):
     burst = np.random.default_rng(0).uniform(-0.9, 0.9, 1_600).astype(np.float32)
     undisturbed = probabilities(quiet) >= 0.5
     disturbed = probabilities(np.concatenate([burst, quiet, quiet])) >= 0.5
-    assert disturbed.mean() > 0.8 * undisturbed.mean()
+    assert disturbed[-len(undisturbed) :].mean() > 0.8 * undisturbed.mean()

@@ -110,6 +110,25 @@ def test_output_is_byte_identical_whatever_the_blocks(wav, hifi):
         assert all(output == outputs[0] for output in outputs)
 
 
+@pytest.mark.parametrize("kind", ["mp3", "ogg", "8k.flac", "cut.wav", "nan.wav"])
+def test_that_holds_for_other_and_damaged_files_too(tmp_path, speech, kind):
+    path = tmp_path / f"x.{kind}"
+    samples = speech[:48_000].copy()
+    if kind == "8k.flac":
+        soundfile.write(path, soxr.resample(samples, 16_000, 8_000), 8_000)
+    elif kind == "nan.wav":
+        samples[30_000] = np.nan
+        soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    else:
+        soundfile.write(path, samples, 16_000)
+    if kind == "cut.wav":
+        path.write_bytes(path.read_bytes()[:50_001])
+    results = [replay(path, "--block-ms", n) for n in (1, 37, 3_333)]
+    assert all(without_start(result) == without_start(results[0]) for result in results)
+    assert len({result.stderr for result in results}) == 1
+    assert lines(results[0])[-1]["estimates"] > 30
+
+
 def test_the_declared_look_ahead_holds_for_a_resampled_file(hifi, tmp_path):
     ahead_s = lines(replay(hifi))[0]["look_ahead_ms"] / 1000
     samples, rate = soundfile.read(hifi, dtype="float32")
@@ -190,7 +209,7 @@ BAD_FILES = {
     "nan.wav": "0.500 s is NaN",
     "infinite.wav": "0.500 s is NaN, infinite",
     "huge.wav": "beyond all scale",
-    "half.flac": "",
+    "half.flac": "damaged after",
     "half.mp3": "truncated",
 }
 
@@ -284,14 +303,46 @@ def test_output_goes_to_a_new_file_only(wav, tmp_path):
     assert replay(wav, "--output", output, "--force").returncode == 0
 
 
-def test_the_input_is_never_overwritten(tmp_path, speech):
-    path = tmp_path / "speech.wav"
+def test_what_is_read_is_never_overwritten(tmp_path, speech, model_file):
+    path, link, model = tmp_path / "speech.wav", tmp_path / "link.wav", tmp_path / "model.onnx"
     soundfile.write(path, speech, 16_000)
-    before = path.read_bytes()
-    result = replay(path, "--output", path, "--force")
+    link.hardlink_to(path)
+    model.write_bytes(model_file.read_bytes())
+    kept = [one.read_bytes() for one in (path, model)]
+    for arguments in (
+        ("replay", path, "--output", path),
+        ("replay", path, "--output", link),
+        ("replay", path, "--model", model, "--output", model),
+        ("latency", path, "--json", link),
+        ("picture", path, "--output", path),
+    ):
+        result = ser_live(*arguments, "--force")
+        assert result.returncode == 2, arguments
+        complaint(result)
+        assert [one.read_bytes() for one in (path, model)] == kept
+
+
+def test_nothing_is_emptied_for_an_input_that_is_missing(tmp_path):
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    old.write_text("precious")
+    assert replay(tmp_path / "missing.wav", "--output", old, "--force").returncode == 2
+    assert replay(tmp_path / "missing.wav", "--output", new).returncode == 2
+    assert old.read_text() == "precious"
+    assert not new.exists()
+
+
+def test_impossible_paths_are_one_line(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    raw = tmp_path / "x.raw"
+    raw.write_bytes(b"1234" * 100)
+    for path in ("x" * 300 + ".wav", loop, raw, "/dev/null"):
+        result = replay(path)
+        assert result.returncode == 2
+        complaint(result)
+    result = ser_live("info", "--model", "x" * 300)
     assert result.returncode == 2
     complaint(result)
-    assert path.read_bytes() == before
 
 
 def test_file_names_that_are_no_text_do_not_break_the_output(tmp_path, speech):
@@ -300,16 +351,37 @@ def test_file_names_that_are_no_text_do_not_break_the_output(tmp_path, speech):
     for layout in ("plain", "jsonl"):
         result = ser_live("replay", path, "--speed", "max", "--format", layout)
         assert result.returncode == 0, result.stderr
-        assert result.stdout
+        header = result.stdout.splitlines()[0]
+        assert header.startswith(b"# " if layout == "plain" else b"{")
+        assert b"xff" in header.lower() or b"udcff" in header.lower()
+    complaint(replay(path + "\x1b[2J"))
 
 
-def test_closed_standard_streams_are_said():
-    for redirect, arguments in (("<&-", "- --rate 16000"), (">&-", "x.wav")):
+def test_closed_standard_streams_are_said(wav):
+    for redirect, arguments in (("<&-", "- --rate 16000"), (">&-", "x.wav"), (">&-", wav)):
         shell = f"exec {sys.executable} -c '{COMMAND[2]}' replay {arguments} {redirect}"
         result = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True)
         assert result.returncode == 2
         assert b"is closed" in result.stderr
         assert result.stderr.count(b"\n") == 1
+
+
+def test_a_closed_stderr_changes_nothing(wav):
+    shell = f"exec {sys.executable} -c '{COMMAND[2]}' replay --speed max --format jsonl"
+    for path, code in ((wav, 0), ("missing.wav", 2)):
+        result = subprocess.run(["sh", "-c", f"{shell} {path} 2>&-"], cwd=ROOT, capture_output=True)
+        assert result.returncode == code
+        assert bool(result.stdout) == (code == 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["info", "--help", "replay --help"])
+def test_output_that_cannot_be_written_is_a_failure(arguments):
+    shell = f"exec {sys.executable} -c '{COMMAND[2]}' {arguments} > /dev/full"
+    result = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True)
+    assert result.returncode == 1
+    assert result.stderr.count(b"\n") == 1
+    assert b"No space left" in result.stderr
 
 
 def test_plain_lines_name_an_emotion_every_40_ms(wav, speech):
@@ -328,6 +400,31 @@ def test_replay_is_paced_by_the_wall_clock(tmp_path, speech):
     latencies = [e["latency_ms"] for e in estimates[:-4]]
     # At double speed the 175 ms of look-ahead take half; nothing can be earlier.
     assert min(latencies) >= 87.5 - 1e-3
+    assert np.median(latencies) < 87.5 + 500
+
+
+def test_a_pipe_that_arrives_live_is_not_held_back(speech):
+    options = ["--rate=16000", "--sample-format=f32le", "--format=jsonl", "--block-ms=500"]
+    process = subprocess.Popen(
+        [*COMMAND, "replay", "-", *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdin.write(speech[:8_000].tobytes())
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["type"] == "session"
+    first = json.loads(process.stdout.readline())
+    # It was heard half a second before its block came, however long the start took.
+    assert first["latency_ms"] >= 400
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("speed", ["1", "2"])
+def test_a_paced_replay_takes_as_long_as_the_audio(tmp_path, speech, speed):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, speech[:32_000], 16_000)
+    began = time.monotonic()
+    assert ser_live("replay", path, "--speed", speed).returncode == 0
+    assert time.monotonic() - began >= 2.0 / float(speed)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
