@@ -19,6 +19,7 @@ from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile, write_line
 from streamer.recognizer import Recognizer, model_path
+from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
 
 
@@ -35,6 +36,7 @@ def _display(
     *,
     is_paced: bool = True,
     inputs: Sequence[Path] = (),
+    recorder: Recorder | None = None,
 ) -> Display:
     """Where the results of the inputs go; closed with the stack."""
     output = None
@@ -45,7 +47,12 @@ def _display(
         _stdout()
     return stack.enter_context(
         open_display(
-            options.format, output, interrupts, is_paced=is_paced, names_file=len(inputs) > 1
+            options.format,
+            output,
+            interrupts,
+            is_paced=is_paced,
+            names_file=len(inputs) > 1,
+            recorder=recorder,
         )
     )
 
@@ -62,7 +69,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     with ExitStack() as stack:
         listen(
             Recognizer.load(options.model),
-            lambda: _display(options, stack, interrupts),
+            lambda recorder: _display(options, stack, interrupts, recorder=recorder),
             stack,
             device=options.device,
             duration_s=duration_s,

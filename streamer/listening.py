@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from streamer.audio import Source
 from streamer.devices import describe, find_device, input_devices
 from streamer.display import Display
 from streamer.errors import printable
 from streamer.interrupts import Interrupts
 from streamer.microphone import Microphone
 from streamer.recognizer import Recognizer
-from streamer.recorder import Recorded, WavWriter
+from streamer.recorder import Recorder
 from streamer.session import run_session
 
 #: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
@@ -49,7 +48,7 @@ def own_stderr() -> Iterator[None]:
 
 def listen(
     recognizer: Recognizer,
-    open_display: Callable[[], Display],
+    open_display: Callable[[Recorder], Display],
     stack: ExitStack,
     *,
     device: str | None,
@@ -63,7 +62,7 @@ def listen(
 
     Args:
         recognizer: makes the stream.
-        open_display: called once the device is open, so that a failure leaves no empty file.
+        open_display: called once the device is open, with what the key r switches.
         stack: closes what was opened, last things first.
         device: number or part of a name, None for the default.
         duration_s: stream time, None for no end.
@@ -82,14 +81,11 @@ def listen(
     chosen = find_device(device, input_devices())
     microphone = Microphone(chosen, voice.say, duration_s=duration_s, reconnects=reconnects)
     stack.enter_context(microphone)
-    display = open_display()
+    recorder = stack.enter_context(Recorder(microphone, voice.say, record, force))
+    display = open_display(recorder)
     voice.display = display
-    source: Source = microphone
-    if record is not None:
-        writer = stack.enter_context(WavWriter(record, microphone.sample_rate, force))
-        source = Recorded(microphone, writer, voice.say)
     run_session(
-        source,
+        recorder,
         recognizer,
         display.sinks,
         clock=microphone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -121,27 +122,77 @@ class WavWriter:
         return RunFailure(f"cannot write {self._path}: {error.strerror}")
 
 
-class Recorded:
-    """A source, with everything it hands over written to a file on the way.
+class Recorder:
+    """A source, with what it hands over written to a file on the way while this is switched on.
 
     Losses take no room in the file but for the silence that the source puts in their place, so
-    the file holds the very samples that the estimates were made of.
+    the file holds the very samples that the estimates were made of. Files are opened and written
+    by the thread that takes the blocks; the screen only says what it wants.
     """
 
-    def __init__(self, source: Source, writer: WavWriter, say: Callable[[str], None]) -> None:
-        """Pass on ``source``; ``say`` takes a line for the person."""
+    def __init__(
+        self, source: Source, say: Callable[[str], None], path: Path | None, force: bool
+    ) -> None:
+        """Pass on ``source``, recording from the start if there is a path.
+
+        Args:
+            source: a live source.
+            say: takes a line for the person.
+            path: wav file of the first recording; later ones are named by their time.
+            force: it may exist.
+
+        Raises:
+            SerLiveError: the file cannot be made.
+        """
         self.name = source.name
         self.sample_rate = source.sample_rate
+        self.is_recording = path is not None
         self._source = source
-        self._writer = writer
         self._say = say
+        self._writer = None if path is None else WavWriter(path, source.sample_rate, force)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def toggle(self) -> str:
+        """Start or stop with the next block, from any thread; say in a line what will be done."""
+        self.is_recording = not self.is_recording
+        return "recording" if self.is_recording else "recording stopped"
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
-        has_room = True
         for block in self._source.blocks(block_ms):
-            if has_room and not isinstance(block, Loss):
-                has_room = self._writer.write(block)
-                if not has_room:
-                    self._writer.close()
-                    self._say("the recording is full: a wav file holds 4 GiB; listening goes on")
+            if self.is_recording != (self._writer is not None):
+                self._switch()
+            if self._writer is not None and not isinstance(block, Loss):
+                self._record(self._writer, block)
             yield block
+
+    def _switch(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            return
+        path = Path(f"ser-live-{datetime.now():%Y%m%d-%H%M%S}.wav")
+        try:
+            self._writer = WavWriter(path, self.sample_rate, force=False)
+        except SerLiveError as error:  # asked for with a key: listening goes on
+            self.is_recording = False
+            self._say(str(error))
+        else:
+            self._say(f"recording to {path}")
+
+    def _record(self, writer: WavWriter, block: Float32) -> None:
+        if not writer.write(block):
+            writer.close()
+            self._writer = None
+            self.is_recording = False
+            self._say("the recording is full: a wav file holds 4 GiB; listening goes on")

@@ -21,7 +21,7 @@ from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap
 from streamer.interrupts import Interrupts
 from streamer.microphone import MAX_LAG_S, SILENCE_FOR_LOSS_S, Microphone
-from streamer.recorder import Recorded, WavWriter
+from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
 from tests.conftest import CLIPS
 from tests.pulse import pulse, sound_server
@@ -110,9 +110,11 @@ def test_speech_is_heard_and_the_recording_replays_to_the_same_labels(
 ):
     live, again, path = Collect(), Collect(), tmp_path / "heard.wav"
     microphone = Microphone(default_device(), print, duration_s=4.0, sample_rate=rate)
-    with pulse.playing(CLIPS[0]), WavWriter(path, rate, False) as writer, microphone:
-        source = Recorded(microphone, writer, print)
-        run_session(source, shipped, [live], clock=microphone, block_ms=10, interrupts=Interrupts())
+    recorder = Recorder(microphone, print, path, force=False)
+    with pulse.playing(CLIPS[0]), recorder, microphone:
+        run_session(
+            recorder, shipped, [live], clock=microphone, block_ms=10, interrupts=Interrupts()
+        )
     with Recording(path) as recording:
         run_session(
             recording, shipped, [again], clock=Pace(None), block_ms=500, interrupts=Interrupts()
@@ -380,7 +382,7 @@ def test_a_system_without_a_microphone_is_one_line_and_exit_1():
 def test_missing_portaudio_is_one_line_and_exit_1():
     code = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None;"
-        "import streamer.cli as c; raise SystemExit(c.main(['listen']))"
+        "import sys; sys.argv[1:] = ['listen']; from streamer.cli import run; run()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60

@@ -12,7 +12,7 @@ import soundfile
 import streamer.recorder
 from streamer.audio import Loss, Recording
 from streamer.errors import RunFailure, SerLiveError
-from streamer.recorder import Recorded, WavWriter
+from streamer.recorder import Recorder, WavWriter
 
 
 def read(path):
@@ -102,8 +102,8 @@ def test_losses_pass_and_take_no_room(tmp_path):
     loss = Loss(500, 20, "held up")
     blocks = [ones, loss, np.zeros(20, np.float32), ones]
     path = tmp_path / "r.wav"
-    with WavWriter(path, 16_000, force=False) as writer:
-        passed = list(Recorded(Samples(blocks), writer, print).blocks(10))
+    with Recorder(Samples(blocks), print, path, force=False) as recorder:
+        passed = list(recorder.blocks(10))
     assert passed[1] is loss
     np.testing.assert_array_equal(read(path)[0], np.concatenate([blocks[0], *blocks[2:]]))
 
@@ -112,8 +112,8 @@ def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypat
     monkeypatch.setattr(streamer.recorder, "MAX_DATA_BYTES", 4 * 1_000)
     said, path = [], tmp_path / "r.wav"
     blocks = [np.full(300, value, np.float32) for value in range(6)]
-    with WavWriter(path, 16_000, force=False) as writer:
-        assert len(list(Recorded(Samples(blocks), writer, said.append).blocks(10))) == 6
+    with Recorder(Samples(blocks), said.append, path, force=False) as recorder:
+        assert len(list(recorder.blocks(10))) == 6
     assert len(said) == 1
     np.testing.assert_array_equal(read(path)[0], np.concatenate(blocks[:3]))
 
@@ -121,3 +121,30 @@ def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypat
 def test_the_header_can_count_up_to_its_limit():
     header = streamer.recorder._header(48_000, streamer.recorder.MAX_DATA_BYTES)
     assert struct.unpack("<I", header[4:8])[0] <= 2**32 - 1
+
+
+def test_recording_is_switched_on_and_off_between_blocks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    blocks = [np.full(160, value, np.float32) for value in range(6)]
+    with Recorder(Samples(blocks), said.append, None, force=False) as recorder:
+        for index, _ in enumerate(recorder.blocks(10)):
+            if index in (1, 3):
+                recorder.toggle()
+    (path,) = tmp_path.glob("ser-live-*.wav")
+    assert said == [f"recording to {path.name}"]
+    np.testing.assert_array_equal(read(path)[0], np.concatenate(blocks[2:4]))
+
+
+def test_a_recording_that_cannot_be_made_does_not_end_the_listening(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    said = []
+    with Recorder(Samples([np.ones(9, np.float32)] * 3), said.append, None, False) as recorder:
+        recorder.toggle()
+        assert len(list(recorder.blocks(10))) == 3
+        assert not recorder.is_recording
+    assert len(said) == 1
+    assert "cannot write" in said[0]
