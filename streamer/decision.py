@@ -147,19 +147,15 @@ class Verdict:
         self._votes = 0
         self._early_sum = np.zeros(len(self._labels))
 
-    def counts(self, speech: float) -> bool:
-        """Register a timestep; whether its estimate votes."""
-        if speech < self._speech_on:
-            return False
-        self._speech_timesteps += 1
-        return self._speech_timesteps > VOTE_AFTER_TIMESTEPS
-
     def add(self, probabilities: NDArray[np.float32], speech: float) -> None:
         """Take in the next timestep: probabilities ``(labels,)`` and speech probability."""
-        if self.counts(speech):
+        if speech < self._speech_on:
+            return
+        self._speech_timesteps += 1
+        if self._speech_timesteps > VOTE_AFTER_TIMESTEPS:
             self._sum += probabilities
             self._votes += 1
-        elif speech >= self._speech_on:
+        else:
             self._early_sum += probabilities
 
     @property
