@@ -127,7 +127,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         for name, scores in tested.items()
     ]
     return ModelMetadata(
-        name=f"ser-live-{recipe['name']}",
+        name=f"{recipe['name']}-{recipe['seed']}",
         labels=config.labels,
         delay_timesteps=config.delay_timesteps,
         look_ahead_samples=config.look_ahead_samples,
