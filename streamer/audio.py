@@ -5,31 +5,24 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.frontend import LARGEST_SAMPLE, SAMPLE_RATE
+from streamer.frontend import LARGEST_SAMPLE
+from streamer.resampler import Resampler
 
 Float32 = NDArray[np.float32]
 
 RATES = range(1_000, 768_001)
 CHANNELS = range(1, 65)
 BLOCK_MS = range(1, 10_001)
-
-#: Keeps what is below 7.5 kHz; training resamples with it too. "LQ" would hold back 17 ms less at
-#: 48 kHz and lose what is above 6 kHz.
-RESAMPLER_QUALITY = "HQ"
 
 #: Encoding of raw PCM -> (NumPy type, bytes a sample, full scale, offset). "s24le" has no type.
 SAMPLE_FORMATS: dict[str, tuple[str | None, int, float, float]] = {
@@ -131,10 +124,9 @@ class Recording:
             if status.st_size == 0:
                 raise SerLiveError(f"{path}: the file is empty")
             path.open("rb").close()  # says why where it may not be read
-            with _quiet_decoder():
-                # As bytes: soundfile cannot encode a name that is no valid text.
-                name = os.fsencode(path) if os.name == "posix" else path
-                self._file = soundfile.SoundFile(name)
+            # As bytes: soundfile cannot encode a name that is no valid text.
+            name = os.fsencode(path) if os.name == "posix" else path
+            self._file = soundfile.SoundFile(name)
         except OSError as error:
             raise SerLiveError(f"{path}: {error.strerror or error}") from error
         except soundfile.SoundFileError as error:
@@ -203,8 +195,7 @@ class Recording:
         heard = 0
         while True:
             try:
-                with self._decoder_output():
-                    samples = self._file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
+                samples = self._file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
                 at_s = heard / self.sample_rate
                 reason = _reason(error)
@@ -232,31 +223,9 @@ class Recording:
         frames: int = self._file.frames
         return heard < share * frames
 
-    def _decoder_output(self) -> AbstractContextManager[None]:
-        return _quiet_decoder() if self._file.format == "MP3" else nullcontext()
-
 
 def _reason(error: Exception) -> str:
     return str(error).rpartition(": ")[2].rstrip(".")
-
-
-@contextmanager
-def _quiet_decoder() -> Iterator[None]:
-    """Keep what the mp3 decoder prints about damaged frames off the person's screen."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # stderr is closed: nothing to keep clean
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 class RawPcm:
@@ -326,35 +295,6 @@ class RawPcm:
         return values.reshape(-1, self._channels)
 
 
-class Resampler:
-    """The source's rate -> 16 kHz, statefully; the result does not depend on the block size."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
-        self._soxr = None if sample_rate == SAMPLE_RATE else _soxr_stream(sample_rate)
-        self._taken = 0
-        self._given = 0
-        self.look_ahead_s = resampler_look_ahead_s(sample_rate)
-
-    def accept(self, samples: Float32) -> Float32:
-        """Add samples ``(n,)`` at the source's rate; return those at 16 kHz that are ready."""
-        if self._soxr is None:
-            return samples
-        ready: Float32 = self._soxr.resample_chunk(samples)
-        self._taken += len(samples)
-        self._given += len(ready)
-        return ready
-
-    def flush(self) -> Float32:
-        """The samples held back; in all no more than the audio is long."""
-        nothing = np.zeros(0, np.float32)
-        if self._soxr is None:
-            return nothing
-        owed = self._taken * SAMPLE_RATE // self._sample_rate - self._given
-        rest: Float32 = self._soxr.resample_chunk(nothing, last=True)
-        return rest[: max(0, owed)]
-
-
 def read_recording(path: Path, seconds: float | None = None) -> Float32:
     """A whole recording, or its first seconds, at 16 kHz: ``(samples,)``.
 
@@ -372,29 +312,3 @@ def read_recording(path: Path, seconds: float | None = None) -> Float32:
                 break
         parts.append(resampler.flush())
     return np.concatenate(parts)
-
-
-def _soxr_stream(sample_rate: int) -> soxr.ResampleStream:
-    return soxr.ResampleStream(
-        sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=RESAMPLER_QUALITY
-    )
-
-
-@cache
-def resampler_look_ahead_s(sample_rate: int) -> float:
-    """Most audio that the resampler takes in before it gives out the sample of a moment, in s.
-
-    It works in blocks, so this varies over time; the greatest over four seconds is measured by
-    feeding it silence, to 1 ms.
-    """
-    if sample_rate == SAMPLE_RATE:
-        return 0.0
-    stream = _soxr_stream(sample_rate)
-    step = max(1, sample_rate // 1000)
-    silence = np.zeros(step, np.float32)
-    worst, given = 0.0, 0
-    for taken in range(step, 4 * sample_rate, step):
-        if new := len(stream.resample_chunk(silence)):
-            worst = max(worst, taken / sample_rate - (given + 1) / SAMPLE_RATE)
-            given += new
-    return worst

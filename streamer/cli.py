@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 from streamer.arguments import parse
@@ -26,10 +27,36 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
         # A signal must not come while native libraries initialise; --help needs none of them.
         with interrupts.shielded():
             from streamer import commands
-        return commands.COMMANDS[options.command](options, interrupts)
+        with own_stderr():
+            return commands.COMMANDS[options.command](options, interrupts)
     except SerLiveError as error:
         say(error)
         return error.exit_code
+
+
+@contextmanager
+def own_stderr() -> Iterator[None]:
+    """Keep what native libraries (mp3 decoder, ALSA, PortAudio) print off the person's stderr.
+
+    They write to file descriptor 2; ``sys.stderr`` gets another one meanwhile.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed: nothing to keep clean
+        yield
+        return
+    ours, theirs = os.fdopen(kept, "w", buffering=1, errors="backslashreplace"), sys.stderr
+    with ours:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = ours
+        try:
+            yield
+        finally:
+            sys.stderr = theirs
+            os.dup2(kept, 2)
 
 
 def say(line: object) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from streamer.devices import describe, find_device, input_devices
@@ -19,31 +18,6 @@ from streamer.session import run_session
 
 #: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
 BLOCK_MS = 10
-
-
-@contextmanager
-def own_stderr() -> Iterator[None]:
-    """Keep ALSA's and PortAudio's chatter, which they print unasked, off the person's stderr.
-
-    They write to file descriptor 2; ``sys.stderr`` gets another one meanwhile.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # stderr is closed: nothing to keep clean
-        yield
-        return
-    ours, theirs = os.fdopen(kept, "w", buffering=1, errors="backslashreplace"), sys.stderr
-    with ours:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        sys.stderr = ours
-        try:
-            yield
-        finally:
-            sys.stderr = theirs
-            os.dup2(kept, 2)
 
 
 def listen(
@@ -76,7 +50,6 @@ def listen(
         RunFailure: the device cannot be opened or is gone; a file or sink failed.
         Interrupted: a signal came; after the last event.
     """
-    stack.enter_context(own_stderr())
     voice = _Voice()
     chosen = find_device(device, input_devices())
     microphone = Microphone(chosen, voice.say, duration_s=duration_s, reconnects=reconnects)
@@ -115,5 +88,4 @@ def list_devices() -> list[str]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    with own_stderr():
-        return [describe(device) for device in input_devices()]
+    return [describe(device) for device in input_devices()]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from streamer.audio import Loss, Resampler, Source
+from streamer.audio import Loss, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import (
@@ -25,6 +25,7 @@ from streamer.events import (
 )
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.recognizer import Estimate, Recognizer
+from streamer.resampler import Resampler
 
 
 class Clock(Protocol):

@@ -10,8 +10,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.audio import SAMPLE_FORMATS, RawPcm, Recording, Resampler, resampler_look_ahead_s
+from streamer.audio import SAMPLE_FORMATS, RawPcm, Recording
 from streamer.errors import SerLiveError
+from streamer.resampler import Resampler, resampler_look_ahead_s
 
 
 def heard(source, block_ms=10):

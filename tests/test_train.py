@@ -20,9 +20,10 @@ from streamer.recognizer import Recognizer
 from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import CLIPS
 from train.augment import Augmentation, active_rms, augment, take_out_noise
+from train.batches import loss_weights, training_order
 from train.corpora import Utterance, read_corpus
 from train.data import analyse, normalise_copy, prepare_copy
-from train.fit import Training, loss_weights, training_order
+from train.fit import Training
 from train.recipe import Recipe, read_recipe
 from train.run import Folders, export_run, load_run, run
 from train.scoring import fit_temperature, score, verdicts, voting_timesteps

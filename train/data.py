@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import streamer.audio
 import streamer.frontend
+import streamer.resampler
 import streamer.speech
 import train.augment
 from streamer.audio import read_recording
@@ -137,7 +137,7 @@ def _save(examples: Sequence[Example], folder: Path) -> None:
 
 def _front_end_sources() -> str:
     """Digest of the code that makes the spectra: a copy made by older code is not used again."""
-    modules = (streamer.frontend, streamer.speech, streamer.audio, train.augment)
+    modules = (streamer.frontend, streamer.speech, streamer.resampler, train.augment)
     text = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     return hashlib.sha256(text).hexdigest()
 
