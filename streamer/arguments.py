@@ -31,10 +31,14 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Like argparse's, which keeps it to itself when nothing can be written."""
-        out = file or sys.stdout
-        if out is None:
-            raise SerLiveError("standard output is closed")
-        write_line(out, self.format_help().rstrip())
+        _show(self.format_help().rstrip(), file)
+
+
+def _show(text: str, file: Any = None) -> None:
+    out = file or sys.stdout
+    if out is None:
+        raise SerLiveError("standard output is closed")
+    write_line(out, text)
 
 
 class _Version(argparse.Action):
@@ -43,7 +47,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        print(f"ser-live {version('ser-live')}")
+        _show(f"ser-live {version('ser-live')}")
         parser.exit()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from streamer.arguments import parse
@@ -47,21 +47,23 @@ def own_stderr() -> Iterator[None]:
         yield
         return
     ours, theirs = os.fdopen(kept, "w", buffering=1, errors="backslashreplace"), sys.stderr
-    with ours:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        sys.stderr = ours
-        try:
-            yield
-        finally:
-            sys.stderr = theirs
-            os.dup2(kept, 2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = ours
+    try:
+        yield
+    finally:
+        sys.stderr = theirs
+        os.dup2(kept, 2)
+        with suppress(OSError):  # the terminal was closed
+            ours.close()
 
 
 def say(line: object) -> None:
     """One line for the person."""
-    print(f"ser-live: {printable(line)}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody is there any more
+        print(f"ser-live: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def _reserve_standard_streams() -> None:
@@ -92,9 +94,14 @@ def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Leave nothing behind for the interpreter to flush and complain about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
+
+
+def _leave_stdout() -> None:
+    """Leave nothing behind for the interpreter to wait for or complain about."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run() -> None:
@@ -106,6 +113,8 @@ def run() -> None:
         code = main(sys.argv[1:], interrupts)
     except Interrupted as interrupted:
         code = EXIT_SIGNAL + interrupted.number if interrupted.number else 0
+        if interrupted.is_impatient:
+            _leave_stdout()
     except SystemExit as stop:  # argparse, after --help
         code = int(stop.code or 0)
     interrupts.ignore()

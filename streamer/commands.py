@@ -17,7 +17,7 @@ from streamer.display import Display, open_display
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
-from streamer.outputs import OutputFile, write_line
+from streamer.outputs import OutputFile, check_output, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
@@ -66,6 +66,8 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("--duration must be more than 0 seconds")
     if options.output and options.record and options.output.resolve() == options.record.resolve():
         raise SerLiveError(f"{options.output} is to be the recording; name another --output")
+    for path in filter(None, (options.output, options.record)):  # before anything is opened
+        check_output(path, options.force, [model_path(options.model)])
     with ExitStack() as stack:
         listen(
             Recognizer.load(options.model),

@@ -47,7 +47,7 @@ class _Summaries:
 
 def can_show_screen(out: TextIO | None) -> bool:
     """Whether it is a terminal that can show the screen, and the person wants colours."""
-    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    is_dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
     return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
 
@@ -90,7 +90,8 @@ def open_display(
         return
     written: tuple[Sink, ...] = () if output is None else (JsonLines(output, names_file),)
     if not shows:
-        yield Display((Plain(sys.stdout), *written), (), _say_on_stderr)
+        lines: tuple[Sink, ...] = () if sys.stdout is None else (Plain(sys.stdout),)
+        yield Display((*lines, *written), (), _say_on_stderr)
         return
     # Only a screen needs rich, which is slow to import.
     from streamer.screen.monitor import Monitor

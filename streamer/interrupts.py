@@ -17,12 +17,14 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 class Interrupted(BaseException):
     """A signal asked to stop; ``number`` is the signal's, 0 where the person quit.
 
+    Where ``is_impatient``, it was not the first: whatever is being written is not waited for.
     Like KeyboardInterrupt no Exception, so that nothing on the way takes it for an error.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, is_impatient: bool = False) -> None:
         super().__init__(number)
         self.number = number
+        self.is_impatient = is_impatient
 
 
 class Interrupts:
@@ -36,6 +38,7 @@ class Interrupts:
         self._has_quit = False
         self._main = threading.get_ident()
         self._pending: int | None = None
+        self._signals_seen = 0
 
     def install(self) -> None:
         """Handle the signals from now on; those that the caller ignores (nohup) stay ignored."""
@@ -72,14 +75,15 @@ class Interrupts:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._has_quit:
             number = 0
-        if self._shields and self._pending is None:
+        self._signals_seen += 1
+        if self._shields and self._signals_seen == 1:
             self._pending = number
         else:
             self._raise(number)
 
     def _raise(self, number: int) -> NoReturn:
         self._pending = None
-        raise Interrupted(number)
+        raise Interrupted(number, self._signals_seen > 1)
 
     @staticmethod
     def _signals() -> list[signal.Signals]:

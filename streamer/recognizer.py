@@ -262,7 +262,7 @@ class Stream:
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
         self.state = recognizer.initial_state()
-        self._is_flushed = False
+        self.is_flushed = False
 
     def accept(self, samples: Float32) -> list[Estimate]:
         """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
@@ -272,7 +272,7 @@ class Stream:
             ValueError: not a vector of float32, or with samples that are no audio; the stream
                 is as it was.
         """
-        if self._is_flushed:
+        if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
         if samples.ndim != 1 or samples.dtype != np.float32:
             raise ValueError(
@@ -289,13 +289,13 @@ class Stream:
         Raises:
             RuntimeError: it was flushed already.
         """
-        if self._is_flushed:
+        if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
         estimates, self.state = self._recognizer.flush(self.state)
-        self._is_flushed = True
+        self.is_flushed = True
         return estimates
 
     def reset(self) -> None:
         """Forget everything heard."""
         self.state = self._recognizer.initial_state()
-        self._is_flushed = False
+        self.is_flushed = False

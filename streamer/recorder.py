@@ -46,6 +46,8 @@ class WavWriter:
         self._path = path
         self._rate = sample_rate
         self._uncounted = 0
+        if path.exists() and not path.is_file():
+            raise SerLiveError(f"{path}: no regular file; a recording is rewritten as it grows")
         try:
             # Unbuffered: what was written is there, and closing cannot fail for lack of room.
             self._file = path.open("wb" if force else "xb", buffering=0)

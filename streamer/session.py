@@ -24,7 +24,7 @@ from streamer.events import (
     Sink,
 )
 from streamer.interrupts import Interrupted, Interrupts
-from streamer.recognizer import Estimate, Recognizer
+from streamer.recognizer import Estimate, Recognizer, Stream
 from streamer.resampler import Resampler
 
 
@@ -105,6 +105,7 @@ class _Report:
         self._clock = clock
         self._timeline = _Timeline()
         self._interrupts = interrupts
+        self._owed: deque[Estimate] = deque()
         self.is_started = False
 
     def start(self, event: SessionStarted) -> None:
@@ -112,12 +113,19 @@ class _Report:
             self.is_started = True
             self._send(event)
 
-    def estimates(self, estimates: Sequence[Estimate]) -> None:
-        for estimate in estimates:
+    def owe(self, estimates: Sequence[Estimate]) -> None:
+        """Take estimates in; :meth:`deliver` hands them on."""
+        self._owed.extend(estimates)
+
+    def deliver(self) -> None:
+        """Hand on the estimates that are owed, one by one."""
+        while self._owed:
+            estimate = self._owed[0]
             time_s = self._timeline.stream_s(estimate.time)
             if time_s != estimate.time:
                 estimate = replace(estimate, time=time_s)
             with self._interrupts.shielded():  # counted and written, or neither
+                self._owed.popleft()
                 self._counts[estimate.label] += 1
                 self._verdict.add(estimate.probabilities, estimate.speech)
                 self._send(Estimated(estimate, self._clock.latency_ms(time_s)))
@@ -198,27 +206,41 @@ def run_session(
                     report.gap(gap, heard / rate, left_out / rate)
                     skipped += left_out
                     continue
-                heard += len(block)
-                clock.wait_until((heard + skipped) / rate, len(block) / rate)
-                began = time.perf_counter()
-                estimates = stream.accept(resampler.accept(block))
-                compute_s = time.perf_counter() - began
+                ahead_s = len(block) / rate
+                clock.wait_until((heard + skipped) / rate + ahead_s, ahead_s)
+                with interrupts.shielded():  # heard and estimated, or neither
+                    heard += len(block)
+                    began = time.perf_counter()
+                    report.owe(stream.accept(resampler.accept(block)))
+                    compute_s = time.perf_counter() - began
                 for listener in listeners:
                     listener.hear(Heard(block, rate, compute_s))
-                report.estimates(estimates)
+                report.deliver()
+            if not report.is_started:
+                report.start(started)
         except RunFailure:
             raise
         except SerLiveError as error:
             if not report.is_started:
                 raise
             damage = error  # the audio ends here; what was heard is worth its last estimates
-        report.estimates(stream.accept(resampler.flush()))
-        report.estimates(stream.flush())
-    except (RunFailure, Interrupted):
-        if report.is_started:
+        _flush(stream, resampler, report, interrupts)
+    except (RunFailure, Interrupted) as error:
+        is_impatient = isinstance(error, Interrupted) and error.is_impatient
+        if report.is_started and not is_impatient:
             with suppress(RunFailure):  # the sink may be what failed
+                _flush(stream, resampler, report, interrupts)
                 report.end((heard + skipped) / rate)
         raise
     report.end((heard + skipped) / rate)
     if damage is not None:
         raise damage
+
+
+def _flush(stream: Stream, resampler: Resampler, report: _Report, interrupts: Interrupts) -> None:
+    """Deliver the estimates of all that was heard; what was flushed before is not again."""
+    if not stream.is_flushed:
+        with interrupts.shielded():
+            report.owe(stream.accept(resampler.flush()))
+            report.owe(stream.flush())
+    report.deliver()

@@ -147,7 +147,7 @@ def test_latency_counts_from_the_moment_of_capture(pulse, shipped):
     latencies = [event.latency_ms for event in live.of(Estimated)[50:-owed]]
     # Devices date their blocks to a few blocks at best.
     assert min(latencies) > shipped.metadata.look_ahead_ms - 50
-    assert np.median(latencies) < 1000
+    assert 0 < np.median(latencies) < 1000
 
 
 def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
@@ -266,7 +266,7 @@ def test_an_unplugged_microphone_is_waited_for_and_taken_again(pulse, tmp_path):
     assert gap["lost_samples"] > 1.4 * rate
     after = [e for e in of_type("estimate", events) if e["time"] > gap["time"]]
     assert {event["label"] for event in after} & EMOTIONS
-    assert np.median([event["latency_ms"] for event in after[-50:]]) < 1000
+    assert 0 < np.median([event["latency_ms"] for event in after[-50:]]) < 1000
     assert events[-1]["duration"] == 9.0
     left_out = max(0, gap["lost_samples"] - SILENCE_FOR_LOSS_S * rate)
     assert soundfile.info(record).frames + left_out == pytest.approx(9 * rate, abs=1)

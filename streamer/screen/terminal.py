@@ -6,6 +6,7 @@ import atexit
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +30,8 @@ FRAMES_PER_S = 12
 #: written to the terminal.
 _FRAMES_BETWEEN_REPAIRS = 24
 MESSAGE_S = 4.0
+#: Lines that are told again once the screen is closed; a day of warnings is not.
+_SAID_LINES = 20
 #: Longer than a frame takes on the slowest line; then the terminal is put back all the same.
 _JOIN_S = 2.0
 
@@ -71,7 +74,7 @@ class Terminal:
         self._shown = monitor.snapshot
         self._marked_session = monitor.snapshot.session
         self._message = ("", 0.0)
-        self._said: list[str] = []
+        self._said: deque[str] = deque(maxlen=_SAID_LINES)
         self._is_done = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._show, name="screen", daemon=True)
@@ -128,9 +131,10 @@ class Terminal:
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
         self._keyboard.close()
-        for line in self._said:
-            print(line, file=sys.stderr)
-        sys.stderr.flush()
+        with suppress(OSError):
+            for line in self._said:
+                print(line, file=sys.stderr)
+            sys.stderr.flush()
 
     def _show(self) -> None:
         """The thread: a frame, then the keys until the next one is due."""

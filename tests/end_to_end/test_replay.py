@@ -366,6 +366,16 @@ def test_closed_standard_streams_are_said(wav):
         assert result.stderr.count(b"\n") == 1
 
 
+def test_a_screen_that_cannot_be_shown_still_writes_the_file(wav, tmp_path):
+    shell = f"exec {sys.executable} -c '{COMMAND[2]}' replay {wav} --speed max --format tui"
+    output = tmp_path / "o.jsonl"
+    result = subprocess.run(
+        ["sh", "-c", f"{shell} --output {output} >&-"], cwd=ROOT, capture_output=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert output.read_text().count('"estimate"') > 100
+
+
 def test_a_closed_stderr_changes_nothing(wav):
     shell = f"exec {sys.executable} -c '{COMMAND[2]}' replay --speed max --format jsonl"
     for path, code in ((wav, 0), ("missing.wav", 2)):
@@ -375,7 +385,7 @@ def test_a_closed_stderr_changes_nothing(wav):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("arguments", ["info", "--help", "replay --help"])
+@pytest.mark.parametrize("arguments", ["info", "--help", "replay --help", "--version"])
 def test_output_that_cannot_be_written_is_a_failure(arguments):
     shell = f"exec {sys.executable} -c '{COMMAND[2]}' {arguments} > /dev/full"
     result = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True)
@@ -443,6 +453,22 @@ def test_signals_close_the_output(wav, tmp_path, number, code):
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written[-1]["type"] == "end"
     assert written[-1]["estimates"] == len(written) - 2 > 5
+
+
+def test_two_signals_end_a_replay_whose_reader_has_stalled(wav):
+    files = [wav] * 10  # more than a pipe holds
+    process = subprocess.Popen(
+        [*COMMAND, "replay", *files, "--speed=max", "--format=jsonl"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.read(1)
+    time.sleep(3)  # by now the pipe is full, or the signals come mid-way: both must end it
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    assert process.wait(20) == 130
+    process.stdout.close()
 
 
 def test_json_lines_arrive_while_the_audio_does(speech):
