@@ -16,9 +16,7 @@ from streamer.outputs import Output
 
 if TYPE_CHECKING:
     from streamer.interrupts import Interrupts
-    from streamer.screen.terminal import Recorder
-
-FORMATS = ("tui", "plain", "jsonl")
+    from streamer.screen.terminal import RecordSwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,13 @@ def open_display(
     *,
     is_paced: bool = True,
     names_file: bool = False,
-    recorder: Recorder | None = None,
+    recorder: RecordSwitch | None = None,
 ) -> Iterator[Display]:
     """Open what the person asked for; a screen is closed again, whatever happens.
 
     Args:
-        name: one of :data:`FORMATS`. ``tui`` is the screen on a terminal that can show it, plain
-            lines otherwise, and JSON lines into ``output`` in any case. None is ``tui`` where a
+        name: ``tui``, ``plain``, ``jsonl`` or None. ``tui`` is the screen on a terminal that can
+            show it, plain lines otherwise, and JSON lines into ``output`` in any case. None is ``tui`` where a
             screen can be shown and the session is paced; elsewhere JSON lines with ``output``
             and plain lines without, so that a file's content never depends on the terminal.
         output: file to write to instead of standard output.

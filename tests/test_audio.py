@@ -150,13 +150,14 @@ def test_a_file_is_decoded_the_same_in_any_blocks(tmp_path, speech, suffix):
             np.testing.assert_allclose(heard(recording, block_ms), whole, atol=1e-7)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "aiff", "au", "w64"])
-@pytest.mark.parametrize("damage", ["cut", "nan"])
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(suffix, "cut") for suffix in ("wav", "flac", "mp3", "aiff", "au", "w64")]
+    + [(suffix, "nan") for suffix in ("wav", "aiff", "au", "w64")],  # the others hold no floats
+)
 def test_damage_is_met_at_the_same_place_in_any_blocks(tmp_path, speech, suffix, damage):
     path = tmp_path / f"speech.{suffix}"
     if damage == "nan":
-        if suffix in ("flac", "mp3"):
-            pytest.skip("holds no floats")
         samples = speech[:48_000].copy()
         samples[20_001] = np.nan
         soundfile.write(path, samples, 16_000, subtype="FLOAT")

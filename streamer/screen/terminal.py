@@ -36,7 +36,7 @@ _SAID_LINES = 20
 _JOIN_S = 2.0
 
 
-class Recorder(Protocol):
+class RecordSwitch(Protocol):
     """What the key ``r`` starts and stops."""
 
     is_recording: bool
@@ -53,7 +53,7 @@ class Terminal:
     """
 
     def __init__(
-        self, monitor: Monitor, interrupts: Interrupts, recorder: Recorder | None = None
+        self, monitor: Monitor, interrupts: Interrupts, recorder: RecordSwitch | None = None
     ) -> None:
         """Join the parts.
 

@@ -12,6 +12,7 @@ from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
 from streamer.decision import SILENCE
+from streamer.errors import printable
 from streamer.screen import widgets
 from streamer.screen.layout import Plan, plan
 from streamer.screen.monitor import Snapshot
@@ -148,7 +149,7 @@ def _header(snapshot: Snapshot, view: View, width: int) -> Line:
 
 def _shortened(name: str, width: int) -> str:
     """A name without what a terminal could take for a command, its end kept if it is long."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+    shown = printable(name)
     return shown if len(shown) <= width else "…" + shown[max(1, len(shown) - width + 1) :]
 
 
