@@ -67,9 +67,10 @@ def open_display(
 
     Args:
         name: ``tui``, ``plain``, ``jsonl`` or None. ``tui`` is the screen on a terminal that can
-            show it, plain lines otherwise, and JSON lines into ``output`` in any case. None is ``tui`` where a
-            screen can be shown and the session is paced; elsewhere JSON lines with ``output``
-            and plain lines without, so that a file's content never depends on the terminal.
+            show it, plain lines otherwise, and JSON lines into ``output`` in any case. None is
+            ``tui`` where a screen can be shown and the session is paced; elsewhere JSON lines
+            with ``output`` and plain lines without, so that a file's content never depends on
+            the terminal.
         output: file to write to instead of standard output.
         interrupts: the screen's way to end the session.
         is_paced: the session runs at a speed that a person can follow.

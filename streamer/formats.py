@@ -121,7 +121,10 @@ class Plain:
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate
-        index = int(estimate.probabilities.argmax())
+        likeliest = int(estimate.probabilities.argmax())
+        # Of the emotion that is shown, which may not be the likeliest of this moment.
+        is_emotion = estimate.label in self._labels
+        index = self._labels.index(estimate.label) if is_emotion else likeliest
         probability = float(estimate.probabilities[index])
         line = f"{estimate.time:9.2f} s  {estimate.label:<12}"
         if estimate.label != SILENCE:

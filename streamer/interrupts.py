@@ -35,6 +35,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._shields = 0
+        self._firm_shields = 0
         self._has_quit = False
         self._main = threading.get_ident()
         self._pending: int | None = None
@@ -62,13 +63,18 @@ class Interrupts:
             signal.pthread_kill(self._main, signal.SIGINT)
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
-        """Hold the first signal back until the block is done."""
+    def shielded(self, *, is_firm: bool = False) -> Iterator[None]:
+        """Hold the first signal back until the block is done; all of them where it is firm.
+
+        Firm is for what cannot wait on anybody and must be done, like putting a terminal back.
+        """
         self._shields += 1
+        self._firm_shields += is_firm
         try:
             yield
         finally:
             self._shields -= 1
+            self._firm_shields -= is_firm
         if self._pending is not None and not self._shields:
             self._raise(self._pending)
 
@@ -76,7 +82,7 @@ class Interrupts:
         if self._has_quit:
             number = 0
         self._signals_seen += 1
-        if self._shields and self._signals_seen == 1:
+        if self._firm_shields or (self._shields and self._signals_seen == 1):
             self._pending = number
         else:
             self._raise(number)

@@ -48,10 +48,10 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """
     try:
         if os.path.lexists(path):
-            if not force:
-                raise SerLiveError(f"{path} exists; --force overwrites it")
             if path.is_dir():
                 raise SerLiveError(f"{path} is a directory")
+            if not force:
+                raise SerLiveError(f"{path} exists; --force overwrites it")
             for one in inputs:
                 with suppress(OSError):  # an input that is missing is told of when it is read
                     if path.samefile(one):

@@ -274,10 +274,9 @@ class Stream:
         """
         if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
-        if samples.ndim != 1 or samples.dtype != np.float32:
-            raise ValueError(
-                f"samples must be a float32 vector, are {samples.dtype} {samples.shape}"
-            )
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype != np.float32:
+            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
         if not np.all(np.abs(samples) <= LARGEST_SAMPLE):  # false for NaN too
             raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
         estimates, self.state = self._recognizer.accept(samples, self.state)

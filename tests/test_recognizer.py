@@ -188,7 +188,7 @@ def test_a_stream_ends_once_and_starts_again(shipped, speech):
     np.testing.assert_array_equal(probabilities(first), probabilities(again))
 
 
-@pytest.mark.parametrize("samples", [np.zeros((10, 2), np.float32), np.zeros(10)])
+@pytest.mark.parametrize("samples", [np.zeros((10, 2), np.float32), np.zeros(10), [0.0] * 10])
 def test_a_stream_takes_a_float32_vector_only(shipped, samples):
     with pytest.raises(ValueError, match="float32 vector"):
         shipped.stream().accept(samples)

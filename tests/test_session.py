@@ -232,6 +232,15 @@ def test_a_second_signal_does_not_wait(interrupts):
     assert caught.value.is_impatient
 
 
+def test_what_must_be_done_is_done_whatever_comes(interrupts):
+    done = []
+    with pytest.raises(Interrupted), interrupts.shielded(is_firm=True):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append(True)
+    assert done
+
+
 def test_signals_that_are_ignored_stay_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     others = signal.getsignal(signal.SIGINT)

@@ -81,7 +81,7 @@ class Terminal:
 
     def __enter__(self) -> Self:
         try:
-            with self._interrupts.shielded():
+            with self._interrupts.shielded(is_firm=True):
                 # For what could get between the end of a session and the end of this context.
                 atexit.register(self._put_back)
                 self._keyboard.open()
@@ -113,7 +113,7 @@ class Terminal:
             RunFailure: the screen had failed.
         """
         try:
-            with self._interrupts.shielded():
+            with self._interrupts.shielded(is_firm=True):
                 self._put_back()
         finally:  # also where the shield lets go the interrupt that the failure caused
             if self._failure is not None:

@@ -214,7 +214,9 @@ def _facts(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
 def _keys(view: View, width: int) -> Line:
     """The keyboard in a line, or what there is to say."""
     if view.message:
-        return [text(_shortened(view.message, width), BACKGROUND, TEXT, bold=True)]
+        shown = printable(view.message)
+        shown = shown if len(shown) <= width else shown[: width - 1] + "…"
+        return [text(shown, BACKGROUND, TEXT, bold=True)]
     if width >= _WIDE:
         pieces = [[text(f" {key} ", TEXT, TRACK, bold=True), text(f" {word}   ", FAINT)]
                   for key, word, _ in KEYS]  # fmt: skip
