@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+
+@pytest.fixture(scope="session")
+def wav(tmp_path_factory, speech):
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
+    soundfile.write(path, speech, 16_000)
+    return path
+
+
+@pytest.fixture(scope="session")
+def hifi(tmp_path_factory, speech):
+    """The same at 44.1 kHz in stereo."""
+    path = tmp_path_factory.mktemp("audio") / "hifi.wav"
+    samples = soxr.resample(speech, 16_000, 44_100)
+    soundfile.write(path, np.stack([samples, samples], axis=1), 44_100)
+    return path
