@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from streamer.arguments import parse
-from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.errors import RunFailure, SerLiveError, told
 from streamer.interrupts import Interrupted, Interrupts
+from streamer.outputs import say_on_stderr
 
 #: 128 + the number of the signal, as shells count: 130 after Ctrl-C.
 EXIT_SIGNAL = 128
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
         with own_stderr():
             return commands.COMMANDS[options.command](options, interrupts)
     except SerLiveError as error:
-        say(error)
+        say_on_stderr(told(error))
         return error.exit_code
 
 
@@ -58,12 +59,6 @@ def own_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         with suppress(OSError):  # the terminal was closed
             ours.close()
-
-
-def say(line: object) -> None:
-    """One line for the person."""
-    with suppress(OSError):  # nobody is there any more
-        print(f"ser-live: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def _reserve_standard_streams() -> None:
@@ -122,6 +117,6 @@ def run() -> None:
         _flush_stdout()
     except RunFailure as error:
         if code == 0:
-            say(error)
+            say_on_stderr(told(error))
             code = error.exit_code
     sys.exit(code)

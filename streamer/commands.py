@@ -14,7 +14,7 @@ from streamer.arguments import SPEEDS
 from streamer.audio import BLOCK_MS, RawPcm, Recording, Source
 from streamer.bundled import bundled
 from streamer.display import Display, open_display
-from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.errors import RunFailure, SerLiveError, told
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile, check_output, write_line
@@ -130,7 +130,7 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
             except RunFailure:
                 raise
             except SerLiveError as error:
-                display.say(f"ser-live: {printable(error)}")
+                display.say(told(error))
                 worst = error.exit_code
     return worst
 

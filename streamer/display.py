@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from streamer.errors import printable
 from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
 from streamer.formats import JsonLines, Plain, summary
-from streamer.outputs import Output
+from streamer.outputs import Output, say_on_stderr
 
 if TYPE_CHECKING:
     from streamer.interrupts import Interrupts
@@ -49,10 +49,6 @@ def can_show_screen(out: TextIO | None) -> bool:
     return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
 
-def _say_on_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 @contextmanager
 def open_display(
     name: str | None,
@@ -85,12 +81,12 @@ def open_display(
     if name != "tui":
         out: Output = output or sys.stdout
         sink: Sink = JsonLines(out, names_file) if name == "jsonl" else Plain(out)
-        yield Display((sink,), (), _say_on_stderr)
+        yield Display((sink,), (), say_on_stderr)
         return
     written: tuple[Sink, ...] = () if output is None else (JsonLines(output, names_file),)
     if not shows:
         lines: tuple[Sink, ...] = () if sys.stdout is None else (Plain(sys.stdout),)
-        yield Display((*lines, *written), (), _say_on_stderr)
+        yield Display((*lines, *written), (), say_on_stderr)
         return
     # Only a screen needs rich, which is slow to import.
     from streamer.screen.monitor import Monitor

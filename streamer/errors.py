@@ -13,6 +13,11 @@ class RunFailure(SerLiveError):
     exit_code = 1
 
 
+def told(line: object) -> str:
+    """A line as the program tells it, ``ser-live:`` before it."""
+    return f"ser-live: {printable(line)}"
+
+
 def printable(text: object) -> str:
     """The text as one line that cannot command the terminal: names of files may hold anything."""
     return "".join(

@@ -121,7 +121,7 @@ def measure(model: Path | None, recording: Path, seconds: float) -> StepCost:
     stream = recognizer.stream()
     steps = round(seconds / TIMESTEP_S)
     spent = {name: np.full(steps, np.nan) for name in ("network", "VAD", "front end", "whole step")}
-    resident_before = _resident_mib()
+    resident_before: float | None = None
     for step in range(-WARM_UP_STEPS, steps):
         block = next(blocks)
         timed_session.spent_s = detector.spent_s = 0.0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from streamer.devices import describe, find_device, input_devices
 from streamer.display import Display
-from streamer.errors import printable
+from streamer.errors import told
 from streamer.interrupts import Interrupts
 from streamer.microphone import Microphone
+from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from streamer.recorder import Recorder
 from streamer.session import run_session
@@ -75,11 +75,8 @@ class _Voice:
         self.display: Display | None = None
 
     def say(self, line: str) -> None:
-        line = f"ser-live: {printable(line)}"
-        if self.display is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self.display.say(line)
+        say = say_on_stderr if self.display is None else self.display.say
+        say(told(line))
 
 
 def list_devices() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,12 @@ class Output(Protocol):
     def write(self, text: str, /) -> object: ...
 
     def flush(self) -> object: ...
+
+
+def say_on_stderr(line: str) -> None:
+    """One line for the person, who may have closed the terminal."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def write_line(out: Output, line: str) -> None:

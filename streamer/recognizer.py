@@ -24,6 +24,7 @@ from streamer.frontend import (
     SpectralAnalysis,
     SpectraState,
 )
+from streamer.inference import open_session
 from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
 from streamer.speech import SpeechDetector
 
@@ -85,18 +86,10 @@ def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]
     Raises:
         SerLiveError: the file is missing, no model of ours, or of another schema.
     """
-    import onnxruntime
-
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         raise SerLiveError(f"model {path}: no such file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(path)
         properties = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a dozen unrelated types
         raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error

