@@ -57,7 +57,7 @@ class WindowMean(nn.Module):
             window's newest timestep last.
         """
         timesteps = features.shape[1]
-        keys = functional.pad(self._keys(features), (self.window - 1, 0))
+        keys = functional.pad(self.keys(features), (self.window - 1, 0))
         index = torch.arange(timesteps, device=features.device)
         weights = self._weights(keys.unfold(1, self.window, 1), index.expand(len(features), -1))
         # Windows overlap: as a band matrix they multiply the features without being copied out.
@@ -87,12 +87,12 @@ class WindowMean(nn.Module):
             pooled ``(batch, 1, pooled)``, weights ``(batch, 1, T)`` and the new state.
         """
         history = torch.cat([state.features, feature], dim=1)
-        keys = torch.cat([state.keys, self._keys(feature)], dim=1)
+        keys = torch.cat([state.keys, self.keys(feature)], dim=1)
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
         weights = self._weights(keys[:, None], position.clamp(min=0)[:, None])
         return self._pool(weights, history), weights, AttentionState(history[:, 1:], keys[:, 1:])
 
-    def _keys(self, features: Tensor) -> Tensor:
+    def keys(self, features: Tensor) -> Tensor:
         """One scalar a timestep ``(batch, timesteps)``, known when the timestep comes in."""
         return features.new_zeros(features.shape[:2])
 
@@ -119,7 +119,7 @@ class TimestepAttention(WindowMean):
         self.inner = nn.Linear(self.window, config.attention_hidden)
         self.outer = nn.Linear(config.attention_hidden, self.window)
 
-    def _keys(self, features: Tensor) -> Tensor:
+    def keys(self, features: Tensor) -> Tensor:
         return features.mean(dim=-1)  # eq. (5)
 
     def _scores(self, keys: Tensor, heard: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class StatisticsAttention(WindowMean):
         self.outer = nn.Linear(config.attention_hidden, 1)
         self.pooled = 2 * config.hidden
 
-    def _keys(self, features: Tensor) -> Tensor:
+    def keys(self, features: Tensor) -> Tensor:
         scores: Tensor = self.outer(torch.tanh(self.inner(features)))
         return scores.squeeze(-1)
 

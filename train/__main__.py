@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 
 CACHE = Path.home() / ".cache" / "ser-live"
@@ -28,6 +29,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", type=Path, help="model file")
     evaluate.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     evaluate.add_argument("--gain-db", type=float, default=0.0, help="change the level first")
+    bench = commands.add_parser("bench", help="what a step costs beside what it could cost")
+    bench.add_argument("--model", type=Path, help="model file (default: the shipped one)")
+    bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
+    bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
+    bench.add_argument("--json", type=Path, help="file for the figures")
     return parser
 
 
@@ -44,6 +50,8 @@ def main() -> int:
             return 0
         if options.command == "evaluate":
             return _evaluate(options)
+        if options.command == "bench":
+            return _bench(options)
         recipe = read_recipe(options.recipe)
         folder = options.run or Path("runs") / recipe.name
         result = run(recipe, Folders(options.corpora, options.cache, folder))
@@ -62,6 +70,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     results = evaluate(options.model, options.corpora, gain_db=options.gain_db)
     for name, (scores, unheard) in results.items():
         print(describe(name, scores, unheard, labels))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from train.bench import bench, json_of, print_table
+
+    result = bench(options.model, options.recording, options.seconds)
+    print_table(result)
+    if options.json is not None:
+        options.json.write_text(json_of(result) + "\n", encoding="utf-8")
     return 0
 
 
