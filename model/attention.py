@@ -57,7 +57,7 @@ class WindowMean(nn.Module):
             window's newest timestep last.
         """
         timesteps = features.shape[1]
-        keys = functional.pad(self.keys(features), (self.window - 1, 0))
+        keys = functional.pad(self.keys(features).squeeze(-1), (self.window - 1, 0))
         index = torch.arange(timesteps, device=features.device)
         weights = self._weights(keys.unfold(1, self.window, 1), index.expand(len(features), -1))
         # Windows overlap: as a band matrix they multiply the features without being copied out.
@@ -79,29 +79,30 @@ class WindowMean(nn.Module):
         """One timestep in, its pooled vector and weights out.
 
         Args:
-            feature: ``(batch, 1, hidden)``.
+            feature: ``(batch, hidden)``.
             position: ``(batch,)`` its timestep; before 0 the result means nothing.
             state: the window before it.
 
         Returns:
-            pooled ``(batch, 1, pooled)``, weights ``(batch, 1, T)`` and the new state.
+            pooled ``(batch, pooled)``, weights ``(batch, T)``, and its own row of the window.
         """
-        history = torch.cat([state.features, feature], dim=1)
-        keys = torch.cat([state.keys, self.keys(feature)], dim=1)
+        newest = AttentionState(feature[:, None], self.keys(feature))
+        history = torch.cat([state.features, newest.features], dim=1)
+        keys = torch.cat([state.keys, newest.keys], dim=1)
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
-        weights = self._weights(keys[:, None], position.clamp(min=0)[:, None])
-        return self._pool(weights, history), weights, AttentionState(history[:, 1:], keys[:, 1:])
+        weights = self._weights(keys, position.clamp(min=0))
+        return self._pool(weights[:, None], history).squeeze(1), weights, newest
 
     def keys(self, features: Tensor) -> Tensor:
-        """One scalar a timestep ``(batch, timesteps)``, known when the timestep comes in."""
-        return features.new_zeros(features.shape[:2])
+        """One scalar a timestep ``(..., hidden)`` -> ``(..., 1)``, known when it comes in."""
+        return torch.zeros_like(features[..., :1])
 
     def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
-        """Windows of keys -> what the softmax sees, both ``(batch, n, T)``."""
+        """Windows of keys -> what the softmax sees, both ``(..., T)``."""
         return keys
 
     def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
-        """Softmax over windows ``(batch, n, T)`` of keys; each ends at timestep ``index``."""
+        """Softmax over windows ``(..., T)`` of keys; each ends at timestep ``index``."""
         age = torch.arange(self.window - 1, -1, -1, device=keys.device)
         heard = age <= index[..., None]
         return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
@@ -120,7 +121,7 @@ class TimestepAttention(WindowMean):
         self.outer = nn.Linear(config.attention_hidden, self.window)
 
     def keys(self, features: Tensor) -> Tensor:
-        return features.mean(dim=-1)  # eq. (5)
+        return features.mean(dim=-1, keepdim=True)  # eq. (5)
 
     def _scores(self, keys: Tensor, heard: Tensor) -> Tensor:
         averages = torch.where(heard, keys, 0.0)
@@ -139,7 +140,7 @@ class StatisticsAttention(WindowMean):
 
     def keys(self, features: Tensor) -> Tensor:
         scores: Tensor = self.outer(torch.tanh(self.inner(features)))
-        return scores.squeeze(-1)
+        return scores
 
     def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
         mean = super()._pool(weights, history)

@@ -89,11 +89,11 @@ class _WindowRun(nn.Module):
             hidden, memory = block(hidden, memory)
         before = hidden[:, -network.config.window_timesteps : -1]
         pooled, _, _ = network.attention.streaming_forward(
-            hidden[:, -1:],
+            hidden[:, -1],
             torch.full((1,), RERUN_TIMESTEPS - 1),
-            AttentionState(before, network.attention.keys(before)),
+            AttentionState(before, network.attention.keys(before).squeeze(-1)),
         )
-        return torch.softmax(network.classifier(pooled)[:, 0], dim=-1)
+        return torch.softmax(network.classifier(pooled), dim=-1)
 
 
 def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
