@@ -64,7 +64,6 @@ class NetworkState:
             tensors["position"],
         )
 
-
     def advanced(self, newest: NetworkState) -> NetworkState:
         """The state after a step that added these rows to it, as many as it drops."""
         rows = dict(newest.named())

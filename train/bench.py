@@ -40,7 +40,8 @@ from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.inference import open_session
 from streamer.metadata import UNKNOWN_END, ModelMetadata
-from streamer.recognizer import Recognizer
+from streamer.network import StepNetwork
+from streamer.recognizer import Recognizer, model_path
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE, open_silero
 
 #: The window that is run again: 4 s.
@@ -83,7 +84,9 @@ class _WindowRun(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         network = self.network
-        hidden = normed_relu(network.enter_norm, network.front(features.flatten(1, 2), network.enter))
+        hidden = normed_relu(
+            network.enter_norm, network.front(features.flatten(1, 2), network.enter)
+        )
         memory: Tensor | None = None
         for block in network.blocks:
             hidden, memory = block(hidden, memory)
@@ -161,13 +164,14 @@ def _silero_chunk() -> Work:
     return chunk
 
 
-def _network_step(recognizer: Recognizer) -> Work:
+def _network_step(model: Path, metadata: ModelMetadata) -> Work:
+    network = StepNetwork(open_session(model), metadata)
     features = _random(1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
-    state = recognizer.initial_state().network
+    states = [network.initial_state()]
 
     def step() -> None:
-        nonlocal state
-        _, _, state = recognizer.step_network(features, UNKNOWN_END, state)
+        nonlocal states
+        _, _, states = network.step(features, UNKNOWN_END, states)
 
     return step
 
@@ -208,7 +212,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
         folder = Path(name)
         contenders = {
             "whole step": _whole_step(recognizer, recording),
-            "network step": _network_step(recognizer),
+            "network step": _network_step(model_path(model), recognizer.metadata),
             "Silero chunk": _silero_chunk(),
             "window run again": _window_again(config, folder),
             "matrix product": _matrix_product(folder),

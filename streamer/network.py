@@ -1,0 +1,127 @@
+"""The network of a model file, one timestep of a batch of streams at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.delay import DelayLine
+from streamer.errors import SerLiveError
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Float32 = NDArray[np.float32]
+
+#: The state tensor that counts the timesteps that came in.
+_POSITION = "position"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """What the network remembers of one stream.
+
+    Attributes:
+        position: timesteps that came in.
+        lines: its other state tensors, in the order of the metadata.
+    """
+
+    position: int
+    lines: tuple[DelayLine, ...]
+
+
+class StepNetwork:
+    """An exported network; immutable, the state is passed through."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
+        """Join the parts.
+
+        Raises:
+            SerLiveError: the network is not what the metadata says.
+        """
+        self._session = session
+        self._lines = [state for state in metadata.states if state.name != _POSITION]
+        self._outputs = ["probabilities", "attention", *(f"next_{s.name}" for s in self._lines)]
+        self._check(metadata)
+
+    def initial_state(self) -> NetworkState:
+        return NetworkState(0, tuple(DelayLine.zeros(one.shape, one.dtype) for one in self._lines))
+
+    def step(
+        self, features: Float32, end: int, states: Sequence[NetworkState]
+    ) -> tuple[Float32, Float32, list[NetworkState]]:
+        """One timestep of each stream.
+
+        Args:
+            features: ``(batch, 4, 201)`` normalised.
+            end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
+            states: of the streams.
+
+        Returns:
+            probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
+        """
+        probabilities, attention, *newest = self._run(features, end, states)
+        after = []
+        for row, state in enumerate(states):
+            lines = zip(state.lines, newest, strict=True)
+            pushed = tuple([line.pushed(rows[row]) for line, rows in lines])
+            after.append(NetworkState(state.position + 1, pushed))
+        return probabilities, attention, after
+
+    def _run(self, features: Float32, end: int, states: Sequence[NetworkState]) -> list[Any]:
+        feeds = {
+            "features": features,
+            "end": np.full(len(states), end, np.int64),
+            _POSITION: np.array([state.position for state in states], np.int64),
+        }
+        if len(states) == 1:
+            for spec, line in zip(self._lines, states[0].lines, strict=True):
+                feeds[spec.name] = line.window[None]
+        else:
+            for index, spec in enumerate(self._lines):
+                feeds[spec.name] = np.array([state.lines[index].window for state in states])
+        outputs: list[Any] = self._session.run(self._outputs, feeds)
+        return outputs
+
+    def _check(self, metadata: ModelMetadata) -> None:
+        """Refuse a file whose network is not what its metadata says, before the first estimate."""
+        names = {state.name for state in metadata.states}
+        inputs = {one.name for one in self._session.get_inputs()}
+        outputs = {one.name for one in self._session.get_outputs()}
+        if (
+            inputs != {"features", "end"} | names
+            or outputs != {*self._outputs, f"next_{_POSITION}"}
+            or _POSITION not in names
+        ):
+            raise SerLiveError("its network has other inputs or outputs than its metadata says")
+        frames = np.full((1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), 0.5, np.float32)
+        try:
+            results = self._run(frames, UNKNOWN_END, [self.initial_state()])
+        except Exception as error:  # onnxruntime raises a dozen unrelated types
+            raise SerLiveError("its network does not fit the shapes in its metadata") from error
+        probabilities, attention, *newest = results
+        fits = (
+            probabilities.shape == (1, len(metadata.labels))
+            and attention.shape == (1, metadata.window_timesteps)
+            and all(_adds_to(*pair) for pair in zip(newest, self._lines, strict=True))
+        )
+        if not fits:
+            raise SerLiveError("its network yields other shapes than its metadata says")
+        if not all(np.all(np.isfinite(tensor)) for tensor in results):
+            raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+
+
+def _adds_to(newest: NDArray[Any], spec: StateSpec) -> bool:
+    """Whether these ``(1, rows, ...)`` can be added to such a line."""
+    rows, *row = newest.shape[1:]
+    return (
+        tuple(row) == spec.shape[1:]
+        and 1 <= rows <= max(1, spec.shape[0])
+        and newest.dtype == spec.dtype
+    )
