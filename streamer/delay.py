@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,42 +20,42 @@ class _Tape:
 
 
 class DelayLine:
-    """The newest rows of one state tensor; a value: adding rows makes another line.
+    """The newest rows of one state tensor of a batch; a value: adding rows makes another line.
 
     Its rows lie on a tape with room for as many again, so mostly a row is written behind them and
     the window moves on. Where there is no room, or another line went on from the same place, the
     rows are copied to a tape of their own.
 
     Attributes:
-        window: ``(length, ...)`` the rows, oldest first. Not to be written to.
+        window: ``(batch, length, ...)`` the rows, oldest first. Not to be written to.
     """
 
     __slots__ = ("_end", "_tape", "window")
 
-    def __init__(self, tape: _Tape, end: int, length: int) -> None:
+    def __init__(self, window: Rows, tape: _Tape | None = None, end: int = 0) -> None:
+        """Rows of the caller's, or those of the tape that end there."""
+        self.window = window
         self._tape = tape
         self._end = end
-        self.window = tape.rows[end - length : end]
-
-    @classmethod
-    def zeros(cls, shape: tuple[int, ...], dtype: str) -> Self:
-        """A line on which nothing has come in, of ``shape`` = ``(length, ...)``."""
-        return cls(_Tape(np.zeros(shape, dtype), shape[0]), shape[0], shape[0])
 
     def pushed(self, rows: Rows) -> DelayLine:
-        """The line after ``rows`` ``(n, ...)`` came in, n of its length at most, and n dropped out.
+        """The line after ``rows`` ``(batch, n, ...)`` came in and as many dropped out.
 
-        A line of no rows stays as it is.
+        A line of no more than n rows keeps the newest of them.
         """
-        length, count = len(self.window), len(rows)
-        if length == 0:
-            return self
+        length, count = self.window.shape[1], rows.shape[1]
+        if count >= length:
+            return DelayLine(rows[:, count - length :])
         tape, end = self._tape, self._end
-        if tape.written != end or end + count > len(tape.rows):
-            tape = _Tape(np.empty((2 * length, *rows.shape[1:]), rows.dtype), length)
-            tape.rows[: length - count] = self.window[count:]
-            tape.rows[length - count : length] = rows
-            return DelayLine(tape, length, length)
-        tape.rows[end : end + count] = rows
-        tape.written = end + count
-        return DelayLine(tape, end + count, length)
+        if tape is None or tape.written != end or end + count > tape.rows.shape[1]:
+            tape, end = self._copied(), length
+        last = end + count
+        tape.rows[:, end:last] = rows
+        tape.written = last
+        return DelayLine(tape.rows[:, last - length : last], tape, last)
+
+    def _copied(self) -> _Tape:
+        batch, length, *row = self.window.shape
+        tape = _Tape(np.empty((batch, 2 * length, *row), self.window.dtype), length)
+        tape.rows[:, :length] = self.window
+        return tape

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamer.delay import DelayLine
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.inference import LARGEST_BATCH
 from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 
 if TYPE_CHECKING:
@@ -23,17 +24,50 @@ Float32 = NDArray[np.float32]
 _POSITION = "position"
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkState:
-    """What the network remembers of one stream.
+class _Batch:
+    """What the network remembers of streams that stepped together.
 
     Attributes:
-        position: timesteps that came in.
-        lines: its other state tensors, in the order of the metadata.
+        size: number of streams.
+        positions: ``(size,)`` int64, timesteps that came in.
+        lines: the other state tensors, in the order of the metadata.
     """
 
-    position: int
-    lines: tuple[DelayLine, ...]
+    __slots__ = ("lines", "positions", "size")
+
+    def __init__(self, positions: NDArray[np.int64], lines: tuple[DelayLine, ...]) -> None:
+        self.size = len(positions)
+        self.positions = positions
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """What the network remembers of one stream: its row of the batch in which it last stepped.
+
+    Streams that step together again need not be gathered.
+    """
+
+    batch: _Batch
+    row: int
+
+    @property
+    def position(self) -> int:
+        """Timesteps that came in."""
+        return int(self.batch.positions[self.row])
+
+
+def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
+    """Which states to step together, as indices: those that last did, the others as they come."""
+    members: dict[int, list[int]] = {}
+    for index, state in enumerate(states):
+        members.setdefault(id(state.batch), []).append(index)
+    whole: list[list[int]] = []
+    loose: list[int] = []
+    for indices in members.values():
+        is_whole = len(indices) == states[indices[0]].batch.size > LARGEST_BATCH // 2
+        (whole.append if is_whole else loose.extend)(indices)
+    return whole + [loose[i : i + LARGEST_BATCH] for i in range(0, len(loose), LARGEST_BATCH)]
 
 
 class StepNetwork:
@@ -51,7 +85,8 @@ class StepNetwork:
         self._check(metadata)
 
     def initial_state(self) -> NetworkState:
-        return NetworkState(0, tuple(DelayLine.zeros(one.shape, one.dtype) for one in self._lines))
+        lines = [DelayLine(np.zeros((1, *one.shape), one.dtype)) for one in self._lines]
+        return NetworkState(_Batch(np.zeros(1, np.int64), tuple(lines)), 0)
 
     def step(
         self, features: Float32, end: int, states: Sequence[NetworkState]
@@ -66,26 +101,33 @@ class StepNetwork:
         Returns:
             probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
         """
-        probabilities, attention, *newest = self._run(features, end, states)
-        after = []
-        for row, state in enumerate(states):
-            lines = zip(state.lines, newest, strict=True)
-            pushed = tuple([line.pushed(rows[row]) for line, rows in lines])
-            after.append(NetworkState(state.position + 1, pushed))
-        return probabilities, attention, after
+        batch = self._gather(states)
+        probabilities, attention, *newest = self._run(features, end, batch)
+        pairs = zip(batch.lines, newest, strict=True)
+        after = _Batch(batch.positions + 1, tuple([line.pushed(rows) for line, rows in pairs]))
+        return probabilities, attention, [NetworkState(after, row) for row in range(after.size)]
 
-    def _run(self, features: Float32, end: int, states: Sequence[NetworkState]) -> list[Any]:
+    def _gather(self, states: Sequence[NetworkState]) -> _Batch:
+        batch = states[0].batch
+        if len(states) == batch.size and all(
+            state.batch is batch and state.row == row for row, state in enumerate(states)
+        ):
+            return batch
+        positions = np.array([state.position for state in states], np.int64)
+        windows = (
+            np.array([state.batch.lines[index].window[state.row] for state in states])
+            for index in range(len(self._lines))
+        )
+        return _Batch(positions, tuple(DelayLine(window) for window in windows))
+
+    def _run(self, features: Float32, end: int, batch: _Batch) -> list[Any]:
         feeds = {
             "features": features,
-            "end": np.full(len(states), end, np.int64),
-            _POSITION: np.array([state.position for state in states], np.int64),
+            "end": np.full(batch.size, end, np.int64),
+            _POSITION: batch.positions,
         }
-        if len(states) == 1:
-            for spec, line in zip(self._lines, states[0].lines, strict=True):
-                feeds[spec.name] = line.window[None]
-        else:
-            for index, spec in enumerate(self._lines):
-                feeds[spec.name] = np.array([state.lines[index].window for state in states])
+        for spec, line in zip(self._lines, batch.lines, strict=True):
+            feeds[spec.name] = line.window
         outputs: list[Any] = self._session.run(self._outputs, feeds)
         return outputs
 
@@ -102,7 +144,7 @@ class StepNetwork:
             raise SerLiveError("its network has other inputs or outputs than its metadata says")
         frames = np.full((1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), 0.5, np.float32)
         try:
-            results = self._run(frames, UNKNOWN_END, [self.initial_state()])
+            results = self._run(frames, UNKNOWN_END, self.initial_state().batch)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise SerLiveError("its network does not fit the shapes in its metadata") from error
         probabilities, attention, *newest = results

@@ -25,9 +25,9 @@ from streamer.frontend import (
     SpectralAnalysis,
     SpectraState,
 )
-from streamer.inference import LARGEST_BATCH, open_session
+from streamer.inference import open_session
 from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
-from streamer.network import NetworkState, StepNetwork
+from streamer.network import NetworkState, StepNetwork, in_batches
 from streamer.speech import SpeechDetector
 
 if TYPE_CHECKING:
@@ -245,10 +245,9 @@ class Recognizer:
         features = [one for one, _ in normalised]
         for step in range(max((len(one) for one in features), default=0)):
             ready = [i for i, one in enumerate(features) if len(one) > step]
-            for first in range(0, len(ready), LARGEST_BATCH):
-                batch = ready[first : first + LARGEST_BATCH]
-                frames = [features[i][step] for i in batch]
-                self._step(frames, UNKNOWN_END, [runs[i] for i in batch])
+            for batch in in_batches([runs[i].network for i in ready]):
+                frames = [features[ready[i]][step] for i in batch]
+                self._step(frames, UNKNOWN_END, [runs[ready[i]] for i in batch])
         return runs
 
     def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
@@ -286,7 +285,7 @@ class Stream:
         given = np.asarray(samples)
         if given.ndim != 1 or given.dtype != np.float32:
             raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
-        if not np.all(np.abs(samples) <= LARGEST_SAMPLE):  # false for NaN too
+        if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
             raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
 
     def accept(self, samples: Float32) -> list[Estimate]:
