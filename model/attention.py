@@ -7,6 +7,7 @@ minus infinity before the softmax.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,9 @@ from model.config import NetworkConfig, SystemConfig
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
+
+#: The weighted mean over each window of a function of its features, ``(batch, n, hidden)``.
+MeanOf = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class WindowMean(nn.Module):
         band = band[:, : timesteps * (self.window + timesteps - 1)]
         band = band.reshape(-1, timesteps, self.window + timesteps - 1)
         history = functional.pad(features, (0, 0, self.window - 1, 0))
-        return self._pool(band, history), weights
+        return self._pool(lambda function: band @ function(history)), weights
 
     def initial_state(self, batch: int) -> AttentionState:
         return AttentionState(
@@ -87,11 +91,16 @@ class WindowMean(nn.Module):
             pooled ``(batch, pooled)``, weights ``(batch, T)``, and its own row of the window.
         """
         newest = AttentionState(feature[:, None], self.keys(feature))
-        history = torch.cat([state.features, newest.features], dim=1)
         keys = torch.cat([state.keys, newest.keys], dim=1)
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
         weights = self._weights(keys, position.clamp(min=0))
-        return self._pool(weights[:, None], history).squeeze(1), weights, newest
+        earlier, own = weights[:, None].split([self.window - 1, 1], dim=2)
+
+        def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
+            # Not over the features in one piece: that would copy the window for one row.
+            return earlier @ function(state.features) + own * function(newest.features)
+
+        return self._pool(mean_of).squeeze(1), weights, newest
 
     def keys(self, features: Tensor) -> Tensor:
         """One scalar a timestep ``(..., hidden)`` -> ``(..., 1)``, known when it comes in."""
@@ -107,9 +116,9 @@ class WindowMean(nn.Module):
         heard = age <= index[..., None]
         return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
 
-    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
-        """Weights ``(batch, n, m)`` over features ``(batch, m, hidden)``, eq. (7)."""
-        return weights @ history
+    def _pool(self, mean_of: MeanOf) -> Tensor:
+        """What the windows hold, ``(batch, n, pooled)``, eq. (7)."""
+        return mean_of(lambda features: features)
 
 
 class TimestepAttention(WindowMean):
@@ -142,9 +151,9 @@ class StatisticsAttention(WindowMean):
         scores: Tensor = self.outer(torch.tanh(self.inner(features)))
         return scores
 
-    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
-        mean = super()._pool(weights, history)
-        square = weights @ (history * history)
+    def _pool(self, mean_of: MeanOf) -> Tensor:
+        mean = super()._pool(mean_of)
+        square = mean_of(lambda features: features * features)
         deviation = torch.sqrt((square - mean * mean).clamp(min=0) + VARIANCE_FLOOR)
         return torch.cat([mean, deviation], dim=-1)
 

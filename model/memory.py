@@ -89,16 +89,16 @@ class MemoryBlock(nn.Module):
             the next hidden layer and the memory, both of the earlier timestep, and the newest row
             of each delay line.
         """
-        projection = (self.project(hidden) * real)[:, None]
-        history = torch.cat([state.projections, projection], dim=1)
-        memory = (history * self._impulse_response()).sum(dim=1)
+        projection = self.project(hidden) * real
+        response = self._impulse_response()
+        memory = (state.projections * response[:-1]).sum(dim=1) + projection * response[-1]
         newest = state.skip
         if skip is not None and self.block.look_ahead:
             skip, newest = state.skip[:, 0], skip[:, None]
         if skip is not None:
             memory = memory + skip
         next_hidden = torch.relu(self.norm(self.expand(memory)))
-        return next_hidden, memory, MemoryState(projection, newest)
+        return next_hidden, memory, MemoryState(projection[:, None], newest)
 
     def _impulse_response(self) -> Tensor:
         """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
