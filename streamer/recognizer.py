@@ -204,6 +204,8 @@ class Recognizer:
             ValueError: a block is no audio, or a stream comes twice or is of another recognizer.
                 In any case all streams are as they were.
         """
+        if not streams:
+            return []
         if len({id(stream) for stream in streams}) != len(streams):
             raise ValueError("a stream can take only one block at a time")
         for index, (stream, samples) in enumerate(zip(streams, blocks, strict=True)):
