@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.delay import DelayLine
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 from streamer.inference import LARGEST_BATCH
@@ -25,27 +24,63 @@ _POSITION = "position"
 
 
 class _Batch:
-    """What the network remembers of streams that stepped together.
+    """Streams that step together: what the network remembers of them, where it reads and writes.
 
-    Attributes:
-        size: number of streams.
-        positions: ``(size,)`` int64, timesteps that came in.
-        lines: the other state tensors, in the order of the metadata.
+    The tensors stay where they are and are bound to the network once: to hand them over for every
+    step would cost a fifth of it.
     """
 
-    __slots__ = ("lines", "positions", "size")
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: dict[str, NDArray[Any]],
+        outputs: dict[str, NDArray[Any]],
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.positions: NDArray[np.int64] = inputs[_POSITION]
+        self.size = len(self.positions)
+        #: What a step moves where: in each delay line the newest rows push out the oldest.
+        self._moves: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        for name, line in inputs.items():
+            if f"next_{name}" in outputs:
+                self._moves += _push(line, outputs[f"next_{name}"])
+        self._session = session
+        self._binding = session.io_binding()
+        for bind, tensors in (
+            (self._binding.bind_input, inputs),
+            (self._binding.bind_output, outputs),
+        ):
+            for name, tensor in tensors.items():
+                bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
 
-    def __init__(self, positions: NDArray[np.int64], lines: tuple[DelayLine, ...]) -> None:
-        self.size = len(positions)
-        self.positions = positions
-        self.lines = lines
+    def step(self, features: Float32, end: int) -> None:
+        """Run the network once."""
+        self.inputs["features"][:] = features
+        self.inputs["end"].fill(end)
+        self._session.run_with_iobinding(self._binding)
+        self.positions += 1
+        for target, source in self._moves:
+            target[...] = source
+
+
+def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Views, targets and sources: ``(batch, n, ...)`` into ``(batch, length, ...)``."""
+    rows = newest.shape[1]
+    kept = line.shape[1] - rows
+    if kept > 0:
+        # Over all streams in one piece: what one takes from the next is overwritten.
+        flat, moved = line.reshape(-1), rows * line[0, 0].size
+        yield flat[:-moved], flat[moved:]
+    yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
     """What the network remembers of one stream: its row of the batch in which it last stepped.
 
-    Streams that step together again need not be gathered.
+    Streams that step together again need not be gathered. A step moves the batch on in place and
+    uses up the states that it takes.
     """
 
     batch: _Batch
@@ -71,7 +106,7 @@ def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
 
 
 class StepNetwork:
-    """An exported network; immutable, the state is passed through."""
+    """An exported network; immutable, the streams' states are passed through."""
 
     def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
         """Join the parts.
@@ -80,13 +115,12 @@ class StepNetwork:
             SerLiveError: the network is not what the metadata says.
         """
         self._session = session
-        self._lines = [state for state in metadata.states if state.name != _POSITION]
-        self._outputs = ["probabilities", "attention", *(f"next_{s.name}" for s in self._lines)]
-        self._check(metadata)
+        features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
+        self._inputs = (features, StateSpec("end", (), "int64"), *metadata.states)
+        self._outputs = self._checked_outputs(metadata)
 
     def initial_state(self) -> NetworkState:
-        lines = [DelayLine(np.zeros((1, *one.shape), one.dtype)) for one in self._lines]
-        return NetworkState(_Batch(np.zeros(1, np.int64), tuple(lines)), 0)
+        return NetworkState(self._batch(1), 0)
 
     def step(
         self, features: Float32, end: int, states: Sequence[NetworkState]
@@ -96,16 +130,16 @@ class StepNetwork:
         Args:
             features: ``(batch, 4, 201)`` normalised.
             end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
-            states: of the streams.
+            states: of the streams; used up.
 
         Returns:
             probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
         """
         batch = self._gather(states)
-        probabilities, attention, *newest = self._run(features, end, batch)
-        pairs = zip(batch.lines, newest, strict=True)
-        after = _Batch(batch.positions + 1, tuple([line.pushed(rows) for line, rows in pairs]))
-        return probabilities, attention, [NetworkState(after, row) for row in range(after.size)]
+        batch.step(features, end)
+        outputs = batch.outputs
+        after = [NetworkState(batch, row) for row in range(batch.size)]
+        return outputs["probabilities"].copy(), outputs["attention"].copy(), after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:
         batch = states[0].batch
@@ -113,57 +147,63 @@ class StepNetwork:
             state.batch is batch and state.row == row for row, state in enumerate(states)
         ):
             return batch
-        positions = np.array([state.position for state in states], np.int64)
-        windows = (
-            np.array([state.batch.lines[index].window[state.row] for state in states])
-            for index in range(len(self._lines))
-        )
-        return _Batch(positions, tuple(DelayLine(window) for window in windows))
+        gathered = self._batch(len(states))
+        for spec in self._inputs:
+            for row, state in enumerate(states):
+                gathered.inputs[spec.name][row] = state.batch.inputs[spec.name][state.row]
+        return gathered
 
-    def _run(self, features: Float32, end: int, batch: _Batch) -> list[Any]:
-        feeds = {
-            "features": features,
-            "end": np.full(batch.size, end, np.int64),
-            _POSITION: batch.positions,
-        }
-        for spec, line in zip(self._lines, batch.lines, strict=True):
-            feeds[spec.name] = line.window
-        outputs: list[Any] = self._session.run(self._outputs, feeds)
-        return outputs
+    def _batch(self, size: int) -> _Batch:
+        return _Batch(self._session, _zeros(self._inputs, size), _zeros(self._outputs, size))
 
-    def _check(self, metadata: ModelMetadata) -> None:
-        """Refuse a file whose network is not what its metadata says, before the first estimate."""
-        names = {state.name for state in metadata.states}
+    def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
+        """Shapes that the network yields, but for the position, which is counted here.
+
+        Raises:
+            SerLiveError: its inputs, outputs or weights are not what the metadata says.
+        """
+        lines = [state for state in metadata.states if state.name != _POSITION]
+        names = ["probabilities", "attention", *(f"next_{line.name}" for line in lines)]
         inputs = {one.name for one in self._session.get_inputs()}
         outputs = {one.name for one in self._session.get_outputs()}
         if (
-            inputs != {"features", "end"} | names
-            or outputs != {*self._outputs, f"next_{_POSITION}"}
-            or _POSITION not in names
+            inputs != {spec.name for spec in self._inputs}
+            or outputs != {*names, f"next_{_POSITION}"}
+            or _POSITION not in inputs
         ):
             raise SerLiveError("its network has other inputs or outputs than its metadata says")
-        frames = np.full((1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), 0.5, np.float32)
+        feeds = _zeros(self._inputs, 1)
+        feeds["features"].fill(0.5)
+        feeds["end"].fill(UNKNOWN_END)
         try:
-            results = self._run(frames, UNKNOWN_END, self.initial_state().batch)
+            results: list[NDArray[Any]] = self._session.run(names, feeds)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise SerLiveError("its network does not fit the shapes in its metadata") from error
         probabilities, attention, *newest = results
         fits = (
             probabilities.shape == (1, len(metadata.labels))
             and attention.shape == (1, metadata.window_timesteps)
-            and all(_adds_to(*pair) for pair in zip(newest, self._lines, strict=True))
+            and all(_is_part_of(*pair) for pair in zip(newest, lines, strict=True))
         )
         if not fits:
             raise SerLiveError("its network yields other shapes than its metadata says")
         if not all(np.all(np.isfinite(tensor)) for tensor in results):
             raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+        return tuple(
+            StateSpec(name, tensor.shape[1:], str(tensor.dtype))
+            for name, tensor in zip(names, results, strict=True)
+        )
 
 
-def _adds_to(newest: NDArray[Any], spec: StateSpec) -> bool:
-    """Whether these ``(1, rows, ...)`` can be added to such a line."""
-    rows, *row = newest.shape[1:]
+def _zeros(specs: Sequence[StateSpec], batch: int) -> dict[str, NDArray[Any]]:
+    return {spec.name: np.zeros((batch, *spec.shape), spec.dtype) for spec in specs}
+
+
+def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:
+    """Whether these ``(1, rows, ...)`` can be added to such a delay line."""
     return (
-        tuple(row) == spec.shape[1:]
-        and 1 <= rows <= max(1, spec.shape[0])
+        newest.ndim == 1 + len(spec.shape) > 1
+        and newest.shape[2:] == spec.shape[1:]
+        and newest.shape[1] <= max(1, spec.shape[0])
         and newest.dtype == spec.dtype
     )

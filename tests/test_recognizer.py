@@ -162,7 +162,7 @@ def test_times_are_the_ends_of_the_timesteps(shipped, speech):
 
 def test_state_does_not_grow(shipped, speech):
     def size(state):
-        network = sum(line.window.nbytes for line in state.network.batch.lines)
+        network = sum(tensor.nbytes for tensor in state.network.batch.inputs.values())
         return (
             network + state.spectra.pending.nbytes + len(state.speech) + len(state.decision.heard)
         )
