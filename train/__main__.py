@@ -34,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
     bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
     bench.add_argument("--json", type=Path, help="file for the figures")
+    gate = commands.add_parser("gate", help="Silero's network -> the runtime's voice gate")
+    gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
     return parser
 
 
@@ -52,6 +54,11 @@ def main() -> int:
             return _evaluate(options)
         if options.command == "bench":
             return _bench(options)
+        if options.command == "gate":
+            from model.silero import export_voice_gate
+
+            export_voice_gate(options.output)
+            return 0
         recipe = read_recipe(options.recipe)
         folder = options.run or Path("runs") / recipe.name
         result = run(recipe, Folders(options.corpora, options.cache, folder))

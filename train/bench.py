@@ -35,6 +35,7 @@ from model.cost import step_cost
 from model.export import fold_batch_norms, state_specs
 from model.layers import normed_relu
 from model.network import Network
+from model.silero import silero_path
 from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
@@ -42,7 +43,7 @@ from streamer.inference import open_session
 from streamer.metadata import UNKNOWN_END, ModelMetadata
 from streamer.network import StepNetwork
 from streamer.recognizer import Recognizer, model_path
-from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE, open_silero
+from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
 
 #: The window that is run again: 4 s.
 RERUN_TIMESTEPS = 100
@@ -151,7 +152,7 @@ def _random(*shape: int) -> Float32:
 
 
 def _silero_chunk() -> Work:
-    session = open_silero()
+    session = open_session(silero_path())
     feeds = {
         "input": np.zeros((1, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32),
         "state": np.zeros((2, 1, 128), np.float32),
