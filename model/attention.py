@@ -94,7 +94,7 @@ class WindowMean(nn.Module):
         keys = torch.cat([state.keys, newest.keys], dim=1)
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
         weights = self._weights(keys, position.clamp(min=0))
-        earlier, own = weights[:, None].split([self.window - 1, 1], dim=2)
+        earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
             # Not over the features in one piece: that would copy the window for one row.

@@ -186,7 +186,7 @@ class Network(SpectrogramNetwork):
         lags = self._lags()
         # All at once: an operator on a handful of values costs as much as one on hundreds.
         exist = exists(state.position, end, (*self.front.lags, *lags[:-1]))
-        maps, *real = exist.split([len(self.front.lags), *([1] * len(self.blocks))], dim=1)
+        maps, *real = torch.split(exist, [len(self.front.lags), *([1] * len(self.blocks))], dim=1)
         front, convolution = self.front.streaming_forward(features, maps, state.convolution)
         hidden = torch.relu(self.enter_norm(self.enter(front)))
         memory: Tensor | None = None

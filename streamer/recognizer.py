@@ -80,24 +80,19 @@ class _Run:
     """A stream's state in the course of a call, and the estimates that come out."""
 
     def __init__(self, state: StreamState) -> None:
-        self._spectra = state.spectra
-        self._normaliser = state.normaliser
+        self.spectra = state.spectra
+        self.normaliser = state.normaliser
         self.network = state.network
         self.decision = state.decision
         self.speech = deque(state.speech)
         self.emitted = state.emitted
+        self.features: Float32
         self.estimates: list[Estimate] = []
-
-    def hear(self, spectra: SpectraState, speech: Float32, normaliser: NormaliserState) -> None:
-        """The front end has gone on."""
-        self._spectra = spectra
-        self._normaliser = normaliser
-        self.speech.extend(speech.tolist())
 
     def state(self) -> StreamState:
         return StreamState(
-            self._spectra,
-            self._normaliser,
+            self.spectra,
+            self.normaliser,
             self.network,
             self.decision,
             tuple(self.speech),
@@ -222,7 +217,9 @@ class Recognizer:
 
     def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
         """End the stream: every estimate still owed, ``samples // 640`` in total."""
-        [run] = self._run([self._analysis.flush(state.spectra)], [state])
+        run = _Run(state)
+        self._hear([run], [self._analysis.flush(state.spectra)])
+        self._estimate([run])
         end = run.network.position
         nothing = np.zeros((FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
         for _ in range(self.metadata.delay_timesteps if end else 0):
@@ -232,25 +229,30 @@ class Recognizer:
     def _accept(
         self, blocks: Sequence[Float32], states: Sequence[StreamState]
     ) -> list[tuple[list[Estimate], StreamState]]:
-        analysed = self._analysis.accept_many(blocks, [state.spectra for state in states])
-        return [(run.estimates, run.state()) for run in self._run(analysed, states)]
-
-    def _run(
-        self, analysed: list[tuple[Spectra, SpectraState]], states: Sequence[StreamState]
-    ) -> list[_Run]:
-        normalised = self._normaliser.normalise_many(
-            [spectra for spectra, _ in analysed], [state.normaliser for state in states]
-        )
         runs = [_Run(state) for state in states]
-        for run, (spectra, after), (_, normaliser) in zip(runs, analysed, normalised, strict=True):
-            run.hear(after, spectra.speech, normaliser)
-        features = [one for one, _ in normalised]
-        for step in range(max((len(one) for one in features), default=0)):
-            ready = [i for i, one in enumerate(features) if len(one) > step]
-            for batch in in_batches([runs[i].network for i in ready]):
-                frames = [features[ready[i]][step] for i in batch]
-                self._step(frames, UNKNOWN_END, [runs[ready[i]] for i in batch])
-        return runs
+        spectra = [state.spectra for state in states]
+        self._hear(runs, self._analysis.accept_many(blocks, spectra))
+        self._estimate(runs)
+        return [(run.estimates, run.state()) for run in runs]
+
+    def _hear(self, runs: list[_Run], analysed: list[tuple[Spectra, SpectraState]]) -> None:
+        """Take in what the front end made of new samples."""
+        normalised = self._normaliser.normalise_many(
+            [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
+        )
+        for run, (spectra, after), (features, normaliser) in zip(
+            runs, analysed, normalised, strict=True
+        ):
+            run.spectra, run.normaliser, run.features = after, normaliser, features
+            run.speech.extend(spectra.speech.tolist())
+
+    def _estimate(self, runs: list[_Run]) -> None:
+        """Every timestep that is complete, in turn."""
+        for step in range(max(len(run.features) for run in runs)):
+            ready = [run for run in runs if len(run.features) > step]
+            for batch in in_batches([run.network for run in ready]):
+                together = [ready[i] for i in batch]
+                self._step([run.features[step] for run in together], UNKNOWN_END, together)
 
     def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
         """One timestep into the network, and one estimate out of each full delay line."""

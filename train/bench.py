@@ -6,6 +6,7 @@ after round; a time is the median over the rounds, a ratio the median of the rou
 ================  ==================================================================================
 whole step        a stream hears 40 ms: front end, voice gate, network, decision
 network step      the network alone
+of 16 together    the same for 16 streams in one call, one of them counted
 Silero chunk      the yardstick of a small streaming network: the voice gate's, 32 ms of audio
 window run again  what stands in for streaming elsewhere: the same network over the last 4 s for
                   one estimate, whose memory then reaches no further back than that
@@ -37,6 +38,7 @@ from model.layers import normed_relu
 from model.network import Network
 from model.silero import silero_path
 from streamer.audio import read_recording
+from streamer.concurrency import most_streams
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.inference import open_session
@@ -49,6 +51,10 @@ from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
 RERUN_TIMESTEPS = 100
 #: Side of the square matrices whose product measures the core's peak; they fit its cache.
 PEAK_SIDE = 256
+#: Streams in one call.
+TOGETHER = 16
+#: Audio that each of many streams hears while it is found out how many fit.
+STREAMS_S = 2.0
 #: A contender's turn.
 TURN_S = 0.02
 
@@ -67,6 +73,7 @@ class Bench:
         step_multiply_adds: of the network, see :mod:`model.cost`.
         peak_multiply_adds: a second, of the core.
         ratios: the figures that the project is judged by.
+        streams: that keep up on the core.
     """
 
     rounds: int
@@ -74,6 +81,7 @@ class Bench:
     step_multiply_adds: int
     peak_multiply_adds: float
     ratios: dict[str, float]
+    streams: int
 
 
 class _WindowRun(nn.Module):
@@ -165,10 +173,10 @@ def _silero_chunk() -> Work:
     return chunk
 
 
-def _network_step(model: Path, metadata: ModelMetadata) -> Work:
+def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
     network = StepNetwork(open_session(model), metadata)
-    features = _random(1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
-    states = [network.initial_state()]
+    features = _random(streams, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    states = [network.initial_state() for _ in range(streams)]
 
     def step() -> None:
         nonlocal states
@@ -177,8 +185,7 @@ def _network_step(model: Path, metadata: ModelMetadata) -> Work:
     return step
 
 
-def _whole_step(recognizer: Recognizer, recording: Path) -> Work:
-    samples = read_recording(recording)
+def _whole_step(recognizer: Recognizer, samples: Float32) -> Work:
     timesteps = samples[: len(samples) // TIMESTEP_SAMPLES * TIMESTEP_SAMPLES]
     blocks: Iterator[Float32] = cycle(timesteps.reshape(-1, TIMESTEP_SAMPLES))
     stream = recognizer.stream()
@@ -209,11 +216,13 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
     """
     recognizer = Recognizer.load(model)
     config = configuration_of(recognizer.metadata)
+    samples = read_recording(recording)
     with TemporaryDirectory() as name:
         folder = Path(name)
         contenders = {
-            "whole step": _whole_step(recognizer, recording),
-            "network step": _network_step(model_path(model), recognizer.metadata),
+            "whole step": _whole_step(recognizer, samples),
+            "network step": _network_step(model_path(model), recognizer.metadata, 1),
+            "of 16 together": _network_step(model_path(model), recognizer.metadata, TOGETHER),
             "Silero chunk": _silero_chunk(),
             "window run again": _window_again(config, folder),
             "matrix product": _matrix_product(folder),
@@ -225,6 +234,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
         while not rounds or time.perf_counter() < end:
             rounds.append([_median_s(work) for work in contenders.values()])
     times = dict(zip(contenders, np.array(rounds).T, strict=True))
+    times["of 16 together"] /= TOGETHER
     multiply_adds = step_cost(config)
     product_s = times.pop("matrix product")
     peak = PEAK_SIDE**3 / product_s
@@ -233,6 +243,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
     ratios = {
         "network step : Silero chunk": step / times["Silero chunk"],
         "window run again : network step": times["window run again"] / step,
+        "window run again : of 16 together": times["window run again"] / times["of 16 together"],
         "network step : multiply-adds": step / times["multiply-adds"],
         "whole step : its audio (real-time factor)": times["whole step"] / TIMESTEP_S,
     }
@@ -242,6 +253,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
         multiply_adds,
         float(np.median(peak)),
         {name: float(np.median(each)) for name, each in ratios.items()},
+        most_streams(recognizer, samples, STREAMS_S).streams,
     )
 
 
@@ -267,6 +279,7 @@ def print_table(result: Bench) -> None:
         f"{result.peak_multiply_adds / 1e9:.0f} G a second at best"
     )
     console.print(ratios)
+    console.print(f"{result.streams} streams keep up with their audio on the core")
 
 
 def json_of(result: Bench) -> str:
