@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ Float32 = NDArray[np.float32]
 
 #: Steps before the measurement: caches settle, delay lines fill.
 WARM_UP_STEPS = 10
+#: Streams with which the search for the most begins.
+FIRST_TRIED = 32
 #: Share of the steps that must be done before the next is due.
 PUNCTUAL_PERCENTILE = 99
 
@@ -74,21 +77,21 @@ def measure_streams(
     return ConcurrentSteps(streams, np.array(durations[WARM_UP_STEPS:]))
 
 
-def most_streams(recognizer: Recognizer, samples: Float32, seconds: float) -> ConcurrentSteps:
-    """The most streams that keep up on one core, to a twentieth.
+def most_streams(recognizer: Recognizer, samples: Float32, seconds: float) -> int:
+    """How many streams keep up on one core, to a twentieth.
 
     Args:
         recognizer: makes the streams.
         samples: as :func:`measure_streams` takes them.
         seconds: of audio for each number of streams that is tried.
     """
-    best = measure_streams(recognizer, samples, 1, seconds)
-    fit, too_many = 1, 0
-    while not too_many or too_many > 1.05 * fit + 1:
-        tried = (fit + too_many) // 2 if too_many else 4 * fit
+    fit, too_many, tried = 0, math.inf, FIRST_TRIED
+    while too_many > 1.05 * fit + 1:
         steps = measure_streams(recognizer, samples, tried, seconds)
         if steps.is_punctual:
-            best, fit = steps, tried
+            fit = tried
         else:
             too_many = tried
-    return best
+        expected = tried * TIMESTEP_S / steps.late_s
+        tried = int(min(max(expected, 1.05 * fit + 1), too_many - 1))
+    return fit
