@@ -59,10 +59,12 @@ class Estimate:
 class StreamState:
     """Everything one stream carries from block to block; its size does not depend on time.
 
+    A call uses up the state that it is given: the network's part moves on in place.
+
     Attributes:
         spectra: pending samples and the voice gate.
         normaliser: running reference of the features.
-        network: the network's delay lines.
+        network: the network's state tensors.
         decision: smoothing and hysteresis.
         speech: speech probability of timesteps whose estimate is still to come.
         emitted: number of estimates that went out.
