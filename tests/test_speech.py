@@ -77,3 +77,15 @@ def test_many_streams_are_heard_as_each_alone(speech):
         for i, (probability, _) in enumerate(results):
             expected, alone[i] = detector.accept(blocks[i], alone[i])
             assert abs(probability - expected) <= 1e-5
+
+
+def test_of_several_chunks_the_greatest_probability_counts(speech):
+    detector = SpeechDetector()
+    state = detector.initial_state()
+    for first in range(0, 60 * 1536, 1536):
+        each, one = [], state
+        for chunk in np.split(speech[first : first + 1536], 3):
+            probability, one = detector.accept(chunk, one)
+            each.append(probability)
+        loudest, state = detector.accept(speech[first : first + 1536], state)
+        assert loudest == max(each)
