@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
 
 CACHE = Path.home() / ".cache" / "ser-live"
 
@@ -15,6 +15,13 @@ CACHE = Path.home() / ".cache" / "ser-live"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    prepare = commands.add_parser("prepare", help="check corpora: counts, lengths, faults")
+    prepare.add_argument(
+        "corpus",
+        nargs="*",
+        help="name of a corpus, or path of own recordings (default: all corpora at hand)",
+    )
+    prepare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
     fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
@@ -34,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args()
+    if options.command == "prepare":
+        return _prepare(options)
     # After parsing: torch takes seconds to import.
     from train.recipe import read_recipe
     from train.run import Folders, export_run, run
@@ -52,6 +61,16 @@ def main() -> int:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from train.prepare import prepare
+
+    try:
+        return prepare(options.corpus, options.corpora)
+    except SerLiveError as error:
+        print(f"train: {printable(error)}", file=sys.stderr)
+        return error.exit_code
 
 
 def _evaluate(options: argparse.Namespace) -> int:

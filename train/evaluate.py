@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamer.audio import read_recording
 from streamer.decision import SILENCE, Verdict
 from streamer.recognizer import Recognizer
-from train.corpora import SOURCES, Utterance, read_corpus
+from train.corpora import Utterance, at_hand, read_corpus
 from train.scoring import Scores, score
 from train.splits import split
 
@@ -37,7 +37,7 @@ def _hear(path: Path, model: Path, gain_db: float) -> tuple[NDArray[np.float64],
 def evaluate(
     model: Path,
     corpora: Path,
-    names: Sequence[str] = tuple(SOURCES),
+    names: Sequence[str] = (),
     gain_db: float = 0.0,
     workers: int = 2,
 ) -> dict[str, tuple[Scores, int]]:
@@ -46,7 +46,7 @@ def evaluate(
     Args:
         model: ONNX file.
         corpora: folder of the unpacked corpora.
-        names: corpora to score.
+        names: corpora to score; none for every known corpus at hand.
         gain_db: level change before the front end, clipped at full scale.
         workers: processes.
 
@@ -56,7 +56,7 @@ def evaluate(
     """
     labels = _recognizer(model).metadata.labels
     results = {}
-    for name in names:
+    for name in names or at_hand(corpora):
         test: list[Utterance] = split(read_corpus(name, corpora, labels))["test"]
         work = partial(_hear, model=model, gain_db=gain_db)
         with ProcessPoolExecutor(workers) as pool:
