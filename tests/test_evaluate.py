@@ -29,6 +29,7 @@ from train.corpora import Utterance
 from train.evaluate import Plan, evaluate, utterances_to_test
 from train.hearing import Heard, estimates_known, hear, verdicts_of
 from train.measures import answers, score, uar_interval, untempered
+from train.own import UNKNOWN
 from train.scoring import fit_temperature, verdicts, voting_timesteps
 from train.streams import HeardStream, follow, join, plan_streams
 from train.tune import candidates, relabel
@@ -49,10 +50,10 @@ def noise_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpora(noise_root):
-    """In CREMA-D's layout two test speakers and one of validation, and a silent recording."""
+    """In CREMA-D's layout two test speakers, one of each other part, and a silent recording."""
     folder = noise_root.parent / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
-    for speaker in (1001, 1008, 1002):
+    for speaker in (1001, 1008, 1002, 1003):
         for clip in CLIPS:
             name = clip.stem.replace("1018", str(speaker))
             soundfile.write(folder / f"{name}.flac", read_recording(clip)[:24_000], SAMPLE_RATE)
@@ -264,6 +265,10 @@ def test_another_speaker_changes_no_stream():
     assert plan_streams(utterances(["A", "B"]))[-len(alone) :] == alone
 
 
+def test_voices_of_unknown_speakers_are_not_joined():
+    assert plan_streams(utterances([UNKNOWN])) == []
+
+
 def test_nothing_is_joined_where_nothing_changes():
     assert plan_streams([one for one in utterances(["A"]) if one.label == "sad"]) == []
 
@@ -332,7 +337,9 @@ def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
         "1001",
         "1008",
     }
-    assert len({u.speaker for u in utterances_to_test("cremad", elsewhere, plan)}) == 3
+    assert len({u.speaker for u in utterances_to_test("cremad", elsewhere, plan)}) == 4
+    named = replace(plan, split="speakers/1003")
+    assert {u.speaker for u in utterances_to_test("cremad", elsewhere, named)} == {"1003"}
     with pytest.raises(SerLiveError, match="does not say"):
         utterances_to_test("cremad", replace(shipped.metadata, training={}), plan)
 
@@ -353,7 +360,7 @@ def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monk
     assert list(found["snr_db"]) == ["20", "10", "5", "0"]
     assert list(found["gain_db"]) == ["-30", "-20", "-10", "6", "12"]
     assert found["streams"]["changes_of_emotion"] > 0
-    assert "1 without speech" in capsys.readouterr().out
+    assert "1 without speech are errors" in capsys.readouterr().out
     assert run_main(monkeypatch, *arguments, *kinds) == 2
     assert "--force" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
 
 CACHE = Path.home() / ".cache" / "ser-live"
 
@@ -16,6 +16,13 @@ CACHE = Path.home() / ".cache" / "ser-live"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    prepare = commands.add_parser("prepare", help="check corpora: counts, lengths, faults")
+    prepare.add_argument(
+        "corpus",
+        nargs="*",
+        help="name of a corpus, or path of own recordings (default: all corpora at hand)",
+    )
+    prepare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
     fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
@@ -80,14 +87,22 @@ def main() -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args()
     try:
+        if options.command == "prepare":
+            return _prepare(options)
         if options.command in ("evaluate", "tune"):
             _run_assessment(options)
         else:
             _run_training(options)
     except SerLiveError as error:
-        print(f"train: {error}", file=sys.stderr)
+        print(f"train: {printable(error)}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from train.prepare import prepare
+
+    return prepare(options.corpus, options.corpora)
 
 
 def _run_assessment(options: argparse.Namespace) -> None:

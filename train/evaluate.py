@@ -10,14 +10,15 @@ from typing import Literal
 
 import numpy as np
 
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
 from streamer.metadata import ModelMetadata
+from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, GAINS_DB, SNRS_DB, Condition
-from train.corpora import SOURCES, Utterance, read_corpus
+from train.corpora import CORPORA, Utterance, at_hand, read_corpus
 from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
 from train.measures import Scores, answers, score, uar_interval, untempered
-from train.splits import split
+from train.splits import split_of
 from train.streams import Following, follow, hear_streams
 
 WORKERS = 2
@@ -36,8 +37,8 @@ class Plan:
     Attributes:
         corpora: folder of the unpacked corpora, ``noise`` among them.
         names: corpora to score; all that are at hand if there is none.
-        split: named split whose test speakers are scored. None: of a corpus trained on the test
-            speakers of its usual split, of another one everybody.
+        split: named split whose test recordings are scored. None: of a corpus trained on the
+            test speakers of its `fixed` split, of another one everybody.
         kinds: what is heard beside the recordings as they are.
     """
 
@@ -112,9 +113,9 @@ def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
     Raises:
         SerLiveError: there is none.
     """
-    names = tuple(name for name in SOURCES if (corpora / name).is_dir())
+    names = tuple(at_hand(corpora))
     if not names:
-        raise SerLiveError(f"no corpus in {corpora}: known are {', '.join(SOURCES)}")
+        raise SerLiveError(f"no corpus in {corpora}: known are {', '.join(CORPORA)}")
     return names
 
 
@@ -122,14 +123,15 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
     """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
 
     Raises:
-        SerLiveError: there is no such corpus, or nobody in it to test.
+        SerLiveError: there is no such corpus, or it has no such split.
     """
     found = read_corpus(name, plan.corpora, metadata.labels)
-    if name in trained_on(metadata):
-        found = split(found)["test"]
-    if not found:
-        raise SerLiveError(f"{name}: no test speakers in {plan.corpora / name}")
-    return found
+    if plan.split is None and name not in trained_on(metadata):
+        return found
+    parts = split_of(plan.split or "fixed", found)
+    for warning in parts.warnings:
+        say_on_stderr(f"train: {printable(warning)}")
+    return list(parts.test)
 
 
 class _Judge:

@@ -67,7 +67,7 @@ def _headline(one: Evaluation, metadata: ModelMetadata) -> str:
     trained = "trained on other speakers" if one.is_trained_on else "never trained on"
     return (
         f"{one.corpus} ({trained}): {scores.confusion.sum()} recordings of {one.speakers} "
-        f"speakers, {scores.without_verdict} without speech (counted as errors)\n"
+        f"speakers; {scores.without_verdict} without speech are errors\n"
         f"UAR {scores.uar:.1f} % ({low:.1f} to {high:.1f}, 95 % over speakers), "
         f"WA {scores.wa:.1f} %, macro F1 {scores.macro_f1:.1f} %\n"
         f"expected calibration error {one.untempered_error:.3f} at temperature 1, "

@@ -25,6 +25,7 @@ from streamer.metadata import ModelMetadata
 from train.conditions import Condition, heard_in
 from train.corpora import Utterance
 from train.hearing import Heard, hear, hear_all, name_of, worker_recognizer
+from train.own import UNKNOWN
 
 Float32 = NDArray[np.float32]
 
@@ -34,13 +35,14 @@ STREAMS_A_SPEAKER = 4
 
 
 def plan_streams(utterances: Sequence[Utterance]) -> list[tuple[Utterance, ...]]:
-    """Streams of every speaker, each of at most 8 utterances, none used twice.
+    """Streams of every speaker who is known, each of at most 8 utterances, none used twice.
 
     Drawn at random from the speaker's name alone, so that another speaker changes nothing.
     """
     by_speaker: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
-        by_speaker[utterance.corpus, utterance.speaker].append(utterance)
+        if utterance.speaker != UNKNOWN:
+            by_speaker[utterance.corpus, utterance.speaker].append(utterance)
     streams = []
     for (corpus, speaker), own in sorted(by_speaker.items()):
         generator = np.random.default_rng(zlib.crc32(f"{corpus}/{speaker}".encode()))

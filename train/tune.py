@@ -17,7 +17,7 @@ from train.conditions import CLEAN, Condition
 from train.corpora import read_corpus
 from train.evaluate import WORKERS, corpora_at_hand, trained_on
 from train.hearing import hear_all
-from train.splits import split
+from train.splits import split_of
 from train.streams import Following, HeardStream, follow, hear_streams
 
 #: A label that turns to a wrong emotion costs a person as much as waiting so long for the right.
@@ -89,7 +89,7 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
         streams = [
             stream
             for name in names
-            if (own := split(read_corpus(name, corpora, metadata.labels))["validation"])
+            if (own := split_of("fixed", read_corpus(name, corpora, metadata.labels)).validation)
             for condition in CONDITIONS
             for stream in hear_streams(pool, model, own, condition, corpora / "noise")
         ]
