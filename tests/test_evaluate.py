@@ -155,6 +155,8 @@ def test_the_interval_holds_the_point_and_widens_where_speakers_differ():
         assert low < score(np.eye(4)[given], labels).uar < high
         widths.append(high - low)
     assert widths[1] > 2 * widths[0]
+    # Recalls of 20 or 100 % spread by 40; of a mean over 12 speakers that is 40 / sqrt(12).
+    assert widths[1] == pytest.approx(2 * 1.96 * 40 / np.sqrt(12), rel=0.2)
     assert np.isnan(uar_interval(alike, labels, ["S0"] * 600)).all()
 
 
