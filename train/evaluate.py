@@ -38,7 +38,7 @@ class Plan:
         corpora: folder of the unpacked corpora, ``noise`` among them.
         names: corpora to score; all that are at hand if there is none.
         split: named split whose test recordings are scored. None: of a corpus trained on the
-            test speakers of its `fixed` split, of another one everybody.
+            test speakers of the model's own split, of another one everybody.
         kinds: what is heard beside the recordings as they are.
     """
 
@@ -122,16 +122,36 @@ def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
 def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[Utterance]:
     """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
 
+    What must be known before a figure on them is believed is said on stderr.
+
     Raises:
-        SerLiveError: there is no such corpus, or it has no such split.
+        SerLiveError: there is no such corpus or split, or the model was trained on another split.
     """
     found = read_corpus(name, plan.corpora, metadata.labels)
-    if plan.split is None and name not in trained_on(metadata):
+    is_trained_on = name in trained_on(metadata)
+    if plan.split is None and not is_trained_on:
         return found
-    parts = split_of(plan.split or "fixed", found)
-    for warning in parts.warnings:
+    split = plan.split or metadata.training.get("split", "fixed")
+    parts = split_of(split, found)
+    warnings = list(parts.warnings)
+    if is_trained_on and plan.split is not None:
+        warnings += _doubts_on_split(name, split, metadata)
+    for warning in warnings:
         say_on_stderr(f"train: {printable(warning)}")
     return list(parts.test)
+
+
+def _doubts_on_split(name: str, split: str, metadata: ModelMetadata) -> list[str]:
+    """Whether the test speakers of a split that was asked for were trained on."""
+    own = metadata.training.get("split")
+    if own is None:
+        return [f"{name}: believe this only if {metadata.name} was trained on the split {split!r}"]
+    if own != split:
+        raise SerLiveError(
+            f"{metadata.name} was trained on the split {own!r} of {name}: it may have heard the "
+            f"test speakers of {split!r}"
+        )
+    return []
 
 
 class _Judge:
