@@ -13,11 +13,10 @@ import torch
 
 from model.config import BlockConfig, NetworkConfig
 from streamer.audio import read_recording
-from streamer.decision import Verdict
 from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, Normaliser, SpectralAnalysis
 from streamer.recognizer import Recognizer
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from streamer.speech import SpeechDetector
 from tests.conftest import CLIPS
 from train.augment import Augmentation, active_rms, augment, take_out_noise
 from train.batches import loss_weights, training_order
@@ -26,7 +25,6 @@ from train.data import analyse, normalise_copy, prepare_copy
 from train.fit import Training
 from train.recipe import Recipe, read_recipe
 from train.run import Folders, export_run, load_run, run
-from train.scoring import fit_temperature, score, verdicts, voting_timesteps
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
@@ -98,24 +96,6 @@ def test_noise_is_taken_out_and_speech_is_not(speech):
     assert power_in_pauses(clean) < 0.1 * power_in_pauses(noisy)
 
 
-def test_the_gate_votes_as_in_the_runtime():
-    generator = np.random.default_rng(0)
-    for length in (3, 8, 20, 60):
-        speech = generator.random(length).astype(np.float32) * generator.uniform(0.4, 1.5)
-        speech[0] = 0.9
-        logits = torch.from_numpy(generator.standard_normal((length, 4)))
-        live = Verdict(EMOTIONS, SPEECH_THRESHOLD)
-        for one, probability in zip(torch.softmax(logits, -1), speech, strict=True):
-            live.add(one.numpy(), probability)
-        votes = torch.from_numpy(voting_timesteps(speech, 0))
-        np.testing.assert_allclose(verdicts([logits[votes]], 1.0)[0], live.probabilities)
-
-
-def test_what_comes_before_an_utterance_does_not_vote():
-    assert not voting_timesteps(np.ones(40, np.float32), 30)[:35].any()
-    assert voting_timesteps(np.zeros(3, np.float32), 1).tolist() == [False, True, True]
-
-
 def test_the_loss_counts_speech_of_the_utterance_itself():
     speech = np.ones(60, np.float32)
     weights = loss_weights(speech, 20)
@@ -129,23 +109,6 @@ def test_small_corpora_come_more_often():
     order = training_order(np.zeros(90, np.int64), ["big"] * 80 + ["small"] * 10)
     assert order.count(0) == 1
     assert order.count(85) == 5
-
-
-def test_scores_are_mean_recalls():
-    labels = np.array([0, 0, 0, 1])
-    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
-    result = score(probabilities, labels)
-    assert result.uar == pytest.approx(100 * (2 / 3 + 1) / 2)
-    assert result.wa == pytest.approx(75.0)
-    assert result.confusion.tolist() == [[2, 1], [0, 1]]
-    assert result.calibration_error == pytest.approx(0.5 * 0.1 + 0.5 * 0.3)
-
-
-def test_temperature_undoes_overconfidence():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3_000, 1, 4, generator=generator)
-    drawn = torch.multinomial(torch.softmax(logits[:, 0], -1), 1, generator=generator)
-    assert fit_temperature(list(3.0 * logits), drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
 
 
 TINY = NetworkConfig(
@@ -236,8 +199,3 @@ def test_a_recipe_cannot_test_on_what_it_trains_on():
         Recipe("twice", ("cremad",), TINY, transfer=("cremad",))
     with pytest.raises(ValueError, match="no split"):
         Recipe("nobody", ("nemo",), TINY)
-
-
-def test_verdicts_are_means_over_votes():
-    logits = [torch.tensor([[0.0, 0.0], [0.0, np.log(3.0)]])]
-    np.testing.assert_allclose(verdicts(logits, 1.0), [[0.375, 0.625]])

@@ -82,7 +82,7 @@ def _example_chunk(
     analysis = SpectralAnalysis(SpeechDetector())
     if augmentation is None:
         return [_example(read_recording(path), 0, analysis) for _, path, _ in jobs]
-    noises, rooms = load_noises(noise_root), load_rooms(noise_root)
+    noises, rooms = load_noises(noise_root, "train"), load_rooms(noise_root)
     examples = []
     for index, path, siblings in jobs:
         generator = np.random.default_rng([seed, index])

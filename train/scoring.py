@@ -1,9 +1,8 @@
-"""Accuracy over recordings, each a stream of its own, and the temperature that calibrates it."""
+"""Verdicts of a network in training, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,42 +13,8 @@ from model.network import Network
 from streamer.decision import VOTE_AFTER_TIMESTEPS
 from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Accuracy over recordings.
-
-    Attributes:
-        uar: mean recall over the classes (the paper's UA), in %.
-        wa: share of recordings that are right, in %.
-        confusion: ``(labels, labels)`` counts, true label by row.
-        calibration_error: expected calibration error over 10 bins.
-    """
-
-    uar: float
-    wa: float
-    confusion: NDArray[np.int64]
-    calibration_error: float
-
-
-def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Scores:
-    """Score verdicts ``(recordings, labels)`` against the true labels ``(recordings,)``."""
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    counts = confusion.sum(axis=1)
-    recall = np.diag(confusion)[counts > 0] / counts[counts > 0]
-    confidence = probabilities.max(axis=1)
-    right = predicted == labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    error = sum(
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean()))
-        * float((bins == b).mean())
-        for b in np.unique(bins)
-    )
-    return Scores(100 * float(recall.mean()), 100 * float(right.mean()), confusion, error)
+from train.measures import Scores as Scores
+from train.measures import score as score
 
 
 def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool_]:
