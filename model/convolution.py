@@ -114,7 +114,7 @@ class FrameFront(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Whole utterances: ``(batch, 4 timesteps, 201)`` -> ``(batch, timesteps, 804)``."""
-        return frames.reshape(len(frames), -1, self.features)
+        return frames.reshape(frames.shape[0], -1, self.features)
 
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(torch.zeros(batch, 0, 0), torch.zeros(batch, 0, 0, 0))
