@@ -1,4 +1,4 @@
-"""The convolutional front (section 3.3, figure 3): four frames in, one timestep out."""
+"""The fronts, four frames in, one timestep out: convolutions (section 3.3, figure 3) or none."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import KERNEL, NetworkConfig
+from model.config import KERNEL, SystemConfig
 from model.positions import exists
-from streamer.frontend import FREQUENCY_BINS
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 #: Symmetric padding in frequency.
 FREQUENCY_PADDING = KERNEL // 2
@@ -21,9 +21,14 @@ def _halved(bins: int) -> int:
     return (bins + 2 * FREQUENCY_PADDING - KERNEL) // _STRIDE + 1
 
 
+#: Frequency bins after the first and after the second convolution.
+MAP_BINS = _halved(FREQUENCY_BINS)
+OUTPUT_BINS = _halved(MAP_BINS)
+
+
 @dataclass(frozen=True, slots=True)
 class ConvolutionState:
-    """Context of the two convolutions.
+    """Context of the two convolutions; of no frames where there are none.
 
     Attributes:
         frames: ``(batch, frames, 201)`` latest input frames, zero before the stream.
@@ -40,7 +45,7 @@ class ConvolutionFront(nn.Module):
     In time each is padded left by 4 - r and right by r frames, in frequency symmetrically.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: SystemConfig) -> None:
         super().__init__()
         first, second = config.channels
         self.config = config
@@ -48,8 +53,7 @@ class ConvolutionFront(nn.Module):
         self.first_norm: nn.Module = nn.BatchNorm2d(first)
         self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, bias=False)
         self.second_norm: nn.Module = nn.BatchNorm2d(second)
-        self.map_bins = _halved(FREQUENCY_BINS)
-        self.features = second * _halved(self.map_bins)
+        self.features = second * OUTPUT_BINS
         first_ahead, second_ahead = config.frames_ahead
         self.cached_frames = 2 * config.map_delay + KERNEL - 1 - first_ahead
         self.cached_maps = 2 * config.front_delay + KERNEL - 1 - second_ahead - config.map_delay
@@ -63,7 +67,7 @@ class ConvolutionFront(nn.Module):
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(
             torch.zeros(batch, self.cached_frames, FREQUENCY_BINS),
-            torch.zeros(batch, self.first.out_channels, self.cached_maps, self.map_bins),
+            torch.zeros(batch, self.first.out_channels, self.cached_maps, MAP_BINS),
         )
 
     def streaming_forward(
@@ -101,6 +105,25 @@ class ConvolutionFront(nn.Module):
     def _flatten(maps: Tensor) -> Tensor:
         """``(batch, channels, timesteps, bins)`` -> ``(batch, timesteps, channels * bins)``."""
         return maps.transpose(1, 2).flatten(2)
+
+
+class FrameFront(nn.Module):
+    """No convolutions: the frames of a timestep side by side, as they are."""
+
+    features = FRAMES_PER_TIMESTEP * FREQUENCY_BINS
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Whole utterances: ``(batch, 4 timesteps, 201)`` -> ``(batch, timesteps, 804)``."""
+        return frames.reshape(frames.shape[0], -1, self.features)
+
+    def initial_state(self, batch: int) -> ConvolutionState:
+        return ConvolutionState(torch.zeros(batch, 0, 0), torch.zeros(batch, 0, 0, 0))
+
+    def streaming_forward(
+        self, frames: Tensor, _position: Tensor, _end: Tensor, state: ConvolutionState
+    ) -> tuple[Tensor, ConvolutionState]:
+        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 1, 804)`` out."""
+        return self.forward(frames), state
 
 
 def _pad_frequency(maps: Tensor) -> Tensor:
