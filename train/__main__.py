@@ -20,6 +20,16 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    fit.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
+    fit.add_argument(
+        "--without",
+        type=lambda kinds: kinds.split(","),
+        default=[],
+        metavar="KIND,...",
+        help="leave out kinds of augmentation, such as mixup,rooms",
+    )
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
     export.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
@@ -35,8 +45,7 @@ def main() -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args()
     # After parsing: torch takes seconds to import.
-    from train.recipe import read_recipe
-    from train.run import Folders, export_run, run
+    from train.run import export_run
 
     try:
         if options.command == "export":
@@ -44,13 +53,25 @@ def main() -> int:
             return 0
         if options.command == "evaluate":
             return _evaluate(options)
-        recipe = read_recipe(options.recipe)
-        folder = options.run or Path("runs") / recipe.name
-        result = run(recipe, Folders(options.corpora, options.cache, folder))
-        print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
+        return _fit(options)
     except SerLiveError as error:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from train.place import find_place
+    from train.recipe import read_recipe
+    from train.run import Folders, run
+
+    recipe = read_recipe(options.recipe, options.without)
+    name = "-without-".join((recipe.name, *options.without))
+    folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
+    with find_place(options.device) as place:
+        result = run(recipe, folders, place)
+        if place.leads:
+            print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
     return 0
 
 
