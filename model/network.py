@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model.attention import AttentionState, window_attention
 from model.config import NetworkConfig, SystemConfig
 from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
+from model.layers import Dropout, normed_relu
 from model.memory import MemoryBlock, MemoryState
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 from streamer.metadata import UNKNOWN_END
@@ -69,7 +70,7 @@ class SpectrogramNetwork(nn.Module):
     the paper does not say whether one stands there.
     """
 
-    dropout: nn.Dropout
+    dropout: nn.Module
     classifier: nn.Linear
 
     def __init__(self, config: SystemConfig) -> None:
@@ -98,15 +99,13 @@ class SpectrogramNetwork(nn.Module):
         if features.shape[1] == 0:
             empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
-        pooled, weights = self._pool(self._enter(self.front(features.flatten(1, 2))))
+        entered = self.front(features.flatten(1, 2), self.enter)
+        pooled, weights = self._pool(normed_relu(self.enter_norm, entered))
         return self.classifier(self.dropout(pooled)), weights
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
         raise NotImplementedError
-
-    def _enter(self, front: Tensor) -> Tensor:
-        return torch.relu(self.enter_norm(self.enter(front).transpose(1, 2)).transpose(1, 2))
 
     @staticmethod
     def _check(features: Tensor) -> None:
@@ -126,7 +125,7 @@ class Network(SpectrogramNetwork):
         super().__init__(config)
         self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in config.blocks)
         self.attention = window_attention(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +166,7 @@ class Network(SpectrogramNetwork):
             features, state.position, end, state.convolution
         )
         position = state.position - self.config.front_delay
-        hidden = self._enter(front)
+        hidden = normed_relu(self.enter_norm, self.enter(front))
         memory: Tensor | None = None
         memories = []
         for block, memory_state in zip(self._memory_blocks(), state.memories, strict=True):

@@ -91,5 +91,21 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
+def tiny_corpus(tmp_path):
+    """The clips under many names: speakers of all three parts in CREMA-D's layout."""
+    folder = tmp_path / "corpora" / "cremad" / "AudioWAV"
+    folder.mkdir(parents=True)
+    for speaker in (1001, 1002, 1003, 1004, 1005, 1006, 1008, 1009):
+        for clip in CLIPS:
+            _, sentence, emotion, level = clip.stem.split("_")
+            name = f"{speaker}_{sentence}_{emotion}_{level}.flac"
+            (folder / name).write_bytes(clip.read_bytes())
+    noise = tmp_path / "corpora" / "noise" / "House"
+    noise.mkdir(parents=True)
+    soundfile.write(noise / "hum.wav", np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    return tmp_path / "corpora"
+
+
+@pytest.fixture
 def model_file() -> Path:
     return bundled("ser-live.onnx")

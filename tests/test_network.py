@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
+from model.layers import Dropout, filter_features
 from model.network import Network
 from tests.conftest import lively_network
 
@@ -165,3 +166,21 @@ def test_configurations_survive_a_dictionary():
 def test_wrong_features_are_refused():
     with pytest.raises(ValueError, match="features must be"):
         Network(live())(torch.zeros(1, 10, 201))
+
+
+@pytest.mark.parametrize(("timesteps", "taps"), [(1, 1), (1, 4), (9, 4), (4, 9)])
+def test_the_memory_has_the_gradients_of_its_sums(timesteps, taps):
+    torch.manual_seed(1)
+    padded = torch.randn(2, timesteps + taps - 1, 3, dtype=torch.double, requires_grad=True)
+    response = torch.randn(taps, 3, dtype=torch.double, requires_grad=True)
+    with torch.enable_grad():
+        assert torch.autograd.gradcheck(filter_features, (padded, response))
+
+
+def test_dropout_keeps_the_mean_and_leaves_estimates_alone():
+    torch.manual_seed(1)
+    dropout, ones = Dropout(0.3), torch.ones(400, 400)
+    dropped = dropout(ones)
+    assert (dropped == 0).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert dropped.mean() == pytest.approx(1.0, abs=0.01)
+    assert dropout.eval()(ones) is ones

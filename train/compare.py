@@ -19,15 +19,14 @@ import numpy as np
 from model.baselines import SYSTEMS
 from model.config import NetworkConfig, SystemConfig, live, paper
 from model.cost import step_cost
-from streamer.frontend import TIMESTEP_S
-from train.comparison import Finished, by_speaker, read_results
-from train.corpora import Utterance
+from train.comparison import Finished, by_speaker, read_results, tables
+from train.corpora import Utterance, at_hand
 from train.fit import LOG
 from train.functionals import fit_functionals, prepare_functionals
 from train.measures import answers
-from train.place import Place
-from train.recipe import Recipe
-from train.run import Folders, read_parts, run, test_probabilities
+from train.place import Place, find_place
+from train.recipe import Recipe, read_recipe
+from train.run import Folders, read_parts, run, verdicts_on
 
 #: Stands in for the systems on hand-crafted features; no network.
 FUNCTIONALS = "egemaps-svm"
@@ -88,7 +87,7 @@ def _with_look_ahead(orders: Sequence[int]) -> Callable[[tuple[str, ...]], Syste
 
 
 def _unbounded(labels: tuple[str, ...]) -> SystemConfig:
-    """The live network with the paper's look-ahead: what bounding it costs, all else being equal."""
+    """The live network with the paper's look-ahead: what it costs to bound it, all else equal."""
     base, reach = live(labels), paper(labels)
     return replace(base, frames_ahead=reach.frames_ahead, blocks=reach.blocks)
 
@@ -132,9 +131,42 @@ def trials(
                 for system in systems:
                     # Functionals hold nothing random.
                     if system != FUNCTIONALS or seed == 1:
-                        yield Trial(
-                            name, protocol.corpus, protocol.labels, split, system, seed
-                        )
+                        yield Trial(name, protocol.corpus, protocol.labels, split, system, seed)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """``python -m train compare``: run what is missing, then show the tables.
+
+    Raises:
+        SerLiveError: a name is unknown, a corpus or a package is missing, or there is no result.
+    """
+    if not options.tables:
+        with find_place(options.device) as place:
+            is_full = options.scale == "full" or (
+                options.scale is None and place.device.type == "cuda"
+            )
+            protocols = _chosen("protocol", FULL if is_full else SMALL, options.protocol)
+            systems = _chosen("system", dict.fromkeys(COMPARED), options.system)
+            wanted = list(trials(protocols, list(systems), at_hand(options.corpora)))
+            folders = Folders(options.corpora, options.cache, options.runs)
+            run_missing(wanted, read_recipe(options.recipe), folders, options.results, place)
+    finished = read_results(options.results)
+    if not finished:
+        raise SerLiveError(f"no finished trial in {options.results}")
+    show(tables(finished, COMPARED))
+    for protocol in dict.fromkeys(trial.protocol for trial in finished):
+        plot_confusions(
+            [trial for trial in finished if trial.protocol == protocol],
+            options.results.with_name(f"compare-{protocol}.png"),
+        )
+
+
+def _chosen(kind: str, known: dict[str, T], names: Sequence[str]) -> dict[str, T]:
+    if unknown := set(names) - set(known):
+        raise SerLiveError(
+            f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}"
+        )
+    return {name: known[name] for name in known if not names or name in names}
 
 
 def run_missing(
@@ -180,9 +212,8 @@ def _run_network(trial: Trial, base: Recipe, folders: Folders, place: Place) -> 
     recipe = _recipe(trial, base)
     result = run(recipe, folders, place)
     test = read_parts(recipe, folders.corpora).test
-    answered = answers(test_probabilities(recipe, folders, test))
+    answered = answers(verdicts_on(folders, test))
     config = recipe.network
-    bounded = isinstance(config, NetworkConfig)
     return _finished(
         trial,
         test,

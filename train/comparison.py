@@ -159,9 +159,7 @@ def _stacked(
         for trial in trials
         for speaker, counts in trial.confusions.items()
     }
-    pairs = sorted(
-        {(split, speaker) for _, split, speaker in found}
-    )
+    pairs = sorted({(split, speaker) for _, split, speaker in found})
     whole = [pair for pair in pairs if all((seed, *pair) in found for seed in seeds)]
     return whole, np.array([[found[seed, *pair] for pair in whole] for seed in seeds])
 
@@ -245,8 +243,7 @@ def _price(protocol: str, by_system: Mapping[str, Sequence[Finished]]) -> Table:
     streamed = [
         (trials[0].look_ahead_ms, system, trials)
         for system, trials in by_system.items()
-        if trials[0].look_ahead_ms is not None
-        and (system.startswith(("look-ahead", "c-pfsmn-a")))
+        if trials[0].look_ahead_ms is not None and (system.startswith(("look-ahead", "c-pfsmn-a")))
     ]
     for look_ahead_ms, system, trials in sorted(streamed, key=lambda one: one[:2]):
         found = difference(trials, live)

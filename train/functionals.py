@@ -26,7 +26,7 @@ from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
 from train.corpora import Utterance, read_corpus
-from train.scoring import Scores, score
+from train.measures import Scores, score
 from train.splits import split
 
 Float32 = NDArray[np.float32]
@@ -120,12 +120,17 @@ class FittedFunctionals:
     penalty: float
     validation_uar: float
 
+    def answers(self, data: Functionals) -> NDArray[np.int64]:
+        """Index of the label of each utterance."""
+        found: NDArray[np.int64] = self.pipeline.predict(data.values)
+        return found
+
     def scores(self, data: Functionals) -> dict[str, Scores]:
         """Scores on each corpus in the data.
 
         Every answer counts as certain, so the calibration error is the share of wrong ones.
         """
-        answers = np.eye(len(self.pipeline.classes_))[self.pipeline.predict(data.values)]
+        answers = np.eye(len(self.pipeline.classes_))[self.answers(data)]
         return {
             str(corpus): score(answers[data.corpora == corpus], data.labels[data.corpora == corpus])
             for corpus in dict.fromkeys(data.corpora)

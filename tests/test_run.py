@@ -1,0 +1,115 @@
+"""From recipe and corpora to weights, and from weights to the ONNX file that ships."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model.baselines import c_bilstm
+from streamer.audio import read_recording
+from streamer.errors import SerLiveError
+from streamer.recognizer import Recognizer
+from tests.conftest import CLIPS
+from tests.generated import EMOTIONS, recipe_with
+from train.fit import Training
+from train.run import Folders, export_run, load_run, read_parts, run
+
+
+@pytest.fixture
+def folders(tiny_corpus, tmp_path):
+    return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
+
+
+def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
+    recipe = recipe_with(epochs=2)
+    whole = run(recipe, folders)
+    assert whole["utterances"] == {"train": 16, "validation": 8, "test": 8}
+    assert np.sum(whole["validation"]["confusion"]) == 16  # as recorded, and augmented
+    log = (folders.run / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert sorted(path.stem for path in folders.run.glob("*.png")) == [
+        "confusion",
+        "loss",
+        "reliability",
+        "uar",
+    ]
+
+    # Stopped after one epoch and started again: the same weights as in one go.
+    stopped = replace(folders, run=tmp_path / "stopped")
+    save = Training.save
+
+    def save_and_stop(training, path):
+        save(training, path)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, stopped)
+    assert run(recipe, stopped)["validation_uar"] == whole["validation_uar"]
+    weights = load_run(folders.run)[0].state_dict()
+    for name, tensor in load_run(stopped.run)[0].state_dict().items():
+        torch.testing.assert_close(tensor, weights[name])
+
+    with pytest.raises(SerLiveError, match="another recipe"):
+        run(replace(recipe, epochs=3), folders)
+
+    tested = export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    assert np.sum(tested["cremad"]["confusion"]) == 8
+    recognizer = Recognizer.load(tmp_path / "tiny.onnx")
+    assert recognizer.metadata.labels == EMOTIONS
+    assert f"cremad {tested['cremad']['uar']:.1f} % UAR" in recognizer.metadata.training["accuracy"]
+    stream = recognizer.stream()
+    assert len(stream.accept(read_recording(CLIPS[0])) + stream.flush()) > 40
+
+
+def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
+    run(recipe_with(epochs=1), folders)
+    student = replace(folders, run=tmp_path / "student")
+    taught = recipe_with(epochs=1, teacher=(str(folders.run), str(folders.run)))
+    assert run(taught, student)["recipe"]["teacher"] == taught.teacher
+    with pytest.raises(SerLiveError, match=r"teacher .* knows angry, happy, neutral, sad"):
+        run(
+            replace(taught, network=replace(taught.network, labels=EMOTIONS[:3])),
+            replace(folders, run=tmp_path / "other"),
+        )
+    with pytest.raises(SerLiveError, match="no finished run"):
+        run(recipe_with(teacher=("nowhere",)), student)
+
+
+def test_extra_labels_are_trained_on_and_nowhere_else(folders):
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    for path in list(clips.glob("*_ANG_*")):
+        shutil.copy(path, path.with_name(path.name.replace("ANG", "DIS")))
+    recipe = recipe_with(extra_labels=("disgust",))
+    parts = read_parts(recipe, folders.corpora)
+    assert {one.label for one in parts.train} == {*EMOTIONS, "disgust"}
+    assert {one.label for one in parts.validation} == set(EMOTIONS)
+    assert {one.label for one in parts.test} == set(EMOTIONS)
+
+
+def test_a_label_that_nobody_speaks_is_named_before_training(folders):
+    with pytest.raises(SerLiveError, match="no training utterances of disgust"):
+        read_parts(recipe_with(extra_labels=("disgust",)), folders.corpora)
+    for path in (folders.corpora / "cremad" / "AudioWAV").glob("100[29]_*_SAD_*"):
+        path.unlink()
+    with pytest.raises(SerLiveError, match="no validation utterances of sad"):
+        read_parts(recipe_with(), folders.corpora)
+
+
+def test_an_unfinished_run_cannot_be_exported(tmp_path):
+    with pytest.raises(SerLiveError, match="no finished run"):
+        export_run(tmp_path, tmp_path / "model.onnx", tmp_path)
+
+
+def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
+    system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
+    run(recipe_with(network=system, epochs=1, copies=0), folders)
+    assert load_run(folders.run)[0].config == system
+    with pytest.raises(SerLiveError, match="cannot follow a stream"):
+        export_run(folders.run, tmp_path / "model.onnx", folders.corpora)
