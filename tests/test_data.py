@@ -47,7 +47,7 @@ def test_what_comes_before_an_utterance_is_kept_up_to_a_limit(utterances, tmp_pa
 def test_a_speaker_is_prepared_once_whatever_else_is_wanted(utterances, tmp_path, monkeypatch):
     ranges = Augmentation()
     whole = prepare_copy(utterances, tmp_path / "cache", tmp_path, ranges, seed=3)
-    monkeypatch.setattr(data, "ProcessPoolExecutor", None)  # nothing is left to do
+    monkeypatch.setattr(data, "worker_pool", None)  # nothing is left to do
     first_speaker = [one for one in utterances if one.speaker == utterances[0].speaker]
     again = prepare_copy(first_speaker, tmp_path / "cache", tmp_path, ranges, seed=3)
     for one, other in zip(whole, again, strict=False):

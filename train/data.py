@@ -7,7 +7,6 @@ import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from train.augment import Augmentation, augment, load_noises, load_rooms
 from train.corpora import Utterance
 from train.progress import progress_bar
+from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -176,7 +176,7 @@ def prepare_copy(
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
         work = partial(_prepare, augmentation=augmentation, noise_root=noise_root, seed=seed)
-        with ProcessPoolExecutor() as pool, progress_bar() as bar:
+        with worker_pool() as pool, progress_bar() as bar:
             for _ in bar.track(pool.map(work, missing), len(missing), description="prepare"):
                 pass
     examples: dict[int, Example] = {}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -25,9 +24,9 @@ import streamer.resampler
 from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
-from train.corpora import Utterance, read_corpus
+from train.corpora import Utterance
 from train.measures import Scores, score
-from train.splits import split
+from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
 
@@ -43,6 +42,12 @@ def _required(module: str) -> Any:
         raise SerLiveError(
             "functionals need opensmile and scikit-learn: pip install --editable '.[baselines]'"
         ) from error
+
+
+def check_packages() -> None:
+    """Raise SerLiveError, which says what to install, where one is missing."""
+    for module in ("opensmile", "sklearn.svm"):
+        _required(module)
 
 
 @functools.cache
@@ -91,7 +96,7 @@ def prepare_functionals(
     key = repr((files, FEATURE_SET, _required("opensmile").__version__, resampler))
     path = cache / f"functionals-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
-        with ProcessPoolExecutor(workers) as pool:
+        with worker_pool(workers) as pool:
             values = list(pool.map(_extract, [u.path for u in utterances], chunksize=32))
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
@@ -158,35 +163,3 @@ def _fit(train: Functionals, validation: Functionals, penalty: float) -> FittedF
     fitted = FittedFunctionals(pipeline, penalty, validation_uar=0.0)
     uar = float(np.mean([scores.uar for scores in fitted.scores(validation).values()]))
     return replace(fitted, validation_uar=uar)
-
-
-def compare_functionals(
-    trained_on: Sequence[str],
-    transfer: Sequence[str],
-    labels: Sequence[str],
-    corpora: Path,
-    cache: Path,
-) -> tuple[FittedFunctionals, dict[str, Scores]]:
-    """Fit on the training speakers of some corpora, choose on their validation speakers, and test.
-
-    Args:
-        trained_on: corpora with a split.
-        transfer: corpora that are tested only.
-        labels: emotions.
-        corpora: folder of the unpacked corpora.
-        cache: folder of prepared copies.
-
-    Returns:
-        what was fitted, and its scores on the test speakers of every corpus.
-
-    Raises:
-        SerLiveError: a corpus or a package is missing.
-    """
-    parts = split([u for name in trained_on for u in read_corpus(name, corpora, labels)])
-    foreign = split([u for name in transfer for u in read_corpus(name, corpora, labels)])
-    train, validation, test = (
-        prepare_functionals(utterances, labels, cache)
-        for utterances in (parts["train"], parts["validation"], parts["test"] + foreign["test"])
-    )
-    fitted = fit_functionals(train, validation)
-    return fitted, fitted.scores(test)
