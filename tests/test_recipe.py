@@ -24,6 +24,18 @@ def written(folder, change=("", "")):
     return path
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_that_come_with_it_are_read(path):
+    assert read_recipe(path).name == path.stem
+
+
+def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
+    recipe = read_recipe(RECIPES / "open.toml")
+    assert recipe.corpora == ("cremad",)
+    assert recipe.transfer == ("ravdess", "nemo")
+    assert recipe.network == read_recipe(RECIPES / "live.toml").network
+
+
 def test_the_shipped_recipe_is_read():
     recipe = read_recipe(RECIPES / "live.toml")
     assert recipe.network.labels == EMOTIONS
@@ -42,6 +54,7 @@ def test_the_shipped_recipe_is_read():
         ("epochs = 20", 'epochs = "many"', "epochs must be"),
         ("copies = 5", "copies = -1", "copies must be a whole number, 0 or more; is -1"),
         ("copies = 5", "batch = true", "batch must be"),
+        ("copies = 5", "split = 5", "split must be a name, such as fixed; is 5"),
         ("copies = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
         ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
         ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),

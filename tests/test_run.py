@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +20,8 @@ from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
 from tests.conftest import CLIPS
-from tests.generated import EMOTIONS, recipe_with
+from tests.generated import EMOTIONS, TINY, recipe_with
+from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
 from train.run import Folders, export_run, load_run, read_parts, run
 
@@ -100,6 +106,71 @@ def test_a_label_that_nobody_speaks_is_named_before_training(folders):
         path.unlink()
     with pytest.raises(SerLiveError, match="no validation utterances of sad"):
         read_parts(recipe_with(), folders.corpora)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """One's own recordings: a folder of class folders, in each a folder for every speaker."""
+    for clip, label in zip(CLIPS, ("cats", "dogs", "cats", "dogs"), strict=True):
+        for speaker in ("ann", "bob", "eve"):
+            file = tmp_path / "own" / label / speaker / clip.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(clip.read_bytes())
+    return tmp_path / "own"
+
+
+def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split_kept(
+    folders, own, tmp_path
+):
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)
+    assert run(recipe, folders)["utterances"] == {"train": 4, "validation": 4, "test": 4}
+    tested = export_run(folders.run, tmp_path / "own.onnx", folders.corpora)
+    assert np.sum(tested[str(own)]["confusion"]) == 4
+    metadata = Recognizer.load(tmp_path / "own.onnx").metadata
+    assert metadata.training["licence"].startswith("the owner's")
+    found = utterances_to_test(str(own), metadata, Plan(folders.corpora))
+    assert {one.speaker for one in found} == {"ann"}
+
+
+def test_nobody_to_validate_on_is_told_before_training(folders, own):
+    shutil.rmtree(own / "cats" / "eve")
+    shutil.rmtree(own / "dogs" / "eve")
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann")
+    with pytest.raises(SerLiveError, match=r"'speakers/ann' of .* leaves no validation speakers"):
+        read_parts(recipe, folders.corpora)
+
+
+def test_recordings_as_they_are_are_judged_as_they_are(folders):
+    run(recipe_with(epochs=1, copies=0), folders)
+    (record,) = (folders.run / "log.jsonl").read_text().splitlines()
+    assert len(json.loads(record)["validation_uar"]) == 1
+
+
+def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
+    recipe = tmp_path / "endless.toml"
+    recipe.write_text(
+        'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
+        '[network]\nbase = "live"\nhidden = 8\nchannels = [2, 4]\n'
+        "[training]\nepochs = 100000\ncopies = 0\n"
+    )
+    places = {"--corpora": folders.corpora, "--cache": folders.cache, "--run": folders.run}
+    command = [sys.executable, "-m", "train", "fit", recipe, *sum(places.items(), ())]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        [*map(str, command), "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        start_new_session=True,
+    ) as process:
+        assert json.loads(process.stdout.readline())["epoch"] == 1
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "train: stopped; the same command goes on\n"
 
 
 def test_an_unfinished_run_cannot_be_exported(tmp_path):

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import SerLiveError, printable
+from streamer.outputs import say_on_stderr
+
+#: As shells count: 128 + the number of the signal, after Ctrl-C.
+EXIT_INTERRUPTED = 130
 
 CACHE = Path.home() / ".cache" / "ser-live"
 
@@ -139,8 +143,12 @@ def main() -> int:
         else:
             _run_training(options)
     except SerLiveError as error:
-        print(f"train: {printable(error)}", file=sys.stderr)
+        say_on_stderr(f"train: {printable(error)}")
         return error.exit_code
+    except KeyboardInterrupt:
+        goes_on = "; the same command goes on" * (options.command in ("fit", "compare"))
+        say_on_stderr(f"train: stopped{goes_on}")
+        return EXIT_INTERRUPTED
     return 0
 
 
@@ -159,9 +167,9 @@ def _run_assessment(options: argparse.Namespace) -> None:
 
 def _run_comparison(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
-    from train.compare import compare
+    from train.compare import run_compare
 
-    compare(options)
+    run_compare(options)
 
 
 def _run_training(options: argparse.Namespace) -> None:

@@ -31,7 +31,8 @@ class Recipe:
         corpora: trained on (their training speakers) and chosen on (their validation speakers);
             names of corpora, or paths of folders of one's own.
         network: shape of the network.
-        split: name of the split into training, validation and test speakers.
+        split: name of the split into training, validation and test speakers, see
+            ``train/splits.py``; other than "fixed" of a single corpus.
         transfer: never trained on; all of it is tested.
         extra_labels: further classes that are told apart in training only.
         normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
@@ -92,6 +93,8 @@ class Recipe:
         check_choice("votes", self.votes, ("voice", "both"))
         for name in ("corpora", "transfer", "extra_labels", "teacher"):
             check_names(name, getattr(self, name))
+        if not isinstance(self.split, str):
+            raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
         if not self.corpora:
             raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):

@@ -83,6 +83,9 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     """
     found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.classes)]
     whole = split_of(recipe.split, found)
+    named = f"the split {recipe.split!r} of {', '.join(recipe.corpora)}"
+    if not whole.validation:
+        raise SerLiveError(f"{named} leaves no validation speakers to choose the epoch on")
     parts = Parts(
         list(whole.train),
         [one for one in whole.validation if one.label in recipe.network.labels],
@@ -94,10 +97,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         ("validation", parts.validation, recipe.network.labels),
     ):
         if without := set(labels) - {one.label for one in utterances}:
-            raise SerLiveError(
-                f"no {part} utterances of {', '.join(sorted(without))} in "
-                f"{', '.join(recipe.corpora)} as the split {recipe.split!r} has it"
-            )
+            raise SerLiveError(f"no {part} utterances of {', '.join(sorted(without))} in {named}")
     return parts
 
 
@@ -133,8 +133,9 @@ def _prepare(
     labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
     corpora = [one.corpus for one in parts.validation]
     validation = []
-    # Validation, too, hears other levels, rooms and floors: seeds 0 are never trained on.
-    for augmentation in (None, recipe.augmentation):
+    # Validation hears other levels, rooms and floors where training does: seeds 0 are never
+    # trained on.
+    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
         copy = prepare_copy(parts.validation, folders.cache, noise, augmentation, seed=0)
         validation.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
     train = TrainingSet(
@@ -179,9 +180,16 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
     }
     if place.leads:
         save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
-        (folders.run / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        _write_whole(folders.run / RESULT, json.dumps(result, indent=1) + "\n")
         plot_run(folders.run)
     return result
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside it and rename: where there is a result, the run is finished."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def load_run(folder: Path) -> tuple[SpectrogramNetwork, dict[str, Any]]:
@@ -234,6 +242,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         states=state_specs(network.initial_state()),
         training={
             "trained on": ", ".join(recipe["corpora"]),
+            "split": recipe["split"],
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),
