@@ -1,4 +1,4 @@
-"""Plots of a finished run: its epochs, and its verdicts on the validation speakers."""
+"""Plots of a run, its epochs and its verdicts on the validation speakers, and of a comparison."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from train.comparison import Price
+
 #: Share of a class from which its figure in the confusion matrix is printed in white.
 DARK = 50.0
+#: Confusion matrices in a row.
+MATRICES_ABREAST = 4
 
 
 def plot_run(folder: Path) -> None:
@@ -37,12 +41,21 @@ def plot_run(folder: Path) -> None:
 @contextmanager
 def _figure(path: Path, width: float = 6.0, height: float = 4.0) -> Iterator[Axes]:
     """Axes of a figure that is written when the block ends."""
+    with _figures(path, 1, 1, width, height) as (axes,):
+        yield axes
+
+
+@contextmanager
+def _figures(
+    path: Path, rows: int, columns: int, width: float, height: float
+) -> Iterator[Sequence[Axes]]:
+    """Axes of a figure of several, row by row."""
     # Only here: matplotlib takes a second to import. No pyplot: it keeps figures, and may open
     # windows.
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
-    yield figure.subplots()
+    yield figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     figure.savefig(path, dpi=120)
 
 
@@ -72,7 +85,7 @@ def plot_uar(
     epochs = [record["epoch"] for record in records]
     uars = np.array([record["validation_uar"] for record in records])  # (epochs, sets, corpora)
     with _figure(path) as axes:
-        for index, heard in enumerate(("as recorded", "augmented")):
+        for index, heard in enumerate(("as recorded", "augmented")[: uars.shape[1]]):
             for corpus, name in enumerate(corpora):
                 style = {"color": f"C{corpus + 1}", "linestyle": ("-", ":")[index]}
                 axes.plot(epochs, uars[:, index, corpus], label=f"{name}, {heard}", **style)
@@ -92,17 +105,43 @@ def plot_confusion(confusion: ArrayLike, labels: Sequence[str], title: str, path
         title: what was tested.
         path: file to write.
     """
-    shares = _row_percentages(np.asarray(confusion))
-    answers = [*labels, "none"][: shares.shape[1]]
-    size = 2.0 + 0.8 * len(labels)
+    size = _side(labels)
     with _figure(path, size, size) as axes:
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > DARK else "black"
-            axes.text(column, row, f"{share:.1f}", ha="center", va="center", color=colour)
-        axes.set_xticks(range(len(answers)), answers, rotation=45, ha="right")
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set(xlabel="heard as (%)", ylabel="label", title=title)
+        _draw_confusion(axes, np.asarray(confusion), labels, title)
+
+
+def plot_confusions(
+    confusions: Mapping[str, NDArray[np.integer]], labels: Sequence[str], path: Path
+) -> None:
+    """Confusion matrices side by side, as :func:`plot_confusion` draws one, a system each."""
+    columns = min(len(confusions), MATRICES_ABREAST)
+    rows = -(-len(confusions) // columns)
+    size = _side(labels)
+    with _figures(path, rows, columns, columns * size, rows * size) as grid:
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, (system, confusion) in zip(grid, confusions.items(), strict=False):
+            axes.set_axis_on()
+            _draw_confusion(axes, confusion, labels, system)
+
+
+def _side(labels: Sequence[str]) -> float:
+    """Of a confusion matrix, in inches."""
+    return 2.0 + 0.8 * len(labels)
+
+
+def _draw_confusion(
+    axes: Axes, confusion: NDArray[np.integer], labels: Sequence[str], title: str
+) -> None:
+    shares = _row_percentages(confusion)
+    answers = [*labels, "none"][: shares.shape[1]]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > DARK else "black"
+        axes.text(column, row, f"{share:.1f}", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(answers)), answers, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="heard as (%)", ylabel="label", title=title)
 
 
 def _row_percentages(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -125,3 +164,35 @@ def plot_reliability(reliability: ArrayLike, title: str, path: Path) -> None:
         for x, y, recordings in zip(confidence, accuracy, count, strict=True):
             axes.annotate(f"{recordings:.0f}", (x, y), (4, -12), textcoords="offset points")
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=title)
+
+
+def plot_look_ahead(
+    curve: Sequence[Price], others: Sequence[Price], title: str, path: Path
+) -> None:
+    """UA against look-ahead: the price of latency.
+
+    Args:
+        curve: of one network with several look-aheads; the bars are the intervals of what each
+            gains on the live one.
+        others: networks that stand beside it.
+        title: what was tested.
+        path: file to write.
+    """
+    with _figure(path) as axes:
+        axes.plot([one.look_ahead_ms for one in curve], [one.ua for one in curve], "C0o-")
+        for one in curve:
+            if one.gained is not None:
+                base = one.ua - one.gained.value
+                bar = (base + one.gained.low, base + one.gained.high)
+                axes.vlines(one.look_ahead_ms, *bar, color="C0", lw=0.8)
+        for one in others:
+            axes.plot(one.look_ahead_ms, one.ua, "C1s")
+        for one in (*curve, *others):
+            axes.annotate(
+                f"{one.system}\n{one.look_ahead_ms:.0f} ms",
+                (one.look_ahead_ms, one.ua),
+                (6, -18),
+                textcoords="offset points",
+                fontsize=7,
+            )
+        axes.set(xscale="log", xlabel="look-ahead (ms)", ylabel="UA (%)", title=title)
