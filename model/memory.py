@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import BlockConfig, NetworkConfig
+from model.layers import filter_features, normed_relu
 from model.positions import exists
 
 
@@ -56,10 +57,9 @@ class MemoryBlock(nn.Module):
         Returns:
             the next hidden layer ``(batch, timesteps, hidden)``, and the memory.
         """
-        projections = self.project(hidden).transpose(1, 2)
-        padded = functional.pad(projections, (self.block.look_back, self.block.look_ahead))
-        response = self._impulse_response().T[:, None]
-        memory = functional.conv1d(padded, response, groups=self.width).transpose(1, 2)
+        reach = (0, 0, self.block.look_back, self.block.look_ahead)
+        padded = functional.pad(self.project(hidden), reach)
+        memory = filter_features(padded, self._impulse_response())
         if skip is not None:
             memory = memory + skip
         return self._next_hidden(memory), memory
@@ -116,6 +116,4 @@ class MemoryBlock(nn.Module):
         return response.index_add(0, torch.tensor([back]), response.new_ones(1, self.width))
 
     def _next_hidden(self, memory: Tensor) -> Tensor:
-        expanded = self.expand(memory)
-        # Batch norm counts features in the second axis.
-        return torch.relu(self.norm(expanded.transpose(1, 2)).transpose(1, 2))
+        return normed_relu(self.norm, self.expand(memory))

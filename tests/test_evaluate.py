@@ -29,6 +29,7 @@ from train.evaluate import Plan, evaluate, utterances_to_test
 from train.hearing import Heard, estimates_known, hear, verdicts_of
 from train.measures import answers
 from train.own import UNKNOWN
+from train.splits import Split
 from train.streams import HeardStream, follow, join, plan_streams
 from train.tune import candidates, relabel
 
@@ -318,6 +319,24 @@ def test_tuning_writes_the_setting_it_shows(corpora, model_file, tmp_path, monke
     _, smoothing, margin, *_ = next(row for row in rows if row[0].strip() == "1")
     decision = Recognizer.load(tuned).metadata.decision
     assert (decision.smoothing_s, decision.switch_margin) == (float(smoothing), float(margin))
+
+
+def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
+    corpora, model_file, tmp_path, monkeypatch, capsys
+):
+    metadata = Recognizer.load(model_file).metadata
+    training = {"trained on": "cremad", "split": "speakers/1003"}
+    describe_model(model_file, replace(metadata, training=training), tmp_path / "own.onnx")
+    asked = []
+
+    def nobody(name, utterances):
+        asked.append(name)
+        return Split(tuple(utterances), (), ())
+
+    monkeypatch.setattr("train.tune.split_of", nobody)
+    assert run_main(monkeypatch, "tune", tmp_path / "own.onnx", "--corpora", corpora) == 2
+    assert asked == ["speakers/1003"]
+    assert "no validation speakers" in capsys.readouterr().err
 
 
 def test_evaluation_needs_no_torch():

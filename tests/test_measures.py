@@ -8,7 +8,7 @@ import torch
 
 from streamer.decision import Verdict
 from streamer.speech import SPEECH_THRESHOLD
-from train.measures import score, uar_interval, untempered
+from train.measures import reliability, score, uar_interval, untempered
 from train.scoring import fit_temperature, verdicts, voting_timesteps
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -103,3 +103,12 @@ def test_the_interval_holds_the_point_and_widens_where_speakers_differ():
     # Recalls of 20 or 100 % spread by 40; of a mean over 12 speakers that is 40 / sqrt(12).
     assert widths[1] == pytest.approx(2 * 1.96 * 40 / np.sqrt(12), rel=0.2)
     assert np.isnan(uar_interval(alike, labels, ["S0"] * 600)).all()
+
+
+def test_reliability_sets_accuracy_against_confidence():
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.96, 0.04], [0.94, 0.06], [0.92, 0.08], [0.45, 0.55]])
+    found = reliability(probabilities, labels)
+    np.testing.assert_allclose(found[9], [0.94, 2 / 3, 3])
+    np.testing.assert_allclose(found[5], [0.55, 1, 1])
+    assert not found[:5].any()

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import SerLiveError, printable
+from streamer.outputs import say_on_stderr
+
+#: As shells count: 128 + the number of the signal, after Ctrl-C.
+EXIT_INTERRUPTED = 130
 
 CACHE = Path.home() / ".cache" / "ser-live"
 
@@ -28,12 +32,23 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    fit.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
+    fit.add_argument(
+        "--without",
+        type=lambda kinds: kinds.split(","),
+        default=[],
+        metavar="KIND,...",
+        help="leave out kinds of augmentation, such as mixup,rooms",
+    )
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
     export.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
     _add_evaluate(commands)
     _add_tune(commands)
+    _add_compare(commands)
     return parser
 
 
@@ -83,6 +98,38 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--force", action="store_true", help="overwrite that file")
 
 
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="the paper's systems, and the price of look-ahead, by one recipe",
+        description="Train and test every system of the paper, and the live network with other "
+        "look-aheads, on the corpora at hand. A finished trial is a line in the results file and "
+        "is not run again; a stopped one goes on. Takes hours; the tables are drawn at the end.",
+    )
+    compare.add_argument(
+        "--protocol", nargs="+", default=[], metavar="NAME", help="such as cremad or ravdess"
+    )
+    compare.add_argument("--system", nargs="+", default=[], metavar="NAME", help="default: all")
+    compare.add_argument(
+        "--scale",
+        choices=("small", "full"),
+        help="three seeds and one of folds, or five of everything (default: full with a GPU)",
+    )
+    compare.add_argument(
+        "--recipe", type=Path, default=Path("train/recipes/compare.toml"), help="%(default)s"
+    )
+    compare.add_argument(
+        "--results", type=Path, default=Path("train/results/compare.jsonl"), help="%(default)s"
+    )
+    compare.add_argument("--runs", type=Path, default=Path("runs/compare"), help="%(default)s")
+    compare.add_argument("--tables", action="store_true", help="draw the tables, train nothing")
+    compare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    compare.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    compare.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
+
+
 def main() -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args()
@@ -91,11 +138,17 @@ def main() -> int:
             return _prepare(options)
         if options.command in ("evaluate", "tune"):
             _run_assessment(options)
+        elif options.command == "compare":
+            _run_comparison(options)
         else:
             _run_training(options)
     except SerLiveError as error:
-        print(f"train: {printable(error)}", file=sys.stderr)
+        say_on_stderr(f"train: {printable(error)}")
         return error.exit_code
+    except KeyboardInterrupt:
+        goes_on = "; the same command goes on" * (options.command in ("fit", "compare"))
+        say_on_stderr(f"train: stopped{goes_on}")
+        return EXIT_INTERRUPTED
     return 0
 
 
@@ -112,18 +165,29 @@ def _run_assessment(options: argparse.Namespace) -> None:
     run_evaluate(options) if options.command == "evaluate" else run_tune(options)
 
 
+def _run_comparison(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.compare import run_compare
+
+    run_compare(options)
+
+
 def _run_training(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
+    from train.place import find_place
     from train.recipe import read_recipe
     from train.run import Folders, export_run, run
 
     if options.command == "export":
         print(json.dumps(export_run(options.run, options.output, options.corpora)))
         return
-    recipe = read_recipe(options.recipe)
-    folder = options.run or Path("runs") / recipe.name
-    result = run(recipe, Folders(options.corpora, options.cache, folder))
-    print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
+    recipe = read_recipe(options.recipe, options.without)
+    name = "-without-".join((recipe.name, *options.without))
+    folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
+    with find_place(options.device) as place:
+        result = run(recipe, folders, place)
+        if place.leads:
+            print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
 from train.measures import Scores, answers, score, uar_interval, untempered
 from train.splits import split_of
 from train.streams import Following, follow, hear_streams
+from train.workers import worker_pool
 
 WORKERS = 2
 #: Seconds after the first speech at which the verdict is judged.
@@ -214,7 +215,7 @@ def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
         SerLiveError: the model or a corpus cannot be read.
     """
     metadata = Recognizer.load(model).metadata
-    with ProcessPoolExecutor(WORKERS) as pool:
+    with worker_pool(WORKERS) as pool:
         for name in plan.names or corpora_at_hand(plan.corpora):
             yield _evaluate_corpus(name, model, metadata, plan, pool)
 

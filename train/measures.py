@@ -71,6 +71,26 @@ class Scores:
         return int(self.confusion[:, -1].sum())
 
 
+def reliability(probabilities: NDArray[np.floating], labels: Int64) -> Float64:
+    """How sure verdicts were and how often right: ``(bins, 3)`` confidence, accuracy, recordings.
+
+    Bins of equal width; without recordings confidence and accuracy are zero.
+
+    Args:
+        probabilities: ``(recordings, labels)``.
+        labels: ``(recordings,)`` indices of the true labels.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    index = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts = np.bincount(index, minlength=CALIBRATION_BINS)
+    means = [
+        np.bincount(index, weights=values, minlength=CALIBRATION_BINS) / np.maximum(counts, 1)
+        for values in (confidence, right)
+    ]
+    return np.stack([*means, counts], axis=1)
+
+
 def calibration_error(probabilities: NDArray[np.floating], labels: Int64) -> float:
     """Expected calibration error of ``(recordings, labels)`` against the labels ``(recordings,)``.
 
@@ -78,14 +98,8 @@ def calibration_error(probabilities: NDArray[np.floating], labels: Int64) -> flo
     """
     if not len(labels):
         return float("nan")
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    return sum(
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean()))
-        * float((bins == b).mean())
-        for b in np.unique(bins)
-    )
+    confidence, accuracy, counts = reliability(probabilities, labels).T
+    return float(np.abs(confidence - accuracy) @ counts / counts.sum())
 
 
 def answers(

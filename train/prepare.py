@@ -6,7 +6,6 @@ import hashlib
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from streamer.audio import Recording
 from streamer.errors import SerLiveError, printable
 from train.corpora import CORPORA, SOURCES, Utterance, at_hand, licence_of, read_corpus
 from train.splits import describe_names, split_names, split_of
+from train.workers import worker_pool
 
 #: A recording that never gets louder than this, in dB of full scale, is silent. The quietest
 #: speech at hand, of RAVDESS, peaks at -47.
@@ -134,7 +134,7 @@ def examine(name: str, corpora: Path, workers: int = 2) -> Findings:
         utterances = read_corpus(name, corpora)
     except SerLiveError as error:
         return Findings(name, fault=str(error))
-    with ProcessPoolExecutor(workers) as pool:
+    with worker_pool(workers) as pool:
         heard = list(pool.map(_hear, [one.path for one in utterances], chunksize=CHUNK))
     return Findings(name, utterances, heard)
 

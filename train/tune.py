@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -19,6 +18,7 @@ from train.evaluate import WORKERS, corpora_at_hand, trained_on
 from train.hearing import hear_all
 from train.splits import split_of
 from train.streams import Following, HeardStream, follow, hear_streams
+from train.workers import worker_pool
 
 #: A label that turns to a wrong emotion costs a person as much as waiting so long for the right.
 FALSE_CHANGE_COST_S = 1.0
@@ -85,11 +85,12 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
     """
     metadata = Recognizer.load(model).metadata
     names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
-    with ProcessPoolExecutor(WORKERS) as pool:
+    split = metadata.training.get("split", "fixed")
+    with worker_pool(WORKERS) as pool:
         streams = [
             stream
             for name in names
-            if (own := split_of("fixed", read_corpus(name, corpora, metadata.labels)).validation)
+            if (own := split_of(split, read_corpus(name, corpora, metadata.labels)).validation)
             for condition in CONDITIONS
             for stream in hear_streams(pool, model, own, condition, corpora / "noise")
         ]
