@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 
@@ -20,39 +21,72 @@ class Mark(NamedTuple):
     arrived_s: float
 
 
+class _Lateness:
+    """How far one clock runs ahead of the frames counted, against the least it ever did.
+
+    Callbacks may come late, but after audio that was not lost they catch up: so the least of a
+    window counts. A device's clock may be off by ``DRIFT``.
+    """
+
+    DRIFT = 500e-6
+
+    def __init__(self) -> None:
+        self._lowest_s = math.inf
+        self._least_s = math.inf
+
+    def observe(self, ahead_s: float) -> None:
+        self._least_s = min(self._least_s, ahead_s)
+
+    def of_window(self) -> float:
+        """Seconds over the lowest so far; ends the window."""
+        least_s, self._least_s = self._least_s, math.inf
+        self._lowest_s = min(self._lowest_s, least_s)
+        return least_s - self._lowest_s
+
+    def follow_drift(self, late_s: float, window_s: float) -> None:
+        """Lateness that is no loss may be drift."""
+        self._lowest_s += min(late_s, self.DRIFT * window_s)
+
+
 class LossWatch:
     """Finds audio that was lost before the callback, flagged or not, by counting against a clock.
 
-    Callbacks may come late, but after audio that was not lost they catch up. So the least delay of
-    one second is compared with that of the second before; a device's clock may be off by
-    ``DRIFT``, and what is more than ``THRESHOLD_S`` is lost. Known a second or two late.
+    Two clocks must agree: when a callback came, and when its audio was at the converter, as the
+    host API dates it. Either may jump alone: a sound server that takes to larger buffers delivers
+    later and loses nothing. What is more than ``THRESHOLD_S`` in each of ``WINDOWS`` is lost, and
+    so known some seconds late. What was counted once is not again, even if the device catches up
+    in between.
     """
 
     WINDOW_S = 1.0
+    WINDOWS = 3
     THRESHOLD_S = 0.06
-    DRIFT = 500e-6
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._baseline_s: float | None = None
-        self._least_s = math.inf
+        self._clocks = (_Lateness(), _Lateness())
         self._window_end_s: float | None = None
+        self._counted_s = 0.0
+        self._recent_s: deque[float] = deque(maxlen=self.WINDOWS)
 
     def observe(self, mark: Mark) -> int:
         """Take the newest mark; return how many frames have turned out lost, mostly 0."""
         if self._window_end_s is None:
             self._window_end_s = mark.arrived_s + self.WINDOW_S
-        self._least_s = min(self._least_s, mark.arrived_s - mark.position / self._rate)
+        counted_s = mark.position / self._rate
+        for clock, now_s in zip(self._clocks, (mark.captured_s, mark.arrived_s), strict=True):
+            clock.observe(now_s - counted_s)
         if mark.arrived_s < self._window_end_s:
             return 0
-        least_s = self._least_s
-        self._least_s, self._window_end_s = math.inf, mark.arrived_s + self.WINDOW_S
-        if self._baseline_s is None or least_s < self._baseline_s:
-            self._baseline_s = least_s
-            return 0
-        late_s = least_s - self._baseline_s
+        self._window_end_s = mark.arrived_s + self.WINDOW_S
+        late_s = min(clock.of_window() for clock in self._clocks) - self._counted_s
+        self._recent_s.append(late_s)
         if late_s < self.THRESHOLD_S:
-            self._baseline_s += min(late_s, self.DRIFT * self.WINDOW_S)
+            for clock in self._clocks:
+                clock.follow_drift(max(late_s, 0.0), self.WINDOW_S)
+        lost_s = min(self._recent_s)
+        if len(self._recent_s) < self.WINDOWS or lost_s < self.THRESHOLD_S:
             return 0
-        self._baseline_s = least_s
-        return round(late_s * self._rate)
+        self._counted_s += lost_s
+        self._recent_s.clear()
+        return round(lost_s * self._rate)

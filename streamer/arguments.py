@@ -108,12 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_output(replay)
     pcm = replay.add_argument_group("standard input")
     pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
-    pcm.add_argument("--channels", type=int, default=1, metavar="N", help="default: %(default)s")
+    pcm.add_argument("--channels", type=int, metavar="N", help="default: 1")
     pcm.add_argument(
         "--sample-format",
-        default="s16le",
         metavar="F",
-        help="u8, s16le, s16be, s24le, s32le or f32le (default: %(default)s)",
+        help="u8, s16le, s16be, s24le, s32le or f32le (default: s16le)",
     )
 
     picture = commands.add_parser(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
 from streamer.frontend import LARGEST_SAMPLE
+from streamer.level import clipped_samples
 from streamer.resampler import Resampler
 
 Float32 = NDArray[np.float32]
@@ -35,6 +36,9 @@ SAMPLE_FORMATS: dict[str, tuple[str | None, int, float, float]] = {
 
 #: Block of a recording that is read whole.
 _READ_MS = 1_000
+
+#: First bytes of sound files, which would be heard as a click.
+_CONTAINERS = frozenset({b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS"})
 
 #: Frames decoded at a time.
 _CHUNK_FRAMES = 1024
@@ -61,16 +65,35 @@ class Loss:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A live source has nothing to hand over, and will say when it is back how much was lost."""
+
+
 class Source(Protocol):
-    """Something that hands over blocks of mono samples."""
+    """Something that hands over blocks of mono samples.
 
-    name: str
-    sample_rate: int
+    Attributes:
+        name: file, device or ``-``.
+        sample_rate: in Hz.
+        clipped: samples so far that were clipped on any channel.
+        overflows: losses so far that a device flagged.
+    """
 
-    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
+    @property
+    def name(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def clipped(self) -> int: ...
+    @property
+    def overflows(self) -> int: ...
+
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
         """Mono float32 blocks of ``block_ms`` at ``sample_rate``, the last one shorter.
 
-        A live source hands over a :class:`Loss` where audio is missing.
+        A live source hands over an :class:`Away` when it stops giving audio, and a
+        :class:`Loss` where audio is missing.
 
         Raises:
             SerLiveError: the audio turns out damaged; what came before it was handed over.
@@ -114,6 +137,7 @@ class Recording:
         import soundfile
 
         self.name = str(path)
+        self.clipped = self.overflows = 0
         try:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
@@ -195,6 +219,7 @@ class Recording:
                 reason = _reason(error)
                 raise SerLiveError(f"{self.name}: damaged after {at_s:.3f} s ({reason})") from error
             mono, is_audio = _mono(samples)
+            self.clipped += clipped_samples(samples)
             heard += len(mono)
             yield mono
             if not is_audio:
@@ -247,6 +272,7 @@ class RawPcm:
             raise SerLiveError(f"--sample-format must be one of {', '.join(SAMPLE_FORMATS)}")
         self.name = "-"
         self.sample_rate = sample_rate
+        self.clipped = self.overflows = 0
         self._stream = stream
         self._channels = channels
         self._encoding = encoding
@@ -259,8 +285,15 @@ class RawPcm:
                 data = self._stream.read((end - heard) * self._sample_bytes)
             except OSError as error:
                 raise RunFailure(f"standard input: {error.strerror}") from error
+            if heard == 0 and data[:4] in _CONTAINERS:
+                raise SerLiveError(
+                    "standard input: a sound file, not raw PCM; give its name, or have the writer "
+                    "leave the header out (arecord -t raw, ffmpeg -f s16le)"
+                )
             whole = len(data) // self._sample_bytes
-            mono, is_audio = _mono(self._decode(data[: whole * self._sample_bytes]))
+            samples = self._decode(data[: whole * self._sample_bytes])
+            mono, is_audio = _mono(samples)
+            self.clipped += clipped_samples(samples)
             heard += len(mono)
             if len(mono):
                 yield mono

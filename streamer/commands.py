@@ -66,6 +66,8 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("--duration must be more than 0 seconds")
     if options.output and options.record and options.output.resolve() == options.record.resolve():
         raise SerLiveError(f"{options.output} is to be the recording; name another --output")
+    if options.record and options.record.suffix.lower() != ".wav":
+        raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened
         check_output(path, options.force, [model_path(options.model)])
     with ExitStack() as stack:
@@ -99,6 +101,10 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+    if "-" not in files and (options.rate or options.channels or options.sample_format):
+        raise SerLiveError(
+            "--rate, --channels and --sample-format describe raw PCM on standard input (FILE -)"
+        )
     if "-" in files and sys.stdin is None:
         raise SerLiveError("standard input is closed")
     speed = SPEEDS[options.speed]
@@ -114,7 +120,10 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
                     source: Source
                     if name == "-":
                         source = RawPcm(
-                            sys.stdin.buffer, options.rate, options.channels, options.sample_format
+                            sys.stdin.buffer,
+                            options.rate,
+                            1 if options.channels is None else options.channels,
+                            options.sample_format or "s16le",
                         )
                     else:
                         source = one.enter_context(Recording(Path(name)))

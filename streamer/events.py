@@ -36,10 +36,17 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """One timestep; ``latency_ms`` is None where no clock applies."""
+    """One timestep.
+
+    Attributes:
+        estimate: what the stream gave, its time in stream time.
+        latency_ms: how late it came; None where no clock applies, as of audio that was lost.
+        is_lost: it was made of silence in place of audio that was lost.
+    """
 
     estimate: Estimate
     latency_ms: float | None
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class Gap:
     time_s: float
     lost_samples: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAway:
+    """The source gives nothing for a while; a :class:`Gap` says how much once that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,7 @@ class SessionEnded:
     probabilities: dict[str, float]
 
 
-Event = SessionStarted | Estimated | Gap | SessionEnded
+Event = SessionStarted | Estimated | Gap | SourceAway | SessionEnded
 
 
 class Sink(Protocol):
@@ -92,11 +104,15 @@ class Heard:
     Attributes:
         samples: ``(samples,)`` mono float32, as the source gave it.
         sample_rate: in Hz.
+        clipped: samples among them that are clipped on any channel.
+        overflows: losses that the device has flagged so far.
         compute_s: computing time it took, resampling included.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
+    clipped: int
+    overflows: int
     compute_s: float
 
 

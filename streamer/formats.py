@@ -7,7 +7,7 @@ from typing import Any
 
 from streamer.decision import SILENCE
 from streamer.errors import printable
-from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted
+from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted, SourceAway
 from streamer.outputs import Output, write_line
 
 SCHEMA = 1
@@ -36,6 +36,8 @@ class JsonLines:
                 values = self._estimate(event)
             case Gap():
                 values = self._gap(event)
+            case SourceAway():
+                return
             case SessionEnded():
                 values = self._end(event)
         # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
@@ -115,6 +117,8 @@ class Plain:
             case Gap():
                 line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
                 line += event.reason
+            case SourceAway():
+                return
             case SessionEnded():
                 line = f"# {summary(event)}"
         write_line(self._out, line)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 DIGITAL_SILENCE_S = 1.5
 #: Converters stop a little short of full scale.
-CLIPPED = 0.999
-#: Single samples at full scale are inaudible; this share of a second is not.
+FULL_SCALE = 0.999
+#: A normalised recording touches full scale now and then; a clipped one stays there.
+CLIPPED_RUN = 3
+#: A click is inaudible; this share of a second is not.
 CLIPPED_SHARE = 0.001
 LOW_PEAK_DBFS = -55.0
 LOW_FOR_S = 10.0
@@ -23,20 +25,39 @@ _PERMISSION = {
 }
 
 
+def clipped_samples(frames: NDArray[np.float32]) -> int:
+    """How many of ``(n, channels)`` stand, on any channel, in a run at full scale."""
+    at_limit = np.abs(frames) >= FULL_SCALE
+    if not at_limit.any():
+        return 0
+    starts = max(0, len(frames) - CLIPPED_RUN + 1)
+    runs = np.ones((starts, frames.shape[1]), np.bool_)
+    for offset in range(CLIPPED_RUN):
+        runs &= at_limit[offset : offset + starts]
+    clipped = np.zeros(len(frames), np.bool_)
+    for offset in range(CLIPPED_RUN):
+        clipped[offset : offset + starts] |= runs.any(axis=1)
+    return int(np.count_nonzero(clipped))
+
+
 class LevelWatch:
     """Notices digital silence, clipping and too low a level; says each once in a while.
 
     Digital silence, which no microphone in a room gives, is said once until sound comes back.
+
+    Attributes:
+        clipped: frames so far that were clipped on any channel.
     """
 
     def __init__(self, sample_rate: int) -> None:
         """Watch frames that come at ``sample_rate`` Hz."""
+        self.clipped = 0
         self._rate = sample_rate
         self._position = 0
         self._zeros = 0
         self._is_silence_said = False
         self._second_start = 0
-        self._clipped = 0
+        self._clipped_lately = 0
         self._low_start = 0
         self._low_peak = 0.0
         self._not_before = {"clipping": 0, "low": 0}
@@ -45,11 +66,13 @@ class LevelWatch:
         """Look at ``(n, channels)`` as captured, before channels are mixed; return notices."""
         if not len(frames):
             return []
+        clipped = clipped_samples(frames)
+        self.clipped += clipped
         peaks = np.abs(frames).max(axis=1)
         self._position += len(frames)
         return [
             *self._digital_silence(peaks),
-            *self._clipping(peaks),
+            *self._clipping(clipped),
             *self._low(float(peaks.max())),
         ]
 
@@ -66,12 +89,12 @@ class LevelWatch:
         hint = _PERMISSION.get(sys.platform, "its switch, its volume and the chosen --device")
         return [f"digital silence: every sample is zero; is the microphone muted? Check: {hint}"]
 
-    def _clipping(self, peaks: NDArray[np.float32]) -> list[str]:
-        self._clipped += int(np.count_nonzero(peaks >= CLIPPED))
+    def _clipping(self, clipped: int) -> list[str]:
+        self._clipped_lately += clipped
         if self._position - self._second_start < self._rate:
             return []
-        share = self._clipped / (self._position - self._second_start)
-        self._second_start, self._clipped = self._position, 0
+        share = self._clipped_lately / (self._position - self._second_start)
+        self._second_start, self._clipped_lately = self._position, 0
         if share < CLIPPED_SHARE or not self._may_say("clipping", CLIPPING_AGAIN_S):
             return []
         return [f"clipping: {share:.1%} of the last second; turn the input gain down"]

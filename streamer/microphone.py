@@ -2,9 +2,9 @@
 
 Rule for lost audio. A :class:`Loss` comes first and says how much. Then up to
 :data:`SILENCE_FOR_LOSS_S` of silence takes the place of what was lost, as ordinary samples: time
-stays true, the state of the stream is kept, and after a longer loss its rolling window holds
-nothing from before. What goes beyond that is left out; stream time jumps over it. A recording
-holds the same silence, so that it replays to the same labels.
+stays true and the state of the stream is kept. What goes beyond that is left out; stream time
+jumps over it. A recording holds the same silence, so that it replays to the same labels. A
+session that ends while audio is missing counts what is missing until then.
 
 Bound of the lag. At most :data:`MAX_LAG_S` of audio waits; when more comes, the oldest is lost.
 """
@@ -20,21 +20,25 @@ from typing import Any, Self
 import numpy as np
 
 from streamer.accounting import LossWatch, Mark
-from streamer.audio import Float32, Loss
+from streamer.audio import Away, Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
 from streamer.frontend import LARGEST_SAMPLE
+from streamer.interrupts import Interrupted
 from streamer.level import LevelWatch
 from streamer.ring import Ring
 
 MAX_LAG_S = 1.0
-#: The rolling window of the `live` model.
+#: As long as the rolling window of the shipped models: after a longer loss the attention pools
+#: nothing from before. What the normaliser knows of the speaker and the room still holds.
 SILENCE_FOR_LOSS_S = 3.0
 #: The callback gets this much at a time.
 CALLBACK_S = 0.01
 #: A sound server may take a while to wake a device up; one that runs does not pause.
 FIRST_AUDIO_S = 6.0
 STALLED_S = 2.0
+#: A device that runs never gives nothing for so long.
+MISSING_S = 0.3
 RETRY_S = 1.0
 
 
@@ -99,6 +103,11 @@ class Microphone:
         self._close()
 
     @property
+    def clipped(self) -> int:
+        """Frames heard that were clipped on any channel."""
+        return self._level.clipped
+
+    @property
     def captured(self) -> int:
         """Frames of stream time that have passed at the device, heard and lost."""
         return self._ring.written + self._lost_outside
@@ -114,13 +123,22 @@ class Microphone:
         behind_s = (mark.position + self._lost_outside) / self.sample_rate - time_s
         return 1000.0 * (time.monotonic() - mark.captured_s + behind_s)
 
-    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
         """Mono blocks of at most ``block_ms``, and losses, until the duration is over.
 
         Raises:
             RunFailure: the device is gone and not waited for, or gives no audio.
+            Interrupted: a signal came; what is missing by then comes as a loss first.
         """
         block = max(1, round(block_ms * self.sample_rate / 1000))
+        try:
+            yield from self._until_the_end(block)
+        except (RunFailure, Interrupted):
+            if self._missing() > MISSING_S * self.sample_rate:
+                yield from self._loss(self._missing(), "the device was gone")
+            raise
+
+    def _until_the_end(self, block: int) -> Iterator[Float32 | Loss | Away]:
         idle_s, looked_s = 0.0, time.monotonic()
         while (rest := self._rest()) > 0:
             reading = self._ring.read(int(min(block, rest)))
@@ -167,10 +185,17 @@ class Microphone:
         yield Loss(lost, filled, reason)
         yield np.zeros(filled, np.float32)
 
+    def _missing(self) -> int:
+        """Frames that were due since the last one came, as far as the duration goes."""
+        if self._mark is None:
+            return 0
+        missing = round((time.monotonic() - self._mark.arrived_s) * self.sample_rate)
+        return int(min(missing, self._rest()))
+
     def _is_gone(self, idle_s: float) -> bool:
         return not self._stream.active or idle_s > (STALLED_S if self._mark else FIRST_AUDIO_S)
 
-    def _interruption(self) -> Iterator[Float32 | Loss]:
+    def _interruption(self) -> Iterator[Float32 | Loss | Away]:
         """Wait for the device, then account for the time without it."""
         self._close()
         before = self._mark
@@ -181,11 +206,10 @@ class Microphone:
         if not self._reconnects:
             raise RunFailure(f"{self.name} is gone")
         self._say(f"{self.name} is gone; waiting for it to come back")
+        yield Away()
         while not self._is_back():
-            away_s = time.monotonic() - before.arrived_s
-            away = round(away_s * self.sample_rate)
-            if away >= self._rest():
-                yield from self._loss(away, "the device was gone")
+            if self._missing() >= self._rest():
+                yield from self._loss(self._missing(), "the device was gone")
                 return
             time.sleep(RETRY_S)
         self._say(f"{self.name} is back")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -25,6 +26,13 @@ def say_on_stderr(line: str) -> None:
     """One line for the person, who may have closed the terminal."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+def dated_path(suffix: str) -> Path:
+    """A name in the working folder that says when, numbered where two fall into one second."""
+    stem = f"ser-live-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (f"{stem}{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, 100))))
+    return next((path for path in map(Path, names) if not os.path.lexists(path)), Path(stem))
 
 
 def write_line(out: Output, line: str) -> None:

@@ -1,15 +1,19 @@
-"""Keeps what a source hands over as a wav file that replays to the same labels."""
+"""Keeps what a source hands over as a wav file.
+
+A recording of the whole session replays to the same labels; one begun in the middle of it starts
+with a stream that has heard nothing yet.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from streamer.audio import Float32, Loss, Source
+from streamer.audio import Away, Float32, Loss, Source
 from streamer.errors import RunFailure, SerLiveError
+from streamer.outputs import dated_path
 
 #: RIFF, fmt of 18 bytes, fact, data. Sizes: the RIFF chunk, the samples, the data.
 _HEADER = struct.Struct("<4sI4s 4sIHHIIHHH 4sII 4sI")
@@ -42,7 +46,7 @@ class WavWriter:
         Raises:
             SerLiveError: it exists, or its folder does not or may not be written to.
         """
-        self._path = path
+        self.path = path
         self._rate = sample_rate
         self._uncounted = 0
         if path.exists() and not path.is_file():
@@ -65,6 +69,11 @@ class WavWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def seconds(self) -> float:
+        """How much was written."""
+        return self._data_bytes() / _SAMPLE_BYTES / self._rate
 
     def write(self, samples: Float32) -> bool:
         """Append samples ``(n,)``; False if they no longer fit into a wav file (4 GiB).
@@ -115,7 +124,7 @@ class WavWriter:
             raise self._failure(error) from error
 
     def _failure(self, error: OSError) -> RunFailure:
-        return RunFailure(f"cannot write {self._path}: {error.strerror}")
+        return RunFailure(f"cannot write {self.path}: {error.strerror}")
 
 
 class Recorder:
@@ -140,8 +149,6 @@ class Recorder:
         Raises:
             SerLiveError: the file cannot be made.
         """
-        self.name = source.name
-        self.sample_rate = source.sample_rate
         self.is_recording = path is not None
         self._source = source
         self._say = say
@@ -154,25 +161,41 @@ class Recorder:
         if self._writer is not None:
             self._writer.close()
 
-    def toggle(self) -> str:
-        """Start or stop with the next block, from any thread; say in a line what will be done."""
-        self.is_recording = not self.is_recording
-        return "recording" if self.is_recording else "recording stopped"
+    @property
+    def name(self) -> str:
+        return self._source.name
 
-    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss]:
+    @property
+    def sample_rate(self) -> int:
+        return self._source.sample_rate
+
+    @property
+    def clipped(self) -> int:
+        return self._source.clipped
+
+    @property
+    def overflows(self) -> int:
+        return self._source.overflows
+
+    def toggle(self) -> None:
+        """Start or stop with the next block, from any thread; what is done then is said."""
+        self.is_recording = not self.is_recording
+
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
         for block in self._source.blocks(block_ms):
             if self.is_recording != (self._writer is not None):
                 self._switch()
-            if self._writer is not None and not isinstance(block, Loss):
+            if self._writer is not None and not isinstance(block, (Loss, Away)):
                 self._record(self._writer, block)
             yield block
 
     def _switch(self) -> None:
         if self._writer is not None:
+            self._say(f"wrote {self._writer.path}, {self._writer.seconds:.1f} s")
             self._writer.close()
             self._writer = None
             return
-        path = Path(f"ser-live-{datetime.now():%Y%m%d-%H%M%S}.wav")
+        path = dated_path(".wav")
         try:
             self._writer = WavWriter(path, self.sample_rate, force=False)
         except SerLiveError as error:  # asked for with a key: listening goes on

@@ -45,7 +45,6 @@ class Ring:
         self._claimed = 0
         self._written = 0
         self._consumed = 0
-        self._dropped = 0
 
     @property
     def written(self) -> int:
@@ -56,16 +55,6 @@ class Ring:
     def waiting(self) -> int:
         """Frames written that no read has asked for, those since overwritten included."""
         return self._written - self._consumed
-
-    @property
-    def dropped(self) -> int:
-        """Frames that were overwritten before they could be read, as far as reads have shown."""
-        return self._dropped
-
-    @property
-    def read_count(self) -> int:
-        """Frames that reads have given: written - waiting - dropped."""
-        return self._consumed - self._dropped
 
     def write(self, frames: Float32) -> None:
         """Copy ``(n, channels)`` in; of more than the capacity only the newest remain."""
@@ -89,6 +78,5 @@ class Ring:
         overwritten = min(count, max(0, self._claimed - self._capacity - position))
         position += overwritten
         lost = position - self._consumed
-        self._dropped += lost
         self._consumed = position + count - overwritten
         return Reading(position, frames[overwritten:], lost)

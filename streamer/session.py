@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from streamer.audio import Loss, Source
+from streamer.audio import Away, Loss, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import (
@@ -22,7 +22,9 @@ from streamer.events import (
     SessionEnded,
     SessionStarted,
     Sink,
+    SourceAway,
 )
+from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.recognizer import Estimate, Recognizer, Stream
 from streamer.resampler import Resampler
@@ -73,23 +75,35 @@ class Pace:
         return 1000.0 * (time.monotonic() - self._start - time_s / self._speed)
 
 
-class _Timeline:
-    """Samples handed to the stream -> stream time, where lost audio was left out of them."""
+class _StreamTime:
+    """Samples handed to the stream -> stream time, where lost audio was left out of them.
+
+    Asked in ascending order.
+    """
 
     def __init__(self) -> None:
-        self._ahead: deque[tuple[float, float]] = deque()
+        self._skips: deque[tuple[float, float]] = deque()
+        self._silences: deque[tuple[float, float]] = deque()
         self._skipped_s = 0.0
 
-    def skip(self, heard_s: float, skipped_s: float) -> None:
-        """After ``heard_s`` of samples, ``skipped_s`` are left out."""
+    def lose(self, heard_s: float, skipped_s: float, filled_s: float) -> None:
+        """After ``heard_s`` of samples audio is lost: left out, or silence in its place."""
         if skipped_s:
-            self._ahead.append((heard_s, skipped_s))
+            self._skips.append((heard_s, skipped_s))
+        if filled_s:
+            self._silences.append((heard_s, heard_s + filled_s))
 
-    def stream_s(self, heard_s: float) -> float:
-        """Stream time of the end of ``heard_s`` of samples; asked in ascending order."""
-        while self._ahead and heard_s > self._ahead[0][0]:
-            self._skipped_s += self._ahead.popleft()[1]
+    def at(self, heard_s: float) -> float:
+        """Stream time of the end of ``heard_s`` of samples."""
+        while self._skips and heard_s > self._skips[0][0]:
+            self._skipped_s += self._skips.popleft()[1]
         return heard_s + self._skipped_s
+
+    def is_lost(self, heard_s: float) -> bool:
+        """Whether any of the timestep that ends there is silence in place of lost audio."""
+        while self._silences and heard_s - TIMESTEP_S >= self._silences[0][1]:
+            self._silences.popleft()
+        return bool(self._silences) and heard_s > self._silences[0][0]
 
 
 class _Report:
@@ -103,7 +117,7 @@ class _Report:
         self._counts = dict.fromkeys((*self._labels, *STATES), 0)
         self._sinks = sinks
         self._clock = clock
-        self._timeline = _Timeline()
+        self._stream_time = _StreamTime()
         self._interrupts = interrupts
         self._owed: deque[Estimate] = deque()
         self.is_started = False
@@ -121,20 +135,27 @@ class _Report:
         """Hand on the estimates that are owed, one by one."""
         while self._owed:
             estimate = self._owed[0]
-            time_s = self._timeline.stream_s(estimate.time)
+            is_lost = self._stream_time.is_lost(estimate.time)
+            time_s = self._stream_time.at(estimate.time)
             if time_s != estimate.time:
                 estimate = replace(estimate, time=time_s)
             with self._interrupts.shielded():  # counted and written, or neither
                 self._owed.popleft()
                 self._counts[estimate.label] += 1
                 self._verdict.add(estimate.probabilities, estimate.speech)
-                self._send(Estimated(estimate, self._clock.latency_ms(time_s)))
+                latency_ms = None if is_lost else self._clock.latency_ms(time_s)
+                self._send(Estimated(estimate, latency_ms, is_lost))
 
-    def gap(self, event: Gap, heard_s: float, skipped_s: float) -> None:
-        """Audio is missing; of it, ``skipped_s`` are left out after ``heard_s`` of samples."""
-        self._timeline.skip(heard_s, skipped_s)
+    def gap(self, loss: Loss, heard: int, skipped: int, sample_rate: int) -> None:
+        """Audio is lost after ``heard`` samples, and ``skipped`` left out before."""
+        heard_s, left_out = heard / sample_rate, loss.samples - loss.filled
+        self._stream_time.lose(heard_s, left_out / sample_rate, loss.filled / sample_rate)
         with self._interrupts.shielded():
-            self._send(event)
+            self._send(Gap((heard + skipped) / sample_rate, loss.samples, loss.reason))
+
+    def away(self) -> None:
+        with self._interrupts.shielded():
+            self._send(SourceAway())
 
     def end(self, duration_s: float) -> None:
         total = sum(self._counts.values())
@@ -193,18 +214,19 @@ def run_session(
         datetime.now(UTC),
     )
     rate = source.sample_rate
-    heard = skipped = 0
+    heard = skipped = clipped_before = 0
     damage: SerLiveError | None = None
     try:
         try:
             for block in source.blocks(block_ms):
                 if not report.is_started:
                     report.start(started)  # not before the source has given audio
+                if isinstance(block, Away):
+                    report.away()
+                    continue
                 if isinstance(block, Loss):
-                    gap = Gap((heard + skipped) / rate, block.samples, block.reason)
-                    left_out = block.samples - block.filled
-                    report.gap(gap, heard / rate, left_out / rate)
-                    skipped += left_out
+                    report.gap(block, heard, skipped, rate)
+                    skipped += block.samples - block.filled
                     continue
                 ahead_s = len(block) / rate
                 clock.wait_until((heard + skipped) / rate + ahead_s, ahead_s)
@@ -213,8 +235,9 @@ def run_session(
                     began = time.perf_counter()
                     report.owe(stream.accept(resampler.accept(block)))
                     compute_s = time.perf_counter() - began
+                clipped, clipped_before = source.clipped - clipped_before, source.clipped
                 for listener in listeners:
-                    listener.hear(Heard(block, rate, compute_s))
+                    listener.hear(Heard(block, rate, clipped, source.overflows, compute_s))
                 report.deliver()
             if not report.is_started:
                 report.start(started)

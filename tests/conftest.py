@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.config import CONFIGURATIONS
+from model.config import CONFIGURATIONS, NetworkConfig
 from model.export import export, state_specs
 from model.network import Network
 from streamer.bundled import bundled
@@ -47,9 +47,13 @@ class Exported:
 
 
 def lively_network(name: str) -> Network:
+    return enlivened(CONFIGURATIONS[name]())
+
+
+def enlivened(config: NetworkConfig) -> Network:
     """Random weights and batch-norm statistics, so that no bias or response to zeros is zero."""
     torch.manual_seed(7)
-    network = Network(CONFIGURATIONS[name]())
+    network = Network(config)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)

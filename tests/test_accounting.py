@@ -34,3 +34,37 @@ def test_a_loss_before_the_callback_shows_in_the_count(lost_s, lost_at):
 def test_late_callbacks_and_a_clock_that_is_off_are_no_loss(drift):
     watch = LossWatch(48_000)
     assert not any(map(watch.observe, marks(48_000, 600, late=(5.0, 8.0), drift=drift)))
+
+
+def oscillating(rate, seconds, jitter_s, period_s):
+    """Nothing is lost; every other period all callbacks come late."""
+    for step in range(1, seconds * 100):
+        now_s = step * 0.01
+        late_s = jitter_s if int(now_s / period_s) % 2 else 0.0
+        yield Mark(round(rate * now_s), now_s + late_s, now_s + late_s)
+
+
+@pytest.mark.parametrize("jitter_s", [0.06, 0.08, 0.5])
+@pytest.mark.parametrize("period_s", [0.7, 1.0, 2.0])
+def test_delivery_that_swings_is_no_loss(jitter_s, period_s):
+    watch = LossWatch(48_000)
+    assert not any(map(watch.observe, oscillating(48_000, 60, jitter_s, period_s)))
+
+
+def test_delivery_that_swings_slowly_is_mistaken_once_at_most():
+    watch = LossWatch(48_000)
+    found = sum(map(watch.observe, oscillating(48_000, 600, 0.08, 6.0)))
+    assert found <= 0.08 * 48_000 + 1
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_later_delivery_of_audio_dated_as_before_is_no_loss(dated):
+    """A sound server took to larger buffers; without dates it cannot be told from a loss."""
+    watch = LossWatch(48_000)
+    marks = [
+        Mark(480 * step, 0.01 * step + (0.0 if dated or step < 500 else 0.2), arrived_s)
+        for step in range(1, 2000)
+        for arrived_s in [0.01 * step + (0.0 if step < 500 else 0.2)]
+    ]
+    found = sum(map(watch.observe, marks))
+    assert found == (0 if dated else pytest.approx(0.2 * 48_000, abs=480))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.level import LevelWatch
+from streamer.level import LevelWatch, clipped_samples
 
 RATE = 16_000
 
@@ -47,8 +47,31 @@ def test_clipping_is_said_and_not_repeated_at_once():
 
 def test_clipping_of_one_channel_is_seen():
     frames = np.zeros((2 * RATE, 2), np.float32)
-    frames[::2, 1] = -1.0
+    frames[::100, 1] = frames[1::100, 1] = frames[2::100, 1] = -1.0
     assert [line[:8] for line in LevelWatch(RATE).accept(frames)] == ["clipping"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "clipped"),
+    [
+        ([(10, 1)], 0),
+        ([(10, 2), (20, 2)], 0),
+        ([(10, 3)], 3),
+        ([(0, 3), (95, 5)], 8),
+        ([(0, 100)], 100),
+    ],
+)
+def test_runs_at_full_scale_are_clipped_samples(runs, clipped):
+    """A peak that touches full scale once or twice is not."""
+    frames = np.full((100, 2), 0.5, np.float32)
+    for first, count in runs:
+        frames[first : first + count, 1] = -1.0
+    assert clipped_samples(frames) == clipped
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_blocks_shorter_than_a_run_can_be_asked(count):
+    assert clipped_samples(np.ones((count, 1), np.float32)) == (3 if count == 3 else 0)
 
 
 def test_a_peak_at_full_scale_is_no_clipping():

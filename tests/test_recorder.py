@@ -90,7 +90,7 @@ def test_what_cannot_be_rewritten_is_refused(tmp_path):
 
 
 class Samples:
-    name, sample_rate = "samples", 16_000
+    name, sample_rate, clipped, overflows = "samples", 16_000, 0, 0
 
     def __init__(self, blocks):
         self._blocks = blocks
@@ -134,7 +134,7 @@ def test_recording_is_switched_on_and_off_between_blocks(tmp_path, monkeypatch):
             if index in (1, 3):
                 recorder.toggle()
     (path,) = tmp_path.glob("ser-live-*.wav")
-    assert said == [f"recording to {path.name}"]
+    assert said == [f"recording to {path.name}", f"wrote {path.name}, 0.0 s"]
     np.testing.assert_array_equal(read(path)[0], np.concatenate(blocks[2:4]))
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from streamer.events import Estimated, Gap, Heard, SessionStarted
+from streamer.events import Estimated, Gap, Heard, SessionStarted, SourceAway
 from streamer.interrupts import Interrupts
 from streamer.recognizer import Estimate
 from streamer.screen.lettering import narrow, wide
-from streamer.screen.monitor import GAP_CODE, SILENCE_CODE, Level, Monitor
+from streamer.screen.monitor import GAP_CODE, SILENCE_CODE, Meter, Monitor
 from streamer.screen.palette import looks
 from streamer.screen.timeline import timeline
 from streamer.screen.view import View, draw, svg
@@ -28,6 +28,7 @@ SIZES = [(120, 40), (80, 24), (40, 12)]
 class Recorded:
     name = "speech.wav"
     sample_rate = 16_000
+    clipped = overflows = 0
 
     def __init__(self, samples):
         self.samples = samples
@@ -126,7 +127,9 @@ def test_lost_audio_is_a_gap_on_the_timeline(steps):
     monitor = monitor_of([estimated(n * 0.04, "happy") for n in range(1, 101)])
     monitor.take(Gap(4.0, 32_000, "the program was held up"))
     for n in range(*steps):  # left out of the stream, or silence in it
-        monitor.take(estimated(n * 0.04, "happy" if n > 150 else "silence"))
+        is_lost = n <= 150
+        event = estimated(n * 0.04, "silence" if is_lost else "happy")
+        monitor.take(replace(event, is_lost=is_lost))
     snapshot = monitor.snapshot
     assert snapshot.gaps == 1
     assert (snapshot.codes == GAP_CODE).sum() == 50
@@ -177,42 +180,72 @@ def test_marks_pause_messages_and_help_are_shown(heard):
         assert "audio goes on" in "".join(rows_of(heard, width, height, View(is_help=True)))
 
 
-def test_the_level_follows_a_tone_and_sees_clipping():
+def heard_block(samples, clipped=0, overflows=0, compute_s=0.0):
+    return Heard(samples, 16_000, clipped, overflows, compute_s)
+
+
+def test_the_level_follows_a_tone_and_remembers_clipping():
     time = np.arange(16_000) / 16_000
     tone = (0.1 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
-    level = Level().after(tone, 16_000)
-    assert level.peak_dbfs == pytest.approx(-20.0, abs=0.1)
-    assert level.rms_dbfs == pytest.approx(-23.0, abs=0.5)
-    assert level.since_clipping_s == float("inf")
-    once = tone.copy()
-    once[8_000] = 1.0
-    assert level.after(once, 16_000).since_clipping_s == float("inf")
-    clipped = level.after(np.clip(20 * tone, -1, 1), 16_000)
+    meter = Meter().after(heard_block(tone))
+    assert meter.peak_dbfs == pytest.approx(-20.0, abs=0.1)
+    assert meter.rms_dbfs == pytest.approx(-23.0, abs=0.5)
+    assert meter.since_clipping_s == float("inf")
+    clipped = meter.after(heard_block(tone, clipped=4))
     assert clipped.since_clipping_s == 0.0
-    quiet = clipped.after(np.zeros(16_000, np.float32), 16_000)
+    quiet = clipped.after(heard_block(np.zeros(16_000, np.float32)))
     assert quiet.since_clipping_s == 1.0
-    assert quiet.peak_dbfs == pytest.approx(-20.0)
+    assert quiet.peak_dbfs == pytest.approx(-40.0)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_clipping_is_said(heard, width, height):
-    clipping = replace(heard, level=replace(heard.level, since_clipping_s=0.5))
+    clipping = replace(heard, meter=replace(heard.meter, since_clipping_s=0.5))
     assert "CLIP" in "".join(rows_of(clipping, width, height))
     assert "CLIP" not in "".join(rows_of(heard, width, height))
 
 
 def test_blocks_of_nothing_leave_the_level_alone():
-    assert Level().after(np.zeros(0, np.float32), 16_000) == Level()
+    assert Meter().after(heard_block(np.zeros(0, np.float32))) == Meter()
 
 
 def test_compute_is_the_mean_of_a_step_whatever_the_blocks():
     monitor = monitor_of([])
     for step in range(1, 201, 2):  # one block completes two steps
-        monitor.hear(Heard(np.zeros(1_280, np.float32), 16_000, 0.004))
+        monitor.hear(heard_block(np.zeros(1_280, np.float32), compute_s=0.004))
         monitor.take(estimated(step * 0.04, "sad"))
         monitor.take(estimated((step + 1) * 0.04, "sad"))
     assert monitor.snapshot.compute_ms == pytest.approx(2.0, rel=0.1)
     assert monitor.snapshot.heard_s == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_without_a_device_nothing_is_shown_as_heard(heard, width, height):
+    monitor = Monitor()
+    monitor.snapshot = heard
+    monitor.take(SourceAway())
+    picture = "\n".join(rows_of(monitor.snapshot, width, height))
+    assert "NO DEVICE" in picture
+    assert "○ silence" in picture
+    assert picture.count(" 0%") >= len(LABELS)
+    assert monitor.snapshot.meter == Meter()
+    assert (monitor.snapshot.codes == heard.codes).all()  # the past stays
+    monitor.hear(heard_block(np.ones(160, np.float32)))
+    assert "NO DEVICE" not in "\n".join(rows_of(monitor.snapshot, width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES[:2])
+def test_flagged_losses_are_counted(width, height):
+    monitor = monitor_of([estimated(0.04, "sad")])
+    monitor.hear(heard_block(np.zeros(160, np.float32), overflows=7))
+    assert "overflows 7" in "\n".join(rows_of(monitor.snapshot, width, height))
+
+
+def test_the_key_for_recording_is_shown_where_there_is_a_microphone(heard):
+    for is_help in (False, True):
+        assert "record" not in "".join(rows_of(heard, 80, 24, View(is_help=is_help)))
+        can = View(is_help=is_help, can_record=True)
+        assert "record" in "".join(rows_of(heard, 80, 24, can))
 
 
 def test_a_snapshot_does_not_change_any_more():

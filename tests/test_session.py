@@ -24,6 +24,7 @@ class Array:
 
     name = "array"
     sample_rate = 16_000
+    clipped = overflows = 0
 
     def __init__(self, samples, fail_at=None, error=None):
         self.samples, self.fail_at, self.error = samples, fail_at, error
@@ -101,6 +102,16 @@ def test_time_stays_true_after_a_loss(shipped, speech):
     expected = [0.04 * n + (1.5 if n > 25 else 0.0) for n in range(1, count + 1)]
     assert times == pytest.approx(expected)
     assert events[-1].duration_s == pytest.approx(len(speech) / 16_000 + 2.0)
+    # Half a second of silence is 12.5 timesteps.
+    lost = [event.is_lost for event in events if isinstance(event, Estimated)]
+    assert lost == [25 < n <= 38 for n in range(1, count + 1)]
+
+
+def test_only_audio_that_was_heard_has_a_latency(shipped, speech):
+    events, _ = run(shipped, Lossy(speech[:32_000]), speed=20.0)
+    estimates = [event for event in events if isinstance(event, Estimated)]
+    assert any(event.is_lost for event in estimates)
+    assert all((event.latency_ms is None) == event.is_lost for event in estimates)
 
 
 def test_a_loss_is_heard_as_the_silence_in_its_place(shipped, speech):

@@ -6,11 +6,13 @@ features instead, SpecAugment and mixup, is in ``train/batches.py``.
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import soxr
@@ -25,6 +27,9 @@ Float32 = NDArray[np.float32]
 Generator = np.random.Generator
 
 EPSILON = 1e-9
+
+#: What a background recording is used for.
+NoisePart = Literal["train", "test"]
 
 
 #: What an ablation leaves out -> the settings of :class:`Augmentation` without it.
@@ -110,14 +115,26 @@ class Augmentation:
         return self.without(("specaugment", "mixup"))
 
 
+def noise_part(path: Path) -> NoisePart:
+    """Whether a background recording is mixed into training or kept for evaluation.
+
+    By name alone, so that a recording more or less moves no other. Those of one place and minute
+    (names carry YYYYMMDDhhmm) are one scene and stay together; about a fifth is kept.
+    """
+    minute = re.search(r"\d{12}", path.stem)
+    scene = f"{path.parent.name}/{minute.group() if minute else path.stem}"
+    return "test" if zlib.crc32(scene.encode()) % 5 == 0 else "train"
+
+
 @cache
-def load_noises(root: Path) -> list[Float32]:
-    """Background recordings below ``root``; impulse responses and taps are left out."""
+def load_noises(root: Path, part: NoisePart) -> list[Float32]:
+    """Background recordings of a part below ``root``; impulse responses and taps are left out."""
     paths = sorted(
         path
         for path in root.rglob("*")
         if path.suffix in {".opus", ".wav"}
         and path.parent.name not in {"impulse_responses", "short"}
+        and noise_part(path) == part
     )
     return [read_recording(path) for path in paths]
 

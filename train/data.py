@@ -92,7 +92,7 @@ def _prepare(
     if augmentation is None:
         _save([_example(read_recording(path), 0, analysis) for path in paths], file)
         return
-    noises, rooms = load_noises(noise_root), load_rooms(noise_root)
+    noises, rooms = load_noises(noise_root, "train"), load_rooms(noise_root)
     examples = []
     for path in paths:
         generator = np.random.default_rng([seed, zlib.crc32(path.stem.encode())])

@@ -16,10 +16,11 @@ from rich.progress import Progress
 from model.network import SpectrogramNetwork
 from train.batches import Batch, Batches, TrainingSet
 from train.data import Features
+from train.measures import score
 from train.place import Place
 from train.progress import progress_bar
 from train.recipe import Recipe
-from train.scoring import fit_temperature, score, verdict_logits, verdicts
+from train.scoring import fit_temperature, verdict_logits, verdicts
 from train.teachers import Teachers
 from train.training import Training, without_extra
 
@@ -102,14 +103,15 @@ def fit(
             )
             epoch = batches.epoch([recipe.seed, training.epoch + 1])
             loss = training.train_epoch(_watched(epoch, bar), teachers)
-            rate = batches.examples / (time.monotonic() - began)
+            trained_s = time.monotonic() - began
             record = _judge(training, recipe, validation) if place.leads else {}
             record = place.leaders(record)
             training.keep_if_best(record["mean"])
             if place.leads:
                 training.save(checkpoint)
                 record = {"epoch": training.epoch, "loss": round(loss, 4)} | record
-                _log(record | {"utterances_per_s": round(rate, 1)}, folder)
+                rate = round(batches.examples / trained_s, 1)
+                _log(record | {"trained_s": round(trained_s, 1), "utterances_per_s": rate}, folder)
     return _finish(training, recipe, validation)
 
 

@@ -118,7 +118,7 @@ def plot_reliability(reliability: ArrayLike, title: str, path: Path) -> None:
     """Reliability diagram: how often verdicts of each confidence are right.
 
     Args:
-        reliability: ``(bins, 3)`` as :func:`train.scoring.reliability` gives it.
+        reliability: ``(bins, 3)`` as :func:`train.measures.reliability` gives it.
         title: what was tested.
         path: file to write.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,18 @@ from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
+from streamer.outputs import say_on_stderr
 from train.batches import TrainingSet
-from train.corpora import SOURCES, Utterance, read_corpus
+from train.corpora import Utterance, licence_of, read_corpus
 from train.data import estimate_prior, normalise_copy, prepare_copy
 from train.evaluate import evaluate
 from train.fit import ValidationSet, fit
+from train.measures import reliability, score
 from train.place import Place
 from train.plots import plot_run
 from train.recipe import Recipe, network_config
-from train.scoring import reliability, score
-from train.splits import split
+from train.scoring import verdict_logits, verdicts
+from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
 
@@ -53,11 +56,23 @@ class Folders:
 
 @dataclass(frozen=True)
 class Parts:
-    """Utterances of the recipe's corpora; of the extra labels only for training."""
+    """Utterances of the recipe's corpora; of the extra labels only for training.
+
+    Attributes:
+        train: to fit the weights.
+        validation: to choose the epoch and the temperature.
+        test: to measure.
+        warnings: what a person must know of the split.
+    """
 
     train: list[Utterance]
     validation: list[Utterance]
     test: list[Utterance]
+    warnings: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
 
 
 def read_parts(recipe: Recipe, corpora: Path) -> Parts:
@@ -67,21 +82,23 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         SerLiveError: a corpus is missing, or a label has nobody to learn or to judge it from.
     """
     found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.classes)]
-    parts = split(found)
-    kept = {
-        part: [one for one in parts[part] if one.label in recipe.network.labels]
-        for part in ("validation", "test")
-    }
+    whole = split_of(recipe.split, found)
+    parts = Parts(
+        list(whole.train),
+        [one for one in whole.validation if one.label in recipe.network.labels],
+        [one for one in whole.test if one.label in recipe.network.labels],
+        whole.warnings,
+    )
     for part, utterances, labels in (
-        ("training", parts["train"], recipe.classes),
-        ("validation", kept["validation"], recipe.network.labels),
+        ("training", parts.train, recipe.classes),
+        ("validation", parts.validation, recipe.network.labels),
     ):
         if without := set(labels) - {one.label for one in utterances}:
             raise SerLiveError(
                 f"no {part} utterances of {', '.join(sorted(without))} in "
                 f"{', '.join(recipe.corpora)} as the split {recipe.split!r} has it"
             )
-    return Parts(parts["train"], kept["validation"], kept["test"])
+    return parts
 
 
 def _load_teachers(recipe: Recipe, place: Place) -> Teachers | None:
@@ -139,6 +156,9 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
     """
     place = place or Place()
     parts = read_parts(recipe, folders.corpora)
+    if place.leads:
+        for warning in parts.warnings:
+            say_on_stderr(f"train: {warning}")
     teachers = _load_teachers(recipe, place)
     with place.leader_first():
         train, validation, prior = _prepare(recipe, parts, folders)
@@ -155,7 +175,7 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
             "confusion": scores.confusion.tolist(),
             "reliability": reliability(fitted.probabilities, fitted.labels).round(4).tolist(),
         },
-        "utterances": {part: len(utterances) for part, utterances in vars(parts).items()},
+        "utterances": parts.sizes,
     }
     if place.leads:
         save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
@@ -178,14 +198,25 @@ def load_run(folder: Path) -> tuple[SpectrogramNetwork, dict[str, Any]]:
     return network.eval(), result
 
 
-def _licence(corpus: str) -> str:
-    return SOURCES[corpus][0] if corpus in SOURCES else "the owner's"
+def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
+    """Calibrated verdicts ``(utterances, labels)`` of a finished run, made offline.
+
+    For systems that cannot stream, too; what ships is measured through the runtime instead.
+
+    Raises:
+        SerLiveError: there is no finished run in the folder.
+    """
+    network, result = load_run(folders.run)
+    normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
+    copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
+    logits = verdict_logits(network, normalise_copy(copy, normaliser))
+    return verdicts(logits, result["temperature"])
 
 
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config = result["recipe"], network.config
-    licences = [f"{_licence(name)} ({name})" for name in recipe["corpora"]]
+    licences = [f"{licence_of(name)} ({name})" for name in recipe["corpora"]]
     accuracy = [
         f"{name} {scores['uar']:.1f} % UAR"
         + ("" if name in recipe["corpora"] else " (corpus never trained on)")

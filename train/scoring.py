@@ -1,9 +1,8 @@
-"""Accuracy over recordings, each a stream of its own, and the temperature that calibrates it."""
+"""Verdicts of a network in training, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,42 +16,6 @@ from train.data import Features
 
 #: Recordings of one length that are heard together.
 TOGETHER = 64
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Accuracy over recordings.
-
-    Attributes:
-        uar: mean recall over the classes (the paper's UA), in %.
-        wa: share of recordings that are right, in %.
-        confusion: ``(labels, labels)`` counts, true label by row.
-        calibration_error: expected calibration error over 10 bins.
-    """
-
-    uar: float
-    wa: float
-    confusion: NDArray[np.int64]
-    calibration_error: float
-
-
-def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Scores:
-    """Score verdicts ``(recordings, labels)`` against the true labels ``(recordings,)``."""
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    counts = confusion.sum(axis=1)
-    recall = np.diag(confusion)[counts > 0] / counts[counts > 0]
-    confidence = probabilities.max(axis=1)
-    right = predicted == labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    error = sum(
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean()))
-        * float((bins == b).mean())
-        for b in np.unique(bins)
-    )
-    return Scores(100 * float(recall.mean()), 100 * float(right.mean()), confusion, error)
 
 
 def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool_]:
@@ -116,19 +79,3 @@ def fit_temperature(logits: Sequence[Tensor], labels: NDArray[np.int64]) -> floa
 
     found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded")
     return float(np.exp(found.x))
-
-
-def reliability(
-    probabilities: NDArray[np.floating], labels: NDArray[np.int64], bins: int = 10
-) -> NDArray[np.float64]:
-    """How sure verdicts were and how often right: ``(bins, 3)`` confidence, accuracy, recordings.
-
-    Bins of equal width; without recordings confidence and accuracy are zero.
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(index, minlength=bins)
-    sums = [np.bincount(index, weights=values, minlength=bins) for values in (confidence, right)]
-    means = [one / np.maximum(counts, 1) for one in sums]
-    return np.stack([*means, counts], axis=1)

@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.events import Estimated, Event, Gap, Heard, SessionEnded, SessionStarted
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_S
+from streamer.events import (
+    Estimated,
+    Event,
+    Gap,
+    Heard,
+    SessionEnded,
+    SessionStarted,
+    SourceAway,
+)
+from streamer.frontend import TIMESTEP_S
 
 Float32 = NDArray[np.float32]
 
@@ -25,9 +33,6 @@ QUIETEST_DBFS = -90.0
 #: A shown peak falls slowly enough to be read, as on a mixing desk.
 PEAK_FALL_DB_PER_S = 20.0
 RMS_TIME_CONSTANT_S = 0.3
-FULL_SCALE = 0.999
-#: A normalised recording touches full scale now and then; a clipped one stays there.
-CLIPPED_SAMPLES = 3
 #: Weight of the past, per step, in the mean cost of a step: it follows the last second or two.
 _COST_MEMORY = 0.97
 
@@ -37,13 +42,13 @@ def _dbfs(amplitude: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Meter:
     """How loud the audio is, with the ballistics of a meter.
 
     Attributes:
         peak_dbfs: falling peak.
         power: mean square over the last 0.3 s.
-        since_clipping_s: audio since samples last stood at full scale.
+        since_clipping_s: audio since it last clipped.
     """
 
     peak_dbfs: float = QUIETEST_DBFS
@@ -54,21 +59,19 @@ class Level:
     def rms_dbfs(self) -> float:
         return _dbfs(float(np.sqrt(self.power)))
 
-    def after(self, samples: Float32, sample_rate: int) -> Level:
-        """The level once ``(samples,)`` at ``sample_rate`` Hz were heard as well."""
+    def after(self, heard: Heard) -> Meter:
+        """The level once that was heard as well."""
+        samples = heard.samples
         if not len(samples):
             return self
-        duration_s = len(samples) / sample_rate
-        magnitudes = np.abs(samples)
-        at_limit = np.convolve(magnitudes >= FULL_SCALE, np.ones(CLIPPED_SAMPLES, np.int8))
-        is_clipped = bool(at_limit.max() >= CLIPPED_SAMPLES)
+        duration_s = len(samples) / heard.sample_rate
         memory = float(np.exp(-duration_s / RMS_TIME_CONSTANT_S))
         newest = float(np.mean(samples * samples, dtype=np.float64))
         fallen = self.peak_dbfs - PEAK_FALL_DB_PER_S * duration_s
-        return Level(
-            peak_dbfs=max(_dbfs(float(magnitudes.max())), fallen),
+        return Meter(
+            peak_dbfs=max(_dbfs(float(np.abs(samples).max())), fallen),
             power=newest + memory * (self.power - newest),
-            since_clipping_s=0.0 if is_clipped else self.since_clipping_s + duration_s,
+            since_clipping_s=0.0 if heard.clipped else self.since_clipping_s + duration_s,
         )
 
 
@@ -87,9 +90,11 @@ class Snapshot:
         lanes: ``(1500, labels)`` their probabilities.
         latencies_ms: ``(n,)`` of the last estimates, where a clock applies.
         compute_ms: mean cost of a step, None before the first.
-        level: of the audio.
+        meter: level of the audio.
         heard_s: audio heard.
         gaps: how often audio was lost.
+        overflows: losses that the device flagged.
+        is_away: the source gives nothing; what else is told was true before.
     """
 
     session: SessionStarted | None = None
@@ -104,9 +109,11 @@ class Snapshot:
     lanes: Float32 = field(default_factory=lambda: np.zeros((HISTORY_TIMESTEPS, 0), np.float32))
     latencies_ms: tuple[float, ...] = ()
     compute_ms: float | None = None
-    level: Level = Level()
+    meter: Meter = Meter()
     heard_s: float = 0.0
     gaps: int = 0
+    overflows: int = 0
+    is_away: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -130,22 +137,22 @@ class Monitor:
         self._spent_s = 0.0
         self._cost_s = 0.0
         self._steps = 0.0
-        self._lost: list[tuple[float, float]] = []
 
     def hear(self, heard: Heard) -> None:
         self._spent_s += heard.compute_s
         before = self.snapshot
         self.snapshot = replace(
             before,
-            level=before.level.after(heard.samples, heard.sample_rate),
+            meter=before.meter.after(heard),
             heard_s=before.heard_s + len(heard.samples) / heard.sample_rate,
+            overflows=heard.overflows,
+            is_away=False,
         )
 
     def take(self, event: Event) -> None:
         match event:
             case SessionStarted():
                 self._spent_s = self._cost_s = self._steps = 0.0
-                self._lost = []
                 lanes = np.zeros((HISTORY_TIMESTEPS, len(event.labels)), np.float32)
                 self.snapshot = Snapshot(
                     session=event,
@@ -155,12 +162,24 @@ class Monitor:
             case Estimated():
                 self.snapshot = self._after(event)
             case Gap():
-                # Its estimates, if it has any, are still to come.
-                rate = self.snapshot.session.sample_rate if self.snapshot.session else SAMPLE_RATE
-                self._lost.append((event.time_s, event.time_s + event.lost_samples / rate))
                 self.snapshot = replace(self.snapshot, gaps=self.snapshot.gaps + 1)
+            case SourceAway():
+                self.snapshot = self._without_audio()
             case SessionEnded():
                 pass  # the last picture stands
+
+    def _without_audio(self) -> Snapshot:
+        """Nothing is heard, so no emotion is; the past stays to be seen."""
+        before = self.snapshot
+        return replace(
+            before,
+            label="",
+            probabilities=np.zeros_like(before.probabilities),
+            speech=0.0,
+            attention=np.zeros_like(before.attention),
+            meter=Meter(),
+            is_away=True,
+        )
 
     def _after(self, event: Estimated) -> Snapshot:
         estimate, before = event.estimate, self.snapshot
@@ -171,10 +190,8 @@ class Monitor:
         missing = max(0, round(estimate.time / TIMESTEP_S) - before.timesteps - 1)
         code = STATE_CODES.get(estimate.label)
         newest = before.labels.index(estimate.label) if code is None else code
-        began = estimate.time - TIMESTEP_S
-        self._lost = [(first, last) for first, last in self._lost if last > began]
-        if any(first < estimate.time for first, _ in self._lost):
-            newest = GAP_CODE  # made of the silence that stands for what was lost
+        if event.is_lost:
+            newest = GAP_CODE
         shown = min(missing, HISTORY_TIMESTEPS)
         lost = np.zeros((shown, len(before.labels)), np.float32)
         latencies = before.latencies_ms

@@ -9,8 +9,6 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -19,6 +17,7 @@ from rich.segment import Segment, Segments
 
 from streamer.errors import RunFailure
 from streamer.interrupts import Interrupts
+from streamer.outputs import dated_path
 from streamer.screen.keyboard import keyboard
 from streamer.screen.monitor import Monitor
 from streamer.screen.view import View, draw, svg
@@ -40,8 +39,8 @@ class RecordSwitch(Protocol):
 
     is_recording: bool
 
-    def toggle(self) -> str:
-        """Start or stop, from the thread of the screen; say in a line what was done."""
+    def toggle(self) -> None:
+        """Start or stop, from the thread of the screen; tells the person itself."""
         ...
 
 
@@ -149,21 +148,23 @@ class Terminal:
         if newest.session is not self._marked_session:  # its marks are no moments of the next file
             self._marked_session = newest.session
             self._view = replace(self._view, marks=())
-        view = self._view
-        message, until = self._message
-        if not view.is_paused:
+        if not self._view.is_paused:
             self._shown = newest
-        is_recording = self._recorder is not None and self._recorder.is_recording
         size = self._console.size
-        view = replace(
-            view,
-            is_recording=is_recording,
-            message=message if time.monotonic() < until else "",
-        )
+        message, until = self._message
+        view = replace(self._view_now(), message=message if time.monotonic() < until else "")
         lines = draw(self._shown, view, *size)
         self._write(lines, is_all=size != self._size or self._frames == 0)
         self._size = size
         self._frames = (self._frames + 1) % _FRAMES_BETWEEN_REPAIRS
+
+    def _view_now(self) -> View:
+        recorder = self._recorder
+        return replace(
+            self._view,
+            can_record=recorder is not None,
+            is_recording=recorder is not None and recorder.is_recording,
+        )
 
     def _write(self, lines: list[Line], is_all: bool) -> None:
         """Write what changed: less than half the bytes of a whole frame, which counts over ssh."""
@@ -187,19 +188,18 @@ class Terminal:
             self._view = replace(view, is_paused=not view.is_paused)
         elif key == "m":
             self._view = replace(view, marks=(*view.marks, self._monitor.snapshot.time))
-        elif key == "r":
-            recorder = self._recorder
-            self._show_message(recorder.toggle() if recorder else "there is nothing to record here")
+        elif key == "r" and self._recorder is not None:
+            self._recorder.toggle()
         elif key == "s":
             self._show_message(self._write_snapshot())
 
     def _write_snapshot(self) -> str:
         """Write the screen; what was done in a line."""
-        path = Path(f"ser-live-{datetime.now():%Y%m%d-%H%M%S}.svg")
+        path = dated_path(".svg")
         width, height = self._console.size
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(svg(self._shown, self._view, width, height))
+                file.write(svg(self._shown, self._view_now(), width, height))
         except OSError as error:
             return f"cannot write {path}: {error.strerror}"
         return f"wrote {path}"

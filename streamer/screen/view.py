@@ -52,6 +52,7 @@ class View:
     Attributes:
         is_paused: the picture stands still.
         is_help: the keys are explained on top of it.
+        can_record: there is a microphone.
         is_recording: what is heard is being written.
         message: shown instead of the keys.
         marks: marked moments in stream time, seconds.
@@ -59,6 +60,7 @@ class View:
 
     is_paused: bool = False
     is_help: bool = False
+    can_record: bool = False
     is_recording: bool = False
     message: str = ""
     marks: tuple[float, ...] = ()
@@ -97,7 +99,7 @@ def draw(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     inner = max(1, width - 2 * _MARGIN)
     lines = _body(snapshot, view, inner, height)[:height]
     if view.is_help:
-        _put_in_the_middle(lines, _help(inner))
+        _put_in_the_middle(lines, _help(view, inner))
     edge = text(" " * _MARGIN)
     return [
         Segment.adjust_line_length([edge, *line], width, style=widgets.style()) for line in lines
@@ -125,7 +127,7 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
     is_speaking = snapshot.label not in ("", SILENCE)
     bottom = [
         *blank,
-        *[widgets.level_line(snapshot.level, snapshot.speech, is_speaking, width)][: rows.level],
+        *[widgets.level_line(snapshot.meter, snapshot.speech, is_speaking, width)][: rows.level],
         *(widgets.fact_lines(_facts(snapshot, width), rows.status, width) if rows.status else []),
         *[_keys(view, width)][: rows.keys],
     ]
@@ -136,6 +138,8 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
 def _header(snapshot: Snapshot, view: View, width: int) -> Line:
     left = [text("ser-live", bold=True)]
     right = [text(f" {snapshot.heard_s // 60:.0f}:{snapshot.heard_s % 60:04.1f}")]
+    if snapshot.is_away:
+        right.insert(0, text(" NO DEVICE ", "#ffffff", ALERT, bold=True))
     if view.is_recording:
         right.insert(0, text(" ● REC ", "#ffffff", ALERT, bold=True))
     if view.is_paused:
@@ -199,12 +203,13 @@ def _facts(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
     if snapshot.compute_ms is not None:
         compute = f"{snapshot.compute_ms:.1f} ms"
     rate = f"{session.sample_rate / 1000:g} kHz"
+    losses = [("gaps", f"{snapshot.gaps}"), ("overflows", f"{snapshot.overflows}")]
     if width < _WIDE:
-        return [("late", latency), ("step", compute), ("gaps", f"{snapshot.gaps}"), ("", rate)]
+        return [("late", latency), ("step", compute), *losses, ("", rate)]
     return [
         ("latency p50/p95", latency),
         ("compute", f"{compute} a step"),
-        ("gaps", f"{snapshot.gaps}"),
+        *losses,
         ("look-ahead", f"{session.look_ahead_ms:.0f} ms"),
         ("rate", rate),
         ("model", _shortened(session.model, 32)),
@@ -217,20 +222,25 @@ def _keys(view: View, width: int) -> Line:
         shown = printable(view.message)
         shown = shown if len(shown) <= width else shown[: width - 1] + "…"
         return [text(shown, BACKGROUND, TEXT, bold=True)]
+    keys = _keys_of(view)
     if width >= _WIDE:
         pieces = [[text(f" {key} ", TEXT, TRACK, bold=True), text(f" {word}   ", FAINT)]
-                  for key, word, _ in KEYS]  # fmt: skip
+                  for key, word, _ in keys]  # fmt: skip
     else:  # the key is the first letter of its word
         pieces = [
             [text(key, bold=True), text((word[1:] if word[0] == key else "") + " ", FAINT)]
-            for key, word, _ in KEYS
+            for key, word, _ in keys
         ]
     return [segment for piece in pieces for segment in piece]
 
 
-def _help(width: int) -> list[Line]:
+def _keys_of(view: View) -> list[tuple[str, str, str]]:
+    return [key for key in KEYS if view.can_record or key[0] != "r"]
+
+
+def _help(view: View, width: int) -> list[Line]:
     names = max(len(word) for _, word, _ in KEYS)
-    texts = [f"  {key}  {word:<{names}}  {what}" for key, word, what in KEYS]
+    texts = [f"  {key}  {word:<{names}}  {what}" for key, word, what in _keys_of(view)]
     box = min(width, max(map(len, texts)) + 2)
     left = text(" " * ((width - box) // 2))
     return [[left, text(line[:box].ljust(box), TEXT, TRACK)] for line in ("", "  KEYS", *texts, "")]

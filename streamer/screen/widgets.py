@@ -14,7 +14,7 @@ from rich.style import Style
 
 from streamer.frontend import TIMESTEP_S
 from streamer.screen import lettering
-from streamer.screen.monitor import NOTHING_CODE, Level
+from streamer.screen.monitor import NOTHING_CODE, Meter
 from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK, Look
 from streamer.screen.timeline import Timeline
 
@@ -200,28 +200,28 @@ def attention_lines(
     return lines
 
 
-def level_line(level: Level, speech: float, is_speaking: bool, width: int) -> Line:
+def level_line(meter: Meter, speech: float, is_speaking: bool, width: int) -> Line:
     """Meter with clipping, and whether it is speech."""
     is_wide = width >= 70
-    clipped = level.since_clipping_s < CLIP_HOLD_S
+    clipped = meter.since_clipping_s < CLIP_HOLD_S
     warning = text(" CLIP ", "#ffffff", ALERT, bold=True) if clipped else text("      ")
     word = "speech" if is_speaking else "silence"
     right = [warning, text(" ●" if is_speaking else " ○", TEXT if is_speaking else FAINT)]
     right.append(text(f" {word:<7}", TEXT if is_speaking else FAINT))
     if is_wide:
-        right.insert(0, text(f" {level.rms_dbfs:4.0f} dBFS, peak {level.peak_dbfs:4.0f} ", FAINT))
+        right.insert(0, text(f" {meter.rms_dbfs:4.0f} dBFS, peak {meter.peak_dbfs:4.0f} ", FAINT))
         right.append(text(f" {speech:4.0%}", FAINT))
     left = [text("level ", FAINT)]
     track = max(1, width - width_of(left) - width_of(right))
-    full = round(_on_meter(level.rms_dbfs) * track)
-    peak = min(track - 1, round(_on_meter(level.peak_dbfs) * track))
+    full = round(_on_meter(meter.rms_dbfs) * track)
+    peak = min(track - 1, round(_on_meter(meter.peak_dbfs) * track))
     colour = ALERT if clipped else "#9fb4c4"
-    meter = [" "] * track
-    if level.peak_dbfs > QUIETEST_SHOWN_DBFS:
-        meter[peak] = "┃"
-    cells = "".join(meter)
+    cells = [" "] * track
+    if meter.peak_dbfs > QUIETEST_SHOWN_DBFS:
+        cells[peak] = "┃"
+    shown = "".join(cells)
     peak_colour = TEXT if peak >= full else BACKGROUND
-    filled = [text(cells[:full], peak_colour, colour), text(cells[full:], peak_colour, TRACK)]
+    filled = [text(shown[:full], peak_colour, colour), text(shown[full:], peak_colour, TRACK)]
     return [*left, *filled, *right]
 
 

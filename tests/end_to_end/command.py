@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 
 
-def ser_live(*arguments, data=None, cwd=ROOT):
+def ser_live(*arguments, data=None, cwd=ROOT, environment=None):
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         input=data,
         capture_output=True,
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
         timeout=120,
     )
 

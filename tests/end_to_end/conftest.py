@@ -5,6 +5,8 @@ import pytest
 import soundfile
 import soxr
 
+from tests.end_to_end.pseudo_terminal import Terminal
+
 
 @pytest.fixture(scope="session")
 def wav(tmp_path_factory, speech):
@@ -20,3 +22,16 @@ def hifi(tmp_path_factory, speech):
     samples = soxr.resample(speech, 16_000, 44_100)
     soundfile.write(path, np.stack([samples, samples], axis=1), 44_100)
     return path
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def start(*arguments, **options):
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()

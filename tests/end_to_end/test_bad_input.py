@@ -187,3 +187,22 @@ def test_file_names_that_are_no_text_do_not_break_the_output(tmp_path, speech):
         assert header.startswith(b"# " if layout == "plain" else b"{")
         assert b"xff" in header.lower() or b"udcff" in header.lower()
     complaint(replay(path + "\x1b[2J"))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_a_sound_file_piped_as_raw_pcm_is_refused(tmp_path, speech, suffix):
+    path = tmp_path / f"speech.{suffix}"
+    soundfile.write(path, speech[:16_000], 16_000)
+    result = replay("-", "--rate", "16000", data=path.read_bytes())
+    assert result.returncode == 2
+    assert "not raw PCM" in complaint(result)
+    assert result.stdout == b""
+
+
+@pytest.mark.parametrize(
+    "option", [["--rate", 8_000], ["--channels", 2], ["--sample-format", "u8"]]
+)
+def test_options_of_raw_pcm_are_refused_where_a_file_says_itself(wav, option):
+    result = replay(wav, *option)
+    assert result.returncode == 2
+    assert "standard input" in complaint(result)

@@ -2,123 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-from pathlib import Path
 
 import numpy as np
-import pyte
 import pytest
 import soundfile
 
-ROOT = Path(__file__).parents[2]
-#: A session leader's first terminal becomes its controlling one, as a shell's is.
-BEGIN = "import os; os.close(os.open(os.ttyname(1), os.O_RDWR))\n"
-RUN = "from streamer.cli import run; run()"
-PATIENCE_S = 30
+from tests.end_to_end.command import ROOT
+from tests.end_to_end.pseudo_terminal import RUN
+
 SIZES = [(120, 40), (80, 24), (40, 12)]
-
-
-class Terminal:
-    """A command on a pseudo-terminal, and what a person would see."""
-
-    def __init__(self, *arguments, size=(80, 24), cwd=ROOT, code=RUN, pipe=False, **environment):
-        self.master, self.slave = os.openpty()
-        self.before = termios.tcgetattr(self.slave)
-        self.screen = pyte.Screen(*size)
-        self.stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self.resize(*size)
-        inherited = {
-            k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN + code, *map(str, arguments)],
-            stdin=subprocess.PIPE if pipe else self.slave,
-            stdout=self.slave,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            start_new_session=True,
-            env=inherited
-            | {
-                "TERM": "xterm-256color",
-                "COLORTERM": "truecolor",
-                "PYTHONPATH": str(ROOT),
-                "OMP_NUM_THREADS": "1",
-            }
-            | environment,
-        )
-
-    def resize(self, columns, rows):
-        self.screen.resize(rows, columns)
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def read(self, timeout_s=0.05):
-        while select.select([self.master], [], [], timeout_s)[0]:
-            data = os.read(self.master, 65_536)
-            self.raw += data
-            self.stream.feed(data)
-            timeout_s = 0
-
-    @property
-    def text(self):
-        return "\n".join(self.screen.display)
-
-    def wait_for(self, *words, absent=()):
-        deadline = time.monotonic() + PATIENCE_S
-        while not all(word in self.text for word in words) or any(w in self.text for w in absent):
-            assert time.monotonic() < deadline, f"{words} not in\n{self.text}"
-            assert self.process.poll() is None, self.process.stderr.read()
-            self.read()
-
-    def press(self, keys):
-        os.write(self.master, keys.encode())
-
-    def finish(self):
-        """Exit code and stderr, once it has ended."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline
-            self.read()
-        self.read()
-        return self.process.returncode, self.process.stderr.read().decode()
-
-    def assert_put_back(self):
-        assert termios.tcgetattr(self.slave) == self.before
-        assert self.raw.count(b"\x1b[?1049h") == self.raw.count(b"\x1b[?1049l") == 1
-        assert self.raw.rindex(b"\x1b[?25h") > self.raw.rindex(b"\x1b[?25l")
-        assert self.raw.rindex(b"\x1b[?1049l") > len(self.raw) - 20  # nothing is drawn after it
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for pipe in (self.process.stdin, self.process.stderr):
-            if pipe:
-                pipe.close()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@pytest.fixture
-def terminal():
-    opened = []
-
-    def start(*arguments, **options):
-        opened.append(Terminal(*arguments, **options))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.close()
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +54,12 @@ def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     seen = terminal("replay", long, cwd=tmp_path)
     seen.wait_for("gaps 0", "speech")
     seen.press("?")
-    seen.wait_for("KEYS", "start or stop recording")
+    seen.wait_for("KEYS", "screen to an SVG file", absent=["start or stop recording"])
     seen.press(" ")
     seen.wait_for("level", absent=["KEYS"])
     seen.press("m")
     seen.wait_for("▲")
-    seen.press("r")
-    seen.wait_for("nothing to record")
-    seen.press("s")
+    seen.press("rs")  # there is no microphone to record
     seen.wait_for("wrote ser-live-")
     (picture,) = tmp_path.glob("ser-live-*.svg")
     assert "long.wav" in picture.read_text()
