@@ -147,7 +147,7 @@ class FrameFront(nn.Module):
         self, frames: Tensor, _position: Tensor, _end: Tensor, state: ConvolutionState
     ) -> tuple[Tensor, ConvolutionState]:
         """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 1, 804)`` out."""
-        return frames.reshape(len(frames), 1, self.features), state
+        return frames.flatten(1)[:, None], state
 
 
 def _pad_time(maps: Tensor, ahead: int) -> Tensor:
