@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.baselines import build, c_bilstm
+from model.baselines import SYSTEMS, build, c_bilstm
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, features, recipe_with, training_set, validation_sets
 from train.batches import Batch, TrainingSet
@@ -109,8 +109,9 @@ def test_a_watched_epoch_is_quiet_without_a_terminal(tmp_path, capfd):
 
 
 def test_extra_classes_are_learnt_and_left_out(tmp_path):
-    recipe = recipe_with(extra_labels=("disgust", "fear"))
+    recipe = recipe_with(extra_labels=("disgust", "fear"), epochs=8)
     fitted = fit(recipe, training_set(classes=6), validation_sets(), tmp_path)
+    assert fitted.validation_uar > 80
     assert fitted.network.config.labels == EMOTIONS
     assert fitted.network.classifier.out_features == 4
     logits, _ = fitted.network(torch.zeros(1, 5, 4, 201))
@@ -188,6 +189,15 @@ def test_the_average_follows_the_weights_at_first_and_then_slowly():
         network.classifier.bias += 1.0
     average.update(network)
     torch.testing.assert_close(average.network.classifier.bias, previous + 0.1, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_runs_where_its_weights_are(system):
+    """On torch's device without data: as on a GPU, nothing may be left on the CPU."""
+    network = build(SYSTEMS[system](EMOTIONS)).to("meta")
+    logits, _ = network(torch.empty(2, 9, 4, 201, device="meta"))
+    logits.sum().backward()
+    assert {weight.grad.device.type for weight in network.parameters()} == {"meta"}
 
 
 def test_a_device_that_is_not_there_is_refused():

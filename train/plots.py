@@ -67,8 +67,8 @@ def plot_loss(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.plot(
             epochs, [record["validation_loss"] for record in records], label="validation, a verdict"
         )
-        axes.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
-        axes.legend()
+        axes.set(xlabel="epoch", ylabel="cross-entropy (nats)")
+        _count_epochs(axes)
 
 
 def plot_uar(
@@ -92,7 +92,12 @@ def plot_uar(
         axes.plot(epochs, [record["mean"] for record in records], "k", lw=2, label="mean")
         axes.axvline(best, color="grey", lw=0.8, label="kept")
         axes.set(xlabel="epoch", ylabel="UAR (%)")
-        axes.legend()
+        _count_epochs(axes)
+
+
+def _count_epochs(axes: Axes) -> None:
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
 
 
 def plot_confusion(confusion: ArrayLike, labels: Sequence[str], title: str, path: Path) -> None:

@@ -26,4 +26,5 @@ def progress_bar(is_shown: bool = True) -> Progress:
         console=Console(stderr=True),
         disable=not (is_shown and sys.stderr.isatty()),
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # what goes to a file stays there
     )

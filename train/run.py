@@ -242,7 +242,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         states=state_specs(network.initial_state()),
         training={
             "trained on": ", ".join(recipe["corpora"]),
-            "split": recipe["split"],
+            "split": recipe.get("split", "fixed"),  # older runs know no other
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),

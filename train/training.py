@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,8 @@ class Training:
         self.network = build(replace(recipe.network, labels=recipe.classes)).to(place.device)
         self._parallel: nn.Module = self.network
         if place.ranks > 1:
+            # Of the first convolution's, 400 values that lie in another order.
+            warnings.filterwarnings("ignore", "Grad strides do not match")
             self._parallel = DistributedDataParallel(self.network)
         self.average = MovingAverage(self.network, recipe.averaging)
         self._optimiser = _optimiser(recipe, self.network)
