@@ -185,20 +185,3 @@ def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
     assert load_run(folders.run)[0].config == system
     with pytest.raises(SerLiveError, match="cannot follow a stream"):
         export_run(folders.run, tmp_path / "model.onnx", folders.corpora)
-
-
-def test_a_folder_of_ones_own_is_trained_on_with_its_labels(folders, tmp_path):
-    own = tmp_path / "mine"
-    for label, emotion in (("content", "HAP"), ("grumpy", "ANG")):
-        for clip in (folders.corpora / "cremad" / "AudioWAV").glob(f"100[123]_*_{emotion}_*"):
-            speaker = own / label / clip.name[:4]
-            speaker.mkdir(parents=True, exist_ok=True)
-            shutil.copy(clip, speaker)
-    labels = ("content", "grumpy")
-    recipe = recipe_with(
-        corpora=(str(own),), network=replace(TINY, labels=labels), epochs=1, copies=1
-    )
-    assert run(recipe, folders)["utterances"] == {"train": 2, "validation": 2, "test": 2}
-    tested = export_run(folders.run, tmp_path / "own.onnx", folders.corpora)
-    assert np.sum(tested[str(own)]["confusion"]) == 2
-    assert Recognizer.load(tmp_path / "own.onnx").metadata.labels == labels
