@@ -193,11 +193,10 @@ def plot_look_ahead(
         for one in others:
             axes.plot(one.look_ahead_ms, one.ua, "C1s")
         for one in (*curve, *others):
-            axes.annotate(
-                f"{one.system}\n{one.look_ahead_ms:.0f} ms",
-                (one.look_ahead_ms, one.ua),
-                (6, -18),
-                textcoords="offset points",
-                fontsize=7,
-            )
+            place = (one.look_ahead_ms, one.ua)
+            axes.annotate(one.system, place, (0, 6), textcoords="offset points", ha="center")
         axes.set(xscale="log", xlabel="look-ahead (ms)", ylabel="UA (%)", title=title)
+        axes.margins(x=0.15)
+        measured = sorted({one.look_ahead_ms for one in (*curve, *others)})
+        axes.set_xticks(measured, [f"{one:.0f}" for one in measured])
+        axes.minorticks_off()
