@@ -13,7 +13,7 @@ from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 from train.corpora import Utterance, read_corpus
 from train.functionals import Functionals, fit_functionals, prepare_functionals
-from train.splits import split
+from train.splits import split_of
 
 CORPORA = Path.home() / ".cache" / "ser-live" / "corpora"
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -77,9 +77,9 @@ def test_emotions_of_unseen_speakers_are_told_better_than_by_chance(tmp_path):
     pytest.importorskip("opensmile")
     pytest.importorskip("sklearn")
     labels = ("angry", "sad")
-    parts = split(read_corpus("cremad", CORPORA, labels))
+    parts = split_of("fixed", read_corpus("cremad", CORPORA, labels))
     trained, validation, test = (
         prepare_functionals(utterances, labels, tmp_path)
-        for utterances in (parts["train"][::30], parts["validation"][::30], parts["test"][::15])
+        for utterances in (parts.train[::30], parts.validation[::30], parts.test[::15])
     )
     assert fit_functionals(trained, validation).scores(test)["cremad"].uar > 75  # chance: 50

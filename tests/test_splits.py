@@ -11,7 +11,7 @@ from streamer.errors import SerLiveError
 from tests.trees import make_corpus, make_tree
 from train.corpora import CORPORA, Utterance, read_corpus
 from train.own import UNKNOWN
-from train.splits import PARTS, describe_names, split, split_names, split_of
+from train.splits import PARTS, describe_names, split_names, split_of
 
 UNPACKED = Path.home() / ".cache" / "ser-live" / "corpora"
 
@@ -173,15 +173,6 @@ def test_one_call_splits_several_corpora_each_in_its_own_way():
             assert found == list(getattr(alone, part))
     with pytest.raises(SerLiveError, match="is of one corpus, not of cremad, ravdess, nemo"):
         split_of("folds-5/1", everyone())
-
-
-def test_a_corpus_that_was_never_trained_on_is_all_tested():
-    parts = split(everyone())
-    assert [one for one in parts["test"] if one.corpus == "nemo"] == people("nemo")
-    trained = [one for one in everyone() if one.corpus != "nemo"]
-    fixed = split_of("fixed", trained)
-    for part in PARTS:
-        assert [one for one in parts[part] if one.corpus != "nemo"] == list(getattr(fixed, part))
 
 
 @pytest.mark.parametrize(

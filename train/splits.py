@@ -33,24 +33,6 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 #: Folds that are offered; any other number is understood.
 OFFERED_FOLDS = 5
 
-#: Speakers that a corpus which models are usually trained on keeps from training.
-HELD_OUT: dict[str, HeldOut] = {name: AGREED[name]["fixed"] for name in ("cremad", "ravdess")}
-
-
-def part_of(corpus: str, speaker: str) -> Part:
-    """Part of a speaker, whoever else is at hand. A corpus without a split is all test."""
-    if corpus not in HELD_OUT:
-        return "test"
-    return _side(speaker, HELD_OUT[corpus])
-
-
-def split(utterances: Sequence[Utterance]) -> dict[Part, list[Utterance]]:
-    """Split utterances as a model that never met the corpora without a split is tested."""
-    parts: dict[Part, list[Utterance]] = {"train": [], "validation": [], "test": []}
-    for utterance in utterances:
-        parts[part_of(utterance.corpus, utterance.speaker)].append(utterance)
-    return parts
-
 
 @dataclass(frozen=True)
 class Split:
