@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.audio import Float32
 
@@ -15,9 +16,11 @@ LOWEST_HZ, HIGHEST_HZ = 500.0, 6_000.0
 BAND = 0.4
 #: -14 dBFS: to be heard across a desk, not to startle.
 AMPLITUDE = 0.2
-#: A chirp is found where the correlation stands this far above its own root mean square around.
-#: Noise that knows nothing of the chirp gets there once in exp(64) times.
-FOUND_FROM = 8.0
+#: A chirp is found where the signal is at least as similar to it; 1 is the chirp itself. A chirp
+#: 8 dB under the noise of its band still is; of a second of noise or speech nothing gets near.
+FOUND_FROM = 0.35
+#: A signal under this level (-80 dBFS) holds nothing, whatever its shape.
+QUIETEST_RMS = 1e-4
 
 
 class Found(NamedTuple):
@@ -25,11 +28,11 @@ class Found(NamedTuple):
 
     Attributes:
         position: in samples, with a fraction.
-        strength: height of the correlation over its root mean square elsewhere.
+        similarity: of the signal there with the chirp, 0 to 1.
     """
 
     position: float
-    strength: float
+    similarity: float
 
 
 def chirp(sample_rate: int, lowest_rate: int) -> Float32:
@@ -48,32 +51,38 @@ def chirp(sample_rate: int, lowest_rate: int) -> Float32:
 
 
 def find_chirp(signal: Float32, wanted: Float32) -> Found | None:
-    """The likeliest place of a chirp in a signal, None where it stands out too little.
+    """The likeliest place of a chirp in a signal, None where nothing is similar enough.
 
-    The envelope of the correlation is what is searched: rooms and converters turn the phase. A
-    parabola through its logarithm gives the fraction of a sample.
+    What is searched is the envelope of the cross-correlation, because rooms and converters turn
+    the phase, over the energy of the signal at the same place, so that loud noise elsewhere does
+    not count; both within the band of the chirp. A parabola gives the fraction of a sample.
 
     Args:
-        signal: ``(samples,)``, longer than the chirp by three samples at least.
+        signal: ``(samples,)``, longer than the chirp by two samples at least.
         wanted: ``(chirp samples,)`` at the same rate.
     """
-    lags = len(signal) - len(wanted) + 1
     size = 1 << (len(signal) + len(wanted)).bit_length()
-    spectrum = np.fft.rfft(signal, size) * np.conj(np.fft.rfft(wanted, size))
-    analytic = np.zeros(size, np.complex128)
-    analytic[: len(spectrum)] = spectrum
-    envelope = np.abs(np.fft.ifft(analytic)[:lags])
-    peak = 1 + int(envelope[1:-1].argmax())
-    if not envelope[peak]:
+    # Sums over a long signal cancel: in float32 too little is left of its quiet parts.
+    pattern = np.fft.rfft(wanted.astype(np.float64), size)
+    spectrum = np.fft.rfft(signal.astype(np.float64), size) * (
+        np.abs(pattern) > 0.05 * np.abs(pattern).max()
+    )
+    envelope = _envelope(spectrum * np.conj(pattern), size)
+    energy = np.cumsum(np.fft.irfft(spectrum, size)[: len(signal)] ** 2)
+    energy = energy[len(wanted) - 1 :] - np.concatenate([[0.0], energy[: -len(wanted)]])
+    energy = np.maximum(energy, len(wanted) * QUIETEST_RMS**2)
+    similarity = envelope[: len(energy)] / np.sqrt(energy * np.sum(wanted**2, dtype=np.float64))
+    peak = 1 + int(similarity[1:-1].argmax())
+    before, top, after = similarity[peak - 1 : peak + 2]
+    if top < FOUND_FROM:
         return None
-    around = slice(max(0, peak - len(wanted)), peak + len(wanted))
-    elsewhere = np.delete(envelope, around)
-    # Rounding to 16 bits at least is noise, where the signal is the chirp and nothing else.
-    background = max(float(np.sqrt(np.mean(elsewhere**2))) if len(elsewhere) else 0.0, 1e-9)
-    strength = float(envelope[peak]) / background
-    if strength < FOUND_FROM:
-        return None
-    before, top, after = np.log(np.maximum(envelope[peak - 1 : peak + 2], 1e-30))
     curvature = before - 2.0 * top + after
-    fraction = 0.5 * (before - after) / curvature if curvature else 0.0
-    return Found(peak + float(np.clip(fraction, -0.5, 0.5)), strength)
+    fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return Found(peak + float(np.clip(fraction, -0.5, 0.5)), float(top))
+
+
+def _envelope(spectrum: NDArray[np.complex128], size: int) -> NDArray[np.float64]:
+    """Magnitude of the analytic signal that belongs to a real one's half spectrum."""
+    analytic = np.zeros(size, np.complex128)
+    analytic[: len(spectrum)] = 2.0 * spectrum
+    return np.abs(np.fft.ifft(analytic))

@@ -202,7 +202,7 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
     if not len(times_ms) or 2 * len(times_ms) < chirps:
         raise RunFailure(
             f"the chirp was not found in the microphone's signal ({len(times_ms)} of {chirps}): "
-            "turn the speaker up and unmute both, or choose others with --output-device and --device"
+            "unmute both and turn the speaker up, or choose others: --output-device, --device"
         )
     round_trip, said_of_speaker, said_of_microphone, unsaid = map(Spread.of, times_ms.T)
     return RoundTrips(

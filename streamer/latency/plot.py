@@ -37,9 +37,10 @@ def draw(passage: Passage, source: str, path: Path) -> None:
     histogram, timeline = figure.subplots(2, 1)
     figure.suptitle(f"Sound to label, {len(settled.labels)} estimates of {printable(source)}")
     histogram.hist(settled.end_to_end_ms, bins=60, color="0.6")
-    for name, value in (("p50", spread.p50), ("p95", spread.p95), ("p99", spread.p99)):
-        timeline.axhline(value, color="C3", linewidth=0.8)
-        histogram.axvline(value, color="C3", linewidth=0.8, label=f"{name} {value:.1f} ms")
+    for name, style in (("p50", "-"), ("p95", "--"), ("p99", ":")):
+        value = getattr(spread, name)
+        histogram.axvline(value, color="C3", ls=style, lw=1, label=f"{name} {value:.1f} ms")
+        timeline.axhline(value, color="C3", ls=style, lw=1)
     histogram.legend()
     histogram.set(xlabel="end to end (ms)", ylabel="estimates")
     timeline.plot(settled.time_s, settled.end_to_end_ms, color="0.3", linewidth=0.8)

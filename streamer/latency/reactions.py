@@ -14,7 +14,7 @@ from streamer.latency.probe import Float64, Passage
 ABOVE_QUIET_DB = 12.0
 #: ... and no more than this under the loud twentieth, where the quiet tenth is digital silence.
 BELOW_LOUD_DB = 30.0
-#: Sound begins with so many blocks above the level, after a pause of so long without.
+#: Sound is so many blocks in a row above the level; it begins after a pause of so long without.
 SOUND_BLOCKS = 3
 PAUSE_S = 0.3
 #: Speech that has no label by then was not noticed.
@@ -55,15 +55,12 @@ def sound_begins(begins_s: Float64, levels: Float64) -> list[float]:
     level_db = 20.0 * np.log10(np.maximum(levels, 1e-10))
     quiet_db, loud_db = np.percentile(level_db, [10, 95])
     is_loud = level_db >= max(quiet_db + ABOVE_QUIET_DB, loud_db - BELOW_LOUD_DB)
-    moments = []
-    last_loud_s = begins_s[0]  # what came before the first block is not known
-    for index, begin_s in enumerate(begins_s):
-        stays = is_loud[index : index + SOUND_BLOCKS]
-        if len(stays) == SOUND_BLOCKS and stays.all() and begin_s - last_loud_s >= PAUSE_S:
-            moments.append(float(begin_s))
-        if stays[0]:
-            last_loud_s = begin_s
-    return moments
+    padded = np.pad(is_loud, (0, SOUND_BLOCKS - 1))
+    runs = np.lib.stride_tricks.sliding_window_view(padded, SOUND_BLOCKS)
+    sounding_s = begins_s[runs.all(axis=1)]
+    # What came before the first block is not known.
+    pauses_s = np.diff(sounding_s, prepend=begins_s[0])
+    return [float(moment_s) for moment_s in sounding_s[pauses_s >= PAUSE_S]]
 
 
 def demo_changes(duration_s: float) -> list[tuple[float, str]]:

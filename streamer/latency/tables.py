@@ -100,8 +100,8 @@ def loopback_text(trips: RoundTrips) -> str:
         _table("latency", [rows, [("round trip, measured", trips.round_trip_ms)]]),
         [
             f"{printable(trips.speaker)} -> {printable(trips.microphone)}",
-            f"opened with a latency of {trips.speaker_claim_ms:.1f} ms (speaker) and "
-            f"{trips.microphone_claim_ms:.1f} ms (microphone), says PortAudio",
+            f"PortAudio opened them with {trips.speaker_claim_ms:.1f} and "
+            f"{trips.microphone_claim_ms:.1f} ms of latency, it says",
             "sound takes 2.9 ms a metre through the air",
         ],
     )
