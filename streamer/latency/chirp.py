@@ -64,9 +64,8 @@ def find_chirp(signal: Float32, wanted: Float32) -> Found | None:
     size = 1 << (len(signal) + len(wanted)).bit_length()
     # Sums over a long signal cancel: in float32 too little is left of its quiet parts.
     pattern = np.fft.rfft(wanted.astype(np.float64), size)
-    spectrum = np.fft.rfft(signal.astype(np.float64), size) * (
-        np.abs(pattern) > 0.05 * np.abs(pattern).max()
-    )
+    in_band = np.abs(pattern) > 0.05 * np.abs(pattern).max()
+    spectrum = np.fft.rfft(signal.astype(np.float64), size) * in_band
     envelope = _envelope(spectrum * np.conj(pattern), size)
     energy = np.cumsum(np.fft.irfft(spectrum, size)[: len(signal)] ** 2)
     energy = energy[len(wanted) - 1 :] - np.concatenate([[0.0], energy[: -len(wanted)]])

@@ -83,10 +83,10 @@ def test_a_microphone_is_measured_and_ctrl_c_shows_what_there_is(pulse, tmp_path
 
 
 def test_the_clock_stopped_alone_takes_no_wall_clock(wav):
-    result = ser_live("latency", wav, "--source", "stopped", "--seconds", "100")
+    result = ser_live("latency", wav, "--source", "stopped", "--seconds", "20")
     assert result.returncode == 0
     assert result.stderr == b""
-    assert result.stdout.startswith(b"The clock stopped while computing: 2500 steps of 40 ms")
+    assert result.stdout.startswith(b"The clock stopped while computing: 500 steps of 40 ms")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_the_clock_stopped_alone_takes_no_wall_clock(wav):
     [
         ["--loopback", "0"],
         ["--loopback", "--seconds", "5"],
+        ["--loopback", "--output-device", "horn"],
         ["--output-device", "default"],
         ["--streams", "0"],
         ["--source", "mic", "x.wav"],
@@ -111,16 +112,15 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments):
 
 
 @pytest.mark.usefixtures("pulse")
-def test_loopback_tells_the_round_trip_beside_what_portaudio_says():
-    result = ser_live("latency", "--loopback", "1")
+def test_loopback_tells_the_round_trip_beside_what_portaudio_says(tmp_path):
+    kept = tmp_path / "loopback.json"
+    result = ser_live("latency", "--loopback", "1", "--json", kept)
     assert (result.returncode, result.stderr) == (0, b"")
     text = result.stdout.decode()
     for word in ("found 1 of 1", "round trip, measured", "by its dates", "PortAudio"):
         assert word in text
-
-
-def test_a_chirp_nobody_hears_is_one_line_and_exit_1(pulse):
-    with pulse.muted():
-        result = ser_live("latency", "--loopback", "1")
-    assert (result.returncode, result.stdout) == (1, b"")
-    assert "not found" in complaint(result)
+    assert max(map(len, text.splitlines())) <= 80
+    found = json.loads(kept.read_text())["loopback"]
+    parts = [found[name]["p50"] for name in ("speaker_ms", "microphone_ms", "unsaid_ms")]
+    assert found["round_trip_ms"]["p50"] == pytest.approx(sum(parts))
+    assert 0 < found["round_trip_ms"]["p50"] < 1000
