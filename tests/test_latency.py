@@ -219,11 +219,12 @@ def test_speech_is_noticed_where_the_label_leaves_silence():
 
 def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
     passage = passage_of(["sad"] * 20 + ["uncertain"] * 10 + ["angry"] * 10 + ["happy"] * 10)
-    changes = [(0.7, "angry"), (1.5, "neutral"), (1.64, "happy")]
+    changes = [(0.7, "angry"), (1.5, "neutral"), (1.64, "happy"), (1.9, "sad"), (2.1, "angry")]
     found = reactions(passage, [0.9], changes)
     assert found.to_emotion_ms == pytest.approx([200.0 + 1240.0 - 900.0, 200.0 + 1640.0 - 1640.0])
-    assert found.changes == 3  # `neutral` was never named
-    assert reactions(passage, [], [(1.3, "angry")]).changes == 0  # it was named already
+    assert found.changes == 3  # `neutral` was never named, `sad` not heard to its end
+    named_already = [(1.3, "angry"), (1.5, "happy")]
+    assert reactions(passage, [], named_already).changes == 0
 
 
 def test_sound_begins_after_a_pause_and_stays():
@@ -248,11 +249,10 @@ def test_the_parts_of_the_demo_are_where_they_are_said_to_be(shipped):
 
 
 def test_the_changes_of_the_demo_go_on_when_it_is_repeated():
-    changes = demo_changes(2 * DEMO_S)
-    assert [emotion for _, emotion in changes] == [
-        "angry", "sad", "happy", "neutral", "angry", "sad", "happy",
-    ]  # fmt: skip
+    changes = demo_changes(1.5 * DEMO_S)
+    assert [emotion for _, emotion in changes[:5]] == ["angry", "sad", "happy", "neutral", "angry"]
     assert changes[3][0] == pytest.approx(DEMO_S)
+    assert changes[-1][0] > 1.5 * DEMO_S
 
 
 def test_a_session_of_the_demo_is_told_in_full(demo):
@@ -261,7 +261,7 @@ def test_a_session_of_the_demo_is_told_in_full(demo):
     assert list(cost.terms_ms) == ["framing", "look-ahead", *MEASURED_TERMS]
     assert cost.estimates == pytest.approx((2 * DEMO_S - SETTLING_S) / 0.04, abs=6)
     assert len(cost.reactions.to_speech_ms) >= 4
-    assert len(cost.reactions.to_emotion_ms) >= 3
+    assert 3 <= len(cost.reactions.to_emotion_ms) <= cost.reactions.changes <= 6
     assert cost.load.audio_s == pytest.approx(2 * DEMO_S - SETTLING_S, abs=0.02)
     assert cost.load.real_time_factor > 0
 

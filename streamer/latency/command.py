@@ -146,18 +146,15 @@ def _measure_live(
             run_probed(source, recognizer, probe, interrupts)
         except (Interrupted, RunFailure) as error:
             if not (isinstance(error, Interrupted) and error.is_impatient):
-                _show_live(plan, source, recognizer, probe, findings)
+                _show_live(plan, source, probe, findings)
             raise
-        _show_live(plan, source, recognizer, probe, findings)
+        _show_live(plan, source, probe, findings)
 
 
-def _show_live(
-    plan: Plan, source: Source, recognizer: TimedRecognizer, probe: Probe, findings: Findings
-) -> None:
+def _show_live(plan: Plan, source: Source, probe: Probe, findings: Findings) -> None:
     is_demo = plan.source == "replay" and plan.recording in (None, DEMO)
     changes = demo_changes(SETTLING_S + plan.seconds) if is_demo else []
-    labels = recognizer.metadata.labels
-    cost = live_cost(source, probe, [change for change in changes if change[1] in labels])
+    cost = live_cost(source, probe, changes)
     if cost is None:
         return
     findings.add(live_text(cost), live=asdict(cost))

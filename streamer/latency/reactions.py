@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Reactions:
         to_speech_ms: from the first sound after a pause to the first label that is not `silence`,
             where that was the label before.
         to_emotion_ms: from the first sound of another emotion to the first label that names it.
-        changes: changes of emotion there were, those never named included; not those to an emotion
-            that the label named already.
+        changes: that there were, those whose emotion was never named included; not those to an
+            emotion that the label named already.
     """
 
     to_speech_ms: tuple[float, ...]
@@ -64,13 +65,10 @@ def sound_begins(begins_s: Float64, levels: Float64) -> list[float]:
 
 
 def demo_changes(duration_s: float) -> list[tuple[float, str]]:
-    """Changes of emotion, each with the new one, in the demo played over and over."""
-    parts = [
-        (begin_s + times * DEMO_S, emotion)
-        for times in range(int(duration_s / DEMO_S) + 1)
-        for begin_s, emotion in DEMO_PARTS
-    ]
-    return [(begin_s, emotion) for begin_s, emotion in parts[1:] if begin_s < duration_s]
+    """Changes of emotion, each with the new one, in the demo played over and over for so long."""
+    times = range(int(duration_s / DEMO_S) + 2)  # the last part needs an end
+    parts = [(begin_s + n * DEMO_S, emotion) for n in times for begin_s, emotion in DEMO_PARTS]
+    return parts[1:]
 
 
 def reactions(
@@ -81,17 +79,20 @@ def reactions(
     Args:
         passage: all estimates of the stream.
         sounds_s: of :func:`sound_begins`.
-        changes: in ascending order, each with the new emotion.
+        changes: in ascending order, each with the new emotion; those count that were heard until
+            the next one.
     """
+    heard_s = passage.time_s[-1] if len(passage.time_s) else 0.0
     speech = set(passage.labels) - {SILENCE}
     noticed = [
         _first_label_ms(passage, sound_s, sound_s + NOTICED_WITHIN_S, speech)
         for sound_s in sounds_s
         if _label_at(passage, sound_s) == SILENCE
     ]
-    ends_s = [*(begin_s for begin_s, _ in changes[1:]), np.inf]
     named = []
-    for (begin_s, emotion), end_s in zip(changes, ends_s, strict=False):
+    for (begin_s, emotion), (end_s, _) in pairwise(changes):
+        if end_s > heard_s:
+            break
         first = [sound_s for sound_s in sounds_s if begin_s <= sound_s < end_s][:1]
         # Where no pause parts the emotions the change is where they were joined.
         sound_s = first[0] if first else begin_s

@@ -57,8 +57,7 @@ def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
         f"The clock stopped while computing: {cost.steps} steps of {_STEP_MS:g} ms (ms)",
         _table("part", [list(cost.parts.items())]),
         [
-            f"no label can come sooner than look-ahead and framing, {look_ahead_ms:g} ms, and a "
-            f"step: {least_ms:.1f} ms",
+            f"no label comes sooner than framing, look-ahead and a step: {least_ms:.1f} ms",
             f"real-time factor {cost.real_time_factor:.4f}",
             *_memory(cost.resident_mib),
         ],
