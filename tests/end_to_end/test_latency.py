@@ -78,7 +78,7 @@ def test_a_microphone_is_measured_and_ctrl_c_shows_what_there_is(pulse, tmp_path
     assert list(live["terms_ms"]) == TERMS
     assert live["estimates"] > 0
     assert all(map(is_ordered, live["terms_ms"].values()))
-    assert live["terms_ms"]["capture buffer"]["max"] > 0
+    assert live["terms_ms"]["capture buffer"]["max"] >= 0  # 0 where the device does not date
     assert live["end_to_end_ms"]["p50"] > 175.0
 
 
