@@ -1,4 +1,4 @@
-"""Attention over the rolling window of the last T timesteps (section 3.2, eq. (5)-(7)).
+"""What pools the rolling window of the last T timesteps: attention (section 3.2) or the mean.
 
 Offline, every timestep has a window of its own; streaming, the window is a state. Both hand
 windows of scores or averages to the same code. Positions before the first timestep are masked to
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import NetworkConfig
+from model.config import NetworkConfig, SystemConfig
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
@@ -26,29 +26,25 @@ class AttentionState:
     Attributes:
         features: ``(batch, T - 1, hidden)``, oldest first.
         keys: ``(batch, T - 1)`` the scalar the weights are computed from: the timestep's
-            average, eq. (5), or its score.
+            average, eq. (5), or its score; zero without attention.
     """
 
     features: Tensor
     keys: Tensor
 
 
-class WindowAttention(nn.Module):
-    """Weights over the rolling window, and what they pool."""
+class WindowMean(nn.Module):
+    """The mean over the rolling window: no attention, all timesteps weigh the same.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    The paper does not say what stands in for the attention in its C-pFSMN; the mean is its
+    eq. (7) with equal weights. The attentions are this with weights of their own.
+    """
+
+    def __init__(self, config: SystemConfig) -> None:
         super().__init__()
         self.window = config.window_timesteps
-        self.is_positional = config.attention == "timestep"
-        if self.is_positional:
-            self.inner = nn.Linear(self.window, config.attention_hidden)
-            self.outer = nn.Linear(config.attention_hidden, self.window)
-            self.pooled = config.hidden
-        else:
-            self.inner = nn.Linear(config.hidden, config.attention_hidden)
-            self.outer = nn.Linear(config.attention_hidden, 1)
-            self.pooled = 2 * config.hidden
         self.hidden = config.hidden
+        self.pooled = config.hidden
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Whole utterances: one pooled vector a timestep, from the window that ends there.
@@ -97,25 +93,65 @@ class WindowAttention(nn.Module):
         return self._pool(weights, history), weights, AttentionState(history[:, 1:], keys[:, 1:])
 
     def _keys(self, features: Tensor) -> Tensor:
-        if self.is_positional:
-            return features.mean(dim=-1)  # eq. (5)
-        scores: Tensor = self.outer(torch.tanh(self.inner(features)))
-        return scores.squeeze(-1)
+        """One scalar a timestep ``(batch, timesteps)``, known when the timestep comes in."""
+        return features.new_zeros(features.shape[:2])
+
+    def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
+        """Windows of keys -> what the softmax sees, both ``(batch, n, T)``."""
+        return keys
 
     def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
         """Softmax over windows ``(batch, n, T)`` of keys; each ends at timestep ``index``."""
         age = torch.arange(self.window - 1, -1, -1, device=keys.device)
         heard = age <= index[..., None]
-        if self.is_positional:
-            averages = torch.where(heard, keys, 0.0)
-            keys = self.outer(torch.relu(self.inner(averages)))  # eq. (6)
-        return torch.softmax(torch.where(heard, keys, -torch.inf), dim=-1)
+        return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
 
     def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
-        """Weights ``(batch, n, m)`` over features ``(batch, m, hidden)``."""
-        mean = weights @ history  # eq. (7)
-        if self.is_positional:
-            return mean
+        """Weights ``(batch, n, m)`` over features ``(batch, m, hidden)``, eq. (7)."""
+        return weights @ history
+
+
+class TimestepAttention(WindowMean):
+    """The paper's: weights by position, from the averages of the window's timesteps."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.inner = nn.Linear(self.window, config.attention_hidden)
+        self.outer = nn.Linear(config.attention_hidden, self.window)
+
+    def _keys(self, features: Tensor) -> Tensor:
+        return features.mean(dim=-1)  # eq. (5)
+
+    def _scores(self, keys: Tensor, heard: Tensor) -> Tensor:
+        averages = torch.where(heard, keys, 0.0)
+        scores: Tensor = self.outer(torch.relu(self.inner(averages)))  # eq. (6)
+        return scores
+
+
+class StatisticsAttention(WindowMean):
+    """Weights by content; pools mean and deviation."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.inner = nn.Linear(config.hidden, config.attention_hidden)
+        self.outer = nn.Linear(config.attention_hidden, 1)
+        self.pooled = 2 * config.hidden
+
+    def _keys(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.outer(torch.tanh(self.inner(features)))
+        return scores.squeeze(-1)
+
+    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
+        mean = super()._pool(weights, history)
         square = weights @ (history * history)
         deviation = torch.sqrt((square - mean * mean).clamp(min=0) + VARIANCE_FLOOR)
         return torch.cat([mean, deviation], dim=-1)
+
+
+def window_attention(config: NetworkConfig) -> WindowMean:
+    """What the configuration's ``attention`` names."""
+    if config.attention == "timestep":
+        return TimestepAttention(config)
+    if config.attention == "statistics":
+        return StatisticsAttention(config)
+    return WindowMean(config)

@@ -1,14 +1,27 @@
-"""Configurations of the network, and the only place where look-ahead is added up."""
+"""Configurations of the networks, and the only place where look-ahead is added up."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 
 #: Kernel of both convolutions, in time and in frequency (section 3.3).
 KERNEL = 5
+
+
+def check_positive(**values: int) -> None:
+    """Raise ValueError that names the first value below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be 1 or more, is {value}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ValueError that names the value and its choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(choices)}, is {value}")
 
 
 @dataclass(frozen=True)
@@ -31,9 +44,9 @@ class BlockConfig:
         for name in ("look_back_order", "look_ahead_order"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, is {getattr(self, name)}")
-        for name in ("look_back_stride", "look_ahead_stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, is {getattr(self, name)}")
+        check_positive(
+            look_back_stride=self.look_back_stride, look_ahead_stride=self.look_ahead_stride
+        )
 
     @property
     def look_back(self) -> int:
@@ -47,51 +60,38 @@ class BlockConfig:
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """Shape of a C-pFSMN-A.
+class SystemConfig:
+    """What every system of the paper's comparison (Table 2) has.
 
     Attributes:
         labels: emotions, in the order of the network's outputs.
+        front: "convolution" is the two convolutions of section 3.3; "frames" hands the four
+            frames of a timestep on side by side. So the systems without a C keep the 40 ms
+            timestep and the reach of the others, and differ in nothing but the convolutions; the
+            paper does not say at which rate its systems without them run.
         channels: of the two convolutions. The paper leaves them open.
         frames_ahead: r of each convolution: it is padded right by r and left by 4 - r.
         hidden: width of the hidden layers.
-        memory: width of the memory blocks.
-        blocks: the pFSMN blocks, pyramidal: orders and strides grow with depth.
-        taps: memory coefficients, one scalar a tap (the paper) or a vector of ``memory``.
-        attention: "timestep" is the paper's eq. (5)-(7), positional; "statistics" scores each
-            timestep by its content and pools mean and deviation.
-        attention_hidden: width of the attention's hidden layer.
-        window_timesteps: T, the rolling window the attention pools over.
+        window_timesteps: T, the rolling window that is pooled over.
         dropout: before the classifier, in training only.
     """
 
     labels: tuple[str, ...]
+    front: Literal["convolution", "frames"] = "convolution"
     channels: tuple[int, int] = (16, 32)
     frames_ahead: tuple[int, int] = (1, 1)
     hidden: int = 256
-    memory: int = 128
-    blocks: tuple[BlockConfig, ...] = ()
-    taps: Literal["scalar", "vector"] = "vector"
-    attention: Literal["timestep", "statistics"] = "statistics"
-    attention_hidden: int = 64
     window_timesteps: int = 75
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be two or more different names")
-        if not self.blocks:
-            raise ValueError("blocks must hold one pFSMN block or more")
+        check_choice("front", self.front, ("convolution", "frames"))
         for value in self.frames_ahead:
             if not 0 <= value < KERNEL:
                 raise ValueError(f"frames_ahead must lie in 0..{KERNEL - 1}, is {value}")
-        for name in ("hidden", "memory", "attention_hidden", "window_timesteps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, is {getattr(self, name)}")
-        if self.taps not in ("scalar", "vector"):
-            raise ValueError(f"taps must be scalar or vector, is {self.taps}")
-        if self.attention not in ("timestep", "statistics"):
-            raise ValueError(f"attention must be timestep or statistics, is {self.attention}")
+        check_positive(hidden=self.hidden, window_timesteps=self.window_timesteps)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), is {self.dropout}")
 
@@ -102,12 +102,63 @@ class NetworkConfig:
 
     @property
     def front_delay(self) -> int:
-        """Timesteps by which the second convolution lags behind the newest timestep.
+        """Timesteps by which the front lags behind the newest timestep.
 
-        Its output k reaches frame 4 k + 2 r2 + r1; up to frame 4 k + 3 it waits for nothing.
+        Output k of the second convolution reaches frame 4 k + 2 r2 + r1; up to frame 4 k + 3 it
+        waits for nothing.
         """
+        if self.front == "frames":
+            return 0
         first, second = self.frames_ahead
         return (2 * second + first) // 4
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`, also for values that went through JSON or TOML.
+
+        Raises:
+            ValueError: a name is unknown or a value out of range.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown network settings: {', '.join(sorted(unknown))}")
+        converted: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**converted)
+
+
+@dataclass(frozen=True)
+class NetworkConfig(SystemConfig):
+    """Shape of a C-pFSMN-A, or of what is left of it without convolutions or attention.
+
+    Attributes:
+        memory: width of the memory blocks.
+        blocks: the pFSMN blocks, pyramidal: orders and strides grow with depth.
+        taps: memory coefficients, one scalar a tap (the paper) or a vector of ``memory``.
+        attention: "timestep" is the paper's eq. (5)-(7), positional; "statistics" scores each
+            timestep by its content and pools mean and deviation; "mean" has no attention: all
+            timesteps weigh the same.
+        attention_hidden: width of the attention's hidden layer.
+    """
+
+    memory: int = 128
+    blocks: tuple[BlockConfig, ...] = ()
+    taps: Literal["scalar", "vector"] = "vector"
+    attention: Literal["timestep", "statistics", "mean"] = "statistics"
+    attention_hidden: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.blocks:
+            raise ValueError("blocks must hold one pFSMN block or more")
+        check_positive(memory=self.memory, attention_hidden=self.attention_hidden)
+        check_choice("taps", self.taps, ("scalar", "vector"))
+        check_choice("attention", self.attention, ("timestep", "statistics", "mean"))
 
     @property
     def delay_timesteps(self) -> int:
@@ -127,25 +178,10 @@ class NetworkConfig:
     def look_ahead_ms(self) -> float:
         return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
-        """Inverse of :meth:`to_dict`, also for values that went through JSON or TOML.
-
-        Raises:
-            ValueError: a name is unknown or a value out of range.
-        """
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown network settings: {', '.join(sorted(unknown))}")
-        converted: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        converted["blocks"] = tuple(BlockConfig(**block) for block in values.get("blocks", ()))
-        return cls(**converted)
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        blocks = tuple(BlockConfig(**block) for block in values.get("blocks", ()))
+        return super().from_dict(values | {"blocks": blocks})
 
 
 def _pyramid(look_ahead: tuple[tuple[int, int], ...]) -> tuple[BlockConfig, ...]:

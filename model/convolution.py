@@ -1,4 +1,4 @@
-"""The convolutional front (section 3.3, figure 3): four frames in, one timestep out."""
+"""The fronts, four frames in, one timestep out: convolutions (section 3.3, figure 3) or none."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import KERNEL, NetworkConfig
+from model.config import KERNEL, SystemConfig
 from model.positions import exists
-from streamer.frontend import FREQUENCY_BINS
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 #: Symmetric padding in frequency.
 FREQUENCY_PADDING = KERNEL // 2
@@ -21,9 +21,14 @@ def _halved(bins: int) -> int:
     return (bins + 2 * FREQUENCY_PADDING - KERNEL) // _STRIDE + 1
 
 
+#: Frequency bins after the first and after the second convolution.
+MAP_BINS = _halved(FREQUENCY_BINS)
+OUTPUT_BINS = _halved(MAP_BINS)
+
+
 @dataclass(frozen=True, slots=True)
 class ConvolutionState:
-    """Context of the two convolutions.
+    """Context of the two convolutions; of no frames where there are none.
 
     Attributes:
         frames: ``(batch, frames, 201)`` latest input frames, zero before the stream.
@@ -40,30 +45,44 @@ class ConvolutionFront(nn.Module):
     In time each is padded left by 4 - r and right by r frames, in frequency symmetrically.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: SystemConfig) -> None:
         super().__init__()
         first, second = config.channels
         self.config = config
-        self.first = nn.Conv2d(1, first, KERNEL, _STRIDE, bias=False)
+        padding = (0, FREQUENCY_PADDING)
+        self.first = nn.Conv2d(1, first, KERNEL, _STRIDE, padding, bias=False)
         self.first_norm: nn.Module = nn.BatchNorm2d(first)
-        self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, bias=False)
+        self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, padding, bias=False)
         self.second_norm: nn.Module = nn.BatchNorm2d(second)
-        self.map_bins = _halved(FREQUENCY_BINS)
-        self.features = second * _halved(self.map_bins)
+        self.features = second * OUTPUT_BINS
         first_ahead, second_ahead = config.frames_ahead
         self.cached_frames = 2 * config.map_delay + KERNEL - 1 - first_ahead
         self.cached_maps = 2 * config.front_delay + KERNEL - 1 - second_ahead - config.map_delay
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Whole utterances: ``(batch, 4 timesteps, 201)`` -> ``(batch, timesteps, features)``."""
+    def forward(self, frames: Tensor, layer: nn.Linear) -> Tensor:
+        """Whole utterances, and the layer behind the front.
+
+        In memory the maps have their channels innermost, which is faster. The layer expects its
+        inputs by channel; its weight, much smaller than they, is brought into their order.
+
+        Args:
+            frames: ``(batch, 4 timesteps, 201)``.
+            layer: of ``features`` inputs.
+
+        Returns:
+            ``(batch, timesteps, outputs)`` of the layer.
+        """
         first_ahead, second_ahead = self.config.frames_ahead
-        maps = self._first_maps(_pad_time(frames[:, None], first_ahead))
-        return self._flatten(self._second_maps(_pad_time(maps, second_ahead)))
+        channels_innermost = frames[..., None].permute(0, 3, 1, 2)
+        maps = self._first_maps(_pad_time(channels_innermost, first_ahead))
+        maps = self._second_maps(_pad_time(maps, second_ahead))
+        weight = layer.weight.view(-1, maps.shape[1], OUTPUT_BINS).transpose(1, 2).flatten(1)
+        return functional.linear(maps.permute(0, 2, 3, 1).flatten(2), weight, layer.bias)
 
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(
             torch.zeros(batch, self.cached_frames, FREQUENCY_BINS),
-            torch.zeros(batch, self.first.out_channels, self.cached_maps, self.map_bins),
+            torch.zeros(batch, self.first.out_channels, self.cached_maps, MAP_BINS),
         )
 
     def streaming_forward(
@@ -92,10 +111,10 @@ class ConvolutionFront(nn.Module):
         return output, ConvolutionState(kept_frames, kept_maps)
 
     def _first_maps(self, padded: Tensor) -> Tensor:
-        return torch.relu(self.first_norm(self.first(_pad_frequency(padded))))
+        return torch.relu(self.first_norm(self.first(padded)))
 
     def _second_maps(self, padded: Tensor) -> Tensor:
-        return torch.relu(self.second_norm(self.second(_pad_frequency(padded))))
+        return torch.relu(self.second_norm(self.second(padded)))
 
     @staticmethod
     def _flatten(maps: Tensor) -> Tensor:
@@ -103,8 +122,32 @@ class ConvolutionFront(nn.Module):
         return maps.transpose(1, 2).flatten(2)
 
 
-def _pad_frequency(maps: Tensor) -> Tensor:
-    return functional.pad(maps, (FREQUENCY_PADDING, FREQUENCY_PADDING))
+class FrameFront(nn.Module):
+    """No convolutions: the frames of a timestep side by side, as they are."""
+
+    features = FRAMES_PER_TIMESTEP * FREQUENCY_BINS
+
+    def forward(self, frames: Tensor, layer: nn.Linear) -> Tensor:
+        """Whole utterances, and the layer behind the front.
+
+        Args:
+            frames: ``(batch, 4 timesteps, 201)``.
+            layer: of 804 inputs.
+
+        Returns:
+            ``(batch, timesteps, outputs)`` of the layer.
+        """
+        entered: Tensor = layer(frames.reshape(len(frames), -1, self.features))
+        return entered
+
+    def initial_state(self, batch: int) -> ConvolutionState:
+        return ConvolutionState(torch.zeros(batch, 0, 0), torch.zeros(batch, 0, 0, 0))
+
+    def streaming_forward(
+        self, frames: Tensor, _position: Tensor, _end: Tensor, state: ConvolutionState
+    ) -> tuple[Tensor, ConvolutionState]:
+        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 1, 804)`` out."""
+        return frames.flatten(1)[:, None], state
 
 
 def _pad_time(maps: Tensor, ahead: int) -> Tensor:

@@ -21,9 +21,9 @@ OPSET = 20
 def fold_batch_norms(network: Network) -> Network:
     """A copy for inference whose batch norms are part of the layers before them."""
     folded = copy.deepcopy(network).eval()
+    convolutions = ("first", "second") if folded.config.front == "convolution" else ()
     pairs: list[tuple[nn.Module, str, str]] = [
-        (folded.front, "first", "first_norm"),
-        (folded.front, "second", "second_norm"),
+        *((folded.front, layer, f"{layer}_norm") for layer in convolutions),
         (folded, "enter", "enter_norm"),
         *((block, "expand", "norm") for block in folded.blocks),
     ]

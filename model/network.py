@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.attention import AttentionState, WindowAttention
-from model.config import NetworkConfig
-from model.convolution import ConvolutionFront, ConvolutionState
+from model.attention import AttentionState, window_attention
+from model.config import NetworkConfig, SystemConfig
+from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
+from model.layers import Dropout, normed_relu
 from model.memory import MemoryBlock, MemoryState
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 from streamer.metadata import UNKNOWN_END
@@ -34,8 +35,9 @@ class NetworkState:
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor with the name it has in the exported network."""
-        yield "frames", self.convolution.frames
-        yield "maps", self.convolution.maps
+        if self.convolution.frames.shape[1]:  # without convolutions there is no context
+            yield "frames", self.convolution.frames
+            yield "maps", self.convolution.maps
         for index, memory in enumerate(self.memories):
             yield f"projections_{index}", memory.projections
             # The first block has no skip path, and no look-ahead needs no delay.
@@ -48,7 +50,10 @@ class NetworkState:
     def replaced(self, tensors: dict[str, Tensor]) -> NetworkState:
         """The same structure with the named tensors in it."""
         return NetworkState(
-            ConvolutionState(tensors["frames"], tensors["maps"]),
+            ConvolutionState(
+                tensors.get("frames", self.convolution.frames),
+                tensors.get("maps", self.convolution.maps),
+            ),
             tuple(
                 MemoryState(tensors[f"projections_{i}"], tensors.get(f"skip_{i}", memory.skip))
                 for i, memory in enumerate(self.memories)
@@ -58,42 +63,77 @@ class NetworkState:
         )
 
 
-class Network(nn.Module):
-    """Features of a stream -> logits of the emotions at every timestep."""
+class SpectrogramNetwork(nn.Module):
+    """What every system of the comparison is: a front, a sequence model, a pooling, a classifier.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    The front's timesteps enter the hidden width through a linear layer with batch norm and ReLU;
+    the paper does not say whether one stands there.
+    """
+
+    dropout: nn.Module
+    classifier: nn.Linear
+
+    def __init__(self, config: SystemConfig) -> None:
         super().__init__()
         self.config = config
-        self.front = ConvolutionFront(config)
+        self.front = ConvolutionFront(config) if config.front == "convolution" else FrameFront()
         self.enter = nn.Linear(self.front.features, config.hidden)
         self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
-        self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in config.blocks)
-        self.attention = WindowAttention(config)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """One estimate a timestep of whole utterances, each from the window that ends there.
+        """Estimates of whole utterances.
 
         Args:
             features: ``(batch, timesteps, 4, 201)``, normalised.
 
         Returns:
-            logits ``(batch, timesteps, labels)`` and attention ``(batch, timesteps, T)``.
+            logits ``(batch, n, labels)`` and the weights they were pooled with, ``(batch, n, m)``:
+            one estimate a timestep from the ``m = T`` timesteps that end there, or one (n = 1)
+            from all ``m = timesteps`` if the system needs the whole utterance. Nothing from
+            nothing.
 
         Raises:
             ValueError: the shape is another one.
         """
         self._check(features)
         if features.shape[1] == 0:
-            empty = features.new_zeros(len(features), 0, self.attention.window)
+            empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
-        hidden = self._enter(self.front(features.flatten(1, 2)))
+        entered = self.front(features.flatten(1, 2), self.enter)
+        pooled, weights = self._pool(normed_relu(self.enter_norm, entered))
+        return self.classifier(self.dropout(pooled)), weights
+
+    def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _check(features: Tensor) -> None:
+        if features.ndim != 4 or features.shape[2:] != (FRAMES_PER_TIMESTEP, FREQUENCY_BINS):
+            raise ValueError(
+                f"features must be (batch, timesteps, {FRAMES_PER_TIMESTEP}, {FREQUENCY_BINS}), "
+                f"are {tuple(features.shape)}"
+            )
+
+
+class Network(SpectrogramNetwork):
+    """pFSMN blocks over the rolling window: an estimate at every timestep, also of a stream."""
+
+    config: NetworkConfig
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in config.blocks)
+        self.attention = window_attention(config)
+        self.dropout = Dropout(config.dropout)
+        self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
+
+    def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         memory: Tensor | None = None
         for block in self.blocks:
             hidden, memory = block(hidden, memory)
         pooled, weights = self.attention(hidden)
-        return self.classifier(self.dropout(pooled)), weights
+        return pooled, weights
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """State of streams that have heard nothing."""
@@ -126,7 +166,7 @@ class Network(nn.Module):
             features, state.position, end, state.convolution
         )
         position = state.position - self.config.front_delay
-        hidden = self._enter(front)
+        hidden = normed_relu(self.enter_norm, self.enter(front))
         memory: Tensor | None = None
         memories = []
         for block, memory_state in zip(self._memory_blocks(), state.memories, strict=True):
@@ -142,18 +182,7 @@ class Network(nn.Module):
         new = NetworkState(convolution, tuple(memories), attention, state.position + 1)
         return logits[:, 0], weights[:, 0], new
 
-    def _enter(self, front: Tensor) -> Tensor:
-        return torch.relu(self.enter_norm(self.enter(front).transpose(1, 2)).transpose(1, 2))
-
     def _memory_blocks(self) -> Iterator[MemoryBlock]:
         for block in self.blocks:
             assert isinstance(block, MemoryBlock)
             yield block
-
-    @staticmethod
-    def _check(features: Tensor) -> None:
-        if features.ndim != 4 or features.shape[2:] != (FRAMES_PER_TIMESTEP, FREQUENCY_BINS):
-            raise ValueError(
-                f"features must be (batch, timesteps, {FRAMES_PER_TIMESTEP}, {FREQUENCY_BINS}), "
-                f"are {tuple(features.shape)}"
-            )

@@ -70,9 +70,13 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened
         check_output(path, options.force, [model_path(options.model)])
+    if options.output is None:
+        _stdout()
+    with interrupts.shielded():
+        recognizer = Recognizer.load(options.model)
     with ExitStack() as stack:
         listen(
-            Recognizer.load(options.model),
+            recognizer,
             lambda recorder: _display(options, stack, interrupts, recorder=recorder),
             stack,
             device=options.device,

@@ -104,6 +104,10 @@ class ByHand:
         self.pass_ms(compute_ms)
         self.probe.hear(Heard(np.ones(160, np.float32), 16_000, 0, 0, compute_ms / 1000.0))
 
+    def lose(self, time_s, samples):
+        self.probe.take(Gap(time_s, samples, "the device lost it"))
+        self.probe.hear(Heard(np.zeros(samples, np.float32), 16_000, 0, 0, 0.0))
+
     def estimate(self, time_s, latency_ms=1.0):
         estimate = Estimate(time_s, "sad", np.ones(4), 1.0, np.ones(1))
         self.probe.take(Estimated(estimate, latency_ms))
@@ -138,10 +142,16 @@ def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_h
 def test_what_was_lost_or_flushed_has_no_latency(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(1.0, 0.0)
-    by_hand.probe.take(Gap(0.5, 1600, "the device lost it"))
-    by_hand.estimate(0.04, latency_ms=None)  # of silence in place of what was lost
     by_hand.estimate(0.96)  # its look-ahead never came
+    by_hand.lose(1.0, 8_000)
+    by_hand.estimate(0.88)  # its look-ahead is silence
+    by_hand.hear(1.52, 0.0)
+    by_hand.estimate(1.24, latency_ms=None)  # of silence in place of what was lost
     assert by_hand.probe.passage().labels == ()
+    by_hand.hear(2.5, 0.0)
+    by_hand.estimate(2.2)
+    assert len(by_hand.probe.passage().labels) == 1
+    np.testing.assert_allclose(by_hand.probe.levels()[0], [0.0, 1.0, 1.5, 1.52])
 
 
 def test_a_step_that_takes_longer_than_40_ms_is_a_deadline_miss(time_by_hand, shipped):

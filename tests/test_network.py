@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
+from model.layers import Dropout, filter_features
 from model.network import Network
 from tests.conftest import lively_network
 
@@ -65,18 +66,20 @@ blocks = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
+    front=st.sampled_from(["convolution", "frames"]),
     frames_ahead=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     blocks=blocks,
     taps=st.sampled_from(["scalar", "vector"]),
-    attention=st.sampled_from(["timestep", "statistics"]),
+    attention=st.sampled_from(["timestep", "statistics", "mean"]),
     timesteps=st.integers(1, 12),
 )
-def test_any_shape_streams_exactly(frames_ahead, blocks, taps, attention, timesteps):
+def test_any_shape_streams_exactly(front, frames_ahead, blocks, taps, attention, timesteps):
     torch.manual_seed(3)
     config = NetworkConfig(
         ("a", "b"),
+        front=front,
         channels=(2, 3),
         frames_ahead=frames_ahead,
         hidden=8,
@@ -138,6 +141,7 @@ def test_sizes_are_those_of_the_paper():
         ({"labels": ("a",)}, "labels"),
         ({"labels": ("a", "a")}, "labels"),
         ({"blocks": ()}, "blocks"),
+        ({"front": "fourier"}, "front"),
         ({"frames_ahead": (1, 5)}, "frames_ahead"),
         ({"hidden": 0}, "hidden"),
         ({"taps": "matrix"}, "taps"),
@@ -153,6 +157,8 @@ def test_impossible_configurations_are_named(change, name):
 def test_configurations_survive_a_dictionary():
     for make in CONFIGURATIONS.values():
         assert NetworkConfig.from_dict(make().to_dict()) == make()
+    older = {name: value for name, value in live().to_dict().items() if name != "front"}
+    assert NetworkConfig.from_dict(older) == live()
     with pytest.raises(ValueError, match="colour"):
         NetworkConfig.from_dict(live().to_dict() | {"colour": 1})
 
@@ -160,3 +166,21 @@ def test_configurations_survive_a_dictionary():
 def test_wrong_features_are_refused():
     with pytest.raises(ValueError, match="features must be"):
         Network(live())(torch.zeros(1, 10, 201))
+
+
+@pytest.mark.parametrize(("timesteps", "taps"), [(1, 1), (1, 4), (9, 4), (4, 9)])
+def test_the_memory_has_the_gradients_of_its_sums(timesteps, taps):
+    torch.manual_seed(1)
+    padded = torch.randn(2, timesteps + taps - 1, 3, dtype=torch.double, requires_grad=True)
+    response = torch.randn(taps, 3, dtype=torch.double, requires_grad=True)
+    with torch.enable_grad():
+        assert torch.autograd.gradcheck(filter_features, (padded, response))
+
+
+def test_dropout_keeps_the_mean_and_leaves_estimates_alone():
+    torch.manual_seed(1)
+    dropout, ones = Dropout(0.3), torch.ones(400, 400)
+    dropped = dropout(ones)
+    assert (dropped == 0).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert dropped.mean() == pytest.approx(1.0, abs=0.01)
+    assert dropout.eval()(ones) is ones

@@ -64,8 +64,11 @@ class Repeated:
         self._path = path
         self._rest = round(seconds * self.sample_rate)
 
+    def unheard(self, position: int) -> None:
+        """Nothing: a recording waits."""
+
     def blocks(self, block_ms: int) -> Iterator[Float32]:
-        while self._rest:
+        while self._rest > 0:
             with Recording(self._path) as recording:
                 for block in recording.blocks(block_ms):
                     taken = block[: self._rest]

@@ -184,7 +184,7 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
 
     Raises:
         SerLiveError: no such device.
-        RunFailure: a device cannot be opened, or the chirp is not heard.
+        RunFailure: a device cannot be opened or loses audio, or the chirp is not heard.
     """
     microphone = _MarkedMicrophone(find_device(device, input_devices()))
     speaker_device = find_device(output_device, output_devices(), "output")
@@ -193,10 +193,6 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
     with microphone, speaker:
         captured = _capture(microphone, speaker, chirps)
         claims_ms = speaker.claim_ms, microphone.claim_ms
-    if microphone.lost:
-        raise RunFailure(
-            f"{microphone.name} lost audio meanwhile; close other programs and try again"
-        )
     wanted = chirp(microphone.sample_rate, lowest_rate)
     times_ms = round_trips_ms(captured, speaker.played, wanted)
     if not len(times_ms) or 2 * len(times_ms) < chirps:
@@ -219,13 +215,19 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
 
 
 def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> Captured:
-    """Let the devices settle, play the chirps, and wait for the last one."""
+    """Let the devices settle, play the chirps, and wait for the last one.
+
+    Raises:
+        RunFailure: audio was lost, so that nothing after it is where it seems to be.
+    """
     due = [SETTLING_S + number * SPACING_S for number in range(chirps)]
     end_s = due[-1] + 2 * SPACING_S
     blocks = []
     for block in microphone.blocks(BLOCK_MS):
         if not isinstance(block, np.ndarray):
-            continue
+            raise RunFailure(
+                f"{microphone.name} lost audio meanwhile; close other programs and try again"
+            )
         blocks.append(block)
         now_s = microphone.position / microphone.sample_rate
         if due and now_s >= due[0]:

@@ -138,6 +138,8 @@ class Probe:
         self._stopwatch = stopwatch
         self._block_age_ms = block_age_ms
         self._block_ends_s: list[float] = []
+        self._lost_lately = 0
+        self._is_silence = False
         self._levels = array("d")
         self._taken_up_s = self._computed_s = 0.0
         self._capture_ms = self._queueing_ms = 0.0
@@ -157,6 +159,7 @@ class Probe:
         self._capture_ms = self._block_age_ms()
         self._queueing_ms = behind_ms - self._capture_ms
         self._block_ends_s.append(stream_s)
+        self._is_silence = False
         self._stopwatch.lap()
 
     def latency_ms(self, time_s: float) -> float | None:
@@ -164,8 +167,12 @@ class Probe:
         return self._clock.latency_ms(time_s)
 
     def hear(self, heard: Heard) -> None:
-        """The block was computed."""
+        """The block was computed, or the silence in place of what a :class:`Gap` has told of."""
         self._computed_s = time.monotonic()
+        if self._lost_lately:
+            before_s = self._block_ends_s[-1] if self._block_ends_s else 0.0
+            self._block_ends_s.append(before_s + self._lost_lately / heard.sample_rate)
+            self._is_silence, self._lost_lately = True, 0
         self._parts_ms = self._stopwatch.lap()
         samples = heard.samples
         self._levels.append(float(np.sqrt(np.mean(samples * samples, dtype=np.float64))))
@@ -180,8 +187,9 @@ class Probe:
         """An estimate is out."""
         match event:
             case Gap():
+                self._lost_lately = event.lost_samples
                 self._lost_samples += event.lost_samples
-            case Estimated() if event.latency_ms is not None:
+            case Estimated() if event.latency_ms is not None and not self._is_silence:
                 self._follow(event.estimate.time, event.estimate.label)
 
     def _follow(self, time_s: float, label: str) -> None:

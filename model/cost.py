@@ -1,0 +1,64 @@
+"""What an estimate every 40 ms costs, in multiply-adds (for Table 3).
+
+Counted are matrix products, convolutions and memory taps; not batch norms, which are folded on
+export, nor anything else done value by value.
+"""
+
+from __future__ import annotations
+
+from model.baselines import RecurrentConfig
+from model.config import KERNEL, NetworkConfig, SystemConfig
+from model.convolution import MAP_BINS, OUTPUT_BINS
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+
+
+def step_cost(config: SystemConfig) -> int:
+    """Multiply-adds of one estimate on a stream.
+
+    A system that needs the end of the utterance cannot carry a state from step to step: it is run
+    again over the last T timesteps, 4 s, for every estimate.
+
+    Raises:
+        TypeError: no system has this configuration.
+    """
+    if isinstance(config, NetworkConfig):
+        pooled = config.hidden * (2 if config.attention == "statistics" else 1)
+        sequence = _entrance(config) + _memory(config) + _attention(config)
+        return sequence + pooled * len(config.labels)
+    if isinstance(config, RecurrentConfig):
+        timesteps = config.window_timesteps if config.bidirectional else 1
+        pooling = config.window_timesteps * config.hidden
+        sequence = timesteps * (_entrance(config) + _lstm(config))
+        return sequence + pooling + config.hidden * len(config.labels)
+    raise TypeError(f"no system has a {type(config).__name__}")
+
+
+def _entrance(config: SystemConfig) -> int:
+    """Front and linear layer, a timestep: two outputs of the first convolution, one of the next."""
+    if config.front == "frames":
+        return FRAMES_PER_TIMESTEP * FREQUENCY_BINS * config.hidden
+    first, second = config.channels
+    convolutions = KERNEL**2 * first * (2 * MAP_BINS + second * OUTPUT_BINS)
+    return convolutions + second * OUTPUT_BINS * config.hidden
+
+
+def _memory(config: NetworkConfig) -> int:
+    """Eq. (2) and (3) of every block; the taps as they run, zeros between strides included."""
+    reach = sum(block.look_back + 1 + block.look_ahead for block in config.blocks)
+    return config.memory * (2 * config.hidden * len(config.blocks) + reach)
+
+
+def _attention(config: NetworkConfig) -> int:
+    """Weights and pooling of one window; the keys of older timesteps are kept."""
+    pooling = config.window_timesteps * config.hidden
+    if config.attention == "timestep":
+        return 2 * config.window_timesteps * config.attention_hidden + pooling
+    if config.attention == "statistics":
+        return (config.hidden + 1) * config.attention_hidden + 2 * pooling
+    return pooling
+
+
+def _lstm(config: RecurrentConfig) -> int:
+    """Four gates a layer and direction, each from the layer's input and its last output."""
+    width = config.hidden // config.directions
+    return config.layers * config.directions * 4 * width * (config.hidden + width)

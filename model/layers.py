@@ -1,0 +1,72 @@
+"""Layers that give what torch's own give, and take a CPU a fraction of the time in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Dropout(nn.Module):
+    """As ``nn.Dropout``, whose draws take three times as long."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return features
+        kept = torch.rand(features.shape, device=features.device) >= self.share
+        return features * (kept / (1 - self.share)).to(features.dtype)
+
+
+def normed_relu(norm: nn.Module, hidden: Tensor) -> Tensor:
+    """ReLU after batch norm over ``(batch, timesteps, hidden)``."""
+    # As rows: batch norm along the second of three axes takes fifteen times as long.
+    return torch.relu(norm(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2]))
+
+
+def filter_features(padded: Tensor, response: Tensor) -> Tensor:
+    """Filter every feature over time with a response of its own: the sums of eq. (2).
+
+    Args:
+        padded: ``(batch, timesteps + taps - 1, features)``.
+        response: ``(taps, features)``, oldest first.
+
+    Returns:
+        ``(batch, timesteps, features)``.
+    """
+    filtered: Tensor = _Filter.apply(padded, response)  # type: ignore[no-untyped-call]
+    return filtered
+
+
+class _Filter(torch.autograd.Function):
+    """A grouped convolution with a gradient of its own: torch's takes five times as long."""
+
+    @staticmethod
+    def forward(context: Any, padded: Tensor, response: Tensor) -> Tensor:
+        context.save_for_backward(padded, response)
+        return _correlate(padded, response)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        padded, response = context.saved_tensors
+        taps, width = response.shape
+        spread = functional.pad(gradient, (0, 0, taps - 1, taps - 1))
+        # Element (t, t + k) of each feature's matrix belongs to tap k: sums along the diagonals.
+        products = torch.bmm(gradient.permute(2, 1, 0), padded.permute(2, 0, 1))
+        timesteps, reached = products.shape[1:]
+        diagonals = products.as_strided(
+            (width, timesteps, taps), (timesteps * reached, reached + 1, 1)
+        )
+        return _correlate(spread, response.flip(0)), diagonals.sum(1, dtype=response.dtype).T
+
+
+def _correlate(padded: Tensor, response: Tensor) -> Tensor:
+    # Two-dimensional, because only so torch keeps the features innermost in memory.
+    rows = padded.transpose(1, 2)[:, :, None]
+    weight = response.to(padded.dtype).T[:, None, None]
+    return functional.conv2d(rows, weight, groups=response.shape[1])[:, :, 0].transpose(1, 2)
