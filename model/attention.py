@@ -7,6 +7,7 @@ minus infinity before the softmax.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,9 @@ from model.config import NetworkConfig, SystemConfig
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
+
+#: The weighted mean over each window of a function of its features, ``(batch, n, hidden)``.
+MeanOf = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class WindowMean(nn.Module):
             window's newest timestep last.
         """
         timesteps = features.shape[1]
-        keys = functional.pad(self._keys(features), (self.window - 1, 0))
+        keys = functional.pad(self.keys(features).squeeze(-1), (self.window - 1, 0))
         index = torch.arange(timesteps, device=features.device)
         weights = self._weights(keys.unfold(1, self.window, 1), index.expand(len(features), -1))
         # Windows overlap: as a band matrix they multiply the features without being copied out.
@@ -65,7 +69,7 @@ class WindowMean(nn.Module):
         band = band[:, : timesteps * (self.window + timesteps - 1)]
         band = band.reshape(-1, timesteps, self.window + timesteps - 1)
         history = functional.pad(features, (0, 0, self.window - 1, 0))
-        return self._pool(band, history), weights
+        return self._pool(lambda function: band @ function(history)), weights
 
     def initial_state(self, batch: int) -> AttentionState:
         return AttentionState(
@@ -79,36 +83,42 @@ class WindowMean(nn.Module):
         """One timestep in, its pooled vector and weights out.
 
         Args:
-            feature: ``(batch, 1, hidden)``.
+            feature: ``(batch, hidden)``.
             position: ``(batch,)`` its timestep; before 0 the result means nothing.
             state: the window before it.
 
         Returns:
-            pooled ``(batch, 1, pooled)``, weights ``(batch, 1, T)`` and the new state.
+            pooled ``(batch, pooled)``, weights ``(batch, T)``, and its own row of the window.
         """
-        history = torch.cat([state.features, feature], dim=1)
-        keys = torch.cat([state.keys, self._keys(feature)], dim=1)
+        newest = AttentionState(feature[:, None], self.keys(feature))
+        keys = torch.cat([state.keys, newest.keys], dim=1)
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
-        weights = self._weights(keys[:, None], position.clamp(min=0)[:, None])
-        return self._pool(weights, history), weights, AttentionState(history[:, 1:], keys[:, 1:])
+        weights = self._weights(keys, position.clamp(min=0))
+        earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
 
-    def _keys(self, features: Tensor) -> Tensor:
-        """One scalar a timestep ``(batch, timesteps)``, known when the timestep comes in."""
-        return features.new_zeros(features.shape[:2])
+        def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
+            # Not over the features in one piece: that would copy the window for one row.
+            return earlier @ function(state.features) + own * function(newest.features)
+
+        return self._pool(mean_of).squeeze(1), weights, newest
+
+    def keys(self, features: Tensor) -> Tensor:
+        """One scalar a timestep ``(..., hidden)`` -> ``(..., 1)``, known when it comes in."""
+        return torch.zeros_like(features[..., :1])
 
     def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
-        """Windows of keys -> what the softmax sees, both ``(batch, n, T)``."""
+        """Windows of keys -> what the softmax sees, both ``(..., T)``."""
         return keys
 
     def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
-        """Softmax over windows ``(batch, n, T)`` of keys; each ends at timestep ``index``."""
+        """Softmax over windows ``(..., T)`` of keys; each ends at timestep ``index``."""
         age = torch.arange(self.window - 1, -1, -1, device=keys.device)
         heard = age <= index[..., None]
         return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
 
-    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
-        """Weights ``(batch, n, m)`` over features ``(batch, m, hidden)``, eq. (7)."""
-        return weights @ history
+    def _pool(self, mean_of: MeanOf) -> Tensor:
+        """What the windows hold, ``(batch, n, pooled)``, eq. (7)."""
+        return mean_of(lambda features: features)
 
 
 class TimestepAttention(WindowMean):
@@ -119,8 +129,8 @@ class TimestepAttention(WindowMean):
         self.inner = nn.Linear(self.window, config.attention_hidden)
         self.outer = nn.Linear(config.attention_hidden, self.window)
 
-    def _keys(self, features: Tensor) -> Tensor:
-        return features.mean(dim=-1)  # eq. (5)
+    def keys(self, features: Tensor) -> Tensor:
+        return features.mean(dim=-1, keepdim=True)  # eq. (5)
 
     def _scores(self, keys: Tensor, heard: Tensor) -> Tensor:
         averages = torch.where(heard, keys, 0.0)
@@ -137,13 +147,13 @@ class StatisticsAttention(WindowMean):
         self.outer = nn.Linear(config.attention_hidden, 1)
         self.pooled = 2 * config.hidden
 
-    def _keys(self, features: Tensor) -> Tensor:
+    def keys(self, features: Tensor) -> Tensor:
         scores: Tensor = self.outer(torch.tanh(self.inner(features)))
-        return scores.squeeze(-1)
+        return scores
 
-    def _pool(self, weights: Tensor, history: Tensor) -> Tensor:
-        mean = super()._pool(weights, history)
-        square = weights @ (history * history)
+    def _pool(self, mean_of: MeanOf) -> Tensor:
+        mean = super()._pool(mean_of)
+        square = mean_of(lambda features: features * features)
         deviation = torch.sqrt((square - mean * mean).clamp(min=0) + VARIANCE_FLOOR)
         return torch.cat([mean, deviation], dim=-1)
 

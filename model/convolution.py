@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import KERNEL, SystemConfig
-from model.positions import exists
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 #: Symmetric padding in frequency.
@@ -85,27 +84,34 @@ class ConvolutionFront(nn.Module):
             torch.zeros(batch, self.first.out_channels, self.cached_maps, MAP_BINS),
         )
 
+    @property
+    def lags(self) -> tuple[int, ...]:
+        """Timesteps back of the two maps that a step adds.
+
+        Map k exists where ``0 <= k < 2 end``. A step at timestep t adds maps ``2 t - map_delay``
+        and the next one; half of the delay, rounded up, is the same bound in timesteps.
+        """
+        return tuple(-((row - self.config.map_delay) // 2) for row in range(_STRIDE))
+
     def streaming_forward(
-        self, frames: Tensor, position: Tensor, end: Tensor, state: ConvolutionState
+        self, frames: Tensor, real: Tensor, state: ConvolutionState
     ) -> tuple[Tensor, ConvolutionState]:
         """One timestep's frames in, the timestep ``front_delay`` before it out.
 
         Args:
             frames: ``(batch, 4, 201)``; zeros once the stream has ended.
-            position: ``(batch,)`` timestep of these frames.
-            end: ``(batch,)`` number of timesteps of the stream.
+            real: ``(batch, 2)`` which of the maps at ``lags`` exist.
             state: context of the earlier frames.
 
         Returns:
-            ``(batch, 1, features)`` and the new state.
+            ``(batch, features)`` and the new state.
         """
         history = torch.cat([state.frames, frames], dim=1)
         maps = self._first_maps(history[:, None])
         # Its response to zeros is not the zero padding that the second convolution sees offline.
-        real = exists(2 * position - self.config.map_delay, end, count=2, scale=2)
         maps = maps * real[:, None, :, None]
         map_history = torch.cat([state.maps, maps], dim=2)
-        output = self._flatten(self._second_maps(map_history[:, :, :KERNEL]))
+        output = self._second_maps(map_history[:, :, :KERNEL]).flatten(1)
         kept_frames = history[:, history.shape[1] - self.cached_frames :]
         kept_maps = map_history[:, :, map_history.shape[2] - self.cached_maps :]
         return output, ConvolutionState(kept_frames, kept_maps)
@@ -116,16 +122,12 @@ class ConvolutionFront(nn.Module):
     def _second_maps(self, padded: Tensor) -> Tensor:
         return torch.relu(self.second_norm(self.second(padded)))
 
-    @staticmethod
-    def _flatten(maps: Tensor) -> Tensor:
-        """``(batch, channels, timesteps, bins)`` -> ``(batch, timesteps, channels * bins)``."""
-        return maps.transpose(1, 2).flatten(2)
-
 
 class FrameFront(nn.Module):
     """No convolutions: the frames of a timestep side by side, as they are."""
 
     features = FRAMES_PER_TIMESTEP * FREQUENCY_BINS
+    lags: tuple[int, ...] = ()
 
     def forward(self, frames: Tensor, layer: nn.Linear) -> Tensor:
         """Whole utterances, and the layer behind the front.
@@ -144,10 +146,10 @@ class FrameFront(nn.Module):
         return ConvolutionState(torch.zeros(batch, 0, 0), torch.zeros(batch, 0, 0, 0))
 
     def streaming_forward(
-        self, frames: Tensor, _position: Tensor, _end: Tensor, state: ConvolutionState
+        self, frames: Tensor, _real: Tensor, state: ConvolutionState
     ) -> tuple[Tensor, ConvolutionState]:
-        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 1, 804)`` out."""
-        return frames.flatten(1)[:, None], state
+        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 804)`` out."""
+        return frames.flatten(1), state
 
 
 def _pad_time(maps: Tensor, ahead: int) -> Tensor:

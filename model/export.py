@@ -1,4 +1,9 @@
-"""One step of the network as ONNX: every state tensor a named input and output, batch dynamic."""
+"""One step of the network as ONNX, batch dynamic: every state tensor a named input.
+
+Its output of the same name, ``next_`` before it, holds what the step adds to it along its first
+axis: one row of a delay line, which drops its oldest, or all of a small state. So nothing long is
+copied for the sake of one row; who runs the network keeps the lines.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +60,9 @@ class _Step(nn.Module):
 
     def forward(self, features: Tensor, end: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         state = self._template.replaced(dict(zip(self._names, states, strict=True)))
-        logits, attention, after = self.network.streaming_forward(features, state, end)
+        logits, attention, newest = self.network.step(features, state, end)
         probabilities = torch.softmax(logits / self.temperature, dim=-1)
-        return (probabilities, attention, *(tensor for _, tensor in after.named()))
+        return (probabilities, attention, *(tensor for _, tensor in newest.named()))
 
 
 def export(network: Network, metadata: ModelMetadata, path: Path) -> None:

@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from model.config import BlockConfig, NetworkConfig
 from model.layers import filter_features, normed_relu
-from model.positions import exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class MemoryBlock(nn.Module):
         memory = filter_features(padded, self._impulse_response())
         if skip is not None:
             memory = memory + skip
-        return self._next_hidden(memory), memory
+        return normed_relu(self.norm, self.expand(memory)), memory
 
     def initial_state(self, batch: int) -> MemoryState:
         reach = self.block.look_back + self.block.look_ahead
@@ -75,32 +74,31 @@ class MemoryBlock(nn.Module):
         self,
         hidden: Tensor,
         skip: Tensor | None,
-        position: Tensor,
-        end: Tensor,
+        real: Tensor,
         state: MemoryState,
     ) -> tuple[Tensor, Tensor, MemoryState]:
         """One timestep in, the timestep N2 s2 before it out.
 
         Args:
-            hidden: ``(batch, 1, hidden)``.
-            skip: ``(batch, 1, memory)`` at the same timestep, or None.
-            position: ``(batch,)`` that timestep.
-            end: ``(batch,)`` number of timesteps of the stream.
+            hidden: ``(batch, hidden)``.
+            skip: ``(batch, memory)`` at the same timestep, or None.
+            real: ``(batch, 1)`` whether that timestep exists.
             state: delay lines of the earlier timesteps.
 
         Returns:
-            the next hidden layer and the memory, both of the earlier timestep, and the new state.
+            the next hidden layer and the memory, both of the earlier timestep, and the newest row
+            of each delay line.
         """
-        projection = self.project(hidden) * exists(position, end)[:, :, None]
-        history = torch.cat([state.projections, projection], dim=1)
-        memory = (history * self._impulse_response()).sum(dim=1, keepdim=True)
-        skips = state.skip
+        projection = self.project(hidden) * real
+        response = self._impulse_response()
+        memory = (state.projections * response[:-1]).sum(dim=1) + projection * response[-1]
+        newest = state.skip
         if skip is not None and self.block.look_ahead:
-            skips = torch.cat([state.skip, skip], dim=1)
-            skip, skips = skips[:, :1], skips[:, 1:]
+            skip, newest = state.skip[:, 0], skip[:, None]
         if skip is not None:
             memory = memory + skip
-        return self._next_hidden(memory), memory, MemoryState(history[:, 1:], skips)
+        next_hidden = torch.relu(self.norm(self.expand(memory)))
+        return next_hidden, memory, MemoryState(projection[:, None], newest)
 
     def _impulse_response(self) -> Tensor:
         """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
@@ -117,6 +115,3 @@ class MemoryBlock(nn.Module):
         response = response.index_add(0, at_back, self.look_back.expand(-1, self.width))
         response = response.index_add(0, at_ahead, self.look_ahead.expand(-1, self.width))
         return response.index_add(0, now, response.new_ones(1, self.width))
-
-    def _next_hidden(self, memory: Tensor) -> Tensor:
-        return normed_relu(self.norm, self.expand(memory))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from model.config import NetworkConfig, SystemConfig
 from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
 from model.layers import Dropout, normed_relu
 from model.memory import MemoryBlock, MemoryState
+from model.positions import exists
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 from streamer.metadata import UNKNOWN_END
 
@@ -61,6 +63,16 @@ class NetworkState:
             AttentionState(tensors["window_features"], tensors["window_keys"]),
             tensors["position"],
         )
+
+    def advanced(self, newest: NetworkState) -> NetworkState:
+        """The state after a step that added these rows to it, as many as it drops."""
+        rows = dict(newest.named())
+        tensors = {
+            name: torch.cat([old, rows[name]], dim=1)[:, rows[name].shape[1] :]
+            for name, old in self.named()
+            if name != "position"
+        }
+        return self.replaced(tensors | {"position": newest.position})
 
 
 class SpectrogramNetwork(nn.Module):
@@ -147,6 +159,15 @@ class Network(SpectrogramNetwork):
     def streaming_forward(
         self, features: Tensor, state: NetworkState, end: Tensor | None = None
     ) -> tuple[Tensor, Tensor, NetworkState]:
+        """One timestep in, the estimate for ``delay_timesteps`` earlier out, and the new state."""
+        if end is None:
+            end = torch.full_like(state.position, UNKNOWN_END)
+        logits, attention, newest = self.step(features, state, end)
+        return logits, attention, state.advanced(newest)
+
+    def step(
+        self, features: Tensor, state: NetworkState, end: Tensor
+    ) -> tuple[Tensor, Tensor, NetworkState]:
         """One timestep in, the estimate for ``delay_timesteps`` earlier out.
 
         The first ``delay_timesteps`` results are for timesteps before the stream and mean nothing.
@@ -155,32 +176,36 @@ class Network(SpectrogramNetwork):
         Args:
             features: ``(batch, 4, 201)``; zeros after the end.
             state: of the streams.
-            end: ``(batch,)`` int64 number of timesteps of the streams, None while unknown.
+            end: ``(batch,)`` int64 number of timesteps of the streams, ``UNKNOWN_END`` while they
+                go on.
 
         Returns:
-            logits ``(batch, labels)``, attention ``(batch, T)`` and the new state.
+            logits ``(batch, labels)``, attention ``(batch, T)``, and what the step adds to each
+            tensor of the state: its newest rows, or all of it.
         """
-        if end is None:
-            end = torch.full_like(state.position, UNKNOWN_END)
-        front, convolution = self.front.streaming_forward(
-            features, state.position, end, state.convolution
-        )
-        position = state.position - self.config.front_delay
-        hidden = normed_relu(self.enter_norm, self.enter(front))
+        lags = self._lags()
+        # All at once: an operator on a handful of values costs as much as one on hundreds.
+        exist = exists(state.position, end, (*self.front.lags, *lags[:-1]))
+        maps, *real = torch.split(exist, [len(self.front.lags), *([1] * len(self.blocks))], dim=1)
+        front, convolution = self.front.streaming_forward(features, maps, state.convolution)
+        hidden = torch.relu(self.enter_norm(self.enter(front)))
         memory: Tensor | None = None
         memories = []
-        for block, memory_state in zip(self._memory_blocks(), state.memories, strict=True):
-            hidden, memory, new_state = block.streaming_forward(
-                hidden, memory, position, end, memory_state
-            )
-            memories.append(new_state)
-            position = position - block.block.look_ahead
+        blocks = zip(self._memory_blocks(), real, state.memories, strict=True)
+        for block, is_real, memory_state in blocks:
+            hidden, memory, newest = block.streaming_forward(hidden, memory, is_real, memory_state)
+            memories.append(newest)
         pooled, weights, attention = self.attention.streaming_forward(
-            hidden, position, state.attention
+            hidden, state.position - lags[-1], state.attention
         )
         logits = self.classifier(self.dropout(pooled))
         new = NetworkState(convolution, tuple(memories), attention, state.position + 1)
-        return logits[:, 0], weights[:, 0], new
+        return logits, weights, new
+
+    def _lags(self) -> list[int]:
+        """Timesteps by which the input of each block lags behind, and of the attention."""
+        delays = (block.block.look_ahead for block in self._memory_blocks())
+        return list(accumulate(delays, initial=self.config.front_delay))
 
     def _memory_blocks(self) -> Iterator[MemoryBlock]:
         for block in self.blocks:

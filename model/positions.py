@@ -7,21 +7,22 @@ end; they are not zero (biases, batch norm) and must be masked before the next l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def exists(position: Tensor, end: Tensor, count: int = 1, scale: int = 1) -> Tensor:
-    """Which of ``count`` consecutive positions lie in ``[0, scale * end)``.
+def exists(position: Tensor, end: Tensor, lags: Sequence[int]) -> Tensor:
+    """Which timesteps exist that lie so many timesteps back.
 
     Args:
-        position: ``(batch,)`` int64, the first position.
+        position: ``(batch,)`` int64, the newest timestep.
         end: ``(batch,)`` int64, number of timesteps of the stream.
-        count: how many consecutive positions.
-        scale: positions per timestep.
+        lags: timesteps from the newest back, one for each answer.
 
     Returns:
-        ``(batch, count)`` bool.
+        ``(batch, lags)`` float32, 1 where ``0 <= position - lag < end`` and else 0.
     """
-    positions = position[:, None] + torch.arange(count, device=position.device)
-    return (positions >= 0) & (positions < scale * end[:, None])
+    positions = position[:, None] - torch.tensor(lags, device=position.device)
+    return ((positions >= 0) & (positions < end[:, None])).float()

@@ -11,7 +11,9 @@ every frame by itself, and everything after that works timestep by timestep. A t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +45,20 @@ _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPL
 )
 
 
-def power_spectra(samples: Float32) -> Float32:
-    """Power of every complete frame: ``(samples,)`` -> ``(frames, 201)``, linear, float32."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
+def frames_of(samples: Float32) -> Float32:
+    """Every complete frame, as a view: ``(samples,)`` -> ``(frames, 400)``."""
+    count = max(0, 1 + (len(samples) - FRAME_SAMPLES) // HOP_SAMPLES)
+    # NumPy's own sliding window takes as long as the transform of four frames.
+    strides = (HOP_SAMPLES * samples.itemsize, samples.itemsize)
+    return np.ndarray((count, FRAME_SAMPLES), np.float32, samples, 0, strides)
+
+
+def power_spectra(frames: Float32) -> Float32:
+    """Power of frames: ``(frames, 400)`` -> ``(frames, 201)``, linear, float32."""
     spectrum = np.fft.rfft(frames * _WINDOW, axis=-1)
-    return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
+    power: Float32 = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    return power
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +105,63 @@ class SpectralAnalysis:
             samples: ``(samples,)`` float32 in [-1, 1], any number, none included.
             state: the stream's state.
         """
-        pending = np.concatenate([state.pending, samples.astype(np.float32, copy=False)])
-        ready = max(0, (len(pending) - FRAME_TAIL_SAMPLES) // TIMESTEP_SAMPLES)
-        return self._analyse(pending, ready, state)
+        [result] = self.accept_many([samples], [state])
+        return result
+
+    def accept_many(
+        self, blocks: Sequence[Float32], states: Sequence[SpectraState]
+    ) -> list[tuple[Spectra, SpectraState]]:
+        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        pending = [
+            np.concatenate([state.pending, samples.astype(np.float32, copy=False)])
+            for samples, state in zip(blocks, states, strict=True)
+        ]
+        return self._analyse(pending, states)
 
     def flush(self, state: SpectraState) -> tuple[Spectra, SpectraState]:
         """End the stream: the last timesteps, their frames completed with zeros."""
-        remaining = len(state.pending) // TIMESTEP_SAMPLES
         pending = np.concatenate([state.pending, np.zeros(FRAME_TAIL_SAMPLES, np.float32)])
-        return self._analyse(pending, remaining, state)
+        [result] = self._analyse([pending], [state])
+        return result
 
     def _analyse(
-        self, pending: Float32, ready: int, state: SpectraState
-    ) -> tuple[Spectra, SpectraState]:
-        used = ready * TIMESTEP_SAMPLES
-        if ready == 0:
-            power = np.zeros((0, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
-        else:
-            power = power_spectra(pending[: used + FRAME_TAIL_SAMPLES]).reshape(
-                ready, FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-            )
-        speech = np.zeros(ready, np.float32)
-        detector_state = state.speech
-        for step in range(ready):
-            # The gate may hear what the frames of this timestep hear, and nothing later.
-            heard = (step + 1) * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
-            already = step * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
-            if step == 0 and state.timesteps == 0:
-                already = 0
-            speech[step], detector_state = self._detector.accept(
-                pending[already:heard], detector_state
-            )
-        return Spectra(power, speech), SpectraState(
-            pending[used:].copy(), state.timesteps + ready, detector_state
-        )
+        self, pending: list[Float32], states: Sequence[SpectraState]
+    ) -> list[tuple[Spectra, SpectraState]]:
+        ready = [max(0, (len(one) - FRAME_TAIL_SAMPLES) // TIMESTEP_SAMPLES) for one in pending]
+        frames = [
+            frames_of(one[: count * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES])
+            for one, count in zip(pending, ready, strict=True)
+        ]
+        power = power_spectra(frames[0] if len(frames) == 1 else np.concatenate(frames))
+        power = power.reshape(-1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+        speech, detectors = self._detect(pending, ready, states)
+        results = []
+        last = 0
+        for i, count in enumerate(ready):
+            first, last = last, last + count
+            rest = pending[i][count * TIMESTEP_SAMPLES :].copy()
+            state = SpectraState(rest, states[i].timesteps + count, detectors[i])
+            results.append((Spectra(power[first:last], speech[i]), state))
+        return results
+
+    def _detect(
+        self, pending: list[Float32], ready: list[int], states: Sequence[SpectraState]
+    ) -> tuple[list[Float32], list[SpeechState]]:
+        """Speech probability of the timesteps that are ready, and the gate's states after them."""
+        speech = [np.zeros(count, np.float32) for count in ready]
+        detectors = [state.speech for state in states]
+        for step in range(max(ready, default=0)):
+            streams = [i for i, count in enumerate(ready) if count > step]
+            blocks = []
+            for i in streams:
+                # The gate may hear what the frames of this timestep hear, and nothing later.
+                heard = (step + 1) * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+                is_first = step == 0 and states[i].timesteps == 0
+                blocks.append(pending[i][0 if is_first else heard - TIMESTEP_SAMPLES : heard])
+            after = self._detector.accept_many(blocks, [detectors[i] for i in streams])
+            for i, (probability, detector) in zip(streams, after, strict=True):
+                speech[i][step], detectors[i] = probability, detector
+        return speech, detectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,25 +239,63 @@ class Normaliser:
             features ``(..., timesteps, 4, 201)`` float32, and the new state.
         """
         features = np.empty_like(spectra.power)
-        total, count, loudest = state.power, state.timesteps, state.loudest
-        keep = float(np.exp(-1.0 / self.memory_timesteps))
-        floor = 10.0 ** (self.floor_db / 10.0)
-        scale = np.float32(1.0 / np.log1p(1.0 / floor))
         for step in range(spectra.power.shape[-3]):
-            power = spectra.power[..., step, :, :]
-            mean = power.mean(axis=-2, dtype=np.float64)
-            level = mean.sum(axis=-1)
-            loudest = np.maximum(loudest, level)
-            is_speech = spectra.speech[..., step] >= self.speech_threshold
-            total = np.where(is_speech[..., None], keep * total + mean, total)
-            count = np.where(is_speech, keep * count + 1.0, count)
-            # Where nothing was counted yet the sum is zero too, and the loudest timestep stands in.
-            speech_level = np.where(
-                count > 0, total.sum(axis=-1) / np.maximum(count, 1e-9), loudest
-            )
-            reference = (
-                self.prior_timesteps * speech_level[..., None] * self.prior_spectrum + total
-            ) / (self.prior_timesteps + count)[..., None]
-            inverse = (1.0 / (floor * reference + SILENT_POWER)).astype(np.float32)
-            features[..., step, :, :] = np.log1p(power * inverse[..., None, :]) * scale
-        return features, NormaliserState(total, count, loudest)
+            power, speech = spectra.power[..., step, :, :], spectra.speech[..., step]
+            state = self._update(power, speech, state)
+            np.multiply(power, self._gain(state)[..., None, :], out=features[..., step, :, :])
+        np.log1p(features, out=features)
+        features *= self._scale
+        return features, state
+
+    def normalise_many(
+        self, spectra: Sequence[Spectra], states: Sequence[NormaliserState]
+    ) -> list[tuple[Float32, NormaliserState]]:
+        """Consecutive timesteps of each of many streams; what :meth:`normalise` returns."""
+        if len({len(one.power) for one in spectra}) != 1:
+            return [self.normalise(*pair) for pair in zip(spectra, states, strict=True)]
+        together = Spectra(
+            np.array([one.power for one in spectra]), np.array([one.speech for one in spectra])
+        )
+        state = NormaliserState(
+            np.array([one.power for one in states]),
+            np.array([one.timesteps for one in states]),
+            np.array([one.loudest for one in states]),
+        )
+        features, state = self.normalise(together, state)
+        after = zip(state.power, state.timesteps, state.loudest, strict=True)
+        return [(row, NormaliserState(*one)) for row, one in zip(features, after, strict=True)]
+
+    @cached_property
+    def _floor(self) -> float:
+        return float(10.0 ** (self.floor_db / 10.0))
+
+    @cached_property
+    def _keep(self) -> float:
+        return float(np.exp(-1.0 / self.memory_timesteps))
+
+    @cached_property
+    def _scale(self) -> np.float32:
+        return np.float32(1.0 / np.log1p(1.0 / self._floor))
+
+    def _update(self, power: Float32, speech: Float32, state: NormaliserState) -> NormaliserState:
+        """The state after one more timestep: power ``(..., 4, 201)`` and speech ``(...)``."""
+        mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
+        loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
+        is_speech = speech >= self.speech_threshold
+        if not is_speech.any():
+            return NormaliserState(state.power, state.timesteps, loudest)
+        total = np.where(is_speech[..., None], self._keep * state.power + mean, state.power)
+        count = np.where(is_speech, self._keep * state.timesteps + 1.0, state.timesteps)
+        return NormaliserState(total, count, loudest)
+
+    def _gain(self, state: NormaliserState) -> Float32:
+        """What a timestep's power is multiplied with, ``(..., 201)``: one over the floor."""
+        # Where nothing was counted yet the sum is zero too, and the loudest timestep stands in.
+        mean_level = np.add.reduce(state.power, axis=-1) / np.maximum(state.timesteps, 1e-9)
+        level = np.where(state.timesteps > 0, mean_level, state.loudest)
+        weight = self.prior_timesteps + state.timesteps
+        reference = (
+            self.prior_timesteps * level[..., None] * self.prior_spectrum + state.power
+        ) / weight[..., None]
+        gain: Float32 = (1.0 / (self._floor * reference + SILENT_POWER)).astype(np.float32)
+        return gain

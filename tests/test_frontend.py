@@ -15,6 +15,7 @@ from streamer.frontend import (
     Normaliser,
     Spectra,
     SpectralAnalysis,
+    frames_of,
     power_spectra,
 )
 from streamer.speech import SpeechDetector
@@ -52,7 +53,7 @@ def test_power_is_that_of_an_independent_stft(speech):
         padded=False,
     )
     reference = np.abs(spectrum.T * window.sum()) ** 2
-    np.testing.assert_allclose(power_spectra(speech), reference, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(power_spectra(frames_of(speech)), reference, rtol=1e-3, atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,7 +83,7 @@ def test_every_whole_40_ms_is_a_timestep(analysis, speech, length):
 def test_the_last_frames_are_completed_with_zeros(analysis, speech):
     samples = speech[8_000 : 8_000 + 1280]
     power = analyse(analysis, samples).power.reshape(-1, FREQUENCY_BINS)
-    np.testing.assert_array_equal(power, power_spectra(np.pad(samples, (0, 240))))
+    np.testing.assert_array_equal(power, power_spectra(frames_of(np.pad(samples, (0, 240)))))
 
 
 def reference_features(spectra, normaliser):

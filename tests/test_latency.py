@@ -28,9 +28,10 @@ from streamer.latency.reactions import (
     reactions,
     sound_begins,
 )
+from streamer.latency.spread import Spread
 from streamer.latency.stopped import measure_stopped, read_timesteps
 from streamer.latency.stopwatch import PARTS, Stopwatch, TimedRecognizer
-from streamer.latency.streams import measure_streams
+from streamer.latency.streams import StreamsCost, measure_streams
 from streamer.latency.tables import live_text, process_text, stopped_text, streams_text
 from streamer.recognizer import Estimate
 from streamer.resampler import resampler_look_ahead_s
@@ -295,12 +296,25 @@ def test_what_is_shown_fits_80_columns(demo, timed):
         assert max(map(len, text.splitlines())) <= 80, text
 
 
+def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech):
+    def pretended(_recognizer, _samples, streams, _seconds):
+        return StreamsCost(streams, 100, Spread.of(np.full(100, 0.1 * streams)), 0, 0.1)
+
+    monkeypatch.setattr(streams, "measure_streams", pretended)
+    assert 380 <= streams.most_streams(shipped, speech, 1.0).streams < 400
+
+
+def test_streams_need_a_timestep_each(shipped, speech):
+    with pytest.raises(ValueError, match="timestep"):
+        measure_streams(shipped, speech[:639], 1, 1.0)
+
+
 def test_streams_count_their_steps_and_their_misses(monkeypatch, shipped, speech):
     cost = measure_streams(shipped, speech[:6_400], 3, 1.0)
     assert (cost.streams, cost.steps) == (3, 25)
     assert cost.real_time_factor > 0
     ticks = iter(0.05 * np.arange(1000))
-    monkeypatch.setattr(streams, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(streams, "time", SimpleNamespace(thread_time=lambda: next(ticks)))
     slow = measure_streams(shipped, speech[:6_400], 1, 1.0)
     assert slow.deadline_misses == 25
     assert slow.real_time_factor == pytest.approx(1.25)

@@ -15,7 +15,8 @@ from streamer.decision import Decision
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S, SpectralAnalysis
 from streamer.metadata import METADATA_KEY, UNKNOWN_END
-from streamer.recognizer import Recognizer
+from streamer.network import StepNetwork
+from streamer.recognizer import Recognizer, open_model
 from streamer.speech import SpeechDetector
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
@@ -141,18 +142,16 @@ def test_look_ahead_is_used_to_its_last_sample(recognizer, speech):
     np.testing.assert_array_equal(probabilities(before[:timestep]), probabilities(after[:timestep]))
 
 
-def test_a_batch_of_streams_equals_each_alone(recognizer):
+def test_a_batch_of_streams_equals_each_alone(exported):
     generator = np.random.default_rng(5)
     frames = generator.random((30, 3, 4, 201), dtype=np.float32)
-    specs = recognizer.metadata.states
-    together = {s.name: np.zeros((3, *s.shape), s.dtype) for s in specs}
-    alone = [{s.name: np.zeros((1, *s.shape), s.dtype) for s in specs} for _ in range(3)]
+    network = StepNetwork(*open_model(exported.path))
+    together = [network.initial_state() for _ in range(3)]
+    alone = [network.initial_state() for _ in range(3)]
     for step in frames:
-        batch, _, together = recognizer.step_network(step, UNKNOWN_END, together)
+        batch, _, together = network.step(step, UNKNOWN_END, together)
         for row in range(3):
-            one, _, alone[row] = recognizer.step_network(
-                step[row : row + 1], UNKNOWN_END, alone[row]
-            )
+            one, _, [alone[row]] = network.step(step[row : row + 1], UNKNOWN_END, [alone[row]])
             assert np.abs(one[0] - batch[row]).max() <= TOLERANCE
 
 
@@ -163,7 +162,7 @@ def test_times_are_the_ends_of_the_timesteps(shipped, speech):
 
 def test_state_does_not_grow(shipped, speech):
     def size(state):
-        network = sum(tensor.nbytes for tensor in state.network.values())
+        network = sum(tensor.nbytes for tensor in state.network.batch.inputs.values())
         return (
             network + state.spectra.pending.nbytes + len(state.speech) + len(state.decision.heard)
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.speech import SpeechDetector
+from model.silero import silero_path
+from streamer.inference import open_session
+from streamer.speech import SAMPLE_RATE, STATE_VALUES, SpeechDetector, open_voice_gate
 
 
 def probabilities(samples, step=640):
@@ -48,3 +50,30 @@ def test_a_click_does_not_deafen_for_long(speech):
     undisturbed = probabilities(quiet) >= 0.5
     disturbed = probabilities(np.concatenate([burst, quiet, quiet])) >= 0.5
     assert disturbed[-len(undisturbed) :].mean() > 0.8 * undisturbed.mean()
+
+
+def test_the_gate_is_the_network_of_silero(speech):
+    silero, gate = open_session(silero_path()), open_voice_gate()
+    theirs, ours = np.zeros((2, 1, 128), np.float32), np.zeros((1, STATE_VALUES), np.float32)
+    rate = np.array(SAMPLE_RATE, np.int64)
+    for first in range(0, len(speech) - 576, 512):
+        heard = speech[None, first : first + 576]
+        expected, theirs = silero.run(None, {"input": heard, "state": theirs, "sr": rate})
+        probability, ours = gate.run(None, {"samples": heard, "state": ours})
+        assert abs(probability[0, 0] - expected[0, 0]) <= 1e-4
+
+
+def test_many_streams_are_heard_as_each_alone(speech):
+    detector = SpeechDetector()
+    together = [detector.initial_state() for _ in range(20)]
+    alone = list(together)
+    sizes = np.random.default_rng(2).integers(0, 2_000, (30, 20))
+    at = np.arange(20) * 4_000
+    for step in sizes:
+        blocks = [speech[a : a + size] for a, size in zip(at, step, strict=True)]
+        at += step
+        results = detector.accept_many(blocks, together)
+        together = [state for _, state in results]
+        for i, (probability, _) in enumerate(results):
+            expected, alone[i] = detector.accept(blocks[i], alone[i])
+            assert abs(probability - expected) <= 1e-5

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from streamer.bundled import bundled
 from streamer.errors import SerLiveError, printable
 from streamer.outputs import say_on_stderr
 
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_tune(commands)
     _add_compare(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -98,6 +100,17 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--force", action="store_true", help="overwrite that file")
 
 
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="what a step costs beside what it could cost")
+    bench.add_argument("--model", type=Path, help="model file (default: the shipped one)")
+    bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
+    bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    bench.add_argument("--force", action="store_true", help="overwrite that file")
+    gate = commands.add_parser("gate", help="Silero's network -> the runtime's voice gate")
+    gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+
+
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
@@ -138,6 +151,10 @@ def main() -> int:
             return _prepare(options)
         if options.command in ("evaluate", "tune"):
             _run_assessment(options)
+        elif options.command == "bench":
+            _run_bench(options)
+        elif options.command == "gate":
+            _run_gate(options)
         elif options.command == "compare":
             _run_comparison(options)
         else:
@@ -163,6 +180,19 @@ def _run_assessment(options: argparse.Namespace) -> None:
     from train.commands import run_evaluate, run_tune
 
     run_evaluate(options) if options.command == "evaluate" else run_tune(options)
+
+
+def _run_bench(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.bench import run_bench
+
+    run_bench(options)
+
+
+def _run_gate(options: argparse.Namespace) -> None:
+    from model.silero import export_voice_gate
+
+    export_voice_gate(options.output)
 
 
 def _run_comparison(options: argparse.Namespace) -> None:

@@ -76,10 +76,11 @@ class TimedRecognizer(Recognizer):
         def timed(wrapped: Any, part: str, method: str) -> Any:
             return _Timed(wrapped, self.stopwatch, part, method)
 
-        gate = timed(detector or SpeechDetector(), "VAD", "accept")
-        super().__init__(timed(session, "network", "run"), metadata, gate)
-        self._analysis = timed(self._analysis, "front end", "accept")
-        self._normaliser = timed(self._normaliser, "front end", "normalise")
+        gate = timed(detector or SpeechDetector(), "VAD", "accept_many")
+        super().__init__(session, metadata, gate)
+        self._network = timed(self._network, "network", "step")
+        self._analysis = timed(self._analysis, "front end", "accept_many")
+        self._normaliser = timed(self._normaliser, "front end", "normalise_many")
         self._decision = timed(self._decision, "decision", "decide")
 
     @classmethod

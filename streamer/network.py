@@ -1,0 +1,219 @@
+"""The network of a model file, one timestep of a batch of streams at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import SerLiveError
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.inference import LARGEST_BATCH
+from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Float32 = NDArray[np.float32]
+
+#: The state tensor that counts the timesteps that came in.
+_POSITION = "position"
+
+
+class _Batch:
+    """Streams that step together: what the network remembers of them, where it reads and writes.
+
+    The tensors stay where they are and are bound to the network once: to hand them over for every
+    step would cost a fifth of it.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: dict[str, NDArray[Any]],
+        outputs: dict[str, NDArray[Any]],
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.positions: NDArray[np.int64] = inputs[_POSITION]
+        self.size = len(self.positions)
+        #: What a step moves where: in each delay line the newest rows push out the oldest.
+        self._moves: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        for name, line in inputs.items():
+            if f"next_{name}" in outputs:
+                self._moves += _push(line, outputs[f"next_{name}"])
+        self._session = session
+        self._binding = session.io_binding()
+        for bind, tensors in (
+            (self._binding.bind_input, inputs),
+            (self._binding.bind_output, outputs),
+        ):
+            for name, tensor in tensors.items():
+                bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
+
+    def step(self, features: Float32, end: int) -> None:
+        """Run the network once."""
+        self.inputs["features"][:] = features
+        self.inputs["end"].fill(end)
+        self._session.run_with_iobinding(self._binding)
+        self.positions += 1
+        for target, source in self._moves:
+            target[...] = source
+
+
+def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Views, targets and sources: ``(batch, n, ...)`` into ``(batch, length, ...)``."""
+    rows = newest.shape[1]
+    kept = line.shape[1] - rows
+    if kept > 0:
+        # Over all streams in one piece: what one takes from the next is overwritten.
+        flat, moved = line.reshape(-1), rows * line[0, 0].size
+        yield flat[:-moved], flat[moved:]
+    yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """What the network remembers of one stream: its row of the batch in which it last stepped.
+
+    Streams that step together again need not be gathered. A step moves the batch on in place and
+    uses up the states that it takes: they are refused from then on.
+
+    Attributes:
+        batch: holds the tensors.
+        row: of this stream in it.
+        position: timesteps that came in.
+    """
+
+    batch: _Batch
+    row: int
+    position: int
+
+    @property
+    def is_used_up(self) -> bool:
+        return int(self.batch.positions[self.row]) != self.position
+
+
+def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
+    """Which states to step together, as indices: those that last did, the others as they come."""
+    members: dict[int, list[int]] = {}
+    for index, state in enumerate(states):
+        members.setdefault(id(state.batch), []).append(index)
+    whole: list[list[int]] = []
+    loose: list[int] = []
+    for indices in members.values():
+        is_whole = len(indices) == states[indices[0]].batch.size > LARGEST_BATCH // 2
+        (whole.append if is_whole else loose.extend)(indices)
+    return whole + [loose[i : i + LARGEST_BATCH] for i in range(0, len(loose), LARGEST_BATCH)]
+
+
+class StepNetwork:
+    """An exported network; immutable, the streams' states are passed through."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
+        """Join the parts.
+
+        Raises:
+            SerLiveError: the network is not what the metadata says.
+        """
+        self._session = session
+        features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
+        self._inputs = (features, StateSpec("end", (), "int64"), *metadata.states)
+        self._outputs = self._checked_outputs(metadata)
+
+    def initial_state(self) -> NetworkState:
+        return NetworkState(self._batch(1), 0, 0)
+
+    def step(
+        self, features: Float32, end: int, states: Sequence[NetworkState]
+    ) -> tuple[Float32, Float32, list[NetworkState]]:
+        """One timestep of each stream.
+
+        Args:
+            features: ``(batch, 4, 201)`` normalised.
+            end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
+            states: of the streams; used up.
+
+        Returns:
+            probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
+
+        Raises:
+            RuntimeError: a state was used up before.
+        """
+        if any(state.is_used_up for state in states):
+            raise RuntimeError("this state was used up: a stream goes on from its newest one only")
+        batch = self._gather(states)
+        batch.step(features, end)
+        outputs = batch.outputs
+        after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
+        return outputs["probabilities"].copy(), outputs["attention"].copy(), after
+
+    def _gather(self, states: Sequence[NetworkState]) -> _Batch:
+        batch = states[0].batch
+        if len(states) == batch.size and all(
+            state.batch is batch and state.row == row for row, state in enumerate(states)
+        ):
+            return batch
+        gathered = self._batch(len(states))
+        for spec in self._inputs:
+            for row, state in enumerate(states):
+                gathered.inputs[spec.name][row] = state.batch.inputs[spec.name][state.row]
+        return gathered
+
+    def _batch(self, size: int) -> _Batch:
+        return _Batch(self._session, _zeros(self._inputs, size), _zeros(self._outputs, size))
+
+    def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
+        """Shapes that the network yields, but for the position, which is counted here.
+
+        Raises:
+            SerLiveError: its inputs, outputs or weights are not what the metadata says.
+        """
+        lines = [state for state in metadata.states if state.name != _POSITION]
+        names = ["probabilities", "attention", *(f"next_{line.name}" for line in lines)]
+        inputs = {one.name for one in self._session.get_inputs()}
+        outputs = {one.name for one in self._session.get_outputs()}
+        if (
+            inputs != {spec.name for spec in self._inputs}
+            or outputs != {*names, f"next_{_POSITION}"}
+            or _POSITION not in inputs
+        ):
+            raise SerLiveError("its network has other inputs or outputs than its metadata says")
+        feeds = _zeros(self._inputs, 1)
+        feeds["features"].fill(0.5)
+        feeds["end"].fill(UNKNOWN_END)
+        try:
+            results: list[NDArray[Any]] = self._session.run(names, feeds)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types
+            raise SerLiveError("its network does not fit the shapes in its metadata") from error
+        probabilities, attention, *newest = results
+        fits = (
+            probabilities.shape == (1, len(metadata.labels))
+            and attention.shape == (1, metadata.window_timesteps)
+            and all(_is_part_of(*pair) for pair in zip(newest, lines, strict=True))
+        )
+        if not fits:
+            raise SerLiveError("its network yields other shapes than its metadata says")
+        if not all(np.all(np.isfinite(tensor)) for tensor in results):
+            raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+        return tuple(
+            StateSpec(name, tensor.shape[1:], str(tensor.dtype))
+            for name, tensor in zip(names, results, strict=True)
+        )
+
+
+def _zeros(specs: Sequence[StateSpec], batch: int) -> dict[str, NDArray[Any]]:
+    return {spec.name: np.zeros((batch, *spec.shape), spec.dtype) for spec in specs}
+
+
+def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:
+    """Whether these ``(1, rows, ...)`` can be added to such a delay line."""
+    return (
+        newest.ndim == 1 + len(spec.shape) > 1
+        and newest.shape[2:] == spec.shape[1:]
+        and newest.shape[1] <= max(1, spec.shape[0])
+        and newest.dtype == spec.dtype
+    )
