@@ -103,12 +103,15 @@ class MemoryBlock(nn.Module):
     def _impulse_response(self) -> Tensor:
         """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
         back, ahead = self.block.look_back, self.block.look_ahead
+        block, device = self.block, self.look_back.device
         response = torch.zeros(
-            back + 1 + ahead, self.width, device=self.look_back.device, dtype=self.look_back.dtype
+            back + 1 + ahead, self.width, device=device, dtype=self.look_back.dtype
         )
-        block = self.block
-        at_back = back - block.look_back_stride * torch.arange(block.look_back_order + 1)
-        at_ahead = back + block.look_ahead_stride * torch.arange(1, block.look_ahead_order + 1)
+        backwards = torch.arange(block.look_back_order + 1, device=device)
+        forwards = torch.arange(1, block.look_ahead_order + 1, device=device)
+        at_back = back - block.look_back_stride * backwards
+        at_ahead = back + block.look_ahead_stride * forwards
+        now = torch.tensor([back], device=device)
         response = response.index_add(0, at_back, self.look_back.expand(-1, self.width))
         response = response.index_add(0, at_ahead, self.look_ahead.expand(-1, self.width))
-        return response.index_add(0, torch.tensor([back]), response.new_ones(1, self.width))
+        return response.index_add(0, now, response.new_ones(1, self.width))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 
 class Mark(NamedTuple):
@@ -19,6 +20,30 @@ class Mark(NamedTuple):
     position: int
     captured_s: float
     arrived_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What has passed at the device beside the frames in the ring; replaced, never changed.
+
+    So a signal finds it whole, whenever it comes.
+
+    Attributes:
+        lost_outside: frames lost that never were in the ring.
+        before_gone: last mark of a device that is gone, while what is lost by it is not known.
+    """
+
+    lost_outside: int = 0
+    before_gone: Mark | None = None
+
+    def with_loss(self, frames: int) -> Self:
+        return replace(self, lost_outside=self.lost_outside + frames)
+
+    def gone_after(self, mark: Mark) -> Self:
+        return replace(self, before_gone=mark)
+
+    def back(self) -> Self:
+        return replace(self, before_gone=None)
 
 
 class _Lateness:
@@ -37,11 +62,18 @@ class _Lateness:
     def observe(self, ahead_s: float) -> None:
         self._least_s = min(self._least_s, ahead_s)
 
+    def so_far(self) -> float:
+        """Seconds over the lowest ever, in the open window; infinite if nothing came in it."""
+        if self._least_s == math.inf:
+            return math.inf
+        return max(0.0, self._least_s - self._lowest_s)
+
     def of_window(self) -> float:
-        """Seconds over the lowest so far; ends the window."""
-        least_s, self._least_s = self._least_s, math.inf
-        self._lowest_s = min(self._lowest_s, least_s)
-        return least_s - self._lowest_s
+        """The same, and ends the window."""
+        late_s = self.so_far()
+        self._lowest_s = min(self._lowest_s, self._least_s)
+        self._least_s = math.inf
+        return late_s
 
     def follow_drift(self, late_s: float, window_s: float) -> None:
         """Lateness that is no loss may be drift."""
@@ -58,8 +90,8 @@ class LossWatch:
     in between.
     """
 
-    WINDOW_S = 1.0
-    WINDOWS = 3
+    WINDOW_S = 0.5
+    WINDOWS = 6
     THRESHOLD_S = 0.06
 
     def __init__(self, sample_rate: int) -> None:
@@ -90,3 +122,14 @@ class LossWatch:
         self._counted_s += lost_s
         self._recent_s.clear()
         return round(lost_s * self._rate)
+
+    def settle(self) -> int:
+        """At an end: frames that look lost, though not for long enough yet to be sure of it.
+
+        A loss in the last second cannot be told from lateness.
+        """
+        if not self._recent_s:
+            return 0
+        open_s = min(clock.so_far() for clock in self._clocks) - self._counted_s
+        late_s = min(self._recent_s[-1], open_s)
+        return round(late_s * self._rate) if late_s >= self.THRESHOLD_S else 0

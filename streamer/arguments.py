@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,24 +144,48 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model(info)
 
-    latency = commands.add_parser(
-        "latency",
-        help="what each part of a 40 ms step costs",
-        description="Cost of each part of a 40 ms step on this machine: one stream, one thread, "
-        "the clock stopped while computing.",
-    )
-    latency.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the demo")
-    _add_model(latency)
-    latency.add_argument(
-        "--seconds",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="audio to run (default: %(default)g)",
-    )
-    latency.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    latency.add_argument("--force", action="store_true", help="overwrite that file")
+    _add_latency(commands.add_parser)
     return parser
+
+
+def _add_latency(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    latency = add_parser(
+        "latency",
+        help="how late a label is, and where the time goes",
+        description="Measure every term between a sound and its label: at the pace of the clock, "
+        "then with the clock stopped while computing. Ctrl-C shows what there is.",
+    )
+    latency.add_argument(
+        "recording", nargs="?", type=Path, metavar="FILE", help="recording (default: the demo)"
+    )
+    latency.add_argument(
+        "--source",
+        choices=("replay", "mic", "stopped"),
+        help="a recording paced by the clock, a microphone from its capture time on, or neither: "
+        "the clock stopped only (default: replay)",
+    )
+    latency.add_argument(
+        "--seconds", type=float, metavar="S", help="audio of each measurement (default: 30)"
+    )
+    latency.add_argument(
+        "--streams", type=int, metavar="N", help="also so many streams at once, on one core"
+    )
+    latency.add_argument(
+        "--loopback",
+        nargs="?",
+        type=int,
+        const=10,
+        metavar="N",
+        help="instead: play N chirps (10) and find them in the microphone's signal",
+    )
+    latency.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
+    latency.add_argument("--output-device", metavar="NAME|N", help="speaker for --loopback")
+    _add_model(latency)
+    latency.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    latency.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw histogram and timeline (matplotlib)"
+    )
+    latency.add_argument("--force", action="store_true", help="overwrite these files")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -183,5 +207,5 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", type=Path, metavar="FILE", help="another model than the shipped"
+        "--model", type=Path, metavar="NAME|FILE", help="another model than the default: research, or a file"
     )

@@ -56,7 +56,7 @@ class Loss:
 
     Attributes:
         samples: lost, at the source's rate.
-        filled: how many of them the source replaces with silence, handed over next.
+        filled: how many of them are to be heard as silence; the others are left out.
         reason: in words.
     """
 
@@ -98,6 +98,10 @@ class Source(Protocol):
         Raises:
             SerLiveError: the audio turns out damaged; what came before it was handed over.
         """
+        ...
+
+    def unheard(self, position: int) -> Loss | None:
+        """What a live source had beyond ``position`` samples of stream time, at a session's end."""
         ...
 
 
@@ -176,6 +180,9 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def unheard(self, position: int) -> None:
+        """Nothing: a recording waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
         # Decoded in chunks of one size, so that even damage is met at the same place however the
@@ -277,6 +284,9 @@ class RawPcm:
         self._channels = channels
         self._encoding = encoding
         self._sample_bytes = SAMPLE_FORMATS[encoding][1] * channels
+
+    def unheard(self, position: int) -> None:
+        """Nothing: a pipe waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
         heard = 0

@@ -70,9 +70,13 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened
         check_output(path, options.force, [model_path(options.model)])
+    if options.output is None:
+        _stdout()
+    with interrupts.shielded():
+        recognizer = Recognizer.load(options.model)
     with ExitStack() as stack:
         listen(
-            Recognizer.load(options.model),
+            recognizer,
             lambda recorder: _display(options, stack, interrupts, recorder=recorder),
             stack,
             device=options.device,
@@ -186,19 +190,33 @@ def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     return 0
 
 
-def _latency(options: argparse.Namespace, _interrupts: Interrupts) -> int:
-    from streamer.latency import json_of, measure, table_of
+def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.latency.command import Findings, Plan, measure, measure_round_trips
 
-    recording = options.file or bundled("demo.flac")
+    out = _stdout()
+    named = {
+        name: getattr(options, name)
+        for name in ("recording", "source", "seconds", "streams", "model", "plot")
+        if getattr(options, name) is not None
+    }
+    if options.loopback is not None and named:
+        raise SerLiveError("--loopback goes with --device, --output-device and --json only")
+    if options.loopback is None and options.output_device is not None:
+        raise SerLiveError("--output-device plays the chirps of --loopback")
+    plan = None if options.loopback is not None else Plan(**named, device=options.device)
+    inputs = [options.recording or bundled("demo.flac"), model_path(options.model)]
+    if options.plot is not None:
+        check_output(options.plot, options.force, inputs)
     with ExitStack() as stack:
-        out = None
+        keep = None
         if options.json is not None:
-            inputs = [recording, model_path(options.model)]
-            out = stack.enter_context(OutputFile(options.json, options.force, inputs))
-        cost = measure(options.model, recording, options.seconds)
-        write_line(_stdout(), table_of(cost))
-        if out is not None:
-            write_line(out, json_of(cost))
+            keep = stack.enter_context(OutputFile(options.json, options.force, inputs))
+        findings = Findings(lambda text: write_line(out, text), keep)
+        stack.callback(findings.close)
+        if plan is not None:
+            measure(plan, findings, interrupts)
+        else:
+            measure_round_trips(options.loopback, options.device, options.output_device, findings)
     return 0
 
 

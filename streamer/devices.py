@@ -1,4 +1,4 @@
-"""Input devices: what PortAudio lists, and which of them a person means."""
+"""Devices: what PortAudio lists, and which of them a person means."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PERMIT = {
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An input device.
+    """An input device, or an output device.
 
     Attributes:
         index: PortAudio's number, good until the next rescan.
         name: of the device.
         host_api: ALSA, Core Audio, Windows WASAPI...
         sample_rate: the device's own, in Hz.
-        channels: that will be captured.
+        channels: that will be captured, or played to.
         is_default: what the system gives to who does not choose.
     """
 
@@ -81,28 +81,50 @@ def input_devices() -> list[Device]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    sounddevice = portaudio()
-    apis: Any = sounddevice.query_hostapis()
-    default = sounddevice.default.device[0]
-    devices = [
-        Device(
-            index,
-            facts["name"],
-            apis[facts["hostapi"]]["name"],
-            round(facts["default_samplerate"]),
-            min(facts["max_input_channels"], MOST_CHANNELS),
-            index == default,
-        )
-        for index, facts in enumerate(sounddevice.query_devices())
-        if facts["max_input_channels"] > 0
-    ]
+    devices = _devices("input")
     if not devices:
         raise RunFailure("no input device: plug a microphone in, or check the system's sound input")
     return devices
 
 
-def find_device(wanted: str | None, devices: list[Device]) -> Device:
+def output_devices() -> list[Device]:
+    """All devices that can be played to.
+
+    Raises:
+        RunFailure: PortAudio is missing, or there is none.
+    """
+    devices = _devices("output")
+    if not devices:
+        raise RunFailure("no output device: check the system's sound output")
+    return devices
+
+
+def _devices(direction: str) -> list[Device]:
+    sounddevice = portaudio()
+    apis: Any = sounddevice.query_hostapis()
+    default = sounddevice.default.device[direction]
+    channels = f"max_{direction}_channels"
+    return [
+        Device(
+            index,
+            facts["name"],
+            apis[facts["hostapi"]]["name"],
+            round(facts["default_samplerate"]),
+            min(facts[channels], MOST_CHANNELS),
+            index == default,
+        )
+        for index, facts in enumerate(sounddevice.query_devices())
+        if facts[channels] > 0
+    ]
+
+
+def find_device(wanted: str | None, devices: list[Device], direction: str = "input") -> Device:
     """The device of a number or of a part of a name, or the default one.
+
+    Args:
+        wanted: by the person, None for the default.
+        devices: to choose from.
+        direction: what they are for, ``input`` or ``output``.
 
     Raises:
         SerLiveError: none or several are meant.
@@ -111,7 +133,9 @@ def find_device(wanted: str | None, devices: list[Device]) -> Device:
     if wanted is None:
         chosen = [device for device in devices if device.is_default]
         if not chosen:
-            raise RunFailure("the system has no default input; choose one: ser-live devices")
+            raise RunFailure(
+                f"the system has no default {direction}; {_choice(direction, devices)}"
+            )
         return chosen[0]
     if wanted.isdecimal():
         chosen = [device for device in devices if device.index == int(wanted)]
@@ -122,11 +146,20 @@ def find_device(wanted: str | None, devices: list[Device]) -> Device:
         if len(exact) == 1:
             chosen = exact
     if not chosen:
-        raise SerLiveError(f"no input device {wanted!r}; ser-live devices lists them")
+        raise SerLiveError(f"no {direction} device {wanted!r}; {_choice(direction, devices)}")
     if len(chosen) > 1:
-        names = ", ".join(f"{device.index}: {device}" for device in chosen)
-        raise SerLiveError(f"{wanted!r} is several devices; say a number: {names}")
+        raise SerLiveError(f"{wanted!r} is several devices; say a number: {_numbered(chosen)}")
     return chosen[0]
+
+
+def _choice(direction: str, devices: list[Device]) -> str:
+    """How to find out what can be named."""
+    is_input = direction == "input"
+    return "choose one of: ser-live devices" if is_input else f"choose one: {_numbered(devices)}"
+
+
+def _numbered(devices: list[Device]) -> str:
+    return ", ".join(f"{device.index}: {device}" for device in devices)
 
 
 def accepted_rates(device: Device) -> list[int]:

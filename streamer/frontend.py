@@ -158,12 +158,7 @@ class SpectralAnalysis:
                 heard = (step + 1) * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
                 is_first = step == 0 and states[i].timesteps == 0
                 blocks.append(pending[i][0 if is_first else heard - TIMESTEP_SAMPLES : heard])
-            before = [detectors[i] for i in streams]
-            after = (
-                [self._detector.accept(blocks[0], before[0])]
-                if len(streams) == 1
-                else self._detector.accept_many(blocks, before)
-            )
+            after = self._detector.accept_many(blocks, [detectors[i] for i in streams])
             for i, (probability, detector) in zip(streams, after, strict=True):
                 speech[i][step], detectors[i] = probability, detector
         return speech, detectors

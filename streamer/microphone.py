@@ -1,10 +1,9 @@
 """The microphone as a source: captured by a callback, handed over in order, lost with notice.
 
-Rule for lost audio. A :class:`Loss` comes first and says how much. Then up to
-:data:`SILENCE_FOR_LOSS_S` of silence takes the place of what was lost, as ordinary samples: time
-stays true and the state of the stream is kept. What goes beyond that is left out; stream time
-jumps over it. A recording holds the same silence, so that it replays to the same labels. A
-session that ends while audio is missing counts what is missing until then.
+Rule for lost audio. A :class:`Loss` says how much. Up to :data:`SILENCE_FOR_LOSS_S` of silence
+takes its place: time stays true and the state of the stream is kept. What goes beyond that is left
+out; stream time jumps over it. A recording holds the same silence, so that it replays to the same
+labels. A session that ends while audio is missing counts it as well: :meth:`Microphone.unheard`.
 
 Bound of the lag. At most :data:`MAX_LAG_S` of audio waits; when more comes, the oldest is lost.
 """
@@ -19,12 +18,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from streamer.accounting import LossWatch, Mark
+from streamer.accounting import LossWatch, Mark, Passed
 from streamer.audio import Away, Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
 from streamer.frontend import LARGEST_SAMPLE
-from streamer.interrupts import Interrupted
 from streamer.level import LevelWatch
 from streamer.ring import Ring
 
@@ -40,6 +38,8 @@ STALLED_S = 2.0
 #: A device that runs never gives nothing for so long.
 MISSING_S = 0.3
 RETRY_S = 1.0
+#: Why audio is missing.
+GONE = "the device was gone"
 
 
 class Microphone:
@@ -49,7 +49,6 @@ class Microphone:
         name: the device, with its host API.
         sample_rate: the device's own, in Hz; kept when it comes back after an interruption.
         position: frames of stream time handed over: heard and lost.
-        lost: frames among them that were lost.
         overflows: how often the device flagged a loss of its own.
     """
 
@@ -74,7 +73,6 @@ class Microphone:
         self.name = str(device)
         self.sample_rate = sample_rate or device.sample_rate
         self.position = 0
-        self.lost = 0
         self.overflows = 0
         self._device = device
         self._say = say
@@ -84,7 +82,7 @@ class Microphone:
         self._level = LevelWatch(self.sample_rate)
         self._watch = LossWatch(self.sample_rate)
         self._mark: Mark | None = None
-        self._lost_outside = 0  # of the ring
+        self._passed = Passed()
         self._stream: Any = None
 
     def __enter__(self) -> Self:
@@ -107,11 +105,6 @@ class Microphone:
         """Frames heard that were clipped on any channel."""
         return self._level.clipped
 
-    @property
-    def captured(self) -> int:
-        """Frames of stream time that have passed at the device, heard and lost."""
-        return self._ring.written + self._lost_outside
-
     def wait_until(self, stream_s: float, block_s: float) -> None:
         """Nothing to wait for: a block is handed over once it was heard."""
 
@@ -120,7 +113,7 @@ class Microphone:
         mark = self._mark
         if mark is None:
             return None
-        behind_s = (mark.position + self._lost_outside) / self.sample_rate - time_s
+        behind_s = (mark.position + self._passed.lost_outside) / self.sample_rate - time_s
         return 1000.0 * (time.monotonic() - mark.captured_s + behind_s)
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
@@ -128,29 +121,21 @@ class Microphone:
 
         Raises:
             RunFailure: the device is gone and not waited for, or gives no audio.
-            Interrupted: a signal came; what is missing by then comes as a loss first.
         """
         block = max(1, round(block_ms * self.sample_rate / 1000))
-        try:
-            yield from self._until_the_end(block)
-        except (RunFailure, Interrupted):
-            if self._missing() > MISSING_S * self.sample_rate:
-                yield from self._loss(self._missing(), "the device was gone")
-            raise
-
-    def _until_the_end(self, block: int) -> Iterator[Float32 | Loss | Away]:
         idle_s, looked_s = 0.0, time.monotonic()
         while (rest := self._rest()) > 0:
             reading = self._ring.read(int(min(block, rest)))
             if reading.lost:
-                yield from self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
-            if len(reading.frames):
+                yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
+            # The loss before them may have used the duration up.
+            if len(frames := reading.frames[: int(min(block, self._rest()))]):
                 idle_s, looked_s = 0.0, time.monotonic()
-                # The loss before them may have used the duration up.
-                yield self._mono(reading.frames[: int(min(block, self._rest()))])
-                if self._mark is not None and (lost := self._watch.observe(self._mark)):
-                    self._lost_outside += lost
-                    yield from self._loss(lost, "the device lost it")
+                yield self._mono(frames)
+                mark = self._mark
+                if mark is not None and self._rest() > 0 and (lost := self._watch.observe(mark)):
+                    self._passed = self._passed.with_loss(lost)
+                    yield self._loss(lost, "the device lost it")
                 continue
             # Counted in short steps: while this process is stopped, no callback is missing.
             now_s = time.monotonic()
@@ -175,27 +160,34 @@ class Microphone:
         """Frames until the duration is over."""
         return self._end - self.position
 
-    def _loss(self, lost: int, reason: str) -> Iterator[Float32 | Loss]:
+    def _loss(self, lost: int, reason: str) -> Loss:
+        """Count a loss in, as far as the duration goes."""
         lost = int(min(lost, self._rest()))
-        if not lost:
-            return
-        filled = min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate))
         self.position += lost
-        self.lost += lost
-        yield Loss(lost, filled, reason)
-        yield np.zeros(filled, np.float32)
+        return Loss(lost, min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate)), reason)
 
-    def _missing(self) -> int:
-        """Frames that were due since the last one came, as far as the duration goes."""
-        if self._mark is None:
-            return 0
-        missing = round((time.monotonic() - self._mark.arrived_s) * self.sample_rate)
-        return int(min(missing, self._rest()))
+    def unheard(self, position: int) -> Loss | None:
+        """What has passed at the device, or was lost there, beyond ``position``, at an end.
+
+        The moment that an ordinary block takes to get here is none of it, nor is what came after
+        the duration was over.
+        """
+        mark = self._passed.before_gone or self._mark
+        if mark is None:
+            return None
+        lost = self._watch.settle()
+        since_s = time.monotonic() - mark.arrived_s
+        due = mark.position + self._passed.lost_outside + round(since_s * self.sample_rate)
+        lost += int(max(0, min(due, self._end) - position))
+        if lost < MISSING_S * self.sample_rate:
+            return None
+        reason = GONE if self._passed.before_gone else "held up, or lost by the device, at the end"
+        return Loss(lost, min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate)), reason)
 
     def _is_gone(self, idle_s: float) -> bool:
         return not self._stream.active or idle_s > (STALLED_S if self._mark else FIRST_AUDIO_S)
 
-    def _interruption(self) -> Iterator[Float32 | Loss | Away]:
+    def _interruption(self) -> Iterator[Loss | Away]:
         """Wait for the device, then account for the time without it."""
         self._close()
         before = self._mark
@@ -203,42 +195,54 @@ class Microphone:
             raise RunFailure(
                 f"{self.name} delivers no audio; check that it is plugged in and not muted"
             )
+        self._passed = self._passed.gone_after(before)
         if not self._reconnects:
             raise RunFailure(f"{self.name} is gone")
         self._say(f"{self.name} is gone; waiting for it to come back")
         yield Away()
-        while not self._is_back():
-            if self._missing() >= self._rest():
-                yield from self._loss(self._missing(), "the device was gone")
+        over_s = before.arrived_s + self._rest() / self.sample_rate
+        refusals: set[str] = set()
+        while not self._is_back(over_s, refusals):
+            if time.monotonic() >= over_s:
+                yield self._loss(round(self._rest()), GONE)
                 return
-            time.sleep(RETRY_S)
+            time.sleep(min(RETRY_S, max(0.0, over_s - time.monotonic())))
         self._say(f"{self.name} is back")
         after = self._mark or before
         away = round((after.arrived_s - before.arrived_s) * self.sample_rate)
-        lost = max(0, away - (after.position - before.position))
-        self._lost_outside += lost
+        lost = max(0, away - (after.position - before.position)) + self._watch.settle()
+        self._passed = self._passed.with_loss(lost).back()
         self._watch = LossWatch(self.sample_rate)
-        yield from self._loss(lost, "the device was gone")
+        if lost:
+            yield self._loss(lost, GONE)
 
-    def _is_back(self) -> bool:
-        """Try to open the device anew; True once it delivers."""
+    def _is_back(self, over_s: float, refusals: set[str]) -> bool:
+        """Try to open the device anew; True once it delivers.
+
+        Args:
+            over_s: monotonic time after which nobody waits any more.
+            refusals: reasons why it does not open though it is there, said once each.
+        """
         before = self._mark
-        error_type = portaudio().PortAudioError
+        rescan()
         try:
-            rescan()
             same = [device for device in input_devices() if str(device) == self.name]
-            if not same:
-                return False
-            # Numbers change when devices come and go; of two with one name the nearest is taken.
-            index = min(
-                (device.index for device in same), key=lambda i: abs(i - self._device.index)
-            )
-            self._device = replace(self._device, index=index)
-            self._open()
-        except (RunFailure, error_type):  # not there yet
-            self._close()
+        except RunFailure:  # there is none at all
             return False
-        deadline = time.monotonic() + FIRST_AUDIO_S
+        if not same:
+            return False
+        # Numbers change when devices come and go; of two with one name the nearest is taken.
+        index = min((device.index for device in same), key=lambda i: abs(i - self._device.index))
+        self._device = replace(self._device, index=index)
+        try:
+            self._open()
+        except portaudio().PortAudioError as error:
+            self._close()
+            if (refusal := str(cannot_open(self._device, error))) not in refusals:
+                refusals.add(refusal)
+                self._say(refusal)
+            return False
+        deadline = min(time.monotonic() + FIRST_AUDIO_S, over_s)
         while self._mark is before and self._stream.active and time.monotonic() < deadline:
             time.sleep(CALLBACK_S)
         if self._mark is before:

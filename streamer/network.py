@@ -80,16 +80,21 @@ class NetworkState:
     """What the network remembers of one stream: its row of the batch in which it last stepped.
 
     Streams that step together again need not be gathered. A step moves the batch on in place and
-    uses up the states that it takes.
+    uses up the states that it takes: they are refused from then on.
+
+    Attributes:
+        batch: holds the tensors.
+        row: of this stream in it.
+        position: timesteps that came in.
     """
 
     batch: _Batch
     row: int
+    position: int
 
     @property
-    def position(self) -> int:
-        """Timesteps that came in."""
-        return int(self.batch.positions[self.row])
+    def is_used_up(self) -> bool:
+        return int(self.batch.positions[self.row]) != self.position
 
 
 def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
@@ -120,7 +125,7 @@ class StepNetwork:
         self._outputs = self._checked_outputs(metadata)
 
     def initial_state(self) -> NetworkState:
-        return NetworkState(self._batch(1), 0)
+        return NetworkState(self._batch(1), 0, 0)
 
     def step(
         self, features: Float32, end: int, states: Sequence[NetworkState]
@@ -134,11 +139,16 @@ class StepNetwork:
 
         Returns:
             probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
+
+        Raises:
+            RuntimeError: a state was used up before.
         """
+        if any(state.is_used_up for state in states):
+            raise RuntimeError("this state was used up: a stream goes on from its newest one only")
         batch = self._gather(states)
         batch.step(features, end)
         outputs = batch.outputs
-        after = [NetworkState(batch, row) for row in range(batch.size)]
+        after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
         return outputs["probabilities"].copy(), outputs["attention"].copy(), after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
+#: Shipped models beside the default, by the name that ``--model`` takes.
+SHIPPED = {"research": "ser-live-research.onnx"}
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -103,8 +106,12 @@ class _Run:
 
 
 def model_path(path: Path | str | None) -> Path:
-    """The named model file, or the one that is shipped."""
-    return bundled("ser-live.onnx") if path is None else Path(path)
+    """A model file: the shipped default, another shipped one by its name, or any file."""
+    if path is None:
+        return bundled("ser-live.onnx")
+    if str(path) in SHIPPED and not os.path.lexists(path):
+        return bundled(SHIPPED[str(path)])
+    return Path(path)
 
 
 def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:

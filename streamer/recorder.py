@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import numpy as np
 
 from streamer.audio import Away, Float32, Loss, Source
 from streamer.errors import RunFailure, SerLiveError
@@ -62,6 +65,7 @@ class WavWriter:
             self._write(_header(sample_rate, 0))
         except RunFailure:
             self._file.close()
+            path.unlink(missing_ok=True)
             raise
 
     def __enter__(self) -> Self:
@@ -130,15 +134,18 @@ class WavWriter:
 class Recorder:
     """A source, with what it hands over written to a file on the way while this is switched on.
 
-    Losses take no room in the file but for the silence that the source puts in their place, so
-    the file holds the very samples that the estimates were made of. Files are opened and written
-    by the thread that takes the blocks; the screen only says what it wants.
+    The file holds the very samples that the estimates are made of, the silence in place of lost
+    audio among them. Files are opened and written by the thread that takes the blocks; the screen
+    only says what it wants.
     """
 
     def __init__(
         self, source: Source, say: Callable[[str], None], path: Path | None, force: bool
     ) -> None:
         """Pass on ``source``, recording from the start if there is a path.
+
+        A recording that was asked for with a path must succeed; one that was switched on later
+        may fail, and listening goes on.
 
         Args:
             source: a live source.
@@ -149,10 +156,11 @@ class Recorder:
         Raises:
             SerLiveError: the file cannot be made.
         """
-        self.is_recording = path is not None
         self._source = source
         self._say = say
         self._writer = None if path is None else WavWriter(path, source.sample_rate, force)
+        self._is_wanted = self._must_succeed = path is not None
+        self._is_away = False
 
     def __enter__(self) -> Self:
         return self
@@ -177,36 +185,64 @@ class Recorder:
     def overflows(self) -> int:
         return self._source.overflows
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a file is being written; another thread may ask."""
+        return self._writer is not None
+
     def toggle(self) -> None:
         """Start or stop with the next block, from any thread; what is done then is said."""
-        self.is_recording = not self.is_recording
+        self._is_wanted = not self._is_wanted
+        if self._is_away:
+            word = "starts" if self._is_wanted else "stops"
+            self._say(f"recording {word} when the device is back")
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
         for block in self._source.blocks(block_ms):
-            if self.is_recording != (self._writer is not None):
+            self._is_away = isinstance(block, Away)
+            if not self._is_away and self._is_wanted != self.is_recording:
                 self._switch()
-            if self._writer is not None and not isinstance(block, (Loss, Away)):
-                self._record(self._writer, block)
+            self._record(block)
             yield block
+
+    def unheard(self, position: int) -> Loss | None:
+        loss = self._source.unheard(position)
+        if loss is not None:
+            self._record(loss)
+        return loss
 
     def _switch(self) -> None:
         if self._writer is not None:
-            self._say(f"wrote {self._writer.path}, {self._writer.seconds:.1f} s")
-            self._writer.close()
-            self._writer = None
+            self._stop("wrote {path}, {seconds:.1f} s")
             return
         path = dated_path(".wav")
         try:
             self._writer = WavWriter(path, self.sample_rate, force=False)
-        except SerLiveError as error:  # asked for with a key: listening goes on
-            self.is_recording = False
+        except SerLiveError as error:
+            self._is_wanted = False
             self._say(str(error))
         else:
             self._say(f"recording to {path}")
 
-    def _record(self, writer: WavWriter, block: Float32) -> None:
-        if not writer.write(block):
+    def _record(self, block: Float32 | Loss | Away) -> None:
+        if self._writer is None or isinstance(block, Away):
+            return
+        samples = np.zeros(block.filled, np.float32) if isinstance(block, Loss) else block
+        try:
+            if not self._writer.write(samples):
+                self._stop("{path} is full: a wav file holds 4 GiB; listening goes on")
+        except RunFailure as error:
+            if self._must_succeed:
+                raise
+            self._say(f"{error}; listening goes on")
+            self._stop("{path} has {seconds:.1f} s")
+
+    def _stop(self, line: str) -> None:
+        """Finish the file and say so in a line."""
+        writer, self._writer = self._writer, None
+        assert writer is not None
+        self._is_wanted = self._must_succeed = False
+        seconds = writer.seconds
+        with suppress(RunFailure):  # the header counts what was there a second ago
             writer.close()
-            self._writer = None
-            self.is_recording = False
-            self._say("the recording is full: a wav file holds 4 GiB; listening goes on")
+        self._say(line.format(path=writer.path, seconds=seconds))

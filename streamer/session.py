@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from streamer.audio import Away, Loss, Source
+import numpy as np
+
+from streamer.audio import Away, Float32, Loss, Source
 from streamer.decision import STATES, Verdict
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import (
@@ -26,7 +28,7 @@ from streamer.events import (
 )
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupted, Interrupts
-from streamer.recognizer import Estimate, Recognizer, Stream
+from streamer.recognizer import Estimate, Recognizer
 from streamer.resampler import Resampler
 
 
@@ -115,7 +117,7 @@ class _Report:
         self._labels = recognizer.metadata.labels
         self._verdict = Verdict(self._labels, recognizer.metadata.decision.speech_on)
         self._counts = dict.fromkeys((*self._labels, *STATES), 0)
-        self._sinks = sinks
+        self._sinks = list(sinks)
         self._clock = clock
         self._stream_time = _StreamTime()
         self._interrupts = interrupts
@@ -146,12 +148,11 @@ class _Report:
                 latency_ms = None if is_lost else self._clock.latency_ms(time_s)
                 self._send(Estimated(estimate, latency_ms, is_lost))
 
-    def gap(self, loss: Loss, heard: int, skipped: int, sample_rate: int) -> None:
-        """Audio is lost after ``heard`` samples, and ``skipped`` left out before."""
-        heard_s, left_out = heard / sample_rate, loss.samples - loss.filled
-        self._stream_time.lose(heard_s, left_out / sample_rate, loss.filled / sample_rate)
+    def gap(self, event: Gap, heard_s: float, skipped_s: float, filled_s: float) -> None:
+        """Audio is lost after ``heard_s`` of samples: left out, or silence in its place."""
         with self._interrupts.shielded():
-            self._send(Gap((heard + skipped) / sample_rate, loss.samples, loss.reason))
+            self._stream_time.lose(heard_s, skipped_s, filled_s)
+            self._send(event)
 
     def away(self) -> None:
         with self._interrupts.shielded():
@@ -171,8 +172,111 @@ class _Report:
             self._send(event)
 
     def _send(self, event: Event) -> None:
-        for sink in self._sinks:
-            sink.take(event)
+        """To every sink; one that fails gets nothing more, and the others lose nothing by it."""
+        failure: RunFailure | None = None
+        for sink in tuple(self._sinks):
+            try:
+                sink.take(event)
+            except RunFailure as error:
+                self._sinks.remove(sink)
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+class _Hearing:
+    """A source on its way through a stream: what was heard of it, and what was left out."""
+
+    def __init__(
+        self,
+        source: Source,
+        recognizer: Recognizer,
+        report: _Report,
+        clock: Clock,
+        interrupts: Interrupts,
+        listeners: Sequence[Listener],
+    ) -> None:
+        self._source = source
+        self._rate = source.sample_rate
+        self._metadata = recognizer.metadata
+        self._resampler = Resampler(source.sample_rate)
+        self._stream = recognizer.stream()
+        self._report = report
+        self._clock = clock
+        self._interrupts = interrupts
+        self._listeners = listeners
+        self._heard = self._left_out = self._clipped = 0
+
+    @property
+    def duration_s(self) -> float:
+        """Stream time so far."""
+        return (self._heard + self._left_out) / self._rate
+
+    def start(self) -> None:
+        """Send the first event, once; not before the source has given audio."""
+        if self._report.is_started:
+            return
+        age_s = (self._clock.latency_ms(0.0) or 0.0) / 1000.0
+        self._report.start(
+            SessionStarted(
+                self._source.name,
+                self._rate,
+                self._metadata.name,
+                self._metadata.labels,
+                self._metadata.look_ahead_ms + 1000.0 * self._resampler.look_ahead_s,
+                datetime.now(UTC) - timedelta(seconds=age_s),
+            )
+        )
+
+    def take(self, block: Float32 | Loss | Away) -> None:
+        self.start()
+        if isinstance(block, Away):
+            self._report.away()
+        elif isinstance(block, Loss):
+            self._lose(block)
+        else:
+            block_s = len(block) / self._rate
+            self._clock.wait_until(self.duration_s + block_s, block_s)
+            with self._interrupts.shielded():  # heard and estimated, or neither
+                compute_s = self._accept(block)
+            self._tell(block, compute_s)
+
+    def finish(self) -> None:
+        """The end, of the audio or from outside: what is missing by now, and what is owed."""
+        if not self._stream.is_flushed:
+            if loss := self._source.unheard(self._heard + self._left_out):
+                self._lose(loss)
+            with self._interrupts.shielded():
+                self._report.owe(self._stream.accept(self._resampler.flush()))
+                self._report.owe(self._stream.flush())
+        self._report.deliver()
+
+    def _lose(self, loss: Loss) -> None:
+        skipped, silence = loss.samples - loss.filled, np.zeros(loss.filled, np.float32)
+        with self._interrupts.shielded():  # told, counted and made up for, or none of it
+            self._report.gap(
+                Gap(self.duration_s, loss.samples, loss.reason),
+                self._heard / self._rate,
+                skipped / self._rate,
+                loss.filled / self._rate,
+            )
+            self._left_out += skipped
+            compute_s = self._accept(silence)
+        self._tell(silence, compute_s)
+
+    def _accept(self, block: Float32) -> float:
+        """Hear a block; the computing time it took."""
+        began = time.perf_counter()
+        self._report.owe(self._stream.accept(self._resampler.accept(block)))
+        self._heard += len(block)
+        return time.perf_counter() - began
+
+    def _tell(self, block: Float32, compute_s: float) -> None:
+        clipped, self._clipped = self._source.clipped - self._clipped, self._source.clipped
+        heard = Heard(block, self._rate, clipped, self._source.overflows, compute_s)
+        for listener in self._listeners:
+            listener.hear(heard)
+        self._report.deliver()
 
 
 def run_session(
@@ -198,72 +302,31 @@ def run_session(
 
     Raises:
         SerLiveError: the audio turned out damaged; after the last event of what was heard.
-        RunFailure: a sink failed.
+        RunFailure: a sink failed; after the last event of the others.
         Interrupted: a signal came; after the last event.
     """
-    resampler = Resampler(source.sample_rate)
-    stream = recognizer.stream()
     report = _Report(recognizer, sinks, clock, interrupts)
-    metadata = recognizer.metadata
-    started = SessionStarted(
-        source.name,
-        source.sample_rate,
-        metadata.name,
-        metadata.labels,
-        metadata.look_ahead_ms + 1000.0 * resampler.look_ahead_s,
-        datetime.now(UTC),
-    )
-    rate = source.sample_rate
-    heard = skipped = clipped_before = 0
+    hearing = _Hearing(source, recognizer, report, clock, interrupts, listeners)
     damage: SerLiveError | None = None
     try:
         try:
             for block in source.blocks(block_ms):
-                if not report.is_started:
-                    report.start(started)  # not before the source has given audio
-                if isinstance(block, Away):
-                    report.away()
-                    continue
-                if isinstance(block, Loss):
-                    report.gap(block, heard, skipped, rate)
-                    skipped += block.samples - block.filled
-                    continue
-                ahead_s = len(block) / rate
-                clock.wait_until((heard + skipped) / rate + ahead_s, ahead_s)
-                with interrupts.shielded():  # heard and estimated, or neither
-                    heard += len(block)
-                    began = time.perf_counter()
-                    report.owe(stream.accept(resampler.accept(block)))
-                    compute_s = time.perf_counter() - began
-                clipped, clipped_before = source.clipped - clipped_before, source.clipped
-                for listener in listeners:
-                    listener.hear(Heard(block, rate, clipped, source.overflows, compute_s))
-                report.deliver()
-            if not report.is_started:
-                report.start(started)
+                hearing.take(block)
+            hearing.start()
         except RunFailure:
             raise
         except SerLiveError as error:
             if not report.is_started:
                 raise
             damage = error  # the audio ends here; what was heard is worth its last estimates
-        _flush(stream, resampler, report, interrupts)
+        hearing.finish()
     except (RunFailure, Interrupted) as error:
         is_impatient = isinstance(error, Interrupted) and error.is_impatient
         if report.is_started and not is_impatient:
-            with suppress(RunFailure):  # the sink may be what failed
-                _flush(stream, resampler, report, interrupts)
-                report.end((heard + skipped) / rate)
+            for last_words in (hearing.finish, lambda: report.end(hearing.duration_s)):
+                with suppress(RunFailure):  # a sink may be what failed; the others go on
+                    last_words()
         raise
-    report.end((heard + skipped) / rate)
+    report.end(hearing.duration_s)
     if damage is not None:
         raise damage
-
-
-def _flush(stream: Stream, resampler: Resampler, report: _Report, interrupts: Interrupts) -> None:
-    """Deliver the estimates of all that was heard; what was flushed before is not again."""
-    if not stream.is_flushed:
-        with interrupts.shielded():
-            report.owe(stream.accept(resampler.flush()))
-            report.owe(stream.flush())
-    report.deliver()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.config import CONFIGURATIONS
+from model.config import CONFIGURATIONS, NetworkConfig
 from model.export import export, state_specs
 from model.network import Network
 from streamer.bundled import bundled
@@ -47,9 +47,13 @@ class Exported:
 
 
 def lively_network(name: str) -> Network:
+    return enlivened(CONFIGURATIONS[name]())
+
+
+def enlivened(config: NetworkConfig) -> Network:
     """Random weights and batch-norm statistics, so that no bias or response to zeros is zero."""
     torch.manual_seed(7)
-    network = Network(CONFIGURATIONS[name]())
+    network = Network(config)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)
@@ -84,6 +88,22 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("models") / f"{request.param}.onnx"
     export(network, metadata, path)
     return Exported(network, metadata, path)
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path):
+    """The clips under many names: speakers of all three parts in CREMA-D's layout."""
+    folder = tmp_path / "corpora" / "cremad" / "AudioWAV"
+    folder.mkdir(parents=True)
+    for speaker in (1001, 1002, 1003, 1004, 1005, 1006, 1008, 1009):
+        for clip in CLIPS:
+            _, sentence, emotion, level = clip.stem.split("_")
+            name = f"{speaker}_{sentence}_{emotion}_{level}.flac"
+            (folder / name).write_bytes(clip.read_bytes())
+    noise = tmp_path / "corpora" / "noise" / "House"
+    noise.mkdir(parents=True)
+    soundfile.write(noise / "hum.wav", np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    return tmp_path / "corpora"
 
 
 @pytest.fixture

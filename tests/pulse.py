@@ -52,6 +52,15 @@ class Pulse:
         self._run("pactl", "unload-module", "module-null-sink")
 
     @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Play into the speaker whatever one likes: the microphone does not hear it."""
+        self._run("pactl", "set-sink-mute", "speaker", "1")
+        try:
+            yield
+        finally:
+            self._run("pactl", "set-sink-mute", "speaker", "0")
+
+    @contextmanager
     def playing(self, path: Path) -> Iterator[None]:
         """Speak a sound file into the microphone, over and over, in real time."""
         command = f'while paplay --device=speaker "{path}"; do :; done'

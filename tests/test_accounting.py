@@ -68,3 +68,19 @@ def test_later_delivery_of_audio_dated_as_before_is_no_loss(dated):
     ]
     found = sum(map(watch.observe, marks))
     assert found == (0 if dated else pytest.approx(0.2 * 48_000, abs=480))
+
+
+@given(lost_s=st.integers(8, 300).map(lambda n: n / 100), rest_s=st.integers(12, 29))
+def test_a_loss_shortly_before_the_end_is_settled_then(lost_s, rest_s):
+    watch = LossWatch(48_000)
+    ends_s = 5.0 + lost_s + rest_s / 10
+    found = sum(
+        watch.observe(mark) for mark in marks(48_000, 60, 5.0, lost_s) if mark.arrived_s < ends_s
+    )
+    assert found + watch.settle() == pytest.approx(lost_s * 48_000, abs=480)
+
+
+def test_without_a_loss_there_is_nothing_to_settle():
+    watch = LossWatch(48_000)
+    for mark in oscillating(48_000, 30, 0.5, 0.3):
+        assert watch.observe(mark) == watch.settle() == 0

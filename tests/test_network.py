@@ -66,18 +66,20 @@ blocks = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
+    front=st.sampled_from(["convolution", "frames"]),
     frames_ahead=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     blocks=blocks,
     taps=st.sampled_from(["scalar", "vector"]),
-    attention=st.sampled_from(["timestep", "statistics"]),
+    attention=st.sampled_from(["timestep", "statistics", "mean"]),
     timesteps=st.integers(1, 12),
 )
-def test_any_shape_streams_exactly(frames_ahead, blocks, taps, attention, timesteps):
+def test_any_shape_streams_exactly(front, frames_ahead, blocks, taps, attention, timesteps):
     torch.manual_seed(3)
     config = NetworkConfig(
         ("a", "b"),
+        front=front,
         channels=(2, 3),
         frames_ahead=frames_ahead,
         hidden=8,
@@ -139,6 +141,7 @@ def test_sizes_are_those_of_the_paper():
         ({"labels": ("a",)}, "labels"),
         ({"labels": ("a", "a")}, "labels"),
         ({"blocks": ()}, "blocks"),
+        ({"front": "fourier"}, "front"),
         ({"frames_ahead": (1, 5)}, "frames_ahead"),
         ({"hidden": 0}, "hidden"),
         ({"taps": "matrix"}, "taps"),
@@ -154,6 +157,8 @@ def test_impossible_configurations_are_named(change, name):
 def test_configurations_survive_a_dictionary():
     for make in CONFIGURATIONS.values():
         assert NetworkConfig.from_dict(make().to_dict()) == make()
+    older = {name: value for name, value in live().to_dict().items() if name != "front"}
+    assert NetworkConfig.from_dict(older) == live()
     with pytest.raises(ValueError, match="colour"):
         NetworkConfig.from_dict(live().to_dict() | {"colour": 1})
 

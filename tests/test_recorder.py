@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import streamer.recorder
-from streamer.audio import Loss, Recording
+from streamer.audio import Away, Loss, Recording
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recorder import Recorder, WavWriter
 
@@ -98,16 +98,21 @@ class Samples:
     def blocks(self, _block_ms):
         yield from self._blocks
 
+    def unheard(self, _position):
+        return Loss(900, 30, "gone")
 
-def test_losses_pass_and_take_no_room(tmp_path):
+
+def test_a_loss_is_recorded_as_the_silence_that_is_heard_in_its_place(tmp_path):
     ones = np.ones(160, np.float32)
     loss = Loss(500, 20, "held up")
-    blocks = [ones, loss, np.zeros(20, np.float32), ones]
     path = tmp_path / "r.wav"
-    with Recorder(Samples(blocks), print, path, force=False) as recorder:
+    with Recorder(Samples([ones, loss, Away(), ones]), print, path, force=False) as recorder:
         passed = list(recorder.blocks(10))
+        assert recorder.unheard(820).filled == 30
     assert passed[1] is loss
-    np.testing.assert_array_equal(read(path)[0], np.concatenate([blocks[0], *blocks[2:]]))
+    silences = np.zeros(20, np.float32), np.zeros(30, np.float32)
+    expected = np.concatenate([ones, silences[0], ones, silences[1]])
+    np.testing.assert_array_equal(read(path)[0], expected)
 
 
 def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypatch):
@@ -150,3 +155,31 @@ def test_a_recording_that_cannot_be_made_does_not_end_the_listening(tmp_path, mo
         assert not recorder.is_recording
     assert len(said) == 1
     assert "cannot write" in said[0]
+
+
+@pytest.mark.usefixtures("_small_disk")
+def test_a_recording_that_was_switched_on_may_fail_and_listening_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    blocks = [np.ones(160, np.float32)] * 40
+    with Recorder(Samples(blocks), said.append, None, force=False) as recorder:
+        recorder.toggle()
+        assert len(list(recorder.blocks(10))) == 40
+        assert not recorder.is_recording
+    assert [line.split()[0] for line in said] == ["recording", "cannot", said[2].split()[0]]
+    assert len(said) == 3
+    (path,) = tmp_path.glob("ser-live-*.wav")
+    assert len(read(path)[0]) > 1_000
+
+
+def test_a_switch_while_the_device_is_away_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    blocks = [np.ones(9, np.float32), Away(), np.ones(9, np.float32)]
+    with Recorder(Samples(blocks), said.append, None, force=False) as recorder:
+        for block in recorder.blocks(10):
+            if isinstance(block, Away):
+                recorder.toggle()
+                assert not recorder.is_recording
+                assert said == ["recording starts when the device is back"]
+        assert recorder.is_recording

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -26,8 +27,12 @@ class Array:
     sample_rate = 16_000
     clipped = overflows = 0
 
-    def __init__(self, samples, fail_at=None, error=None):
-        self.samples, self.fail_at, self.error = samples, fail_at, error
+    def __init__(self, samples, fail_at=None, error=None, owed=None):
+        self.samples, self.fail_at, self.error, self.owed = samples, fail_at, error, owed
+
+    def unheard(self, position):
+        self.asked_at = position
+        return self.owed
 
     def blocks(self, block_ms):
         step = 16 * block_ms
@@ -86,7 +91,6 @@ class Lossy(Array):
         for index, block in enumerate(super().blocks(block_ms)):
             if index == 10:
                 yield Loss(32_000, 8_000, "held up")
-                yield np.zeros(8_000, np.float32)
             yield block
 
 
@@ -314,3 +318,79 @@ def test_latency_is_the_time_since_the_moment_was_heard(monkeypatch):
     clock.now = 100.6  # the first block was waited for until 100.5
     assert pace.latency_ms(0.04) == pytest.approx(560.0)
     assert Pace(None).latency_ms(0.04) is None
+
+
+OWED = Loss(32_000, 8_000, "the device was gone")
+
+
+@pytest.mark.parametrize("error", [Interrupted(2), RunFailure("gone"), None])
+def test_what_is_missing_at_the_end_counts_however_it_came(shipped, speech, error):
+    source = Array(speech[:32_000], fail_at=10 if error else None, error=error, owed=OWED)
+    events, raised = run(shipped, source)
+    assert raised is error
+    heard = 16_000 if error else 32_000
+    assert source.asked_at == heard
+    (gap,) = [event for event in events if isinstance(event, Gap)]
+    assert gap == Gap(heard / 16_000, 32_000, "the device was gone")
+    assert events[-1].duration_s == heard / 16_000 + 2.0
+    estimates = [event for event in events if isinstance(event, Estimated)]
+    assert len(estimates) == (heard + 8_000) // 640
+    assert estimates[-1].is_lost
+
+
+@pytest.mark.parametrize("at", [0, 5, 22, 23, 24])
+def test_a_signal_in_the_middle_of_a_loss_leaves_it_whole(shipped, speech, interrupts, at):
+    """A gap line and the duration agree, wherever the signal comes."""
+    sink = Signalled(at)
+    with pytest.raises(Interrupted):
+        run_session(
+            Lossy(speech),
+            shipped,
+            [sink],
+            clock=Pace(None),
+            block_ms=100,
+            interrupts=interrupts,
+        )
+    lost = sum(event.lost_samples for event in sink.events if isinstance(event, Gap))
+    end = sink.events[-1]
+    assert isinstance(end, SessionEnded)
+    silence = 8_000 if lost else 0
+    estimates = sum(isinstance(event, Estimated) for event in sink.events)
+    heard = round(end.duration_s * 16_000) - lost
+    assert estimates == (heard + silence) // 640
+
+
+def test_a_sink_that_fails_costs_the_others_nothing(shipped, speech):
+    full, good = Full(), Collect()
+    with pytest.raises(RunFailure, match="No space"):
+        run_session(
+            Array(speech),
+            shipped,
+            [full, good],
+            clock=Pace(None),
+            block_ms=100,
+            interrupts=Interrupts(),
+        )
+    assert len(full.events) == 3
+    start, *estimates, end = good.events
+    assert isinstance(start, SessionStarted)
+    assert isinstance(end, SessionEnded)
+    assert end.estimates == len(estimates) > 2
+
+
+def test_the_start_is_dated_to_the_first_sample(shipped, speech):
+    class Late(Pace):
+        def latency_ms(self, time_s):
+            return 1500.0 - 1000.0 * time_s
+
+    sink = Collect()
+    run_session(
+        Array(speech[:16_000]),
+        shipped,
+        [sink],
+        clock=Late(None),
+        block_ms=100,
+        interrupts=Interrupts(),
+    )
+    age_s = (datetime.now(UTC) - sink.events[0].started).total_seconds()
+    assert 1.5 <= age_s < 60

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.concurrency import ConcurrentSteps, measure_streams, most_streams
 from streamer.recognizer import Recognizer
 from tests.test_recognizer import probabilities, run
 
@@ -122,18 +121,11 @@ def test_who_cannot_come_is_told(shipped, speech):
     assert shipped.accept_many([], []) == []
 
 
-def test_streams_are_timed_together(shipped, speech):
-    steps = measure_streams(shipped, speech, 5, 0.4)
-    assert steps.streams == 5
-    assert steps.durations_s.shape == (10,)
-    assert (steps.durations_s > 0).all()
-    with pytest.raises(ValueError, match="timestep"):
-        measure_streams(shipped, speech[:639], 1, 1.0)
-
-
-def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech):
-    def pretended(_recognizer, _samples, streams, _seconds):
-        return ConcurrentSteps(streams, np.full(100, 100e-6 * streams))
-
-    monkeypatch.setattr("streamer.concurrency.measure_streams", pretended)
-    assert 380 <= most_streams(shipped, speech, 1.0) < 400
+def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
+    """It is moved on in place; to go on from before would be wrong without a word."""
+    stream = shipped.stream()
+    stream.accept(speech[:16_000])
+    before = stream.state
+    stream.accept(speech[16_000:32_000])
+    with pytest.raises(RuntimeError, match="used up"):
+        shipped.accept(speech[16_000:32_000], before)

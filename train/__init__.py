@@ -1,1 +1,1 @@
-"""Corpora -> weights: ``python -m train fit|export|evaluate``."""
+"""Corpora -> weights: ``python -m train prepare|fit|export|evaluate|tune``."""

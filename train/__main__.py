@@ -6,9 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from streamer.bundled import bundled
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
+from streamer.outputs import say_on_stderr
+
+#: As shells count: 128 + the number of the signal, after Ctrl-C.
+EXIT_INTERRUPTED = 130
 
 CACHE = Path.home() / ".cache" / "ser-live"
 
@@ -16,78 +21,203 @@ CACHE = Path.home() / ".cache" / "ser-live"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    prepare = commands.add_parser("prepare", help="check corpora: counts, lengths, faults")
+    prepare.add_argument(
+        "corpus",
+        nargs="*",
+        help="name of a corpus, or path of own recordings (default: all corpora at hand)",
+    )
+    prepare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
     fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
     fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    fit.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
+    fit.add_argument(
+        "--without",
+        type=lambda kinds: kinds.split(","),
+        default=[],
+        metavar="KIND,...",
+        help="leave out kinds of augmentation, such as mixup,rooms",
+    )
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
     export.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
-    evaluate = commands.add_parser("evaluate", help="score a model file on unseen speakers")
-    evaluate.add_argument("model", type=Path, help="model file")
+    _add_evaluate(commands)
+    _add_tune(commands)
+    _add_compare(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score model files on speakers they have not heard",
+        description="Score model files through the runtime: of corpora that a model was trained on "
+        "the test speakers, of others everybody. Recordings without speech are errors.",
+    )
+    evaluate.add_argument("models", nargs="+", type=Path, metavar="MODEL.onnx", help="model file")
     evaluate.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
-    evaluate.add_argument("--gain-db", type=float, default=0.0, help="change the level first")
+    evaluate.add_argument(
+        "--corpus", nargs="+", default=[], metavar="NAME", help="default: all corpora at hand"
+    )
+    evaluate.add_argument("--split", metavar="NAME", help="test speakers of this split instead")
+    evaluate.add_argument(
+        "--conditions",
+        nargs="+",
+        default=[],
+        choices=("snr", "gain", "streams"),
+        help="also over background noise, at other levels, and in streams of changing emotion; "
+        "each takes minutes",
+    )
+    evaluate.add_argument(
+        "--transfer",
+        action="store_true",
+        help="a table of models by corpora; fails if one is at chance where it was not trained",
+    )
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
+    evaluate.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="choose the decision layer's smoothing and margin on validation speakers",
+        description="Join utterances of validation speakers to streams of changing emotion, try "
+        "settings of the decision layer, and show which costs least: seconds without the right "
+        "label, and a second for each change to a wrong one.",
+    )
+    tune.add_argument("model", type=Path, metavar="MODEL.onnx", help="model file")
+    tune.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    tune.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the model with the best setting"
+    )
+    tune.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="what a step costs beside what it could cost")
     bench.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
     bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
-    bench.add_argument("--json", type=Path, help="file for the figures")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    bench.add_argument("--force", action="store_true", help="overwrite that file")
     gate = commands.add_parser("gate", help="Silero's network -> the runtime's voice gate")
     gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
-    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="the paper's systems, and the price of look-ahead, by one recipe",
+        description="Train and test every system of the paper, and the live network with other "
+        "look-aheads, on the corpora at hand. A finished trial is a line in the results file and "
+        "is not run again; a stopped one goes on. Takes hours; the tables are drawn at the end.",
+    )
+    compare.add_argument(
+        "--protocol", nargs="+", default=[], metavar="NAME", help="such as cremad or ravdess"
+    )
+    compare.add_argument("--system", nargs="+", default=[], metavar="NAME", help="default: all")
+    compare.add_argument(
+        "--scale",
+        choices=("small", "full"),
+        help="three seeds and one of folds, or five of everything (default: full with a GPU)",
+    )
+    compare.add_argument(
+        "--recipe", type=Path, default=Path("train/recipes/compare.toml"), help="%(default)s"
+    )
+    compare.add_argument(
+        "--results", type=Path, default=Path("train/results/compare.jsonl"), help="%(default)s"
+    )
+    compare.add_argument("--runs", type=Path, default=Path("runs/compare"), help="%(default)s")
+    compare.add_argument("--tables", action="store_true", help="draw the tables, train nothing")
+    compare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    compare.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    compare.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
 
 
 def main() -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args()
+    try:
+        if options.command == "prepare":
+            return _prepare(options)
+        if options.command in ("evaluate", "tune"):
+            _run_assessment(options)
+        elif options.command == "bench":
+            _run_bench(options)
+        elif options.command == "gate":
+            _run_gate(options)
+        elif options.command == "compare":
+            _run_comparison(options)
+        else:
+            _run_training(options)
+    except SerLiveError as error:
+        say_on_stderr(f"train: {printable(error)}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        goes_on = "; the same command goes on" * (options.command in ("fit", "compare"))
+        say_on_stderr(f"train: stopped{goes_on}")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from train.prepare import prepare
+
+    return prepare(options.corpus, options.corpora)
+
+
+def _run_assessment(options: argparse.Namespace) -> None:
+    # After parsing: onnxruntime and rich take a while to import.
+    from train.commands import run_evaluate, run_tune
+
+    run_evaluate(options) if options.command == "evaluate" else run_tune(options)
+
+
+def _run_bench(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
+    from train.bench import run_bench
+
+    run_bench(options)
+
+
+def _run_gate(options: argparse.Namespace) -> None:
+    from model.silero import export_voice_gate
+
+    export_voice_gate(options.output)
+
+
+def _run_comparison(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.compare import run_compare
+
+    run_compare(options)
+
+
+def _run_training(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.place import find_place
     from train.recipe import read_recipe
     from train.run import Folders, export_run, run
 
-    try:
-        if options.command == "export":
-            print(json.dumps(export_run(options.run, options.output, options.corpora)))
-            return 0
-        if options.command == "evaluate":
-            return _evaluate(options)
-        if options.command == "bench":
-            return _bench(options)
-        if options.command == "gate":
-            from model.silero import export_voice_gate
-
-            export_voice_gate(options.output)
-            return 0
-        recipe = read_recipe(options.recipe)
-        folder = options.run or Path("runs") / recipe.name
-        result = run(recipe, Folders(options.corpora, options.cache, folder))
-        print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
-    except SerLiveError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from streamer.recognizer import Recognizer
-    from train.evaluate import describe, evaluate
-
-    labels = Recognizer.load(options.model).metadata.labels
-    results = evaluate(options.model, options.corpora, gain_db=options.gain_db)
-    for name, (scores, unheard) in results.items():
-        print(describe(name, scores, unheard, labels))
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from train.bench import bench, json_of, print_table
-
-    result = bench(options.model, options.recording, options.seconds)
-    print_table(result)
-    if options.json is not None:
-        options.json.write_text(json_of(result) + "\n", encoding="utf-8")
-    return 0
+    if options.command == "export":
+        print(json.dumps(export_run(options.run, options.output, options.corpora)))
+        return
+    recipe = read_recipe(options.recipe, options.without)
+    name = "-without-".join((recipe.name, *options.without))
+    folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
+    with find_place(options.device) as place:
+        result = run(recipe, folders, place)
+        if place.leads:
+            print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """What a stream may meet that a studio recording does not: other levels, floors, rooms, colours.
 
-All on waveforms at 16 kHz, before the runtime's own front end and voice gate hear them.
+On waveforms at 16 kHz, before the runtime's own front end and voice gate hear them. What is done to
+features instead, SpecAugment and mixup, is in ``train/batches.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import soxr
@@ -16,53 +20,121 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from streamer.audio import read_recording
-from streamer.frontend import SAMPLE_RATE
+from streamer.frontend import FREQUENCY_BINS, SAMPLE_RATE
+from train.ranges import check_interval, check_number
 
 Float32 = NDArray[np.float32]
 Generator = np.random.Generator
 
 EPSILON = 1e-9
 
+#: What a background recording is used for.
+NoisePart = Literal["train", "test"]
+
+
+#: What an ablation leaves out -> the settings of :class:`Augmentation` without it.
+KINDS: dict[str, dict[str, Any]] = {
+    "speed": {"speed": (1.0, 1.0)},
+    "gain": {"gain_db": None},
+    "noise": {"floor_db": None},
+    "rooms": {"room": 0.0},
+    "colour": {"tilt_db": 0.0},
+    "denoising": {"denoise": 0.0},
+    "before": {"lead_s": 0.0, "previous": 0.0},
+    "specaugment": {"masked_bins": 0, "masked_timesteps": 0},
+    "mixup": {"mixup": 0.0},
+}
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges that a training copy of an utterance is drawn from.
+    """Ranges that a training copy of an utterance is drawn from, and what batches do to it.
 
     Attributes:
-        gain_db: level of the whole copy, uniform.
+        gain_db: level of the whole copy, uniform; None leaves it as recorded.
         denoise: probability that the recording's own noise is taken out first. In CREMA-D quiet
             emotions were recorded into a fixed noise floor, so a network hears "sad" in the noise
             and "angry" in any clean recording; a floor drawn afresh breaks that bond.
-        floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street.
+        floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street; None
+            adds none.
         real_noise: probability that the floor is a background recording, not coloured noise.
         room: probability of a room impulse response.
         tilt_db: greatest spectral tilt either way over 100 Hz to 8 kHz, and depth of two broad
-            peaks or dips.
+            peaks or dips; 0 leaves the colour as recorded.
         speed: playback speed (pitch and tempo), uniform.
         lead_s: noise heard before the speech, uniform from 0.
         previous: probability that another utterance of the speaker comes before, so that the
             normaliser and the window arrive used.
+        masked_bins: widest band that SpecAugment sets to zero, twice an example.
+        masked_timesteps: longest stretch that it sets to zero, twice an example.
+        mixup: parameter of the beta distribution from which the share of an example is drawn that
+            another one of its batch takes over, features and labels alike; 0 mixes none.
     """
 
-    gain_db: tuple[float, float] = (-30.0, 6.0)
+    gain_db: tuple[float, float] | None = (-30.0, 6.0)
     denoise: float = 0.75
-    floor_db: tuple[float, float] = (-60.0, -10.0)
+    floor_db: tuple[float, float] | None = (-60.0, -10.0)
     real_noise: float = 0.5
     room: float = 0.35
     tilt_db: float = 8.0
     speed: tuple[float, float] = (0.92, 1.08)
     lead_s: float = 0.7
     previous: float = 0.25
+    masked_bins: int = 30
+    masked_timesteps: int = 8
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("denoise", "real_noise", "room", "previous"):
+            check_number(name, getattr(self, name), 0, 1)
+        check_number("tilt_db", self.tilt_db, 0, 40)
+        check_number("lead_s", self.lead_s, 0, 10)
+        check_number("masked_bins", self.masked_bins, 0, FREQUENCY_BINS, whole=True)
+        check_number("masked_timesteps", self.masked_timesteps, 0, whole=True)
+        check_number("mixup", self.mixup, 0, 10)
+        check_interval("speed", self.speed, 0.5, 2.0)
+        for name in ("gain_db", "floor_db"):
+            if getattr(self, name) is not None:
+                check_interval(name, getattr(self, name), -100, 60)
+
+    def without(self, kinds: Iterable[str]) -> Augmentation:
+        """The same but for the :data:`KINDS` named.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        kept = self
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"no augmentation {kind!r}: there are {', '.join(KINDS)}")
+            kept = replace(kept, **KINDS[kind])
+        return kept
+
+    def of_waveforms(self) -> Augmentation:
+        """The same but for what batches do: all that a prepared copy depends on."""
+        return self.without(("specaugment", "mixup"))
+
+
+def noise_part(path: Path) -> NoisePart:
+    """Whether a background recording is mixed into training or kept for evaluation.
+
+    By name alone, so that a recording more or less moves no other. Those of one place and minute
+    (names carry YYYYMMDDhhmm) are one scene and stay together; about a fifth is kept.
+    """
+    minute = re.search(r"\d{12}", path.stem)
+    scene = f"{path.parent.name}/{minute.group() if minute else path.stem}"
+    return "test" if zlib.crc32(scene.encode()) % 5 == 0 else "train"
 
 
 @cache
-def load_noises(root: Path) -> list[Float32]:
-    """Background recordings below ``root``; impulse responses and taps are left out."""
+def load_noises(root: Path, part: NoisePart) -> list[Float32]:
+    """Background recordings of a part below ``root``; impulse responses and taps are left out."""
     paths = sorted(
         path
         for path in root.rglob("*")
         if path.suffix in {".opus", ".wav"}
         and path.parent.name not in {"impulse_responses", "short"}
+        and noise_part(path) == part
     )
     return [read_recording(path) for path in paths]
 
@@ -176,21 +248,30 @@ def augment(
 
     speed = float(generator.uniform(*ranges.speed))
     heard, start = change_speed(heard, speed), int(start / speed)
-    heard = colour(heard, ranges.tilt_db, generator)
+    if ranges.tilt_db:
+        heard = colour(heard, ranges.tilt_db, generator)
     if generator.random() < ranges.room:
         measured = len(rooms) > 0 and generator.random() < 0.5
         room = rooms[generator.integers(len(rooms))] if measured else synthetic_room(generator)
         room = room[np.argmax(np.abs(room)) :]  # the direct path first: labels keep their time
         heard = signal.fftconvolve(heard, room)[: len(heard)].astype(np.float32)
     heard *= np.float32(level / active_rms(heard[start:]))
+    if ranges.floor_db is not None:
+        noise = _noise(len(heard), ranges, noises, generator)
+        floor = level * 10.0 ** (generator.uniform(*ranges.floor_db) / 20.0)
+        heard = heard + noise * np.float32(floor)
+    if ranges.gain_db is not None:
+        # The level does not depend on how loud the corpus is.
+        gain = 0.1 * 10.0 ** (generator.uniform(*ranges.gain_db) / 20.0) / level
+        heard = heard * np.float32(gain)
+    # Clipped as a converter does.
+    return np.clip(heard, -1.0, 1.0).astype(np.float32), start
 
-    is_real = len(noises) > 0 and generator.random() < ranges.real_noise
-    noise = (
-        background(len(heard), noises, generator)
-        if is_real
-        else coloured_noise(len(heard), generator)
-    )
-    heard = heard + noise * np.float32(level * 10.0 ** (generator.uniform(*ranges.floor_db) / 20.0))
-    # The level does not depend on how loud the corpus is; clipped as a converter does.
-    gain = 0.1 * 10.0 ** (generator.uniform(*ranges.gain_db) / 20.0) / level
-    return np.clip(heard * np.float32(gain), -1.0, 1.0).astype(np.float32), start
+
+def _noise(
+    samples: int, ranges: Augmentation, noises: Sequence[Float32], generator: Generator
+) -> Float32:
+    """Noise of unit RMS, recorded or made."""
+    if len(noises) > 0 and generator.random() < ranges.real_noise:
+        return background(samples, noises, generator)
+    return coloured_noise(samples, generator)

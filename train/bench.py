@@ -17,9 +17,11 @@ multiply-adds     the least time for the step's multiply-adds, had it the speed 
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -38,12 +40,13 @@ from model.layers import normed_relu
 from model.network import Network
 from model.silero import silero_path
 from streamer.audio import read_recording
-from streamer.concurrency import most_streams
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.inference import open_session
+from streamer.latency.streams import most_streams
 from streamer.metadata import UNKNOWN_END, ModelMetadata
 from streamer.network import StepNetwork
+from streamer.outputs import OutputFile, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
 
@@ -255,6 +258,23 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
         {name: float(np.median(each)) for name, each in ratios.items()},
         most_streams(recognizer, samples, STREAMS_S),
     )
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    """``python -m train bench``.
+
+    Raises:
+        SerLiveError: a file cannot be read or written, or the model is of no named configuration.
+    """
+    with ExitStack() as stack:
+        out = None
+        if options.json is not None:
+            inputs = [options.recording, model_path(options.model)]
+            out = stack.enter_context(OutputFile(options.json, options.force, inputs))
+        result = bench(options.model, options.recording, options.seconds)
+        print_table(result)
+        if out is not None:
+            write_line(out, json_of(result))
 
 
 def print_table(result: Bench) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
+import zlib
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import streamer.speech
 import train.augment
 from streamer.audio import read_recording
 from streamer.frontend import (
+    FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
     TIMESTEP_SAMPLES,
     Normaliser,
@@ -29,14 +30,18 @@ from streamer.frontend import (
 from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from train.augment import Augmentation, augment, load_noises, load_rooms
 from train.corpora import Utterance
+from train.progress import progress_bar
+from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 #: Longest stretch kept of what comes before an utterance, in timesteps.
 MAX_BEFORE = 40
-#: Utterances that a worker takes at a time.
+#: Most utterances of a speaker that are prepared together, into one file of the cache.
 CHUNK = 64
+#: Utterances that are normalised side by side.
+STREAMS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,9 @@ class Example:
     log_power: NDArray[np.float16]
     speech: Float32
     start: int
+
+    def spectra(self) -> Spectra:
+        return Spectra(np.exp(self.log_power.astype(np.float32)), self.speech)
 
 
 def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
@@ -72,69 +80,55 @@ def _example(samples: Float32, start_sample: int, analysis: SpectralAnalysis) ->
     return Example(logs, spectra.speech, start)
 
 
-def _example_chunk(
-    jobs: Sequence[tuple[int, Path, Sequence[Path]]],
+def _prepare(
+    job: tuple[Path, Sequence[Path]],
     augmentation: Augmentation | None,
     noise_root: Path,
     seed: int,
-) -> list[Example]:
-    """Worker: (index, path, recordings of the same speaker) -> examples."""
+) -> None:
+    """Worker: file to write, and recordings of one speaker."""
+    file, paths = job
     analysis = SpectralAnalysis(SpeechDetector())
     if augmentation is None:
-        return [_example(read_recording(path), 0, analysis) for _, path, _ in jobs]
-    noises, rooms = load_noises(noise_root), load_rooms(noise_root)
+        _save([_example(read_recording(path), 0, analysis) for path in paths], file)
+        return
+    noises, rooms = load_noises(noise_root, "train"), load_rooms(noise_root)
     examples = []
-    for index, path, siblings in jobs:
-        generator = np.random.default_rng([seed, index])
+    for path in paths:
+        generator = np.random.default_rng([seed, zlib.crc32(path.stem.encode())])
         before = None
         if generator.random() < augmentation.previous:
-            before = read_recording(siblings[generator.integers(len(siblings))])
+            before = read_recording(paths[generator.integers(len(paths))])
         samples, start = augment(
             read_recording(path), before, augmentation, noises, rooms, generator
         )
         examples.append(_example(samples, start, analysis))
-    return examples
+    _save(examples, file)
 
 
-@dataclass(frozen=True)
-class Copy:
-    """Spectra of many utterances, one after the other, as they lie in the cache.
-
-    Attributes:
-        log_power: ``(timesteps, 4, 201)`` float16.
-        speech: ``(timesteps,)`` float32.
-        ends: ``(utterances,)`` where each utterance's timesteps end.
-        starts: ``(utterances,)`` timesteps before the utterance's own speech.
-    """
-
-    log_power: NDArray[np.float16]
-    speech: Float32
-    ends: NDArray[np.int64]
-    starts: NDArray[np.int64]
-
-    def spectra(self, index: int) -> Spectra:
-        first = int(self.ends[index - 1]) if index else 0
-        rows = slice(first, int(self.ends[index]))
-        return Spectra(np.exp(self.log_power[rows].astype(np.float32)), self.speech[rows])
+def _save(examples: Sequence[Example], file: Path) -> None:
+    """Write beside it and rename, so that a stop leaves no half-written file."""
+    partial_file = file.with_name(f"{file.stem}.{os.getpid()}.partial")
+    with partial_file.open("wb") as stream:
+        np.savez(
+            stream,
+            log_power=np.concatenate([e.log_power for e in examples]),
+            speech=np.concatenate([e.speech for e in examples]),
+            ends=np.cumsum([len(e.speech) for e in examples]),
+            starts=np.array([e.start for e in examples]),
+        )
+    partial_file.replace(file)
 
 
-def _load(folder: Path) -> Copy:
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in Copy.__annotations__}
-    return Copy(**arrays)
+def _load(file: Path) -> list[Example]:
+    with np.load(file) as arrays:
+        cuts = arrays["ends"][:-1]
+        log_power, speech = (np.split(arrays[name], cuts) for name in ("log_power", "speech"))
+        starts = arrays["starts"].tolist()
+    return [Example(*parts) for parts in zip(log_power, speech, starts, strict=True)]
 
 
-def _save(examples: Sequence[Example], folder: Path) -> None:
-    """Write to a folder beside it and rename, so that a stop leaves no half-written copy."""
-    partial_folder = folder.with_suffix(".partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    partial_folder.mkdir(parents=True)
-    np.save(partial_folder / "log_power.npy", np.concatenate([e.log_power for e in examples]))
-    np.save(partial_folder / "speech.npy", np.concatenate([e.speech for e in examples]))
-    np.save(partial_folder / "ends.npy", np.cumsum([len(e.speech) for e in examples]))
-    np.save(partial_folder / "starts.npy", np.array([e.start for e in examples]))
-    partial_folder.rename(folder)
-
-
+@cache
 def _front_end_sources() -> str:
     """Digest of the code that makes the spectra: a copy made by older code is not used again."""
     modules = (streamer.frontend, streamer.speech, streamer.resampler, train.augment)
@@ -142,75 +136,128 @@ def _front_end_sources() -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
+    """Indices of utterances of one speaker each, so that most splits share what is prepared."""
+    speakers: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, utterance in enumerate(utterances):
+        speakers[utterance.corpus, utterance.speaker].append(index)
+    return [
+        indices[first : first + CHUNK]
+        for indices in speakers.values()
+        for first in range(0, len(indices), CHUNK)
+    ]
+
+
 def prepare_copy(
     utterances: Sequence[Utterance],
-    cache: Path,
+    cache_folder: Path,
     noise_root: Path,
     augmentation: Augmentation | None = None,
     seed: int = 0,
-    workers: int = 2,
-) -> Copy:
-    """Spectra of every utterance, from the cache or computed now.
+) -> list[Example]:
+    """Spectra of every utterance, from the cache or computed now on all cores.
 
     Args:
         utterances: what to prepare, in this order.
-        cache: folder of prepared copies.
+        cache_folder: of prepared copies.
         noise_root: folder of background recordings and impulse responses.
         augmentation: ranges of an augmented copy; None for the recordings as they are.
         seed: which augmented copy; the same seed gives the same copy.
-        workers: processes.
     """
-    files = [(str(u.path), u.path.stat().st_size, u.path.stat().st_mtime_ns) for u in utterances]
-    key = repr((files, augmentation, seed, str(noise_root), _front_end_sources()))
-    folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if folder.exists():
-        return _load(folder)
-    siblings: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for utterance in utterances:
-        siblings[utterance.corpus, utterance.speaker].append(utterance.path)
-    jobs = [(i, u.path, siblings[u.corpus, u.speaker]) for i, u in enumerate(utterances)]
-    chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-    work = partial(_example_chunk, augmentation=augmentation, noise_root=noise_root, seed=seed)
-    with ProcessPoolExecutor(workers) as pool:
-        _save([example for chunk in pool.map(work, chunks) for example in chunk], folder)
-    return _load(folder)
+    augmentation = augmentation and augmentation.of_waveforms()
+    jobs: dict[Path, list[Path]] = {}
+    chunks = _chunks(utterances)
+    for chunk in chunks:
+        paths = [utterances[index].path for index in chunk]
+        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        key = repr((files, augmentation, seed, str(noise_root), _front_end_sources()))
+        jobs[cache_folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"] = paths
+    missing = [job for job in jobs.items() if not job[0].exists()]
+    if missing:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        work = partial(_prepare, augmentation=augmentation, noise_root=noise_root, seed=seed)
+        with worker_pool() as pool, progress_bar() as bar:
+            for _ in bar.track(pool.map(work, missing), len(missing), description="prepare"):
+                pass
+    examples: dict[int, Example] = {}
+    for chunk, file in zip(chunks, jobs, strict=True):
+        examples.update(zip(chunk, _load(file), strict=True))
+    return [examples[index] for index in range(len(utterances))]
 
 
-def estimate_prior(copies: Sequence[Copy]) -> Float64:
+def estimate_prior(examples: Iterable[Example]) -> Float64:
     """Mean relative power spectrum of speech ``(201,)``, sums to 1; utterances count alike."""
     total = np.zeros(FREQUENCY_BINS)
-    for copy in copies:
-        for index in range(len(copy.ends)):
-            spectra = copy.spectra(index)
-            power = spectra.power[spectra.speech >= SPEECH_THRESHOLD].sum(axis=(0, 1), dtype=float)
-            if power.sum() > 0:
-                total += power / power.sum()
+    for example in examples:
+        spectra = example.spectra()
+        power = spectra.power[spectra.speech >= SPEECH_THRESHOLD].sum(axis=(0, 1), dtype=float)
+        if power.sum() > 0:
+            total += power / power.sum()
     return total / total.sum()
 
 
 @dataclass(frozen=True)
 class Features:
-    """Normalised features of utterances, as the network meets them.
+    """Normalised features of utterances, one after the other, as the network meets them.
 
     Attributes:
-        values: per utterance ``(timesteps, 4, 201)`` float16.
-        speech: per utterance ``(timesteps,)`` float32.
-        starts: per utterance, timesteps before its own speech.
+        values: ``(timesteps, 4, 201)`` float16.
+        speech: ``(timesteps,)`` float32.
+        ends: ``(utterances,)`` where each utterance's timesteps end.
+        starts: ``(utterances,)`` timesteps before the utterance's own speech.
     """
 
-    values: list[NDArray[np.float16]]
-    speech: list[Float32]
-    starts: list[int]
+    values: NDArray[np.float16]
+    speech: Float32
+    ends: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """``(utterances,)`` timesteps."""
+        return np.diff(self.ends, prepend=0)
+
+    def rows(self, index: int) -> slice:
+        """Timesteps of an utterance."""
+        return slice(int(self.ends[index - 1]) if index else 0, int(self.ends[index]))
 
 
-def normalise_copy(copy: Copy, normaliser: Normaliser) -> Features:
+def normalise_copy(examples: Sequence[Example], normaliser: Normaliser) -> Features:
     """Run every utterance through the runtime's normaliser as a stream of its own."""
-    features = Features([], [], [])
-    for index in range(len(copy.ends)):
-        spectra = copy.spectra(index)
-        values, _ = normaliser.normalise(spectra, normaliser.initial_state())
-        cut = max(0, int(copy.starts[index]) - MAX_BEFORE)
-        features.values.append(values[cut:].astype(np.float16))
-        features.speech.append(np.array(spectra.speech[cut:]))
-        features.starts.append(int(copy.starts[index]) - cut)
+    lengths = np.array([len(example.speech) for example in examples])
+    starts = np.array([example.start for example in examples])
+    cuts = np.maximum(0, starts - MAX_BEFORE)
+    ends = np.cumsum(lengths - cuts)
+    features = Features(
+        np.empty((int(ends[-1]), FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float16),
+        np.empty(int(ends[-1]), np.float32),
+        ends,
+        starts - cuts,
+    )
+    by_length = np.argsort(lengths, kind="stable")
+    for first in range(0, len(by_length), STREAMS):
+        group = by_length[first : first + STREAMS]
+        spectra = [examples[index].spectra() for index in group]
+        for index, one, values in zip(group, spectra, _normalise(spectra, normaliser), strict=True):
+            features.values[features.rows(index)] = values[cuts[index] : lengths[index]]
+            features.speech[features.rows(index)] = one.speech[cuts[index] :]
     return features
+
+
+def _normalise(spectra: Sequence[Spectra], normaliser: Normaliser) -> Float32:
+    """Streams side by side, the shorter ones followed by silence: ``(streams, timesteps, 4, 201)``.
+
+    Nothing looks ahead, so what follows changes nothing.
+    """
+    longest = max(len(one.speech) for one in spectra)
+    power = np.zeros((len(spectra), longest, *spectra[0].power.shape[1:]), np.float32)
+    speech = np.zeros((len(spectra), longest), np.float32)
+    for index, one in enumerate(spectra):
+        power[index, : len(one.speech)] = one.power
+        speech[index, : len(one.speech)] = one.speech
+    state = normaliser.initial_state((len(spectra),))
+    values, _ = normaliser.normalise(Spectra(power, speech), state)
+    return values

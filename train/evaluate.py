@@ -1,80 +1,239 @@
-"""How well a model file does on speakers it was not trained on, measured through the runtime."""
+"""How well model files do on speakers they were not trained on, measured through the runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamer.audio import read_recording
-from streamer.decision import SILENCE, Verdict
+from streamer.errors import SerLiveError, printable
+from streamer.metadata import ModelMetadata
+from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
-from train.corpora import SOURCES, Utterance, read_corpus
-from train.scoring import Scores, score
-from train.splits import split
+from train.conditions import CLEAN, GAINS_DB, SNRS_DB, Condition
+from train.corpora import CORPORA, Utterance, at_hand, read_corpus
+from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
+from train.measures import Scores, answers, score, uar_interval, untempered
+from train.splits import split_of
+from train.streams import Following, follow, hear_streams
+from train.workers import worker_pool
+
+WORKERS = 2
+#: Seconds after the first speech at which the verdict is judged.
+SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
+#: What is heard beside the recordings as they are.
+Kind = Literal["snr", "gain", "streams"]
+#: A corpus never heard must score this many times what guessing does: 40 % on four classes.
+LEAST_OVER_CHANCE = 1.6
 
 
-@cache
-def _recognizer(model: Path) -> Recognizer:
-    return Recognizer.load(model)
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated, and where it lies.
+
+    Attributes:
+        corpora: folder of the unpacked corpora, ``noise`` among them.
+        names: corpora to score; all that are at hand if there is none.
+        split: named split whose test recordings are scored. None: of a corpus trained on the
+            test speakers of the model's own split, of another one everybody.
+        kinds: what is heard beside the recordings as they are.
+    """
+
+    corpora: Path
+    names: tuple[str, ...] = ()
+    split: str | None = None
+    kinds: tuple[Kind, ...] = ()
 
 
-def _hear(path: Path, model: Path, gain_db: float) -> tuple[NDArray[np.float64], bool]:
-    """Worker: the verdict's probabilities on one recording, and whether it held speech."""
-    recognizer = _recognizer(model)
-    samples = np.clip(read_recording(path) * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0)
-    stream = recognizer.stream()
-    verdict = Verdict(recognizer.metadata.labels, recognizer.metadata.decision.speech_on)
-    for estimate in stream.accept(samples) + stream.flush():
-        verdict.add(estimate.probabilities, estimate.speech)
-    return verdict.probabilities, verdict.overall != SILENCE
+@dataclass(frozen=True)
+class Result:
+    """Accuracy in one condition.
+
+    Attributes:
+        scores: over the recordings.
+        interval: 95 % interval of the UAR, by bootstrap over speakers.
+    """
+
+    scores: Scores
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a corpus.
+
+    Attributes:
+        corpus: its name.
+        is_trained_on: the model has heard other speakers of this corpus in training.
+        speakers: how many.
+        whole: verdicts on whole recordings, as they are.
+        untempered_error: their calibration error had no temperature been applied.
+        heard: by seconds after the first speech.
+        lasted: by the same seconds, share of the recordings that went on so long, in %.
+        snr: by ratio in dB.
+        gain: by change of level in dB.
+        following: of changes of emotion; None if not measured, or if nobody has two emotions.
+    """
+
+    corpus: str
+    is_trained_on: bool
+    speakers: int
+    whole: Result
+    untempered_error: float
+    heard: dict[float, Result]
+    lasted: dict[float, float]
+    snr: dict[float, Result]
+    gain: dict[float, Result]
+    following: Following | None
+
+    @property
+    def is_at_chance(self) -> bool:
+        """Of no use on this corpus."""
+        return self.whole.scores.uar < LEAST_OVER_CHANCE * 100.0 / len(self.whole.scores.confusion)
+
+
+def trained_on(metadata: ModelMetadata) -> frozenset[str]:
+    """Corpora that a model was trained on, as its file says.
+
+    Raises:
+        SerLiveError: it does not say.
+    """
+    names = metadata.training.get("trained on", "")
+    if not names:
+        raise SerLiveError(f"model {metadata.name} does not say what it was trained on")
+    return frozenset(names.split(", "))
+
+
+def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
+    """Names of the known corpora that are in the folder.
+
+    Raises:
+        SerLiveError: there is none.
+    """
+    names = tuple(at_hand(corpora))
+    if not names:
+        raise SerLiveError(f"no corpus in {corpora}: known are {', '.join(CORPORA)}")
+    return names
+
+
+def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[Utterance]:
+    """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
+
+    What must be known before a figure on them is believed is said on stderr.
+
+    Raises:
+        SerLiveError: there is no such corpus or split, or the model was trained on another split.
+    """
+    found = read_corpus(name, plan.corpora, metadata.labels)
+    is_trained_on = name in trained_on(metadata)
+    if plan.split is None and not is_trained_on:
+        return found
+    split = plan.split or metadata.training.get("split", "fixed")
+    parts = split_of(split, found)
+    warnings = list(parts.warnings)
+    if is_trained_on and plan.split is not None:
+        warnings += _doubts_on_split(name, split, metadata)
+    for warning in warnings:
+        say_on_stderr(f"train: {printable(warning)}")
+    return list(parts.test)
+
+
+def _doubts_on_split(name: str, split: str, metadata: ModelMetadata) -> list[str]:
+    """Whether the test speakers of a split that was asked for were trained on."""
+    own = metadata.training.get("split")
+    if own is None:
+        return [f"{name}: believe this only if {metadata.name} was trained on the split {split!r}"]
+    if own != split:
+        raise SerLiveError(
+            f"{metadata.name} was trained on the split {own!r} of {name}: it may have heard the "
+            f"test speakers of {split!r}"
+        )
+    return []
+
+
+class _Judge:
+    """What is true of a corpus's recordings, to judge verdicts by."""
+
+    def __init__(self, utterances: Sequence[Utterance], metadata: ModelMetadata) -> None:
+        self.metadata = metadata
+        self.labels = np.array([metadata.labels.index(u.label) for u in utterances], np.int64)
+        self.speakers = [utterance.speaker for utterance in utterances]
+
+    def result(self, heard: Sequence[Heard], after_s: float | None = None) -> Result:
+        verdicts = verdicts_of(heard, self.metadata, after_s)
+        answered = answers(verdicts.probabilities, verdicts.has_verdict)
+        return Result(
+            score(verdicts.probabilities, self.labels, verdicts.has_verdict),
+            uar_interval(answered, self.labels, self.speakers),
+        )
+
+    def untempered_error(self, heard: Sequence[Heard]) -> float:
+        temperature = self.metadata.temperature
+        at_one = [replace(h, probabilities=untempered(h.probabilities, temperature)) for h in heard]
+        return self.result(at_one).scores.calibration_error
+
+    def lasted(self, heard: Sequence[Heard], after_s: float) -> float:
+        ends = [(samples_heard(one, self.metadata, after_s), one.samples) for one in heard]
+        return 100.0 * float(np.mean([at is not None and at <= end for at, end in ends]))
+
+
+def _evaluate_corpus(
+    name: str, model: Path, metadata: ModelMetadata, plan: Plan, pool: ProcessPoolExecutor
+) -> Evaluation:
+    utterances = utterances_to_test(name, metadata, plan)
+    judge = _Judge(utterances, metadata)
+    noise_root = plan.corpora / "noise"
+    snrs = {db: Condition(snr_db=db) for db in SNRS_DB if "snr" in plan.kinds}
+    gains = {db: Condition(gain_db=db) for db in GAINS_DB if "gain" in plan.kinds}
+    conditions = [CLEAN, *snrs.values(), *gains.values()]
+    heard = hear_utterances(pool, model, utterances, conditions, noise_root)
+    wants_streams = "streams" in plan.kinds
+    streams = hear_streams(pool, model, utterances, CLEAN, noise_root) if wants_streams else []
+    clean = heard[CLEAN]
+    return Evaluation(
+        corpus=name,
+        is_trained_on=name in trained_on(metadata),
+        speakers=len(set(judge.speakers)),
+        whole=judge.result(clean),
+        untempered_error=judge.untempered_error(clean),
+        heard={s: judge.result(clean, s) for s in SECONDS_HEARD},
+        lasted={s: judge.lasted(clean, s) for s in SECONDS_HEARD},
+        snr={db: judge.result(heard[condition]) for db, condition in snrs.items()},
+        gain={db: judge.result(heard[condition]) for db, condition in gains.items()},
+        following=follow(streams, metadata) if streams else None,
+    )
+
+
+def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
+    """Evaluate a model file on one corpus after the other.
+
+    Raises:
+        SerLiveError: the model or a corpus cannot be read.
+    """
+    metadata = Recognizer.load(model).metadata
+    with worker_pool(WORKERS) as pool:
+        for name in plan.names or corpora_at_hand(plan.corpora):
+            yield _evaluate_corpus(name, model, metadata, plan, pool)
 
 
 def evaluate(
-    model: Path,
-    corpora: Path,
-    names: Sequence[str] = tuple(SOURCES),
-    gain_db: float = 0.0,
-    workers: int = 2,
+    model: Path, corpora: Path, names: Sequence[str] = ()
 ) -> dict[str, tuple[Scores, int]]:
-    """Score the test speakers of each corpus.
+    """Scores on whole recordings as they are.
 
     Args:
         model: ONNX file.
         corpora: folder of the unpacked corpora.
-        names: corpora to score.
-        gain_db: level change before the front end, clipped at full scale.
-        workers: processes.
+        names: corpora to score; all that are at hand if there is none.
 
     Returns:
-        by corpus the scores, and the number of recordings in which no speech was found; their
-        verdict counts as it stands, all labels equal.
+        by corpus the scores, and how many of its recordings got no verdict; these are errors.
     """
-    labels = _recognizer(model).metadata.labels
-    results = {}
-    for name in names:
-        test: list[Utterance] = split(read_corpus(name, corpora, labels))["test"]
-        work = partial(_hear, model=model, gain_db=gain_db)
-        with ProcessPoolExecutor(workers) as pool:
-            heard = list(pool.map(work, [one.path for one in test], chunksize=32))
-        truth = np.array([labels.index(one.label) for one in test], np.int64)
-        unheard = sum(not has_speech for _, has_speech in heard)
-        results[name] = score(np.stack([one for one, _ in heard]), truth), unheard
-    return results
-
-
-def describe(name: str, scores: Scores, unheard: int, labels: Sequence[str]) -> str:
-    """Lines for people."""
-    recalls = np.diag(scores.confusion) / np.maximum(scores.confusion.sum(axis=1), 1)
-    parts = ", ".join(
-        f"{label} {100 * recall:.1f}" for label, recall in zip(labels, recalls, strict=True)
-    )
-    return (
-        f"{name}: UAR {scores.uar:.1f} %, WA {scores.wa:.1f} %, calibration error "
-        f"{scores.calibration_error:.3f}, {scores.confusion.sum()} recordings "
-        f"({unheard} without speech); recall {parts}"
-    )
+    scores = {
+        one.corpus: one.whole.scores for one in evaluate_model(model, Plan(corpora, tuple(names)))
+    }
+    return {name: (one, one.without_verdict) for name, one in scores.items()}

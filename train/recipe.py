@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from model.config import CONFIGURATIONS, NetworkConfig
+import numpy as np
+from numpy.typing import NDArray
+
+from model.baselines import SYSTEMS, RecurrentConfig
+from model.config import CONFIGURATIONS, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
-from train.augment import Augmentation
-from train.splits import HELD_OUT
+from streamer.frontend import FREQUENCY_BINS, Normaliser
+from train.augment import KINDS, Augmentation
+from train.ranges import check_names, check_number
+
+#: By the name that a recipe calls a network's ``base``.
+BASES = CONFIGURATIONS | SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -19,88 +28,179 @@ class Recipe:
 
     Attributes:
         name: of the recipe file.
-        corpora: trained on (their training speakers) and chosen on (their validation speakers).
-        transfer: never trained on; all of it is tested.
+        corpora: trained on (their training speakers) and chosen on (their validation speakers);
+            names of corpora, or paths of folders of one's own.
         network: shape of the network.
+        split: name of the split into training, validation and test speakers, see
+            ``train/splits.py``; other than "fixed" of a single corpus.
+        transfer: never trained on; all of it is tested.
+        extra_labels: further classes that are told apart in training only.
         normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
             defaults; the prior spectrum comes from the data.
-        augmentation: ranges of the augmented copies.
+        augmentation: of the augmented copies and of the batches.
         copies: augmented copies of every training utterance; the recordings as they are
             are one more.
         epochs: passes over the utterances, each time another copy.
-        batch: utterances a step.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
+        patience: epochs without a better one after which training stops; 0: all are trained.
+        batch: utterances a step, over all processes.
+        optimiser: "adamw", or "sgd" as in the paper.
+        learning_rate: peak of the schedule.
+        schedule: "one-cycle", or "constant", which an early stop cuts nothing off.
+        momentum: of SGD.
+        weight_decay: of the optimiser.
         label_smoothing: share of the label spread over all classes.
+        soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
+        votes: what those raters had: the "voice" alone, or voice and face ("both").
+        teacher: folders of finished runs with the same labels; their mean estimate teaches.
+        teacher_weight: share of the label that the teachers take over.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
-        masked_bins: widest band that SpecAugment sets to zero, twice an example.
-        masked_timesteps: longest stretch that it sets to zero, twice an example.
         averaging: decay a step of the exponential moving average of the weights.
         seed: of everything drawn at random.
     """
 
     name: str
     corpora: tuple[str, ...]
-    network: NetworkConfig
+    network: SystemConfig
+    split: str = "fixed"
     transfer: tuple[str, ...] = ()
+    extra_labels: tuple[str, ...] = ()
     normaliser: dict[str, float] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
     copies: int = 6
     epochs: int = 20
+    patience: int = 0
     batch: int = 32
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    momentum: float = 0.9
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    soft_labels: float = 0.0
+    votes: Literal["voice", "both"] = "voice"
+    teacher: tuple[str, ...] = ()
+    teacher_weight: float = 0.5
     shortest: int = 12
     longest: int = 150
-    masked_bins: int = 30
-    masked_timesteps: int = 8
     averaging: float = 0.998
     seed: int = 1
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
+        check_choice("schedule", self.schedule, ("one-cycle", "constant"))
+        check_choice("votes", self.votes, ("voice", "both"))
+        for name in ("corpora", "transfer", "extra_labels", "teacher"):
+            check_names(name, getattr(self, name))
+        if not isinstance(self.split, str):
+            raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
+        if not self.corpora:
+            raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):
             raise ValueError(f"{', '.join(both)}: both trained on and kept for transfer")
-        if without := set(self.corpora) - set(HELD_OUT):
-            raise ValueError(f"{', '.join(without)}: no split into train, validation and test")
+        if both := set(self.network.labels) & set(self.extra_labels):
+            raise ValueError(f"{', '.join(both)}: both in labels and in extra_labels")
+        if self.soft_labels and "cremad" not in self.corpora:
+            raise ValueError("soft_labels needs a corpus whose raters voted: cremad")
+        if self.teacher and self.extra_labels:
+            raise ValueError("a teacher has no opinion on extra_labels: leave out one of the two")
+        self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
+
+    def _check_numbers(self) -> None:
+        for name in ("copies", "patience", "seed"):
+            check_number(name, getattr(self, name), whole=True)
+        for name in ("epochs", "batch", "shortest"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("longest", self.longest, self.shortest, whole=True)
+        check_number("learning_rate", self.learning_rate, 1e-8, 10)
+        check_number("weight_decay", self.weight_decay, 0, 1)
+        for name in ("momentum", "averaging"):
+            check_number(name, getattr(self, name), 0, 0.99999)
+        for name in ("label_smoothing", "soft_labels", "teacher_weight"):
+            check_number(name, getattr(self, name), 0, 1)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What training tells apart: the network's labels first."""
+        return (*self.network.labels, *self.extra_labels)
+
+    def normaliser_with(self, prior_spectrum: NDArray[np.float64]) -> Normaliser:
+        """The front end's normaliser, with the prior ``(201,)`` of the data."""
+        return Normaliser(prior_spectrum, **self.normaliser)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
     """Read a recipe.
 
-    ``[network]`` names a configuration of ``model/config.py`` as ``base`` and may change its
-    fields; the other tables hold fields of their dataclasses.
+    ``[network]`` names a configuration as ``base`` and may change its fields; the other tables
+    hold fields of their dataclasses. ``[augmentation]`` may also say ``KIND = false``.
+
+    Args:
+        path: of the TOML file.
+        without: kinds of augmentation to leave out, see :data:`train.augment.KINDS`.
 
     Raises:
         SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        network = dict(values.pop("network"))
-        base = CONFIGURATIONS[network.pop("base")](tuple(values.pop("labels")))
-        config = NetworkConfig.from_dict(base.to_dict() | network)
-        return replace(
-            Recipe(path.stem, tuple(values.pop("corpora")), config),
-            transfer=tuple(values.pop("transfer", ())),
-            normaliser=values.pop("normaliser", {}),
-            augmentation=_augmentation(values.pop("augmentation", {})),
-            **values.pop("training", {}),
-            **values,
-        )
+        for name in ("network", "corpora", "labels"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+        network = _network(values.pop("network"), values.pop("labels"))
+        settings = values.pop("training", {}) | values
+        augmentation = _augmentation(settings.get("augmentation", {})).without(without)
+        if isinstance(settings.get("teacher"), str):
+            settings["teacher"] = [settings["teacher"]]
+        _check_known("training", settings, _fields(Recipe) - {"name", "network"})
+        given = _tuples(settings) | {"augmentation": augmentation}
+        return Recipe(path.stem, network=network, **given)
     except OSError as error:
         raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise SerLiveError(f"{path}: {error}") from error
 
 
+def network_config(values: dict[str, Any]) -> SystemConfig:
+    """Inverse of ``SystemConfig.to_dict`` for the configuration of any system."""
+    kind = NetworkConfig if "blocks" in values else RecurrentConfig
+    return kind.from_dict(values)
+
+
+def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
+    check_names("labels", labels)
+    base = values.get("base")
+    if base not in BASES:
+        raise ValueError(f"base of the network must be one of {', '.join(BASES)}; is {base!r}")
+    config = BASES[base](tuple(labels))
+    changes = {name: value for name, value in values.items() if name != "base"}
+    return type(config).from_dict(config.to_dict() | changes)
+
+
 def _augmentation(values: dict[str, Any]) -> Augmentation:
-    known = {item.name for item in fields(Augmentation)}
-    if unknown := set(values) - known:
-        raise ValueError(f"unknown augmentation settings: {', '.join(sorted(unknown))}")
-    return Augmentation(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    )
+    switches = {name: value for name, value in values.items() if isinstance(value, bool)}
+    ranges = {name: value for name, value in values.items() if name not in switches}
+    _check_known("augmentation", switches, KINDS)
+    _check_known("augmentation", ranges, _fields(Augmentation))
+    off = [name for name, is_on in switches.items() if not is_on]
+    return Augmentation(**_tuples(ranges)).without(off)
+
+
+def _fields(kind: type) -> set[str]:
+    return {item.name for item in fields(kind)}
+
+
+def _check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
+    if unknown := set(values) - set(known):
+        raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """TOML's lists as the tuples that they are here."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }

@@ -12,19 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from model.config import NetworkConfig
+from model.baselines import build
 from model.export import describe_model, export, state_specs
-from model.network import Network
+from model.network import Network, SpectrogramNetwork
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
-from train.corpora import SOURCES, Utterance, read_corpus
-from train.data import Copy, estimate_prior, normalise_copy, prepare_copy
+from streamer.outputs import say_on_stderr
+from train.batches import TrainingSet
+from train.corpora import Utterance, licence_of, read_corpus
+from train.data import estimate_prior, normalise_copy, prepare_copy
 from train.evaluate import evaluate
-from train.fit import LabelledFeatures, fit
-from train.recipe import Recipe
-from train.splits import split
+from train.fit import ValidationSet, fit
+from train.measures import reliability, score
+from train.place import Place
+from train.plots import plot_run
+from train.recipe import Recipe, network_config
+from train.scoring import verdict_logits, verdicts
+from train.splits import split_of
+from train.targets import one_hot, targets
+from train.teachers import Teachers
 
 WEIGHTS = "network.safetensors"
 RESULT = "result.json"
@@ -46,49 +54,117 @@ class Folders:
     run: Path
 
 
-def _labels(utterances: Sequence[Utterance], recipe: Recipe) -> NDArray[np.int64]:
-    return np.array([recipe.network.labels.index(one.label) for one in utterances], np.int64)
+@dataclass(frozen=True)
+class Parts:
+    """Utterances of the recipe's corpora; of the extra labels only for training.
+
+    Attributes:
+        train: to fit the weights.
+        validation: to choose the epoch and the temperature.
+        test: to measure.
+        warnings: what a person must know of the split.
+    """
+
+    train: list[Utterance]
+    validation: list[Utterance]
+    test: list[Utterance]
+    warnings: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
 
 
-def _labelled(
-    copy: Copy, utterances: Sequence[Utterance], recipe: Recipe, normaliser: Normaliser
-) -> LabelledFeatures:
-    features = normalise_copy(copy, normaliser)
-    return LabelledFeatures(features, _labels(utterances, recipe), [u.corpus for u in utterances])
+def read_parts(recipe: Recipe, corpora: Path) -> Parts:
+    """Read and split the recipe's corpora.
+
+    Raises:
+        SerLiveError: a corpus is missing, or a label has nobody to learn or to judge it from.
+    """
+    found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.classes)]
+    whole = split_of(recipe.split, found)
+    named = f"the split {recipe.split!r} of {', '.join(recipe.corpora)}"
+    if not whole.validation:
+        raise SerLiveError(f"{named} leaves no validation speakers to choose the epoch on")
+    parts = Parts(
+        list(whole.train),
+        [one for one in whole.validation if one.label in recipe.network.labels],
+        [one for one in whole.test if one.label in recipe.network.labels],
+        whole.warnings,
+    )
+    for part, utterances, labels in (
+        ("training", parts.train, recipe.classes),
+        ("validation", parts.validation, recipe.network.labels),
+    ):
+        if without := set(labels) - {one.label for one in utterances}:
+            raise SerLiveError(f"no {part} utterances of {', '.join(sorted(without))} in {named}")
+    return parts
 
 
-def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
-    """Train as the recipe says and keep weights and result in the run's folder.
+def _load_teachers(recipe: Recipe, place: Place) -> Teachers | None:
+    if not recipe.teacher:
+        return None
+    finished = [load_run(Path(folder)) for folder in recipe.teacher]
+    for folder, (network, _) in zip(recipe.teacher, finished, strict=True):
+        if network.config.labels != recipe.network.labels:
+            raise SerLiveError(
+                f"the teacher {folder} knows {', '.join(network.config.labels)}, "
+                f"the recipe {', '.join(recipe.network.labels)}"
+            )
+    return Teachers(
+        [network.to(place.device) for network, _ in finished],
+        [result["temperature"] for _, result in finished],
+        recipe.teacher_weight,
+    )
+
+
+def _prepare(
+    recipe: Recipe, parts: Parts, folders: Folders
+) -> tuple[TrainingSet, list[ValidationSet], NDArray[np.float64]]:
+    """What is trained on and judged on, and the prior spectrum of its speech."""
+    noise = folders.corpora / "noise"
+    clean = prepare_copy(parts.train, folders.cache, noise)
+    prior = estimate_prior(clean)
+    normaliser = recipe.normaliser_with(prior)
+    copies = [normalise_copy(clean, normaliser)]
+    for seed in range(1, recipe.copies + 1):
+        copy = prepare_copy(parts.train, folders.cache, noise, recipe.augmentation, seed)
+        copies.append(normalise_copy(copy, normaliser))
+    labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
+    corpora = [one.corpus for one in parts.validation]
+    validation = []
+    # Validation hears other levels, rooms and floors where training does: seeds 0 are never
+    # trained on.
+    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
+        copy = prepare_copy(parts.validation, folders.cache, noise, augmentation, seed=0)
+        validation.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
+    train = TrainingSet(
+        copies,
+        targets(parts.train, recipe, folders.corpora),
+        [one.corpus for one in parts.train],
+    )
+    return train, validation, prior
+
+
+def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[str, Any]:
+    """Train as the recipe says and keep weights, result and plots in the run's folder.
 
     Returns:
         the result: recipe, epoch, temperature, score on the validation speakers.
+
+    Raises:
+        SerLiveError: corpora or teachers are missing, or the folder holds another recipe's run.
     """
-    labels = recipe.network.labels
-    parts = split(
-        [one for name in recipe.corpora for one in read_corpus(name, folders.corpora, labels)]
-    )
-    noise = folders.corpora / "noise"
-    train, validation = parts["train"], parts["validation"]
-    clean = prepare_copy(train, folders.cache, noise)
-    # Validation, too, hears other levels, rooms and floors: seeds 0 are never trained on.
-    validation_copies = [
-        prepare_copy(validation, folders.cache, noise),
-        prepare_copy(validation, folders.cache, noise, recipe.augmentation, seed=0),
-    ]
-    augmented = [
-        prepare_copy(train, folders.cache, noise, recipe.augmentation, seed=seed)
-        for seed in range(1, recipe.copies + 1)
-    ]
-    prior = estimate_prior([clean])
-    normaliser = Normaliser(prior, **recipe.normaliser)
-    fitted = fit(
-        recipe,
-        [normalise_copy(copy, normaliser) for copy in (clean, *augmented)],
-        _labels(train, recipe),
-        [u.corpus for u in train],
-        [_labelled(copy, validation, recipe, normaliser) for copy in validation_copies],
-        folders.run,
-    )
+    place = place or Place()
+    parts = read_parts(recipe, folders.corpora)
+    if place.leads:
+        for warning in parts.warnings:
+            say_on_stderr(f"train: {warning}")
+    teachers = _load_teachers(recipe, place)
+    with place.leader_first():
+        train, validation, prior = _prepare(recipe, parts, folders)
+    fitted = fit(recipe, train, validation, folders.run, place, teachers)
+    scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
         "prior_spectrum": [float(f"{value:.6g}") for value in prior],
@@ -96,14 +172,27 @@ def run(recipe: Recipe, folders: Folders) -> dict[str, Any]:
         "epoch": fitted.epoch,
         "temperature": round(fitted.temperature, 4),
         "validation_uar": round(fitted.validation_uar, 2),
-        "utterances": {part: len(utterances) for part, utterances in parts.items()},
+        "validation": {
+            "confusion": scores.confusion.tolist(),
+            "reliability": reliability(fitted.probabilities, fitted.labels).round(4).tolist(),
+        },
+        "utterances": parts.sizes,
     }
-    save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
-    (folders.run / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if place.leads:
+        save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
+        _write_whole(folders.run / RESULT, json.dumps(result, indent=1) + "\n")
+        plot_run(folders.run)
     return result
 
 
-def load_run(folder: Path) -> tuple[Network, dict[str, Any]]:
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside it and rename: where there is a result, the run is finished."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def load_run(folder: Path) -> tuple[SpectrogramNetwork, dict[str, Any]]:
     """Network and result of a finished run.
 
     Raises:
@@ -112,15 +201,30 @@ def load_run(folder: Path) -> tuple[Network, dict[str, Any]]:
     if not (folder / RESULT).is_file():
         raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    network = Network(NetworkConfig.from_dict(result["recipe"]["network"]))
+    network = build(network_config(result["recipe"]["network"]))
     network.load_state_dict(load_file(folder / WEIGHTS))
     return network.eval(), result
+
+
+def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
+    """Calibrated verdicts ``(utterances, labels)`` of a finished run, made offline.
+
+    For systems that cannot stream, too; what ships is measured through the runtime instead.
+
+    Raises:
+        SerLiveError: there is no finished run in the folder.
+    """
+    network, result = load_run(folders.run)
+    normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
+    copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
+    logits = verdict_logits(network, normalise_copy(copy, normaliser))
+    return verdicts(logits, result["temperature"])
 
 
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config = result["recipe"], network.config
-    licences = [f"{SOURCES[name][0]} ({name})" for name in recipe["corpora"]]
+    licences = [f"{licence_of(name)} ({name})" for name in recipe["corpora"]]
     accuracy = [
         f"{name} {scores['uar']:.1f} % UAR"
         + ("" if name in recipe["corpora"] else " (corpus never trained on)")
@@ -138,6 +242,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         states=state_specs(network.initial_state()),
         training={
             "trained on": ", ".join(recipe["corpora"]),
+            "split": recipe.get("split", "fixed"),  # older runs know no other
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),
@@ -159,6 +264,8 @@ def export_run(folder: Path, path: Path, corpora: Path) -> dict[str, Any]:
         the scores on the test speakers by corpus, also written to ``folder / TESTED``.
     """
     network, result = load_run(folder)
+    if not isinstance(network, Network):
+        raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
     untested = folder / "untested.onnx"
     export(network, metadata_of(network, result, {}), untested)

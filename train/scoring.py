@@ -1,55 +1,21 @@
-"""Accuracy over recordings, each a stream of its own, and the temperature that calibrates it."""
+"""Verdicts of a network in training, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.network import Network
+from model.network import SpectrogramNetwork
 from streamer.decision import VOTE_AFTER_TIMESTEPS
 from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Accuracy over recordings.
-
-    Attributes:
-        uar: mean recall over the classes (the paper's UA), in %.
-        wa: share of recordings that are right, in %.
-        confusion: ``(labels, labels)`` counts, true label by row.
-        calibration_error: expected calibration error over 10 bins.
-    """
-
-    uar: float
-    wa: float
-    confusion: NDArray[np.int64]
-    calibration_error: float
-
-
-def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Scores:
-    """Score verdicts ``(recordings, labels)`` against the true labels ``(recordings,)``."""
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    counts = confusion.sum(axis=1)
-    recall = np.diag(confusion)[counts > 0] / counts[counts > 0]
-    confidence = probabilities.max(axis=1)
-    right = predicted == labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    error = sum(
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean()))
-        * float((bins == b).mean())
-        for b in np.unique(bins)
-    )
-    return Scores(100 * float(recall.mean()), 100 * float(right.mean()), confusion, error)
+#: Recordings of one length that are heard together.
+TOGETHER = 64
 
 
 def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool_]:
@@ -70,20 +36,30 @@ def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool
 
 
 @torch.no_grad()
-def verdict_logits(network: Network, features: Features) -> list[Tensor]:
-    """Per recording the logits ``(votes, labels)`` of the timesteps that vote on it."""
+def verdict_logits(network: SpectrogramNetwork, features: Features) -> list[Tensor]:
+    """Per recording the logits ``(votes, labels)`` of the timesteps that vote on it.
+
+    A network that answers once, at the end of the recording, has one vote.
+    """
     network.eval()
-    logits = []
-    for values, speech, start in zip(
-        features.values, features.speech, features.starts, strict=True
-    ):
-        if not len(values):
-            logits.append(torch.zeros(1, len(network.config.labels)))
-            continue
-        estimates, _ = network(torch.from_numpy(values.astype(np.float32))[None])
-        votes = voting_timesteps(speech, start)
-        logits.append(estimates[0][torch.from_numpy(votes)])
+    device = next(network.parameters()).device
+    logits = [torch.zeros(1, len(network.config.labels))] * len(features)
+    for group in _of_equal_length(features.lengths):
+        values = np.stack([features.values[features.rows(index)] for index in group])
+        estimates, _ = network(torch.from_numpy(values).to(device).float())
+        for index, one in zip(group, estimates.cpu(), strict=True):
+            speech, start = features.speech[features.rows(index)], int(features.starts[index])
+            votes = torch.from_numpy(voting_timesteps(speech, start))
+            logits[index] = one[votes] if len(one) == len(votes) else one
     return logits
+
+
+def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Indices of recordings that fit one batch without padding; of empty ones none."""
+    for length in np.unique(lengths[lengths > 0]):
+        (indices,) = np.nonzero(lengths == length)
+        for first in range(0, len(indices), TOGETHER):
+            yield indices[first : first + TOGETHER]
 
 
 def verdicts(logits: Sequence[Tensor], temperature: float) -> NDArray[np.float64]:

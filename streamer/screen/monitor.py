@@ -91,7 +91,6 @@ class Snapshot:
         latencies_ms: ``(n,)`` of the last estimates, where a clock applies.
         compute_ms: mean cost of a step, None before the first.
         meter: level of the audio.
-        heard_s: audio heard.
         gaps: how often audio was lost.
         overflows: losses that the device flagged.
         is_away: the source gives nothing; what else is told was true before.
@@ -110,7 +109,6 @@ class Snapshot:
     latencies_ms: tuple[float, ...] = ()
     compute_ms: float | None = None
     meter: Meter = Meter()
-    heard_s: float = 0.0
     gaps: int = 0
     overflows: int = 0
     is_away: bool = False
@@ -144,7 +142,6 @@ class Monitor:
         self.snapshot = replace(
             before,
             meter=before.meter.after(heard),
-            heard_s=before.heard_s + len(heard.samples) / heard.sample_rate,
             overflows=heard.overflows,
             is_away=False,
         )

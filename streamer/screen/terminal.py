@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import threading
 import time
@@ -37,7 +38,8 @@ _JOIN_S = 2.0
 class RecordSwitch(Protocol):
     """What the key ``r`` starts and stops."""
 
-    is_recording: bool
+    @property
+    def is_recording(self) -> bool: ...
 
     def toggle(self) -> None:
         """Start or stop, from the thread of the screen; tells the person itself."""
@@ -64,6 +66,7 @@ class Terminal:
         self._interrupts = interrupts
         self._recorder = recorder
         self._console = Console(legacy_windows=False)
+        self._output = self._console.file.fileno()
         self._lines: list[Line] = []
         self._size = (0, 0)
         self._frames = 0
@@ -150,13 +153,21 @@ class Terminal:
             self._view = replace(self._view, marks=())
         if not self._view.is_paused:
             self._shown = newest
-        size = self._console.size
+        size = self._measure()
         message, until = self._message
         view = replace(self._view_now(), message=message if time.monotonic() < until else "")
         lines = draw(self._shown, view, *size)
         self._write(lines, is_all=size != self._size or self._frames == 0)
         self._size = size
         self._frames = (self._frames + 1) % _FRAMES_BETWEEN_REPAIRS
+
+    def _measure(self) -> tuple[int, int]:
+        """Columns and rows now; rich would believe COLUMNS and LINES, which do not follow."""
+        with suppress(OSError):
+            columns, rows = os.get_terminal_size(self._output)
+            if columns and rows:
+                return columns, rows
+        return self._console.size
 
     def _view_now(self) -> View:
         recorder = self._recorder
@@ -196,7 +207,7 @@ class Terminal:
     def _write_snapshot(self) -> str:
         """Write the screen; what was done in a line."""
         path = dated_path(".svg")
-        width, height = self._console.size
+        width, height = self._measure()
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(svg(self._shown, self._view_now(), width, height))

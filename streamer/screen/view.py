@@ -124,7 +124,7 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
         *blank,
         *_attention(snapshot, rows, width),
     ]
-    is_speaking = snapshot.label not in ("", SILENCE)
+    is_speaking = None if snapshot.is_away else snapshot.label not in ("", SILENCE)
     bottom = [
         *blank,
         *[widgets.level_line(snapshot.meter, snapshot.speech, is_speaking, width)][: rows.level],
@@ -137,16 +137,20 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
 
 def _header(snapshot: Snapshot, view: View, width: int) -> Line:
     left = [text("ser-live", bold=True)]
-    right = [text(f" {snapshot.heard_s // 60:.0f}:{snapshot.heard_s % 60:04.1f}")]
+    tenths = round(10 * snapshot.time)
+    right = [text(f" {tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}")]
+    is_wide = width >= _WIDE  # narrow, all of them fit together
     if snapshot.is_away:
-        right.insert(0, text(" NO DEVICE ", "#ffffff", ALERT, bold=True))
+        says = " NO DEVICE " if is_wide else " NO MIC "
+        right.insert(0, text(says, "#ffffff", ALERT, bold=True))
     if view.is_recording:
-        right.insert(0, text(" ● REC ", "#ffffff", ALERT, bold=True))
+        says = " ● REC " if is_wide else " REC "
+        right.insert(0, text(says, "#ffffff", ALERT, bold=True))
     if view.is_paused:
-        says = " PAUSED, audio goes on " if width >= _WIDE else " PAUSED "
+        says = " PAUSED, audio goes on " if is_wide else " PAUSED "
         right.insert(0, text(says, BACKGROUND, TEXT, bold=True))
-    if snapshot.session:
-        room = width - widgets.width_of(left) - widgets.width_of(right) - 3
+    room = width - widgets.width_of(left) - widgets.width_of(right) - 3
+    if snapshot.session and room > 0:
         left.append(text("  " + _shortened(snapshot.session.source, room), FAINT))
     return spread(left, right, width)
 
@@ -182,7 +186,8 @@ def _attention(snapshot: Snapshot, rows: Plan, width: int) -> list[Line]:
     weights = snapshot.attention
     title = [text("attention", bold=True)]
     title.append(text(f"  which of the last {widgets.seconds(len(weights)):g} s decided", FAINT))
-    strongest = [text(f"strongest {float(weights.max()) * len(weights):.1f} times the mean", FAINT)]
+    times = float(weights.max()) * len(weights)
+    strongest = [text(f"strongest {times:.1f} times the mean", FAINT)] if times else []
     lines = [spread(title, strongest, width)][: rows.attention_title]
     if rows.attention:
         codes = widgets.window_codes(snapshot.codes, len(weights))

@@ -200,12 +200,12 @@ def attention_lines(
     return lines
 
 
-def level_line(meter: Meter, speech: float, is_speaking: bool, width: int) -> Line:
-    """Meter with clipping, and whether it is speech."""
+def level_line(meter: Meter, speech: float, is_speaking: bool | None, width: int) -> Line:
+    """Meter with clipping, and whether it is speech; None where there is no audio."""
     is_wide = width >= 70
     clipped = meter.since_clipping_s < CLIP_HOLD_S
     warning = text(" CLIP ", "#ffffff", ALERT, bold=True) if clipped else text("      ")
-    word = "speech" if is_speaking else "silence"
+    word = {True: "speech", False: "silence", None: "nothing"}[is_speaking]
     right = [warning, text(" ●" if is_speaking else " ○", TEXT if is_speaking else FAINT)]
     right.append(text(f" {word:<7}", TEXT if is_speaking else FAINT))
     if is_wide:

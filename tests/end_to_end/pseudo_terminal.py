@@ -73,8 +73,12 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_S
         while not all(word in self.text for word in words) or any(w in self.text for w in absent):
             assert time.monotonic() < deadline, f"{words} not in\n{self.text}"
-            assert self.process.poll() is None, self.process.stderr.read()
+            assert self.process.poll() is None, self.errors()
             self.read()
+
+    def errors(self):
+        """What came on stderr, where it is not the terminal."""
+        return self.process.stderr.read().decode() if self.process.stderr else ""
 
     def press(self, keys):
         os.write(self.master, keys.encode())
@@ -86,7 +90,7 @@ class Terminal:
             assert time.monotonic() < deadline
             self.read()
         self.read()
-        return self.process.returncode, self.process.stderr.read().decode()
+        return self.process.returncode, self.errors()
 
     def assert_put_back(self):
         assert termios.tcgetattr(self.slave) == self.before

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 
 import numpy as np
 import pytest
 import soundfile
 
-from tests.end_to_end.command import complaint, lines, replay, ser_live
+from tests.end_to_end.command import COMMAND, ROOT, complaint, lines, replay, ser_live
 
 
 def test_one_bad_file_does_not_stop_the_others(wav, tmp_path):
@@ -206,3 +208,20 @@ def test_options_of_raw_pcm_are_refused_where_a_file_says_itself(wav, option):
     result = replay(wav, *option)
     assert result.returncode == 2
     assert "standard input" in complaint(result)
+
+
+def test_a_recording_is_not_overwritten_for_nothing(tmp_path):
+    """Nowhere to write the results to: told before the file is touched."""
+    old = tmp_path / "old.wav"
+    old.write_text("precious")
+    command = [*COMMAND, "listen", "--format", "jsonl", "--record", str(old), "--force"]
+    result = subprocess.run(
+        ["sh", "-c", f"{shlex.join(command)} >&-"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "ser-live: standard output is closed\n"
+    assert old.read_text() == "precious"

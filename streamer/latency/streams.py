@@ -1,4 +1,4 @@
-"""How many streams one core serves: many that step together, timed."""
+"""Many streams in one process, stepping together: how many one core serves."""
 
 from __future__ import annotations
 
@@ -7,55 +7,53 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamer.frontend import TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.latency.spread import Spread
+from streamer.latency.stopped import Float32
 from streamer.recognizer import Recognizer
 
-Float32 = NDArray[np.float32]
-
-#: Steps before the measurement: caches settle, delay lines fill.
-WARM_UP_STEPS = 10
+#: Steps before the measurement; every stream has filled its delay line by then.
+WARM_UP_STEPS = 25
 #: Streams with which the search for the most begins.
 FIRST_TRIED = 32
-#: Share of the steps that must be done before the next is due.
-PUNCTUAL_PERCENTILE = 99
 
 
-@dataclass(frozen=True, slots=True)
-class ConcurrentSteps:
-    """Steps of many streams together, each of 40 ms of every stream.
+@dataclass(frozen=True)
+class StreamsCost:
+    """Cost of the steps of many streams together, each of 40 ms of every stream.
 
     Attributes:
         streams: how many.
-        durations_s: ``(steps,)`` processor time of each.
+        steps: how many were measured.
+        step: processor time until all streams had taken their 40 ms.
+        deadline_misses: steps that took longer than 40 ms.
+        real_time_factor: computing time over audio time of one stream; above 1 they do not fit.
     """
 
     streams: int
-    durations_s: NDArray[np.float64]
-
-    @property
-    def late_s(self) -> float:
-        """What all but the slowest hundredth of the steps take."""
-        return float(np.percentile(self.durations_s, PUNCTUAL_PERCENTILE))
+    steps: int
+    step: Spread
+    deadline_misses: int
+    real_time_factor: float
 
     @property
     def is_punctual(self) -> bool:
-        """Whether the streams keep up: a step is done before the next is due."""
-        return self.late_s < TIMESTEP_S
+        """Whether all but a hundredth of the steps are done before the next is due."""
+        return self.step.p99 < 1000.0 * TIMESTEP_S
 
 
 def measure_streams(
     recognizer: Recognizer, samples: Float32, streams: int, seconds: float
-) -> ConcurrentSteps:
+) -> StreamsCost:
     """Step so many streams together, as fast as they go.
 
     Processor time is counted, not the wall's: what other programs take of the core is not ours.
 
     Args:
         recognizer: makes the streams.
-        samples: ``(samples,)`` 16 kHz mono float32, a timestep or more; every stream hears them
-            over and over from a place of its own.
+        samples: ``(samples,)`` at 16 kHz, a timestep or more; every stream hears them over and
+            over from a place of its own.
         streams: how many.
         seconds: of audio that each hears, after the warm-up.
 
@@ -68,17 +66,24 @@ def measure_streams(
     blocks = blocks.reshape(-1, TIMESTEP_SAMPLES)
     starts = np.random.default_rng(0).integers(0, len(blocks), streams)
     members = [recognizer.stream() for _ in range(streams)]
-    durations = []
-    for step in range(WARM_UP_STEPS + max(1, round(seconds / TIMESTEP_S))):
+    spent_ms = np.full(max(1, round(seconds / TIMESTEP_S)), np.nan)
+    for step in range(-WARM_UP_STEPS, len(spent_ms)):
         heard = [blocks[(start + step) % len(blocks)] for start in starts]
         began = time.thread_time()
         recognizer.accept_many(members, heard)
-        durations.append(time.thread_time() - began)
-    return ConcurrentSteps(streams, np.array(durations[WARM_UP_STEPS:]))
+        if step >= 0:
+            spent_ms[step] = 1000.0 * (time.thread_time() - began)
+    return StreamsCost(
+        streams,
+        len(spent_ms),
+        Spread.of(spent_ms),
+        int(np.count_nonzero(spent_ms > 1000.0 * TIMESTEP_S)),
+        float(spent_ms.mean()) / (1000.0 * TIMESTEP_S),
+    )
 
 
 def most_streams(recognizer: Recognizer, samples: Float32, seconds: float) -> int:
-    """How many streams keep up on one core, to a twentieth.
+    """How many streams keep up on one core, to a twentieth; 0 if not even one does.
 
     Args:
         recognizer: makes the streams.
@@ -87,11 +92,12 @@ def most_streams(recognizer: Recognizer, samples: Float32, seconds: float) -> in
     """
     fit, too_many, tried = 0, math.inf, FIRST_TRIED
     while too_many > 1.05 * fit + 1:
-        steps = measure_streams(recognizer, samples, tried, seconds)
-        if steps.is_punctual:
+        cost = measure_streams(recognizer, samples, tried, seconds)
+        if cost.is_punctual:
             fit = tried
         else:
             too_many = tried
-        expected = tried * TIMESTEP_S / steps.late_s
+        # The cost grows with the streams; where that does not tell more, a twentieth on.
+        expected = tried * 1000.0 * TIMESTEP_S / cost.step.p99
         tried = int(min(max(expected, 1.05 * fit + 1), too_many - 1))
     return fit

@@ -1,0 +1,147 @@
+"""A session at the pace of the clock, measured: a recording over and over, or the microphone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.audio import Float32, Recording, Source
+from streamer.formats import JsonLines
+from streamer.interrupts import Interrupts
+from streamer.latency.probe import SETTLING_S, Load, Probe
+from streamer.latency.reactions import Reactions, reactions, sound_begins
+from streamer.latency.spread import Spread
+from streamer.latency.stopwatch import TimedRecognizer
+from streamer.listening import BLOCK_MS
+from streamer.microphone import Microphone
+from streamer.resampler import resampler_look_ahead_s
+from streamer.session import Pace, run_session
+
+
+@dataclass(frozen=True)
+class LiveCost:
+    """How late the estimates of a session came, and what it cost.
+
+    Attributes:
+        source: file or device.
+        sample_rate: of the source, in Hz.
+        resampler_bound_ms: the most that resampling may hold back, derived.
+        estimates: how many were followed.
+        terms_ms: by name.
+        sum_ms: of the terms of each estimate.
+        end_to_end_ms: from the end of the timestep to the output.
+        rest_ms: what the terms of each estimate do not explain.
+        reactions: from sounds to labels.
+        load: on the machine.
+    """
+
+    source: str
+    sample_rate: int
+    resampler_bound_ms: float
+    estimates: int
+    terms_ms: dict[str, Spread]
+    sum_ms: Spread
+    end_to_end_ms: Spread
+    rest_ms: Spread
+    reactions: Reactions
+    load: Load
+
+
+class Repeated:
+    """A recording as a source, over and over, for so many seconds."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        """Name the recording.
+
+        Raises:
+            SerLiveError: it cannot be read.
+        """
+        with Recording(path) as recording:
+            self.name, self.sample_rate = recording.name, recording.sample_rate
+        self.clipped = self.overflows = 0
+        self._path = path
+        self._rest = round(seconds * self.sample_rate)
+
+    def unheard(self, position: int) -> None:
+        """Nothing: a recording waits."""
+
+    def blocks(self, block_ms: int) -> Iterator[Float32]:
+        while self._rest > 0:
+            with Recording(self._path) as recording:
+                for block in recording.blocks(block_ms):
+                    taken = block[: self._rest]
+                    self._rest -= len(taken)
+                    if not len(taken):
+                        break
+                    yield taken
+
+
+class DatedMicrophone(Microphone):
+    """A microphone that says how old its blocks are when they come."""
+
+    def block_age_ms(self) -> float:
+        """Age of the newest block's last frame when the callback delivered it."""
+        mark = self._mark
+        return 0.0 if mark is None else 1000.0 * (mark.arrived_s - mark.captured_s)
+
+
+def replay_probe(recognizer: TimedRecognizer) -> Probe:
+    """For :class:`Repeated`: a microphone that hands over each block the moment it was heard."""
+    return Probe(Pace(1.0), recognizer.metadata, recognizer.stopwatch, lambda: 0.0)
+
+
+def microphone_probe(recognizer: TimedRecognizer, microphone: DatedMicrophone) -> Probe:
+    """For a microphone, which is its own clock."""
+    return Probe(microphone, recognizer.metadata, recognizer.stopwatch, microphone.block_age_ms)
+
+
+def run_probed(
+    source: Source, recognizer: TimedRecognizer, probe: Probe, interrupts: Interrupts
+) -> None:
+    """Run a session whose JSON lines go nowhere, and follow its estimates.
+
+    Raises:
+        SerLiveError: the audio is damaged.
+        RunFailure: the device is gone.
+        Interrupted: a signal came. The probe keeps what it saw before any of these.
+    """
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        run_session(
+            source,
+            recognizer,
+            [JsonLines(nowhere, names_file=False), probe],
+            clock=probe,
+            block_ms=BLOCK_MS,
+            interrupts=interrupts,
+            listeners=[probe],
+        )
+
+
+def live_cost(
+    source: Source, probe: Probe, changes: Sequence[tuple[float, str]] = ()
+) -> LiveCost | None:
+    """What a probe has seen; None where the session ended before it had settled.
+
+    Args:
+        source: that was run.
+        probe: that followed it.
+        changes: of emotion in the audio, as far as they are known.
+    """
+    whole, load = probe.passage(), probe.load()
+    passage = whole.after(SETTLING_S)
+    if load is None or not passage.labels:
+        return None
+    return LiveCost(
+        source.name,
+        source.sample_rate,
+        1000.0 * resampler_look_ahead_s(source.sample_rate),
+        len(passage.labels),
+        {name: Spread.of(values) for name, values in passage.terms_ms.items()},
+        Spread.of(passage.sum_ms),
+        Spread.of(passage.end_to_end_ms),
+        Spread.of(passage.rest_ms),
+        reactions(whole, sound_begins(*probe.levels()), changes),
+        load,
+    )

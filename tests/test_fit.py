@@ -1,0 +1,253 @@
+"""Training on generated features: deterministic, resumable, stoppable, taught, in processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.baselines import SYSTEMS, build, c_bilstm
+from streamer.errors import SerLiveError
+from tests.generated import EMOTIONS, TINY, features, recipe_with, training_set, validation_sets
+from train.batches import Batch, TrainingSet
+from train.fit import fit
+from train.place import Place, find_place
+from train.teachers import Teachers
+from train.training import MovingAverage, Training, loss_of
+
+
+def weights(fitted):
+    return fitted.network.state_dict()
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    first = fit(recipe_with(), training_set(), validation_sets(), tmp_path / "1")
+    again = fit(recipe_with(), training_set(), validation_sets(), tmp_path / "2")
+    other = fit(recipe_with(seed=2), training_set(), validation_sets(), tmp_path / "3")
+    assert_same(weights(first), weights(again))
+    assert not torch.equal(weights(first)["enter.weight"], weights(other)["enter.weight"])
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+    tmp_path, monkeypatch, optimiser, schedule
+):
+    recipe = recipe_with(optimiser=optimiser, schedule=schedule)
+    whole = fit(recipe, training_set(), validation_sets(), tmp_path / "whole")
+    save = Training.save
+
+    def save_and_stop(training, path):
+        save(training, path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "save", save_and_stop)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                fit(recipe, training_set(), validation_sets(), tmp_path / "stopped")
+    resumed = fit(recipe, training_set(), validation_sets(), tmp_path / "stopped")
+    assert_same(weights(resumed), weights(whole))
+    assert (resumed.epoch, resumed.validation_uar) == (whole.epoch, whole.validation_uar)
+
+
+def test_a_folder_of_another_recipe_is_not_trained_on(tmp_path):
+    fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+    with pytest.raises(SerLiveError, match="another recipe"):
+        fit(recipe_with(epochs=2), training_set(), validation_sets(), tmp_path)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_training_learns_what_can_be_learnt(tmp_path, optimiser):
+    fitted = fit(
+        recipe_with(optimiser=optimiser, epochs=8),
+        training_set(),
+        validation_sets(),
+        tmp_path,
+    )
+    assert fitted.validation_uar > 90
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [*range(1, 9)]
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert log[-1]["validation_loss"] < log[0]["validation_loss"]
+    assert log[fitted.epoch - 1]["mean"] == max(record["mean"] for record in log)
+    assert fitted.probabilities.shape == (12, 4)
+
+
+def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monkeypatch):
+    uars = iter([30.0, 50.0, 40.0, 50.0, 60.0])
+
+    def judge(*_):
+        return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
+
+    monkeypatch.setattr("train.fit._judge", judge)
+    recipe = recipe_with(epochs=5, patience=2)
+    fitted = fit(recipe, training_set(8), validation_sets(), tmp_path)
+    assert fitted.epoch == 2
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_watched_epoch_is_quiet_without_a_terminal(tmp_path, capfd):
+    fit(recipe_with(epochs=1), training_set(8), validation_sets(), tmp_path)
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["epoch"] == 1
+    assert printed.err == ""
+
+
+def test_extra_classes_are_learnt_and_left_out(tmp_path):
+    recipe = recipe_with(extra_labels=("disgust", "fear"), epochs=8)
+    fitted = fit(recipe, training_set(classes=6), validation_sets(), tmp_path)
+    assert fitted.validation_uar > 80
+    assert fitted.network.config.labels == EMOTIONS
+    assert fitted.network.classifier.out_features == 4
+    logits, _ = fitted.network(torch.zeros(1, 5, 4, 201))
+    assert logits.shape == (1, 5, 4)
+
+
+class Oracle(torch.nn.Module):
+    """Always answers the same."""
+
+    def __init__(self, logits, timesteps=None):
+        super().__init__()
+        self.logits, self.timesteps = torch.tensor(logits), timesteps
+
+    def forward(self, features):
+        shape = (len(features), self.timesteps or features.shape[1], 1)
+        return self.logits.repeat(shape), None
+
+
+@pytest.mark.parametrize("timesteps", [None, 1])
+def test_teachers_take_over_their_share_of_every_timestep(timesteps):
+    certain = [100.0, 0.0, 0.0, 0.0]
+    uncertain = [0.0, 0.0, 0.0, 0.0]
+    teachers = Teachers([Oracle(certain, timesteps), Oracle(uncertain)], [1.0, 2.0], 0.4)
+    targets = torch.zeros(1, 2, 4)
+    targets[0, 0, 3], targets[0, 1, 3] = 0.2, 0.8
+    softened = teachers.soften(targets, torch.zeros(1, 2, 4, 201))
+    torch.testing.assert_close(softened.sum(-1), targets.sum(-1))
+    expected = 0.4 * torch.tensor([0.625, 0.125, 0.125, 0.125]) + 0.6 * torch.eye(4)[3]
+    torch.testing.assert_close(softened[0, 1], 0.8 * expected)
+
+
+def test_a_student_learns_from_its_teachers_alone(tmp_path):
+    """Its own labels are even: all that it can know, it has from the teacher."""
+    teacher = fit(recipe_with(epochs=8), training_set(), validation_sets(), tmp_path / "teacher")
+    data = training_set()
+    data = TrainingSet(data.copies, np.full_like(data.targets, 0.25), data.corpora)
+    teachers = Teachers([teacher.network], [teacher.temperature], 1.0)
+    student = fit(
+        recipe_with(epochs=8), data, validation_sets(), tmp_path / "student", teachers=teachers
+    )
+    assert student.validation_uar > 90
+
+
+def test_the_loss_is_the_cross_entropy_of_smoothed_targets():
+    logits = [0.3, -0.2, 1.0, 0.0]
+    targets = torch.zeros(2, 3, 4)
+    targets[0, :, 1], targets[1, :, 2] = torch.tensor([0.2, 0.3, 0.5]), 1 / 3
+    batch = Batch(torch.zeros(2, 3, 4, 201), targets, 2)
+    expected = torch.nn.functional.cross_entropy(
+        torch.tensor([logits] * 2), torch.tensor([1, 2]), label_smoothing=0.1
+    )
+    for timesteps in (None, 1):
+        torch.testing.assert_close(loss_of(Oracle(logits, timesteps), batch, 0.1), expected)
+
+
+def test_systems_that_answer_once_an_utterance_are_trained_too(tmp_path):
+    system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
+    recipe = recipe_with(network=system, epochs=1)
+    fitted = fit(recipe, training_set(8), validation_sets(), tmp_path)
+    assert fitted.probabilities.shape == (12, 4)
+
+
+def test_the_average_follows_the_weights_at_first_and_then_slowly():
+    network = build(TINY)
+    average = MovingAverage(network, 0.9)
+    before = average.network.classifier.bias.clone()
+    with torch.no_grad():
+        network.classifier.bias += 1.0
+    average.update(network)
+    torch.testing.assert_close(average.network.classifier.bias, before + 1 - 1 / 11)
+    for _ in range(200):
+        average.update(network)
+    previous = average.network.classifier.bias.clone()
+    with torch.no_grad():
+        network.classifier.bias += 1.0
+    average.update(network)
+    torch.testing.assert_close(average.network.classifier.bias, previous + 0.1, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_runs_where_its_weights_are(system):
+    """On torch's device without data: as on a GPU, nothing may be left on the CPU."""
+    network = build(SYSTEMS[system](EMOTIONS)).to("meta")
+    logits, _ = network(torch.empty(2, 9, 4, 201, device="meta"))
+    logits.sum().backward()
+    assert {weight.grad.device.type for weight in network.parameters()} == {"meta"}
+
+
+def test_a_device_that_is_not_there_is_refused():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(SerLiveError, match="CUDA"), find_place("cuda"):
+        pass
+    with find_place("auto") as place:
+        assert place == Place()
+
+
+def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    root = Path(__file__).parents[1]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.rank", str(tmp_path)],
+            env=environment | {"RANK": str(rank), "PYTHONPATH": str(root)},
+            cwd=root,
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert first["ranks"] == second["ranks"] == 2
+    learnt = [name for name in first["weights"] if "running" not in name]
+    assert_same(
+        {name: first["weights"][name] for name in learnt},
+        {name: second["weights"][name] for name in learnt},
+    )
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2, 3]
+    assert log[-1]["loss"] < log[0]["loss"]
+
+
+def test_recordings_of_different_lengths_are_judged_as_each_alone():
+    from train.scoring import verdict_logits
+
+    network = build(TINY).eval()
+    together = features(np.arange(9) % 4, lengths=(12, 15))
+    logits = verdict_logits(network, together)
+    for index in range(len(together)):
+        values = torch.from_numpy(together.values[together.rows(index)]).float()[None]
+        with torch.no_grad():
+            alone = network(values)[0][0]
+        torch.testing.assert_close(logits[index], alone[5:])

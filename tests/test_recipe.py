@@ -1,0 +1,137 @@
+"""Recipes: what they may say, and what is said of their mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.baselines import SYSTEMS
+from streamer.errors import SerLiveError
+from tests.generated import EMOTIONS, TINY, recipe_with
+from train.augment import Augmentation
+from train.recipe import Recipe, network_config, read_recipe
+
+RECIPES = Path(__file__).parents[1] / "train" / "recipes"
+
+
+def written(folder, change=("", "")):
+    old, new = change
+    text = (RECIPES / "live.toml").read_text()
+    assert old in text
+    path = folder / "changed.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_that_come_with_it_are_read(path):
+    assert read_recipe(path).name == path.stem
+
+
+def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
+    recipe = read_recipe(RECIPES / "open.toml")
+    assert recipe.corpora == ("cremad",)
+    assert recipe.transfer == ("ravdess", "nemo")
+    assert recipe.network == read_recipe(RECIPES / "live.toml").network
+
+
+def test_the_shipped_recipe_is_read():
+    recipe = read_recipe(RECIPES / "live.toml")
+    assert recipe.network.labels == EMOTIONS
+    assert recipe.network.look_ahead_ms <= 200
+    assert not set(recipe.corpora) & set(recipe.transfer)
+    assert (recipe.copies, recipe.epochs, recipe.seed) == (5, 20, 1)
+    assert recipe.augmentation == Augmentation()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs", "epoch", "unknown training settings: epoch"),
+        ("epochs = 20", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
+        ("epochs = 20", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
+        ("epochs = 20", 'epochs = "many"', "epochs must be"),
+        ("copies = 5", "copies = -1", "copies must be a whole number, 0 or more; is -1"),
+        ("copies = 5", "batch = true", "batch must be"),
+        ("copies = 5", "split = 5", "split must be a name, such as fixed; is 5"),
+        ("copies = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
+        ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
+        ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
+        ("[network]", "[augmentation]\nloudness = 1\n[network]", "augmentation.*loudness"),
+        ("[network]", "[augmentation]\nroom = false\n[network]", "augmentation.*room"),
+        ("[network]", "[augmentation]\nroom = 2\n[network]", "room must be"),
+        ("[network]", "[normaliser]\nfloor_db = 3\n[network]", "floor_db must lie"),
+        ("[network]", "[normaliser]\nceiling = 3\n[network]", "ceiling"),
+        ("labels =", "label =", "labels is missing"),
+        ('corpora = ["cremad", "ravdess"]', 'corpora = "cremad"', "corpora must be a list"),
+        ('labels = ["angry", "happy", "neutral", "sad"]', 'labels = "sad"', "labels must be"),
+        ("corpora =", "corpora", "line"),
+    ],
+)
+def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
+    with pytest.raises(SerLiveError, match=message):
+        read_recipe(written(tmp_path, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"seed": -1}, "seed must be"),
+        ({"patience": -1}, "patience must be"),
+        ({"batch": 0}, "batch must be"),
+        ({"shortest": 0}, "shortest must be"),
+        ({"longest": 11}, "longest must be a whole number, 12 or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be"),
+        ({"learning_rate": float("inf")}, "learning_rate must be"),
+        ({"weight_decay": -0.1}, "weight_decay must be"),
+        ({"momentum": 1.0}, "momentum must be"),
+        ({"averaging": 1.0}, "averaging must be"),
+        ({"label_smoothing": 1.1}, "label_smoothing must be a number, from 0 to 1"),
+        ({"soft_labels": 2.0}, "soft_labels must be"),
+        ({"soft_labels": 0.5, "corpora": ("ravdess",)}, "soft_labels needs"),
+        ({"votes": "face"}, "votes must be voice or both"),
+        ({"schedule": "cosine"}, "schedule must be"),
+        ({"teacher_weight": -1.0}, "teacher_weight must be"),
+        ({"teacher": ("runs/a",), "extra_labels": ("fear",)}, "teacher"),
+        ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
+        ({"corpora": ()}, "corpora"),
+        ({"transfer": ("cremad",)}, "cremad: both trained on and kept for transfer"),
+    ],
+)
+def test_impossible_settings_are_named(setting, message):
+    with pytest.raises(ValueError, match=message):
+        recipe_with(**setting)
+
+
+def test_a_kind_of_augmentation_is_switched_off_in_the_recipe_or_on_the_command_line(tmp_path):
+    off = written(tmp_path, ("[network]", "[augmentation]\nrooms = false\n[network]"))
+    assert read_recipe(off).augmentation == Augmentation(room=0.0)
+    named = read_recipe(written(tmp_path), without=["rooms"])
+    assert named.augmentation == Augmentation(room=0.0)
+    on = written(tmp_path, ("[network]", "[augmentation]\nrooms = true\nroom=0.9\n[network]"))
+    assert read_recipe(on).augmentation == Augmentation(room=0.9)
+    with pytest.raises(SerLiveError, match="'reverb': there are"):
+        read_recipe(written(tmp_path), without=["reverb"])
+
+
+def test_a_teacher_is_one_run_or_a_list_of_them(tmp_path):
+    one = written(tmp_path, ("seed = 1", 'teacher = "runs/paper"'))
+    assert read_recipe(one).teacher == ("runs/paper",)
+    several = written(tmp_path, ("seed = 1", 'teacher = ["runs/1", "runs/2"]'))
+    assert read_recipe(several).teacher == ("runs/1", "runs/2")
+
+
+@pytest.mark.parametrize("base", SYSTEMS)
+def test_every_system_of_the_comparison_is_a_base(tmp_path, base):
+    recipe = read_recipe(written(tmp_path, ('base = "live"', f'base = "{base}"\nhidden = 64')))
+    assert recipe.network.hidden == 64
+    assert type(recipe.network) is type(SYSTEMS[base](EMOTIONS))
+    assert network_config(recipe.network.to_dict()) == recipe.network
+
+
+def test_a_folder_of_ones_own_needs_no_agreed_split():
+    network = TINY.from_dict(TINY.to_dict() | {"labels": ["cats", "dogs"]})
+    recipe = Recipe("own", ("/recordings/animals",), network)
+    assert recipe.classes == ("cats", "dogs")
+    assert recipe.split == "fixed"

@@ -1,0 +1,187 @@
+"""From recipe and corpora to weights, and from weights to the ONNX file that ships."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.baselines import c_bilstm
+from streamer.audio import read_recording
+from streamer.errors import SerLiveError
+from streamer.recognizer import Recognizer
+from tests.conftest import CLIPS
+from tests.generated import EMOTIONS, TINY, recipe_with
+from train.evaluate import Plan, utterances_to_test
+from train.fit import Training
+from train.run import Folders, export_run, load_run, read_parts, run
+
+
+@pytest.fixture
+def folders(tiny_corpus, tmp_path):
+    return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
+
+
+def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
+    recipe = recipe_with(epochs=2)
+    whole = run(recipe, folders)
+    assert whole["utterances"] == {"train": 16, "validation": 8, "test": 8}
+    assert np.sum(whole["validation"]["confusion"]) == 16  # as recorded, and augmented
+    log = (folders.run / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert sorted(path.stem for path in folders.run.glob("*.png")) == [
+        "confusion",
+        "loss",
+        "reliability",
+        "uar",
+    ]
+
+    # Stopped after one epoch and started again: the same weights as in one go.
+    stopped = replace(folders, run=tmp_path / "stopped")
+    save = Training.save
+
+    def save_and_stop(training, path):
+        save(training, path)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, stopped)
+    assert run(recipe, stopped)["validation_uar"] == whole["validation_uar"]
+    weights = load_run(folders.run)[0].state_dict()
+    for name, tensor in load_run(stopped.run)[0].state_dict().items():
+        torch.testing.assert_close(tensor, weights[name])
+
+    with pytest.raises(SerLiveError, match="another recipe"):
+        run(replace(recipe, epochs=3), folders)
+
+    tested = export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    assert np.sum(tested["cremad"]["confusion"]) == 8
+    recognizer = Recognizer.load(tmp_path / "tiny.onnx")
+    assert recognizer.metadata.labels == EMOTIONS
+    assert recognizer.metadata.training["split"] == "fixed"
+    assert f"cremad {tested['cremad']['uar']:.1f} % UAR" in recognizer.metadata.training["accuracy"]
+    stream = recognizer.stream()
+    assert len(stream.accept(read_recording(CLIPS[0])) + stream.flush()) > 40
+
+
+def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
+    run(recipe_with(epochs=1), folders)
+    student = replace(folders, run=tmp_path / "student")
+    taught = recipe_with(epochs=1, teacher=(str(folders.run), str(folders.run)))
+    assert run(taught, student)["recipe"]["teacher"] == taught.teacher
+    with pytest.raises(SerLiveError, match=r"teacher .* knows angry, happy, neutral, sad"):
+        run(
+            replace(taught, network=replace(taught.network, labels=EMOTIONS[:3])),
+            replace(folders, run=tmp_path / "other"),
+        )
+    with pytest.raises(SerLiveError, match="no finished run"):
+        run(recipe_with(teacher=("nowhere",)), student)
+
+
+def test_extra_labels_are_trained_on_and_nowhere_else(folders):
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    for path in list(clips.glob("*_ANG_*")):
+        shutil.copy(path, path.with_name(path.name.replace("ANG", "DIS")))
+    recipe = recipe_with(extra_labels=("disgust",))
+    parts = read_parts(recipe, folders.corpora)
+    assert {one.label for one in parts.train} == {*EMOTIONS, "disgust"}
+    assert {one.label for one in parts.validation} == set(EMOTIONS)
+    assert {one.label for one in parts.test} == set(EMOTIONS)
+
+
+def test_a_label_that_nobody_speaks_is_named_before_training(folders):
+    with pytest.raises(SerLiveError, match="no training utterances of disgust"):
+        read_parts(recipe_with(extra_labels=("disgust",)), folders.corpora)
+    for path in (folders.corpora / "cremad" / "AudioWAV").glob("100[29]_*_SAD_*"):
+        path.unlink()
+    with pytest.raises(SerLiveError, match="no validation utterances of sad"):
+        read_parts(recipe_with(), folders.corpora)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """One's own recordings: a folder of class folders, in each a folder for every speaker."""
+    for clip, label in zip(CLIPS, ("cats", "dogs", "cats", "dogs"), strict=True):
+        for speaker in ("ann", "bob", "eve"):
+            file = tmp_path / "own" / label / speaker / clip.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(clip.read_bytes())
+    return tmp_path / "own"
+
+
+def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split_kept(
+    folders, own, tmp_path
+):
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)
+    assert run(recipe, folders)["utterances"] == {"train": 4, "validation": 4, "test": 4}
+    tested = export_run(folders.run, tmp_path / "own.onnx", folders.corpora)
+    assert np.sum(tested[str(own)]["confusion"]) == 4
+    metadata = Recognizer.load(tmp_path / "own.onnx").metadata
+    assert metadata.training["licence"].startswith("the owner's")
+    found = utterances_to_test(str(own), metadata, Plan(folders.corpora))
+    assert {one.speaker for one in found} == {"ann"}
+
+
+def test_nobody_to_validate_on_is_told_before_training(folders, own):
+    shutil.rmtree(own / "cats" / "eve")
+    shutil.rmtree(own / "dogs" / "eve")
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann")
+    with pytest.raises(SerLiveError, match=r"'speakers/ann' of .* leaves no validation speakers"):
+        read_parts(recipe, folders.corpora)
+
+
+def test_recordings_as_they_are_are_judged_as_they_are(folders):
+    run(recipe_with(epochs=1, copies=0), folders)
+    (record,) = (folders.run / "log.jsonl").read_text().splitlines()
+    assert len(json.loads(record)["validation_uar"]) == 1
+
+
+def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
+    recipe = tmp_path / "endless.toml"
+    recipe.write_text(
+        'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
+        '[network]\nbase = "live"\nhidden = 8\nchannels = [2, 4]\n'
+        "[training]\nepochs = 100000\ncopies = 0\n"
+    )
+    places = {"--corpora": folders.corpora, "--cache": folders.cache, "--run": folders.run}
+    command = [sys.executable, "-m", "train", "fit", recipe, *sum(places.items(), ())]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        [*map(str, command), "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        start_new_session=True,
+    ) as process:
+        assert json.loads(process.stdout.readline())["epoch"] == 1
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "train: stopped; the same command goes on\n"
+
+
+def test_an_unfinished_run_cannot_be_exported(tmp_path):
+    with pytest.raises(SerLiveError, match="no finished run"):
+        export_run(tmp_path, tmp_path / "model.onnx", tmp_path)
+
+
+def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
+    system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
+    run(recipe_with(network=system, epochs=1, copies=0), folders)
+    assert load_run(folders.run)[0].config == system
+    with pytest.raises(SerLiveError, match="cannot follow a stream"):
+        export_run(folders.run, tmp_path / "model.onnx", folders.corpora)

@@ -1,0 +1,55 @@
+"""Small generated trees in the official layouts of the corpora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from train.corpora import CORPORA, EMOTIONS
+
+#: One line of an IEMOCAP evaluation file, and the raters' lines that follow it.
+EVALUATION = (
+    "[6.2901 - 8.2357]\t{utterance}\t{emotion}\t[2.5000, 2.5000, 2.5000]\n"
+    "C-E2:\tNeutral;\t()\nA-E3:\tval 3; act 2; dom  2;\t()\n\n"
+)
+
+
+def make_tree(root: Path, names: list[str]) -> None:
+    """Empty files of these names."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def make_dialog(root: Path, dialog: str, emotions: dict[str, str]) -> None:
+    """An IEMOCAP dialog: its evaluation file, and an empty recording for each utterance."""
+    session = root / f"Session{dialog[4]}"
+    evaluation = session / "dialog" / "EmoEvaluation" / f"{dialog}.txt"
+    evaluation.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        EVALUATION.format(utterance=f"{dialog}_{last}", emotion=emotion)
+        for last, emotion in emotions.items()
+    ]
+    header = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
+    evaluation.write_text(header + "".join(lines))
+    wav = session / "sentences" / "wav" / dialog
+    make_tree(wav, [f"{dialog}_{last}.wav" for last in emotions])
+
+
+def make_corpus(corpora: Path, name: str) -> None:
+    """Every speaker of a corpus with a recording of every emotion, all of them empty."""
+    speakers, root = CORPORA[name].speakers, corpora / name
+    codes = list(EMOTIONS[name])
+    if name == "iemocap":
+        for speaker in speakers:
+            session, gender = speaker[:5], speaker[5]
+            numbered = {f"{gender}{i:03d}": code for i, code in enumerate(codes)}
+            make_dialog(root, f"{session}F_impro0{1 + (gender == 'M')}", numbered)
+        return
+    pattern = {
+        "cremad": "AudioWAV/{0}_DFA_{1}_XX.wav",
+        "ravdess": "Actor_{0}/03-01-{1}-01-01-01-{0}.wav",
+        "nemo": "samples/{0}_{1}_1.wav",
+        "emodb": "wav/{0}a01{1}a.wav",
+        "tess": "TESS Toronto emotional speech set data/{0}F_{1}/{0}F_back_{1}.wav",
+    }[name]
+    make_tree(root, [pattern.format(speaker, code) for speaker in speakers for code in codes])

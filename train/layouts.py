@@ -1,0 +1,122 @@
+"""Official layouts of the corpora: where the recordings lie, and what their names say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from streamer.errors import SerLiveError
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus", ".ogg", ".mp3"})
+
+
+class Clip(NamedTuple):
+    """A recording with what the corpus says of it, in the corpus's own words.
+
+    Attributes:
+        path: audio file.
+        emotion: the corpus's code.
+        speaker: unique within the corpus.
+        session: recording session, "" where the corpus has none.
+    """
+
+    path: Path
+    emotion: str
+    speaker: str
+    session: str = ""
+
+
+def audio_files(folder: Path) -> Iterator[Path]:
+    """Audio files at any depth, in order, without hidden ones (macOS leaves ``._name.wav``)."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in AUDIO_SUFFIXES and not hidden:
+            yield path
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """A corpus in which the name of a file says everything.
+
+    Attributes:
+        folder: of the recordings, below the corpus's own; "" for all of it.
+        name: of a file without its suffix, with the groups ``speaker`` and ``emotion``.
+        example: such a name.
+        passed_over: names that are the corpus's own but not what is wanted of it.
+    """
+
+    folder: str
+    name: str
+    example: str
+    passed_over: str = "(?!)"
+
+    @property
+    def expected(self) -> str:
+        """Where a recording would lie, for people."""
+        return str(Path(self.folder) / f"{self.example}.wav")
+
+    def clips(self, root: Path) -> Iterator[Clip]:
+        """Recordings of the corpus that was unpacked to ``root``.
+
+        Raises:
+            SerLiveError: there are audio files whose names do not fit the layout.
+        """
+        strays = []
+        for path in audio_files(root / self.folder):
+            if found := re.fullmatch(self.name, path.stem):
+                yield Clip(path, found["emotion"], found["speaker"])
+            elif not re.fullmatch(self.passed_over, path.stem):
+                strays.append(path)
+        if strays:
+            others = f" and {len(strays) - 1} more" if len(strays) > 1 else ""
+            raise SerLiveError(
+                f"{strays[0]}{others}: no names of this corpus, which look like {self.example}; "
+                "take them out of the folder or put their names right"
+            )
+
+
+#: A line of an IEMOCAP evaluation file, for instance
+#: ``[6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]``.
+#: The letter after ``Ses01`` is who wears the markers; who speaks is in the last field.
+_EVALUATION = re.compile(
+    r"\[[\d.]+ - [\d.]+\]\s+"
+    r"(?P<utterance>(?P<session>Ses0\d)[FM]_\w+_(?P<gender>[FM])\w+)\s+"
+    r"(?P<emotion>[a-z]{3})\s+\["
+)
+
+
+class EvaluatedDialogs:
+    """IEMOCAP: five sessions, each with recordings and evaluation files by dialog."""
+
+    expected = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
+
+    def clips(self, root: Path) -> Iterator[Clip]:
+        """Recordings of the corpus at ``root``, or in the one folder its archive unpacks to.
+
+        Raises:
+            SerLiveError: a line of an evaluation file is not understood, or its recording is
+                missing.
+        """
+        for session in sorted(root.glob("Session?")) or sorted(root.glob("*/Session?")):
+            recordings = {path.stem: path for path in audio_files(session / "sentences" / "wav")}
+            for evaluation in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
+                yield from self._dialog(evaluation, recordings)
+
+    def _dialog(self, evaluation: Path, recordings: dict[str, Path]) -> Iterator[Clip]:
+        lines = evaluation.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            if not line.startswith("["):
+                continue
+            found = _EVALUATION.match(line)
+            if found is None:
+                raise SerLiveError(f"{evaluation} line {number}: not understood: {line}")
+            path = recordings.get(found["utterance"])
+            if path is None:
+                raise SerLiveError(
+                    f"{evaluation} line {number}: the recording {found['utterance']} is missing"
+                )
+            session = found["session"]
+            yield Clip(path, found["emotion"], session + found["gender"], session)

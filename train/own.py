@@ -1,0 +1,79 @@
+"""A person's own recordings: a folder of class folders, or a CSV table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from streamer.errors import SerLiveError
+from train.layouts import Clip, audio_files
+
+#: Speaker of recordings of which nobody says who speaks. They may all be one person or many, so
+#: no split of them can keep speakers apart; see :mod:`train.splits`.
+UNKNOWN = "unknown"
+
+_COLUMNS = ("file", "label")
+
+
+def is_own(name: str) -> bool:
+    """Whether a recipe's entry is a path to own recordings (and not a misspelt corpus)."""
+    path = Path(name)
+    return path.suffix.lower() == ".csv" or len(path.parts) > 1 or path.expanduser().exists()
+
+
+def own_clips(name: str) -> Iterator[Clip]:
+    """Recordings of a folder or table, labels as they are called there.
+
+    Raises:
+        SerLiveError: there is no such folder or table, or it does not fit its form.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _table(path)
+    raise SerLiveError(f"{path}: no folder of class folders, and no .csv of files and labels")
+
+
+def _folder(folder: Path) -> Iterator[Clip]:
+    """``LABEL/x.wav`` of an unknown speaker, ``LABEL/SPEAKER/x.wav`` of a known one."""
+    for path in audio_files(folder):
+        within = path.relative_to(folder).parts
+        if len(within) == 1:
+            raise SerLiveError(f"{path}: lies in no class folder; {folder}/LABEL/ names its label")
+        yield Clip(path, within[0], within[1] if len(within) > 2 else UNKNOWN)
+
+
+def _table(table: Path) -> Iterator[Clip]:
+    """Columns ``file`` (seen from the table), ``label`` and, where it is known, ``speaker``."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines, restval="")
+            if missing := [one for one in _COLUMNS if one not in (rows.fieldnames or ())]:
+                raise SerLiveError(
+                    f"{table}: no column {' and no column '.join(missing)}; "
+                    "its first line must name file, label and, where it is known, speaker"
+                )
+            yield from _rows(table, rows)
+    except OSError as error:
+        raise SerLiveError(f"cannot read {table}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SerLiveError(f"{table}: no table in UTF-8 ({error})") from error
+
+
+def _rows(table: Path, rows: csv.DictReader[str]) -> Iterator[Clip]:
+    seen: dict[Path, int] = {}
+    for row in rows:
+        file, label = row["file"].strip(), row["label"].strip()
+        path = table.parent / file
+        if not label:
+            raise SerLiveError(f"{table} line {rows.line_num}: {file or 'a row'} has no label")
+        if not path.is_file():
+            raise SerLiveError(f"{table} line {rows.line_num}: there is no file {path}")
+        if path in seen:
+            raise SerLiveError(
+                f"{table} line {rows.line_num}: {file} is in line {seen[path]} already"
+            )
+        seen[path] = rows.line_num
+        yield Clip(path, label, row.get("speaker", "").strip() or UNKNOWN)

@@ -1,0 +1,102 @@
+"""Where a training runs: on which device, and as which of the processes that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeVar
+
+import torch
+from torch import distributed
+
+from streamer.errors import SerLiveError
+
+T = TypeVar("T")
+
+CPU = torch.device("cpu")
+
+#: As the command takes it.
+Device = Literal["auto", "cpu", "cuda"]
+
+#: Longest that one process waits for another: the leader prepares and evaluates alone.
+PATIENCE = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process's place in a training.
+
+    Attributes:
+        device: of the network and, where they fit, of the features.
+        rank: of this process, from 0; 0 leads: it prepares, evaluates and writes.
+        ranks: processes, each with a share of every batch.
+    """
+
+    device: torch.device = CPU
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's share of what all of them see."""
+        return items[self.rank :: self.ranks]
+
+    def leaders(self, value: T) -> T:
+        """The leader's value, in every process; waits for it."""
+        if self.ranks == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0, device=CPU)
+        return values[0]
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The leader goes through the block, then the others: what it left they find."""
+        if not self.leads:
+            self.leaders(None)
+        yield
+        if self.leads:
+            self.leaders(None)
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes find room on the device beside a training."""
+        if self.device.type != "cuda":
+            return True
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return size < 0.7 * free
+
+
+def _device(name: Device, local_rank: int) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SerLiveError("torch finds no CUDA device: use --device cpu, or a build with CUDA")
+    if name == "cpu" or not torch.cuda.is_available():
+        return CPU
+    return torch.device("cuda", local_rank)
+
+
+@contextmanager
+def find_place(name: Device = "auto") -> Iterator[Place]:
+    """This process's place, for as long as the block lasts.
+
+    Raises:
+        SerLiveError: CUDA is asked for and there is none.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    device = _device(name, int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if ranks == 1:
+        yield Place(device)
+        return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield Place(device, distributed.get_rank(), ranks)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,210 @@
+"""The state of a training: everything that changes from step to step, and its checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from model.baselines import build
+from model.network import SpectrogramNetwork
+from streamer.errors import SerLiveError
+from train.batches import Batch
+from train.place import Place
+from train.recipe import Recipe
+from train.teachers import Teachers
+
+#: Norm that gradients are cut to.
+LARGEST_GRADIENT = 2.0
+#: Share of the steps in which the learning rate rises.
+WARM_UP_SHARE = 0.2
+#: Torch's schedule divides by zero where less than one step is left to rise in.
+FEWEST_STEPS = 10
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights; what is evaluated and kept."""
+
+    def __init__(self, network: SpectrogramNetwork, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self._decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: SpectrogramNetwork) -> None:
+        self.steps += 1
+        decay = min(self._decay, self.steps / (self.steps + 10))
+        pairs = [
+            *zip(self.network.state_dict().values(), network.state_dict().values(), strict=True)
+        ]
+        floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        torch._foreach_lerp_(
+            [kept for kept, _ in floating], [new for _, new in floating], 1 - decay
+        )
+        for kept, new in pairs:
+            if not kept.dtype.is_floating_point:
+                kept.copy_(new)
+
+
+def loss_of(
+    network: nn.Module, batch: Batch, smoothing: float, teachers: Teachers | None = None
+) -> Tensor:
+    """Cross-entropy at every timestep, weighted; of a network that answers once, at the end."""
+    with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
+        logits, _ = network(batch.features)
+    targets = batch.targets
+    if teachers is not None:
+        targets = teachers.soften(targets, batch.features)
+    if logits.shape[1] == 1:
+        targets = targets.sum(dim=1, keepdim=True)
+    even = targets.sum(dim=-1, keepdim=True) / targets.shape[-1]
+    targets = torch.lerp(targets, even.expand_as(targets), smoothing)
+    return -(targets * torch.log_softmax(logits.float(), dim=-1)).sum() / batch.examples
+
+
+def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), rate, recipe.momentum, weight_decay=decay)
+    return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True)
+
+
+def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
+    if recipe.schedule == "constant":
+        return None
+    return OneCycleLR(
+        optimiser,
+        recipe.learning_rate,
+        total_steps=max(steps, FEWEST_STEPS),
+        pct_start=WARM_UP_SHARE,
+        cycle_momentum=recipe.optimiser == "adamw",  # SGD's is the recipe's
+    )
+
+
+def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
+    """The network that is kept: with its labels, without the recipe's ``extra_labels``."""
+    network = build(recipe.network)
+    labels = len(recipe.network.labels)
+    network.load_state_dict(
+        {
+            name: weight[:labels] if name.startswith("classifier.") else weight
+            for name, weight in weights.items()
+        }
+    )
+    return network.eval()
+
+
+class Training:
+    """One network on its way, saved after every epoch.
+
+    Attributes:
+        network: trained.
+        average: its weights averaged over the steps.
+        epoch: finished ones.
+        best_uar: on the validation speakers, in %.
+        best_epoch: that had it, from 1.
+        best_weights: averaged, after that epoch.
+    """
+
+    def __init__(self, recipe: Recipe, epoch_steps: int, place: Place) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._place = place
+        self.network = build(replace(recipe.network, labels=recipe.classes)).to(place.device)
+        self._parallel: nn.Module = self.network
+        if place.ranks > 1:
+            # Of the first convolution's, 400 values that lie in another order.
+            warnings.filterwarnings("ignore", "Grad strides do not match")
+            self._parallel = DistributedDataParallel(self.network)
+        self.average = MovingAverage(self.network, recipe.averaging)
+        self._optimiser = _optimiser(recipe, self.network)
+        self._schedule = _schedule(recipe, self._optimiser, recipe.epochs * epoch_steps + 1)
+        self.epoch = 0
+        self.best_uar = -1.0
+        self.best_epoch = 0
+        self.best_weights = self.average.network.state_dict()
+
+    @property
+    def device(self) -> torch.device:
+        return self._place.device
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or the last ones brought nothing."""
+        recipe = self._recipe
+        is_stale = 0 < recipe.patience <= self.epoch - self.best_epoch
+        return is_stale or self.epoch >= recipe.epochs
+
+    def train_epoch(self, batches: Iterable[Batch], teachers: Teachers | None = None) -> float:
+        """One pass over the utterances; the mean loss."""
+        self.epoch += 1
+        place = self._place
+        # Every process drops out other features.
+        torch.manual_seed((self._recipe.seed * 1000 + self.epoch) * place.ranks + place.rank)
+        self.network.train()
+        losses = [self._step(batch, teachers) for batch in batches]
+        return float(torch.stack(losses).mean())
+
+    def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
+        loss = loss_of(self._parallel, batch, self._recipe.label_smoothing, teachers)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self._optimiser.step()
+        if self._schedule is not None:
+            self._schedule.step()
+        self.average.update(self.network)
+        return loss.detach()
+
+    def keep_if_best(self, uar: float) -> None:
+        """Keep the averaged weights if no epoch did better on the validation speakers."""
+        if uar > self.best_uar:
+            self.best_uar, self.best_epoch = uar, self.epoch
+            self.best_weights = copy.deepcopy(self.average.network.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write beside it and rename: a stop in between leaves the epoch before."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "recipe": json.dumps(self._recipe.to_dict()),
+                "network": self.network.state_dict(),
+                "average": self.average.network.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "schedule": self._schedule.state_dict() if self._schedule else {},
+                "steps": self.average.steps,
+                "epoch": self.epoch,
+                "best_uar": self.best_uar,
+                "best_epoch": self.best_epoch,
+                "best_weights": self.best_weights,
+            },
+            partial,
+        )
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on where a stopped training of the same recipe was.
+
+        Raises:
+            SerLiveError: the checkpoint is of another recipe.
+        """
+        saved = torch.load(path, map_location=self._place.device, weights_only=True)
+        if saved["recipe"] != json.dumps(self._recipe.to_dict()):
+            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        self.network.load_state_dict(saved["network"])
+        self.average.network.load_state_dict(saved["average"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        if self._schedule is not None:
+            self._schedule.load_state_dict(saved["schedule"])
+        self.average.steps, self.epoch = saved["steps"], saved["epoch"]
+        self.best_uar, self.best_epoch = saved["best_uar"], saved["best_epoch"]
+        self.best_weights = saved["best_weights"]
