@@ -207,5 +207,8 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", type=Path, metavar="NAME|FILE", help="another model than the default: research, or a file"
+        "--model",
+        type=Path,
+        metavar="NAME|FILE",
+        help="another model than the default: research, or a file",
     )
