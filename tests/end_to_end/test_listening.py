@@ -294,7 +294,7 @@ def test_the_screen_records_loses_its_device_and_is_put_back(pulse, terminal, tm
     (picture,) = tmp_path.glob("ser-live-*.svg")
     assert "REC" in picture.read_text()
     pulse.unplug()
-    seen.wait_for("NO DEVICE", "○ silence", absent=["● speech"])
+    seen.wait_for("NO DEVICE", "○ nothing", absent=["● speech"])
     pulse.plug()
     seen.wait_for("gaps 1", absent=["NO DEVICE"])
     seen.press("q")
