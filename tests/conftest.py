@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from streamer.decision import DecisionConfig
 from streamer.frontend import FREQUENCY_BINS, Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
+
+# A suite that is run in the background ignores Ctrl-C, and so would every command it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)
