@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,7 @@ class Recognizer:
         self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
 
     @classmethod
-    def load(cls, path: Path | str | None = None) -> Recognizer:
+    def load(cls, path: Path | str | None = None) -> Self:
         """Load a model file, or the one that is shipped.
 
         Raises:
