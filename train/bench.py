@@ -323,7 +323,7 @@ def print_table(result: Bench) -> None:
     console.print(times)
     console.print(
         f"{result.step_multiply_adds / 1e6:.2f} M multiply-adds a step, "
-        f"{result.peak_multiply_adds / 1e9:.0f} G a second in a great matrix product (median)"
+        f"{result.peak_multiply_adds / 1e9:.0f} G a second (median of the product)"
     )
     console.print(ratios)
     console.print(f"{result.streams} streams keep up with their audio on the core")
