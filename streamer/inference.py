@@ -12,19 +12,12 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 16
 
 
-def open_session(path: Path, **sizes: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX file; raises what onnxruntime raises, a dozen unrelated types.
-
-    Args:
-        path: of the file.
-        sizes: of named axes that are always as long, which lets the graph be simplified.
-    """
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX file; raises what onnxruntime raises, a dozen unrelated types."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    for axis, size in sizes.items():
-        options.add_free_dimension_override_by_name(axis, size)
     options.log_severity_level = 4  # what fails is raised, and told by who opens the file
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

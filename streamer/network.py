@@ -21,6 +21,8 @@ Float32 = NDArray[np.float32]
 
 #: The state tensor that counts the timesteps that came in.
 _POSITION = "position"
+#: Count of a row whose stream goes on in another batch.
+_SPENT = -1
 
 
 class _Batch:
@@ -79,8 +81,9 @@ def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[An
 class NetworkState:
     """What the network remembers of one stream: its row of the batch in which it last stepped.
 
-    Streams that step together again need not be gathered. A step moves the batch on in place and
-    uses up the states that it takes: they are refused from then on.
+    Streams that step together again need not be gathered: a step moves their batch on in place.
+    Whether it does, or copies their rows into another batch, it uses up the states that it takes:
+    they are refused from then on.
 
     Attributes:
         batch: holds the tensors.
@@ -95,6 +98,15 @@ class NetworkState:
     @property
     def is_used_up(self) -> bool:
         return int(self.batch.positions[self.row]) != self.position
+
+    def check(self) -> None:
+        """Raise if it cannot be gone on from.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
+        if self.is_used_up:
+            raise RuntimeError("this state was used up: a stream goes on from its newest one only")
 
 
 def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
@@ -143,8 +155,8 @@ class StepNetwork:
         Raises:
             RuntimeError: a state was used up before.
         """
-        if any(state.is_used_up for state in states):
-            raise RuntimeError("this state was used up: a stream goes on from its newest one only")
+        for state in states:
+            state.check()
         batch = self._gather(states)
         batch.step(features, end)
         outputs = batch.outputs
@@ -152,6 +164,7 @@ class StepNetwork:
         return outputs["probabilities"].copy(), outputs["attention"].copy(), after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:
+        """The batch of these states as it is, or a new one; the rows copied from are spent."""
         batch = states[0].batch
         if len(states) == batch.size and all(
             state.batch is batch and state.row == row for row, state in enumerate(states)
@@ -161,6 +174,8 @@ class StepNetwork:
         for spec in self._inputs:
             for row, state in enumerate(states):
                 gathered.inputs[spec.name][row] = state.batch.inputs[spec.name][state.row]
+        for state in states:
+            state.batch.positions[state.row] = _SPENT
         return gathered
 
     def _batch(self, size: int) -> _Batch:

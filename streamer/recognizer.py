@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,8 @@ class Estimate:
 class StreamState:
     """Everything one stream carries from block to block; its size does not depend on time.
 
-    A call uses up the state that it is given: the network's part moves on in place.
+    The state passed into a call is used up: the network's part moves on in place. Go on from the
+    one that comes back; one from before is refused as soon as a timestep was taken from it.
 
     Attributes:
         spectra: pending samples and the voice gate.
@@ -85,6 +86,12 @@ class _Run:
     """A stream's state in the course of a call, and the estimates that come out."""
 
     def __init__(self, state: StreamState) -> None:
+        """Take up a stream.
+
+        Raises:
+            RuntimeError: the state was used up before.
+        """
+        state.network.check()
         self.spectra = state.spectra
         self.normaliser = state.normaliser
         self.network = state.network
@@ -156,7 +163,7 @@ class Recognizer:
         self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
 
     @classmethod
-    def load(cls, path: Path | str | None = None) -> Recognizer:
+    def load(cls, path: Path | str | None = None) -> Self:
         """Load a model file, or the one that is shipped.
 
         Raises:
@@ -184,8 +191,14 @@ class Recognizer:
         )
 
     def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
-        """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete."""
-        [result] = self._accept([samples], [state])
+        """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete.
+
+        The state passed in is used up.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
+        [result] = self._accept([samples], [_Run(state)])
         return result
 
     def accept_many(
@@ -204,28 +217,37 @@ class Recognizer:
             the estimates now complete, by stream.
 
         Raises:
-            RuntimeError: a stream was flushed.
-            ValueError: a block is no audio, or a stream comes twice or is of another recognizer.
-                In any case all streams are as they were.
+            RuntimeError: a stream was flushed, or its state was used up.
+            ValueError: a block is no audio, or a stream or its state comes twice or is of another
+                recognizer. Refused input leaves all streams as they were; after any other
+                exception reset the streams.
         """
         if not streams:
             return []
-        if len({id(stream) for stream in streams}) != len(streams):
-            raise ValueError("a stream can take only one block at a time")
+        runs = []
         for index, (stream, samples) in enumerate(zip(streams, blocks, strict=True)):
             if stream.recognizer is not self:
                 raise ValueError(f"stream {index} is of another recognizer")
             try:
                 stream.check(samples)
+                runs.append(_Run(stream.state))
             except (RuntimeError, ValueError) as error:
                 raise type(error)(f"stream {index}: {error}") from error
-        results = self._accept(blocks, [stream.state for stream in streams])
+        if len({run.network for run in runs}) != len(runs):
+            raise ValueError("a stream can take only one block at a time")
+        results = self._accept(blocks, runs)
         for stream, (_, state) in zip(streams, results, strict=True):
             stream.state = state
         return [estimates for estimates, _ in results]
 
     def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
-        """End the stream: every estimate still owed, ``samples // 640`` in total."""
+        """End the stream: every estimate still owed, ``samples // 640`` in total.
+
+        The state passed in is used up.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
         run = _Run(state)
         self._hear([run], [self._analysis.flush(state.spectra)])
         self._estimate([run])
@@ -236,10 +258,9 @@ class Recognizer:
         return run.estimates, run.state()
 
     def _accept(
-        self, blocks: Sequence[Float32], states: Sequence[StreamState]
+        self, blocks: Sequence[Float32], runs: list[_Run]
     ) -> list[tuple[list[Estimate], StreamState]]:
-        runs = [_Run(state) for state in states]
-        spectra = [state.spectra for state in states]
+        spectra = [run.spectra for run in runs]
         self._hear(runs, self._analysis.accept_many(blocks, spectra))
         self._estimate(runs)
         return [(run.estimates, run.state()) for run in runs]

@@ -3,30 +3,128 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle
 
+import numpy as np
 import pytest
+import torch
 
 from model.config import CONFIGURATIONS
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer, open_model
+from tests.conftest import lively_network
 from tests.test_recognizer import altered
 from train import bench as bench_module
-from train.bench import bench, configuration_of, json_of, print_table
+from train.bench import (
+    PEAK_SIDE,
+    RERUN_TIMESTEPS,
+    _WindowRun,
+    bench,
+    compare,
+    configuration_of,
+    json_of,
+    print_table,
+    take_turns,
+)
 
 
-def test_ratios_come_from_the_times(monkeypatch, capsys):
-    monkeypatch.setattr(bench_module, "TURN_S", 0.002)
-    monkeypatch.setattr(bench_module, "most_streams", lambda *_: 17)
-    result = bench(None, bundled("demo.flac"), 0.1)
-    times = result.microseconds
-    assert times["window run again"] > times["network step"] > times["multiply-adds"] > 0
-    assert times["whole step"] > times["network step"] > times["of 16 together"]
-    assert json.loads(json_of(result))["ratios"] == result.ratios
-    print_table(result)
+class Clock:
+    """Time that only the fake contenders spend."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def thread_time(self):
+        return self.now
+
+    perf_counter = thread_time
+
+    def contender(self, *milliseconds):
+        """Takes these durations in turn."""
+        durations = cycle(milliseconds)
+
+        def work():
+            self.now += next(durations) / 1000.0
+
+        return work
+
+
+@pytest.fixture
+def fake_result(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bench_module, "time", clock)
+    contenders = {
+        "whole step": clock.contender(1.0, 1.0, 1.0, 3.0),  # a second chunk every fourth step
+        "network step": clock.contender(0.5),
+        "of 16 together": clock.contender(3.2),
+        "Silero chunk": clock.contender(0.25),
+        "window run again": clock.contender(10.0),
+        "matrix product": clock.contender(1.0),
+    }
+    times = take_turns(contenders, 1.0)
+    return compare(times, PEAK_SIDE**3 // 4, 17)
+
+
+def test_ratios_are_those_of_the_durations(fake_result):
+    assert fake_result.ratios == pytest.approx(
+        {
+            "network step : Silero chunk": 2.0,
+            "window run again : network step": 20.0,
+            "network step : multiply-adds": 2.0,
+            "whole step : its audio (real-time factor)": 1.5 / 40.0,
+        }
+    )
+    assert fake_result.microseconds == {
+        "whole step": 1500.0,
+        "network step": 500.0,
+        "of 16 together": 200.0,
+        "Silero chunk": 250.0,
+        "window run again": 10_000.0,
+        "multiply-adds": 250.0,
+    }
+    assert fake_result.peak_multiply_adds == pytest.approx(1000.0 * PEAK_SIDE**3)
+
+
+def test_a_round_that_was_disturbed_does_not_count():
+    times = {
+        name: np.array([1.0, 1.0, 50.0])
+        for name in ("whole step", "network step", "of 16 together", "Silero chunk")
+    }
+    even = {"window run again": np.full(3, 8.0), "matrix product": np.ones(3)}
+    result = compare(times | even, 1, 1)
+    assert result.rounds == 3
+    assert result.ratios["window run again : network step"] == 8.0
+    assert result.microseconds["whole step"] == 1e6
+
+
+def test_what_is_shown_is_what_was_found(fake_result, capsys):
+    assert json.loads(json_of(fake_result))["ratios"] == fake_result.ratios
+    print_table(fake_result)
     printed = capsys.readouterr().out
     assert "Silero chunk" in printed
+    assert "1500.0" in printed
     assert "17 streams" in printed
+
+
+def test_the_contenders_run(monkeypatch):
+    monkeypatch.setattr(bench_module, "TURN_S", 0.001)
+    monkeypatch.setattr(bench_module, "most_streams", lambda *_: 17)
+    result = bench(None, bundled("demo.flac"), 0.0)
+    assert (result.rounds, result.streams) == (1, 17)
+    assert min(result.microseconds.values()) > 0
+    assert min(result.ratios.values()) > 0
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_the_window_run_again_is_the_offline_network_at_its_end(name):
+    network = lively_network(name)
+    generator = torch.Generator().manual_seed(5)
+    features = torch.rand(1, RERUN_TIMESTEPS, 4, 201, generator=generator)
+    with torch.no_grad():
+        logits, _ = network(features)
+        at_the_end = _WindowRun(network)(features)
+    torch.testing.assert_close(at_the_end, torch.softmax(logits[:, -1], -1), atol=1e-6, rtol=0)
 
 
 def test_a_model_file_tells_its_configuration(exported):

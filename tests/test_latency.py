@@ -296,12 +296,26 @@ def test_what_is_shown_fits_80_columns(demo, timed):
         assert max(map(len, text.splitlines())) <= 80, text
 
 
-def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech):
-    def pretended(_recognizer, _samples, streams, _seconds):
-        return StreamsCost(streams, 100, Spread.of(np.full(100, 0.1 * streams)), 0, 0.1)
+def steady(streams, steps, each_ms):
+    return StreamsCost(streams, steps, Spread.of(np.full(steps, each_ms * streams)), 0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("each_ms", "least", "most"),
+    [(0.1, 380, 399), (0.9, 42, 44), (30.0, 1, 1), (40.0, 0, 0), (50.0, 0, 0), (4_000.0, 0, 0)],
+)
+def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech, each_ms, least, most):
+    def pretended(_recognizer, _samples, streams, seconds):
+        assert seconds >= 200 * 0.04  # else the p99 is the greatest but one
+        return steady(streams, 200, each_ms)
 
     monkeypatch.setattr(streams, "measure_streams", pretended)
-    assert 380 <= streams.most_streams(shipped, speech, 1.0) < 400
+    assert least <= streams.most_streams(shipped, speech) <= most
+
+
+def test_streams_that_take_all_of_the_time_do_not_fit():
+    assert "they fit" in streams_text(steady(1, 200, 39.9))
+    assert "do not fit" in streams_text(steady(1, 200, 40.0))
 
 
 def test_streams_need_a_timestep_each(shipped, speech):

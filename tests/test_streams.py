@@ -116,6 +116,10 @@ def test_who_cannot_come_is_told(shipped, speech):
         shipped.accept_many([stream, ended], [block, block])
     with pytest.raises(ValueError, match="one block at a time"):
         shipped.accept_many([stream, stream], [block, block])
+    twin = shipped.stream()
+    twin.state = stream.state
+    with pytest.raises(ValueError, match="one block at a time"):
+        shipped.accept_many([stream, twin], [block, block])
     with pytest.raises(ValueError, match="another recognizer"):
         shipped.accept_many([Recognizer.load().stream()], [block])
     assert shipped.accept_many([], []) == []
@@ -129,3 +133,39 @@ def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
     stream.accept(speech[16_000:32_000])
     with pytest.raises(RuntimeError, match="used up"):
         shipped.accept(speech[16_000:32_000], before)
+
+
+def test_one_used_up_state_is_refused_and_all_streams_go_on(shipped, speech):
+    clients = [Client(shipped, speech[640 * i : 640 * i + 16_000]) for i in range(16)]
+    streams = [client.stream for client in clients]
+
+    def hear_together():
+        blocks = [client.next_block(640) for client in clients]
+        for client, estimates in zip(clients, shipped.accept_many(streams, blocks), strict=True):
+            client.estimates += estimates
+
+    hear_together()
+    older = streams[5].state
+    hear_together()
+    newest, streams[5].state = streams[5].state, older
+    with pytest.raises(RuntimeError, match="stream 5: this state was used up"):
+        shipped.accept_many(streams, [speech[:3_200]] * 16)
+    streams[5].state = newest
+    while clients[0].heard < 16_000:
+        hear_together()
+    for client in clients:
+        client.estimates += client.stream.flush()
+        assert_as_if_alone(shipped, client.samples, client.estimates)
+
+
+def test_a_state_is_used_up_in_any_company(shipped, speech):
+    """Also where it was stepped on from in another batch than its own."""
+    for then in (1, 2, 3):
+        streams = [shipped.stream() for _ in range(3)]
+        shipped.accept_many(streams[:2], [speech[:6_400]] * 2)
+        before = streams[0].state
+        shipped.accept_many(streams[:then], [speech[6_400:12_800]] * then)
+        for call in (lambda state: shipped.accept(speech[:100], state), shipped.flush):
+            with pytest.raises(RuntimeError, match="used up"):
+                call(before)
+        streams[1].accept(speech[6_400:12_800])  # whom it left behind goes on

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
@@ -82,9 +81,3 @@ class TimedRecognizer(Recognizer):
         self._analysis = timed(self._analysis, "front end", "accept_many")
         self._normaliser = timed(self._normaliser, "front end", "normalise_many")
         self._decision = timed(self._decision, "decision", "decide")
-
-    @classmethod
-    def load(cls, path: Path | str | None = None) -> Self:
-        loaded = super().load(path)
-        assert isinstance(loaded, cls)
-        return loaded

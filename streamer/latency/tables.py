@@ -66,9 +66,9 @@ def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
 
 def streams_text(cost: StreamsCost) -> str:
     """Whether so many streams fit on one core."""
-    verdict = "fit" if cost.step.p99 <= _STEP_MS else "do not fit"
+    verdict = "fit" if cost.is_punctual else "do not fit"
     return _section(
-        f"{cost.streams} streams at once, one core: {cost.steps} steps (ms)",
+        f"{cost.streams} streams at once, one core: {cost.steps} steps (ms of processor time)",
         _table("part", [[(f"a step of all {cost.streams}", cost.step)]]),
         [
             f"they {verdict}: p99 {cost.step.p99:.1f} of {_STEP_MS:g} ms, "

@@ -15,11 +15,17 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(tmp_path):
     options = ["--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={tmp_path}"]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"streamer", "ser_live-0.1.0.dist-info"}
     for needed in ("ser-live.onnx", "MODEL_CARD.md", "demo.flac"):
         assert f"streamer/assets/{needed}" in names
     assert "streamer/py.typed" in names
+    # Silero's licence wants its notice beside what is made of its work.
+    licences = "ser_live-0.1.0.dist-info/licenses"
+    for place in ("streamer/assets", f"{licences}/assets"):
+        assert "Silero Team" in archive.read(f"{place}/voice-gate.LICENSE").decode()
+    assert f"{licences}/LICENSE" in names
 
 
 def test_the_runtime_needs_no_training_packages():
