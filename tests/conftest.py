@@ -20,9 +20,10 @@ from streamer.frontend import FREQUENCY_BINS, Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
 
-# A suite that is run in the background ignores Ctrl-C, and so would every command it starts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite run in the background, or by nohup, ignores signals, and so would every command it starts.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)
