@@ -277,6 +277,12 @@ def test_a_session_of_the_demo_is_told_in_full(demo):
     assert cost.load.real_time_factor > 0
 
 
+def test_memory_is_told_only_where_no_notes_of_the_measurement_grow(demo, timed):
+    stopped = measure_stopped(timed, read_timesteps(DEMO, 2.0), 1.0)
+    assert "memory" not in live_text(live_cost(*demo))
+    assert "memory" in stopped_text(stopped, timed.metadata.look_ahead_ms)
+
+
 def test_a_session_that_ends_before_it_has_settled_tells_nothing(timed):
     source = Repeated(DEMO, 1.0)
     assert live_cost(source, followed(source, timed)) is None

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from streamer.events import Estimated, Event, Gap, Heard
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
-from streamer.latency.process import resident_mib
 from streamer.latency.stopwatch import PARTS, Stopwatch
 from streamer.metadata import ModelMetadata
 from streamer.session import Clock
@@ -87,7 +86,6 @@ class Load:
         audio_s: that was heard.
         real_time_factor: computing time over audio time.
         cpu_share: of one core, all threads of the process.
-        resident_mib: memory before and after; None where the system does not tell.
         deadline_misses: estimates for which computing and output took more than 40 ms.
         overflows: losses that the device flagged.
         lost_samples: audio that was lost, at the source's rate.
@@ -96,7 +94,6 @@ class Load:
     audio_s: float
     real_time_factor: float
     cpu_share: float
-    resident_mib: tuple[float, float] | None
     deadline_misses: int
     overflows: int
     lost_samples: int
@@ -108,11 +105,10 @@ class _Use:
 
     wall_s: float
     cpu_s: float
-    resident_mib: float | None
 
     @classmethod
     def now(cls) -> _Use:
-        return cls(time.monotonic(), time.process_time(), resident_mib())
+        return cls(time.monotonic(), time.process_time())
 
 
 class Probe:
@@ -235,12 +231,10 @@ class Probe:
         before, now = self._settled, _Use.now()
         if before is None or not self._audio_s:
             return None
-        memory = (before.resident_mib, now.resident_mib)
         return Load(
             self._audio_s,
             self._compute_s / self._audio_s,
             (now.cpu_s - before.cpu_s) / (now.wall_s - before.wall_s),
-            None if memory[0] is None or memory[1] is None else (memory[0], memory[1]),
             self._deadline_misses,
             self._overflows,
             self._lost_samples,

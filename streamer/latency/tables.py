@@ -41,7 +41,6 @@ def live_text(cost: LiveCost) -> str:
         f"deadline misses (over {_STEP_MS:g} ms) {load.deadline_misses} of {cost.estimates}, "
         f"overflows {load.overflows}, samples lost {load.lost_samples}",
         f"real-time factor {load.real_time_factor:.4f}, CPU share {load.cpu_share:.1%} of a core",
-        *_memory(load.resident_mib),
     ]
     return _section(
         f"At the pace of the clock: {cost.estimates} estimates (ms)",
