@@ -111,6 +111,23 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments):
     complaint(result)
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_one_file_for_json_and_plot_is_refused_before_anything_is_measured(tmp_path, force):
+    (tmp_path / "old.png").write_bytes(b"old")
+    (tmp_path / "soft.png").symlink_to("old.png")
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "old.png")
+    for plot, json_ in (
+        ("new.png", f"../{tmp_path.name}/new.png"),
+        ("old.png", "soft.png"),
+        ("hard.png", "old.png"),
+    ):
+        paths = ["--plot", tmp_path / plot, "--json", tmp_path / json_]
+        result = ser_live("latency", *paths, *force)
+        assert (result.returncode, result.stdout) == (2, b"")
+        assert "one file" in complaint(result)
+    assert (tmp_path / "old.png").read_bytes() == b"old"
+
+
 @pytest.mark.usefixtures("pulse")
 def test_loopback_tells_the_round_trip_beside_what_portaudio_says(tmp_path):
     kept = tmp_path / "loopback.json"
