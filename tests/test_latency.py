@@ -100,10 +100,11 @@ class ByHand:
     def pass_ms(self, duration_ms):
         self.hand.now_s += duration_ms / 1000.0
 
-    def hear(self, end_s, compute_ms):
+    def hear(self, end_s, compute_ms, overflows=0):
         self.probe.wait_until(end_s, 0.01)
         self.pass_ms(compute_ms)
-        self.probe.hear(Heard(np.ones(160, np.float32), 16_000, 0, 0, compute_ms / 1000.0))
+        samples = np.ones(160, np.float32)
+        self.probe.hear(Heard(samples, 16_000, 0, overflows, compute_ms / 1000.0))
 
     def lose(self, time_s, samples):
         self.probe.take(Gap(time_s, samples, "the device lost it"))
@@ -161,6 +162,23 @@ def test_a_step_that_takes_longer_than_40_ms_is_a_deadline_miss(time_by_hand, sh
         by_hand.hear(end_s, compute_ms)
         by_hand.estimate(end_s - 0.5)
     assert by_hand.probe.load().deadline_misses == 1
+
+
+def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
+    by_hand = ByHand(time_by_hand, shipped.metadata)
+    by_hand.hear(1.0, 1.0, overflows=2)
+    by_hand.lose(1.0, 800)
+    by_hand.hear(SETTLING_S, 1.0, overflows=3)
+    by_hand.hear(SETTLING_S + 0.1, 41.0, overflows=3)
+    by_hand.estimate(SETTLING_S - 0.08)  # late, but of a timestep that does not count
+    load = by_hand.probe.load()
+    assert (load.overflows, load.lost_samples, load.deadline_misses) == (0, 0, 0)
+    by_hand.lose(SETTLING_S + 0.1, 1_600)
+    by_hand.hear(SETTLING_S + 0.5, 41.0, overflows=5)
+    by_hand.estimate(SETTLING_S + 0.28)
+    load = by_hand.probe.load()
+    assert (load.overflows, load.lost_samples, load.deadline_misses) == (2, 1_600, 1)
+    assert len(by_hand.probe.passage().after(SETTLING_S).labels) == 1
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
@@ -236,6 +254,16 @@ def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
     assert found.changes == 3  # `neutral` was never named, `sad` not heard to its end
     named_already = [(1.3, "angry"), (1.5, "happy")]
     assert reactions(passage, [], named_already).changes == 0
+
+
+def test_labels_of_the_warm_up_are_context_and_no_reactions():
+    passage = passage_of((["silence"] * 10 + ["sad"] * 15) * 2 + ["angry"] * 10)
+    changes = [(0.4, "sad"), (1.2, "happy"), (2.0, "angry"), (2.4, "neutral")]
+    whole = reactions(passage, [0.38, 1.38], changes)
+    assert (len(whole.to_speech_ms), whole.changes) == (2, 3)
+    late = reactions(passage, [0.38, 1.38], changes, since_s=1.38)
+    assert late.to_speech_ms == whole.to_speech_ms[1:]
+    assert (late.to_emotion_ms, late.changes) == (whole.to_emotion_ms[1:], 2)
 
 
 def test_sound_begins_after_a_pause_and_stays():

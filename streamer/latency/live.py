@@ -142,6 +142,6 @@ def live_cost(
         Spread.of(passage.sum_ms),
         Spread.of(passage.end_to_end_ms),
         Spread.of(passage.rest_ms),
-        reactions(whole, sound_begins(*probe.levels()), changes),
+        reactions(whole, sound_begins(*probe.levels()), changes, since_s=SETTLING_S),
         load,
     )

@@ -80,7 +80,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class Load:
-    """What the session cost the machine once it had settled.
+    """What the session cost the machine after :data:`SETTLING_S` of stream time.
 
     Attributes:
         audio_s: that was heard.
@@ -88,7 +88,7 @@ class Load:
         cpu_share: of one core, all threads of the process.
         deadline_misses: estimates for which computing and output took more than 40 ms.
         overflows: losses that the device flagged.
-        lost_samples: audio that was lost, at the source's rate.
+        lost_samples: of losses that began, at the source's rate.
     """
 
     audio_s: float
@@ -101,14 +101,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What the process has used so far."""
+    """What the process has used so far, and the device flagged."""
 
     wall_s: float
     cpu_s: float
+    overflows: int
 
     @classmethod
-    def now(cls) -> _Use:
-        return cls(time.monotonic(), time.process_time())
+    def now(cls, overflows: int) -> _Use:
+        return cls(time.monotonic(), time.process_time(), overflows)
 
 
 class Probe:
@@ -175,16 +176,17 @@ class Probe:
         if self._settled is not None:
             self._audio_s += len(samples) / heard.sample_rate
             self._compute_s += heard.compute_s
-            self._overflows = heard.overflows
         elif self._block_ends_s[-1] >= SETTLING_S:
-            self._settled = _Use.now()
+            self._settled = _Use.now(heard.overflows)
+        self._overflows = heard.overflows
 
     def take(self, event: Event) -> None:
         """An estimate is out."""
         match event:
             case Gap():
                 self._lost_lately = event.lost_samples
-                self._lost_samples += event.lost_samples
+                if event.time_s >= SETTLING_S:
+                    self._lost_samples += event.lost_samples
             case Estimated() if event.latency_ms is not None and not self._is_silence:
                 self._follow(event.estimate.time, event.estimate.label)
 
@@ -207,7 +209,7 @@ class Probe:
         }
         self._rows.extend((time_s, end_to_end_ms, *(terms[name] for name in MEASURED_TERMS)))
         self._labels.append(label)
-        self._deadline_misses += self._settled is not None and out_s - self._taken_up_s > TIMESTEP_S
+        self._deadline_misses += time_s > SETTLING_S and out_s - self._taken_up_s > TIMESTEP_S
 
     def passage(self) -> Passage:
         """Every estimate so far, those before the session had settled included."""
@@ -228,7 +230,7 @@ class Probe:
 
     def load(self) -> Load | None:
         """What it has cost so far; None before it has settled."""
-        before, now = self._settled, _Use.now()
+        before, now = self._settled, _Use.now(self._overflows)
         if before is None or not self._audio_s:
             return None
         return Load(
@@ -236,6 +238,6 @@ class Probe:
             self._compute_s / self._audio_s,
             (now.cpu_s - before.cpu_s) / (now.wall_s - before.wall_s),
             self._deadline_misses,
-            self._overflows,
+            now.overflows - before.overflows,
             self._lost_samples,
         )
