@@ -10,15 +10,17 @@ import pytest
 import soundfile
 import soxr
 
+from streamer import microphone
 from streamer.audio import Recording, read_recording
 from streamer.bundled import bundled
+from streamer.devices import Device
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, Heard
 from streamer.interrupts import Interrupts
-from streamer.latency import plot, probe, stopwatch, streams
+from streamer.latency import live, plot, probe, stopwatch, streams
 from streamer.latency.command import SETTLING_S, Findings, Plan
-from streamer.latency.live import Repeated, live_cost, run_probed
-from streamer.latency.probe import MEASURED_TERMS, Probe
+from streamer.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
+from streamer.latency.probe import MEASURED_TERMS, Arrival, Probe
 from streamer.latency.process import Process
 from streamer.latency.reactions import (
     DEMO_PARTS,
@@ -57,7 +59,9 @@ def timed():
 
 
 def followed(source, recognizer):
-    one = Probe(StoppedClock(), recognizer.metadata, recognizer.stopwatch, lambda: 0.0)
+    one = Probe(
+        StoppedClock(), recognizer.metadata, recognizer.stopwatch, lambda _: Arrival(0.0, 0.0)
+    )
     run_probed(source, recognizer, one, Interrupts())
     return one
 
@@ -88,7 +92,8 @@ class ByHand:
         self.hand, self.began_s = hand, hand.now_s
         self.spent = dict.fromkeys(PARTS, 0.0)
         watch = SimpleNamespace(lap=lambda: dict(self.spent))
-        self.probe = Probe(self, metadata, watch, lambda: 1.0)
+        self.arrival = Arrival(age_ms=1.0, waited_ms=2.0)
+        self.probe = Probe(self, metadata, watch, lambda _: self.arrival)
 
     def wait_until(self, stream_s, _block_s):
         """The block comes 1 ms old and waits for 2 ms."""
@@ -139,6 +144,30 @@ def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_h
     assert passage.rest_ms.item() == pytest.approx(4.0 - 2.875)
     whole_ms = shipped.metadata.look_ahead_ms + 35.0 + 3.0 + 4.0 + 0.75
     assert passage.end_to_end_ms.item() == pytest.approx(whole_ms)
+
+
+def test_a_wait_that_the_device_does_not_date_is_left_to_the_rest(time_by_hand, shipped):
+    by_hand = ByHand(time_by_hand, shipped.metadata)
+    by_hand.arrival = Arrival(age_ms=1.0, waited_ms=0.5)
+    by_hand.hear(3.0, 0.0)
+    by_hand.estimate(2.8)
+    assert by_hand.probe.passage().rest_ms.item() == pytest.approx(1.5)
+
+
+def test_a_block_of_the_microphone_waits_from_its_own_callback_on(monkeypatch):
+    hand = SimpleNamespace(now_s=100.0)
+    for module in (live, microphone):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: hand.now_s))
+    dated = DatedMicrophone(Device(0, "webcam", "ALSA", 16_000, 1, True), print, duration_s=9.0)
+    for age_s in (0.004, 0.006):
+        dates = SimpleNamespace(currentTime=5.01 + age_s, inputBufferAdcTime=5.0)
+        status = SimpleNamespace(input_overflow=False)
+        dated._capture(np.zeros((160, 1), np.float32), 160, dates, status)
+        hand.now_s += 0.01
+    assert dated.arrival(0.005) == pytest.approx((9.0, 20.0))
+    assert dated.arrival(0.01) == pytest.approx((4.0, 20.0))
+    assert dated.arrival(0.02) == pytest.approx((6.0, 10.0))
+    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback is not done yet
 
 
 def test_what_was_lost_or_flushed_has_no_latency(time_by_hand, shipped):

@@ -135,7 +135,7 @@ def _measure_live(
         if plan.source == "mic":
             device = find_device(plan.device, input_devices())
             source = microphone = stack.enter_context(
-                DatedMicrophone(device, _say, duration_s=duration_s, reconnects=False)
+                DatedMicrophone(device, _say, duration_s=duration_s)
             )
             probe = microphone_probe(recognizer, microphone)
         else:

@@ -6,7 +6,8 @@ frame, *framing*, counted by itself). From there on it waits for
 - the *block*: the rest of the source's block that the last of this sound lies in;
 - the *resampler*: further blocks that it takes in before it gives this sound out;
 - the *capture buffer*: how old a block was when the device handed it over, as the host API says;
-- *queueing*: how long the block then waited to be taken up;
+- *queueing*: how long the block then waited to be taken up; a recording's block is handed over at
+  the moment that it is due;
 - *front end, VAD, network, decision*: computing;
 - *output*: a JSON line, rendered and written.
 
@@ -22,6 +23,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,18 @@ _COLUMNS = ("time", "end to end", *MEASURED_TERMS)
 SETTLING_S = 2.0
 #: Times are sums of floats; a microsecond is nothing.
 _ROUNDING_S = 1e-6
+
+
+class Arrival(NamedTuple):
+    """How a block came.
+
+    Attributes:
+        age_ms: of its last frame when the source handed it over.
+        waited_ms: from then until it was taken up.
+    """
+
+    age_ms: float
+    waited_ms: float
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ class Probe:
         clock: Clock,
         metadata: ModelMetadata,
         stopwatch: Stopwatch,
-        block_age_ms: Callable[[], float],
+        arrival: Callable[[float], Arrival],
     ) -> None:
         """Watch a session.
 
@@ -128,18 +142,18 @@ class Probe:
             clock: of the source.
             metadata: of the model.
             stopwatch: of the recognizer that the session uses.
-            block_age_ms: age of the source's newest block when it was handed over.
+            arrival: of the source's block that ends at a moment, in s, and is taken up now.
         """
         self._clock = clock
         self._look_ahead_s = metadata.look_ahead_ms / 1000.0
         self._stopwatch = stopwatch
-        self._block_age_ms = block_age_ms
+        self._arrival = arrival
         self._block_ends_s: list[float] = []
         self._lost_lately = 0
         self._is_silence = False
         self._levels = array("d")
         self._taken_up_s = self._computed_s = 0.0
-        self._capture_ms = self._queueing_ms = 0.0
+        self._arrived = Arrival(0.0, 0.0)
         self._parts_ms: dict[str, float] = {}
         self._rows = array("d")
         self._labels: list[str] = []
@@ -151,10 +165,7 @@ class Probe:
         """Wait as the clock does; then the block that ends at ``stream_s`` is taken up."""
         self._clock.wait_until(stream_s, block_s)
         self._taken_up_s = time.monotonic()
-        behind_ms = self._clock.latency_ms(stream_s)
-        assert behind_ms is not None, "only a session with a clock can be measured"
-        self._capture_ms = self._block_age_ms()
-        self._queueing_ms = behind_ms - self._capture_ms
+        self._arrived = self._arrival(stream_s)
         self._block_ends_s.append(stream_s)
         self._is_silence = False
         self._stopwatch.lap()
@@ -197,13 +208,13 @@ class Probe:
             return  # flushed at the end: its look-ahead never came
         out_s = time.monotonic()
         end_to_end_ms = self._clock.latency_ms(time_s)
-        assert end_to_end_ms is not None
+        assert end_to_end_ms is not None, "only a session with a clock can be measured"
         block_end_s = self._block_ends_s[bisect_left(self._block_ends_s, needed_s)]
         terms = {
             "block": 1000.0 * (block_end_s - time_s - self._look_ahead_s),
-            "capture buffer": self._capture_ms,
+            "capture buffer": self._arrived.age_ms,
             "resampler": 1000.0 * (end_s - block_end_s),
-            "queueing": self._queueing_ms,
+            "queueing": self._arrived.waited_ms,
             **self._parts_ms,
             "output": 1000.0 * (out_s - self._computed_s),
         }
