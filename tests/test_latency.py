@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -355,6 +356,8 @@ def test_what_is_shown_fits_80_columns(demo, timed):
         streams_text(measure_streams(timed, timesteps.ravel(), 3, 1.0)),
         process_text(Process(300.0, 1.5, {"processor": "A" * 50, "versions": "B" * 60})),
     ]
+    assert "real-time factor at the pace of the clock" in texts[0]
+    assert "clock stopped" in texts[2]
     for text in texts:
         assert max(map(len, text.splitlines())) <= 80, text
 
@@ -391,6 +394,7 @@ def test_streams_count_their_steps_and_their_misses(monkeypatch, shipped, speech
         ({"streams": 0}, "--streams"),
         ({"source": "mic", "recording": DEMO}, "FILE"),
         ({"device": "pulse"}, "--source mic"),
+        ({"source": "stoped"}, "--source must be one of replay, mic, stopped"),
         ({"plot": DEMO.with_suffix(".svg")}, ".png"),
         ({"source": "stopped", "plot": DEMO.with_suffix(".png")}, "--plot"),
     ],
@@ -399,6 +403,15 @@ def test_impossible_plans_are_refused(fields, word):
     with pytest.raises(SerLiveError, match=word) as caught:
         Plan(**fields)
     assert caught.value.exit_code == 2
+
+
+def test_the_demo_is_known_by_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(DEMO.parent)
+    (tmp_path / "other.flac").write_bytes(b"another recording")
+    assert Plan().is_of_demo()
+    assert Plan(Path(DEMO.name)).is_of_demo()
+    assert not Plan(tmp_path / "other.flac").is_of_demo()
+    assert not Plan(source="mic").is_of_demo()
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
