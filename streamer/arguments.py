@@ -12,6 +12,8 @@ from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+#: Of ``ser-live latency``; ``stopped`` leaves the paced session out.
+LATENCY_SOURCES = ("replay", "mic", "stopped")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -153,14 +155,15 @@ def _add_latency(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         "latency",
         help="how late a label is, and where the time goes",
         description="Measure every term between a sound and its label: at the pace of the clock, "
-        "then with the clock stopped while computing. Ctrl-C shows what there is.",
+        "then with the clock stopped while computing. Ctrl-C ends the paced part, and shows what "
+        "was measured of it.",
     )
     latency.add_argument(
         "recording", nargs="?", type=Path, metavar="FILE", help="recording (default: the demo)"
     )
     latency.add_argument(
         "--source",
-        choices=("replay", "mic", "stopped"),
+        choices=LATENCY_SOURCES,
         help="a recording paced by the clock, a microphone from its capture time on, or neither: "
         "the clock stopped only (default: replay)",
     )

@@ -17,7 +17,7 @@ from streamer.display import Display, open_display
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
-from streamer.outputs import OutputFile, check_output, write_line
+from streamer.outputs import OutputFile, check_apart, check_output, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
@@ -205,6 +205,8 @@ def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("--output-device plays the chirps of --loopback")
     plan = None if options.loopback is not None else Plan(**named, device=options.device)
     inputs = [options.recording or bundled("demo.flac"), model_path(options.model)]
+    if options.plot is not None and options.json is not None:
+        check_apart(options.plot, options.json)
     if options.plot is not None:
         check_output(options.plot, options.force, inputs)
     with ExitStack() as stack:

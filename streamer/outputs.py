@@ -77,6 +77,19 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
         raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
 
 
+def check_apart(one: Path, other: Path) -> None:
+    """Refuse two outputs that are one file, by whatever names.
+
+    Raises:
+        SerLiveError: the second would destroy the first.
+    """
+    is_same = os.path.realpath(one) == os.path.realpath(other)
+    with suppress(OSError):  # names of files that do not exist yet are all there is to compare
+        is_same = is_same or one.samefile(other)
+    if is_same:
+        raise SerLiveError(f"{one} and {other} are one file; name two")
+
+
 class OutputFile:
     """A text file that is made, or emptied, when the first text comes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 import soundfile
 import soxr
 
+from streamer import microphone
 from streamer.audio import Recording, read_recording
 from streamer.bundled import bundled
+from streamer.devices import Device
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, Heard
 from streamer.interrupts import Interrupts
-from streamer.latency import plot, probe, stopwatch, streams
+from streamer.latency import live, plot, probe, stopwatch, streams
 from streamer.latency.command import SETTLING_S, Findings, Plan
-from streamer.latency.live import Repeated, live_cost, run_probed
-from streamer.latency.probe import MEASURED_TERMS, Probe
+from streamer.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
+from streamer.latency.probe import MEASURED_TERMS, Arrival, Probe
 from streamer.latency.process import Process
 from streamer.latency.reactions import (
     DEMO_PARTS,
@@ -57,7 +60,9 @@ def timed():
 
 
 def followed(source, recognizer):
-    one = Probe(StoppedClock(), recognizer.metadata, recognizer.stopwatch, lambda: 0.0)
+    one = Probe(
+        StoppedClock(), recognizer.metadata, recognizer.stopwatch, lambda _: Arrival(0.0, 0.0)
+    )
     run_probed(source, recognizer, one, Interrupts())
     return one
 
@@ -88,7 +93,8 @@ class ByHand:
         self.hand, self.began_s = hand, hand.now_s
         self.spent = dict.fromkeys(PARTS, 0.0)
         watch = SimpleNamespace(lap=lambda: dict(self.spent))
-        self.probe = Probe(self, metadata, watch, lambda: 1.0)
+        self.arrival = Arrival(age_ms=1.0, waited_ms=2.0)
+        self.probe = Probe(self, metadata, watch, lambda _: self.arrival)
 
     def wait_until(self, stream_s, _block_s):
         """The block comes 1 ms old and waits for 2 ms."""
@@ -100,10 +106,11 @@ class ByHand:
     def pass_ms(self, duration_ms):
         self.hand.now_s += duration_ms / 1000.0
 
-    def hear(self, end_s, compute_ms):
+    def hear(self, end_s, compute_ms, overflows=0):
         self.probe.wait_until(end_s, 0.01)
         self.pass_ms(compute_ms)
-        self.probe.hear(Heard(np.ones(160, np.float32), 16_000, 0, 0, compute_ms / 1000.0))
+        samples = np.ones(160, np.float32)
+        self.probe.hear(Heard(samples, 16_000, 0, overflows, compute_ms / 1000.0))
 
     def lose(self, time_s, samples):
         self.probe.take(Gap(time_s, samples, "the device lost it"))
@@ -140,6 +147,30 @@ def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_h
     assert passage.end_to_end_ms.item() == pytest.approx(whole_ms)
 
 
+def test_a_wait_that_the_device_does_not_date_is_left_to_the_rest(time_by_hand, shipped):
+    by_hand = ByHand(time_by_hand, shipped.metadata)
+    by_hand.arrival = Arrival(age_ms=1.0, waited_ms=0.5)
+    by_hand.hear(3.0, 0.0)
+    by_hand.estimate(2.8)
+    assert by_hand.probe.passage().rest_ms.item() == pytest.approx(1.5)
+
+
+def test_a_block_of_the_microphone_waits_from_its_own_callback_on(monkeypatch):
+    hand = SimpleNamespace(now_s=100.0)
+    for module in (live, microphone):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: hand.now_s))
+    dated = DatedMicrophone(Device(0, "webcam", "ALSA", 16_000, 1, True), print, duration_s=9.0)
+    for age_s in (0.004, 0.006):
+        dates = SimpleNamespace(currentTime=5.01 + age_s, inputBufferAdcTime=5.0)
+        status = SimpleNamespace(input_overflow=False)
+        dated._capture(np.zeros((160, 1), np.float32), 160, dates, status)
+        hand.now_s += 0.01
+    assert dated.arrival(0.005) == pytest.approx((9.0, 20.0))
+    assert dated.arrival(0.01) == pytest.approx((4.0, 20.0))
+    assert dated.arrival(0.02) == pytest.approx((6.0, 10.0))
+    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback is not done yet
+
+
 def test_what_was_lost_or_flushed_has_no_latency(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(1.0, 0.0)
@@ -161,6 +192,23 @@ def test_a_step_that_takes_longer_than_40_ms_is_a_deadline_miss(time_by_hand, sh
         by_hand.hear(end_s, compute_ms)
         by_hand.estimate(end_s - 0.5)
     assert by_hand.probe.load().deadline_misses == 1
+
+
+def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
+    by_hand = ByHand(time_by_hand, shipped.metadata)
+    by_hand.hear(1.0, 1.0, overflows=2)
+    by_hand.lose(1.0, 800)
+    by_hand.hear(SETTLING_S, 1.0, overflows=3)
+    by_hand.hear(SETTLING_S + 0.1, 41.0, overflows=3)
+    by_hand.estimate(SETTLING_S - 0.08)  # late, but of a timestep that does not count
+    load = by_hand.probe.load()
+    assert (load.overflows, load.lost_samples, load.deadline_misses) == (0, 0, 0)
+    by_hand.lose(SETTLING_S + 0.1, 1_600)
+    by_hand.hear(SETTLING_S + 0.5, 41.0, overflows=5)
+    by_hand.estimate(SETTLING_S + 0.28)
+    load = by_hand.probe.load()
+    assert (load.overflows, load.lost_samples, load.deadline_misses) == (2, 1_600, 1)
+    assert len(by_hand.probe.passage().after(SETTLING_S).labels) == 1
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
@@ -238,6 +286,16 @@ def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
     assert reactions(passage, [], named_already).changes == 0
 
 
+def test_labels_of_the_warm_up_are_context_and_no_reactions():
+    passage = passage_of((["silence"] * 10 + ["sad"] * 15) * 2 + ["angry"] * 10)
+    changes = [(0.4, "sad"), (1.2, "happy"), (2.0, "angry"), (2.4, "neutral")]
+    whole = reactions(passage, [0.38, 1.38], changes)
+    assert (len(whole.to_speech_ms), whole.changes) == (2, 3)
+    late = reactions(passage, [0.38, 1.38], changes, since_s=1.38)
+    assert late.to_speech_ms == whole.to_speech_ms[1:]
+    assert (late.to_emotion_ms, late.changes) == (whole.to_emotion_ms[1:], 2)
+
+
 def test_sound_begins_after_a_pause_and_stays():
     levels = np.full(300, 0.001)
     levels[100:150] = levels[160:200] = 0.1  # a gap of 0.1 s is no pause
@@ -277,6 +335,12 @@ def test_a_session_of_the_demo_is_told_in_full(demo):
     assert cost.load.real_time_factor > 0
 
 
+def test_memory_is_told_only_where_no_notes_of_the_measurement_grow(demo, timed):
+    stopped = measure_stopped(timed, read_timesteps(DEMO, 2.0), 1.0)
+    assert "memory" not in live_text(live_cost(*demo))
+    assert "memory" in stopped_text(stopped, timed.metadata.look_ahead_ms)
+
+
 def test_a_session_that_ends_before_it_has_settled_tells_nothing(timed):
     source = Repeated(DEMO, 1.0)
     assert live_cost(source, followed(source, timed)) is None
@@ -292,6 +356,8 @@ def test_what_is_shown_fits_80_columns(demo, timed):
         streams_text(measure_streams(timed, timesteps.ravel(), 3, 1.0)),
         process_text(Process(300.0, 1.5, {"processor": "A" * 50, "versions": "B" * 60})),
     ]
+    assert "real-time factor at the pace of the clock" in texts[0]
+    assert "clock stopped" in texts[2]
     for text in texts:
         assert max(map(len, text.splitlines())) <= 80, text
 
@@ -342,6 +408,7 @@ def test_streams_count_their_steps_and_their_misses(monkeypatch, shipped, speech
         ({"streams": 0}, "--streams"),
         ({"source": "mic", "recording": DEMO}, "FILE"),
         ({"device": "pulse"}, "--source mic"),
+        ({"source": "stoped"}, "--source must be one of replay, mic, stopped"),
         ({"plot": DEMO.with_suffix(".svg")}, ".png"),
         ({"source": "stopped", "plot": DEMO.with_suffix(".png")}, "--plot"),
     ],
@@ -350,6 +417,15 @@ def test_impossible_plans_are_refused(fields, word):
     with pytest.raises(SerLiveError, match=word) as caught:
         Plan(**fields)
     assert caught.value.exit_code == 2
+
+
+def test_the_demo_is_known_by_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(DEMO.parent)
+    (tmp_path / "other.flac").write_bytes(b"another recording")
+    assert Plan().is_of_demo()
+    assert Plan(Path(DEMO.name)).is_of_demo()
+    assert not Plan(tmp_path / "other.flac").is_of_demo()
+    assert not Plan(source="mic").is_of_demo()
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soxr
@@ -9,7 +11,7 @@ import soxr
 from streamer.accounting import Mark
 from streamer.audio import read_recording
 from streamer.bundled import bundled
-from streamer.devices import rescan
+from streamer.devices import Device, rescan
 from streamer.errors import RunFailure
 from streamer.latency import loopback
 from streamer.latency.chirp import chirp, find_chirp
@@ -95,10 +97,19 @@ def test_round_trips_are_those_that_were_put_in():
     np.testing.assert_allclose(found_ms, 1000.0 * np.array(expected), atol=0.005)
 
 
+def test_blocks_that_the_speaker_ran_out_of_are_counted():
+    speaker = loopback._Speaker(Device(0, "horn", "ALSA", 48_000, 1, True), chirp(48_000, 48_000))
+    dates = SimpleNamespace(outputBufferDacTime=0.0, currentTime=0.0)
+    for ran_out in (False, True, True):
+        status = SimpleNamespace(output_underflow=ran_out)
+        speaker._fill(np.zeros((480, 1), np.float32), 480, dates, status)
+    assert speaker.underflows == 2
+
+
 def test_a_chirp_that_is_not_heard_is_a_failure(pulse, monkeypatch):
     rescan()  # the server of an earlier module may be gone
     monkeypatch.setattr(loopback, "SETTLING_S", 0.2)
     with pulse.muted(), pytest.raises(RunFailure, match=r"not found .*0 of 1") as caught:
-        measure_loopback(1, None, None)
+        measure_loopback(1, None, None, print)
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)

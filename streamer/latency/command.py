@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from streamer.arguments import LATENCY_SOURCES
 from streamer.audio import Source
 from streamer.bundled import bundled
 from streamer.devices import find_device, input_devices
@@ -42,7 +43,6 @@ from streamer.recognizer import Recognizer
 
 SCHEMA = 1
 DEMO = bundled("demo.flac")
-SOURCES = ("replay", "mic", "stopped")
 STREAMS = range(1, 10_001)
 
 
@@ -52,7 +52,7 @@ class Plan:
 
     Attributes:
         recording: replayed, or heard with the clock stopped; None for the demo.
-        source: one of :data:`SOURCES`; ``stopped`` leaves the paced session out.
+        source: one of :data:`LATENCY_SOURCES`; ``stopped`` leaves the paced session out.
         seconds: audio of each measurement.
         streams: at once, None to leave that out.
         model: file, None for the shipped one.
@@ -69,6 +69,8 @@ class Plan:
     plot: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.source not in LATENCY_SOURCES:
+            raise SerLiveError(f"--source must be one of {', '.join(LATENCY_SOURCES)}")
         if not 1 <= self.seconds <= 86_400:
             raise SerLiveError("--seconds must lie in 1..86400")
         if self.streams is not None and self.streams not in STREAMS:
@@ -81,6 +83,12 @@ class Plan:
             raise SerLiveError("--plot shows a paced session; --source stopped has none")
         if self.plot is not None:
             check_plot(self.plot)
+
+    def is_of_demo(self) -> bool:
+        """Whether the demo is replayed, by whatever name; the recording must exist."""
+        if self.source != "replay":
+            return False
+        return self.recording is None or self.recording.samefile(DEMO)
 
 
 class Findings:
@@ -135,7 +143,7 @@ def _measure_live(
         if plan.source == "mic":
             device = find_device(plan.device, input_devices())
             source = microphone = stack.enter_context(
-                DatedMicrophone(device, _say, duration_s=duration_s, reconnects=False)
+                DatedMicrophone(device, _say, duration_s=duration_s)
             )
             probe = microphone_probe(recognizer, microphone)
         else:
@@ -152,8 +160,7 @@ def _measure_live(
 
 
 def _show_live(plan: Plan, source: Source, probe: Probe, findings: Findings) -> None:
-    is_demo = plan.source == "replay" and plan.recording in (None, DEMO)
-    changes = demo_changes(SETTLING_S + plan.seconds) if is_demo else []
+    changes = demo_changes(SETTLING_S + plan.seconds) if plan.is_of_demo() else []
     cost = live_cost(source, probe, changes)
     if cost is None:
         return
@@ -173,7 +180,7 @@ def measure_round_trips(
     """
     if chirps not in CHIRPS:
         raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
-    trips = measure_loopback(chirps, device, output_device)
+    trips = measure_loopback(chirps, device, output_device, _say)
     findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())
 
 

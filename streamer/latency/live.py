@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from streamer.accounting import Mark
 from streamer.audio import Float32, Recording, Source
+from streamer.devices import Device
 from streamer.formats import JsonLines
 from streamer.interrupts import Interrupts
-from streamer.latency.probe import SETTLING_S, Load, Probe
+from streamer.latency.probe import SETTLING_S, Arrival, Load, Probe
 from streamer.latency.reactions import Reactions, reactions, sound_begins
 from streamer.latency.spread import Spread
 from streamer.latency.stopwatch import TimedRecognizer
@@ -79,22 +84,49 @@ class Repeated:
 
 
 class DatedMicrophone(Microphone):
-    """A microphone that says how old its blocks are when they come."""
+    """A microphone that says how old its blocks were when they came, and how long they waited."""
 
-    def block_age_ms(self) -> float:
-        """Age of the newest block's last frame when the callback delivered it."""
-        mark = self._mark
-        return 0.0 if mark is None else 1000.0 * (mark.arrived_s - mark.captured_s)
+    def __init__(self, device: Device, say: Callable[[str], None], *, duration_s: float) -> None:
+        """As :class:`Microphone`; a device that is gone is a failure."""
+        super().__init__(device, say, duration_s=duration_s, reconnects=False)
+        self._marks: deque[Mark] = deque()
+        self._before = Mark(0, 0.0, 0.0)
+
+    def arrival(self, stream_s: float) -> Arrival:
+        """Of the block that ends at ``stream_s``, as its own callback dated it.
+
+        Asked in ascending order.
+        """
+        now_s = time.monotonic()
+        position = round(stream_s * self.sample_rate) - self._passed.lost_outside
+        while self._marks and self._marks[0].position < position:
+            self._before = self._marks.popleft()
+        if not self._marks:  # taken up while its callback is still at work
+            return Arrival(1000.0 * (self._before.arrived_s - self._before.captured_s), 0.0)
+        mark = self._marks[0]
+        further_s = (mark.position - position) / self.sample_rate
+        age_s = mark.arrived_s - mark.captured_s + further_s
+        return Arrival(1000.0 * age_s, 1000.0 * (now_s - mark.arrived_s))
+
+    def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
+        super()._capture(frames, count, dates, status)
+        if self._mark is not None:
+            self._marks.append(self._mark)
 
 
 def replay_probe(recognizer: TimedRecognizer) -> Probe:
     """For :class:`Repeated`: a microphone that hands over each block the moment it was heard."""
-    return Probe(Pace(1.0), recognizer.metadata, recognizer.stopwatch, lambda: 0.0)
+    pace = Pace(1.0)
+
+    def due(stream_s: float) -> Arrival:
+        return Arrival(0.0, pace.latency_ms(stream_s) or 0.0)
+
+    return Probe(pace, recognizer.metadata, recognizer.stopwatch, due)
 
 
 def microphone_probe(recognizer: TimedRecognizer, microphone: DatedMicrophone) -> Probe:
     """For a microphone, which is its own clock."""
-    return Probe(microphone, recognizer.metadata, recognizer.stopwatch, microphone.block_age_ms)
+    return Probe(microphone, recognizer.metadata, recognizer.stopwatch, microphone.arrival)
 
 
 def run_probed(
@@ -142,6 +174,6 @@ def live_cost(
         Spread.of(passage.sum_ms),
         Spread.of(passage.end_to_end_ms),
         Spread.of(passage.rest_ms),
-        reactions(whole, sound_begins(*probe.levels()), changes),
+        reactions(whole, sound_begins(*probe.levels()), changes, since_s=SETTLING_S),
         load,
     )

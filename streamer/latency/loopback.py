@@ -8,7 +8,7 @@ leave over is the air, and what the drivers do not say.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -52,6 +52,8 @@ class RoundTrips:
         unsaid_ms: what the round trip has more than those two.
         speaker_claim_ms: latency of the output stream, as PortAudio states it when it opens.
         microphone_claim_ms: the same of the input stream.
+        underflows: how often the speaker's device flagged that it ran out of audio; a chirp that
+            one falls into is late, or torn.
     """
 
     speaker: str
@@ -64,6 +66,7 @@ class RoundTrips:
     unsaid_ms: Spread
     speaker_claim_ms: float
     microphone_claim_ms: float
+    underflows: int
 
 
 class Played(NamedTuple):
@@ -116,10 +119,12 @@ class _Speaker:
 
     Attributes:
         played: chirps so far.
+        underflows: that the device has flagged so far.
     """
 
     def __init__(self, device: Device, sound: Float32) -> None:
         self.played: list[Played] = []
+        self.underflows = 0
         self._device = device
         self._sound = sound
         self._position = len(sound)
@@ -160,9 +165,11 @@ class _Speaker:
         """Begin with the next block."""
         self._is_due = True
 
-    def _fill(self, out: Float32, count: int, dates: Any, _status: Any) -> None:
+    def _fill(self, out: Float32, count: int, dates: Any, status: Any) -> None:
         """PortAudio's callback."""
         now_s = time.monotonic()
+        if status.output_underflow:
+            self.underflows += 1
         if self._is_due:
             self._is_due, self._position = False, 0
             # Some host APIs date nothing and say 0.
@@ -174,13 +181,16 @@ class _Speaker:
         out[len(part) :] = 0.0
 
 
-def measure_loopback(chirps: int, device: str | None, output_device: str | None) -> RoundTrips:
+def measure_loopback(
+    chirps: int, device: str | None, output_device: str | None, say: Callable[[str], None]
+) -> RoundTrips:
     """Play chirps and find them.
 
     Args:
         chirps: how many.
         device: microphone, number or part of its name; None for the default.
         output_device: speaker, likewise.
+        say: takes a line for the person.
 
     Raises:
         SerLiveError: no such device.
@@ -191,6 +201,7 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
     lowest_rate = min(microphone.sample_rate, speaker_device.sample_rate)
     speaker = _Speaker(speaker_device, chirp(speaker_device.sample_rate, lowest_rate))
     with microphone, speaker:
+        say(f"chirps to play: {chirps}, about {_end_s(chirps):.0f} s")
         captured = _capture(microphone, speaker, chirps)
         claims_ms = speaker.claim_ms, microphone.claim_ms
     wanted = chirp(microphone.sample_rate, lowest_rate)
@@ -211,6 +222,7 @@ def measure_loopback(chirps: int, device: str | None, output_device: str | None)
         said_of_microphone,
         unsaid,
         *claims_ms,
+        speaker.underflows,
     )
 
 
@@ -221,7 +233,6 @@ def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> C
         RunFailure: audio was lost, so that nothing after it is where it seems to be.
     """
     due = [SETTLING_S + number * SPACING_S for number in range(chirps)]
-    end_s = due[-1] + 2 * SPACING_S
     blocks = []
     for block in microphone.blocks(BLOCK_MS):
         if not isinstance(block, np.ndarray):
@@ -233,9 +244,14 @@ def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> C
         if due and now_s >= due[0]:
             due.pop(0)
             speaker.play()
-        if now_s >= end_s:
+        if now_s >= _end_s(chirps):
             break
     return Captured(np.concatenate(blocks), microphone.marks, microphone.sample_rate)
+
+
+def _end_s(chirps: int) -> float:
+    """When the last chirp was waited for."""
+    return SETTLING_S + (chirps + 1) * SPACING_S
 
 
 def round_trips_ms(

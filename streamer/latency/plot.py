@@ -19,7 +19,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise SerLiveError(f"{path}: a plot is a .png file")
-    if find_spec("matplotlib") is None:  # its import would count as memory of the session
+    if find_spec("matplotlib") is None:  # imported only when there is something to draw
         raise RunFailure("--plot needs matplotlib: pip install 'ser-live[plot]'")
 
 

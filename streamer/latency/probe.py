@@ -6,7 +6,8 @@ frame, *framing*, counted by itself). From there on it waits for
 - the *block*: the rest of the source's block that the last of this sound lies in;
 - the *resampler*: further blocks that it takes in before it gives this sound out;
 - the *capture buffer*: how old a block was when the device handed it over, as the host API says;
-- *queueing*: how long the block then waited to be taken up;
+- *queueing*: how long the block then waited to be taken up; a recording's block is handed over at
+  the moment that it is due;
 - *front end, VAD, network, decision*: computing;
 - *output*: a JSON line, rendered and written.
 
@@ -22,13 +23,13 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.events import Estimated, Event, Gap, Heard
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
-from streamer.latency.process import resident_mib
 from streamer.latency.stopwatch import PARTS, Stopwatch
 from streamer.metadata import ModelMetadata
 from streamer.session import Clock
@@ -43,6 +44,18 @@ _COLUMNS = ("time", "end to end", *MEASURED_TERMS)
 SETTLING_S = 2.0
 #: Times are sums of floats; a microsecond is nothing.
 _ROUNDING_S = 1e-6
+
+
+class Arrival(NamedTuple):
+    """How a block came.
+
+    Attributes:
+        age_ms: of its last frame when the source handed it over.
+        waited_ms: from then until it was taken up.
+    """
+
+    age_ms: float
+    waited_ms: float
 
 
 @dataclass(frozen=True)
@@ -81,22 +94,20 @@ class Passage:
 
 @dataclass(frozen=True)
 class Load:
-    """What the session cost the machine once it had settled.
+    """What the session cost the machine after :data:`SETTLING_S` of stream time.
 
     Attributes:
         audio_s: that was heard.
         real_time_factor: computing time over audio time.
         cpu_share: of one core, all threads of the process.
-        resident_mib: memory before and after; None where the system does not tell.
         deadline_misses: estimates for which computing and output took more than 40 ms.
         overflows: losses that the device flagged.
-        lost_samples: audio that was lost, at the source's rate.
+        lost_samples: of losses that began, at the source's rate.
     """
 
     audio_s: float
     real_time_factor: float
     cpu_share: float
-    resident_mib: tuple[float, float] | None
     deadline_misses: int
     overflows: int
     lost_samples: int
@@ -104,15 +115,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What the process has used so far."""
+    """What the process has used so far, and the device flagged."""
 
     wall_s: float
     cpu_s: float
-    resident_mib: float | None
+    overflows: int
 
     @classmethod
-    def now(cls) -> _Use:
-        return cls(time.monotonic(), time.process_time(), resident_mib())
+    def now(cls, overflows: int) -> _Use:
+        return cls(time.monotonic(), time.process_time(), overflows)
 
 
 class Probe:
@@ -123,7 +134,7 @@ class Probe:
         clock: Clock,
         metadata: ModelMetadata,
         stopwatch: Stopwatch,
-        block_age_ms: Callable[[], float],
+        arrival: Callable[[float], Arrival],
     ) -> None:
         """Watch a session.
 
@@ -131,18 +142,18 @@ class Probe:
             clock: of the source.
             metadata: of the model.
             stopwatch: of the recognizer that the session uses.
-            block_age_ms: age of the source's newest block when it was handed over.
+            arrival: of the source's block that ends at a moment, in s, and is taken up now.
         """
         self._clock = clock
         self._look_ahead_s = metadata.look_ahead_ms / 1000.0
         self._stopwatch = stopwatch
-        self._block_age_ms = block_age_ms
+        self._arrival = arrival
         self._block_ends_s: list[float] = []
         self._lost_lately = 0
         self._is_silence = False
         self._levels = array("d")
         self._taken_up_s = self._computed_s = 0.0
-        self._capture_ms = self._queueing_ms = 0.0
+        self._arrived = Arrival(0.0, 0.0)
         self._parts_ms: dict[str, float] = {}
         self._rows = array("d")
         self._labels: list[str] = []
@@ -154,10 +165,7 @@ class Probe:
         """Wait as the clock does; then the block that ends at ``stream_s`` is taken up."""
         self._clock.wait_until(stream_s, block_s)
         self._taken_up_s = time.monotonic()
-        behind_ms = self._clock.latency_ms(stream_s)
-        assert behind_ms is not None, "only a session with a clock can be measured"
-        self._capture_ms = self._block_age_ms()
-        self._queueing_ms = behind_ms - self._capture_ms
+        self._arrived = self._arrival(stream_s)
         self._block_ends_s.append(stream_s)
         self._is_silence = False
         self._stopwatch.lap()
@@ -179,16 +187,17 @@ class Probe:
         if self._settled is not None:
             self._audio_s += len(samples) / heard.sample_rate
             self._compute_s += heard.compute_s
-            self._overflows = heard.overflows
         elif self._block_ends_s[-1] >= SETTLING_S:
-            self._settled = _Use.now()
+            self._settled = _Use.now(heard.overflows)
+        self._overflows = heard.overflows
 
     def take(self, event: Event) -> None:
         """An estimate is out."""
         match event:
             case Gap():
                 self._lost_lately = event.lost_samples
-                self._lost_samples += event.lost_samples
+                if event.time_s >= SETTLING_S:
+                    self._lost_samples += event.lost_samples
             case Estimated() if event.latency_ms is not None and not self._is_silence:
                 self._follow(event.estimate.time, event.estimate.label)
 
@@ -199,19 +208,19 @@ class Probe:
             return  # flushed at the end: its look-ahead never came
         out_s = time.monotonic()
         end_to_end_ms = self._clock.latency_ms(time_s)
-        assert end_to_end_ms is not None
+        assert end_to_end_ms is not None, "only a session with a clock can be measured"
         block_end_s = self._block_ends_s[bisect_left(self._block_ends_s, needed_s)]
         terms = {
             "block": 1000.0 * (block_end_s - time_s - self._look_ahead_s),
-            "capture buffer": self._capture_ms,
+            "capture buffer": self._arrived.age_ms,
             "resampler": 1000.0 * (end_s - block_end_s),
-            "queueing": self._queueing_ms,
+            "queueing": self._arrived.waited_ms,
             **self._parts_ms,
             "output": 1000.0 * (out_s - self._computed_s),
         }
         self._rows.extend((time_s, end_to_end_ms, *(terms[name] for name in MEASURED_TERMS)))
         self._labels.append(label)
-        self._deadline_misses += self._settled is not None and out_s - self._taken_up_s > TIMESTEP_S
+        self._deadline_misses += time_s > SETTLING_S and out_s - self._taken_up_s > TIMESTEP_S
 
     def passage(self) -> Passage:
         """Every estimate so far, those before the session had settled included."""
@@ -232,16 +241,14 @@ class Probe:
 
     def load(self) -> Load | None:
         """What it has cost so far; None before it has settled."""
-        before, now = self._settled, _Use.now()
+        before, now = self._settled, _Use.now(self._overflows)
         if before is None or not self._audio_s:
             return None
-        memory = (before.resident_mib, now.resident_mib)
         return Load(
             self._audio_s,
             self._compute_s / self._audio_s,
             (now.cpu_s - before.cpu_s) / (now.wall_s - before.wall_s),
-            None if memory[0] is None or memory[1] is None else (memory[0], memory[1]),
             self._deadline_misses,
-            self._overflows,
+            now.overflows - before.overflows,
             self._lost_samples,
         )

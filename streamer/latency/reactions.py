@@ -72,7 +72,11 @@ def demo_changes(duration_s: float) -> list[tuple[float, str]]:
 
 
 def reactions(
-    passage: Passage, sounds_s: Sequence[float], changes: Sequence[tuple[float, str]]
+    passage: Passage,
+    sounds_s: Sequence[float],
+    changes: Sequence[tuple[float, str]],
+    *,
+    since_s: float = 0.0,
 ) -> Reactions:
     """Compare what is known of the audio with the labels.
 
@@ -81,13 +85,14 @@ def reactions(
         sounds_s: of :func:`sound_begins`.
         changes: in ascending order, each with the new emotion; those count that were heard until
             the next one.
+        since_s: sounds before it do not count; the labels before it say what changed.
     """
     heard_s = passage.time_s[-1] if len(passage.time_s) else 0.0
     speech = set(passage.labels) - {SILENCE}
     noticed = [
         _first_label_ms(passage, sound_s, sound_s + NOTICED_WITHIN_S, speech)
         for sound_s in sounds_s
-        if _label_at(passage, sound_s) == SILENCE
+        if sound_s >= since_s and _label_at(passage, sound_s) == SILENCE
     ]
     named = []
     for (begin_s, emotion), (end_s, _) in pairwise(changes):
@@ -96,7 +101,7 @@ def reactions(
         first = [sound_s for sound_s in sounds_s if begin_s <= sound_s < end_s][:1]
         # Where no pause parts the emotions the change is where they were joined.
         sound_s = first[0] if first else begin_s
-        if _label_at(passage, sound_s) != emotion:
+        if sound_s >= since_s and _label_at(passage, sound_s) != emotion:
             named.append(_first_label_ms(passage, sound_s, end_s, {emotion}))
     return Reactions(
         tuple(value for value in noticed if value is not None),

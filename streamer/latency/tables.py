@@ -40,8 +40,8 @@ def live_text(cost: LiveCost) -> str:
         *_reactions(cost.reactions),
         f"deadline misses (over {_STEP_MS:g} ms) {load.deadline_misses} of {cost.estimates}, "
         f"overflows {load.overflows}, samples lost {load.lost_samples}",
-        f"real-time factor {load.real_time_factor:.4f}, CPU share {load.cpu_share:.1%} of a core",
-        *_memory(load.resident_mib),
+        f"real-time factor at the pace of the clock {load.real_time_factor:.4f}, "
+        f"CPU share {load.cpu_share:.1%} of a core",
     ]
     return _section(
         f"At the pace of the clock: {cost.estimates} estimates (ms)",
@@ -52,13 +52,14 @@ def live_text(cost: LiveCost) -> str:
 
 def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
     """The lower bound: what a step costs by itself."""
-    least_ms = look_ahead_ms + cost.parts["whole step"].p50
+    median_ms = look_ahead_ms + cost.parts["whole step"].p50
     return _section(
         f"The clock stopped while computing: {cost.steps} steps of {_STEP_MS:g} ms (ms)",
         _table("part", [list(cost.parts.items())]),
         [
-            f"no label comes sooner than framing, look-ahead and a step: {least_ms:.1f} ms",
-            f"real-time factor {cost.real_time_factor:.4f}",
+            f"framing, look-ahead and the median step: half of all labels take {median_ms:.1f} ms "
+            "at least",
+            f"real-time factor of steps back to back, clock stopped {cost.real_time_factor:.4f}",
             *_memory(cost.resident_mib),
         ],
     )
@@ -101,6 +102,7 @@ def loopback_text(trips: RoundTrips) -> str:
             f"{printable(trips.speaker)} -> {printable(trips.microphone)}",
             f"PortAudio opened them with {trips.speaker_claim_ms:.1f} and "
             f"{trips.microphone_claim_ms:.1f} ms of latency, it says",
+            f"output underflows {trips.underflows}",
             "sound takes 2.9 ms a metre through the air",
         ],
     )

@@ -111,16 +111,40 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments):
     complaint(result)
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_one_file_for_json_and_plot_is_refused_before_anything_is_measured(tmp_path, force):
+    (tmp_path / "old.png").write_bytes(b"old")
+    (tmp_path / "soft.png").symlink_to("old.png")
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "old.png")
+    for plot, json_ in (
+        ("new.png", f"../{tmp_path.name}/new.png"),
+        ("old.png", "soft.png"),
+        ("hard.png", "old.png"),
+    ):
+        paths = ["--plot", tmp_path / plot, "--json", tmp_path / json_]
+        result = ser_live("latency", *paths, *force)
+        assert (result.returncode, result.stdout) == (2, b"")
+        assert "one file" in complaint(result)
+    assert (tmp_path / "old.png").read_bytes() == b"old"
+
+
 @pytest.mark.usefixtures("pulse")
 def test_loopback_tells_the_round_trip_beside_what_portaudio_says(tmp_path):
     kept = tmp_path / "loopback.json"
     result = ser_live("latency", "--loopback", "1", "--json", kept)
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert (result.returncode, result.stderr) == (0, b"ser-live: chirps to play: 1, about 4 s\n")
     text = result.stdout.decode()
-    for word in ("found 1 of 1", "round trip, measured", "by its dates", "PortAudio"):
+    for word in (
+        "found 1 of 1",
+        "round trip, measured",
+        "by its dates",
+        "PortAudio",
+        "output underflows",
+    ):
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
     found = json.loads(kept.read_text())["loopback"]
     parts = [found[name]["p50"] for name in ("speaker_ms", "microphone_ms", "unsaid_ms")]
     assert found["round_trip_ms"]["p50"] == pytest.approx(sum(parts))
     assert 0 < found["round_trip_ms"]["p50"] < 1000
+    assert found["underflows"] >= 0
