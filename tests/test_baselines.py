@@ -177,6 +177,8 @@ def test_the_cost_is_that_of_what_runs(name):
         counted += sum(
             (memory.projections.shape[1] + 1) * network.config.memory for memory in state.memories
         )
+        # Nor is the newest timestep's share of what is pooled.
+        counted += network.attention.pooled
     else:
         last = network.config.window_timesteps if network.config.bidirectional else 1
         # In float32 an LSTM runs in oneDNN, where no product is seen.
