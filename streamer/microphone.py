@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Self
@@ -38,6 +39,8 @@ STALLED_S = 2.0
 #: A device that runs never gives nothing for so long.
 MISSING_S = 0.3
 RETRY_S = 1.0
+#: A device that is on its way out or in refuses too; after so many tries it is something else.
+LASTING_REFUSALS = 10
 #: Why audio is missing.
 GONE = "the device was gone"
 
@@ -201,7 +204,7 @@ class Microphone:
         self._say(f"{self.name} is gone; waiting for it to come back")
         yield Away()
         over_s = before.arrived_s + self._rest() / self.sample_rate
-        refusals: set[str] = set()
+        refusals: Counter[str] = Counter()
         while not self._is_back(over_s, refusals):
             if time.monotonic() >= over_s:
                 yield self._loss(round(self._rest()), GONE)
@@ -216,12 +219,12 @@ class Microphone:
         if lost:
             yield self._loss(lost, GONE)
 
-    def _is_back(self, over_s: float, refusals: set[str]) -> bool:
+    def _is_back(self, over_s: float, refusals: Counter[str]) -> bool:
         """Try to open the device anew; True once it delivers.
 
         Args:
             over_s: monotonic time after which nobody waits any more.
-            refusals: reasons why it does not open though it is there, said once each.
+            refusals: reasons why it does not open though it is there, said once if they last.
         """
         before = self._mark
         rescan()
@@ -238,8 +241,9 @@ class Microphone:
             self._open()
         except portaudio().PortAudioError as error:
             self._close()
-            if (refusal := str(cannot_open(self._device, error))) not in refusals:
-                refusals.add(refusal)
+            refusal = str(cannot_open(self._device, error))
+            refusals[refusal] += 1
+            if refusals[refusal] == LASTING_REFUSALS:
                 self._say(refusal)
             return False
         deadline = min(time.monotonic() + FIRST_AUDIO_S, over_s)
