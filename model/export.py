@@ -71,8 +71,6 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
     Raises:
         ValueError: the metadata does not describe this network.
     """
-    import onnx
-
     config = network.config
     state = network.initial_state(2)  # a batch of one would be taken for a constant
     if (metadata.labels, metadata.look_ahead_samples, metadata.states) != (
@@ -85,27 +83,57 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
     tensors = tuple(tensor for _, tensor in state.named())
     features = torch.zeros(2, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     end = torch.zeros(2, dtype=torch.int64)
-    batch = torch.export.Dim("batch", min=1, max=4096)
+    batch = batch_dimension()
     dynamic: dict[str, Any] = {
         "features": {0: batch},
         "end": {0: batch},
         "states": tuple({0: batch} for _ in names),
     }
-    program = torch.onnx.export(
+    write_onnx(
         _Step(fold_batch_norms(network), metadata.temperature).eval(),
         (features, end, *tensors),
+        path,
+        {METADATA_KEY: metadata.to_json()},
         input_names=["features", "end", *names],
         output_names=["probabilities", "attention", *(f"next_{name}" for name in names)],
         dynamic_shapes=dynamic,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
+    )
+
+
+def batch_dimension() -> torch.export.Dim:
+    """The first dimension of what is exported, of any size."""
+    return torch.export.Dim("batch", min=1, max=4096)
+
+
+def write_onnx(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    properties: dict[str, str],
+    **options: Any,
+) -> None:
+    """Write a module as an ONNX file that says nothing but the properties of where it was made.
+
+    Args:
+        module: in evaluation mode.
+        example: its inputs.
+        path: file to write.
+        properties: metadata of the file.
+        options: names and shapes, as ``torch.onnx.export`` takes them.
+
+    Raises:
+        RuntimeError: torch exported nothing.
+    """
+    import onnx
+
+    program = torch.onnx.export(
+        module, example, opset_version=OPSET, dynamo=True, verbose=False, **options
     )
     if program is None:
         raise RuntimeError("torch exported nothing")
     proto = program.model_proto
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
+    onnx.helper.set_model_props(proto, properties)
     for node in proto.graph.node:
         del node.metadata_props[:]  # the exporter's stack traces
         node.doc_string = ""

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.export import batch_dimension, write_onnx
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
 
-OPSET = 20
 _FRAME_SAMPLES = 256
 _FRAME_STEP = 128
 #: Frames of a chunk, its context before it and its end mirrored behind it.
@@ -141,28 +141,13 @@ def load_silero() -> VoiceGate:
 
 def export_voice_gate(path: Path) -> None:
     """Write the voice gate as an ONNX file, batch dynamic."""
-    import onnx
-
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    example = (torch.zeros(2, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES))
-    program = torch.onnx.export(
+    batch = batch_dimension()
+    write_onnx(
         load_silero(),
-        example,
+        (torch.zeros(2, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES)),
+        path,
+        {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"},
         input_names=["samples", "state"],
         output_names=["probability", "next_state"],
         dynamic_shapes=({0: batch}, {0: batch}),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
     )
-    if program is None:
-        raise RuntimeError("torch exported nothing")
-    proto = program.model_proto
-    del proto.metadata_props[:]
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.helper.set_model_props(
-        proto, {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"}
-    )
-    onnx.save(proto, str(path))

@@ -64,8 +64,8 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     duration_s: float | None = options.duration
     if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
         raise SerLiveError("--duration must be more than 0 seconds")
-    if options.output and options.record and options.output.resolve() == options.record.resolve():
-        raise SerLiveError(f"{options.output} is to be the recording; name another --output")
+    if options.output and options.record:
+        check_apart(options.output, options.record)
     if options.record and options.record.suffix.lower() != ".wav":
         raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened

@@ -81,10 +81,7 @@ def input_devices() -> list[Device]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    devices = _devices("input")
-    if not devices:
-        raise RunFailure("no input device: plug a microphone in, or check the system's sound input")
-    return devices
+    return _devices("input", "plug a microphone in, or check the system's sound input")
 
 
 def output_devices() -> list[Device]:
@@ -93,18 +90,15 @@ def output_devices() -> list[Device]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    devices = _devices("output")
-    if not devices:
-        raise RunFailure("no output device: check the system's sound output")
-    return devices
+    return _devices("output", "check the system's sound output")
 
 
-def _devices(direction: str) -> list[Device]:
+def _devices(direction: str, advice: str) -> list[Device]:
     sounddevice = portaudio()
     apis: Any = sounddevice.query_hostapis()
     default = sounddevice.default.device[direction]
     channels = f"max_{direction}_channels"
-    return [
+    devices = [
         Device(
             index,
             facts["name"],
@@ -116,6 +110,9 @@ def _devices(direction: str) -> list[Device]:
         for index, facts in enumerate(sounddevice.query_devices())
         if facts[channels] > 0
     ]
+    if not devices:
+        raise RunFailure(f"no {direction} device: {advice}")
+    return devices
 
 
 def find_device(wanted: str | None, devices: list[Device], direction: str = "input") -> Device:

@@ -167,6 +167,9 @@ class Microphone:
         """Count a loss in, as far as the duration goes."""
         lost = int(min(lost, self._rest()))
         self.position += lost
+        return self._told(lost, reason)
+
+    def _told(self, lost: int, reason: str) -> Loss:
         return Loss(lost, min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate)), reason)
 
     def unheard(self, position: int) -> Loss | None:
@@ -185,7 +188,7 @@ class Microphone:
         if lost < MISSING_S * self.sample_rate:
             return None
         reason = GONE if self._passed.before_gone else "held up, or lost by the device, at the end"
-        return Loss(lost, min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate)), reason)
+        return self._told(lost, reason)
 
     def _is_gone(self, idle_s: float) -> bool:
         return not self._stream.active or idle_s > (STALLED_S if self._mark else FIRST_AUDIO_S)

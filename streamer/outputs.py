@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -31,8 +32,9 @@ def say_on_stderr(line: str) -> None:
 def dated_path(suffix: str) -> Path:
     """A name in the working folder that says when, numbered where two fall into one second."""
     stem = f"ser-live-{datetime.now():%Y%m%d-%H%M%S}"
-    names = (f"{stem}{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, 100))))
-    return next((path for path in map(Path, names) if not os.path.lexists(path)), Path(stem))
+    numbered = chain([""], (f"-{number}" for number in count(2)))
+    paths = (Path(f"{stem}{number}{suffix}") for number in numbered)
+    return next(path for path in paths if not os.path.lexists(path))
 
 
 def write_line(out: Output, line: str) -> None:

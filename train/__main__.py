@@ -27,15 +27,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         help="name of a corpus, or path of own recordings (default: all corpora at hand)",
     )
-    prepare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    _add_corpora(prepare)
     fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
     fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
-    fit.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
-    fit.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    _add_corpora(fit)
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
-    fit.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
-    )
+    _add_place(fit)
     fit.add_argument(
         "--without",
         type=lambda kinds: kinds.split(","),
@@ -45,13 +42,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
-    export.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    _add_corpora(export)
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
     _add_evaluate(commands)
     _add_tune(commands)
     _add_compare(commands)
     _add_bench(commands)
     return parser
+
+
+def _add_corpora(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+
+
+def _add_place(command: argparse.ArgumentParser) -> None:
+    """Where what trains keeps its spectra, and what it runs on."""
+    command.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    command.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+    )
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -62,7 +71,7 @@ def _add_evaluate(commands: Any) -> None:
         "the test speakers, of others everybody. Recordings without speech are errors.",
     )
     evaluate.add_argument("models", nargs="+", type=Path, metavar="MODEL.onnx", help="model file")
-    evaluate.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    _add_corpora(evaluate)
     evaluate.add_argument(
         "--corpus", nargs="+", default=[], metavar="NAME", help="default: all corpora at hand"
     )
@@ -93,7 +102,7 @@ def _add_tune(commands: Any) -> None:
         "label, and a second for each change to a wrong one.",
     )
     tune.add_argument("model", type=Path, metavar="MODEL.onnx", help="model file")
-    tune.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    _add_corpora(tune)
     tune.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the model with the best setting"
     )
@@ -136,11 +145,8 @@ def _add_compare(commands: Any) -> None:
     )
     compare.add_argument("--runs", type=Path, default=Path("runs/compare"), help="%(default)s")
     compare.add_argument("--tables", action="store_true", help="draw the tables, train nothing")
-    compare.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
-    compare.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
-    compare.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
-    )
+    _add_corpora(compare)
+    _add_place(compare)
 
 
 def main() -> int:

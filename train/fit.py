@@ -95,7 +95,7 @@ def fit(
     with progress_bar(is_shown=place.leads) as bar:
         task = bar.add_task("train", total=recipe.epochs * batches.steps)
         while not training.is_over:
-            began = time.monotonic()
+            began, worked_s = time.monotonic(), place.worked_s()
             bar.update(
                 task,
                 description=f"epoch {training.epoch + 1} of {recipe.epochs}",
@@ -103,15 +103,15 @@ def fit(
             )
             epoch = batches.epoch([recipe.seed, training.epoch + 1])
             loss = training.train_epoch(_watched(epoch, bar), teachers)
-            trained_s = time.monotonic() - began
+            rate = round(batches.examples / (time.monotonic() - began), 1)
+            trained_s = round(place.worked_s() - worked_s, 1)
             record = _judge(training, recipe, validation) if place.leads else {}
             record = place.leaders(record)
             training.keep_if_best(record["mean"])
             if place.leads:
                 training.save(checkpoint)
                 record = {"epoch": training.epoch, "loss": round(loss, 4)} | record
-                rate = round(batches.examples / trained_s, 1)
-                _log(record | {"trained_s": round(trained_s, 1), "utterances_per_s": rate}, folder)
+                _log(record | {"trained_s": trained_s, "utterances_per_s": rate}, folder)
     return _finish(training, recipe, validation)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ class Place:
     @property
     def leads(self) -> bool:
         return self.rank == 0
+
+    def worked_s(self) -> float:
+        """Seconds at work, from some moment on: of the clock on a GPU, else processor time.
+
+        Hours of training on a shared machine are not slowed evenly by its other programs.
+        """
+        return time.monotonic() if self.device.type == "cuda" else time.process_time()
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """This process's share of what all of them see."""
