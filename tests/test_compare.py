@@ -27,6 +27,7 @@ from train.recipe import read_recipe
 from train.run import Folders
 from train.trials import (
     COMPARED,
+    ELSEWHERE,
     FULL,
     FUNCTIONALS,
     LOOK_AHEADS,
@@ -60,6 +61,15 @@ def test_with_a_gpu_there_are_five_seeds_of_every_fold():
     assert set(seeds.values()) == {5}
     folds = Counter(protocol for protocol, _, system in seeds if system == REFERENCE)
     assert folds["cremad-folds"] == folds["ravdess"] == folds["iemocap-sessions"] == 5
+
+
+def test_protocols_of_other_work_are_run_when_named_only(monkeypatch, tmp_path, capsys):
+    (tmp_path / "emodb").mkdir()  # of which there is no protocol
+    named = ("--scale", "small", "--protocol", "ravdess-emobox")
+    for options, protocols in ((named[:2], SMALL), (named, ["ravdess-emobox"])):
+        assert compared(monkeypatch, tmp_path, tmp_path, *options) == 2
+        said = capsys.readouterr().err
+        assert {name for name in SMALL | ELSEWHERE if f"{name} is left out" in said} == {*protocols}
 
 
 def test_what_draws_nothing_is_run_once_a_split():

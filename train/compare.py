@@ -43,6 +43,7 @@ from train.report import show
 from train.run import RESULT, Folders, read_parts, run, verdicts_on
 from train.trials import (
     COMPARED,
+    ELSEWHERE,
     FULL,
     FUNCTIONALS,
     NETWORKS,
@@ -86,7 +87,8 @@ def run_compare(options: argparse.Namespace) -> None:
 def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
     """Trials that the options ask for, of corpora and packages that are at hand."""
     is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
-    protocols = _chosen("protocol", FULL if is_full else SMALL, options.protocol)
+    by_scale = FULL if is_full else SMALL
+    protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
     systems = list(_chosen("system", dict.fromkeys(COMPARED), options.system))
     if FUNCTIONALS in systems:
         try:

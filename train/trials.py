@@ -53,6 +53,10 @@ FULL = {
     "iemocap-random": Protocol("iemocap", EMOTIONS, ("iemocap-random/1",), 5),
     "iemocap-sessions": Protocol("iemocap", EMOTIONS, _folds("iemocap-sessions", 5), 5),
 }
+#: What other work reports of its systems; no part of the paper's comparison, run when named.
+ELSEWHERE = {
+    "ravdess-emobox": Protocol("ravdess", EIGHT_EMOTIONS, _folds("emobox-6", 6), 1),
+}
 
 
 def protocols_at_hand(protocols: Mapping[str, Protocol], corpora: Path) -> dict[str, Protocol]:
