@@ -10,7 +10,7 @@ from model.baselines import SYSTEMS
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
 from train.augment import Augmentation
-from train.recipe import Recipe, network_config, read_recipe
+from train.recipe import Recipe, network_config, read_recipe, recipe_of
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
 
@@ -128,6 +128,25 @@ def test_every_system_of_the_comparison_is_a_base(tmp_path, base):
     assert recipe.network.hidden == 64
     assert type(recipe.network) is type(SYSTEMS[base](EMOTIONS))
     assert network_config(recipe.network.to_dict()) == recipe.network
+
+
+def test_ones_own_recordings_need_no_recipe(tmp_path):
+    for label in ("dogs", "cats"):
+        (tmp_path / "animals" / label).mkdir(parents=True)
+        (tmp_path / "animals" / label / "1.wav").touch()
+    (tmp_path / "table.csv").write_text("file,label\nanimals/cats/1.wav,m\nanimals/dogs/1.wav,w\n")
+    own = recipe_of(tmp_path / "animals", without=["rooms"])
+    assert own.network.labels == ("cats", "dogs")
+    assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
+    assert own.transfer == ()
+    assert own.augmentation.room == 0.0
+    assert own.epochs == read_recipe(RECIPES / "open.toml").epochs
+    assert recipe_of(tmp_path / "table.csv").network.labels == ("m", "w")
+    assert recipe_of(RECIPES / "live.toml") == read_recipe(RECIPES / "live.toml")
+    alone = tmp_path / "alone.csv"
+    alone.write_text("file,label\nanimals/cats/1.wav,cats\n")
+    with pytest.raises(SerLiveError, match="two or more"):
+        recipe_of(alone)
 
 
 def test_a_folder_of_ones_own_needs_no_agreed_split():

@@ -29,7 +29,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_corpora(prepare)
     fit = commands.add_parser("fit", help="train as a recipe says; a stopped run goes on")
-    fit.add_argument("recipe", type=Path, help="TOML file, see train/recipes")
+    fit.add_argument(
+        "recipe",
+        type=Path,
+        metavar="RECIPE|DATA",
+        help="TOML file, see train/recipes; or one's own recordings, a folder of "
+        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, trained on as open.toml says",
+    )
     _add_corpora(fit)
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
     _add_place(fit)
@@ -211,13 +217,13 @@ def _run_comparison(options: argparse.Namespace) -> None:
 def _run_training(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
     from train.place import find_place
-    from train.recipe import read_recipe
+    from train.recipe import recipe_of
     from train.run import Folders, export_run, run
 
     if options.command == "export":
         print(json.dumps(export_run(options.run, options.output, options.corpora)))
         return
-    recipe = read_recipe(options.recipe, options.without)
+    recipe = recipe_of(options.recipe, options.without)
     name = "-without-".join((recipe.name, *options.without))
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:

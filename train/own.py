@@ -36,6 +36,15 @@ def own_clips(name: str) -> Iterator[Clip]:
     raise SerLiveError(f"{path}: no folder of class folders, and no .csv of files and labels")
 
 
+def own_labels(name: str) -> tuple[str, ...]:
+    """Labels of own recordings, sorted.
+
+    Raises:
+        SerLiveError: as :func:`own_clips`.
+    """
+    return tuple(sorted({clip.emotion for clip in own_clips(name)}))
+
+
 def _folder(folder: Path) -> Iterator[Clip]:
     """``LABEL/x.wav`` of an unknown speaker, ``LABEL/SPEAKER/x.wav`` of a known one."""
     for path in audio_files(folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,13 @@ from model.config import CONFIGURATIONS, NetworkConfig, SystemConfig, check_choi
 from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, Normaliser
 from train.augment import KINDS, Augmentation
+from train.own import own_labels
 from train.ranges import check_names, check_number
 
 #: By the name that a recipe calls a network's ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
+#: What own recordings are trained by where no recipe says so.
+OWN = Path(__file__).parent / "recipes" / "open.toml"
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,25 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
         raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (TypeError, ValueError) as error:
         raise SerLiveError(f"{path}: {error}") from error
+
+
+def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
+    """The recipe in a file; of own recordings (a folder or .csv) :data:`OWN`'s, with their labels.
+
+    Raises:
+        SerLiveError: as :func:`read_recipe`, or the recordings do not fit their form.
+    """
+    if not (path.is_dir() or path.suffix.lower() == ".csv"):
+        return read_recipe(path, without)
+    recipe = read_recipe(OWN, without)
+    try:
+        network = replace(recipe.network, labels=own_labels(str(path)))
+    except ValueError as error:
+        raise SerLiveError(f"{path}: {error}") from error
+    # By its whole path: the run is exported from any folder.
+    return replace(
+        recipe, name=path.stem, corpora=(str(path.absolute()),), transfer=(), network=network
+    )
 
 
 def network_config(values: dict[str, Any]) -> SystemConfig:
