@@ -8,6 +8,8 @@ copied for the sake of one row; who runs the network keeps the lines.
 from __future__ import annotations
 
 import copy
+import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,9 +128,12 @@ def write_onnx(
     """
     import onnx
 
-    program = torch.onnx.export(
-        module, example, opset_version=OPSET, dynamo=True, verbose=False, **options
-    )
+    # Of packages that are not there and of its own coming changes: nothing a person can act on.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore"):
+        program = torch.onnx.export(
+            module, example, opset_version=OPSET, dynamo=True, verbose=False, **options
+        )
     if program is None:
         raise RuntimeError("torch exported nothing")
     proto = program.model_proto

@@ -246,7 +246,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),
-            "recipe": f"train/recipes/{recipe['name']}.toml, seed {recipe['seed']}",
+            "recipe": f"{recipe['name']}, seed {recipe['seed']}",
             "parameters": str(result["parameters"]),
         },
     )
