@@ -149,6 +149,17 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
         recipe_of(alone)
 
 
+def test_corpora_that_are_left_out_are_tested():
+    recipe = read_recipe(RECIPES / "research.toml")
+    rest = recipe.of_corpora(["nemo", "cremad"])
+    assert (rest.corpora, rest.transfer) == (("cremad", "nemo"), ("ravdess",))
+    assert (rest.name, rest.network, rest.copies) == (
+        "research-cremad-nemo", recipe.network, recipe.copies,
+    )  # fmt: skip
+    with pytest.raises(SerLiveError, match="trains on cremad, ravdess, nemo, not on iemocap"):
+        recipe.of_corpora(["iemocap", "nemo"])
+
+
 def test_a_folder_of_ones_own_needs_no_agreed_split():
     network = TINY.from_dict(TINY.to_dict() | {"labels": ["cats", "dogs"]})
     recipe = Recipe("own", ("/recordings/animals",), network)

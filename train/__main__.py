@@ -40,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
     _add_place(fit)
     fit.add_argument(
+        "--corpus",
+        nargs="+",
+        metavar="NAME",
+        help="train on these of the recipe's corpora; the others are tested, never trained on",
+    )
+    fit.add_argument(
         "--without",
         type=lambda kinds: kinds.split(","),
         default=[],
@@ -224,6 +230,8 @@ def _run_training(options: argparse.Namespace) -> None:
         print(json.dumps(export_run(options.run, options.output, options.corpora)))
         return
     recipe = recipe_of(options.recipe, options.without)
+    if options.corpus:
+        recipe = recipe.of_corpora(options.corpus)
     name = "-without-".join((recipe.name, *options.without))
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:

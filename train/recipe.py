@@ -132,6 +132,22 @@ class Recipe:
         """The front end's normaliser, with the prior ``(201,)`` of the data."""
         return Normaliser(prior_spectrum, **self.normaliser)
 
+    def of_corpora(self, names: Collection[str]) -> Recipe:
+        """The same on some of its corpora alone; the others are never trained on, but tested.
+
+        Raises:
+            SerLiveError: a name is none of them.
+        """
+        if unknown := set(names) - set(self.corpora):
+            raise SerLiveError(
+                f"the recipe {self.name} trains on {', '.join(self.corpora)}, not on "
+                f"{', '.join(sorted(unknown))}"
+            )
+        kept = tuple(name for name in self.corpora if name in names)
+        others = tuple(name for name in self.corpora if name not in names)
+        name = "-".join((self.name, *kept))
+        return replace(self, name=name, corpora=kept, transfer=(*self.transfer, *others))
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
