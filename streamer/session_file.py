@@ -76,7 +76,7 @@ class RecordedSession:
             return max(self.end.duration_s, newest_s)
         rate = self.header.sample_rate
         lost_until = (gap.time_s + gap.lost_samples / rate for gap in self.gaps)
-        return max([newest_s, *self.marks.tolist(), *lost_until])
+        return float(max([newest_s, *self.marks.tolist(), *lost_until]))
 
 
 def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
