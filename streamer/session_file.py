@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from heapq import merge
+from math import isnan
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.decision import SILENCE, STATES
-from streamer.errors import SerLiveError, printable
-from streamer.events import Gap, SessionEnded, SessionStarted
-from streamer.formats import SCHEMA
+from streamer.errors import SerLiveError
+from streamer.events import Estimated, Event, Gap, Marked, SessionEnded, SessionStarted
+from streamer.formats.lines import SCHEMA
+from streamer.recognizer import Estimate
 
 #: Far beyond what is written, and soon read.
 LONGEST_LINE = 1 << 20
 #: Three years: times and durations beyond are damage.
 LONGEST_S = 1e8
+#: A timestep is 40 ms; formats that count in milliseconds tell these apart too.
+SHORTEST_STEP_S = 0.005
 _HIGHEST_RATE = 10_000_000
 _NUMBERS = {int, float}  # and no bool
 
@@ -77,6 +82,33 @@ class RecordedSession:
         rate = self.header.sample_rate
         lost_until = (gap.time_s + gap.lost_samples / rate for gap in self.gaps)
         return float(max([newest_s, *self.marks.tolist(), *lost_until]))
+
+    def events(self) -> Iterator[Event]:
+        """What the sinks were told, by time; without the last event where there is none.
+
+        Attention was not written down, nor which estimates were made of silence.
+        """
+        yield self.header
+        gaps = ((gap.time_s, gap) for gap in self.gaps)
+        marks = ((time_s, Marked(time_s)) for time_s in self.marks.tolist())
+        for _, event in merge(gaps, self._estimated(), marks, key=itemgetter(0)):
+            yield event
+        if self.end is not None:
+            yield self.end
+
+    def _estimated(self) -> Iterator[tuple[float, Event]]:
+        nothing = np.zeros(0, np.float32)
+        rows = zip(
+            self.times.tolist(),
+            self.labels,
+            self.probabilities,
+            self.speech.tolist(),
+            self.latency_ms.tolist(),
+            strict=True,
+        )
+        for time_s, label, probabilities, speech, latency_ms in rows:
+            estimate = Estimate(time_s, label, probabilities, speech, nothing)
+            yield time_s, Estimated(estimate, None if isnan(latency_ms) else latency_ms)
 
 
 def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -191,7 +223,7 @@ class _Reader:
         self._open = None
 
     def _fail(self, number: int, what: str) -> NoReturn:
-        raise SerLiveError(f"{self._path}, line {number}: {printable(what)}")
+        raise SerLiveError(f"{self._path}, line {number}: {what}")
 
 
 class _OpenSession:
@@ -266,9 +298,11 @@ class _OpenSession:
         """Line number and what is wrong of the first estimate whose numbers cannot be."""
         rows = self._table()
         times, shares = rows[:, 1], rows[:, 2:]
+        steps = np.diff(times, prepend=0.0)
         wrongs = (
             (~((times >= 0.0) & (times <= LONGEST_S)), f"time must lie in 0..{LONGEST_S:g} s"),
-            (np.diff(times, prepend=-1.0) <= 0.0, "time goes backwards"),
+            (steps <= 0.0, "time goes backwards"),
+            (steps < SHORTEST_STEP_S, f"time is less than {SHORTEST_STEP_S} s after the last"),
             (
                 ~((shares >= 0.0) & (shares <= 1.0)).all(axis=1),
                 "speech and probabilities must lie in 0..1",
@@ -277,7 +311,7 @@ class _OpenSession:
         found = [(int(where.argmax()), what) for where, what in wrongs if where.any()]
         if not found:
             return None
-        index, what = min(found)
+        index, what = min(found, key=itemgetter(0))
         return self._numbers[index], what
 
     def recorded(self, end: SessionEnded | None) -> RecordedSession:
