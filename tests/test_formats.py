@@ -166,19 +166,34 @@ def test_audio_that_was_left_out_is_nobodys_label(tmp_path):
         started(PLAIN),
         Gap(0.08, 128_000, "held up"),
         *(estimated(time_s, "sad", PLAIN) for time_s in (0.04, 0.08, 5.12, 5.16)),
+        estimated(5.2, "angry", PLAIN),
         ended(8.1, PLAIN),
     ]
     duration_s, tiers = textgrid_of(written("textgrid", events), tmp_path)
     assert tiers["label"] == [
-        (0.0, 0.08, "sad"), (0.08, 5.08, ""), (5.08, 5.16, "sad"), (5.16, 8.1, ""),
+        (0.0, 0.08, "sad"), (0.08, 5.08, ""), (5.08, 5.16, "sad"),
+        (5.16, 5.2, "angry"), (5.2, 8.1, ""),
     ]  # fmt: skip
     assert tiers["gap"] == [(0.0, 0.08, ""), (0.08, 8.08, "held up"), (8.08, 8.1, "")]
     assert_tiled(tiers["label"], duration_s)
-    runs = [(0.0, 0.08, "sad"), (5.08, 5.16, "sad")]
+    runs = [(0.0, 0.08, "sad"), (5.08, 5.16, "sad"), (5.16, 5.2, "angry")]
     assert audacity_of(written("audacity", events)) == [
-        runs[0], (0.08, 8.08, "gap: held up"), runs[1],
+        runs[0], (0.08, 8.08, "gap: held up"), *runs[1:],
     ]  # fmt: skip
     assert srt_of(written("srt", events)) == vtt_of(written("vtt", events)) == runs
+
+
+@pytest.mark.parametrize("slip_s", [-0.015, 0.015])
+def test_what_is_less_than_half_a_timestep_is_no_hole(tmp_path, slip_s):
+    second_s = round(0.08 + slip_s, 3)
+    events = [
+        started(PLAIN),
+        estimated(0.04, "sad", PLAIN),
+        estimated(second_s, "angry", PLAIN),
+        ended(second_s, PLAIN),
+    ]
+    _, tiers = textgrid_of(written("textgrid", events), tmp_path)
+    assert tiers["label"] == [(0.0, 0.04, "sad"), (0.04, second_s, "angry")]
 
 
 def test_gaps_that_overlap_are_told_apart(tmp_path):
@@ -201,8 +216,8 @@ def test_marks_are_points(tmp_path):
 
 @pytest.mark.parametrize(("name", "read"), [("srt", srt_of), ("vtt", vtt_of)])
 def test_hours_do_not_end_at_a_day(name, read):
-    late = [started(PLAIN), estimated(360_000.1234, "sad", PLAIN), ended(360_001.0, PLAIN)]
-    assert read(written(name, late)) == [(360_000.083, 360_000.123, "sad")]
+    late = [started(PLAIN), estimated(360_000.1237, "sad", PLAIN), ended(360_001.0, PLAIN)]
+    assert read(written(name, late)) == [(360_000.084, 360_000.124, "sad")]
 
 
 # Labels of other people's models
