@@ -116,11 +116,16 @@ def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     return (*labels, *STATES)
 
 
-def read_sessions(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
+def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
     """Read what ``--format jsonl`` wrote: one session, or one after another.
 
     Lines of unknown types and unknown keys are passed over. A last line that was cut, as by a
     power failure, is left out.
+
+    ::
+
+        for session in read_sessions("session.jsonl", print):
+            angry_s = session.times[session.codes == session.names.index("angry")]
 
     Args:
         path: of the file, or of a pipe.
@@ -129,6 +134,7 @@ def read_sessions(path: Path, say: Callable[[str], None]) -> list[RecordedSessio
     Raises:
         SerLiveError: it cannot be read, holds no session, or a line of it is wrong.
     """
+    path = Path(path)
     reader = _Reader(path)
     try:
         with path.open("rb") as file:
