@@ -15,9 +15,13 @@ import pytest
 import soundfile
 
 from streamer.convert import convert
-from tests.end_to_end.command import COMMAND, ROOT, complaint, lines, replay, ser_live
+from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
+from tests.pulse import pulse, sound_server
 from tests.test_formats import assert_tiled, textgrid_of
 
+__all__ = ["pulse", "sound_server"]  # fixtures
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SER_LIVE = f"{sys.executable} -c '{COMMAND[2]}'"
 RAW = "replay - --rate 16000 --speed max --format jsonl"
 
@@ -33,9 +37,23 @@ def shell(script, **values):
     )
 
 
+def readme(start):
+    """The line of README that begins so."""
+    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+    return line
+
+
 def need(tool):
     if shutil.which(tool) is None:
         pytest.skip(f"needs {tool}")
+
+
+def until_made(output):
+    """A file is made when the session starts."""
+    deadline = time.monotonic() + 30
+    while not output.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +83,35 @@ def test_ffmpeg_brings_the_sound_of_anything(tmp_path, hifi, wav):
     made = shell("ffmpeg -v error -f lavfi -i color=s=16x16:r=5 -i $WAV -shortest $VIDEO",
                  WAV=hifi, VIDEO=video)  # fmt: skip
     assert made.returncode == 0, made.stderr
-    heard = shell(
-        "ffmpeg -v error -i $VIDEO -ac 1 -ar 48000 -f s16le - "
-        "| ser-live replay - --rate 48000 --speed max --format jsonl",
-        VIDEO=video,
-    )
+    heard = shell(readme("ffmpeg ").replace("VIDEO", "$VIDEO"), VIDEO=video)
     assert heard.returncode == 0
     assert heard.stderr == b""
-    assert lines(heard)[-1]["overall"] == lines(replay(wav))[-1]["overall"]
+    overall = lines(replay(wav))[-1]["overall"]
+    assert f" s: {overall} overall" in heard.stdout.decode().splitlines()[-1]
+
+
+def test_arecord_brings_the_microphone(pulse, wav):
+    need("arecord")
+    with pulse.playing(wav):
+        heard = shell(readme("arecord ").replace("arecord", "arecord -d 3"))
+    assert heard.returncode == 0, heard.stderr
+    assert heard.stderr == b""
+    _, *estimates, end = lines(heard)
+    assert end["duration"] == pytest.approx(3.0, abs=0.2)
+    assert any(estimate["label"] in EMOTIONS for estimate in estimates)
+
+
+def test_a_textgrid_is_written_when_the_microphone_is_gone(pulse, tmp_path):
+    output = tmp_path / "x.TextGrid"
+    options = ["--no-reconnect", "--format", "textgrid", "--output", output]
+    process = subprocess.Popen([*COMMAND, "listen", *options], cwd=ROOT, stderr=subprocess.PIPE)
+    until_made(output)
+    pulse.unplug()
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert stderr.endswith(b"is gone\n")
+    duration_s, tiers = textgrid_of(output.read_text(encoding="utf-8"), tmp_path)
+    assert_tiled(tiers["label"], duration_s)
 
 
 def test_jq_counts_the_seconds_of_each_label(wav):
@@ -123,10 +162,7 @@ def test_a_textgrid_is_written_whatever_ends_the_session(wav, tmp_path, ending):
     process = subprocess.Popen(
         [*COMMAND, "replay", wav, "--format", "textgrid", "--output", output], cwd=ROOT
     )
-    deadline = time.monotonic() + 30
-    while not output.exists():  # it is made when the session starts
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until_made(output)
     process.send_signal(ending)
     assert process.wait(30) == 128 + ending
     duration_s, tiers = textgrid_of(output.read_text(encoding="utf-8"), tmp_path)
