@@ -224,7 +224,8 @@ def _add_output(command: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="write here, not to stdout; beside the tui it gets the jsonl",
+        help="write here, not to stdout; beside the tui it gets the jsonl. The suffix .csv, "
+        ".TextGrid, .srt or .vtt says the format too",
     )
     command.add_argument("--force", action="store_true", help="overwrite existing files")
     _add_model(command)

@@ -15,6 +15,7 @@ from streamer.audio import BLOCK_MS, RawPcm, Recording, Source
 from streamer.bundled import bundled
 from streamer.display import Display, open_display
 from streamer.errors import RunFailure, SerLiveError, told
+from streamer.formats import suffix_format
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile, check_apart, check_output, say_on_stderr, write_line
@@ -47,7 +48,7 @@ def _display(
         _stdout()
     return stack.enter_context(
         open_display(
-            options.format,
+            options.format or suffix_format(options.output),
             output,
             interrupts,
             is_paced=is_paced,

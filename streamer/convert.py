@@ -6,18 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamer.errors import SerLiveError
-from streamer.formats import open_timeline
+from streamer.formats import SUFFIXES, open_timeline
 from streamer.outputs import Output
 from streamer.session_file import read_sessions
-
-#: Lower case, though Praat's own is .TextGrid.
-SUFFIXES = {
-    ".csv": "csv",
-    ".txt": "audacity",
-    ".textgrid": "textgrid",
-    ".srt": "srt",
-    ".vtt": "vtt",
-}
 
 
 def format_of(output: Path | None, name: str | None) -> str:

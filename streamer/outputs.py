@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Literal, Protocol, Self, TextIO
 
 from streamer.errors import RunFailure, SerLiveError
 
@@ -140,9 +140,9 @@ class OutputFile:
 
     def _open(self) -> TextIO:
         try:
-            if self._force:
-                return self._path.open("w", encoding="utf-8", errors="backslashreplace")
-            return self._path.open("x", encoding="utf-8", errors="backslashreplace")
+            mode: Literal["w", "x"] = "w" if self._force else "x"
+            # The formats end their lines themselves, alike on every system.
+            return self._path.open(mode, encoding="utf-8", errors="backslashreplace", newline="")
         except FileExistsError as error:
             raise SerLiveError(f"{self._path} exists; --force overwrites it") from error
         except OSError as error:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from streamer.arguments import TIMELINES
-from streamer.convert import SUFFIXES, convert
+from streamer.convert import convert
 from streamer.decision import STATES
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
-from streamer.formats import JsonLines, open_timeline
+from streamer.formats import SUFFIXES, JsonLines, open_timeline
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import OutputFile
 from streamer.recognizer import Estimate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from streamer.errors import SerLiveError
@@ -13,7 +14,16 @@ from streamer.formats.textgrid import TextGrid
 from streamer.formats.tracks import Audacity, SubRip, WebVtt
 from streamer.outputs import Output
 
-__all__ = ["SCHEMA", "JsonLines", "Plain", "Timeline", "open_timeline", "summary"]
+__all__ = [
+    "SCHEMA",
+    "SUFFIXES",
+    "JsonLines",
+    "Plain",
+    "Timeline",
+    "open_timeline",
+    "suffix_format",
+    "summary",
+]
 
 
 class Timeline(Sink, Protocol):
@@ -31,6 +41,21 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
     "srt": SubRip,
     "vtt": WebVtt,
 }
+
+#: Lower case, though Praat's own is .TextGrid.
+SUFFIXES = {
+    ".csv": "csv",
+    ".txt": "audacity",
+    ".textgrid": "textgrid",
+    ".srt": "srt",
+    ".vtt": "vtt",
+}
+
+
+def suffix_format(output: Path | None) -> str | None:
+    """The timeline that a session's output names by its suffix; .txt may be anything."""
+    suffix = "" if output is None else output.suffix.lower()
+    return None if suffix == ".txt" else SUFFIXES.get(suffix)
 
 
 def open_timeline(name: str, out: Output, is_several: bool) -> Timeline:

@@ -230,3 +230,14 @@ def test_the_runtime_imports_neither_torch_nor_training():
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("a.srt", "1\n00:00:00,000 --> "), ("a.TextGrid", "File type"), ("a.csv", "time,label,"),
+     ("a.vtt", "WEBVTT\n"), ("a.txt", '{"type":"session"'), ("a.json", '{"type":"session"')],
+)  # fmt: skip
+def test_the_suffix_of_the_output_says_a_timelines_format(wav, tmp_path, name, begins):
+    result = ser_live("replay", wav, "--speed", "max", "--output", tmp_path / name)
+    assert result.returncode == 0
+    assert (tmp_path / name).read_text().startswith(begins)
