@@ -1,0 +1,116 @@
+"""What a page is drawn of. Lengths are CSS pixels, 96 to the inch; y grows downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len
+
+from streamer.errors import printable
+
+Points = NDArray[np.float64]
+
+#: Width of a character, in its size: of the widest of the fonts that are asked for.
+_CHARACTER = 0.64
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A filled rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    colour: str
+    thickness: float = 1.0
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Area:
+    """Filled polygons of one colour, each ``(points, 2)``."""
+
+    polygons: tuple[Points, ...]
+    colour: str
+    outline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text; ``y`` is its baseline, ``anchor`` says which part of it is at ``x``."""
+
+    x: float
+    y: float
+    content: str
+    size: float
+    colour: str
+    anchor: str = "start"
+    is_bold: bool = False
+
+
+Shape = Box | Line | Area | Text
+
+
+def fitted(content: str, size: float, width: float) -> str:
+    """The text on one line, its end left out where it is wider than ``width``."""
+    content = printable(content)
+    room = int(width / (_CHARACTER * size))
+    if cell_len(content) <= room:
+        return content
+    while content and cell_len(content) > room - 1:
+        content = content[: min(len(content) - 1, room)]
+    return content + "…"
+
+
+def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
+    """Columns standing on a baseline, as polygons: one for each run of known heights.
+
+    Args:
+        edges: ``(columns + 1,)`` x.
+        heights: ``(columns,)`` NaN where there is nothing to draw.
+        base: y of the baseline.
+    """
+    known = np.r_[False, ~np.isnan(heights), False]
+    bounds = np.flatnonzero(known[1:] != known[:-1]).reshape(-1, 2)
+    return tuple(
+        _stairs(edges[start : end + 1], heights[start:end], base) for start, end in bounds
+    )
+
+
+def _stairs(edges: Points, heights: Points, base: float) -> Points:
+    """Outline of the columns, equal neighbours as one."""
+    is_new = np.r_[True, np.diff(heights) != 0]
+    heights = heights[is_new]
+    edges = np.r_[edges[:-1][is_new], edges[-1]]
+    x = np.repeat(edges, 2)
+    y = np.r_[base, np.repeat(base - heights, 2), base]
+    return np.stack([x, y], axis=1)
+
+
+def triangle(x: float, y: float, size: float) -> Points:
+    """The sign of a mark, its tip at the point."""
+    return np.array([(x, y), (x + size / 2, y + size), (x - size / 2, y + size)])
+
+
+def extent(shapes: Sequence[Shape]) -> float:
+    """Lowest y that a box or text reaches."""
+    return max(
+        shape.y + shape.height if isinstance(shape, Box) else shape.y
+        for shape in shapes
+        if isinstance(shape, Box | Text)
+    )
