@@ -222,6 +222,13 @@ def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    from streamer.report.command import write_report
+
+    write_report(options.sessions, options.output, options.force)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
@@ -229,4 +236,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "picture": _picture,
     "info": _info,
     "latency": _latency,
+    "report": _report,
 }

@@ -19,9 +19,10 @@ AXIS_HEIGHT = 40.0
 
 _SIZE = 11.0
 _BINS = 40
+_BAR = "#8ea3b5"
 _GUTTER = 40.0
-#: What is later is counted, not drawn: one late estimate would squeeze the others into one bin.
-_HIGHEST_PERCENTILE = 99.0
+#: What is beyond is counted, not drawn: one late estimate would squeeze the others into one bin.
+_PERCENTILES = (1.0, 99.0)
 
 
 def common_range(latencies_ms: Sequence[Float64]) -> tuple[float, float] | None:
@@ -29,8 +30,8 @@ def common_range(latencies_ms: Sequence[Float64]) -> tuple[float, float] | None:
     known = [known for one in latencies_ms if len(known := one[~np.isnan(one)])]
     if not known:
         return None
-    low = min(float(one.min()) for one in known)
-    high = max(float(np.percentile(one, _HIGHEST_PERCENTILE)) for one in known)
+    lows, highs = zip(*(np.percentile(one, _PERCENTILES).tolist() for one in known), strict=True)
+    low, high = min(lows), max(highs)
     margin = max(1.0, 0.05 * (high - low))
     return low - margin, high + margin
 
@@ -58,14 +59,17 @@ def histogram(
 
     shares = counts / len(known)
     scale = (base - top) / shares.max() if shares.any() else 0.0
-    shapes: list[Shape] = [title, *_captions(spread, known, high, x, y)]
+    shapes: list[Shape] = [
+        title,
+        *_captions(spread, len(known) - int(counts.sum()), len(known), x, y),
+    ]
     for share in ticks(0.0, 100.0 * float(shares.max()), 3) if shares.any() else []:
         height = base - scale * share / 100.0
         shapes += [
             Line(left, height, right, height, RULE, 0.6),
             Text(left - 5, height + 4, f"{share:g}%", _SIZE, FAINT, "end"),
         ]
-    shapes.append(Area(steps(x_of(edges_ms), scale * shares, base), "#8ea3b5", None))
+    shapes.append(Area(steps(x_of(edges_ms), scale * shares, base), _BAR))
     for value_ms, is_dashed in ((spread.p50, False), (spread.p95, True)):
         at_x = float(x_of(value_ms))
         shapes.append(Line(at_x, top - 4, at_x, base, INK, 1.2, is_dashed))
@@ -79,11 +83,7 @@ def histogram(
     return [*shapes, Line(left, base, right, base, INK), unit]
 
 
-def _captions(
-    spread: Spread, known: Float64, high_ms: float, x: float, y: float
-) -> list[Shape]:
-    beyond = int((known > high_ms).sum())
-    later = f"max {spread.max:.0f} ms, of {len(known)}"
-    later += f", {beyond} beyond the axis" * bool(beyond)
+def _captions(spread: Spread, beyond: int, number: int, x: float, y: float) -> list[Shape]:
     percentiles = f"p50 {spread.p50:.0f} ms (line), p95 {spread.p95:.0f} ms (dashed)"
-    return [Text(x, y + 16, percentiles, _SIZE, FAINT), Text(x, y + 31, later, _SIZE, FAINT)]
+    rest = f"max {spread.max:.0f} ms; {number} estimates, {beyond} of them off the axis"
+    return [Text(x, y + 16, percentiles, _SIZE, FAINT), Text(x, y + 31, rest, _SIZE, FAINT)]

@@ -73,7 +73,7 @@ def overview(session: RecordedSession) -> Overview:
     column = np.clip(np.searchsorted(edges_s, middles_s, side="right") - 1, 0, columns - 1)
 
     def sums(values: Float64) -> Float64:
-        return np.bincount(column, values, columns)
+        return np.bincount(column, values, columns).astype(np.float64)
 
     codes = (*range(emotions), *_STATES_AND_LOSS)
     of_name = np.array([*range(emotions), *(STATE_CODES[state] for state in STATES)])
@@ -101,14 +101,16 @@ def _edges(duration_s: float) -> Float64:
     timesteps = duration_s / TIMESTEP_S
     per_column = max(1, int(np.ceil(timesteps / MOST_COLUMNS - 1e-9)))
     columns = max(1, int(np.ceil(timesteps / per_column - 1e-9)))
-    edges_s = np.arange(columns + 1) * (per_column * TIMESTEP_S)
+    edges_s: Float64 = np.arange(columns + 1, dtype=np.float64) * (per_column * TIMESTEP_S)
     edges_s[-1] = duration_s
     return edges_s
 
 
 def _ratio(sums: Float64, weights: Float64) -> Float64:
     """Means, NaN where nothing has weight."""
-    return np.divide(sums, weights, out=np.full(len(sums), np.nan), where=weights > 1e-9)
+    ratio: Float64 = np.full(len(sums), np.nan)
+    np.divide(sums, weights, out=ratio, where=weights > 1e-9)
+    return ratio
 
 
 class _Lost:

@@ -9,6 +9,7 @@ from streamer.errors import SerLiveError, printable
 from streamer.report.latencies import common_range
 from streamer.report.panel import Panel, draw_panel
 from streamer.report.shapes import Shape
+from streamer.report.timelines import Scales
 from streamer.session_file import RecordedSession
 
 #: More would be no page to look at, and a large file.
@@ -45,29 +46,28 @@ def draw_page(sessions: Sequence[RecordedSession]) -> Page:
     """Draw sessions, each with an estimate or more: one alone, more of them two in a row.
 
     Raises:
-        SerLiveError: there are too many.
+        SerLiveError: there are none, or too many.
     """
+    if not sessions:
+        raise SerLiveError("no estimates, so there is nothing to draw")
     if len(sessions) > MOST_SESSIONS:
         raise SerLiveError(
             f"{len(sessions)} recordings; a report shows 1..{MOST_SESSIONS} side by side"
         )
     longest_s = max(session.duration_s for session in sessions)
     shortest_s = min(session.duration_s for session in sessions)
-    is_shared = shortest_s >= _LEAST_OF_SPAN * longest_s
-    latency_range = common_range([session.latency_ms for session in sessions])
+    scales = Scales(
+        span_s=longest_s if shortest_s >= _LEAST_OF_SPAN * longest_s else None,
+        latency_ms=common_range([session.latency_ms for session in sessions]),
+        has_strip=any(session.gaps or len(session.marks) for session in sessions),
+    )
     in_row = min(2, len(sessions))
     width = _WIDTH_ALONE if in_row == 1 else _WIDTH_BESIDE
     panels: list[Panel] = []
     y = _MARGIN
     for first in range(0, len(sessions), in_row):
         row = [
-            draw_panel(
-                session,
-                (_MARGIN + column * (width + _BETWEEN), y),
-                width,
-                longest_s if is_shared else session.duration_s,
-                latency_range,
-            )
+            draw_panel(session, (_MARGIN + column * (width + _BETWEEN), y), width, scales)
             for column, session in enumerate(sessions[first : first + in_row])
         ]
         panels += row

@@ -11,7 +11,7 @@ from streamer.report.axis import clock
 from streamer.report.ink import FAINT, INK, TRACK, chip
 from streamer.report.overview import Overview, overview
 from streamer.report.shapes import Box, Shape, Text, fitted
-from streamer.report.timelines import Frame, timelines
+from streamer.report.timelines import Frame, Scales, timelines
 from streamer.screen.palette import Look, paper_looks
 from streamer.session_file import RecordedSession
 
@@ -19,7 +19,7 @@ _TITLE_SIZE, _SIZE = 15.0, 11.0
 _TIMELINES_BELOW = 60.0
 _SHARE_ROW = 18.0
 _BETWEEN = 28.0
-_LEAST_LOWER = 150.0
+_LEAST_LOWER = 140.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +45,7 @@ def draw_panel(
     session: RecordedSession,
     at: tuple[float, float],
     width: float,
-    span_s: float,
-    latency_range: tuple[float, float] | None,
+    scales: Scales,
 ) -> Panel:
     """Draw a session that has estimates.
 
@@ -54,25 +53,24 @@ def draw_panel(
         session: to be drawn.
         at: upper left corner.
         width: of the panel.
-        span_s: time that the timelines have room for.
-        latency_range: of the histogram, in ms; None where no session has latencies.
+        scales: those of the page.
     """
     x, y = at
     seen, looks = overview(session), paper_looks(session.header.labels)
     shapes: list[Shape] = _heading(session, x, y, width)
-    frame, drawn = timelines(session, seen, looks, (x, y + _TIMELINES_BELOW), width, span_s)
+    frame, drawn = timelines(session, seen, looks, (x, y + _TIMELINES_BELOW), width, scales)
     lower = frame.bottom + latencies.AXIS_HEIGHT + _BETWEEN
     half = (width - _BETWEEN) / 2
     rows = _shares(seen, looks, x, lower, half)
-    height = max(_LEAST_LOWER, _SHARE_ROW * (len(seen.codes) + 1))
+    height = max(_LEAST_LOWER, _SHARE_ROW * len(seen.codes) + 8)
     histogram = latencies.histogram(
-        session.latency_ms, latency_range, (x + half + _BETWEEN, lower), (half, height)
+        session.latency_ms, scales.latency_ms, (x + half + _BETWEEN, lower), (half, height)
     )
     return Panel((*shapes, *drawn, *rows, *histogram), frame, seen, looks, lower + height - y)
 
 
 def _heading(session: RecordedSession, x: float, y: float, width: float) -> list[Shape]:
-    title = fitted(session.header.source, _TITLE_SIZE, width)
+    title = fitted(session.header.source, _TITLE_SIZE, width, keeps_end=True)
     lines = [" · ".join(_happened(session)), " · ".join(_circumstances(session))]
     return [
         Text(x, y + 14, title, _TITLE_SIZE, INK, is_bold=True),

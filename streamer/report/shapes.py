@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +65,16 @@ class Text:
 Shape = Box | Line | Area | Text
 
 
-def fitted(content: str, size: float, width: float) -> str:
-    """The text on one line, its end left out where it is wider than ``width``."""
+def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) -> str:
+    """The text on one line, its end or beginning left out where it is wider than ``width``."""
     content = printable(content)
     room = int(width / (_CHARACTER * size))
     if cell_len(content) <= room:
         return content
+    content = content[-room:] if keeps_end else content[:room]
     while content and cell_len(content) > room - 1:
-        content = content[: min(len(content) - 1, room)]
-    return content + "…"
+        content = content[1:] if keeps_end else content[:-1]
+    return f"…{content}" if keeps_end else f"{content}…"
 
 
 def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
@@ -87,9 +87,7 @@ def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
     """
     known = np.r_[False, ~np.isnan(heights), False]
     bounds = np.flatnonzero(known[1:] != known[:-1]).reshape(-1, 2)
-    return tuple(
-        _stairs(edges[start : end + 1], heights[start:end], base) for start, end in bounds
-    )
+    return tuple(_stairs(edges[start : end + 1], heights[start:end], base) for start, end in bounds)
 
 
 def _stairs(edges: Points, heights: Points, base: float) -> Points:
@@ -105,12 +103,3 @@ def _stairs(edges: Points, heights: Points, base: float) -> Points:
 def triangle(x: float, y: float, size: float) -> Points:
     """The sign of a mark, its tip at the point."""
     return np.array([(x, y), (x + size / 2, y + size), (x - size / 2, y + size)])
-
-
-def extent(shapes: Sequence[Shape]) -> float:
-    """Lowest y that a box or text reaches."""
-    return max(
-        shape.y + shape.height if isinstance(shape, Box) else shape.y
-        for shape in shapes
-        if isinstance(shape, Box | Text)
-    )

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from streamer.report.ink import PAPER
 from streamer.report.page import Page
 from streamer.report.shapes import Area, Box, Line, Points, Shape, Text
 
@@ -19,10 +20,11 @@ def to_svg(page: Page) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {page.width:g} {page.height:g}" '
         f'width="{page.width:g}" height="{page.height:g}" font-family="{_FONTS}" role="img">',
         f"<title>{title}</title>",
+        f'<rect width="100%" height="100%" fill="{PAPER}"/>',
         *(_element(shape) for shape in page.shapes),
         "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _element(shape: Shape) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamer.frontend import TIMESTEP_S
 from streamer.report.axis import clock, clock_unit, time_ticks
-from streamer.report.ink import FAINT, INK, RULE, TRACK, chip, darker, on
+from streamer.report.ink import FAINT, INK, TRACK, chip, darker, on
 from streamer.report.overview import Float64, Overview
 from streamer.report.shapes import Area, Box, Line, Shape, Text, fitted, steps, triangle
 from streamer.screen.palette import Look
@@ -17,10 +17,25 @@ from streamer.session_file import RecordedSession
 
 _SIZE, _SMALL = 11.0, 9.5
 _GUTTER, _SCALE = 104.0, 16.0
-_RIBBON, _LANE, _BETWEEN, _STRIP = 30.0, 26.0, 7.0, 14.0
+_RIBBON, _LANE, _BETWEEN, _STRIP = 40.0, 26.0, 7.0, 14.0
 _TICK_WIDTH = 80.0
 #: A letter stands in the ribbon where its label has at least this share of at least this width.
 _CLEAR_SHARE, _LETTER_WIDTH = 0.8, 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """What the panels of a page have in common, so that they can be compared.
+
+    Attributes:
+        span_s: time that the timelines have room for; None where each has its own.
+        latency_ms: range of the histograms; None where no session has latencies.
+        has_strip: whether there is a row for gaps and marks.
+    """
+
+    span_s: float | None
+    latency_ms: tuple[float, float] | None
+    has_strip: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +59,23 @@ def timelines(
     looks: dict[int, Look],
     at: tuple[float, float],
     width: float,
-    span_s: float,
+    scales: Scales,
 ) -> tuple[Frame, list[Shape]]:
     """Labels, a lane for each emotion, speech, gaps and marks over one axis."""
     left, y = at
-    has_strip = bool(session.gaps) or len(session.marks) > 0
     lanes = len(session.header.labels) + 1
     ribbon_bottom = y + _RIBBON
     lanes_bottom = ribbon_bottom + lanes * (_BETWEEN + _LANE)
-    bottom = lanes_bottom + has_strip * (_BETWEEN + _STRIP)
-    frame = Frame(left + _GUTTER, y, width - _GUTTER - _SCALE, bottom, span_s)
+    bottom = lanes_bottom + scales.has_strip * (_BETWEEN + _STRIP)
+    frame = Frame(
+        left + _GUTTER, y, width - _GUTTER - _SCALE, bottom, scales.span_s or session.duration_s
+    )
     shapes = [
         *_ribbon(seen, looks, frame),
         *_lanes(seen, looks, frame, left, ribbon_bottom + _BETWEEN),
         Text(left, y + _RIBBON / 2 + 4, "label", _SIZE, INK),
     ]
-    if has_strip:
+    if scales.has_strip:
         shapes += _strip(session, seen, looks, frame, left)
     return frame, [*shapes, *_axis(seen, frame)]
 
@@ -115,9 +131,7 @@ def _lanes(
     return shapes
 
 
-def _lane(
-    frame: Frame, edges_s: Float64, values: Float64, top: float, colour: str
-) -> list[Shape]:
+def _lane(frame: Frame, edges_s: Float64, values: Float64, top: float, colour: str) -> list[Shape]:
     end = float(frame.x(edges_s[-1]))
     scale_x = frame.left + frame.width + 4
     shapes: list[Shape] = [Box(frame.left, top, end - frame.left, _LANE, TRACK)]
@@ -145,7 +159,7 @@ def _strip(
         shapes.append(Box(float(edges[column]), top + 2, width, _STRIP - 4, colour))
     for x in np.unique(frame.x(session.marks).round()).tolist():
         shapes += [
-            Line(x, frame.top, x, top + 2, INK, 0.8, is_dashed=True),
+            Line(x, frame.top + _RIBBON, x, top + 2, INK, 0.8, is_dashed=True),
             Area((triangle(x, top + 2, 10.0),), INK),
         ]
     return shapes
@@ -156,15 +170,13 @@ def _axis(seen: Overview, frame: Frame) -> list[Shape]:
     y = frame.bottom + 4
     shapes: list[Shape] = [Line(frame.left, y, frame.left + frame.width, y, INK)]
     for tick_s in time_ticks(span_s, int(frame.width / _TICK_WIDTH)):
-        x = float(frame.x(np.float64(tick_s)))
+        x = float(frame.x(np.array(tick_s)))
         shapes += [
             Line(x, y, x, y + 4, INK),
             Text(x, y + 16, clock(tick_s, span_s), _SIZE, INK, "middle"),
         ]
     column_s = seen.column_s
-    is_whole = round(column_s / TIMESTEP_S) > 1
-    note = f"time ({clock_unit(span_s)}); "
-    note += f"a column is {column_s:g} s, in the label row each label's share of it, " * is_whole
-    note += "else means of probabilities" if is_whole else "a column is an estimate"
-    room = frame.width
-    return [*shapes, Text(frame.left, y + 32, fitted(note, _SMALL, room), _SMALL, FAINT)]
+    is_coarse = column_s > 1.5 * TIMESTEP_S
+    columns = f"columns of {column_s:g} s: shares of labels, mean probabilities"
+    note = f"time ({clock_unit(span_s)}); {columns if is_coarse else 'a column is an estimate'}"
+    return [*shapes, Text(frame.left, y + 32, fitted(note, _SMALL, frame.width), _SMALL, FAINT)]

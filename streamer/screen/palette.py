@@ -52,9 +52,9 @@ STATE_LOOKS = {
 
 #: States on white paper, where the screen's greys would outshout the emotions.
 _PAPER_COLOURS = {
-    SILENCE_CODE: "#e3e7eb",
-    UNCERTAIN_CODE: "#8b96a1",
-    WARMING_UP_CODE: "#bcc5cd",
+    SILENCE_CODE: "#d3dae1",
+    UNCERTAIN_CODE: "#848f9b",
+    WARMING_UP_CODE: "#b3bdc7",
     GAP_CODE: "#000000",
     NOTHING_CODE: "#ffffff",
 }
