@@ -14,10 +14,8 @@ from streamer.report.shapes import Area, Line, Shape, Text, steps
 
 Float64 = NDArray[np.float64]
 
-#: Room that numbers and title of an axis take under it.
-AXIS_HEIGHT = 40.0
-
 _SIZE = 11.0
+_NUMBERS_HEIGHT = 20.0
 _BINS = 40
 _BAR = "#8ea3b5"
 _GUTTER = 40.0
@@ -44,14 +42,14 @@ def histogram(
 ) -> list[Shape]:
     """Draw latencies, ``(n,)`` in ms, NaN where no clock applied, within a range."""
     x, y = at
-    title = Text(x, y, "Latency, from sound to label", _SIZE, INK, is_bold=True)
+    title = Text(x, y, "Latency in ms, from sound to label", _SIZE, INK, is_bold=True)
     known = latency_ms[~np.isnan(latency_ms)]
     if shown_ms is None or not len(known):
         return [title, Text(x, y + 20, "not paced by a clock", _SIZE, FAINT)]
     spread = Spread.of(known)
     counts, edges_ms = np.histogram(known, _BINS, shown_ms)
     left, right = x + _GUTTER, x + size[0]
-    base, top = y + size[1] - AXIS_HEIGHT, y + 46.0
+    base, top = y + size[1] - _NUMBERS_HEIGHT, y + 46.0
     low, high = shown_ms
 
     def x_of(value_ms: Float64 | float) -> Float64:
@@ -73,14 +71,13 @@ def histogram(
     for value_ms, is_dashed in ((spread.p50, False), (spread.p95, True)):
         at_x = float(x_of(value_ms))
         shapes.append(Line(at_x, top - 4, at_x, base, INK, 1.2, is_dashed))
-    for tick_ms in ticks(low, high, 5):
+    for tick_ms in ticks(low, high, 6):
         at_x = float(x_of(tick_ms))
         shapes += [
             Line(at_x, base, at_x, base + 4, INK),
             Text(at_x, base + 16, f"{tick_ms:g}", _SIZE, INK, "middle"),
         ]
-    unit = Text(right, base + 32, "ms", _SIZE, INK, "end")
-    return [*shapes, Line(left, base, right, base, INK), unit]
+    return [*shapes, Line(left, base, right, base, INK)]
 
 
 def _captions(spread: Spread, beyond: int, number: int, x: float, y: float) -> list[Shape]:

@@ -54,6 +54,11 @@ class Overview:
         return float(self.edges_s[1] - self.edges_s[0])
 
     @property
+    def is_coarse(self) -> bool:
+        """Whether columns are means over several estimates."""
+        return self.column_s > 1.5 * TIMESTEP_S
+
+    @property
     def total(self) -> Float64:
         """``(codes,)`` share of the whole session's time."""
         widths = np.diff(self.edges_s)

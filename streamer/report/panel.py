@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.report import latencies
 from streamer.report.axis import clock
 from streamer.report.ink import FAINT, INK, TRACK, chip
+from streamer.report.latencies import histogram
 from streamer.report.overview import Overview, overview
 from streamer.report.shapes import Box, Shape, Text, fitted
-from streamer.report.timelines import Frame, Scales, timelines
+from streamer.report.timelines import AXIS_HEIGHT, Frame, Scales, timelines
 from streamer.screen.palette import Look, paper_looks
 from streamer.session_file import RecordedSession
 
@@ -59,14 +59,14 @@ def draw_panel(
     seen, looks = overview(session), paper_looks(session.header.labels)
     shapes: list[Shape] = _heading(session, x, y, width)
     frame, drawn = timelines(session, seen, looks, (x, y + _TIMELINES_BELOW), width, scales)
-    lower = frame.bottom + latencies.AXIS_HEIGHT + _BETWEEN
+    lower = frame.bottom + AXIS_HEIGHT + _BETWEEN
     half = (width - _BETWEEN) / 2
     rows = _shares(seen, looks, x, lower, half)
     height = max(_LEAST_LOWER, _SHARE_ROW * len(seen.codes) + 8)
-    histogram = latencies.histogram(
+    lateness = histogram(
         session.latency_ms, scales.latency_ms, (x + half + _BETWEEN, lower), (half, height)
     )
-    return Panel((*shapes, *drawn, *rows, *histogram), frame, seen, looks, lower + height - y)
+    return Panel((*shapes, *drawn, *rows, *lateness), frame, seen, looks, lower + height - y)
 
 
 def _heading(session: RecordedSession, x: float, y: float, width: float) -> list[Shape]:

@@ -85,9 +85,14 @@ def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
         heights: ``(columns,)`` NaN where there is nothing to draw.
         base: y of the baseline.
     """
-    known = np.r_[False, ~np.isnan(heights), False]
-    bounds = np.flatnonzero(known[1:] != known[:-1]).reshape(-1, 2)
+    bounds = runs(~np.isnan(heights))
     return tuple(_stairs(edges[start : end + 1], heights[start:end], base) for start, end in bounds)
+
+
+def runs(holds: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """First index and the one after the last, ``(runs, 2)``, of each run that holds."""
+    padded = np.r_[False, holds, False]
+    return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
 
 
 def _stairs(edges: Points, heights: Points, base: float) -> Points:

@@ -7,11 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
-from streamer.frontend import TIMESTEP_S
 from streamer.report.axis import clock, clock_unit, time_ticks
 from streamer.report.ink import FAINT, INK, TRACK, chip, darker, on
 from streamer.report.overview import Float64, Overview
-from streamer.report.shapes import Area, Box, Line, Shape, Text, fitted, steps, triangle
+from streamer.report.shapes import Area, Box, Line, Shape, Text, fitted, runs, steps, triangle
 from streamer.screen.palette import Look
 from streamer.session_file import RecordedSession
 
@@ -19,6 +18,8 @@ _SIZE, _SMALL = 11.0, 9.5
 _GUTTER, _SCALE = 104.0, 16.0
 _RIBBON, _LANE, _BETWEEN, _STRIP = 40.0, 26.0, 7.0, 14.0
 _TICK_WIDTH = 80.0
+#: Room that the axis takes under the rows.
+AXIS_HEIGHT = 40.0
 #: A letter stands in the ribbon where its label has at least this share of at least this width.
 _CLEAR_SHARE, _LETTER_WIDTH = 0.8, 14.0
 
@@ -90,6 +91,8 @@ def _ribbon(seen: Overview, looks: dict[int, Look], frame: Frame) -> list[Shape]
         own = np.where(seen.shares[:, index] > 0, tops[:, index], np.nan)
         if polygons := steps(edges, own, base):
             shapes.append(Area(polygons, looks[seen.codes[index]].colour))
+    if seen.is_coarse:
+        shapes += _scale(frame, frame.top, _RIBBON)
     return [*shapes, *_letters(seen, looks, edges, frame.top + _RIBBON / 2 + 4)]
 
 
@@ -133,15 +136,19 @@ def _lanes(
 
 def _lane(frame: Frame, edges_s: Float64, values: Float64, top: float, colour: str) -> list[Shape]:
     end = float(frame.x(edges_s[-1]))
-    scale_x = frame.left + frame.width + 4
     shapes: list[Shape] = [Box(frame.left, top, end - frame.left, _LANE, TRACK)]
     polygons = steps(frame.x(edges_s), _LANE * values, top + _LANE)
     if polygons:
         shapes.append(Area(polygons, colour, darker(colour)))
+    return [*shapes, *_scale(frame, top, _LANE)]
+
+
+def _scale(frame: Frame, top: float, height: float) -> list[Shape]:
+    """From nothing to all, on the right of a row."""
+    x = frame.left + frame.width + 4
     return [
-        *shapes,
-        Text(scale_x, top + 8, "1", _SMALL, FAINT),
-        Text(scale_x, top + _LANE, "0", _SMALL, FAINT),
+        Text(x, top + 8, "1", _SMALL, FAINT),
+        Text(x, top + height, "0", _SMALL, FAINT),
     ]
 
 
@@ -152,11 +159,10 @@ def _strip(
     top = frame.bottom - _STRIP
     edges = frame.x(seen.edges_s)
     shapes: list[Shape] = [Text(left, top + 11, "gaps, marks", _SIZE, INK)]
-    lost = np.flatnonzero(seen.shares[:, -1])
     colour = looks[seen.codes[-1]].colour
-    for column in lost.tolist():
-        width = max(2.0, float(edges[column + 1] - edges[column]))
-        shapes.append(Box(float(edges[column]), top + 2, width, _STRIP - 4, colour))
+    for start, end in runs(seen.shares[:, -1] > 0).tolist():
+        width = max(2.0, float(edges[end] - edges[start]))
+        shapes.append(Box(float(edges[start]), top + 2, width, _STRIP - 4, colour))
     for x in np.unique(frame.x(session.marks).round()).tolist():
         shapes += [
             Line(x, frame.top + _RIBBON, x, top + 2, INK, 0.8, is_dashed=True),
@@ -175,8 +181,8 @@ def _axis(seen: Overview, frame: Frame) -> list[Shape]:
             Line(x, y, x, y + 4, INK),
             Text(x, y + 16, clock(tick_s, span_s), _SIZE, INK, "middle"),
         ]
-    column_s = seen.column_s
-    is_coarse = column_s > 1.5 * TIMESTEP_S
-    columns = f"columns of {column_s:g} s: shares of labels, mean probabilities"
-    note = f"time ({clock_unit(span_s)}); {columns if is_coarse else 'a column is an estimate'}"
+    columns = f"columns of {seen.column_s:g} s: shares of labels, mean probabilities"
+    note = (
+        f"time ({clock_unit(span_s)}); {columns if seen.is_coarse else 'a column is an estimate'}"
+    )
     return [*shapes, Text(frame.left, y + 32, fitted(note, _SMALL, frame.width), _SMALL, FAINT)]
