@@ -25,15 +25,18 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return _multiples(low, high, _round_step((high - low) / most))
 
 
-def clock(time_s: float, duration_s: float) -> str:
-    """A moment of something that lasts ``duration_s``: seconds, m:ss or h:mm:ss."""
+def clock(time_s: float, duration_s: float, decimals: int = 0) -> str:
+    """A moment of something that lasts ``duration_s``: seconds, m:ss or h:mm:ss.
+
+    ``decimals`` are those of the seconds; less than a minute is always told to 10 ms.
+    """
     if duration_s < 60.0:
-        return f"{time_s:g}"
-    seconds = round(time_s)
-    minutes, hours = seconds // 60, seconds // 3600
+        return f"{round(time_s, 2):g}"
+    minutes, seconds = divmod(round(time_s, decimals), 60)
+    shown = f"{seconds:0{decimals + 3 if decimals else 2}.{decimals}f}"
     if duration_s < 3600.0:
-        return f"{minutes}:{seconds % 60:02}"
-    return f"{hours}:{minutes % 60:02}:{seconds % 60:02}"
+        return f"{minutes:.0f}:{shown}"
+    return f"{minutes // 60:.0f}:{minutes % 60:02.0f}:{shown}"
 
 
 def clock_unit(duration_s: float) -> str:

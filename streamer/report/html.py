@@ -18,6 +18,9 @@ from streamer.report.page import Page
 from streamer.report.panel import Panel
 from streamer.report.svg import to_svg
 
+#: Edges of columns as long as that are told to the second.
+_LONG_COLUMN_S = 10.0
+
 
 def to_html(page: Page) -> str:
     """The page, which tells under the pointer what each column was."""
@@ -60,12 +63,13 @@ def _data(panel: Panel) -> dict[str, Any]:
     """What ``hover.js`` tells of a panel, by column; shares and probabilities in percent."""
     frame, seen = panel.frame, panel.seen
     end_s = float(seen.edges_s[-1])
+    decimals = 2 if seen.column_s < _LONG_COLUMN_S else 0
     looks = [panel.looks[code] for code in seen.codes]
     return {
         "top": round(frame.top, 2),
         "bottom": round(frame.bottom, 2),
         "edges": np.round(frame.x(seen.edges_s), 2).tolist(),
-        "times": [clock(round(edge_s, 2), end_s) for edge_s in seen.edges_s.tolist()],
+        "times": [clock(edge_s, end_s, decimals) for edge_s in seen.edges_s.tolist()],
         "looks": [[look.name, look.letter, look.colour, on(look.colour)] for look in looks],
         "shares": _percent(seen.shares),
         "probabilities": _percent(seen.probabilities),

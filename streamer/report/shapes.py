@@ -12,8 +12,9 @@ from streamer.errors import printable
 
 Points = NDArray[np.float64]
 
-#: Width of a character, in its size: of the widest of the fonts that are asked for.
-_CHARACTER = 0.64
+#: Widths of characters, in their size, in the widest of the fonts that are asked for.
+_COMMON, _WIDE = 0.68, 1.15
+_WIDE_LETTERS = frozenset("MWmw@%…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,17 @@ Shape = Box | Line | Area | Text
 def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) -> str:
     """The text on one line, its end or beginning left out where it is wider than ``width``."""
     content = printable(content)
-    room = int(width / (_CHARACTER * size))
-    if cell_len(content) <= room:
+    order = -1 if keeps_end else 1
+    widths = size * np.cumsum([_width(letter) for letter in content[::order]])
+    if not len(widths) or widths[-1] <= width:
         return content
-    content = content[-room:] if keeps_end else content[:room]
-    while content and cell_len(content) > room - 1:
-        content = content[1:] if keeps_end else content[:-1]
-    return f"…{content}" if keeps_end else f"{content}…"
+    kept = content[::order][: int((widths <= width - size * _WIDE).sum())][::order]
+    return f"…{kept}" if keeps_end else f"{kept}…"
+
+
+def _width(letter: str) -> float:
+    is_wide = letter in _WIDE_LETTERS or cell_len(letter) > 1
+    return _WIDE if is_wide else _COMMON
 
 
 def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
