@@ -103,7 +103,8 @@ def test_probabilities_are_means_over_what_was_heard_as_an_emotion():
 
 
 def test_what_was_lost_is_a_gap_whatever_was_estimated_in_it():
-    gaps = (Gap(1.0, 16_000, "overflow"), Gap(1.5, 16_000, "the same and more"))
+    starts = {1.0: 16_000, 1.2: 1600, 1.5: 16_000}
+    gaps = tuple(Gap(start_s, samples, "overflow") for start_s, samples in starts.items())
     seen = overview(recorded(125, gaps=gaps))
     is_lost = np.zeros(125, bool)
     is_lost[25:63] = True  # 1 s to 2.5 s, of which 2.48 s to 2.5 s is half a timestep
@@ -111,6 +112,14 @@ def test_what_was_lost_is_a_gap_whatever_was_estimated_in_it():
     np.testing.assert_allclose(seen.shares.sum(1), 1.0)
     assert seen.total[-1] == pytest.approx(1.5 / 5.0)
     assert np.isnan(seen.speech[25:62]).all()
+
+
+def test_a_gap_that_is_no_whole_timestep_moves_the_rest_and_no_column_overflows():
+    session = recorded(125, gaps=(Gap(1.0, 208, "overflow"),))
+    times = session.times + np.where(session.times > 1.0, 208 / 16_000, 0.0)
+    seen = overview(replace(session, times=times))
+    assert seen.shares.sum(1).max() <= 1.0 + 1e-9
+    assert seen.total[-1] == pytest.approx(208 / 16_000 / times[-1])
 
 
 def test_time_without_an_estimate_is_no_label():
@@ -321,6 +330,7 @@ def browser(tmp_path_factory):
 def test_a_page_asks_nothing_of_the_network_and_has_no_errors(browser, tmp_path):
     page = tmp_path / "report.html"
     page.write_text(to_html(draw_page(several(4))), encoding="utf-8")
+    assert "default-src 'none'" in page.read_text(encoding="utf-8")
     browser.open(page)
     assert browser.value("document.querySelectorAll('svg text').length") > 100
     assert browser.requested() == [page.as_uri()]

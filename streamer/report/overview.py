@@ -87,7 +87,7 @@ def overview(session: RecordedSession) -> Overview:
     lost_share = lost.between(edges_s[:-1], edges_s[1:]) / widths_s
     estimated = np.stack([sums(heard * (was == code)) for code in codes[:-1]], axis=1)
     estimated *= TIMESTEP_S / widths_s[:, None]
-    # The last timestep may end beyond the audio.
+    # After a gap timesteps lie across the edges of columns, and one more may fall into one.
     room = (1.0 - lost_share) / np.maximum(estimated.sum(1), 1e-12)
     spoken = heard * ((was >= 0) | (was == UNCERTAIN_CODE))
     return Overview(
