@@ -23,7 +23,7 @@ from streamer.report.html import to_html
 from streamer.report.ink import CHIP
 from streamer.report.overview import MOST_COLUMNS, overview
 from streamer.report.page import MOST_SESSIONS, draw_page
-from streamer.report.shapes import Box, Text, fitted, steps
+from streamer.report.shapes import Area, Box, Text, fitted, steps
 from streamer.report.svg import to_svg
 from streamer.screen.monitor import GAP_CODE, STATE_CODES
 from streamer.screen.palette import looks, paper_looks
@@ -234,6 +234,19 @@ def test_recordings_of_one_length_share_an_axis_and_a_clip_beside_a_meeting_does
     assert {panel.frame.span_s for panel in panels} == {130 * TIMESTEP_S}
     panels = draw_page([recorded(125), recorded(7500)]).panels
     assert [panel.frame.span_s for panel in panels] == [5.0, 300.0]
+
+
+@pytest.mark.parametrize("times", [[0.0], [1e-300], [0.04, 1e8]])
+def test_times_that_no_session_has_are_drawn_on_the_page(times):
+    marks = np.array([0.0, 1.0, 1e8])
+    end = SessionEnded(0.0, len(times), {}, "silence", {})
+    session = recorded(len(times), times=np.array(times), marks=marks, end=end)
+    page = draw_page([session])
+    assert len(page.panels[0].seen.shares) <= MOST_COLUMNS
+    for area in (shape for shape in page.shapes if isinstance(shape, Area)):
+        corners = np.concatenate(area.polygons)
+        assert (corners >= 0.0).all()
+        assert (corners <= [page.width, page.height]).all()
 
 
 def test_late_estimates_are_counted_and_do_not_squeeze_the_others():

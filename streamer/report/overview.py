@@ -69,7 +69,7 @@ class Overview:
 def overview(session: RecordedSession) -> Overview:
     """Cut a session that has estimates into columns."""
     emotions = len(session.header.labels)
-    edges_s = _edges(session.duration_s)
+    edges_s = _edges(max(session.duration_s, TIMESTEP_S))
     columns = len(edges_s) - 1
     lost = _Lost(session.gaps, session.header.sample_rate)
     heard = 1.0 - lost.between(session.times - TIMESTEP_S, session.times) / TIMESTEP_S

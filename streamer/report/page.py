@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamer.errors import SerLiveError, printable
+from streamer.frontend import TIMESTEP_S
 from streamer.report.latencies import common_range
 from streamer.report.panel import Panel, draw_panel
 from streamer.report.shapes import Shape
@@ -54,8 +55,8 @@ def draw_page(sessions: Sequence[RecordedSession]) -> Page:
         raise SerLiveError(
             f"{len(sessions)} recordings; a report shows 1..{MOST_SESSIONS} side by side"
         )
-    longest_s = max(session.duration_s for session in sessions)
-    shortest_s = min(session.duration_s for session in sessions)
+    durations_s = [max(session.duration_s, TIMESTEP_S) for session in sessions]
+    shortest_s, longest_s = min(durations_s), max(durations_s)
     scales = Scales(
         span_s=longest_s if shortest_s >= _LEAST_OF_SPAN * longest_s else None,
         latency_ms=common_range([session.latency_ms for session in sessions]),

@@ -69,7 +69,11 @@ def timelines(
     lanes_bottom = ribbon_bottom + lanes * (_BETWEEN + _LANE)
     bottom = lanes_bottom + scales.has_strip * (_BETWEEN + _STRIP)
     frame = Frame(
-        left + _GUTTER, y, width - _GUTTER - _SCALE, bottom, scales.span_s or session.duration_s
+        left + _GUTTER,
+        y,
+        width - _GUTTER - _SCALE,
+        bottom,
+        scales.span_s or float(seen.edges_s[-1]),
     )
     shapes = [
         *_ribbon(seen, looks, frame),
@@ -163,7 +167,8 @@ def _strip(
     for start, end in runs(seen.shares[:, -1] > 0).tolist():
         width = max(2.0, float(edges[end] - edges[start]))
         shapes.append(Box(float(edges[start]), top + 2, width, _STRIP - 4, colour))
-    for x in np.unique(frame.x(session.marks).round()).tolist():
+    marks_s = session.marks[session.marks <= seen.edges_s[-1]]
+    for x in np.unique(frame.x(marks_s).round()).tolist():
         shapes += [
             Line(x, frame.top + _RIBBON, x, top + 2, INK, 0.8, is_dashed=True),
             Area((triangle(x, top + 2, 10.0),), INK),
