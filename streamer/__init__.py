@@ -1,4 +1,12 @@
-"""ser-live: speech emotion, live. ``Recognizer.load().stream()`` is the way in."""
+"""ser-live: speech emotion, live. 16 kHz mono float32 in, an estimate every 40 ms out.
+
+>>> import numpy as np
+>>> stream = Recognizer.load().stream()
+>>> [estimate.label for estimate in stream.accept(np.zeros(4_000, np.float32))]
+['silence']
+
+The names below are public. All else is the command ``ser-live``'s own and may change.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamer.errors import SerLiveError
-    from streamer.recognizer import Estimate, Recognizer, Stream
+    from streamer.metadata import ModelMetadata
+    from streamer.recognizer import Estimate, Recognizer, Stream, StreamState
+    from streamer.resampler import Resampler
+    from streamer.session_file import RecordedSession, read_sessions
 
-__all__ = ["Estimate", "Recognizer", "SerLiveError", "Stream"]
+__all__ = [
+    "Estimate",
+    "ModelMetadata",
+    "Recognizer",
+    "RecordedSession",
+    "Resampler",
+    "SerLiveError",
+    "Stream",
+    "StreamState",
+    "read_sessions",
+]
+
+_MODULES = {
+    "Estimate": "recognizer",
+    "ModelMetadata": "metadata",
+    "Recognizer": "recognizer",
+    "RecordedSession": "session_file",
+    "Resampler": "resampler",
+    "SerLiveError": "errors",
+    "Stream": "recognizer",
+    "StreamState": "recognizer",
+    "read_sessions": "session_file",
+}
 
 
 def __getattr__(name: str) -> Any:
     # On demand: the command line starts without NumPy and onnxruntime.
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from streamer import errors, recognizer
+    from importlib import import_module
 
-    return getattr(errors if name == "SerLiveError" else recognizer, name)
+    return getattr(import_module(f"streamer.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -12,6 +12,9 @@ from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+#: Of ``--format``, beside the screen: what programs other than this one read. CSV apart, a file
+#: holds one recording.
+TIMELINES = ("csv", "audacity", "textgrid", "srt", "vtt")
 #: Of ``ser-live latency``; ``stopped`` leaves the paced session out.
 LATENCY_SOURCES = ("replay", "mic", "stopped")
 
@@ -147,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(info)
 
     _add_latency(commands.add_parser)
+    _add_convert(commands.add_parser)
     _add_report(commands.add_parser)
     return parser
 
@@ -192,6 +196,23 @@ def _add_latency(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     latency.add_argument("--force", action="store_true", help="overwrite these files")
 
 
+def _add_convert(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    convert = add_parser(
+        "convert",
+        help="a session of JSON lines as table, label track, TextGrid or subtitles",
+        description="Convert a session that was written with --format jsonl. A stretch of one "
+        "label becomes an interval; gaps and marks are kept by audacity and textgrid.",
+    )
+    convert.add_argument("session", type=Path, metavar="SESSION.jsonl", help="what was written")
+    convert.add_argument(
+        "--format",
+        choices=TIMELINES,
+        help="default: by the output's suffix, one of .csv .txt (audacity) .TextGrid .srt .vtt",
+    )
+    convert.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    convert.add_argument("--force", action="store_true", help="overwrite the output file")
+
+
 def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     report = add_parser(
         "report",
@@ -216,9 +237,10 @@ def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
-        choices=("tui", "plain", "jsonl"),
-        help="tui needs a terminal with colours and is plain elsewhere (default: tui where it can "
-        "be shown at a pace to follow, else plain; jsonl with --output)",
+        choices=("tui", "plain", "jsonl", *TIMELINES),
+        help="tui needs a terminal with colours and is plain elsewhere; audacity (label track), "
+        "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
+        "where it can be shown at a pace to follow, else plain; jsonl with --output)",
     )
     command.add_argument(
         "--output",

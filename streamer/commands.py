@@ -17,7 +17,7 @@ from streamer.display import Display, open_display
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
-from streamer.outputs import OutputFile, check_apart, check_output, write_line
+from streamer.outputs import OutputFile, check_apart, check_output, say_on_stderr, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
@@ -222,6 +222,20 @@ def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    from streamer.convert import convert, format_of
+
+    name = format_of(options.output, options.format)
+    with ExitStack() as stack:
+        out: TextIO | OutputFile
+        if options.output is None:
+            out = _stdout()
+        else:
+            out = stack.enter_context(OutputFile(options.output, options.force, [options.session]))
+        convert(options.session, name, out, lambda line: say_on_stderr(told(line)))
+    return 0
+
+
 def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     from streamer.report.command import write_report
 
@@ -236,5 +250,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "picture": _picture,
     "info": _info,
     "latency": _latency,
+    "convert": _convert,
     "report": _report,
 }

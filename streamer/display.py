@@ -1,4 +1,4 @@
-"""Where the results of a session go: screen, plain lines, JSON lines, and which of them when."""
+"""Where the results of a session go: screen, lines, timelines, and which of them when."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from streamer.arguments import TIMELINES
 from streamer.errors import printable
 from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
-from streamer.formats import JsonLines, Plain, summary
+from streamer.formats import JsonLines, Plain, open_timeline, summary
+from streamer.marking import Marking
 from streamer.outputs import Output, say_on_stderr
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ def can_show_screen(out: TextIO | None) -> bool:
     return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
 
+def _writer(name: str, out: Output, names_file: bool) -> Sink:
+    if name in TIMELINES:
+        return open_timeline(name, out, names_file)
+    return JsonLines(out, names_file) if name == "jsonl" else Plain(out)
+
+
 @contextmanager
 def open_display(
     name: str | None,
@@ -62,16 +70,19 @@ def open_display(
     """Open what the person asked for; a screen is closed again, whatever happens.
 
     Args:
-        name: ``tui``, ``plain``, ``jsonl`` or None. ``tui`` is the screen on a terminal that can
-            show it, plain lines otherwise, and JSON lines into ``output`` in any case. None is
-            ``tui`` where a screen can be shown and the session is paced; elsewhere JSON lines
-            with ``output`` and plain lines without, so that a file's content never depends on
-            the terminal.
+        name: ``tui``, ``plain``, ``jsonl``, one of the timelines, or None. ``tui`` is the screen
+            on a terminal that can show it, plain lines otherwise, and JSON lines into ``output``
+            in any case. None is ``tui`` where a screen can be shown and the session is paced;
+            elsewhere JSON lines with ``output`` and plain lines without, so that a file's content
+            never depends on the terminal.
         output: file to write to instead of standard output.
         interrupts: the screen's way to end the session.
         is_paced: the session runs at a speed that a person can follow.
         names_file: every JSON line carries the ``file`` key.
         recorder: of the key ``r``.
+
+    Raises:
+        SerLiveError: the format cannot hold several recordings.
     """
     shows = can_show_screen(sys.stdout)
     if name is None and shows and is_paced:
@@ -80,10 +91,10 @@ def open_display(
         name = "plain" if output is None else "jsonl"
     if name != "tui":
         out: Output = output or sys.stdout
-        sink: Sink = JsonLines(out, names_file) if name == "jsonl" else Plain(out)
-        yield Display((sink,), (), say_on_stderr)
+        yield Display((_writer(name, out, names_file),), (), say_on_stderr)
         return
-    written: tuple[Sink, ...] = () if output is None else (JsonLines(output, names_file),)
+    marking = None if output is None else Marking(JsonLines(output, names_file))
+    written: tuple[Sink, ...] = () if marking is None else (marking,)
     if not shows:
         lines: tuple[Sink, ...] = () if sys.stdout is None else (Plain(sys.stdout),)
         yield Display((*lines, *written), (), say_on_stderr)
@@ -93,6 +104,6 @@ def open_display(
     from streamer.screen.terminal import Terminal
 
     monitor = Monitor()
-    with Terminal(monitor, interrupts, recorder) as terminal:
+    with Terminal(monitor, interrupts, recorder, marking) as terminal:
         sinks = (*written, monitor, _Summaries(terminal.say))
         yield Display(sinks, (monitor,), terminal.say)

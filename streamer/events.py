@@ -65,6 +65,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """The person marked a moment; it comes after the estimates that were shown by then.
+
+    Attributes:
+        time_s: stream time, end of the newest timestep that was shown.
+    """
+
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAway:
     """The source gives nothing for a while; a :class:`Gap` says how much once that is known."""
 
@@ -88,7 +99,7 @@ class SessionEnded:
     probabilities: dict[str, float]
 
 
-Event = SessionStarted | Estimated | Gap | SourceAway | SessionEnded
+Event = SessionStarted | Estimated | Gap | Marked | SourceAway | SessionEnded
 
 
 class Sink(Protocol):

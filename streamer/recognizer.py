@@ -143,7 +143,22 @@ def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]
 
 
 class Recognizer:
-    """A model ready to run; immutable, one serves any number of streams."""
+    """A model ready to run; immutable, one serves any number of streams, in any threads.
+
+    >>> recognizer = Recognizer.load()  # the shipped model, or a file: load("mine.onnx")
+    >>> recognizer.metadata.labels
+    ('angry', 'happy', 'neutral', 'sad')
+    >>> two = [recognizer.stream(), recognizer.stream()]
+    >>> blocks = [np.zeros(8_000, np.float32), np.zeros(100, np.float32)]
+    >>> [len(estimates) for estimates in recognizer.accept_many(two, blocks)]
+    [8, 0]
+
+    :meth:`stream` is the usual way on. :meth:`initial_state`, :meth:`accept` and :meth:`flush`
+    are the same with the state in the caller's hands.
+
+    Attributes:
+        metadata: labels, look-ahead, and what the model was trained on.
+    """
 
     def __init__(
         self,
@@ -300,7 +315,21 @@ class Recognizer:
 
 
 class Stream:
-    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else."""
+    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else.
+
+    For one thread at a time. Half a second of audio gives fewer estimates than it has timesteps:
+    the others come after the look-ahead, or with the flush.
+
+    >>> stream = Recognizer.load().stream()
+    >>> half_a_second = np.zeros(8_000, np.float32)
+    >>> len(stream.accept(half_a_second)), len(stream.flush())
+    (8, 4)
+
+    Attributes:
+        recognizer: that it is of.
+        state: everything that it carries; opaque, and of a size that does not grow.
+        is_flushed: nothing is accepted before a reset.
+    """
 
     def __init__(self, recognizer: Recognizer) -> None:
         self.recognizer = recognizer

@@ -18,7 +18,16 @@ RESAMPLER_QUALITY = "HQ"
 
 
 class Resampler:
-    """The source's rate -> 16 kHz, statefully; the result does not depend on the block size."""
+    """The source's rate -> 16 kHz, statefully; the result does not depend on the block size.
+
+    >>> resampler = Resampler(48_000)
+    >>> second = np.zeros(48_000, np.float32)
+    >>> len(np.concatenate([resampler.accept(second), resampler.flush()]))
+    16000
+
+    Attributes:
+        look_ahead_s: the most audio that it holds back.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
+from heapq import merge
+from math import isnan
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,16 +16,24 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import SILENCE, STATES
-from streamer.errors import SerLiveError, printable
-from streamer.events import Gap, SessionEnded, SessionStarted
-from streamer.formats import SCHEMA
+from streamer.errors import SerLiveError
+from streamer.events import Estimated, Event, Gap, Marked, SessionEnded, SessionStarted
+from streamer.recognizer import Estimate
+from streamer.session_lines import (
+    LONGEST_S,
+    Wrong,
+    end_of,
+    gap_of,
+    header_of,
+    names_of,
+    shown,
+    time_of,
+)
 
 #: Far beyond what is written, and soon read.
 LONGEST_LINE = 1 << 20
-#: Three years: times and durations beyond are damage.
-LONGEST_S = 1e8
-_HIGHEST_RATE = 10_000_000
+#: A timestep is 40 ms; formats that count in milliseconds tell these apart too.
+SHORTEST_STEP_S = 0.005
 _NUMBERS = {int, float}  # and no bool
 
 Float32 = NDArray[np.float32]
@@ -78,17 +87,44 @@ class RecordedSession:
         lost_until = (gap.time_s + gap.lost_samples / rate for gap in self.gaps)
         return float(max([newest_s, *self.marks.tolist(), *lost_until]))
 
+    def events(self) -> Iterator[Event]:
+        """What the sinks were told, by time; without the last event where there is none.
 
-def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Every label that an estimate may have: the emotions, then the states."""
-    return (*labels, *STATES)
+        Attention was not written down, nor which estimates were made of silence.
+        """
+        yield self.header
+        gaps = ((gap.time_s, gap) for gap in self.gaps)
+        marks = ((time_s, Marked(time_s)) for time_s in self.marks.tolist())
+        for _, event in merge(gaps, self._estimated(), marks, key=itemgetter(0)):
+            yield event
+        if self.end is not None:
+            yield self.end
+
+    def _estimated(self) -> Iterator[tuple[float, Event]]:
+        nothing = np.zeros(0, np.float32)
+        rows = zip(
+            self.times.tolist(),
+            self.labels,
+            self.probabilities,
+            self.speech.tolist(),
+            self.latency_ms.tolist(),
+            strict=True,
+        )
+        for time_s, label, probabilities, speech, latency_ms in rows:
+            estimate = Estimate(time_s, label, probabilities, speech, nothing)
+            yield time_s, Estimated(estimate, None if isnan(latency_ms) else latency_ms)
 
 
-def read_sessions(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
+def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
     """Read what ``--format jsonl`` wrote: one session, or one after another.
 
     Lines of unknown types and unknown keys are passed over. A last line that was cut, as by a
     power failure, is left out.
+
+    ::
+
+        for session in read_sessions("session.jsonl", print):
+            angry_s = session.times[session.codes == session.names.index("angry")]
 
     Args:
         path: of the file, or of a pipe.
@@ -97,23 +133,25 @@ def read_sessions(path: Path, say: Callable[[str], None]) -> list[RecordedSessio
     Raises:
         SerLiveError: it cannot be read, holds no session, or a line of it is wrong.
     """
+    path = Path(path)
     reader = _Reader(path)
-    try:
-        with path.open("rb") as file:
-            # One byte more than the longest line tells it from a longer one.
-            for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), 1):
-                reader.take(number, line)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SerLiveError(f"cannot read {path}: {reason}") from error
+    for number, line in enumerate(_lines(path), 1):
+        reader.take(number, line)
     sessions = reader.finish()
     if reader.cut_line is not None:
         say(f"{path} ends in the middle of line {reader.cut_line}, which is left out")
     return sessions
 
 
-class _Wrong(Exception):
-    """A line does not hold; the message says how."""
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long, its first part."""
+    try:
+        with path.open("rb") as file:
+            # One byte more than the longest line tells it from a longer one.
+            yield from iter(partial(file.readline, LONGEST_LINE + 1), b"")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SerLiveError(f"cannot read {path}: {reason}") from error
 
 
 class _Reader:
@@ -145,7 +183,7 @@ class _Reader:
             self._fail(number, f"not JSON ({reason})")
         try:
             self._take(values)
-        except _Wrong as error:
+        except Wrong as error:
             self._fail(number, str(error))
 
     def finish(self) -> list[RecordedSession]:
@@ -161,23 +199,23 @@ class _Reader:
 
     def _take(self, values: Any) -> None:
         if type(values) is not dict:
-            raise _Wrong("must be an object")
+            raise Wrong("must be an object")
         kind = values.get("type")
         if kind == "session":
-            header = _header(values)
+            header = header_of(values)
             self._close(None)
             self._open = _OpenSession(header)
             return
         if kind not in ("estimate", "gap", "mark", "end"):
             if type(kind) is not str:
-                raise _Wrong("type must be text")
+                raise Wrong("type must be text")
             return
         if self._open is None:
-            raise _Wrong(f"{kind} without a session line before it")
+            raise Wrong(f"{kind} without a session line before it")
         if values.get("file", self._open.header.source) != self._open.header.source:
-            raise _Wrong(f"of another file than {self._open.header.source!r}")
+            raise Wrong(f"of another file than {self._open.header.source!r}")
         if kind == "end":
-            self._close(_end(values, self._open.header.labels))
+            self._close(end_of(values, self._open.header.labels))
         else:
             self._open.take(kind, values, self._number)
 
@@ -191,7 +229,7 @@ class _Reader:
         self._open = None
 
     def _fail(self, number: int, what: str) -> NoReturn:
-        raise SerLiveError(f"{self._path}, line {number}: {printable(what)}")
+        raise SerLiveError(f"{self._path}, line {number}: {what}")
 
 
 class _OpenSession:
@@ -214,16 +252,16 @@ class _OpenSession:
         """Take a line between the first and the last.
 
         Raises:
-            _Wrong: it does not hold.
+            Wrong: it does not hold.
         """
         if kind == "estimate":
             self._estimate(values, number)
         elif kind == "gap":
             self._gap(values)
         else:
-            time_s = _number(values, "time", LONGEST_S)
+            time_s = time_of(values)
             if self._marks and time_s < self._marks[-1]:
-                raise _Wrong("time goes backwards")
+                raise Wrong("time goes backwards")
             self._marks.append(time_s)
 
     def _estimate(self, values: dict[str, Any], number: int) -> None:
@@ -233,17 +271,17 @@ class _OpenSession:
             row = (values["time"], values["speech"], *self._of_labels(values["probabilities"]))
             code = self._code_of[values["label"]]
         except (KeyError, TypeError, IndexError) as error:
-            raise _Wrong(self._what_is_missing(values)) from error
+            raise Wrong(self._what_is_missing(values)) from error
         if not _NUMBERS.issuperset(map(type, row)):
-            raise _Wrong("time, speech and probabilities must be numbers")
+            raise Wrong("time, speech and probabilities must be numbers")
         if latency_ms is None:
             latency_ms = np.nan
         elif type(latency_ms) not in _NUMBERS or not abs(latency_ms) <= 1000 * LONGEST_S:
-            raise _Wrong("latency_ms must be a number of milliseconds or null")
+            raise Wrong("latency_ms must be a number of milliseconds or null")
         try:
             self._rows.extend((latency_ms, *row))
         except OverflowError as error:
-            raise _Wrong("a number is too large") from error
+            raise Wrong("a number is too large") from error
         self._codes.append(code)
         self._numbers.append(number)
 
@@ -252,23 +290,24 @@ class _OpenSession:
             if key not in values:
                 return f"an estimate without {key}"
         if type(values["label"]) is not str or values["label"] not in self._code_of:
-            return f"label {_shown(values['label'])} is none of the session's"
+            return f"label {shown(values['label'])} is none of the session's"
         return f"probabilities must have a number for each of {', '.join(self.header.labels)}"
 
     def _gap(self, values: dict[str, Any]) -> None:
-        time_s = _number(values, "time", LONGEST_S)
-        lost = _whole(values, "lost_samples", 0, int(LONGEST_S * self.header.sample_rate))
-        if self._gaps and time_s < self._gaps[-1].time_s:
-            raise _Wrong("time goes backwards")
-        self._gaps.append(Gap(time_s, lost, _text(values, "reason")))
+        gap = gap_of(values, self.header.sample_rate)
+        if self._gaps and gap.time_s < self._gaps[-1].time_s:
+            raise Wrong("time goes backwards")
+        self._gaps.append(gap)
 
     def first_wrong(self) -> tuple[int, str] | None:
         """Line number and what is wrong of the first estimate whose numbers cannot be."""
         rows = self._table()
         times, shares = rows[:, 1], rows[:, 2:]
+        steps = np.diff(times, prepend=0.0)
         wrongs = (
             (~((times >= 0.0) & (times <= LONGEST_S)), f"time must lie in 0..{LONGEST_S:g} s"),
-            (np.diff(times, prepend=-1.0) <= 0.0, "time goes backwards"),
+            (steps <= 0.0, "time goes backwards"),
+            (steps < SHORTEST_STEP_S, f"time is less than {SHORTEST_STEP_S} s after the last"),
             (
                 ~((shares >= 0.0) & (shares <= 1.0)).all(axis=1),
                 "speech and probabilities must lie in 0..1",
@@ -277,7 +316,7 @@ class _OpenSession:
         found = [(int(where.argmax()), what) for where, what in wrongs if where.any()]
         if not found:
             return None
-        index, what = min(found)
+        index, what = min(found, key=itemgetter(0))
         return self._numbers[index], what
 
     def recorded(self, end: SessionEnded | None) -> RecordedSession:
@@ -297,81 +336,6 @@ class _OpenSession:
     def _table(self) -> Float64:
         """``(n, 3 + labels)``: latency, time, speech, probabilities."""
         return np.array(self._rows, np.float64).reshape(-1, 3 + len(self.header.labels))
-
-
-def _header(values: dict[str, Any]) -> SessionStarted:
-    schema = values.get("schema")
-    if type(schema) is not int or schema != SCHEMA:
-        raise _Wrong(f"schema {_shown(schema)}; this ser-live reads schema {SCHEMA}")
-    labels = values.get("labels")
-    if not (
-        type(labels) is list
-        and len(labels) >= 2
-        and all(type(label) is str for label in labels)
-        and len(set(names_of(tuple(labels)))) == len(labels) + len(STATES)
-    ):
-        raise _Wrong(f"labels must be two or more different names, none of {', '.join(STATES)}")
-    try:
-        started = datetime.fromisoformat(_text(values, "started"))
-    except ValueError as error:
-        raise _Wrong("started must be a date and time in ISO 8601") from error
-    if started.tzinfo is None:
-        raise _Wrong("started must say its time zone")
-    return SessionStarted(
-        source=_text(values, "source"),
-        sample_rate=_whole(values, "sample_rate", 1, _HIGHEST_RATE),
-        model=_text(values, "model"),
-        labels=tuple(labels),
-        look_ahead_ms=_number(values, "look_ahead_ms", 1000 * LONGEST_S),
-        started=started,
-    )
-
-
-def _end(values: dict[str, Any], labels: tuple[str, ...]) -> SessionEnded:
-    overall = values.get("overall")
-    if overall not in (*labels, SILENCE):
-        raise _Wrong(f"overall {_shown(overall)} is none of the session's labels")
-    return SessionEnded(
-        duration_s=_number(values, "duration", LONGEST_S),
-        estimates=_whole(values, "estimates", 0, int(LONGEST_S * _HIGHEST_RATE)),
-        summary=_shares(values, "summary", names_of(labels)),
-        overall=overall,
-        probabilities=_shares(values, "probabilities", labels),
-    )
-
-
-def _shares(values: dict[str, Any], key: str, names: tuple[str, ...]) -> dict[str, float]:
-    shares = values.get(key)
-    if type(shares) is not dict:
-        raise _Wrong(f"{key} must be an object")
-    return {name: _number(shares, name, 1.0) for name in names}
-
-
-def _number(values: dict[str, Any], key: str, largest: float) -> float:
-    value = values.get(key)
-    if (type(value) is not int and type(value) is not float) or not 0.0 <= value <= largest:
-        raise _Wrong(f"{key} must be a number in 0..{largest:g}")
-    return float(value)
-
-
-def _whole(values: dict[str, Any], key: str, smallest: int, largest: int) -> int:
-    value = values.get(key)
-    if type(value) is not int or not smallest <= value <= largest:
-        raise _Wrong(f"{key} must be a whole number in {smallest}..{largest}")
-    return value
-
-
-def _text(values: dict[str, Any], key: str) -> str:
-    value = values.get(key)
-    if type(value) is not str:
-        raise _Wrong(f"{key} must be text")
-    return value
-
-
-def _shown(value: object) -> str:
-    """A value of the file in a few characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import SerLiveError
-from streamer.events import Gap
+from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.formats import JsonLines
 from streamer.interrupts import Interrupts
 from streamer.session import Pace, run_session
@@ -122,6 +122,12 @@ def test_several_recordings_are_several_sessions(shipped, speech, read):
     sessions, _ = read(out.getvalue())
     assert [len(session.times) for session in sessions] == [25, 50]
     assert [session.end.estimates for session in sessions] == [25, 50]
+
+
+def test_events_of_one_moment_come_in_the_order_they_came_live(read):
+    ([session], _) = read(text_of(HEADER, MARK, ESTIMATE, GAP, END))
+    types = [type(event) for event in session.events()]
+    assert types == [SessionStarted, Gap, Estimated, Marked, SessionEnded]
 
 
 def test_a_killed_session_has_no_end(read):

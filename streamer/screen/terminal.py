@@ -18,6 +18,7 @@ from rich.segment import Segment, Segments
 
 from streamer.errors import RunFailure
 from streamer.interrupts import Interrupts
+from streamer.marking import Marking
 from streamer.outputs import dated_path
 from streamer.screen.keyboard import keyboard
 from streamer.screen.monitor import Monitor
@@ -53,7 +54,11 @@ class Terminal:
     """
 
     def __init__(
-        self, monitor: Monitor, interrupts: Interrupts, recorder: RecordSwitch | None = None
+        self,
+        monitor: Monitor,
+        interrupts: Interrupts,
+        recorder: RecordSwitch | None = None,
+        marking: Marking | None = None,
     ) -> None:
         """Join the parts.
 
@@ -61,10 +66,12 @@ class Terminal:
             monitor: a sink and listener of the session.
             interrupts: are told when the person quits or the screen fails.
             recorder: None where nothing can be recorded.
+            marking: takes marked moments to a file; None where there is none.
         """
         self._monitor = monitor
         self._interrupts = interrupts
         self._recorder = recorder
+        self._marking = marking
         self._console = Console(legacy_windows=False)
         self._output = self._console.file.fileno()
         self._lines: list[Line] = []
@@ -198,11 +205,19 @@ class Terminal:
         elif key == "p":
             self._view = replace(view, is_paused=not view.is_paused)
         elif key == "m":
-            self._view = replace(view, marks=(*view.marks, self._monitor.snapshot.time))
+            self._mark()
         elif key == "r" and self._recorder is not None:
             self._recorder.toggle()
         elif key == "s":
             self._show_message(self._write_snapshot())
+
+    def _mark(self) -> None:
+        newest = self._monitor.snapshot
+        if newest.session is None:  # no moment yet
+            return
+        self._view = replace(self._view, marks=(*self._view.marks, newest.time))
+        if self._marking is not None:
+            self._marking.mark(newest.session, newest.time)
 
     def _write_snapshot(self) -> str:
         """Write the screen; what was done in a line."""

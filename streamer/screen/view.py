@@ -39,7 +39,7 @@ KEYS = (
     ("p", "pause", "picture; audio goes on"),
     ("r", "record", "start or stop recording"),
     ("s", "snapshot", "screen to an SVG file"),
-    ("m", "mark", "moment, on screen only"),
+    ("m", "mark", "moment, in --output too"),
     ("?", "help", "any key closes it"),
 )
 _THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)

@@ -88,6 +88,23 @@ def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     seen.assert_put_back()
 
 
+def test_a_marked_moment_is_a_line_of_the_file(terminal, long, tmp_path):
+    output = tmp_path / "out.jsonl"
+    seen = terminal("replay", long, "--output", output)
+    seen.wait_for("gaps 0", "speech")
+    seen.press("m")
+    seen.wait_for("▲")
+    seen.press("mq")  # the second is not lost at the end
+    assert seen.finish()[0] == 0
+    written = [json.loads(line) for line in output.read_text().splitlines()]
+    marks = [place for place, line in enumerate(written) if line["type"] == "mark"]
+    assert len(marks) == 2
+    for place in marks:
+        before = [line["time"] for line in written[:place] if line["type"] == "estimate"]
+        assert written[place]["time"] in before
+    assert written[-1]["type"] == "end"
+
+
 def test_a_snapshot_that_cannot_be_written_is_said_then_sigterm(terminal, long, tmp_path):
     nowhere = tmp_path / "gone"
     nowhere.mkdir()

@@ -1,4 +1,4 @@
-"""Writers of sessions: JSON lines for programs, plain lines for people."""
+"""Lines as they come: JSON for programs, plain ones for people."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from typing import Any
 
 from streamer.decision import SILENCE
 from streamer.errors import printable
-from streamer.events import Estimated, Event, Gap, SessionEnded, SessionStarted, SourceAway
+from streamer.events import (
+    Estimated,
+    Event,
+    Gap,
+    Marked,
+    SessionEnded,
+    SessionStarted,
+    SourceAway,
+)
+from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
 
 SCHEMA = 1
-#: Enough for the 1e-5 of the streaming contract, few enough to read.
-_PROBABILITY_DIGITS = 6
 _BAR_WIDTH = 20
 
 
@@ -36,6 +43,8 @@ class JsonLines:
                 values = self._estimate(event)
             case Gap():
                 values = self._gap(event)
+            case Marked():
+                values = {"type": "mark", "time": round(event.time_s, TIME_DIGITS)}
             case SourceAway():
                 return
             case SessionEnded():
@@ -57,22 +66,22 @@ class JsonLines:
         }
 
     def _estimate(self, event: Estimated) -> dict[str, Any]:
-        estimate = event.estimate
+        estimate, latency_ms = event.estimate, event.latency_ms
         pairs = zip(self._labels, estimate.probabilities.tolist(), strict=True)
         return {
             "type": "estimate",
-            "time": round(estimate.time, 6),
+            "time": round(estimate.time, TIME_DIGITS),
             "label": estimate.label,
-            "probabilities": {name: round(p, _PROBABILITY_DIGITS) for name, p in pairs},
-            "speech": round(estimate.speech, _PROBABILITY_DIGITS),
-            "latency_ms": None if event.latency_ms is None else round(event.latency_ms, 3),
+            "probabilities": {name: round(p, SHARE_DIGITS) for name, p in pairs},
+            "speech": round(estimate.speech, SHARE_DIGITS),
+            "latency_ms": None if latency_ms is None else round(latency_ms, LATENCY_DIGITS),
         }
 
     @staticmethod
     def _gap(event: Gap) -> dict[str, Any]:
         return {
             "type": "gap",
-            "time": round(event.time_s, 6),
+            "time": round(event.time_s, TIME_DIGITS),
             "lost_samples": event.lost_samples,
             "reason": event.reason,
         }
@@ -80,11 +89,11 @@ class JsonLines:
     @staticmethod
     def _end(event: SessionEnded) -> dict[str, Any]:
         def rounded(values: dict[str, float]) -> dict[str, float]:
-            return {name: round(value, _PROBABILITY_DIGITS) for name, value in values.items()}
+            return {name: round(value, SHARE_DIGITS) for name, value in values.items()}
 
         return {
             "type": "end",
-            "duration": round(event.duration_s, 6),
+            "duration": round(event.duration_s, TIME_DIGITS),
             "estimates": event.estimates,
             "summary": rounded(event.summary),
             "overall": event.overall,
@@ -117,6 +126,8 @@ class Plain:
             case Gap():
                 line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
                 line += event.reason
+            case Marked():
+                line = f"# mark at {event.time_s:.2f} s"
             case SourceAway():
                 return
             case SessionEnded():

@@ -1,0 +1,51 @@
+"""``ser-live convert``: a session of JSON lines as a file for another program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamer.errors import SerLiveError
+from streamer.formats import open_timeline
+from streamer.outputs import Output
+from streamer.session_file import read_sessions
+
+#: Lower case, though Praat's own is .TextGrid.
+SUFFIXES = {
+    ".csv": "csv",
+    ".txt": "audacity",
+    ".textgrid": "textgrid",
+    ".srt": "srt",
+    ".vtt": "vtt",
+}
+
+
+def format_of(output: Path | None, name: str | None) -> str:
+    """The format that was named, or that the output's suffix stands for.
+
+    Raises:
+        SerLiveError: neither.
+    """
+    if name is not None:
+        return name
+    if output is None:
+        raise SerLiveError("name a --format, or an --output whose suffix is one's")
+    if output.suffix.lower() not in SUFFIXES:
+        raise SerLiveError(f"{output}: the suffix says no format; name a --format")
+    return SUFFIXES[output.suffix.lower()]
+
+
+def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> None:
+    """Read a file of JSON lines and write its sessions in the format ``name``.
+
+    Raises:
+        SerLiveError: the file cannot be read, or the format cannot hold all of it.
+        RunFailure: the output cannot be written.
+    """
+    sessions = read_sessions(path, say)
+    writer = open_timeline(name, out, len(sessions) > 1)
+    for session in sessions:
+        for event in session.events():
+            writer.take(event)
+        if session.end is None:
+            writer.finish(session.duration_s)

@@ -1,0 +1,64 @@
+"""Rows for a spreadsheet or a data frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from streamer.errors import SerLiveError
+from streamer.events import Estimated, Event, SessionStarted
+from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
+from streamer.outputs import Output, write_line
+
+
+class Csv:
+    """A row an estimate, RFC 4180: time, label, speech, latency_ms, and ``p_`` + each emotion.
+
+    Where no latency applies its field is empty. Gaps and marks are no rows.
+    """
+
+    def __init__(self, out: Output, names_file: bool) -> None:
+        """Write to a text stream; with several files the first column is ``file``."""
+        self._out = out
+        self._names_file = names_file
+        self._file: tuple[str, ...] = ()
+        self._labels: tuple[str, ...] | None = None
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._start(event)
+            case Estimated():
+                self._row(event)
+
+    def finish(self, duration_s: float) -> None:
+        """Nothing is owed at the end."""
+
+    def _start(self, event: SessionStarted) -> None:
+        self._file = (event.source,) if self._names_file else ()
+        if self._labels is None:
+            self._labels = event.labels
+            columns = ("time", "label", "speech", "latency_ms")
+            emotions = (f"p_{label}" for label in event.labels)
+            self._write([*(["file"] if self._names_file else []), *columns, *emotions])
+        elif self._labels != event.labels:
+            raise SerLiveError(f"{event.source} has other labels: one table cannot hold both")
+
+    def _row(self, event: Estimated) -> None:
+        estimate, latency_ms = event.estimate, event.latency_ms
+        self._write(
+            [
+                *self._file,
+                round(estimate.time, TIME_DIGITS),
+                estimate.label,
+                round(estimate.speech, SHARE_DIGITS),
+                None if latency_ms is None else round(latency_ms, LATENCY_DIGITS),
+                *(round(p, SHARE_DIGITS) for p in estimate.probabilities.tolist()),
+            ]
+        )
+
+    def _write(self, fields: Iterable[object]) -> None:
+        row = io.StringIO()
+        csv.writer(row, lineterminator="\r").writerow(fields)
+        write_line(self._out, row.getvalue())

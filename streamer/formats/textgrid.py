@@ -1,0 +1,107 @@
+"""Praat's TextGrid: counts come before what is counted, so it is written at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from streamer.errors import printable
+from streamer.events import Event, SessionEnded, SessionStarted
+from streamer.formats.intervals import Interval, Intervals, Kind
+from streamer.formats.numbers import TIME_DIGITS
+from streamer.frontend import TIMESTEP_S
+from streamer.outputs import Output, write_line
+
+
+class TextGrid:
+    """Long format, UTF-8: interval tiers ``label`` and ``gap``, a point tier ``mark``.
+
+    The intervals of a tier cover all of the session, those between labels or gaps with an empty
+    text. A session without any length is told as one timestep, for Praat knows no empty one.
+    """
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._intervals = Intervals()
+        self._complete: list[Interval] = []
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, SessionStarted):
+            self._out.write("")  # a file that cannot be made is told of now
+        self._complete += self._intervals.take(event)
+        if isinstance(event, SessionEnded):
+            self.finish(event.duration_s)
+
+    def finish(self, duration_s: float) -> None:
+        """Write all of it; for a session without a last event."""
+        found = self._complete + self._intervals.finish()
+        # The last timestep may end within a sample beyond the session.
+        end_s = max([round(duration_s, TIME_DIGITS), *(one.end_s for one in found)]) or TIMESTEP_S
+        tiers = (
+            _interval_tier(Kind.LABEL, found, end_s),
+            _interval_tier(Kind.GAP, found, end_s),
+            _point_tier(Kind.MARK, found, end_s),
+        )
+        write_line(self._out, "\n".join(_file(tiers, end_s)))
+
+
+def _file(tiers: Sequence[list[str]], end_s: float) -> Iterator[str]:
+    yield 'File type = "ooTextFile"'
+    yield 'Object class = "TextGrid"'
+    yield ""
+    yield from (
+        "xmin = 0",
+        f"xmax = {end_s}",
+        "tiers? <exists>",
+        f"size = {len(tiers)}",
+        "item []:",
+    )
+    for number, tier in enumerate(tiers, 1):
+        yield f"    item [{number}]:"
+        yield from (f"        {line}" for line in tier)
+
+
+def _interval_tier(kind: Kind, found: Sequence[Interval], end_s: float) -> list[str]:
+    tiled = list(_tiled([one for one in found if one.kind is kind], end_s))
+    lines = [*_tier_head("IntervalTier", kind, end_s), f"intervals: size = {len(tiled)}"]
+    for number, one in enumerate(tiled, 1):
+        lines += [
+            f"intervals [{number}]:",
+            f"    xmin = {one.start_s}",
+            f"    xmax = {one.end_s}",
+            f"    text = {_quoted(one.text)}",
+        ]
+    return lines
+
+
+def _point_tier(kind: Kind, found: Sequence[Interval], end_s: float) -> list[str]:
+    points = [one for one in found if one.kind is kind]
+    lines = [*_tier_head("TextTier", kind, end_s), f"points: size = {len(points)}"]
+    for number, one in enumerate(points, 1):
+        lines += [
+            f"points [{number}]:",
+            f"    number = {one.start_s}",
+            f"    mark = {_quoted(one.text)}",
+        ]
+    return lines
+
+
+def _tier_head(kind_of_tier: str, kind: Kind, end_s: float) -> list[str]:
+    return [f'class = "{kind_of_tier}"', f'name = "{kind.value}"', "xmin = 0", f"xmax = {end_s}"]
+
+
+def _tiled(intervals: Sequence[Interval], end_s: float) -> Iterator[Interval]:
+    """The intervals and the stretches between them, without hole, overlap or empty one."""
+    until_s = 0.0
+    for one in intervals:
+        if one.start_s > until_s:
+            yield Interval(until_s, one.start_s, one.kind, "")
+        if one.end_s > one.start_s:
+            yield one
+        until_s = one.end_s
+    if end_s > until_s:
+        yield Interval(until_s, end_s, Kind.LABEL, "")
+
+
+def _quoted(text: str) -> str:
+    """A quote within is doubled."""
+    return '"' + printable(text).replace('"', '""') + '"'

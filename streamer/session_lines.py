@@ -1,0 +1,127 @@
+"""Values of the JSON lines of a session, none of them trusted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from streamer.decision import SILENCE, STATES
+from streamer.events import Gap, SessionEnded, SessionStarted
+from streamer.formats.lines import SCHEMA
+
+#: Three years: times and durations beyond are damage.
+LONGEST_S = 1e8
+_HIGHEST_RATE = 10_000_000
+
+
+class Wrong(Exception):
+    """A line does not hold; the message says how."""
+
+
+def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Every label that an estimate may have: the emotions, then the states."""
+    return (*labels, *STATES)
+
+
+def header_of(values: dict[str, Any]) -> SessionStarted:
+    """The event of a line of the type session.
+
+    Raises:
+        Wrong: it does not hold.
+    """
+    schema = values.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        raise Wrong(f"schema {shown(schema)}; this ser-live reads schema {SCHEMA}")
+    labels = values.get("labels")
+    if not (
+        type(labels) is list
+        and len(labels) >= 2
+        and all(type(label) is str for label in labels)
+        and len(set(names_of(tuple(labels)))) == len(labels) + len(STATES)
+    ):
+        raise Wrong(f"labels must be two or more different names, none of {', '.join(STATES)}")
+    try:
+        started = datetime.fromisoformat(_text(values, "started"))
+    except ValueError as error:
+        raise Wrong("started must be a date and time in ISO 8601") from error
+    if started.tzinfo is None:
+        raise Wrong("started must say its time zone")
+    return SessionStarted(
+        source=_text(values, "source"),
+        sample_rate=_whole(values, "sample_rate", 1, _HIGHEST_RATE),
+        model=_text(values, "model"),
+        labels=tuple(labels),
+        look_ahead_ms=_number(values, "look_ahead_ms", 1000 * LONGEST_S),
+        started=started,
+    )
+
+
+def gap_of(values: dict[str, Any], sample_rate: int) -> Gap:
+    """The event of a line of the type gap.
+
+    Raises:
+        Wrong: it does not hold.
+    """
+    lost = _whole(values, "lost_samples", 0, int(LONGEST_S * sample_rate))
+    return Gap(time_of(values), lost, _text(values, "reason"))
+
+
+def time_of(values: dict[str, Any]) -> float:
+    """The key time.
+
+    Raises:
+        Wrong: it is no time.
+    """
+    return _number(values, "time", LONGEST_S)
+
+
+def end_of(values: dict[str, Any], labels: tuple[str, ...]) -> SessionEnded:
+    """The event of a line of the type end.
+
+    Raises:
+        Wrong: it does not hold.
+    """
+    overall = values.get("overall")
+    if overall not in (*labels, SILENCE):
+        raise Wrong(f"overall {shown(overall)} is none of the session's labels")
+    return SessionEnded(
+        duration_s=_number(values, "duration", LONGEST_S),
+        estimates=_whole(values, "estimates", 0, int(LONGEST_S * _HIGHEST_RATE)),
+        summary=_shares(values, "summary", names_of(labels)),
+        overall=overall,
+        probabilities=_shares(values, "probabilities", labels),
+    )
+
+
+def _shares(values: dict[str, Any], key: str, names: tuple[str, ...]) -> dict[str, float]:
+    shares = values.get(key)
+    if type(shares) is not dict:
+        raise Wrong(f"{key} must be an object")
+    return {name: _number(shares, name, 1.0) for name in names}
+
+
+def _number(values: dict[str, Any], key: str, largest: float) -> float:
+    value = values.get(key)
+    if (type(value) is not int and type(value) is not float) or not 0.0 <= value <= largest:
+        raise Wrong(f"{key} must be a number in 0..{largest:g}")
+    return float(value)
+
+
+def _whole(values: dict[str, Any], key: str, smallest: int, largest: int) -> int:
+    value = values.get(key)
+    if type(value) is not int or not smallest <= value <= largest:
+        raise Wrong(f"{key} must be a whole number in {smallest}..{largest}")
+    return value
+
+
+def _text(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    if type(value) is not str:
+        raise Wrong(f"{key} must be text")
+    return value
+
+
+def shown(value: object) -> str:
+    """A value of the file in a few characters."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
