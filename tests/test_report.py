@@ -229,6 +229,11 @@ def test_no_text_lies_over_another_or_off_the_page(number):
         assert is_apart or one[3] <= other[2] or other[3] <= one[2], (one, other)
 
 
+def test_the_states_are_named_in_full():
+    said = {shape.content for shape in draw_page(several(2)).shapes if isinstance(shape, Text)}
+    assert {*STATES, *LABELS, "gap"} <= said
+
+
 def test_recordings_of_one_length_share_an_axis_and_a_clip_beside_a_meeting_does_not():
     panels = draw_page([recorded(125), recorded(130)]).panels
     assert {panel.frame.span_s for panel in panels} == {130 * TIMESTEP_S}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from streamer.report.axis import clock
 from streamer.report.ink import FAINT, INK, TRACK, chip
 from streamer.report.latencies import histogram
 from streamer.report.overview import Overview, overview
 from streamer.report.shapes import Box, Shape, Text, fitted
 from streamer.report.timelines import AXIS_HEIGHT, Frame, Scales, timelines
+from streamer.screen.monitor import GAP_CODE
 from streamer.screen.palette import Look, paper_looks
 from streamer.session_file import RecordedSession
 
@@ -119,13 +118,12 @@ def _shares(
 ) -> list[Shape]:
     """How much of the time each label took, as bars on one scale."""
     shapes: list[Shape] = [Text(x, y, "Share of time", _SIZE, INK, is_bold=True)]
-    name_width, number_width = 84.0, 44.0
+    name_width, number_width = 92.0, 44.0
     track = width - 20 - name_width - number_width
-    shares = seen.total
-    is_lossless = not np.any(seen.shares[:, -1])
-    for row, (code, share) in enumerate(zip(seen.codes, shares.tolist(), strict=True)):
-        if is_lossless and code == seen.codes[-1]:
-            continue
+    shares = dict(zip(seen.codes, seen.total.tolist(), strict=True))
+    if not shares[GAP_CODE]:  # as nearly always
+        del shares[GAP_CODE]
+    for row, (code, share) in enumerate(shares.items()):
         top = y + 8 + _SHARE_ROW * row
         look, left = looks[code], x + 20 + name_width
         shapes += [

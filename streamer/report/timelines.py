@@ -15,7 +15,7 @@ from streamer.screen.palette import Look
 from streamer.session_file import RecordedSession
 
 _SIZE, _SMALL = 11.0, 9.5
-_GUTTER, _SCALE = 104.0, 16.0
+_GUTTER, _SCALE = 112.0, 16.0
 _RIBBON, _LANE, _BETWEEN, _STRIP = 40.0, 26.0, 7.0, 14.0
 _TICK_WIDTH = 80.0
 #: Room that the axis takes under the rows.
