@@ -93,11 +93,11 @@ def test_ffmpeg_brings_the_sound_of_anything(tmp_path, hifi, wav):
 def test_arecord_brings_the_microphone(pulse, wav):
     need("arecord")
     with pulse.playing(wav):
-        heard = shell(readme("arecord ").replace("arecord", "arecord -d 3"))
+        heard = shell(readme("arecord ").replace("arecord", "arecord -d 2"))
     assert heard.returncode == 0, heard.stderr
     assert heard.stderr == b""
     _, *estimates, end = lines(heard)
-    assert end["duration"] == pytest.approx(3.0, abs=0.2)
+    assert end["duration"] == pytest.approx(2.0, abs=0.2)
     assert any(estimate["label"] in EMOTIONS for estimate in estimates)
 
 
@@ -210,9 +210,10 @@ def test_what_cannot_be_converted_is_one_line_and_exit_2(arguments, words):
 def test_several_recordings_go_into_a_table_only(wav, tmp_path):
     both = tmp_path / "both.jsonl"
     replay(wav, wav, "--output", both)
+    told = [json.loads(line) for line in both.read_text().splitlines()]
     table = ser_live("convert", both, "--format", "csv")
     assert table.stdout.startswith(b"file,time,label")
-    assert table.stdout == ser_live("replay", wav, wav, "--speed=max", "--format=csv").stdout
+    assert table.stdout.count(b"\n") == 1 + sum(line["type"] == "estimate" for line in told)
     for refused in (
         ser_live("convert", both, "--format", "srt"),
         ser_live("replay", wav, wav, "--speed=max", "--format=srt"),
