@@ -151,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_latency(commands.add_parser)
     _add_convert(commands.add_parser)
+    _add_report(commands.add_parser)
     return parser
 
 
@@ -210,6 +211,27 @@ def _add_convert(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     )
     convert.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
     convert.add_argument("--force", action="store_true", help="overwrite the output file")
+
+
+def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    report = add_parser(
+        "report",
+        help="sessions as a picture or a page",
+        description="Draw what --format jsonl wrote: labels, probabilities, speech, gaps and marks "
+        "over time, the share of each label, and latencies; several recordings side by side.",
+    )
+    report.add_argument(
+        "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="what was recorded"
+    )
+    report.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".html to point at, .svg, or .png and .pdf (matplotlib)",
+    )
+    report.add_argument("--force", action="store_true", help="overwrite the output file")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:

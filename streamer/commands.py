@@ -237,6 +237,13 @@ def _convert(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    from streamer.report.command import write_report
+
+    write_report(options.sessions, options.output, options.force)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
@@ -245,4 +252,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "info": _info,
     "latency": _latency,
     "convert": _convert,
+    "report": _report,
 }

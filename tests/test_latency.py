@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import soxr
 
-from streamer import microphone
+from streamer import figures, microphone
 from streamer.audio import Recording, read_recording
 from streamer.bundled import bundled
 from streamer.devices import Device
@@ -429,7 +429,7 @@ def test_the_demo_is_known_by_any_name(tmp_path, monkeypatch):
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
-    monkeypatch.setattr(plot, "find_spec", lambda _name: None)
+    monkeypatch.setattr(figures, "find_spec", lambda _name: None)
     with pytest.raises(RunFailure, match=r"ser-live\[plot\]"):
         Plan(plot=DEMO.with_suffix(".png"))
 

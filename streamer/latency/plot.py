@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.errors import SerLiveError, printable
+from streamer.figures import check_matplotlib, save
 from streamer.latency.probe import SETTLING_S, Passage
 from streamer.latency.spread import Spread
 
@@ -19,8 +19,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise SerLiveError(f"{path}: a plot is a .png file")
-    if find_spec("matplotlib") is None:  # imported only when there is something to draw
-        raise RunFailure("--plot needs matplotlib: pip install 'ser-live[plot]'")
+    check_matplotlib("--plot")
 
 
 def draw(passage: Passage, source: str, path: Path) -> None:
@@ -45,7 +44,4 @@ def draw(passage: Passage, source: str, path: Path) -> None:
     histogram.set(xlabel="end to end (ms)", ylabel="estimates")
     timeline.plot(settled.time_s, settled.end_to_end_ms, color="0.3", linewidth=0.8)
     timeline.set(xlabel="stream time (s)", ylabel="end to end (ms)")
-    try:
-        figure.savefig(path, format="png", dpi=120)
-    except OSError as error:
-        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
+    save(figure, path, format="png", dpi=120)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
 from streamer.screen.monitor import (
@@ -50,6 +50,15 @@ STATE_LOOKS = {
     NOTHING_CODE: Look("", " ", BACKGROUND),
 }
 
+#: States on white paper, where the screen's greys would outshout the emotions.
+_PAPER_COLOURS = {
+    SILENCE_CODE: "#d3dae1",
+    UNCERTAIN_CODE: "#848f9b",
+    WARMING_UP_CODE: "#b3bdc7",
+    GAP_CODE: "#000000",
+    NOTHING_CODE: "#ffffff",
+}
+
 
 def looks(labels: Sequence[str]) -> dict[int, Look]:
     """Look of every code: emotions by their index, states by their negative codes."""
@@ -64,6 +73,14 @@ def looks(labels: Sequence[str]) -> dict[int, Look]:
         colour = EMOTION_COLOURS[index % len(EMOTION_COLOURS)]
         result[index] = Look(label, letter, colour)
     return result
+
+
+def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
+    """The same looks on white paper; emotions have the colours of the screen."""
+    return {
+        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
+        for code, look in looks(labels).items()
+    }
 
 
 def code_of(label: str, labels: Sequence[str]) -> int:

@@ -20,6 +20,8 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(tmp_path):
     assert {name.split("/")[0] for name in names} == {"streamer", "ser_live-0.1.0.dist-info"}
     for needed in ("ser-live.onnx", "MODEL_CARD.md", "demo.flac"):
         assert f"streamer/assets/{needed}" in names
+    for needed in ("hover.js", "page.css"):
+        assert f"streamer/report/{needed}" in names
     assert "streamer/py.typed" in names
     # Silero's licence wants its notice beside what is made of its work.
     licences = "ser_live-0.1.0.dist-info/licenses"

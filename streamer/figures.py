@@ -1,0 +1,37 @@
+"""What drawing with matplotlib asks for, which is an extra."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamer.errors import RunFailure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def check_matplotlib(what: str) -> None:
+    """Refuse before anything is measured or read; matplotlib is imported only to draw.
+
+    Args:
+        what: needs it, as the person said it.
+
+    Raises:
+        RunFailure: it is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise RunFailure(f"{what} needs matplotlib: pip install 'ser-live[plot]'")
+
+
+def save(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a figure, with the options of its ``savefig``.
+
+    Raises:
+        RunFailure: the file cannot be written.
+    """
+    try:
+        figure.savefig(path, **options)
+    except OSError as error:
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,115 @@
+"""What a page is drawn of. Lengths are CSS pixels, 96 to the inch; y grows downwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len
+
+from streamer.errors import printable
+
+Points = NDArray[np.float64]
+
+#: Widths of characters, in their size, in the widest of the fonts that are asked for.
+_COMMON, _WIDE = 0.68, 1.15
+_WIDE_LETTERS = frozenset("MWmw@%…")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A filled rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    colour: str
+    thickness: float = 1.0
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Area:
+    """Filled polygons of one colour, each ``(points, 2)``."""
+
+    polygons: tuple[Points, ...]
+    colour: str
+    outline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text; ``y`` is its baseline, ``anchor`` says which part of it is at ``x``."""
+
+    x: float
+    y: float
+    content: str
+    size: float
+    colour: str
+    anchor: str = "start"
+    is_bold: bool = False
+
+
+Shape = Box | Line | Area | Text
+
+
+def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) -> str:
+    """The text on one line, its end or beginning left out where it is wider than ``width``."""
+    content = printable(content)
+    order = -1 if keeps_end else 1
+    widths = size * np.cumsum([_width(letter) for letter in content[::order]])
+    if not len(widths) or widths[-1] <= width:
+        return content
+    kept = content[::order][: int((widths <= width - size * _WIDE).sum())][::order]
+    return f"…{kept}" if keeps_end else f"{kept}…"
+
+
+def _width(letter: str) -> float:
+    is_wide = letter in _WIDE_LETTERS or cell_len(letter) > 1
+    return _WIDE if is_wide else _COMMON
+
+
+def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
+    """Columns standing on a baseline, as polygons: one for each run of known heights.
+
+    Args:
+        edges: ``(columns + 1,)`` x.
+        heights: ``(columns,)`` NaN where there is nothing to draw.
+        base: y of the baseline.
+    """
+    bounds = runs(~np.isnan(heights))
+    return tuple(_stairs(edges[start : end + 1], heights[start:end], base) for start, end in bounds)
+
+
+def runs(holds: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """First index and the one after the last, ``(runs, 2)``, of each run that holds."""
+    padded = np.r_[False, holds, False]
+    return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+
+
+def _stairs(edges: Points, heights: Points, base: float) -> Points:
+    """Outline of the columns, equal neighbours as one."""
+    is_new = np.r_[True, np.diff(heights) != 0]
+    heights = heights[is_new]
+    edges = np.r_[edges[:-1][is_new], edges[-1]]
+    x = np.repeat(edges, 2)
+    y = np.r_[base, np.repeat(base - heights, 2), base]
+    return np.stack([x, y], axis=1)
+
+
+def triangle(x: float, y: float, size: float) -> Points:
+    """The sign of a mark, its tip at the point."""
+    return np.array([(x, y), (x + size / 2, y + size), (x - size / 2, y + size)])
