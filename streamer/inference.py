@@ -101,4 +101,6 @@ def _options() -> onnxruntime.SessionOptions:
 def _open(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # The fallback would try again, and print that it does.
+    providers = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model, options, providers, enable_fallback=False)

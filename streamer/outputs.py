@@ -15,6 +15,13 @@ from typing import Protocol, Self, TextIO
 from streamer.errors import RunFailure, SerLiveError
 
 
+#: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
+_STANDARD_STREAMS = {
+    *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
+    *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
+}
+
+
 class Output(Protocol):
     """Takes text: a :class:`OutputFile` or a standard stream."""
 
@@ -61,8 +68,11 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
         inputs: ... but none of these, by whatever name.
 
     Raises:
-        SerLiveError: the file exists, is one of the inputs, or its folder is missing.
+        SerLiveError: the file exists, is one of the inputs or a standard stream, or its folder is
+            missing.
     """
+    if str(path) in _STANDARD_STREAMS:
+        raise SerLiveError(f"{path}: name no file to write to standard output")
     try:
         if os.path.lexists(path):
             if path.is_dir():

@@ -54,6 +54,7 @@ def _try_until_the_end(reader: str, files: list[Path], patience_s: float) -> dic
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # the mp3 decoder is talkative
+        bufsize=0,  # what lies in a buffer cannot be waited for
     )
     assert process.stdout is not None
     outcomes = {}
@@ -107,6 +108,9 @@ def _try_one(reader: str, path: Path) -> Outcome:
 
 
 def main() -> None:
+    from streamer.cli import own_stdout
+
+    own_stdout()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     reader, *names = sys.argv[1:]
     for name in names:
