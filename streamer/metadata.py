@@ -150,7 +150,8 @@ class ModelMetadata:
             if schema != SCHEMA:
                 raise SerLiveError(
                     f"its metadata has schema {repr(schema)[:LONGEST_NAME]}, this ser-live reads "
-                    f"schema {SCHEMA}: export the model again, or install the ser-live it was made for"
+                    f"schema {SCHEMA}: export the model again, or install the ser-live it was "
+                    "made for"
                 )
             if values.pop("signal") != SIGNAL:
                 raise ValueError("made for another sample rate or frame length")

@@ -14,7 +14,6 @@ from typing import Protocol, Self, TextIO
 
 from streamer.errors import RunFailure, SerLiveError
 
-
 #: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
 _STANDARD_STREAMS = {
     *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
