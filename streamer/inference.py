@@ -1,7 +1,12 @@
-"""ONNX networks on one thread: a step is too small to share, and cores are for streams."""
+"""ONNX networks on one thread: a step is too small to share, and cores are for streams.
+
+onnxruntime reports its use to its makers, from 1.29 on under Linux and macOS too: over the network,
+with an identifier of the machine that it keeps in the home folder. Not from here.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +18,9 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import onnxruntime
+
+# Looked at once, when onnxruntime is imported; hence lazily, below, and nowhere before this.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 #: Streams that a network takes at once; with more what they carry falls out of the cache.
 LARGEST_BATCH = 16
@@ -101,6 +109,7 @@ def _options() -> onnxruntime.SessionOptions:
 def _open(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # Windows does not look at the environment
     # The fallback would try again, and print that it does.
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(model, options, providers, enable_fallback=False)
