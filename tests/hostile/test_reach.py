@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from streamer.cli import main
 from streamer.commands import COMMANDS
+from streamer.interrupts import Interrupts
 from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, complaint, ser_live
+from tests.end_to_end.command import COMMAND, ROOT, ser_live
 from tests.hostile.rows import ROWS, writing_options
-from tests.pulse import pulse, sound_server
+from tests.pulse import sound_server
 
-__all__ = ["pulse", "sound_server"]  # fixtures
+__all__ = ["sound_server"]  # fixtures
 
 WATCHING = Path(__file__).parent / "watching"
 #: The group may read, nobody else: neither the default nor the strictest.
@@ -137,18 +139,19 @@ def test_every_output_that_was_named_is_there(done):
 @pytest.mark.parametrize(
     ("command", "option"), [(name, option) for name, row in ROWS.items() for option in row.outputs]
 )
-def test_no_file_is_overwritten_without_force(command, option, session, tmp_path, request):
+def test_no_file_is_overwritten_without_force(command, option, session, tmp_path, capfd):
+    """Nor is a microphone opened for it."""
     if command not in COMMANDS:
         pytest.skip(f"ser-live {command} is still to come")
     row = ROWS[command]
-    if row.listens:
-        request.getfixturevalue("pulse")
     old = tmp_path / row.outputs[option]
     old.write_text("precious")
     arguments = row.filled(wav=CLIPS[3], session=session)
-    result = ser_live(command, *arguments, option, old)
-    assert result.returncode == 2
-    assert str(old) in complaint(result)
+    assert main([command, *arguments, option, str(old)], Interrupts()) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert str(old) in err
     assert old.read_text() == "precious"
 
 
