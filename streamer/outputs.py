@@ -14,12 +14,6 @@ from typing import Protocol, Self, TextIO
 
 from streamer.errors import RunFailure, SerLiveError
 
-#: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
-_STANDARD_STREAMS = {
-    *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
-    *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
-}
-
 
 class Output(Protocol):
     """Takes text: a :class:`OutputFile` or a standard stream."""
@@ -56,6 +50,13 @@ def write_line(out: Output, line: str) -> None:
         raise RunFailure("the output was closed by its reader") from error
     except OSError as error:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
+
+
+#: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
+_STANDARD_STREAMS = {
+    *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
+    *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
+}
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
