@@ -61,6 +61,21 @@ def own_stderr() -> Iterator[None]:
             ours.close()
 
 
+def own_stdout() -> None:
+    """Keep what native libraries print (libsndfile, of damaged ALAC) out of the data, for good.
+
+    They write to file descriptor 1, some of it only when the process ends; ``sys.stdout`` gets
+    another one.
+    """
+    if sys.stdout is None:
+        return
+    encoding = sys.stdout.encoding
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
 def _reserve_standard_streams() -> None:
     """Give closed standard streams a place, or the next file that is opened takes it.
 
@@ -105,6 +120,7 @@ def run() -> None:
     try:
         interrupts.install()
         _reserve_standard_streams()
+        own_stdout()
         code = main(sys.argv[1:], interrupts)
     except Interrupted as interrupted:
         code = EXIT_SIGNAL + interrupted.number if interrupted.number else 0

@@ -16,8 +16,12 @@ CLIPPED_RUN = 3
 CLIPPED_SHARE = 0.001
 LOW_PEAK_DBFS = -55.0
 LOW_FOR_S = 10.0
+#: Of full scale; quiet speech under a greater one gets other labels.
+OFFSET = 0.005
+OFFSET_FOR_S = 5.0
 CLIPPING_AGAIN_S = 10.0
 LOW_AGAIN_S = 60.0
+OFFSET_AGAIN_S = 60.0
 
 _PERMISSION = {
     "darwin": "System Settings > Privacy & Security > Microphone must allow this terminal",
@@ -41,7 +45,7 @@ def clipped_samples(frames: NDArray[np.float32]) -> int:
 
 
 class LevelWatch:
-    """Notices digital silence, clipping and too low a level; says each once in a while.
+    """Notices digital silence, clipping, an offset and too low a level; says each now and then.
 
     Digital silence, which no microphone in a room gives, is said once until sound comes back.
 
@@ -60,7 +64,9 @@ class LevelWatch:
         self._clipped_lately = 0
         self._low_start = 0
         self._low_peak = 0.0
-        self._not_before = {"clipping": 0, "low": 0}
+        self._offset_start = 0
+        self._sum: NDArray[np.float64] | float = 0.0
+        self._not_before = {"clipping": 0, "low": 0, "offset": 0}
 
     def accept(self, frames: NDArray[np.float32]) -> list[str]:
         """Look at ``(n, channels)`` as captured, before channels are mixed; return notices."""
@@ -73,6 +79,7 @@ class LevelWatch:
         return [
             *self._digital_silence(peaks),
             *self._clipping(clipped),
+            *self._offset(frames),
             *self._low(float(peaks.max())),
         ]
 
@@ -98,6 +105,20 @@ class LevelWatch:
         if share < CLIPPED_SHARE or not self._may_say("clipping", CLIPPING_AGAIN_S):
             return []
         return [f"clipping: {share:.1%} of the last second; turn the input gain down"]
+
+    def _offset(self, frames: NDArray[np.float32]) -> list[str]:
+        self._sum = self._sum + frames.sum(axis=0, dtype=np.float64)
+        heard = self._position - self._offset_start
+        if heard < OFFSET_FOR_S * self._rate:
+            return []
+        offset = float(np.abs(self._sum).max()) / heard
+        self._offset_start, self._sum = self._position, 0.0
+        if offset < OFFSET or not self._may_say("offset", OFFSET_AGAIN_S):
+            return []
+        return [
+            f"a constant offset of {offset:.1%} of full scale, which changes what is heard: "
+            "another input, cable or sound card may have none"
+        ]
 
     def _low(self, peak: float) -> list[str]:
         self._low_peak = max(self._low_peak, peak)

@@ -35,8 +35,18 @@ SIGNAL = {
 #: End position of a stream that goes on: 1400 years, and safe from overflow when scaled.
 UNKNOWN_END = 2**40
 
+#: What reading it can raise; the last two of numbers and brackets without end.
+_UNREADABLE = (
+    *(KeyError, TypeError, ValueError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+
 _DTYPES = ("float32", "int64")
+#: Values that one stream carries; ours have 40,000.
 _LARGEST_STATE = 2**24
+#: Characters; what is longer no screen shows.
+LONGEST_NAME = 100
+LONGEST_FACT = 5_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,13 @@ class StateSpec:
             raise ValueError("states must have a name and a shape of integers")
         if self.dtype not in _DTYPES:
             raise ValueError(f"state {self.name}: dtype must be one of {', '.join(_DTYPES)}")
-        if any(size < 0 for size in self.shape) or math.prod(self.shape) > _LARGEST_STATE:
+        if any(size < 0 for size in self.shape) or self.size > _LARGEST_STATE:
             raise ValueError(f"state {self.name}: impossible shape {self.shape}")
+
+    @property
+    def size(self) -> int:
+        """Number of its values."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -85,9 +100,14 @@ class ModelMetadata:
     training: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts = (self.name, *self.labels, *self.training, *self.training.values())
+        names = (self.name, *self.labels, *self.training)
+        texts = (*names, *self.training.values())
         if not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("names, labels and training facts must be printable text")
+        if not all(text.strip() and len(text) <= LONGEST_NAME for text in names):
+            raise ValueError(f"names and labels must have 1 to {LONGEST_NAME} characters")
+        if any(len(text) > LONGEST_FACT for text in texts):
+            raise ValueError(f"training facts must have at most {LONGEST_FACT} characters")
         if len(self.labels) < 2 or len({*self.labels, *STATES}) != len(self.labels) + len(STATES):
             raise ValueError(f"labels must be two or more different names, none of {STATES}")
         counts = (self.delay_timesteps, self.look_ahead_samples, self.window_timesteps)
@@ -102,6 +122,10 @@ class ModelMetadata:
             raise ValueError(f"impossible window_timesteps {self.window_timesteps}")
         if not 0 < self.temperature < 100:
             raise ValueError(f"impossible temperature {self.temperature}")
+        if len({state.name for state in self.states}) < len(self.states):
+            raise ValueError("states must have different names")
+        if sum(state.size for state in self.states) > _LARGEST_STATE:
+            raise ValueError(f"states must have at most {_LARGEST_STATE} values in all")
 
     @property
     def look_ahead_ms(self) -> float:
@@ -125,8 +149,9 @@ class ModelMetadata:
             schema = values.pop("schema")
             if schema != SCHEMA:
                 raise SerLiveError(
-                    f"its metadata has schema {schema!r}, this ser-live reads schema {SCHEMA}: "
-                    "export the model again, or install the ser-live it was made for"
+                    f"its metadata has schema {repr(schema)[:LONGEST_NAME]}, this ser-live reads "
+                    f"schema {SCHEMA}: export the model again, or install the ser-live it was "
+                    "made for"
                 )
             if values.pop("signal") != SIGNAL:
                 raise ValueError("made for another sample rate or frame length")
@@ -142,5 +167,6 @@ class ModelMetadata:
                 ),
                 **values,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SerLiveError(f"its metadata is incomplete or wrong ({error})") from error
+        except _UNREADABLE as error:
+            reason = str(error)[:LONGEST_NAME]
+            raise SerLiveError(f"its metadata is incomplete or wrong ({reason})") from error

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-from streamer.inference import LARGEST_BATCH
+from streamer.inference import LARGEST_BATCH, try_run
 from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 
 if TYPE_CHECKING:
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
+#: What a step yields beside the states.
+_RESULTS = ("probabilities", "attention")
 #: The state tensor that counts the timesteps that came in.
 _POSITION = "position"
+#: NumPy's name of a type -> onnxruntime's.
+_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
 #: Count of a row whose stream goes on in another batch.
 _SPENT = -1
 
@@ -57,10 +61,19 @@ class _Batch:
                 bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
 
     def step(self, features: Float32, end: int) -> None:
-        """Run the network once."""
+        """Run the network once.
+
+        Raises:
+            RunFailure: it failed, or yields what is no distribution.
+        """
         self.inputs["features"][:] = features
         self.inputs["end"].fill(end)
-        self._session.run_with_iobinding(self._binding)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types
+            raise RunFailure("the network of the model failed in the middle of the run") from error
+        if not all(_are_shares(self.outputs[name]) for name in _RESULTS):
+            raise RunFailure("the network of the model yields what is no probability")
         self.positions += 1
         for target, source in self._moves:
             target[...] = source
@@ -188,22 +201,26 @@ class StepNetwork:
             SerLiveError: its inputs, outputs or weights are not what the metadata says.
         """
         lines = [state for state in metadata.states if state.name != _POSITION]
-        names = ["probabilities", "attention", *(f"next_{line.name}" for line in lines)]
-        inputs = {one.name for one in self._session.get_inputs()}
-        outputs = {one.name for one in self._session.get_outputs()}
+        names = [*_RESULTS, *(f"next_{line.name}" for line in lines)]
+        types = {spec.name: _TYPES[spec.dtype] for spec in self._inputs}
+        yields = dict.fromkeys(_RESULTS, _TYPES["float32"])
+        yields |= {f"next_{state.name}": types[state.name] for state in metadata.states}
         if (
-            inputs != {spec.name for spec in self._inputs}
-            or outputs != {*names, f"next_{_POSITION}"}
-            or _POSITION not in inputs
+            types != {one.name: one.type for one in self._session.get_inputs()}
+            or yields != {one.name: one.type for one in self._session.get_outputs()}
+            or StateSpec(_POSITION, (), "int64") not in metadata.states
         ):
             raise SerLiveError("its network has other inputs or outputs than its metadata says")
         feeds = _zeros(self._inputs, 1)
         feeds["features"].fill(0.5)
         feeds["end"].fill(UNKNOWN_END)
         try:
-            results: list[NDArray[Any]] = self._session.run(names, feeds)
+            results = try_run(self._session, names, feeds)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
-            raise SerLiveError("its network does not fit the shapes in its metadata") from error
+            raise SerLiveError(
+                "its network does not fit the shapes in its metadata, or takes too long or too "
+                "much memory"
+            ) from error
         probabilities, attention, *newest = results
         fits = (
             probabilities.shape == (1, len(metadata.labels))
@@ -214,6 +231,8 @@ class StepNetwork:
             raise SerLiveError("its network yields other shapes than its metadata says")
         if not all(np.all(np.isfinite(tensor)) for tensor in results):
             raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+        if not (_are_shares(probabilities) and _are_shares(attention)):
+            raise SerLiveError("its network yields what is no probability")
         return tuple(
             StateSpec(name, tensor.shape[1:], str(tensor.dtype))
             for name, tensor in zip(names, results, strict=True)
@@ -222,6 +241,11 @@ class StepNetwork:
 
 def _zeros(specs: Sequence[StateSpec], batch: int) -> dict[str, NDArray[Any]]:
     return {spec.name: np.zeros((batch, *spec.shape), spec.dtype) for spec in specs}
+
+
+def _are_shares(values: NDArray[Any]) -> bool:
+    """Whether all lie in [0, 1], to float rounding; false for NaN too."""
+    return bool(values.min() >= 0 and values.max() <= 1.0001)
 
 
 def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:

@@ -52,6 +52,13 @@ def write_line(out: Output, line: str) -> None:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
 
 
+#: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
+_STANDARD_STREAMS = {
+    *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
+    *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
+}
+
+
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Refuse to write where something would be lost.
 
@@ -61,8 +68,11 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
         inputs: ... but none of these, by whatever name.
 
     Raises:
-        SerLiveError: the file exists, is one of the inputs, or its folder is missing.
+        SerLiveError: the file exists, is one of the inputs or a standard stream, or its folder is
+            missing.
     """
+    if str(path) in _STANDARD_STREAMS:
+        raise SerLiveError(f"{path}: name no file to write to standard output")
     try:
         if os.path.lexists(path):
             if path.is_dir():

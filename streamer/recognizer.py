@@ -25,9 +25,10 @@ from streamer.frontend import (
     SpectralAnalysis,
     SpectraState,
 )
-from streamer.inference import open_session
+from streamer.inference import open_stranger
 from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
 from streamer.network import NetworkState, StepNetwork, in_batches
+from streamer.onnx_file import read_onnx
 from streamer.speech import SpeechDetector
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def model_path(path: Path | str | None) -> Path:
 
 
 def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """Open a model file on one thread.
+    """Open a model file on one thread; it is trusted with nothing.
 
     Raises:
         SerLiveError: the file is missing, no model of ours, or of another schema.
@@ -130,7 +131,13 @@ def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         raise SerLiveError(f"model {path}: no such file")
     try:
-        session = open_session(path)
+        data = read_onnx(path)
+    except SerLiveError as error:
+        raise SerLiveError(f"model {path}: {error}") from error
+    except OSError as error:
+        raise SerLiveError(f"model {path}: {error.strerror}") from error
+    try:
+        session = open_stranger(data)
         properties = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a dozen unrelated types
         raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error

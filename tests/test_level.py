@@ -86,5 +86,17 @@ def test_too_low_a_level_is_said_once_a_minute():
     assert all("-66 dBFS" in line for _, line in notices)
 
 
+@pytest.mark.parametrize("channel", [0, 1])
+def test_an_offset_is_said_once_a_minute_on_whichever_channel_it_is(channel):
+    frames = np.random.default_rng(0).normal(0, 0.01, (70 * RATE, 2)).astype(np.float32)
+    frames[:, channel] += 0.02
+    watch, notices = LevelWatch(RATE), []
+    for first in range(0, len(frames), 1_600):
+        lines = watch.accept(frames[first : first + 1_600])
+        notices += [((first + 1_600) / RATE, line) for line in lines]
+    assert [round(second) for second, _ in notices] == [5, 65]
+    assert all("offset of 2.0% of full scale" in line for _, line in notices)
+
+
 def test_speech_needs_no_remark(speech):
     assert listen(LevelWatch(RATE), np.tile(speech, 3)) == []

@@ -1,0 +1,160 @@
+"""An ONNX file from a stranger, looked through before anything runs it.
+
+onnxruntime follows the paths that a file names, knows operators that read further files, and loops
+as long as the file says. A network that takes a timestep and gives an estimate needs none of that,
+so a file that asks for it is refused here. The wire format is that of protocol buffers, the field
+numbers are those of onnx.proto; the package that reads it belongs to the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from streamer.errors import SerLiveError
+
+#: Ours have 3 MB, the paper's network has 8.
+LARGEST_FILE = 64 * 2**20
+#: Ours have 1,300; each node takes some, and time and memory to load.
+MOST_FIELDS = 20_000
+
+#: What a field holds: a number, or bytes.
+_Value = int | memoryview
+
+#: Kind of message -> number of a field that holds messages -> their kind.
+_INNER = {
+    "model": {7: "graph", 8: "operators", 20: "training", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "node": {5: "attribute"},
+    "attribute": {
+        **{5: "tensor", 10: "tensor", 6: "subgraph", 11: "subgraph"},
+        **{22: "sparse tensor", 23: "sparse tensor"},
+    },
+}
+#: Kinds that are not looked into, and what is wrong with them.
+_REFUSED = {
+    "training": "trains as it runs",
+    "function": "defines functions",
+    "subgraph": "has loops or branches",
+    "sparse tensor": "has sparse weights",
+}
+#: Where a message names the makers of its operators.
+_DOMAIN = {"operators": 1, "node": 7}
+_STANDARD_DOMAINS = (b"", b"ai.onnx")
+
+#: Fields of a tensor.
+_TYPE, _FLOATS, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 9, 10, 13, 14
+#: Number of a data type -> NumPy's, of those that can hold NaN.
+_FLOAT_TYPES: dict[_Value, str] = {1: "<f4", 10: "<f2", 11: "<f8"}
+
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+
+
+def read_onnx(path: Path) -> bytes:
+    """The bytes of a file that holds a network with its weights, and nothing else.
+
+    Raises:
+        SerLiveError: it is damaged, too large, or asks for more than that.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise SerLiveError(f"larger than {LARGEST_FILE >> 20} MB")
+    _Inspection().look_into("model", memoryview(data))
+    return data
+
+
+class _Inspection:
+    """Goes through the messages of one file, and counts their fields."""
+
+    def __init__(self) -> None:
+        self._fields_left = MOST_FIELDS
+
+    def look_into(self, kind: str, message: memoryview) -> None:
+        """Refuse what is in a message and in those that it holds.
+
+        A field that is there twice counts twice: onnxruntime merges them or takes the last.
+        """
+        fields = list(islice(_fields(message), self._fields_left + 1))
+        self._fields_left -= len(fields)
+        if self._fields_left < 0:
+            raise SerLiveError("its network has far more parts than a ser-live model")
+        if kind == "tensor":
+            _check_tensor(fields)
+        for number, value in fields:
+            if number == _DOMAIN.get(kind) and bytes(_bytes(value)) not in _STANDARD_DOMAINS:
+                raise SerLiveError("it has operators of its own")
+            inner = _INNER.get(kind, {}).get(number)
+            if inner in _REFUSED:
+                raise SerLiveError(f"it {_REFUSED[inner]}")
+            if inner is not None:
+                self.look_into(inner, _bytes(value))
+
+
+def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
+    """Refuse values that are elsewhere, and those that spoil all they are multiplied with.
+
+    The test run would not see them all: a ReLU turns NaN into 0 on some machines.
+    """
+    types = [value for number, value in fields if number == _TYPE]
+    kinds = [_FLOAT_TYPES[value] for value in types if value in _FLOAT_TYPES]
+    for number, value in fields:
+        if number == _ELSEWHERE or (number == _LOCATION and value != 0):
+            raise SerLiveError("its weights lie in another file")
+        for kind in {_RAW: kinds, _FLOATS: ["<f4"], _DOUBLES: ["<f8"]}.get(number, []):
+            _check_finite(_bytes(value), np.dtype(kind))
+
+
+def _check_finite(data: memoryview, kind: np.dtype[np.floating]) -> None:
+    if len(data) % kind.itemsize:
+        raise SerLiveError("a damaged ONNX file")
+    values = np.frombuffer(data, kind)
+    is_mask = values.size == 1 and not np.isnan(values[0])  # minus infinity, of the attention
+    if not (is_mask or np.isfinite(values).all()):
+        raise SerLiveError("its weights are damaged: they hold NaN or infinity")
+
+
+def _bytes(value: _Value) -> memoryview:
+    if isinstance(value, int):
+        raise SerLiveError("a damaged ONNX file")
+    return value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
+    """Number and value of each field; fixed ones as bytes."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        kind = key & 7
+        if kind == _VARINT:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        if kind == _LENGTH:
+            size, at = _varint(message, at)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise SerLiveError("no ONNX file")
+        if size > len(message) - at:
+            raise SerLiveError("a damaged ONNX file, or none")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, the lowest first, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at == len(message):
+            break
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise SerLiveError("a damaged ONNX file, or none")

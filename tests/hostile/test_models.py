@@ -1,0 +1,387 @@
+"""Hostile model files: refused before the first estimate, in one line, within time and memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import struct
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from streamer import inference
+from streamer.bundled import bundled
+from streamer.errors import RunFailure, SerLiveError
+from streamer.metadata import METADATA_KEY, ModelMetadata
+from streamer.onnx_file import LARGEST_FILE
+from streamer.recognizer import Recognizer
+from tests.end_to_end.command import complaint, ser_live
+from tests.hostile.mutation import mutated
+from tests.hostile.trial import try_files
+
+FIRST_WEIGHT = "network.front.first.weight"
+
+
+def shipped_model():
+    return onnx.load(str(bundled("ser-live.onnx")))
+
+
+def weight(proto, name=FIRST_WEIGHT):
+    return next(tensor for tensor in proto.graph.initializer if tensor.name == name)
+
+
+def replaced(proto, output, *nodes):
+    """Give what made an output another name, and let nodes make the output from ``before``."""
+    for node in proto.graph.node:
+        for place in (node.input, node.output):
+            place[:] = ["before" if name == output else name for name in place]
+    proto.graph.node.extend(nodes)
+
+
+def retyped(proto, output, kind):
+    """An output of another type than float32."""
+    replaced(proto, output, helper.make_node("Cast", ["before"], [output], to=kind))
+    value = next(one for one in proto.graph.output if one.name == output)
+    value.type.tensor_type.elem_type = kind
+
+
+def poisoned(value):
+    def attack(proto):
+        values = numpy_helper.to_array(weight(proto)).copy()
+        values[0, 0, 0, 0] = value
+        weight(proto).CopyFrom(numpy_helper.from_array(values, FIRST_WEIGHT))
+
+    return attack
+
+
+def elsewhere(tensor, location):
+    """Point a tensor at the very bytes that it holds, in another file."""
+    size = len(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", str(size))):
+        tensor.external_data.add(key=key, value=value)
+
+
+def loop_forever(proto):
+    """Loop 2^63 times on the way to an output."""
+    body = onnx.parser.parse_graph(
+        "b (int64 i, bool on, float[n, m] a) => (bool still, float[n, m] c)"
+        " { still = Identity(on) c = Identity(a) }"
+    )
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(2**63 - 1), "times"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(True), "on"))
+    loop = helper.make_node("Loop", ["times", "on", "before"], ["attention"], body=body)
+    replaced(proto, "attention", loop)
+
+
+def allocate(proto):
+    """Multiply a row by a column into 40 GB."""
+    side = np.ones((100_000, 1), np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(side, "column"))
+    proto.graph.initializer.append(numpy_helper.from_array(side.T.copy(), "row"))
+    replaced(
+        proto,
+        "attention",
+        helper.make_node("MatMul", ["column", "row"], ["huge"]),
+        helper.make_node("ReduceMin", ["huge"], ["one"], keepdims=0),
+        helper.make_node("Mul", ["before", "one"], ["attention"]),
+    )
+
+
+def compute_for_long(proto):
+    """Products of large matrices, one after the other, for a quarter of an hour."""
+    matrix = np.full((1_800, 1_800), 1 / 1_800, np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(matrix, "power_0"))
+    for step in range(3_000):
+        names = [f"power_{step}", "power_0"], [f"power_{step + 1}"]
+        proto.graph.node.append(helper.make_node("MatMul", *names))
+    last = helper.make_node("ReduceMean", ["power_3000"], ["one"], keepdims=0)
+    replaced(proto, "attention", last, helper.make_node("Mul", ["before", "one"], ["attention"]))
+
+
+def multiply(proto, output, factor):
+    constant = numpy_helper.from_array(np.float32(factor), "factor")
+    proto.graph.initializer.append(constant)
+    replaced(proto, output, helper.make_node("Mul", ["before", "factor"], [output]))
+
+
+def foreign_operator(proto):
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    node = helper.make_node("Gelu", ["before"], ["attention"], domain="com.microsoft")
+    replaced(proto, "attention", node)
+
+
+def own_function(proto):
+    opset = helper.make_opsetid("", 20)
+    relu = helper.make_node("Relu", ["a"], ["b"])
+    proto.functions.append(helper.make_function("", "Mine", ["a"], ["b"], [relu], [opset]))
+
+
+def sparse_weights(proto):
+    values = numpy_helper.from_array(np.ones(1, np.float32), "sparse")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64))
+    sparse = helper.make_sparse_tensor(values, indices, [2**31, 2**31])
+    proto.graph.sparse_initializer.append(sparse)
+
+
+def sequence_output(proto):
+    node = helper.make_node("SequenceConstruct", ["before"], ["attention"])
+    replaced(proto, "attention", node)
+    value = next(one for one in proto.graph.output if one.name == "attention")
+    value.type.CopyFrom(helper.make_sequence_type_proto(value.type))
+
+
+def transpose(proto):
+    tensor = weight(proto, "network.enter.weight")
+    tensor.dims[:] = tensor.dims[::-1]
+
+
+ATTACKS = {
+    "NaN that a ReLU hides": (poisoned(np.nan), "NaN"),
+    "infinite weight": (poisoned(np.inf), "NaN or infinity"),
+    "weights turned round": (transpose, "not an ONNX file that can be run|does not fit"),
+    "newest operators": (lambda p: setattr(p.opset_import[0], "version", 999), "can be run"),
+    "newest format": (lambda p: setattr(p, "ir_version", 999), "can be run"),
+    "external weights": (lambda p: elsewhere(weight(p), "weights.bin"), "another file"),
+    "weights up a folder": (lambda p: elsewhere(weight(p), "../weights.bin"), "another file"),
+    "a system file": (lambda p: elsewhere(weight(p), "/etc/passwd"), "another file"),
+    "memory as weights": (lambda p: elsewhere(weight(p), "*/_ORT_MEM_ADDR_/*"), "another file"),
+    "endless loop": (loop_forever, "loops"),
+    "40 GB": (allocate, "memory"),
+    "foreign operator": (foreign_operator, "operators of its own"),
+    "own function": (own_function, "functions"),
+    "training": (lambda p: p.training_info.add(), "trains"),
+    "sparse weights": (sparse_weights, "sparse"),
+    "a sequence": (sequence_output, "other inputs or outputs"),
+    "double precision": (lambda p: retyped(p, "attention", TensorProto.DOUBLE), "other inputs"),
+    "half precision": (lambda p: retyped(p, "attention", TensorProto.FLOAT16), "other inputs"),
+    "text": (lambda p: retyped(p, "attention", TensorProto.STRING), "other inputs"),
+    "probability 10^9": (lambda p: multiply(p, "probabilities", 1e9), "no probability"),
+    "negative attention": (lambda p: multiply(p, "attention", -1), "no probability"),
+    "too many parts": (
+        lambda p: p.graph.node.extend(helper.make_node("Relu", ["a"], ["b"]) for _ in range(7_000)),
+        "far more parts",
+    ),
+}
+
+
+def refusal(path):
+    """What is said of a model file, which must be refused as unreadable input."""
+    with pytest.raises(SerLiveError) as caught:
+        Recognizer.load(path)
+    assert caught.value.exit_code == 2
+    line = str(caught.value)
+    assert line.startswith(f"model {path}: ")
+    assert line.isprintable()
+    assert len(line) < 500
+    return line
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_hostile_networks_are_refused(tmp_path, name):
+    attack, words = ATTACKS[name]
+    proto = shipped_model()
+    (tmp_path / "models").mkdir()
+    for place in (tmp_path, tmp_path / "models"):  # to follow the path would succeed
+        (place / "weights.bin").write_bytes(weight(proto).raw_data)
+    attack(proto)
+    path = tmp_path / "models" / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    assert re.search(words, refusal(path))
+
+
+def test_a_network_that_computes_for_long_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "TIME_LIMIT_S", 0.5)
+    proto = shipped_model()
+    compute_for_long(proto)
+    path = tmp_path / "slow.onnx"
+    path.write_bytes(proto.SerializeToString())
+    refusal(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.99, 0.9999])
+def test_truncated_models_are_refused(tmp_path, model_file, share):
+    whole, path = model_file.read_bytes(), tmp_path / "cut.onnx"
+    path.write_bytes(whole[: int(share * len(whole))])
+    refusal(path)
+
+
+def test_other_files_are_no_models(tmp_path):
+    assert "not a ser-live model" in refusal(bundled("voice-gate.onnx"))
+    large, ort = tmp_path / "large.onnx", tmp_path / "model.ort"
+    with large.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    assert "larger than 64 MB" in refusal(large)
+    ort.write_bytes(struct.pack("<I4s", 32, b"ORTM") + bytes(1_000))  # onnxruntime's own format
+    refusal(ort)
+    refusal(bundled("demo.flac"))
+
+
+def test_an_output_whose_name_is_no_text_prints_nothing(tmp_path, model_file, capfd):
+    """onnxruntime would say on stdout that it tries again."""
+    before, name, after = model_file.read_bytes().rpartition(b"probabilities")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(before + b"\xef" + name[1:] + after)
+    refusal(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def deep(levels):
+    return "[" * levels + "]" * levels
+
+
+HOSTILE_TEXTS = {
+    "no object": "[1]",
+    "no text": "\x00",
+    "nothing": "",
+    "brackets without end": deep(100_000),
+    "a schema without end": json.dumps({"schema": "9" * 100_000}),
+    "a number without end": '{"schema": ' + "9" * 100_000 + "}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+def test_metadata_that_is_none_is_refused(tmp_path, name):
+    proto = shipped_model()
+    helper.set_model_props(proto, {METADATA_KEY: HOSTILE_TEXTS[name]})
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    refusal(path)
+
+
+HOSTILE_METADATA = {
+    "window": (lambda v: v.update(window_timesteps=10**9), "window"),
+    "look-ahead": (lambda v: v.update(delay_timesteps=-4, look_ahead_samples=-2320), "delay"),
+    "no temperature": (lambda v: v.update(temperature=0), "temperature"),
+    "NaN temperature": (lambda v: v.update(temperature=float("nan")), "temperature"),
+    "text as temperature": (lambda v: v.update(temperature="1"), "wrong"),
+    "escape in a label": (lambda v: v["labels"].__setitem__(0, "\x1b[2J"), "printable"),
+    "lines in a label": (lambda v: v["labels"].__setitem__(0, "a\nb"), "printable"),
+    "reversed label": (lambda v: v["labels"].__setitem__(0, "a\u202eb"), "printable"),
+    "endless label": (lambda v: v["labels"].__setitem__(0, "a" * 10**6), "characters"),
+    "empty label": (lambda v: v["labels"].__setitem__(0, " "), "characters"),
+    "label that is no text": (lambda v: v["labels"].__setitem__(0, 7), "printable"),
+    "endless fact": (lambda v: v["training"].update(licence="a" * 10**6), "characters"),
+    "huge prior": (lambda v: v["normaliser"].update(prior_spectrum=[10**400] * 201), "wrong"),
+    "no prior": (lambda v: v["normaliser"].update(prior_spectrum=[0.0] * 201), "positive"),
+    "endless unknown key": (lambda v: v["decision"].update({"a" * 10**6: 1}), "wrong"),
+    "state twice": (lambda v: v["states"].append(v["states"][0]), "different names"),
+    "large states": (
+        lambda v: v["states"].extend(
+            {"name": f"s{i}", "shape": [2**23], "dtype": "int64"} for i in range(100)
+        ),
+        "values in all",
+    ),
+    "position of text": (lambda v: v["states"][-1].update(dtype="float32"), "other inputs"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_METADATA)
+def test_hostile_metadata_is_refused(tmp_path, name):
+    change, words = HOSTILE_METADATA[name]
+    proto = shipped_model()
+    values = json.loads(proto.metadata_props[0].value)
+    change(values)
+    helper.set_model_props(proto, {METADATA_KEY: json.dumps(values)})
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    assert words in refusal(path)
+
+
+def places(values, path=()):
+    """Paths to every value in a JSON object; of long lists to the first alone."""
+    yield path
+    items = values.items() if isinstance(values, dict) else enumerate(values[:1])
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+METADATA = json.loads(shipped_model().metadata_props[0].value)
+hostile_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from([10**400, -(10**400), "a" * 1_000, [], {}, [[]], {"a": 1}, ["a"] * 9]),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(place=st.sampled_from(sorted(places(METADATA), key=str)), value=hostile_values)
+def test_any_value_in_the_metadata_is_read_or_refused(place, value):
+    values = json.loads(json.dumps(METADATA))
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    if place:
+        inner[place[-1]] = value
+    else:
+        values = value
+    try:
+        metadata = ModelMetadata.from_json(json.dumps(values))
+    except SerLiveError as error:
+        assert error.exit_code == 2
+    else:
+        assert metadata.look_ahead_ms > 0
+
+
+def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
+    """The structure lies at both ends, the weights between; either may be hit."""
+    whole, chance = model_file.read_bytes(), random.Random(1)
+    paths = []
+    for number in range(60):
+        path = tmp_path / f"{number}.onnx"
+        at_the_end = number % 2
+        data = whole[::-1] if at_the_end else whole
+        data = mutated(data, chance, reach=40_000)
+        path.write_bytes(data[::-1] if at_the_end else data)
+        paths.append(path)
+    outcomes = try_files("models", paths)
+    found = {
+        path: outcome
+        for path, outcome in outcomes.items()
+        if outcome.kind not in ("read", "refused") or outcome.seconds > 20 or outcome.peak_mb > 1000
+    }
+    assert not found
+
+
+def test_what_goes_wrong_later_is_a_failure_of_the_run(tmp_path, speech):
+    """Well-behaved until the fifth timestep."""
+    proto = shipped_model()
+    limit = numpy_helper.from_array(np.array(5), "limit")
+    proto.graph.initializer.append(limit)
+    replaced(
+        proto,
+        "probabilities",
+        helper.make_node("Greater", ["position", "limit"], ["is_late"]),
+        helper.make_node("Cast", ["is_late"], ["late"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["late"], ["more"], keepdims=0),
+        helper.make_node("Add", ["before", "more"], ["probabilities"]),
+    )
+    path = tmp_path / "later.onnx"
+    path.write_bytes(proto.SerializeToString())
+    stream = Recognizer.load(path).stream()
+    with pytest.raises(RunFailure, match="no probability"):
+        stream.accept(speech)
+
+
+def test_a_hostile_model_is_one_line_and_exit_2(tmp_path, wav):
+    path = tmp_path / "model.onnx"
+    proto = shipped_model()
+    loop_forever(proto)
+    path.write_bytes(proto.SerializeToString())
+    for arguments in (["info"], ["replay", wav]):
+        result = ser_live(*arguments, "--model", path)
+        assert result.returncode == 2
+        assert result.stdout == b""
+        assert "loops" in complaint(result)

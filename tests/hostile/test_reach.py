@@ -1,0 +1,173 @@
+"""What every command reaches out for: no network, and no file that was not named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streamer.cli import main
+from streamer.commands import COMMANDS
+from streamer.interrupts import Interrupts
+from tests.conftest import CLIPS
+from tests.end_to_end.command import COMMAND, ROOT, ser_live
+from tests.hostile.rows import ROWS, writing_options
+from tests.pulse import sound_server
+
+__all__ = ["sound_server"]  # fixtures
+
+WATCHING = Path(__file__).parent / "watching"
+#: The group may read, nobody else: neither the default nor the strictest.
+UMASK = 0o027
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that was carried out under watch.
+
+    Attributes:
+        command: its name.
+        result: of the process.
+        folder: where it was to write.
+        temporary: its folder for temporary files, empty before.
+        home: of the user, empty before.
+        written: files that it opened to write, or made, or removed.
+        sockets: that lead out of this machine.
+    """
+
+    command: str
+    result: subprocess.CompletedProcess
+    folder: Path
+    temporary: Path
+    home: Path
+    written: set[str]
+    sockets: list[str]
+
+
+def without_network():
+    """What to put before a command so that there is no network; nothing where that is forbidden."""
+    alone = ["unshare", "--user", "--map-current-user", "--net"]
+    is_possible = (
+        shutil.which("unshare")
+        and not subprocess.run([*alone, "true"], capture_output=True).returncode
+    )
+    return alone if is_possible else []
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    path = tmp_path_factory.mktemp("session") / "session.jsonl"
+    result = ser_live("replay", CLIPS[3], "--speed", "max", "--output", path)
+    assert result.returncode == 0
+    return path
+
+
+def carry_out(command, session, base):
+    folder, temporary, home = base / "results", base / "temporary", base / "home"
+    for one in (folder, temporary, home):
+        one.mkdir(parents=True)
+    row, deeds = ROWS[command], base / "deeds"
+    environment = os.environ | {
+        "PYTHONPATH": f"{WATCHING}{os.pathsep}{ROOT}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DEEDS": str(deeds),
+        "TMPDIR": str(temporary),
+        "MPLCONFIGDIR": str(base / "matplotlib"),  # its list of fonts
+    }
+    if not row.listens:  # the sound server wants its own
+        environment["HOME"] = str(home)
+    result = subprocess.run(
+        [*without_network(), *COMMAND, command, *row.filled(wav=CLIPS[3], session=session),
+         *row.options(folder)],
+        capture_output=True, cwd=home, env=environment, umask=UMASK, timeout=120,
+    )  # fmt: skip
+    told = [line.split(" ", 1) for line in deeds.read_text().splitlines()]
+    written = {what for kind, what in told if kind == "writes"}
+    sockets = [what for kind, what in told if kind == "socket"]
+    return Done(command, result, folder, temporary, home, written, sockets)
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def done(request, session, tmp_path_factory):
+    if request.param not in COMMANDS:
+        pytest.skip(f"ser-live {request.param} is still to come")
+    if ROWS[request.param].listens:
+        request.getfixturevalue("sound_server").plug()
+    one = carry_out(request.param, session, tmp_path_factory.mktemp(request.param))
+    assert one.result.returncode == 0, one.result.stderr.decode()
+    return one
+
+
+def test_every_command_and_every_option_that_writes_has_a_row():
+    assert set(COMMANDS) <= set(ROWS)
+    for command in COMMANDS:
+        assert writing_options(command) == set(ROWS[command].outputs), command
+
+
+def test_no_command_wants_a_network(done):
+    assert done.sockets == []
+
+
+def test_only_files_that_were_named_are_written(done):
+    """Audio and results stay in memory, and nothing is left behind."""
+    strangers = [
+        path
+        for path in done.written
+        if not Path(path).is_relative_to(done.folder)
+        and not path.startswith(("/dev/", str(done.folder.parent / "matplotlib")))
+    ]
+    assert strangers == []
+    assert list(done.temporary.iterdir()) == []
+    assert list(done.home.iterdir()) == []
+
+
+def test_files_have_the_permissions_that_the_user_wants(done):
+    for path in done.folder.rglob("*"):
+        wanted = 0o777 if path.is_dir() else 0o666
+        assert path.stat().st_mode & 0o777 == wanted & ~UMASK, path
+
+
+def test_every_output_that_was_named_is_there(done):
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == set(ROWS[done.command].outputs.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(name, option) for name, row in ROWS.items() for option in row.outputs]
+)
+def test_no_file_is_overwritten_without_force(command, option, session, tmp_path, capfd):
+    """Nor is a microphone opened for it."""
+    if command not in COMMANDS:
+        pytest.skip(f"ser-live {command} is still to come")
+    row = ROWS[command]
+    old = tmp_path / row.outputs[option]
+    old.write_text("precious")
+    arguments = row.filled(wav=CLIPS[3], session=session)
+    assert main([command, *arguments, option, str(old)], Interrupts()) == 2
+    assert old.read_text() == "precious"
+    out, err = capfd.readouterr()
+    if old.suffix:  # in the place of a folder a file may be told of by what should be in it
+        assert out == ""
+        assert err.count("\n") == 1
+        assert str(old) in err
+
+
+def test_native_libraries_reach_for_nothing_either(tmp_path):
+    """Decoder, network and resampler, from the first to the last system call."""
+    log, output = tmp_path / "calls", tmp_path / "out.jsonl"
+    watch = ["strace", "-f", "-qq", "-o", log, "-e", "trace=%network,openat,open,creat,mkdir"]
+    if shutil.which("strace") is None or subprocess.run([*watch, "true"]).returncode:
+        pytest.skip("no strace, or not allowed")
+    command = [*COMMAND, "replay", CLIPS[0], "--speed", "max", "--output", output]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([*watch, *command], check=True, env=environment, timeout=120)
+    calls = log.read_text().splitlines()
+    assert not [call for call in calls if "AF_INET" in call]
+    writing = [call for call in calls if "O_WRONLY" in call or "O_RDWR" in call or "mkdir(" in call]
+    strangers = [call for call in writing if str(output) not in call and "/dev/" not in call]
+    assert strangers == []
+    assert any(str(output) in call for call in writing)
