@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from streamer.accounting import LossWatch, Mark, Passed
+from streamer.accounting import LossWatch, Mark, Passed, asleep_s
 from streamer.audio import Away, Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
@@ -39,10 +39,13 @@ STALLED_S = 2.0
 #: A device that runs never gives nothing for so long.
 MISSING_S = 0.3
 RETRY_S = 1.0
+#: What two readings of a clock may differ by without any sleep between them.
+SHORTEST_SLEEP_S = 0.1
 #: A device that is on its way out or in refuses too; after so many tries it is something else.
 LASTING_REFUSALS = 10
 #: Why audio is missing.
 GONE = "the device was gone"
+ASLEEP = "the machine was asleep"
 
 
 class Microphone:
@@ -78,6 +81,7 @@ class Microphone:
         self.position = 0
         self.overflows = 0
         self._device = device
+        self._channels = device.channels
         self._say = say
         self._end = math.inf if duration_s is None else round(duration_s * self.sample_rate)
         self._reconnects = reconnects
@@ -86,6 +90,7 @@ class Microphone:
         self._watch = LossWatch(self.sample_rate)
         self._mark: Mark | None = None
         self._passed = Passed()
+        self._asleep_s = asleep_s()
         self._stream: Any = None
 
     def __enter__(self) -> Self:
@@ -128,6 +133,10 @@ class Microphone:
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
         while (rest := self._rest()) > 0:
+            if slept := self._slept():
+                self._passed = self._passed.with_loss(slept)
+                yield self._loss(slept, ASLEEP)
+                continue
             reading = self._ring.read(int(min(block, rest)))
             if reading.lost:
                 yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
@@ -149,6 +158,14 @@ class Microphone:
                 idle_s, looked_s = 0.0, time.monotonic()
             else:
                 time.sleep(CALLBACK_S / 2)
+
+    def _slept(self) -> int:
+        """Frames that the machine has newly slept through."""
+        slept_s = asleep_s() - self._asleep_s
+        if slept_s < SHORTEST_SLEEP_S:
+            return 0
+        self._asleep_s += slept_s
+        return round(slept_s * self.sample_rate)
 
     def _mono(self, frames: Float32) -> Float32:
         """Look at the level, count, and average the channels."""
@@ -237,9 +254,10 @@ class Microphone:
             return False
         if not same:
             return False
-        # Numbers change when devices come and go; of two with one name the nearest is taken.
-        index = min((device.index for device in same), key=lambda i: abs(i - self._device.index))
-        self._device = replace(self._device, index=index)
+        # Numbers change when devices come and go; of two with one name the nearest is taken. It
+        # may be another one by now: one channel goes for all, further ones are left out.
+        found = min(same, key=lambda device: abs(device.index - self._device.index))
+        self._device = replace(found, channels=min(found.channels, self._channels))
         try:
             self._open()
         except portaudio().PortAudioError as error:
