@@ -14,7 +14,8 @@ from streamer.resampler import Resampler, resampler_look_ahead_s
 from streamer.session import Pace
 from tests.conftest import CLIPS
 from train import __main__ as command
-from train.soak import GRID_SAMPLES, Day, Material, soak, text_of
+from train.day import Day, Material
+from train.soak import GRID_SAMPLES, soak, text_of
 
 SECONDS = 120.0
 

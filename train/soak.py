@@ -5,9 +5,12 @@ random levels, as one session at full speed. What is held against it:
 
 - the memory of the process and the time of a step, early and late in the same run;
 - every time stamp, exact to the sample; every probability, finite; every estimate, there;
-- what fresh streams say at the end, that have heard nothing but the last minutes. The network
-  remembers a few seconds, the voice gate forgets, and so does the normaliser, by 1/e in 500
-  timesteps of speech: after some minutes there is nothing left to tell the streams apart by.
+- what fresh streams say at the end, that have heard nothing but the last minutes.
+
+The network remembers a few seconds and no more. The normaliser forgets by 1/e in 500 timesteps of
+speech: after 20 minutes what a stream says of emotions differs from what the fresh one says by
+1e-6, after 40 minutes not in a bit. The voice gate's recurrent state comes to differ by no more than
+float32 rounds, within minutes, but that never goes.
 """
 
 from __future__ import annotations
@@ -17,17 +20,15 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Event, Heard, SessionEnded
 from streamer.formats import JsonLines
@@ -39,18 +40,12 @@ from streamer.outputs import OutputFile, say_on_stderr, write_line
 from streamer.recognizer import Estimate, Recognizer, Stream, model_path
 from streamer.session import Pace, run_session
 from streamer.speech import CHUNK_SAMPLES
-from train.corpora import at_hand, read_corpus
-from train.layouts import audio_files
+from train.day import Day, Material
 
 Float32 = NDArray[np.float32]
 
 #: Of the days that can be asked for.
 SHORTEST_H, LONGEST_H = 0.01, 1000.0
-#: Shares of the pieces; the others are silence.
-SPEECH_SHARE, NOISE_SHARE = 0.7, 0.2
-GAIN_DB = (-40.0, 15.0)
-#: Length of a silence; the logarithm is what is evenly drawn.
-SILENCE_S = (0.1, 100.0)
 #: Fresh streams hear so much before the end, where all are compared.
 CONTEXTS_S = (10.0, 60.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0)
 COMPARED_S = 120.0
@@ -61,85 +56,20 @@ LOOKS = 24
 
 
 @dataclass(frozen=True)
-class Material:
-    """Files that a day is made of.
-
-    Attributes:
-        speech: recordings of the corpora.
-        noise: background recordings.
-    """
-
-    speech: Sequence[Path]
-    noise: Sequence[Path]
-
-    @classmethod
-    def at_hand(cls, corpora: Path) -> Material:
-        """What lies in the folder of the corpora.
-
-        Raises:
-            SerLiveError: there is no corpus, or no noise.
-        """
-        speech = [one.path for name in at_hand(corpora) for one in read_corpus(name, corpora)]
-        noise = list(audio_files(corpora / "noise"))
-        if not noise:
-            raise SerLiveError(f"no background recordings in {corpora / 'noise'}")
-        return cls(speech, noise)
-
-
-class Day:
-    """A source of pieces in random order; a piece follows from the seed and its number alone."""
-
-    name = "soak"
-    sample_rate = SAMPLE_RATE
-    clipped = overflows = 0
-
-    def __init__(self, material: Material, seed: int, samples: int) -> None:
-        self._material = material
-        self._seed = seed
-        self._samples = samples
-
-    def unheard(self, position: int) -> None:
-        """Nothing: it waits."""
-
-    def blocks(self, block_ms: int) -> Iterator[Float32]:
-        size = block_ms * SAMPLE_RATE // 1000
-        pending, rest = np.zeros(0, np.float32), self._samples
-        for number in count():
-            pending = np.concatenate([pending, self._piece(number)])
-            while len(pending) >= min(size, rest):
-                block, pending = np.split(pending, [min(size, rest)])
-                rest -= len(block)
-                yield block
-                if not rest:
-                    return
-
-    def _piece(self, number: int) -> Float32:
-        generator = np.random.default_rng((self._seed, number))
-        kind = generator.random()
-        if kind >= SPEECH_SHARE + NOISE_SHARE:
-            seconds = np.exp(generator.uniform(*np.log(SILENCE_S)))
-            return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
-        files = self._material.speech if kind < SPEECH_SHARE else self._material.noise
-        samples = read_recording(files[generator.integers(len(files))])
-        gain = np.float32(10.0 ** (generator.uniform(*GAIN_DB) / 20.0))
-        return np.clip(samples * gain, -1.0, 1.0)
-
-
-@dataclass(frozen=True)
 class Likeness:
     """What a fresh stream says at the end beside the old one.
 
     Attributes:
         context_s: that it has heard before they are compared.
-        difference: greatest, of any probability.
+        difference: greatest, of any probability of an emotion.
+        speech_difference: greatest, of a probability of speech.
         same_labels: share of the timesteps.
-        is_exact: probabilities, speech and labels are equal bit for bit.
     """
 
     context_s: float
     difference: float
+    speech_difference: float
     same_labels: float
-    is_exact: bool
 
 
 @dataclass(frozen=True)
@@ -155,7 +85,7 @@ class Soak:
         off_time: estimates whose time is not that of their sample.
         not_finite: estimates with a probability that is not finite.
         early_ms: a step of 40 ms, in the first tenth.
-        late_ms: the same in the last tenth.
+        late_ms: the same in a tenth as late as it can be before fresh streams want the core too.
         slowdown: median late over median early.
         resident_mib: memory of the process at :data:`LOOKS` moments; empty where it is unknown.
         likeness: of fresh streams, by what they have heard.
@@ -215,14 +145,13 @@ class _Fresh:
     def likeness(self, old: Sequence[Said], context_s: float) -> Likeness:
         """Ends the stream, and compares the last estimates."""
         self._last.extend(map(Said.of, self._stream.flush()))
-        new = list(self._last)
-        pairs = list(zip(old, new, strict=True))
-        differences = np.array([a.probabilities for a in old]) - [b.probabilities for b in new]
+        pairs = list(zip(old, self._last, strict=True))
+        differences = [np.subtract(a.probabilities, b.probabilities) for a, b in pairs]
         return Likeness(
             context_s,
             float(np.abs(differences).max()),
+            max(abs(a.speech - b.speech) for a, b in pairs),
             float(np.mean([a.label == b.label for a, b in pairs])),
-            new == list(old),
         )
 
 
@@ -234,8 +163,7 @@ class Watch:
     ) -> None:
         """Watch a session of so many samples, a block a timestep."""
         steps = samples // TIMESTEP_SAMPLES
-        self._steps_ms = np.zeros(steps, np.float32)  # in memory before that is looked at
-        self._steps_ms.fill(np.nan)
+        self._steps_ms = np.full(steps, np.nan, np.float32)  # in memory before that is looked at
         self._look_every = max(1, steps // LOOKS)
         self._recognizer = recognizer
         self._compared = round(compared_s / TIMESTEP_S)
@@ -284,10 +212,14 @@ class Watch:
         self.not_finite += not said.is_finite
         self._last.append(said)
 
-    def spread_ms(self, tenth: int) -> Spread:
-        """Steps of one of the ten tenths."""
-        part = np.array_split(self._steps_ms, 10)[tenth]
-        return Spread.of(part.astype(np.float64))
+    def spreads_ms(self) -> tuple[Spread, Spread]:
+        """Steps of the first tenth, and of the last before the first fresh stream joined."""
+        tenth = max(1, len(self._steps_ms) // 10)
+        alone = min(self._joining.values(), default=self._heard) // TIMESTEP_SAMPLES
+        last = max(alone, 2 * tenth)
+        parts = self._steps_ms[:tenth], self._steps_ms[last - tenth : last]
+        early, late = (Spread.of(part.astype(np.float64)) for part in parts)
+        return early, late
 
     def likeness(self) -> tuple[Likeness, ...]:
         return tuple(one.likeness(self._last, context_s) for context_s, one in self._fresh.items())
@@ -323,7 +255,7 @@ def soak(
             interrupts=Interrupts(),
             listeners=[watch],
         )
-    early, late = watch.spread_ms(0), watch.spread_ms(-1)
+    early, late = watch.spreads_ms()
     return Soak(
         samples / SAMPLE_RATE / 3600,
         seed,
@@ -373,12 +305,12 @@ def text_of(result: Soak) -> str:
         f"of a tenth), ratio {result.slowdown:.3f}",
     ]
     if result.resident_mib:
-        first, *_, last = (*result.resident_mib[:1], *result.resident_mib)
+        first, last = result.resident_mib[0], result.resident_mib[-1]
         lines.append(f"memory: {first:.1f} MiB early, {last:.1f} MiB at the end")
     for one in result.likeness:
         lines.append(
             f"a fresh stream after {one.context_s:g} s: probabilities differ by "
-            f"{one.difference:.2g} at most, labels {one.same_labels:.2%} the same"
-            + (", all exact" if one.is_exact else "")
+            f"{one.difference:.2g} at most, those of speech by {one.speech_difference:.2g}, labels "
+            f"{one.same_labels:.2%} the same"
         )
     return "\n".join(lines)
