@@ -1,4 +1,7 @@
-"""Captured frames counted against a clock: what a device loses shows, whatever it says."""
+"""Captured frames counted against a clock: what a device loses shows, whatever it says.
+
+So does what a machine sleeps through.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,24 @@ def asleep_s() -> float:
     if sys.platform == "darwin":
         return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(time.CLOCK_UPTIME_RAW)
     return 0.0
+
+
+class SleepWatch:
+    """Notices when the machine has slept."""
+
+    #: What two readings of its clocks may differ by without any sleep between them.
+    SHORTEST_S = 0.1
+
+    def __init__(self) -> None:
+        self._known_s = asleep_s()
+
+    def newly_s(self) -> float:
+        """Seconds slept since it was last told, mostly 0."""
+        slept_s = asleep_s() - self._known_s
+        if slept_s < self.SHORTEST_S:
+            return 0.0
+        self._known_s += slept_s
+        return slept_s
 
 
 class Mark(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from streamer.accounting import LossWatch, Mark, Passed, asleep_s
+from streamer.accounting import LossWatch, Mark, Passed, SleepWatch
 from streamer.audio import Away, Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
@@ -39,8 +39,6 @@ STALLED_S = 2.0
 #: A device that runs never gives nothing for so long.
 MISSING_S = 0.3
 RETRY_S = 1.0
-#: What two readings of a clock may differ by without any sleep between them.
-SHORTEST_SLEEP_S = 0.1
 #: A device that is on its way out or in refuses too; after so many tries it is something else.
 LASTING_REFUSALS = 10
 #: Why audio is missing.
@@ -90,7 +88,7 @@ class Microphone:
         self._watch = LossWatch(self.sample_rate)
         self._mark: Mark | None = None
         self._passed = Passed()
-        self._asleep_s = asleep_s()
+        self._sleep = SleepWatch()
         self._stream: Any = None
 
     def __enter__(self) -> Self:
@@ -133,7 +131,7 @@ class Microphone:
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
         while (rest := self._rest()) > 0:
-            if slept := self._slept():
+            if slept := round(self._sleep.newly_s() * self.sample_rate):
                 self._passed = self._passed.with_loss(slept)
                 yield self._loss(slept, ASLEEP)
                 continue
@@ -158,14 +156,6 @@ class Microphone:
                 idle_s, looked_s = 0.0, time.monotonic()
             else:
                 time.sleep(CALLBACK_S / 2)
-
-    def _slept(self) -> int:
-        """Frames that the machine has newly slept through."""
-        slept_s = asleep_s() - self._asleep_s
-        if slept_s < SHORTEST_SLEEP_S:
-            return 0
-        self._asleep_s += slept_s
-        return round(slept_s * self.sample_rate)
 
     def _mono(self, frames: Float32) -> Float32:
         """Look at the level, count, and average the channels."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from streamer import microphone
+from streamer import accounting, microphone
 from streamer.devices import Device
 from streamer.microphone import CALLBACK_S, Microphone
 
@@ -38,7 +38,7 @@ class World:
         self._samples = samples
         clock = SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.pass_s)
         monkeypatch.setattr(microphone, "time", clock)
-        monkeypatch.setattr(microphone, "asleep_s", lambda: self.asleep_s)
+        monkeypatch.setattr(accounting, "asleep_s", lambda: self.asleep_s)
         monkeypatch.setattr(microphone, "rescan", lambda: None)
         monkeypatch.setattr(microphone, "input_devices", lambda: [DEVICE])
         library = SimpleNamespace(PortAudioError=Refused)

@@ -9,8 +9,8 @@ random levels, as one session at full speed. What is held against it:
 
 The network remembers a few seconds and no more. The normaliser forgets by 1/e in 500 timesteps of
 speech: after 20 minutes what a stream says of emotions differs from what the fresh one says by
-1e-6, after 40 minutes not in a bit. The voice gate's recurrent state comes to differ by what float32
-rounds, within minutes, but that never goes.
+1e-6, after 40 minutes not in a bit. The voice gate's recurrent state differs after some minutes by
+no more than the rounding of float32, which never goes.
 """
 
 from __future__ import annotations
