@@ -1,11 +1,48 @@
-"""Captured frames counted against a clock: what a device loses shows, whatever it says."""
+"""Captured frames counted against a clock: what a device loses shows, whatever it says.
+
+So does what a machine sleeps through.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
+import time
 from collections import deque
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import NamedTuple, Self
+
+
+def asleep_s() -> float:
+    """How long the machine has slept since it was started, as far as its clock leaves that out.
+
+    The monotonic clocks of Linux and macOS stand still meanwhile; where they do not, sleep shows
+    as frames that did not come.
+    """
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(time.CLOCK_UPTIME_RAW)
+    return 0.0
+
+
+class SleepWatch:
+    """Notices when the machine has slept."""
+
+    #: What two readings of its clocks may differ by without any sleep between them.
+    SHORTEST_S = 0.1
+
+    def __init__(self) -> None:
+        self._known_s = asleep_s()
+
+    def newly_s(self) -> float:
+        """Seconds slept since it was last told, mostly 0."""
+        slept_s = asleep_s() - self._known_s
+        if slept_s < self.SHORTEST_S:
+            return 0.0
+        self._known_s += slept_s
+        return slept_s
 
 
 class Mark(NamedTuple):
@@ -50,14 +87,22 @@ class _Lateness:
     """How far one clock runs ahead of the frames counted, against the least it ever did.
 
     Callbacks may come late, but after audio that was not lost they catch up: so the least of a
-    window counts. A device's clock may be off by ``DRIFT``.
+    window counts. A device's clock may be off: by ``DRIFT`` at once, and by up to ``STEEPEST``
+    once its pace is known. A loss is a step, a clock that is off a slope: the median slope of the
+    windows lately sees no step. What is lost in a steady drizzle of less than
+    ``STEEPEST`` looks like a slow clock, and is taken for one.
     """
 
     DRIFT = 500e-6
+    STEEPEST = 0.02
+    #: Windows by which a pace is known, at least and at most.
+    FEWEST, MOST = 5, 20
 
     def __init__(self) -> None:
         self._lowest_s = math.inf
         self._least_s = math.inf
+        self._before_s = math.inf
+        self._slopes: deque[float] = deque(maxlen=self.MOST)
 
     def observe(self, ahead_s: float) -> None:
         self._least_s = min(self._least_s, ahead_s)
@@ -68,12 +113,21 @@ class _Lateness:
             return math.inf
         return max(0.0, self._least_s - self._lowest_s)
 
-    def of_window(self) -> float:
-        """The same, and ends the window."""
+    def of_window(self, window_s: float) -> float:
+        """The same, and ends the window, which was so long."""
         late_s = self.so_far()
-        self._lowest_s = min(self._lowest_s, self._least_s)
-        self._least_s = math.inf
+        if math.isfinite(rise_s := self._least_s - self._before_s):
+            self._slopes.append(rise_s / window_s)
+        self._lowest_s = min(self._lowest_s + self._slope() * window_s, self._least_s)
+        self._before_s, self._least_s = self._least_s, math.inf
         return late_s
+
+    def _slope(self) -> float:
+        """How much faster the clock runs than the frames come, as far as it is known."""
+        if len(self._slopes) < self.FEWEST:
+            return 0.0
+        slope = median(self._slopes)
+        return max(-self.STEEPEST, min(slope, self.STEEPEST)) if abs(slope) > self.DRIFT else 0.0
 
     def follow_drift(self, late_s: float, window_s: float) -> None:
         """Lateness that is no loss may be drift."""
@@ -110,8 +164,9 @@ class LossWatch:
             clock.observe(now_s - counted_s)
         if mark.arrived_s < self._window_end_s:
             return 0
+        window_s = mark.arrived_s - self._window_end_s + self.WINDOW_S
         self._window_end_s = mark.arrived_s + self.WINDOW_S
-        late_s = min(clock.of_window() for clock in self._clocks) - self._counted_s
+        late_s = min(clock.of_window(window_s) for clock in self._clocks) - self._counted_s
         self._recent_s.append(late_s)
         if late_s < self.THRESHOLD_S:
             for clock in self._clocks:

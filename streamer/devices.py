@@ -13,6 +13,9 @@ COMMON_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 #: A microphone has one or two channels. ALSA's plug-ins claim 32 and more and mix them up or down.
 MOST_CHANNELS = 2
 
+#: PortAudio's number for it.
+INVALID_SAMPLE_RATE = -9997
+
 _INSTALL = {
     "linux": "apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio (Fedora)",
     "darwin": "brew install portaudio",
@@ -177,6 +180,11 @@ def accepted_rates(device: Device) -> list[int]:
 def cannot_open(device: Device, error: Exception) -> RunFailure:
     """A device that would not open, as a line that says what to do."""
     reason = str(error.args[0]).partition(" [")[0] if error.args else str(error)
+    if INVALID_SAMPLE_RATE in error.args:
+        return RunFailure(
+            f"cannot open {device}: {reason}; it does not give that rate, or no longer: end this "
+            "session and start another"
+        )
     permit = _PERMIT.get(sys.platform, "check that you may use it (group audio)")
     return RunFailure(
         f"cannot open {device}: {reason}; close other programs that hold it, {permit}, or choose "

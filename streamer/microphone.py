@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from streamer.accounting import LossWatch, Mark, Passed
+from streamer.accounting import LossWatch, Mark, Passed, SleepWatch
 from streamer.audio import Away, Float32, Loss
 from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
 from streamer.errors import RunFailure
@@ -43,6 +43,7 @@ RETRY_S = 1.0
 LASTING_REFUSALS = 10
 #: Why audio is missing.
 GONE = "the device was gone"
+ASLEEP = "the machine was asleep"
 
 
 class Microphone:
@@ -78,6 +79,7 @@ class Microphone:
         self.position = 0
         self.overflows = 0
         self._device = device
+        self._channels = device.channels
         self._say = say
         self._end = math.inf if duration_s is None else round(duration_s * self.sample_rate)
         self._reconnects = reconnects
@@ -86,6 +88,7 @@ class Microphone:
         self._watch = LossWatch(self.sample_rate)
         self._mark: Mark | None = None
         self._passed = Passed()
+        self._sleep = SleepWatch()
         self._stream: Any = None
 
     def __enter__(self) -> Self:
@@ -128,6 +131,10 @@ class Microphone:
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
         while (rest := self._rest()) > 0:
+            if slept := round(self._sleep.newly_s() * self.sample_rate):
+                self._passed = self._passed.with_loss(slept)
+                yield self._loss(slept, ASLEEP)
+                continue
             reading = self._ring.read(int(min(block, rest)))
             if reading.lost:
                 yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
@@ -237,9 +244,10 @@ class Microphone:
             return False
         if not same:
             return False
-        # Numbers change when devices come and go; of two with one name the nearest is taken.
-        index = min((device.index for device in same), key=lambda i: abs(i - self._device.index))
-        self._device = replace(self._device, index=index)
+        # Numbers change when devices come and go; of two with one name the nearest is taken. It
+        # may be another one by now: one channel goes for all, further ones are left out.
+        found = min(same, key=lambda device: abs(device.index - self._device.index))
+        self._device = replace(found, channels=min(found.channels, self._channels))
         try:
             self._open()
         except portaudio().PortAudioError as error:

@@ -42,10 +42,11 @@ class Pulse:
         )  # fmt: skip
         self.plug()
 
-    def plug(self) -> None:
-        """Plug the microphone in; without effect where it is."""
+    def plug(self, rate: int = 48_000, channels: int = 2) -> None:
+        """Plug a microphone in; without effect where one is."""
         if "speaker" not in self._run("pactl", "list", "short", "sinks"):
-            self._run("pactl", "load-module", "module-null-sink", "sink_name=speaker", "rate=48000")
+            form = ["sink_name=speaker", f"rate={rate}", f"channels={channels}"]
+            self._run("pactl", "load-module", "module-null-sink", *form)
             self._run("pactl", "set-default-source", "speaker.monitor")
 
     def unplug(self) -> None:

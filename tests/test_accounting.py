@@ -19,7 +19,7 @@ def marks(rate, seconds, lost_at=None, lost_s=0.0, late=None, drift=0.0):
         position += round(rate * 0.01)
         arrived_s = now_s * (1 + drift)
         if late is not None and late[0] <= now_s < late[1]:
-            arrived_s = late[1]
+            arrived_s = late[1] * (1 + drift)
         yield Mark(position, arrived_s, arrived_s)
 
 
@@ -30,10 +30,19 @@ def test_a_loss_before_the_callback_shows_in_the_count(lost_s, lost_at):
     assert found == pytest.approx(lost_s * 48_000, abs=480)
 
 
-@pytest.mark.parametrize("drift", [-300e-6, 0.0, 300e-6])
+@pytest.mark.parametrize("drift", [-0.01, -300e-6, 0.0, 300e-6, 0.001, 0.01])
 def test_late_callbacks_and_a_clock_that_is_off_are_no_loss(drift):
     watch = LossWatch(48_000)
     assert not any(map(watch.observe, marks(48_000, 600, late=(5.0, 8.0), drift=drift)))
+
+
+@pytest.mark.parametrize("drift", [-0.01, 0.01])
+@pytest.mark.parametrize("lost_at", [1, 20])
+def test_a_loss_is_found_though_the_clock_is_off(lost_at, drift):
+    """The sooner it comes, the less is known of the clock."""
+    watch = LossWatch(48_000)
+    found = sum(map(watch.observe, marks(48_000, 60, lost_at, 0.3, drift=drift)))
+    assert found / 48_000 == pytest.approx(0.3, abs=0.04)
 
 
 def oscillating(rate, seconds, jitter_s, period_s):

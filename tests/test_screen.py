@@ -252,6 +252,25 @@ def test_flagged_losses_are_counted(width, height):
     assert "overflows 7" in "\n".join(rows_of(monitor.snapshot, width, height))
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES[:2])
+def test_estimates_that_were_held_up_are_counted_once_there_are_any(width, height):
+    monitor = monitor_of([])
+    for step, latency_ms in enumerate([250.0, 200.0, 240.0, None, 275.0, 281.0, 900.0], 1):
+        monitor.take(estimated(step * 0.04, "sad", latency_ms=latency_ms))
+        is_late = latency_ms is not None and latency_ms > 280.0
+        assert ("held up" in "\n".join(rows_of(monitor.snapshot, width, height))) == is_late
+    assert "held up 2" in "\n".join(rows_of(monitor.snapshot, width, height))
+
+
+def test_what_waits_for_the_rest_of_a_long_block_is_not_held_up():
+    monitor = monitor_of([])
+    for block in range(5):  # of a second
+        monitor.hear(heard_block(np.zeros(16_000, np.float32)))
+        for step in range(25):
+            monitor.take(estimated(block + 0.04 * step, "sad", latency_ms=1200.0 - 40.0 * step))
+    assert monitor.snapshot.held_up == 0
+
+
 def test_the_key_for_recording_is_shown_where_there_is_a_microphone(heard):
     for is_help in (False, True):
         assert "record" not in "".join(rows_of(heard, 80, 24, View(is_help=is_help)))

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tune(commands)
     _add_compare(commands)
     _add_bench(commands)
+    _add_soak(commands)
     return parser
 
 
@@ -132,6 +133,21 @@ def _add_bench(commands: Any) -> None:
     gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
 
 
+def _add_soak(commands: Any) -> None:
+    soak = commands.add_parser(
+        "soak",
+        help="a day of audio through one stream: memory, step time, time stamps, forgetting",
+        description="Corpora, noise and silence in random order and at random levels, through one "
+        "stream at full speed. A day takes about 15 minutes of a core.",
+    )
+    soak.add_argument("--hours", type=float, default=24.0, help="of audio (%(default)g)")
+    soak.add_argument("--seed", type=int, default=0, help="of order and levels (%(default)s)")
+    soak.add_argument("--model", type=Path, help="model file (default: the shipped one)")
+    _add_corpora(soak)
+    soak.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    soak.add_argument("--force", action="store_true", help="overwrite that file")
+
+
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
@@ -171,6 +187,8 @@ def main() -> int:
             _run_assessment(options)
         elif options.command == "bench":
             _run_bench(options)
+        elif options.command == "soak":
+            _run_soak(options)
         elif options.command == "gate":
             _run_gate(options)
         elif options.command == "compare":
@@ -205,6 +223,12 @@ def _run_bench(options: argparse.Namespace) -> None:
     from train.bench import run_bench
 
     run_bench(options)
+
+
+def _run_soak(options: argparse.Namespace) -> None:
+    from train.soak import run_soak
+
+    run_soak(options)
 
 
 def _run_gate(options: argparse.Namespace) -> None:

@@ -22,6 +22,9 @@ from streamer.frontend import TIMESTEP_S
 Float32 = NDArray[np.float32]
 
 HISTORY_TIMESTEPS = round(60.0 / TIMESTEP_S)
+#: An estimate is held up if it comes so much, and a block, later than the promptest did; resampler
+#: and device make a difference of less.
+HELD_UP_MS = 2 * 1000.0 * TIMESTEP_S
 #: Latencies kept for the percentiles: 10 s.
 LATENCY_TIMESTEPS = round(10.0 / TIMESTEP_S)
 
@@ -89,6 +92,8 @@ class Snapshot:
         codes: ``(1500,)`` int8, what each of the last timesteps was, newest last.
         lanes: ``(1500, labels)`` their probabilities.
         latencies_ms: ``(n,)`` of the last estimates, where a clock applies.
+        promptest_ms: least latency so far, infinite before there is one.
+        held_up: estimates that came more than :data:`HELD_UP_MS` and a block after that.
         compute_ms: mean cost of a step, None before the first.
         meter: level of the audio.
         gaps: how often audio was lost.
@@ -107,6 +112,8 @@ class Snapshot:
     )
     lanes: Float32 = field(default_factory=lambda: np.zeros((HISTORY_TIMESTEPS, 0), np.float32))
     latencies_ms: tuple[float, ...] = ()
+    promptest_ms: float = float("inf")
+    held_up: int = 0
     compute_ms: float | None = None
     meter: Meter = Meter()
     gaps: int = 0
@@ -135,9 +142,11 @@ class Monitor:
         self._spent_s = 0.0
         self._cost_s = 0.0
         self._steps = 0.0
+        self._block_ms = 0.0
 
     def hear(self, heard: Heard) -> None:
         self._spent_s += heard.compute_s
+        self._block_ms = 1000.0 * len(heard.samples) / heard.sample_rate
         before = self.snapshot
         self.snapshot = replace(
             before,
@@ -191,9 +200,11 @@ class Monitor:
             newest = GAP_CODE
         shown = min(missing, HISTORY_TIMESTEPS)
         lost = np.zeros((shown, len(before.labels)), np.float32)
-        latencies = before.latencies_ms
+        latencies, promptest_ms, held_up = before.latencies_ms, before.promptest_ms, before.held_up
         if event.latency_ms is not None:
             latencies = (*latencies[1 - LATENCY_TIMESTEPS :], event.latency_ms)
+            promptest_ms = min(promptest_ms, event.latency_ms)
+            held_up += event.latency_ms > promptest_ms + HELD_UP_MS + self._block_ms
         return replace(
             before,
             time=estimate.time,
@@ -208,5 +219,7 @@ class Monitor:
                 -HISTORY_TIMESTEPS:
             ],
             latencies_ms=latencies,
+            promptest_ms=promptest_ms,
+            held_up=held_up,
             compute_ms=1000.0 * self._cost_s / self._steps,
         )

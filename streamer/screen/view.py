@@ -209,6 +209,8 @@ def _facts(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
         compute = f"{snapshot.compute_ms:.1f} ms"
     rate = f"{session.sample_rate / 1000:g} kHz"
     losses = [("gaps", f"{snapshot.gaps}"), ("overflows", f"{snapshot.overflows}")]
+    if snapshot.held_up:
+        losses.append(("held up", f"{snapshot.held_up}"))
     if width < _WIDE:
         return [("late", latency), ("step", compute), *losses, ("", rate)]
     return [

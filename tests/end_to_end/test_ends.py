@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -51,7 +52,9 @@ def test_output_that_cannot_be_written_is_a_failure(arguments):
     assert b"No space left" in result.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signals_close_the_output(wav, tmp_path, number, code):
     output = tmp_path / "out.jsonl"
     command = [*COMMAND, "replay", wav, "--format", "jsonl", "--output", output]
@@ -67,6 +70,18 @@ def test_signals_close_the_output(wav, tmp_path, number, code):
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written[-1]["type"] == "end"
     assert written[-1]["estimates"] == len(written) - 2 > 5
+
+
+def test_a_folder_that_may_not_be_written_to_is_said_before_anything_is_heard(wav, tmp_path):
+    tmp_path.chmod(0o500)
+    # To root nothing is forbidden but what the kernel itself keeps.
+    folder = Path("/sys") if os.geteuid() == 0 else tmp_path
+    try:
+        result = replay(wav, "--output", folder / "o.jsonl")
+    finally:
+        tmp_path.chmod(0o700)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert f"cannot write {folder}/o.jsonl: Permission denied" in complaint(result)
 
 
 def test_two_signals_end_a_replay_whose_reader_has_stalled(wav):

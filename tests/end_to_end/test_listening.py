@@ -44,15 +44,18 @@ class Listening:
             text=True,
         )
 
-    def hears(self, seconds=0.0):
+    def hears(self, seconds=0.04):
         """Wait until so much of the stream has been estimated."""
 
         def is_heard():
             assert self.process.poll() is None, self.process.stderr.read()
-            estimates = [event for event in self.events() if event["type"] == "estimate"]
-            return bool(estimates) and estimates[-1]["time"] >= seconds
+            return self.heard_s() >= seconds
 
         until(is_heard)
+
+    def heard_s(self):
+        """How much of the stream has been estimated so far."""
+        return max((event["time"] for event in of_type("estimate", self.events())), default=0.0)
 
     def events(self):
         text = self.output.read_text() if self.output.exists() else ""
@@ -171,13 +174,57 @@ def test_a_stopped_process_catches_up(pulse, listen):
     assert end["duration"] * rate > 7.5 * rate - started
 
 
-def test_an_unplugged_microphone_is_waited_for_and_taken_again(pulse, listen):
+def starve(process, cycles):
+    """A tenth of a core: 50 ms of each 500."""
+    for _ in range(cycles):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.45)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def test_a_starved_program_stays_up_says_how_late_it_is_and_recovers(pulse, listen):
+    with pulse.playing(SAD):
+        live = listen()
+        live.hears(1.5)
+        began_s = live.heard_s()
+        starve(live.process, cycles=5)
+        ended_s = live.heard_s()
+        live.hears(ended_s + 2.5)
+        code, err = live.finish(signal.SIGINT)
+    assert (code, err) == (130, "")
+    events = live.events()
+    rate, end, estimates = events[0]["sample_rate"], events[-1], of_type("estimate", events)
+    times = [event["time"] for event in estimates]
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-5)
+    assert len(estimates) == end["estimates"] == int(end["duration"] / 0.04 + 1e-6)
+    lost = sum(event["lost_samples"] for event in of_type("gap", events))
+    missing = sum(event["latency_ms"] is None for event in estimates)
+    assert missing >= lost / rate / 0.04 - 1
+    # The block that the signal kept from the network may be in the recording.
+    assert soundfile.info(live.record).frames == pytest.approx(
+        end["duration"] * rate, abs=rate / 50
+    )
+
+    def latency_ms(first_s, last_s):
+        return np.median([
+            event["latency_ms"]
+            for event in estimates
+            if first_s < event["time"] <= last_s and event["latency_ms"] is not None
+        ])  # fmt: skip
+
+    starved_ms = latency_ms(began_s, ended_s)
+    assert starved_ms > latency_ms(0.0, began_s)
+    assert latency_ms(times[-1] - 1.0, times[-1]) < min(starved_ms, 1000 * MAX_LAG_S)
+
+
+def test_an_unplugged_microphone_is_waited_for_and_taken_again_at_another_rate(pulse, listen):
     live = listen("--duration", "9")
     live.hears()
     pulse.unplug()
     time.sleep(1.5)
     assert live.process.poll() is None
-    pulse.plug()
+    pulse.plug(rate=16_000, channels=1)
     with pulse.playing(SAD):
         code, err = live.finish()
     assert code == 0, err
@@ -235,11 +282,17 @@ def test_clipping_is_said(pulse, tmp_path):
 
 
 @pytest.mark.usefixtures("pulse")
-def test_a_killed_process_leaves_a_recording(listen):
+def test_a_killed_process_leaves_a_recording_and_whole_lines(listen):
     live = listen()
     live.hears(2.5)
     live.finish(signal.SIGKILL)
     assert soundfile.info(live.record).duration > 1.0
+    written = live.output.read_text()
+    assert written.endswith("}\n")
+    session, *estimates = map(json.loads, written.splitlines())
+    assert session["type"] == "session"
+    assert {event["type"] for event in estimates} == {"estimate"}
+    assert estimates[-1]["time"] >= 2.5
 
 
 @pytest.mark.usefixtures("pulse")

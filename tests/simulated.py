@@ -1,0 +1,95 @@
+"""A microphone in simulated time: its device, its clock and the machine's sleep by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from streamer import accounting, microphone
+from streamer.devices import Device
+from streamer.microphone import CALLBACK_S, Microphone
+
+DEVICE = Device(0, "webcam", "ALSA", 16_000, 1, True)
+
+
+class World:
+    """Time passes while somebody sleeps or works; callbacks come when they are due.
+
+    Attributes:
+        now_s: of the monotonic clock.
+        asleep_s: what that leaves out.
+        pace: samples that the device delivers, over those that its rate promises.
+        overflows_at: callbacks, by their number, that the device flags.
+        back_s: moment at which a device that was unplugged opens again.
+        refusal: why it does not before.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, samples=None) -> None:
+        self.now_s = 1000.0
+        self.asleep_s = 0.0
+        self.pace = 1.0
+        self.overflows_at: set[int] = set()
+        self.back_s = 0.0
+        self.refusal: tuple[object, ...] = ()
+        self.callbacks = 0
+        self.said: list[str] = []
+        self._samples = samples
+        clock = SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.pass_s)
+        monkeypatch.setattr(microphone, "time", clock)
+        monkeypatch.setattr(accounting, "asleep_s", lambda: self.asleep_s)
+        monkeypatch.setattr(microphone, "rescan", lambda: None)
+        monkeypatch.setattr(microphone, "input_devices", lambda: [DEVICE])
+        library = SimpleNamespace(PortAudioError=Refused)
+        monkeypatch.setattr(microphone, "portaudio", lambda: library)
+
+    def microphone(self, duration_s: float | None = None) -> Microphone:
+        self.heard_by = _Simulated(self, duration_s)
+        self._due_s = self.now_s + CALLBACK_S / self.pace
+        return self.heard_by
+
+    def pass_s(self, seconds: float) -> None:
+        """Time passes, and the device delivers."""
+        end_s = self.now_s + seconds
+        while self._due_s <= end_s:
+            self.now_s = self._due_s
+            if self.now_s >= self.back_s:
+                self._call_back()
+            self._due_s += CALLBACK_S / self.pace
+        self.now_s = end_s
+
+    def sleep_s(self, seconds: float) -> None:
+        """The machine sleeps: nothing moves but the clock that counts it."""
+        self.asleep_s += seconds
+
+    def unplug(self, seconds: float, *refusal: object) -> None:
+        """The device is gone for so long; opening it meanwhile is refused."""
+        self.back_s, self.refusal = self.now_s + seconds, refusal
+        self.heard_by._stream.active = False
+
+    def _call_back(self) -> None:
+        count = round(CALLBACK_S * DEVICE.sample_rate)
+        first = self.callbacks * count
+        frames = np.full((count, 1), 0.1, np.float32)
+        if self._samples is not None:
+            frames = np.take(self._samples, np.arange(first, first + count), mode="wrap")[:, None]
+        dates = SimpleNamespace(currentTime=0.0, inputBufferAdcTime=-CALLBACK_S)
+        is_flagged = SimpleNamespace(input_overflow=self.callbacks in self.overflows_at)
+        self.callbacks += 1
+        self.heard_by._capture(frames, count, dates, is_flagged)
+
+
+class Refused(Exception):
+    """What PortAudio raises."""
+
+
+class _Simulated(Microphone):
+    def __init__(self, world: World, duration_s: float | None) -> None:
+        super().__init__(DEVICE, world.said.append, duration_s=duration_s)
+        self._world = world
+
+    def _open(self) -> None:
+        if self._world.now_s < self._world.back_s:
+            raise Refused(*self._world.refusal)
+        self._stream = SimpleNamespace(active=True, close=lambda **_: None)

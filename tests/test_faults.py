@@ -1,0 +1,196 @@
+"""Faults of devices, clocks and consumers in simulated time; FAULTS.md is the table of them all."""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from streamer.audio import Loss
+from streamer.devices import INVALID_SAMPLE_RATE
+from streamer.events import Estimated, Gap, SessionEnded
+from streamer.interrupts import Interrupts
+from streamer.microphone import ASLEEP, GONE, MAX_LAG_S, SILENCE_FOR_LOSS_S
+from streamer.session import Pace, run_session
+from tests.simulated import DEVICE, World
+from tests.test_session import Array, Collect
+
+TESTS = Path(__file__).parent
+RATE = DEVICE.sample_rate
+
+
+@pytest.fixture
+def world(monkeypatch, speech):
+    return World(monkeypatch, speech)
+
+
+class Following(Collect):
+    """A sink to which something happens at moments of stream time."""
+
+    def __init__(self, happens=()):
+        super().__init__()
+        self._happens = dict(happens)
+
+    def take(self, event):
+        super().take(event)
+        if isinstance(event, Estimated):
+            for at_s in [at_s for at_s in self._happens if at_s <= event.estimate.time]:
+                self._happens.pop(at_s)()
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def listened(world, recognizer, duration_s, happens=()):
+    """A session on the simulated microphone."""
+    sink = Following(happens)
+    with world.microphone(duration_s) as source:
+        run_session(source, recognizer, [sink], clock=source, block_ms=10, interrupts=Interrupts())
+    return sink
+
+
+@pytest.mark.parametrize("pace", [0.99, 1.01])
+def test_a_sample_clock_one_percent_off_is_no_gap_in_ten_minutes_and_latency_stays(
+    monkeypatch, pace
+):
+    world = World(monkeypatch)
+    world.pace = pace
+    with world.microphone(600.0) as source:
+        latencies_ms = []
+        for block in source.blocks(10):
+            assert not isinstance(block, Loss)
+            latencies_ms.append(source.latency_ms(source.position / RATE))
+        assert source.unheard(source.position) is None
+    assert world.now_s - 1000.0 == pytest.approx(600.0 / pace, abs=0.1)
+    assert max(latencies_ms) - min(latencies_ms) < 11.0
+
+
+def test_a_consumer_stalled_for_5_s_says_a_gap_of_what_did_not_fit(world, shipped):
+    sink = listened(world, shipped, 10.0, {2.0: lambda: world.pass_s(5.0)})
+    (gap,) = sink.of(Gap)
+    assert gap.lost_samples == pytest.approx((5.0 - MAX_LAG_S) * RATE, abs=0.02 * RATE)
+    assert "waited" in gap.reason
+    (end,) = sink.of(SessionEnded)
+    assert end.duration_s == 10.0
+    skipped_s = gap.lost_samples / RATE - SILENCE_FOR_LOSS_S
+    assert end.estimates == int((10.0 - skipped_s) / 0.04 + 1e-9)
+    last_ms = [event.latency_ms for event in sink.of(Estimated)][-30:-5]
+    assert max(last_ms) < 1000 * MAX_LAG_S
+
+
+def test_an_overflow_that_the_device_flags_is_counted(world, shipped):
+    world.overflows_at = {100, 101, 250}
+    sink = listened(world, shipped, 5.0)
+    assert world.heard_by.overflows == 3
+    assert sink.of(Gap) == []
+
+
+@pytest.mark.parametrize("slept_s", [2.0, 8 * 3600.0])
+def test_a_machine_that_slept_says_for_how_long(world, shipped, slept_s):
+    duration_s = slept_s + 6.0
+    sink = listened(world, shipped, duration_s, {2.0: lambda: world.sleep_s(slept_s)})
+    (gap,) = sink.of(Gap)
+    assert (gap.lost_samples, gap.reason) == (slept_s * RATE, ASLEEP)
+    (end,) = sink.of(SessionEnded)
+    assert end.duration_s == duration_s
+    filled_s = min(slept_s, SILENCE_FOR_LOSS_S)
+    assert end.estimates == int((6.0 + filled_s) / 0.04)
+    estimates = sink.of(Estimated)
+    assert estimates[-1].estimate.time == pytest.approx(duration_s)
+    # Moments before the sleep whose look-ahead came after it are as late as that, and say so.
+    after = [e.latency_ms for e in estimates if e.estimate.time > gap.time_s and not e.is_lost]
+    assert len(after) > 50
+    assert -1.0 < min(after) <= max(after) < 1000 * MAX_LAG_S
+
+
+def test_a_device_that_comes_back_and_refuses_its_rate_says_so_once_and_what_to_do(world, shipped):
+    def unplug():
+        world.unplug(30.0, "Error opening InputStream: Invalid sample rate", INVALID_SAMPLE_RATE)
+
+    sink = listened(world, shipped, 40.0, {2.0: unplug})
+    gone, refused, back = world.said
+    assert "is gone; waiting" in gone
+    assert "Invalid sample rate" in refused
+    assert "end this session and start another" in refused
+    assert "is back" in back
+    (gap,) = sink.of(Gap)
+    assert gap.reason == GONE
+    assert gap.lost_samples == pytest.approx(30.0 * RATE, abs=1.1 * RATE)  # it looks every second
+    (end,) = sink.of(SessionEnded)
+    assert end.duration_s == 40.0
+
+
+def test_the_machine_has_slept_so_far_what_its_clock_left_out():
+    from streamer.accounting import asleep_s
+
+    assert -0.001 < asleep_s() < 1e9
+    assert asleep_s() == pytest.approx(asleep_s(), abs=0.05)
+
+
+def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, monkeypatch):
+    """It goes back by an hour at every look."""
+    now_s = time.time()
+
+    def set_back():
+        nonlocal now_s
+        now_s -= 3600.0
+        return now_s
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(set_back(), tz)
+
+    source = Array(speech[:32_000])
+    expected, sink = Collect(), Collect()
+    run_session(
+        source, shipped, [expected], clock=Pace(20.0), block_ms=100, interrupts=Interrupts()
+    )
+    monkeypatch.setattr(time, "time", set_back)
+    monkeypatch.setattr("streamer.session.datetime", Clock)
+    run_session(source, shipped, [sink], clock=Pace(20.0), block_ms=100, interrupts=Interrupts())
+    assert sink.events[0].started < datetime.now(UTC)
+
+    def times(events):
+        return [e.estimate.time for e in events if isinstance(e, Estimated)]
+
+    assert times(sink.events) == times(expected.events)
+    assert sink.events[-1] == expected.events[-1]
+    assert all(0 < e.latency_ms < 60_000 for e in sink.events if isinstance(e, Estimated))
+
+
+def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
+    asked = {}
+    for path in sorted((TESTS.parent / "streamer").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in (
+                "time.time", "time.time_ns", "datetime.now", "datetime.today", "time.localtime",
+            ):  # fmt: skip
+                asked[path.name] = asked.get(path.name, 0) + 1
+    assert asked == {"session.py": 1, "outputs.py": 1}
+
+
+def test_every_test_that_the_table_of_faults_names_exists():
+    table = (TESTS / "FAULTS.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", table)
+    assert len(named) > 20
+    for file, test in named:
+        tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert test in functions, f"{file}::{test}"
+
+
+def test_every_row_of_the_table_of_faults_names_a_test():
+    table = (TESTS / "FAULTS.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    faults = [
+        row.strip("|").split("|") for row in rows if not row.startswith(("| fault |", "| ---"))
+    ]
+    assert len(faults) > 20
+    for row in faults:
+        assert len(row) == 4, row
+        assert "::test_" in row[-1], row[0]
