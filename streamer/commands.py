@@ -222,6 +222,21 @@ def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
+def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.score.command import Plan, score
+
+    plan = Plan(
+        tuple(options.paths),
+        output=options.output,
+        timeline=options.timeline,
+        workers=options.workers,
+        labels=options.labels,
+        model=options.model,
+        force=options.force,
+    )
+    return score(plan, interrupts)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
@@ -229,4 +244,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "picture": _picture,
     "info": _info,
     "latency": _latency,
+    "score": _score,
 }

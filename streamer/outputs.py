@@ -10,9 +10,15 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
 from streamer.errors import RunFailure, SerLiveError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Width of tables that go to a file.
+_PAGE_COLUMNS = 100
 
 
 class Output(Protocol):
@@ -50,6 +56,23 @@ def write_line(out: Output, line: str) -> None:
         raise RunFailure("the output was closed by its reader") from error
     except OSError as error:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
+
+
+def show(renderable: RenderableType, out: TextIO | None = None) -> None:
+    """Print tables to stdout or another stream, as wide as a page where that is no terminal.
+
+    Raises:
+        RunFailure: as of :func:`write_line`.
+    """
+    from rich.console import Console
+
+    stream = out or sys.stdout
+    console = Console(file=stream, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _PAGE_COLUMNS
+    with console.capture() as shown:
+        console.print(renderable)
+    write_line(stream, shown.get().rstrip())
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
@@ -95,15 +118,17 @@ def check_apart(one: Path, other: Path) -> None:
 class OutputFile:
     """A text file that is made, or emptied, when the first text comes."""
 
-    def __init__(self, path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
-        """Check the path as :func:`check_output` does.
+    def __init__(
+        self, path: Path, force: bool, inputs: Iterable[Path] = (), *, appends: bool = False
+    ) -> None:
+        """Check the path as :func:`check_output` does; text can be appended to what is there.
 
         Raises:
             SerLiveError: as there.
         """
-        check_output(path, force, inputs)
+        check_output(path, force or appends, inputs)
         self._path = path
-        self._force = force
+        self._mode: Literal["a", "w", "x"] = "a" if appends else "w" if force else "x"
         self._file: TextIO | None = None
 
     def write(self, text: str, /) -> None:
@@ -140,9 +165,7 @@ class OutputFile:
 
     def _open(self) -> TextIO:
         try:
-            if self._force:
-                return self._path.open("w", encoding="utf-8", errors="backslashreplace")
-            return self._path.open("x", encoding="utf-8", errors="backslashreplace")
+            return self._path.open(self._mode, encoding="utf-8", errors="backslashreplace")
         except FileExistsError as error:
             raise SerLiveError(f"{self._path} exists; --force overwrites it") from error
         except OSError as error:
