@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
         results = _open(plan, columns_of(labels), found.items, stack)
         _check_identity(results, identity, plan.output)
         rows = {item.name: results.recorded.get(item.name) for item in found.items}
-        jobs = _missing(plan, found.items, results)
+        jobs = _missing(plan, found.items, results, recognizer.metadata.name)
         _run(plan, jobs, results, rows, identity, labels, interrupts)
         with interrupts.shielded():
             results.finish()
@@ -153,11 +154,8 @@ def _check_identity(results: Results, identity: Row, output: Path | None) -> Non
             )
 
 
-def _missing(plan: Plan, items: Sequence[Item], results: Results) -> list[_Job]:
+def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) -> list[_Job]:
     """Recordings without a row or without a timeline.
-
-    A timeline takes its place only after its row is written. So one without a row is not of this
-    record, and is not overwritten.
 
     Raises:
         SerLiveError: a timeline is in the way.
@@ -175,12 +173,23 @@ def _missing(plan: Plan, items: Sequence[Item], results: Results) -> list[_Job]:
                 )
             owners[timeline] = item.name
             if row is None:
-                _check_timeline(timeline, plan.force)
+                is_lost = results.goes_on and _is_timeline_of(timeline, item, model)
+                _check_timeline(timeline, plan.force or is_lost)
             elif row["error"] or os.path.lexists(timeline):
                 timeline = None
         if row is None or timeline is not None:
             jobs.append(_Job(item, row is None, timeline))
     return jobs
+
+
+def _is_timeline_of(path: Path, item: Item, model: str) -> bool:
+    """Whether the recording was heard before, and only its row was cut short or deleted."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            first = json.loads(lines.readline())
+        return bool(first["source"] == str(item.path) and first["model"] == model)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _check_timeline(timeline: Path, force: bool) -> None:

@@ -27,9 +27,11 @@ class Results(Protocol):
 
     Attributes:
         recorded: rows that are there, by file.
+        goes_on: a run before this one has begun them.
     """
 
     recorded: dict[str, Row]
+    goes_on: bool
 
     def add(self, row: Row) -> None:
         """Write a row.
@@ -89,6 +91,7 @@ class Piped:
 
     def __init__(self, out: Output, columns: Sequence[str]) -> None:
         self.recorded: dict[str, Row] = {}
+        self.goes_on = False
         self._out = out
         self._form = CsvForm(columns)
         write_line(out, self._form.header)
@@ -106,13 +109,13 @@ class _Lines:
     def __init__(self, path: Path, form: Form, force: bool, stack: ExitStack) -> None:
         self.recorded: dict[str, Row] = {}
         self._form = form
-        begins_anew = force or not os.path.lexists(path)
-        if not begins_anew:
+        self.goes_on = os.path.lexists(path) and not force
+        if self.goes_on:
             self.recorded = {row["file"]: row for row in _read_lines(path, form)}
         self._closing = stack.enter_context(ExitStack())
-        file = OutputFile(path, force, appends=not begins_anew)
+        file = OutputFile(path, force, appends=self.goes_on)
         self._out = self._closing.enter_context(file)
-        if form.header and (begins_anew or path.stat().st_size == 0):
+        if form.header and not (self.goes_on and path.stat().st_size):
             write_line(self._out, form.header)
 
     def add(self, row: Row) -> None:
@@ -160,6 +163,7 @@ class _Parquet:
             path.unlink(missing_ok=True)
         # A kill between the two steps of the end leaves rows in both.
         self.recorded = table | self._lines.recorded
+        self.goes_on = bool(table) or self._lines.goes_on
 
     def add(self, row: Row) -> None:
         self._lines.add(row)
