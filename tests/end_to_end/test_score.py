@@ -221,6 +221,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_results(
     assert [one.suffix for one in timelines if one.is_file()] == [".jsonl"] * 12
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_no_worker_goes_on_for_nobody(tmp_path):
+    """A worker far from the end of its recording notices that it was left alone."""
+    soundfile.write(tmp_path / "long.flac", np.zeros(2000 * 16_000, np.int16), 16_000)
+    process = subprocess.Popen(
+        [*COMMAND, "score", tmp_path, "--workers=1", "--timeline", tmp_path / "T"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("T/**/long.flac.jsonl.partial")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = descendants(process.pid)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5  # the recording takes longer
+    while any(Path(f"/proc/{one}").exists() for one in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_bar_is_shown_on_a_terminal_and_leaves_nothing(many, tmp_path, terminal):
     shown = terminal(
         "score", many, "--output", tmp_path / "r.csv", "--workers=1", shows_errors=True
