@@ -345,6 +345,7 @@ def test_a_timeline_of_something_else_is_not_overwritten(
         ({"workers": 0}, r"--workers must lie in 1\.\.256"),
         ({"output": Path("x.txt")}, r"\.csv, \.jsonl or \.parquet"),
         ({"output": Path("/nowhere/x.csv")}, "no such folder"),
+        ({"timeline": Path(__file__)}, "cannot make .*: File exists"),
         ({"model": Path("x.onnx")}, r"model x\.onnx: no such file"),
         ({"labels": Path("/nowhere.csv")}, r"cannot read /nowhere\.csv"),
     ],

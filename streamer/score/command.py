@@ -103,6 +103,8 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
     truth = None if plan.labels is None else read_truth(plan.labels, found.items)
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
+    if plan.timeline is not None:
+        _make_folder(plan.timeline)
     identity = _identity(recognizer.metadata.name, model_path(plan.model))
     with ExitStack() as stack:
         results = _open(plan, columns_of(labels), found.items, stack)
@@ -118,6 +120,18 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
         show(agreement(truth.labels, complete, labels), out)
     faulty = bool(found.complaints) or any(row["error"] for row in complete.values())
     return _UNREADABLE if faulty else 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of the timelines, while nothing was heard in vain yet.
+
+    Raises:
+        SerLiveError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SerLiveError(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _identity(name: str, model: Path) -> Row:
