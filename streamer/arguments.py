@@ -210,7 +210,10 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         help=".csv, .jsonl or .parquet; what is in it is not scored again (default: CSV to stdout)",
     )
     score.add_argument(
-        "--timeline", type=Path, metavar="DIR", help="also every estimate, as JSON lines a file"
+        "--timeline",
+        type=Path,
+        metavar="DIR",
+        help="also every estimate, as JSON lines in DIR/PATH.jsonl",
     )
     score.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     score.add_argument(

@@ -228,12 +228,12 @@ def _run(
         say_on_stderr(told(f"nothing to do{before}"))
         return
     shares_terminal = plan.output is None and sys.stdout.isatty()
-    count = min(plan.workers or usable_cores(), len(jobs))
+    processes = min(plan.workers or usable_cores(), len(jobs))
     watched = Watched(len(jobs), is_shown=can_show_screen(sys.stderr) and not shares_terminal)
     try:
         with (
             watched,
-            Workers(count, model_path(plan.model), labels, interrupts) as workers,
+            Workers(processes, model_path(plan.model), labels, interrupts) as workers,
         ):
             answers = workers.answers([job.task for job in jobs])
             for job, answer in zip(jobs, answers, strict=True):
@@ -253,7 +253,8 @@ def _run(
         raise
     errors = sum(bool(row and row["error"]) for row in rows.values())
     faults = f"; {errors} with an error, said in its row" if errors else ""
-    say_on_stderr(told(f"{watched.recordings} recordings, {watched.pace}{before}{faults}"))
+    count = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
+    say_on_stderr(told(f"{count}, {watched.pace}{before}{faults}"))
 
 
 def _record(job: _Job, row: Row, results: Results) -> None:

@@ -96,7 +96,7 @@ def test_a_finished_run_has_nothing_to_do_and_other_paths_add_rows(folder, score
     assert output.read_bytes() == (scored / "r.csv").read_bytes()
     more = score(folder, CLIPS[0], "--output", output)
     assert more.returncode == 2
-    assert "1 recordings" in complaint(more)
+    assert "1 recording," in complaint(more)
     assert [row["file"] for row in rows_of(output)][10:] == [str(CLIPS[0])]
 
 
