@@ -152,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_latency(commands.add_parser)
     _add_convert(commands.add_parser)
     _add_report(commands.add_parser)
+    _add_score(commands.add_parser)
     return parser
 
 
@@ -232,6 +233,42 @@ def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         help=".html to point at, .svg, or .png and .pdf (matplotlib)",
     )
     report.add_argument("--force", action="store_true", help="overwrite the output file")
+
+
+def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    score = add_parser(
+        "score",
+        help="many recordings, a row of results each",
+        description="Score recordings, and those in folders, in parallel: speech time, verdict, "
+        "probabilities, and the share of each label. A run that was stopped goes on where the same "
+        "command is given again. Exit code 2 where a recording had an error, which its row says.",
+    )
+    score.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="recording, or folder of recordings"
+    )
+    score.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=".csv, .jsonl or .parquet; what is in it is not scored again (default: CSV to stdout)",
+    )
+    score.add_argument(
+        "--timeline",
+        type=Path,
+        metavar="DIR",
+        help="also every estimate, as JSON lines in DIR/PATH.jsonl",
+    )
+    score.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    score.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE.csv",
+        help="columns file and label: show UAR, WA, macro F1, recalls and the confusion matrix",
+    )
+    score.add_argument(
+        "--force", action="store_true", help="begin anew: overwrite output and timelines"
+    )
+    _add_model(score)
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:

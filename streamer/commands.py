@@ -244,6 +244,21 @@ def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     return 0
 
 
+def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.score.command import Plan, score
+
+    plan = Plan(
+        tuple(options.paths),
+        output=options.output,
+        timeline=options.timeline,
+        workers=options.workers,
+        labels=options.labels,
+        model=options.model,
+        force=options.force,
+    )
+    return score(plan, interrupts)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
@@ -253,4 +268,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "latency": _latency,
     "convert": _convert,
     "report": _report,
+    "score": _score,
 }

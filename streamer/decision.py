@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,15 @@ class Decision:
         is_certain = bool(smoothed[emotion] >= bound)
         state = replace(state, smoothed=smoothed, emotion=emotion, is_certain=is_certain)
         return (self._labels[emotion] if is_certain else UNCERTAIN), state
+
+
+def label_changes(labels: Sequence[str]) -> list[int]:
+    """Timesteps at which an emotion or `uncertain` is shown that is not what was shown last.
+
+    What `silence` and `warming up` interrupt goes on: they follow the voice, not the emotion.
+    """
+    shown = [i for i, label in enumerate(labels) if label not in (SILENCE, WARMING_UP)]
+    return [now for before, now in pairwise(shown) if labels[now] != labels[before]]
 
 
 class Verdict:

@@ -10,9 +10,15 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
 from streamer.errors import RunFailure, SerLiveError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Width of tables that go to a file.
+_PAGE_COLUMNS = 100
 
 
 class Output(Protocol):
@@ -57,6 +63,23 @@ _STANDARD_STREAMS = {
     *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
     *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
 }
+
+
+def show(renderable: RenderableType, out: TextIO | None = None) -> None:
+    """Print tables to stdout or another stream, as wide as a page where that is no terminal.
+
+    Raises:
+        RunFailure: as of :func:`write_line`.
+    """
+    from rich.console import Console
+
+    stream = out or sys.stdout
+    console = Console(file=stream, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _PAGE_COLUMNS
+    with console.capture() as shown:
+        console.print(renderable)
+    write_line(stream, shown.get().rstrip())
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
@@ -105,15 +128,17 @@ def check_apart(one: Path, other: Path) -> None:
 class OutputFile:
     """A text file that is made, or emptied, when the first text comes."""
 
-    def __init__(self, path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
-        """Check the path as :func:`check_output` does.
+    def __init__(
+        self, path: Path, force: bool, inputs: Iterable[Path] = (), *, appends: bool = False
+    ) -> None:
+        """Check the path as :func:`check_output` does; text can be appended to what is there.
 
         Raises:
             SerLiveError: as there.
         """
-        check_output(path, force, inputs)
+        check_output(path, force or appends, inputs)
         self._path = path
-        self._force = force
+        self._mode: Literal["a", "w", "x"] = "a" if appends else "w" if force else "x"
         self._file: TextIO | None = None
 
     def write(self, text: str, /) -> None:
@@ -150,9 +175,10 @@ class OutputFile:
 
     def _open(self) -> TextIO:
         try:
-            mode: Literal["w", "x"] = "w" if self._force else "x"
             # The formats end their lines themselves, alike on every system.
-            return self._path.open(mode, encoding="utf-8", errors="backslashreplace", newline="")
+            return self._path.open(
+                self._mode, encoding="utf-8", errors="backslashreplace", newline=""
+            )
         except FileExistsError as error:
             raise SerLiveError(f"{self._path} exists; --force overwrites it") from error
         except OSError as error:

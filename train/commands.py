@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.outputs import OutputFile, check_output, write_line
+from streamer.outputs import OutputFile, check_output, show, write_line
 from streamer.recognizer import Recognizer
 from train.evaluate import Evaluation, Plan, evaluate_model
-from train.report import Report, json_of, matrix_of, show, tables_of, trials_of
+from train.report import Report, json_of, matrix_of, tables_of, trials_of
 from train.tune import tune
 
 #: Settings of the decision layer that are shown beside the model's own.

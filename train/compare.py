@@ -23,7 +23,7 @@ from rich.console import Group
 from model.config import NetworkConfig, live
 from model.cost import step_cost
 from streamer.errors import SerLiveError
-from streamer.outputs import say_on_stderr
+from streamer.outputs import say_on_stderr, show
 from train.comparison import PAPER, BySystem, by_protocol, prices, tables
 from train.corpora import Utterance
 from train.finished import (
@@ -39,7 +39,6 @@ from train.measures import answers
 from train.place import Place, find_place
 from train.plots import plot_confusions, plot_look_ahead
 from train.recipe import Recipe, read_recipe
-from train.report import show
 from train.run import RESULT, Folders, read_parts, run, verdicts_on
 from train.trials import (
     COMPARED,

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from streamer.measures import recalls
 from train.finished import UNSEEDED, Finished
-from train.measures import CONFIDENCE, RESAMPLES, recalls
+from train.measures import CONFIDENCE, RESAMPLES
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]

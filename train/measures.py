@@ -1,4 +1,4 @@
-"""How right verdicts are, and how sure that figure is; numbers only, no network and no torch."""
+"""How well verdicts are calibrated, and how sure their accuracy is; no network and no torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.measures import Accuracy, Int64, confusion_matrix, recalls
+
 Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 #: Bins of confidence over which the calibration error is expected.
 CALIBRATION_BINS = 10
@@ -18,57 +19,15 @@ RESAMPLES = 2_000
 CONFIDENCE = 95.0
 
 
-def recalls(confusion: NDArray[np.integer]) -> Float64:
-    """Recall of each class in %, NaN without recordings: ``(..., labels, n)`` -> ``(..., labels)``.
-
-    The diagonal is what was right; every column counts as an answer, no verdict included.
-    """
-    counts = confusion.sum(axis=-1)
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    share = np.divide(right, counts, out=np.full(right.shape, np.nan), where=counts > 0)
-    return np.asarray(100.0 * share)
-
-
 @dataclass(frozen=True)
-class Scores:
-    """Accuracy over recordings. One without a verdict is an error, of its true label's recall too.
+class Scores(Accuracy):
+    """Accuracy over recordings, and how far their verdicts' confidence is off.
 
     Attributes:
-        confusion: ``(labels, labels + 1)`` counts, true label by row; the last column holds the
-            recordings without a verdict.
         calibration_error: expected calibration error of those with one; NaN if there are none.
     """
 
-    confusion: Int64
     calibration_error: float
-
-    @property
-    def recall(self) -> Float64:
-        """``(labels,)`` in %, NaN for a label that no recording carries."""
-        return recalls(self.confusion)
-
-    @property
-    def uar(self) -> float:
-        """Mean recall over the classes (the paper's UA), in %."""
-        return float(np.nanmean(self.recall))
-
-    @property
-    def wa(self) -> float:
-        """Share of recordings that are right, in %."""
-        return 100.0 * float(np.trace(self.confusion) / self.confusion.sum())
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean over the classes of the harmonic mean of precision and recall, in %."""
-        right = np.diag(self.confusion)
-        true = self.confusion.sum(axis=1)
-        answered = self.confusion[:, : len(right)].sum(axis=0)
-        return 100.0 * float(np.mean((2 * right / np.maximum(true + answered, 1))[true > 0]))
-
-    @property
-    def without_verdict(self) -> int:
-        """Recordings that got no verdict."""
-        return int(self.confusion[:, -1].sum())
 
 
 def reliability(probabilities: NDArray[np.floating], labels: Int64) -> Float64:
@@ -126,9 +85,8 @@ def score(
     """
     classes = probabilities.shape[1]
     answered = answers(probabilities, has_verdict)
-    confusion = np.zeros((classes, classes + 1), np.int64)
-    np.add.at(confusion, (labels, answered), 1)
     is_verdict = answered < classes
+    confusion = confusion_matrix(labels, answered, classes)
     return Scores(confusion, calibration_error(probabilities[is_verdict], labels[is_verdict]))
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.errors import SerLiveError
+from streamer.labelled import labelled_files
 from train.layouts import Clip, audio_files
 
 #: Speaker of recordings of which nobody says who speaks. They may all be one person or many, so
 #: no split of them can keep speakers apart; see :mod:`train.splits`.
 UNKNOWN = "unknown"
-
-_COLUMNS = ("file", "label")
 
 
 def is_own(name: str) -> bool:
@@ -56,33 +54,14 @@ def _folder(folder: Path) -> Iterator[Clip]:
 
 def _table(table: Path) -> Iterator[Clip]:
     """Columns ``file`` (seen from the table), ``label`` and, where it is known, ``speaker``."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines, restval="")
-            if missing := [one for one in _COLUMNS if one not in (rows.fieldnames or ())]:
-                raise SerLiveError(
-                    f"{table}: no column {' and no column '.join(missing)}; "
-                    "its first line must name file, label and, where it is known, speaker"
-                )
-            yield from _rows(table, rows)
-    except OSError as error:
-        raise SerLiveError(f"cannot read {table}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SerLiveError(f"{table}: no table in UTF-8 ({error})") from error
-
-
-def _rows(table: Path, rows: csv.DictReader[str]) -> Iterator[Clip]:
     seen: dict[Path, int] = {}
-    for row in rows:
-        file, label = row["file"].strip(), row["label"].strip()
-        path = table.parent / file
-        if not label:
-            raise SerLiveError(f"{table} line {rows.line_num}: {file or 'a row'} has no label")
+    for row in labelled_files(table):
+        path = table.parent / row.file
         if not path.is_file():
-            raise SerLiveError(f"{table} line {rows.line_num}: there is no file {path}")
+            raise SerLiveError(f"{table} line {row.line}: there is no file {path}")
         if path in seen:
             raise SerLiveError(
-                f"{table} line {rows.line_num}: {file} is in line {seen[path]} already"
+                f"{table} line {row.line}: {row.file} is in line {seen[path]} already"
             )
-        seen[path] = rows.line_num
-        yield Clip(path, label, row.get("speaker", "").strip() or UNKNOWN)
+        seen[path] = row.line
+        yield Clip(path, row.label, row.others.get("speaker", "").strip() or UNKNOWN)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from streamer.metadata import ModelMetadata
@@ -44,17 +44,10 @@ class Report:
         return [one.corpus for one in self.never_heard if one.is_at_chance]
 
 
-def show(renderable: RenderableType) -> None:
-    """Print to stdout, as wide as a page where it is no terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 100
-    console.print(renderable)
-
-
 def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
     """One corpus for people."""
-    parts: list[RenderableType] = [_headline(one, metadata), _confusion(one, metadata.labels)]
+    confusion = one.whole.scores.table(metadata.labels)
+    parts: list[RenderableType] = [_headline(one, metadata), confusion]
     parts.append(_conditions(one, metadata))
     if one.following is not None:
         parts.append(_following(one.following))
@@ -73,17 +66,6 @@ def _headline(one: Evaluation, metadata: ModelMetadata) -> str:
         f"expected calibration error {one.untempered_error:.3f} at temperature 1, "
         f"{scores.calibration_error:.3f} at the model's {metadata.temperature:g}"
     )
-
-
-def _confusion(one: Evaluation, labels: Sequence[str]) -> Table:
-    table = Table(title="answers by true emotion", title_justify="left")
-    table.add_column("true")
-    for column in (*labels, "no verdict", "recall %"):
-        table.add_column(column, justify="right")
-    scores = one.whole.scores
-    for label, counts, recall in zip(labels, scores.confusion, scores.recall, strict=True):
-        table.add_row(label, *(str(count) for count in counts), f"{recall:.1f}")
-    return table
 
 
 def _conditions(one: Evaluation, metadata: ModelMetadata) -> Table:

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.audio import read_recording
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
+from streamer.decision import UNCERTAIN, label_changes
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
 from train.conditions import Condition, heard_in
@@ -132,8 +131,7 @@ class Following:
             before the next utterance starts.
         lengths_s: one a change: from the same moment until the next utterance starts.
         minutes: length of the streams.
-        label_changes: from one emotion, or `uncertain`, to another. What `silence` and `warming
-            up` interrupt goes on: they follow the voice, not the emotion.
+        label_changes: as :func:`streamer.decision.label_changes` counts them.
         false_changes: those to an emotion that is not the one spoken.
     """
 
@@ -175,7 +173,7 @@ def follow(
     """
     delays_s: list[float] = []
     lengths_s: list[float] = []
-    label_changes = false_changes = timesteps = 0
+    changed = false_changes = timesteps = 0
     given = [stream.heard.labels for stream in streams] if labels is None else labels
     for stream, shown in zip(streams, given, strict=True):
         spans = _spans(stream, metadata.decision.speech_on)
@@ -185,12 +183,12 @@ def follow(
             if first:
                 delays_s.append(_delay_s(shown[onset:end], emotion, metadata.look_ahead_ms))
                 lengths_s.append((end - onset) * TIMESTEP_S)
-        changes = _label_changes(shown)
-        label_changes += len(changes)
+        changes = label_changes(shown)
+        changed += len(changes)
         false_changes += sum(shown[i] not in (UNCERTAIN, spoken[i]) for i in changes)
         timesteps += len(shown)
     minutes = timesteps * TIMESTEP_S / 60
-    return Following(tuple(delays_s), tuple(lengths_s), minutes, label_changes, false_changes)
+    return Following(tuple(delays_s), tuple(lengths_s), minutes, changed, false_changes)
 
 
 def _spans(stream: HeardStream, speech_on: float) -> list[tuple[int, int, int]]:
@@ -202,12 +200,6 @@ def _spans(stream: HeardStream, speech_on: float) -> list[tuple[int, int, int]]:
         onset = first + int(is_speech.argmax()) if is_speech.any() else first
         spans.append((first, onset, end))
     return spans
-
-
-def _label_changes(labels: Sequence[str]) -> list[int]:
-    """Timesteps at which an emotion or doubt is shown that is not what was shown last."""
-    shown = [i for i, label in enumerate(labels) if label not in (SILENCE, WARMING_UP)]
-    return [now for before, now in pairwise(shown) if labels[now] != labels[before]]
 
 
 def _delay_s(labels: Sequence[str], emotion: str, look_ahead_ms: float) -> float:

@@ -1,0 +1,1 @@
+"""``ser-live score``: what is heard in many recordings, a row each."""

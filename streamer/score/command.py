@@ -1,0 +1,275 @@
+"""``ser-live score``: many recordings, a row each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from streamer.display import can_show_screen
+from streamer.errors import RunFailure, SerLiveError, told
+from streamer.interrupts import Interrupted, Interrupts
+from streamer.outputs import check_output, say_on_stderr, show
+from streamer.recognizer import Recognizer, model_path
+from streamer.score.find import Item, find, timeline_path
+from streamer.score.progress import Watched
+from streamer.score.results import Piped, Results, check_suffix, open_results
+from streamer.score.rows import Row, columns_of
+from streamer.score.truth import agreement, read_truth
+from streamer.score.work import Task
+from streamer.score.workers import WORKERS, Workers, usable_cores
+
+#: Exit code where some input could not be read.
+_UNREADABLE = SerLiveError.exit_code
+_DIGEST_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to score, and where the results go.
+
+    Attributes:
+        paths: recordings, and folders that hold some.
+        output: CSV, JSON lines or Parquet by its suffix; None is CSV on stdout.
+        timeline: folder of a timeline a recording; None for none.
+        workers: processes; None for as many as there are cores.
+        labels: table of what is spoken; None if nobody knows.
+        model: as ``--model`` names it.
+        force: overwrite results and timelines.
+    """
+
+    paths: tuple[Path, ...]
+    output: Path | None = None
+    timeline: Path | None = None
+    workers: int | None = None
+    labels: Path | None = None
+    model: Path | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers not in WORKERS:
+            raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
+        if self.output is not None:
+            check_suffix(self.output)
+        elif sys.stdout is None:
+            raise SerLiveError("standard output is closed")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A recording that something is missing of.
+
+    Attributes:
+        item: the recording.
+        needs_row: it has none yet.
+        timeline: where its timeline is to lie; None if that is there, or nobody wants it.
+    """
+
+    item: Item
+    needs_row: bool
+    timeline: Path | None
+
+    @property
+    def task(self) -> Task:
+        return Task(self.item.path, self.item.name, self.timeline and _partial(self.timeline))
+
+
+def _partial(timeline: Path) -> Path:
+    """Where a timeline is written until its row is."""
+    return timeline.with_name(f"{timeline.name}.partial")
+
+
+def score(plan: Plan, interrupts: Interrupts) -> int:
+    """Score what is missing of the results, and say what they come to.
+
+    Returns:
+        the exit code: 2 where a recording or folder could not be read.
+
+    Raises:
+        SerLiveError: wrong usage, or nothing to score.
+        RunFailure: results cannot be written, or processes not started.
+        Interrupted: a signal came; the rows so far are whole.
+    """
+    with interrupts.shielded():
+        recognizer = Recognizer.load(plan.model)
+    labels = recognizer.metadata.labels
+    found = find(plan.paths)
+    truth = None if plan.labels is None else read_truth(plan.labels, found.items)
+    for complaint in (*found.complaints, *(truth.complaints if truth else ())):
+        say_on_stderr(told(complaint))
+    if plan.timeline is not None:
+        _make_folder(plan.timeline)
+    identity = _identity(recognizer.metadata.name, model_path(plan.model))
+    with ExitStack() as stack:
+        results = _open(plan, columns_of(labels), found.items, stack)
+        _check_identity(results, identity, plan.output)
+        rows = {item.name: results.recorded.get(item.name) for item in found.items}
+        jobs = _missing(plan, found.items, results, recognizer.metadata.name)
+        _run(plan, jobs, results, rows, identity, labels, interrupts)
+        with interrupts.shielded():
+            results.finish()
+    complete = {name: row for name, row in rows.items() if row is not None}
+    if truth is not None:
+        out = sys.stderr if plan.output is None else sys.stdout
+        show(agreement(truth.labels, complete, labels), out)
+    faulty = bool(found.complaints) or any(row["error"] for row in complete.values())
+    return _UNREADABLE if faulty else 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of the timelines, while nothing was heard in vain yet.
+
+    Raises:
+        SerLiveError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SerLiveError(f"cannot make {folder}: {error.strerror}") from error
+
+
+def _identity(name: str, model: Path) -> Row:
+    """Which model and program the rows are of; without either a row cannot be compared."""
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()[:_DIGEST_DIGITS]
+    try:
+        installed = version("ser-live")
+    except PackageNotFoundError:  # a bare checkout
+        installed = "unknown"
+    return {"model": f"{name} {digest}", "version": installed}
+
+
+def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: ExitStack) -> Results:
+    if plan.output is None:
+        return Piped(sys.stdout, columns)
+    inputs = [model_path(plan.model), *(item.path for item in items)]
+    if plan.labels is not None:
+        inputs.append(plan.labels)
+    return open_results(plan.output, columns, plan.force, inputs, stack)
+
+
+def _check_identity(results: Results, identity: Row, output: Path | None) -> None:
+    """Refuse to mix rows of two models.
+
+    Raises:
+        SerLiveError: the file holds rows of another model or version.
+    """
+    for row in results.recorded.values():
+        if any(row[column] != value for column, value in identity.items()):
+            raise SerLiveError(
+                f"{output} holds results of {row['model']} (ser-live {row['version']}), this is "
+                f"{identity['model']} ({identity['version']}); name another file, or begin anew "
+                "with --force"
+            )
+
+
+def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) -> list[_Job]:
+    """Recordings without a row or without a timeline.
+
+    Raises:
+        SerLiveError: a timeline is in the way.
+    """
+    jobs = []
+    owners: dict[Path, str] = {}
+    for item in items:
+        row = results.recorded.get(item.name)
+        timeline = None
+        if plan.timeline is not None:
+            timeline = timeline_path(plan.timeline, item)
+            if timeline in owners:
+                raise SerLiveError(
+                    f"{item.name} and {owners[timeline]} would have one timeline {timeline}"
+                )
+            owners[timeline] = item.name
+            if row is None:
+                is_lost = results.goes_on and _is_timeline_of(timeline, item, model)
+                _check_timeline(timeline, plan.force or is_lost)
+            elif row["error"] or os.path.lexists(timeline):
+                timeline = None
+        if row is None or timeline is not None:
+            jobs.append(_Job(item, row is None, timeline))
+    return jobs
+
+
+def _is_timeline_of(path: Path, item: Item, model: str) -> bool:
+    """Whether the recording was heard before, and only its row was cut short or deleted."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            first = json.loads(lines.readline())
+        return bool(first["source"] == str(item.path) and first["model"] == model)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _check_timeline(timeline: Path, force: bool) -> None:
+    """Refuse one that exists; its folder need not."""
+    if os.path.lexists(timeline):
+        check_output(timeline, force)
+
+
+def _run(
+    plan: Plan,
+    jobs: Sequence[_Job],
+    results: Results,
+    rows: dict[str, Row | None],
+    identity: Row,
+    labels: tuple[str, ...],
+    interrupts: Interrupts,
+) -> None:
+    """Do the jobs, and tell how it went."""
+    recorded = len(rows) - sum(job.needs_row for job in jobs)
+    before = f"; {recorded} were in {plan.output} before" if recorded else ""
+    if not jobs:
+        say_on_stderr(told(f"nothing to do{before}"))
+        return
+    shares_terminal = plan.output is None and sys.stdout.isatty()
+    processes = min(plan.workers or usable_cores(), len(jobs))
+    watched = Watched(len(jobs), is_shown=can_show_screen(sys.stderr) and not shares_terminal)
+    try:
+        with (
+            watched,
+            Workers(processes, model_path(plan.model), labels, interrupts) as workers,
+        ):
+            answers = workers.answers([job.task for job in jobs])
+            for job, answer in zip(jobs, answers, strict=True):
+                row = answer.row | identity
+                with interrupts.shielded():  # written and counted, or neither
+                    _record(job, row, results)
+                    rows[job.item.name] = row
+                    watched.heard(row["duration_s"])
+    except Interrupted:
+        if plan.output is not None:
+            say_on_stderr(
+                told(
+                    f"stopped after {watched.recordings} of {len(jobs)} recordings; the same "
+                    "command goes on from there"
+                )
+            )
+        raise
+    errors = sum(bool(row and row["error"]) for row in rows.values())
+    faults = f"; {errors} with an error, said in its row" if errors else ""
+    count = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
+    say_on_stderr(told(f"{count}, {watched.pace}{before}{faults}"))
+
+
+def _record(job: _Job, row: Row, results: Results) -> None:
+    """Write the row, then let the timeline take its place.
+
+    Raises:
+        RunFailure: it cannot be written.
+    """
+    if job.needs_row:
+        results.add(row)
+    if job.timeline is None:
+        return
+    try:
+        partial = _partial(job.timeline)
+        if partial.exists():  # not of a recording that could not be opened
+            partial.replace(job.timeline)
+    except OSError as error:
+        raise RunFailure(f"cannot write {job.timeline}: {error.strerror}") from error

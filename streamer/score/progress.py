@@ -1,0 +1,60 @@
+"""How far the scoring is, on stderr where a person watches it, and what it came to."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+class Watched:
+    """Counts what was heard; shows a bar meanwhile."""
+
+    def __init__(self, recordings: int, *, is_shown: bool) -> None:
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not is_shown,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task("", total=recordings)
+        self._began = time.monotonic()
+        self._audio_s = 0.0
+        self.recordings = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def heard(self, duration_s: float | None) -> None:
+        """One recording more, of so many seconds as far as it could be heard."""
+        self.recordings += 1
+        self._audio_s += duration_s or 0.0
+        self._bar.update(self._task, advance=1, description=self.pace)
+
+    @property
+    def pace(self) -> str:
+        """Audio so far, and how much faster than it lasts."""
+        times = self._audio_s / max(time.monotonic() - self._began, 1e-9)
+        is_long = self._audio_s >= 3600
+        audio = f"{self._audio_s / 3600:.2f} h" if is_long else f"{self._audio_s / 60:.1f} min"
+        return f"{audio} of audio, {times:.0f} times real time"
