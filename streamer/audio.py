@@ -328,7 +328,8 @@ class RawPcm:
             values = (padded.view("<i4")[:, 0] >> 8).astype(np.float32)
         else:
             values = np.frombuffer(data, kind).astype(np.float32)
-        values = (values - np.float32(offset)) / np.float32(scale)
+        with np.errstate(invalid="ignore"):  # what is no number is refused where it is heard
+            values = (values - np.float32(offset)) / np.float32(scale)
         return values.reshape(-1, self._channels)
 
 

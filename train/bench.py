@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from model.attention import AttentionState
 from model.config import CONFIGURATIONS, NetworkConfig
 from model.cost import step_cost
-from model.export import fold_batch_norms, state_specs
+from model.export import fold_batch_norms, state_specs, write_onnx
 from model.layers import normed_relu
 from model.network import Network
 from model.silero import silero_path
@@ -132,10 +132,7 @@ def _export_window(config: NetworkConfig, path: Path) -> None:
     """As the step is exported: batch norms folded; all shapes fixed, which can only help it."""
     window = _WindowRun(fold_batch_norms(Network(config))).eval()
     features = torch.zeros(1, RERUN_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
-    with torch.no_grad():
-        torch.onnx.export(
-            window, (features,), str(path), input_names=["features"], dynamo=True, verbose=False
-        )
+    write_onnx(window, (features,), path, {}, input_names=["features"])
 
 
 def _window_again(config: NetworkConfig, folder: Path) -> Work:

@@ -174,11 +174,14 @@ def test_a_stopped_process_catches_up(pulse, listen):
     assert end["duration"] * rate > 7.5 * rate - started
 
 
+#: Of every half second, in which a starved process runs for the rest: a tenth of a core.
+STOPPED_S = 0.45
+
+
 def starve(process, cycles):
-    """A tenth of a core: 50 ms of each 500."""
     for _ in range(cycles):
         process.send_signal(signal.SIGSTOP)
-        time.sleep(0.45)
+        time.sleep(STOPPED_S)
         process.send_signal(signal.SIGCONT)
         time.sleep(0.05)
 
@@ -206,16 +209,15 @@ def test_a_starved_program_stays_up_says_how_late_it_is_and_recovers(pulse, list
         end["duration"] * rate, abs=rate / 50
     )
 
-    def latency_ms(first_s, last_s):
-        return np.median([
+    def latencies_ms(first_s, last_s):
+        return [
             event["latency_ms"]
             for event in estimates
             if first_s < event["time"] <= last_s and event["latency_ms"] is not None
-        ])  # fmt: skip
+        ]
 
-    starved_ms = latency_ms(began_s, ended_s)
-    assert starved_ms > latency_ms(0.0, began_s)
-    assert latency_ms(times[-1] - 1.0, times[-1]) < min(starved_ms, 1000 * MAX_LAG_S)
+    assert max(latencies_ms(began_s, ended_s)) > 1000 * STOPPED_S  # it does not hide it
+    assert np.median(latencies_ms(times[-1] - 1.0, times[-1])) < 1000 * MAX_LAG_S
 
 
 def test_an_unplugged_microphone_is_waited_for_and_taken_again_at_another_rate(pulse, listen):
