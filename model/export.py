@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,21 @@ def batch_dimension() -> torch.export.Dim:
     return torch.export.Dim("batch", min=1, max=4096)
 
 
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Leave out what nobody can act on: packages that are not there, names, coming changes."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", ".*The axis name", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def write_onnx(
     module: nn.Module,
     example: tuple[Tensor, ...],
@@ -114,7 +130,7 @@ def write_onnx(
     properties: dict[str, str],
     **options: Any,
 ) -> None:
-    """Write a module as an ONNX file that says nothing but the properties of where it was made.
+    """Write a module as an ONNX file with the properties as its metadata, and no other.
 
     Args:
         module: in evaluation mode.
@@ -128,9 +144,7 @@ def write_onnx(
     """
     import onnx
 
-    # Of packages that are not there and of its own coming changes: nothing a person can act on.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(action="ignore"):
+    with _quiet_exporter():
         program = torch.onnx.export(
             module, example, opset_version=OPSET, dynamo=True, verbose=False, **options
         )

@@ -71,6 +71,21 @@ class StateSpec:
         return math.prod(self.shape)
 
 
+def check_names(model: str, labels: tuple[str, ...]) -> None:
+    """What a model and its labels may be called, known before hours of training.
+
+    Raises:
+        ValueError: no text to show, too long, or labels that are one or mean a state.
+    """
+    names = (model, *labels)
+    if not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise ValueError("names and labels must be printable text")
+    if not all(name.strip() and len(name) <= LONGEST_NAME for name in names):
+        raise ValueError(f"names and labels must have 1 to {LONGEST_NAME} characters")
+    if len(labels) < 2 or len({*labels, *STATES}) != len(labels) + len(STATES):
+        raise ValueError(f"labels must be two or more different names, none of {STATES}")
+
+
 @dataclass(frozen=True)
 class ModelMetadata:
     """Facts about a model, as stored in its file.
@@ -100,16 +115,12 @@ class ModelMetadata:
     training: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = (self.name, *self.labels, *self.training)
-        texts = (*names, *self.training.values())
-        if not all(isinstance(text, str) and text.isprintable() for text in texts):
-            raise ValueError("names, labels and training facts must be printable text")
-        if not all(text.strip() and len(text) <= LONGEST_NAME for text in names):
-            raise ValueError(f"names and labels must have 1 to {LONGEST_NAME} characters")
-        if any(len(text) > LONGEST_FACT for text in texts):
-            raise ValueError(f"training facts must have at most {LONGEST_FACT} characters")
-        if len(self.labels) < 2 or len({*self.labels, *STATES}) != len(self.labels) + len(STATES):
-            raise ValueError(f"labels must be two or more different names, none of {STATES}")
+        check_names(self.name, self.labels)
+        for name, text in self.training.items():
+            if not all(isinstance(one, str) and one.isprintable() for one in (name, text)):
+                raise ValueError("training facts must be printable text")
+            if not name.strip() or len(name) > LONGEST_NAME or len(text) > LONGEST_FACT:
+                raise ValueError(f"training facts must have at most {LONGEST_FACT} characters")
         counts = (self.delay_timesteps, self.look_ahead_samples, self.window_timesteps)
         if not all(isinstance(count, int) for count in counts):
             raise ValueError("delay, look-ahead and window must be whole numbers")

@@ -147,6 +147,17 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
     alone.write_text("file,label\nanimals/cats/1.wav,cats\n")
     with pytest.raises(SerLiveError, match="two or more"):
         recipe_of(alone)
+    (tmp_path / "animals" / "dogs").rename(tmp_path / "animals" / "silence")
+    with pytest.raises(SerLiveError, match=r"none of .*silence"):
+        recipe_of(tmp_path / "animals")
+
+
+def test_the_folder_one_is_in_has_a_name_too(tmp_path, monkeypatch):
+    for label in ("dogs", "cats"):
+        (tmp_path / "animals" / label).mkdir(parents=True)
+        (tmp_path / "animals" / label / "1.wav").touch()
+    monkeypatch.chdir(tmp_path / "animals")
+    assert recipe_of(Path()).name == "animals"
 
 
 def test_corpora_that_are_left_out_are_tested():

@@ -129,7 +129,8 @@ def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split
     tested = export_run(folders.run, tmp_path / "own.onnx", folders.corpora)
     assert np.sum(tested[str(own)]["confusion"]) == 4
     metadata = Recognizer.load(tmp_path / "own.onnx").metadata
-    assert metadata.training["licence"].startswith("the owner's")
+    assert metadata.training["licence"] == "the owner's (own)"
+    assert str(tmp_path) not in metadata.to_json()
     found = utterances_to_test(str(own), metadata, Plan(folders.corpora))
     assert {one.speaker for one in found} == {"ann"}
 

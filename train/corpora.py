@@ -145,6 +145,11 @@ SOURCES: dict[str, tuple[str, str]] = {
 }
 
 
+def title_of(name: str) -> str:
+    """What a model says it was trained on: own recordings without the folder they lie in."""
+    return Path(name).name
+
+
 def licence_of(name: str) -> str:
     """Licence of a corpus; of own recordings only their owner can say."""
     return SOURCES[name][0] if name in SOURCES else "the owner's"

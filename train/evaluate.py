@@ -15,7 +15,7 @@ from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, GAINS_DB, SNRS_DB, Condition
-from train.corpora import CORPORA, Utterance, at_hand, read_corpus
+from train.corpora import CORPORA, Utterance, at_hand, read_corpus, title_of
 from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
 from train.measures import Scores, answers, score, uar_interval, untempered
 from train.splits import split_of
@@ -129,7 +129,7 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
         SerLiveError: there is no such corpus or split, or the model was trained on another split.
     """
     found = read_corpus(name, plan.corpora, metadata.labels)
-    is_trained_on = name in trained_on(metadata)
+    is_trained_on = title_of(name) in trained_on(metadata)
     if plan.split is None and not is_trained_on:
         return found
     split = plan.split or metadata.training.get("split", "fixed")
@@ -196,7 +196,7 @@ def _evaluate_corpus(
     clean = heard[CLEAN]
     return Evaluation(
         corpus=name,
-        is_trained_on=name in trained_on(metadata),
+        is_trained_on=title_of(name) in trained_on(metadata),
         speakers=len(set(judge.speakers)),
         whole=judge.result(clean),
         untempered_error=judge.untempered_error(clean),

@@ -15,6 +15,7 @@ from model.baselines import SYSTEMS, RecurrentConfig
 from model.config import CONFIGURATIONS, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, Normaliser
+from streamer.metadata import check_names as check_model_names
 from train.augment import KINDS, Augmentation
 from train.own import own_labels
 from train.ranges import check_names, check_number
@@ -96,6 +97,7 @@ class Recipe:
         check_choice("votes", self.votes, ("voice", "both"))
         for name in ("corpora", "transfer", "extra_labels", "teacher"):
             check_names(name, getattr(self, name))
+        check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
             raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
         if not self.corpora:
@@ -145,7 +147,7 @@ class Recipe:
             )
         kept = tuple(name for name in self.corpora if name in names)
         others = tuple(name for name in self.corpora if name not in names)
-        name = "-".join((self.name, *kept))
+        name = "-".join((self.name, *(Path(one).stem for one in kept)))
         return replace(self, name=name, corpora=kept, transfer=(*self.transfer, *others))
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,13 +196,15 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
         return read_recipe(path, without)
     recipe = read_recipe(OWN, without)
     try:
-        network = replace(recipe.network, labels=own_labels(str(path)))
+        return replace(
+            recipe,
+            name=path.absolute().stem,
+            corpora=(str(path.absolute()),),  # the run is exported from any folder
+            transfer=(),
+            network=replace(recipe.network, labels=own_labels(str(path))),
+        )
     except ValueError as error:
         raise SerLiveError(f"{path}: {error}") from error
-    # By its whole path: the run is exported from any folder.
-    return replace(
-        recipe, name=path.stem, corpora=(str(path.absolute()),), transfer=(), network=network
-    )
 
 
 def network_config(values: dict[str, Any]) -> SystemConfig:

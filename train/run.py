@@ -21,7 +21,7 @@ from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from train.batches import TrainingSet
-from train.corpora import Utterance, licence_of, read_corpus
+from train.corpora import Utterance, licence_of, read_corpus, title_of
 from train.data import estimate_prior, normalise_copy, prepare_copy
 from train.evaluate import evaluate
 from train.fit import ValidationSet, fit
@@ -224,9 +224,10 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config = result["recipe"], network.config
-    licences = [f"{licence_of(name)} ({name})" for name in recipe["corpora"]]
+    trained_on = [title_of(name) for name in recipe["corpora"]]
+    licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
-        f"{name} {scores['uar']:.1f} % UAR"
+        f"{title_of(name)} {scores['uar']:.1f} % UAR"
         + ("" if name in recipe["corpora"] else " (corpus never trained on)")
         for name, scores in tested.items()
     ]
@@ -241,7 +242,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         decision=DecisionConfig(),
         states=state_specs(network.initial_state()),
         training={
-            "trained on": ", ".join(recipe["corpora"]),
+            "trained on": ", ".join(trained_on),
             "split": recipe.get("split", "fixed"),  # older runs know no other
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
