@@ -17,7 +17,7 @@ RECIPES = Path(__file__).parents[1] / "train" / "recipes"
 
 def written(folder, change=("", "")):
     old, new = change
-    text = (RECIPES / "live.toml").read_text()
+    text = (RECIPES / "research.toml").read_text()
     assert old in text
     path = folder / "changed.toml"
     path.write_text(text.replace(old, new, 1))
@@ -33,15 +33,15 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     recipe = read_recipe(RECIPES / "open.toml")
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
-    assert recipe.network == read_recipe(RECIPES / "live.toml").network
+    assert recipe.network == read_recipe(RECIPES / "research.toml").network
 
 
-def test_the_shipped_recipe_is_read():
-    recipe = read_recipe(RECIPES / "live.toml")
+def test_the_recipe_of_the_research_model_is_read():
+    recipe = read_recipe(RECIPES / "research.toml")
     assert recipe.network.labels == EMOTIONS
     assert recipe.network.look_ahead_ms <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
-    assert (recipe.copies, recipe.epochs, recipe.seed) == (5, 20, 1)
+    assert (recipe.copies, recipe.epochs, recipe.seed) == (5, 30, 1)
     assert recipe.augmentation == Augmentation()
 
 
@@ -49,9 +49,9 @@ def test_the_shipped_recipe_is_read():
     ("old", "new", "message"),
     [
         ("epochs", "epoch", "unknown training settings: epoch"),
-        ("epochs = 20", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
-        ("epochs = 20", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
-        ("epochs = 20", 'epochs = "many"', "epochs must be"),
+        ("epochs = 30", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
+        ("epochs = 30", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
+        ("epochs = 30", 'epochs = "many"', "epochs must be"),
         ("copies = 5", "copies = -1", "copies must be a whole number, 0 or more; is -1"),
         ("copies = 5", "batch = true", "batch must be"),
         ("copies = 5", "split = 5", "split must be a name, such as fixed; is 5"),
@@ -61,10 +61,10 @@ def test_the_shipped_recipe_is_read():
         ("[network]", "[augmentation]\nloudness = 1\n[network]", "augmentation.*loudness"),
         ("[network]", "[augmentation]\nroom = false\n[network]", "augmentation.*room"),
         ("[network]", "[augmentation]\nroom = 2\n[network]", "room must be"),
-        ("[network]", "[normaliser]\nfloor_db = 3\n[network]", "floor_db must lie"),
-        ("[network]", "[normaliser]\nceiling = 3\n[network]", "ceiling"),
+        ("[normaliser]", "[normaliser]\nfloor_db = 3", "floor_db must lie"),
+        ("[normaliser]", "[normaliser]\nceiling = 3", "ceiling"),
         ("labels =", "label =", "labels is missing"),
-        ('corpora = ["cremad", "ravdess"]', 'corpora = "cremad"', "corpora must be a list"),
+        ('corpora = ["cremad", "ravdess", "nemo"]', 'corpora = "cremad"', "corpora must be a list"),
         ('labels = ["angry", "happy", "neutral", "sad"]', 'labels = "sad"', "labels must be"),
         ("corpora =", "corpora", "line"),
     ],
@@ -142,7 +142,7 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
     assert own.augmentation.room == 0.0
     assert own.epochs == read_recipe(RECIPES / "open.toml").epochs
     assert recipe_of(tmp_path / "table.csv").network.labels == ("m", "w")
-    assert recipe_of(RECIPES / "live.toml") == read_recipe(RECIPES / "live.toml")
+    assert recipe_of(RECIPES / "research.toml") == read_recipe(RECIPES / "research.toml")
     alone = tmp_path / "alone.csv"
     alone.write_text("file,label\nanimals/cats/1.wav,cats\n")
     with pytest.raises(SerLiveError, match="two or more"):
