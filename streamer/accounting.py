@@ -18,12 +18,13 @@ def asleep_s() -> float:
     """How long the machine has slept since it was started, as far as its clock leaves that out.
 
     The monotonic clocks of Linux and macOS stand still meanwhile; where they do not, sleep shows
-    as frames that did not come.
+    as frames that did not come. Both clocks of a pair are slewed by NTP alike, or neither is.
     """
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
     if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(time.CLOCK_UPTIME_RAW)
+        awake_s = time.clock_gettime(time.CLOCK_UPTIME_RAW)
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW) - awake_s
     return 0.0
 
 

@@ -65,12 +65,13 @@ def own_stdout() -> None:
     """Keep what native libraries print (libsndfile, of damaged ALAC) out of the data, for good.
 
     They write to file descriptor 1, some of it only when the process ends; ``sys.stdout`` gets
-    another one.
+    another one, and so does ``sys.__stdout__``, of which argparse and rich ask the terminal's size.
     """
     if sys.stdout is None:
         return
     encoding = sys.stdout.encoding
     sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
+    sys.__stdout__ = sys.stdout  # type: ignore[misc]  # only typeshed calls it final
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -181,10 +181,7 @@ def cannot_open(device: Device, error: Exception) -> RunFailure:
     """A device that would not open, as a line that says what to do."""
     reason = str(error.args[0]).partition(" [")[0] if error.args else str(error)
     if INVALID_SAMPLE_RATE in error.args:
-        return RunFailure(
-            f"cannot open {device}: {reason}; it does not give that rate, or no longer: end this "
-            "session and start another"
-        )
+        return RunFailure(f"cannot open {device}: {reason}; it does not give that rate")
     permit = _PERMIT.get(sys.platform, "check that you may use it (group audio)")
     return RunFailure(
         f"cannot open {device}: {reason}; close other programs that hold it, {permit}, or choose "

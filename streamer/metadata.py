@@ -36,10 +36,7 @@ SIGNAL = {
 UNKNOWN_END = 2**40
 
 #: What reading it can raise; the last two of numbers and brackets without end.
-_UNREADABLE = (
-    *(KeyError, TypeError, ValueError, AttributeError),
-    *(OverflowError, RecursionError),
-)
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 _DTYPES = ("float32", "int64")
 #: Values that one stream carries; ours have 40,000.

@@ -21,7 +21,14 @@ import numpy as np
 
 from streamer.accounting import LossWatch, Mark, Passed, SleepWatch
 from streamer.audio import Away, Float32, Loss
-from streamer.devices import Device, cannot_open, input_devices, portaudio, rescan
+from streamer.devices import (
+    INVALID_SAMPLE_RATE,
+    Device,
+    cannot_open,
+    input_devices,
+    portaudio,
+    rescan,
+)
 from streamer.errors import RunFailure
 from streamer.frontend import LARGEST_SAMPLE
 from streamer.level import LevelWatch
@@ -130,18 +137,16 @@ class Microphone:
         """
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
-        while (rest := self._rest()) > 0:
+        while self._rest() > 0:
             if slept := round(self._sleep.newly_s() * self.sample_rate):
                 self._passed = self._passed.with_loss(slept)
-                yield self._loss(slept, ASLEEP)
+                yield from self._heard(self._ring.waiting, block)  # before it fell asleep
+                if self._rest() > 0:
+                    yield self._loss(slept, ASLEEP)
                 continue
-            reading = self._ring.read(int(min(block, rest)))
-            if reading.lost:
-                yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
-            # The loss before them may have used the duration up.
-            if len(frames := reading.frames[: int(min(block, self._rest()))]):
+            if self._ring.waiting:
                 idle_s, looked_s = 0.0, time.monotonic()
-                yield self._mono(frames)
+                yield from self._heard(block, block)
                 mark = self._mark
                 if mark is not None and self._rest() > 0 and (lost := self._watch.observe(mark)):
                     self._passed = self._passed.with_loss(lost)
@@ -156,6 +161,16 @@ class Microphone:
                 idle_s, looked_s = 0.0, time.monotonic()
             else:
                 time.sleep(CALLBACK_S / 2)
+
+    def _heard(self, most: int, block: int) -> Iterator[Float32 | Loss]:
+        """What waits, at most so many frames in blocks, and the loss before them."""
+        reading = self._ring.read(int(min(most, self._rest())))
+        if reading.lost:
+            yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
+        # That may have used the duration up.
+        frames = reading.frames[: int(min(most, self._rest()))]
+        for first in range(0, len(frames), block):
+            yield self._mono(frames[first : first + block])
 
     def _mono(self, frames: Float32) -> Float32:
         """Look at the level, count, and average the channels."""
@@ -253,6 +268,8 @@ class Microphone:
         except portaudio().PortAudioError as error:
             self._close()
             refusal = str(cannot_open(self._device, error))
+            if INVALID_SAMPLE_RATE in error.args:
+                refusal += ": end this session and start another"
             refusals[refusal] += 1
             if refusals[refusal] == LASTING_REFUSALS:
                 self._say(refusal)

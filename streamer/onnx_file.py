@@ -46,9 +46,14 @@ _DOMAIN = {"operators": 1, "node": 7}
 _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 #: Fields of a tensor.
-_TYPE, _FLOATS, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 9, 10, 13, 14
-#: Number of a data type -> NumPy's, of those that can hold NaN.
+_TYPE, _FLOATS, _INTEGERS, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 5, 9, 10, 13, 14
+#: Number of a data type -> NumPy's, of those that can hold NaN and may be there.
 _FLOAT_TYPES: dict[_Value, str] = {1: "<f4", 10: "<f2", 11: "<f8"}
+_HALF = 10
+#: Those of whole numbers of 8 to 64 bits and of truth values.
+_WHOLE_TYPES = (2, 3, 4, 5, 6, 7, 9, 12, 13)
+#: Fields of an attribute: a float, a tensor, floats.
+_FLOAT, _TENSOR, _LIST = 2, 5, 7
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
@@ -85,6 +90,8 @@ class _Inspection:
             raise SerLiveError("its network has far more parts than a ser-live model")
         if kind == "tensor":
             _check_tensor(fields)
+        elif kind == "attribute":
+            _check_attribute(fields)
         for number, value in fields:
             if number == _DOMAIN.get(kind) and bytes(_bytes(value)) not in _STANDARD_DOMAINS:
                 raise SerLiveError("it has operators of its own")
@@ -98,22 +105,40 @@ class _Inspection:
 def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
     """Refuse values that are elsewhere, and those that spoil all they are multiplied with.
 
-    The test run would not see them all: a ReLU turns NaN into 0 on some machines.
+    The test run would not see them all: a ReLU turns NaN into 0 on some machines. Floats that are
+    written as nothing here reads them are refused whatever they are.
     """
-    types = [value for number, value in fields if number == _TYPE]
-    kinds = [_FLOAT_TYPES[value] for value in types if value in _FLOAT_TYPES]
     for number, value in fields:
         if number == _ELSEWHERE or (number == _LOCATION and value != 0):
             raise SerLiveError("its weights lie in another file")
-        for kind in {_RAW: kinds, _FLOATS: ["<f4"], _DOUBLES: ["<f8"]}.get(number, []):
-            _check_finite(_bytes(value), np.dtype(kind))
+    types = [value for number, value in fields if number == _TYPE]
+    has_integers = any(number == _INTEGERS for number, _ in fields)
+    if any(one not in (*_FLOAT_TYPES, *_WHOLE_TYPES) for one in types) or (
+        _HALF in types and has_integers
+    ):
+        raise SerLiveError("its weights are numbers of a kind that ser-live does not read")
+    for one in types:
+        if one in _FLOAT_TYPES:
+            _check_finite(fields, _RAW, _FLOAT_TYPES[one])
+    _check_finite(fields, _FLOATS, "<f4")
+    _check_finite(fields, _DOUBLES, "<f8")
 
 
-def _check_finite(data: memoryview, kind: np.dtype[np.floating]) -> None:
-    if len(data) % kind.itemsize:
+def _check_attribute(fields: list[tuple[int, _Value]]) -> None:
+    """Refuse the same in a constant; a tensor in two parts would be checked by neither."""
+    if sum(number == _TENSOR for number, _ in fields) > 1:
+        raise SerLiveError("a damaged ONNX file")
+    _check_finite(fields, _FLOAT, "<f4")
+    _check_finite(fields, _LIST, "<f4")
+
+
+def _check_finite(fields: list[tuple[int, _Value]], number: int, kind: str) -> None:
+    """Look at all values of a field together: they may come in any number of pieces."""
+    data = b"".join(_bytes(value) for one, value in fields if one == number)
+    if len(data) % np.dtype(kind).itemsize:
         raise SerLiveError("a damaged ONNX file")
     values = np.frombuffer(data, kind)
-    is_mask = values.size == 1 and not np.isnan(values[0])  # minus infinity, of the attention
+    is_mask = values.size == 1 and np.isneginf(values[0])  # of the attention
     if not (is_mask or np.isfinite(values).all()):
         raise SerLiveError("its weights are damaged: they hold NaN or infinity")
 

@@ -58,11 +58,10 @@ def write_line(out: Output, line: str) -> None:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
 
 
-#: Names of what is open already; native libraries print into these descriptors (see ``cli.py``).
-_STANDARD_STREAMS = {
-    *("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"),
-    *("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"),
-}
+#: Folders that hold a process's descriptors by number.
+_DESCRIPTORS = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
+#: As many links as Linux follows.
+_MOST_LINKS = 40
 
 
 def show(renderable: RenderableType, out: TextIO | None = None) -> None:
@@ -82,6 +81,23 @@ def show(renderable: RenderableType, out: TextIO | None = None) -> None:
     write_line(stream, shown.get().rstrip())
 
 
+def _is_standard_stream(path: Path) -> bool:
+    """Whether a name leads to descriptor 1 or 2, by whatever links.
+
+    Those lead nowhere by now (see ``cli.py``), so the links are followed one by one: where the
+    last of them ends says nothing.
+    """
+    folders = {os.path.realpath(folder) for folder in _DESCRIPTORS}
+    for _ in range(_MOST_LINKS):
+        path = Path(os.path.realpath(path.parent), path.name)
+        if str(path.parent) in folders and path.name in ("1", "2"):
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
+    return False
+
+
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
     """Refuse to write where something would be lost.
 
@@ -94,9 +110,9 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
         SerLiveError: the file exists, is one of the inputs or a standard stream, or its folder is
             missing.
     """
-    if str(path) in _STANDARD_STREAMS:
-        raise SerLiveError(f"{path}: name no file to write to standard output")
     try:
+        if _is_standard_stream(path):
+            raise SerLiveError(f"{path} is a standard stream; name a file")
         if os.path.lexists(path):
             if path.is_dir():
                 raise SerLiveError(f"{path} is a directory")

@@ -7,11 +7,15 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from streamer import accounting
 from streamer.audio import Loss
 from streamer.devices import INVALID_SAMPLE_RATE
+from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap, SessionEnded
 from streamer.interrupts import Interrupts
 from streamer.microphone import ASLEEP, GONE, MAX_LAG_S, SILENCE_FOR_LOSS_S
@@ -124,11 +128,55 @@ def test_a_device_that_comes_back_and_refuses_its_rate_says_so_once_and_what_to_
     assert end.duration_s == 40.0
 
 
-def test_the_machine_has_slept_so_far_what_its_clock_left_out():
-    from streamer.accounting import asleep_s
+def test_a_device_that_refuses_its_rate_at_first_says_nothing_of_a_session(world):
+    microphone = world.microphone()
+    world.back_s, world.refusal = world.now_s + 1.0, ("Invalid sample rate", INVALID_SAMPLE_RATE)
+    with pytest.raises(RunFailure, match=r"does not give that rate$"), microphone:
+        pass
 
-    assert -0.001 < asleep_s() < 1e9
-    assert asleep_s() == pytest.approx(asleep_s(), abs=0.05)
+
+def test_what_was_captured_before_a_sleep_comes_before_its_gap(world, speech):
+    heard, gaps = [], []
+    with world.microphone(6.0) as source:
+        for block in source.blocks(10):
+            if isinstance(block, Loss):
+                gaps.append((sum(map(len, heard)), block.samples, block.reason))
+                continue
+            heard.append(block)
+            if source.position == RATE:
+                world.pass_s(0.5)
+                world.sleep_s(4.0)
+    assert gaps == [(1.5 * RATE, 4 * RATE, ASLEEP)]
+    assert max(map(len, heard)) == RATE // 100
+    np.testing.assert_array_equal(np.concatenate(heard), speech[: 2 * RATE])
+
+
+def test_a_duration_may_end_before_a_sleep_that_is_noticed_too_late(world):
+    with world.microphone(1.2) as source:
+        for block in source.blocks(10):
+            assert not isinstance(block, Loss)
+            if source.position == RATE:
+                world.pass_s(0.5)
+                world.sleep_s(4.0)
+    assert source.position == 1.2 * RATE
+
+
+@pytest.mark.parametrize(
+    ("platform", "slept_s"), [("linux", 700.0), ("darwin", 600.0), ("win32", 0.0)]
+)
+def test_the_machine_has_slept_so_far_what_its_clock_left_out(monkeypatch, platform, slept_s):
+    """On macOS CLOCK_MONOTONIC runs at another pace than CLOCK_UPTIME_RAW: NTP slews it."""
+    clocks_s = {
+        "CLOCK_BOOTTIME": 1000.0,
+        "CLOCK_MONOTONIC": 300.0,
+        "CLOCK_MONOTONIC_RAW": 750.0,
+        "CLOCK_UPTIME_RAW": 150.0,
+    }
+    names = {name: name for name in clocks_s}
+    clock = SimpleNamespace(**names, clock_gettime=clocks_s.__getitem__)
+    monkeypatch.setattr(accounting, "time", clock)
+    monkeypatch.setattr(accounting, "sys", SimpleNamespace(platform=platform))
+    assert accounting.asleep_s() == slept_s
 
 
 def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, monkeypatch):

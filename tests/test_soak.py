@@ -66,15 +66,12 @@ def test_a_day_is_the_same_again_however_it_is_cut(material):
     assert not np.array_equal(once, other)
 
 
-@pytest.mark.parametrize(
-    ("step", "fault"),
-    [(0.04 * (1 + 1e-6), "times are not"), (float("nan"), "times are not")],
-)
-def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step, fault):
-    """By a millionth: three samples in a minute."""
+@pytest.mark.parametrize("step", [0.04 * (1 + 1e-6), float("nan")])
+def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step):
+    """By a millionth: a sample in a minute."""
     monkeypatch.setattr("streamer.recognizer.TIMESTEP_S", step)
     drifting = soak(shipped, material, 0, 8.0, contexts_s=())
-    assert any(fault in one for one in drifting.faults())
+    assert any("times are not" in one for one in drifting.faults())
 
 
 def test_a_fault_is_a_failure_at_run_time(monkeypatch, capsys, tiny_corpus, result):

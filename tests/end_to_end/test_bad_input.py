@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +155,22 @@ def test_what_is_read_is_never_overwritten(tmp_path, speech, model_file):
         assert result.returncode == 2, arguments
         complaint(result)
         assert [one.read_bytes() for one in (path, model)] == kept
+
+
+STREAMS = ["/dev/stdout", "//dev/stdout", "/dev/../dev/stderr", "/dev/fd/1", "/proc/self/fd/2"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", [*STREAMS, "link.jsonl", "link to it.jsonl"])
+def test_a_standard_stream_is_no_file_by_whatever_name(wav, tmp_path, name):
+    """What is written there would be lost, since the descriptors lead nowhere."""
+    (tmp_path / "link.jsonl").symlink_to("/dev/stdout")
+    (tmp_path / "link to it.jsonl").symlink_to("link.jsonl")
+    output = name if name.startswith("/") else tmp_path / name
+    result = replay(wav, "--output", output, "--force")
+    assert result.returncode == 2
+    assert complaint(result).endswith(" is a standard stream; name a file\n")
+    assert result.stdout == b""
 
 
 def test_nothing_is_emptied_for_an_input_that_is_missing(tmp_path):

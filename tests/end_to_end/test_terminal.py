@@ -58,6 +58,25 @@ def test_the_terminal_is_believed_not_the_environment(terminal, long):
     assert seen.finish()[0] == 0
 
 
+def test_help_is_as_wide_as_the_terminal(terminal):
+    seen = terminal("replay", "--help", size=(150, 60))
+    assert seen.finish() == (0, "")
+    assert 100 < max(len(line.rstrip()) for line in seen.screen.display) <= 150
+
+
+def test_the_screen_fills_the_terminal_though_audio_comes_through_a_pipe(terminal, speech):
+    """Standard input tells no size then, and descriptors 1 and 2 are not the terminal's."""
+    seen = terminal(
+        "replay", "-", "--rate", 16_000, "--sample-format", "f32le", pipe=True, size=SIZES[0]
+    )  # fmt: skip
+    seen.process.stdin.write(speech[:32_000].tobytes())
+    seen.process.stdin.flush()
+    seen.wait_for("gaps 0")
+    assert max(len(line.rstrip()) for line in seen.screen.display) > 110
+    seen.press("q")
+    assert seen.finish()[0] == 0
+
+
 def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     seen = terminal("replay", long, cwd=tmp_path)
     seen.wait_for("gaps 0", "speech")

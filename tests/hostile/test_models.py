@@ -196,6 +196,79 @@ def test_hostile_networks_are_refused(tmp_path, name):
     assert re.search(words, refusal(path))
 
 
+def holding(*parts):
+    """A network that holds tensors and nodes and is nothing else."""
+    graph = onnx.GraphProto()
+    for part in parts:
+        (graph.initializer if isinstance(part, TensorProto) else graph.node).append(part)
+    return onnx.ModelProto(graph=graph).SerializeToString()
+
+
+def tensor(kind, **values):
+    (numbers,) = values.values()
+    size = 1 if isinstance(numbers, bytes) else len(numbers)
+    return TensorProto(name="further", dims=[size], data_type=kind, **values)
+
+
+def in_pieces(numbers):
+    """Floats in fields of their own, each of which could be a mask."""
+    packed = np.array(numbers, "<f4").tobytes()
+    pieces = b"".join(b"%" + packed[first : first + 4] for first in range(0, len(packed), 4))
+    whole = holding(tensor(TensorProto.FLOAT, float_data=numbers))
+    assert len(numbers) == 2  # so both are of one length
+    return whole.replace(b'"\x08' + packed, pieces)
+
+
+def in_two_parts(one, other):
+    """A constant's tensor as two messages, which are merged into one."""
+
+    def field(number, message):
+        return bytes([number << 3 | 2, len(message)]) + message
+
+    attribute = helper.make_attribute("value", one).SerializeToString()
+    attribute += field(5, other.SerializeToString())
+    node = helper.make_node("Constant", [], ["further"]).SerializeToString()
+    return field(7, field(1, node + field(5, attribute)))
+
+
+HIDDEN = {
+    "infinity where a mask may be": holding(tensor(TensorProto.FLOAT, float_data=[np.inf])),
+    "two masks": in_pieces([-np.inf, -np.inf]),
+    "NaN of half precision": holding(tensor(TensorProto.FLOAT16, raw_data=b"\x00\x7e")),
+    "the same as a whole number": holding(tensor(TensorProto.FLOAT16, int32_data=[0x7E00])),
+    "NaN of a short exponent": holding(tensor(TensorProto.BFLOAT16, raw_data=b"\xc0\x7f")),
+    "a complex NaN": holding(tensor(TensorProto.COMPLEX64, float_data=[np.nan, 0.0])),
+    "a constant": holding(helper.make_node("Constant", [], ["further"], value_float=np.nan)),
+    "constants": holding(helper.make_node("Constant", [], ["further"], value_floats=[np.nan, 1.0])),
+    "a constant in two parts": in_two_parts(
+        TensorProto(dims=[1], data_type=TensorProto.INT32, raw_data=b"\x00\x00\xc0\x7f"),
+        TensorProto(data_type=TensorProto.FLOAT),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_nan_and_infinity_are_found_wherever_they_are_written(tmp_path, model_file, name):
+    """What is put behind a model is merged into it."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_file.read_bytes() + HIDDEN[name])
+    onnx.load(str(path))
+    assert re.search("NaN or infinity|numbers of a kind|damaged ONNX file", refusal(path))
+
+
+def test_a_mask_and_whole_numbers_are_no_damage(tmp_path, model_file):
+    harmless = [
+        tensor(TensorProto.FLOAT, float_data=[-np.inf]),
+        tensor(TensorProto.INT64, int64_data=[-1]),
+        tensor(TensorProto.BOOL, int32_data=[1]),
+    ]
+    for number, one in enumerate(harmless):
+        one.name = f"further {number}"
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_file.read_bytes() + holding(*harmless))
+    assert Recognizer.load(path).metadata.name == Recognizer.load(model_file).metadata.name
+
+
 def test_a_network_that_computes_for_long_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(inference, "TIME_LIMIT_S", 0.5)
     proto = shipped_model()

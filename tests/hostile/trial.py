@@ -26,7 +26,8 @@ class Outcome:
     """What came of a file.
 
     Attributes:
-        kind: ``read``, ``refused``, or what must not be: ``crash`` or ``hang``.
+        kind: ``read``, ``refused``, or what must not be: ``failure`` at run time, ``crash`` or
+            ``hang``.
         line: the complaint, or how the process ended.
         seconds: of processor time that it took; of wall time where it never ended.
         peak_mb: how much the greatest memory of the process grew by it.
@@ -93,12 +94,14 @@ def _load(path: Path) -> None:
 
 
 def _try_one(reader: str, path: Path) -> Outcome:
-    from streamer.errors import SerLiveError, told
+    from streamer.errors import RunFailure, SerLiveError, told
 
     began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     kind, line = "read", ""
     try:
         {"recordings": _hear, "models": _load}[reader](path)
+    except RunFailure as error:
+        kind, line = "failure", told(error)
     except SerLiveError as error:
         kind, line = "refused", told(error)
     except Exception as error:
