@@ -241,7 +241,8 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         help="many recordings, a row of results each",
         description="Score recordings, and those in folders, in parallel: speech time, verdict, "
         "probabilities, and the share of each label. A run that was stopped goes on where the same "
-        "command is given again. Exit code 2 where a recording had an error, which its row says.",
+        "command is given again, without --force. Exit code 2 where a recording had an error, "
+        "which its row says: it is tried again too, and its new row comes last.",
     )
     score.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="recording, or folder of recordings"
@@ -250,7 +251,8 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help=".csv, .jsonl or .parquet; what is in it is not scored again (default: CSV to stdout)",
+        help=".csv, .jsonl or .parquet; what is in it without an error is not scored again "
+        "(default: CSV to stdout)",
     )
     score.add_argument(
         "--timeline",

@@ -22,7 +22,7 @@ from streamer.outputs import show
 from streamer.recognizer import Estimate
 from streamer.score.command import Plan, score
 from streamer.score.find import find, timeline_path
-from streamer.score.results import open_results
+from streamer.score.results import Piped, open_results
 from streamer.score.rows import CsvForm, JsonForm, columns_of
 from streamer.score.truth import agreement, read_truth
 from streamer.score.work import Tally, Task, empty_row
@@ -88,6 +88,12 @@ def test_a_name_stands_in_one_line_of_text(tmp_path):
     assert found == ["a\\nb.wav", "a\u202fb.wav", "a\\udcff.wav"]
 
 
+@pytest.mark.skipif(os.sep == "\\", reason="no name holds a backslash there")
+def test_no_two_recordings_have_one_name(tmp_path):
+    make_tree(tmp_path, ["a\nb.wav", "a\\nb.wav", "a\\\nb.wav", "a\\\\nb.wav"])
+    assert len({item.name for item in find([tmp_path]).items}) == 4
+
+
 def test_no_two_recordings_share_a_timeline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_tree(tmp_path, ["here/a/x.wav", "here/b/x.wav", "here/b/x.flac", "there/x.wav"])
@@ -150,10 +156,10 @@ def test_a_row_read_back_is_the_row_written(form):
         assert {k: str(v) for k, v in read.items()} == {k: str(v) for k, v in row.items()}
 
 
-def record(path, rows, *, finishes=True, force=False):
+def record(path, rows, *, finishes=True, force=False, again=()):
     """Write rows to results, stopped or not; what is recorded then."""
     with ExitStack() as stack:
-        results = open_results(path, COLUMNS, force, [], stack)
+        results = open_results(path, COLUMNS, force, [], again, stack)
         for row in rows:
             results.add(row)
         if finishes:
@@ -206,7 +212,65 @@ def test_results_never_replace_an_input(tmp_path):
     path = tmp_path / "r.csv"
     path.touch()
     with pytest.raises(SerLiveError, match="is to be read"), ExitStack() as stack:
-        open_results(path, COLUMNS, True, [path], stack)
+        open_results(path, COLUMNS, True, [path], (), stack)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_row_with_an_error_gives_way_to_a_new_one(tmp_path, suffix):
+    """Those of other recordings stay, and so does every row until the first new one is there."""
+    path, expected = tmp_path / f"r{suffix}", tmp_path / f"expected{suffix}"
+    other, good = row_of("other.wav", error="gone"), row_of("a.wav")
+    record(path, [row_of("b.wav", error="gone"), other, good])
+    before = path.read_bytes()
+    assert record(path, [], finishes=False, again=["a.wav", "b.wav"]) == ["other.wav", "a.wav"]
+    assert path.read_bytes() == before
+    record(path, [row_of("b.wav")], again=["a.wav", "b.wav"])
+    record(expected, [other, good, row_of("b.wav")])
+    assert path.read_bytes() == expected.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [expected, path]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_force_empties_nothing_before_there_is_a_row(tmp_path, suffix):
+    path = tmp_path / f"r{suffix}"
+    record(path, ROWS)
+    before = path.read_bytes()
+    assert record(path, [], finishes=False, force=True) == []
+    assert path.read_bytes() == before
+    record(path, [ROWS[1]], finishes=False, force=True)
+    assert record(path, []) == [ROWS[1]["file"]]
+
+
+def test_a_run_without_rows_leaves_a_header(tmp_path):
+    header = CsvForm(COLUMNS).header + "\n"
+    record(tmp_path / "r.csv", [])
+    assert (tmp_path / "r.csv").read_text() == header
+    out = io.StringIO()
+    piped = Piped(out, COLUMNS)
+    assert out.getvalue() == ""
+    piped.finish()
+    assert out.getvalue() == header
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_results_that_a_spreadsheet_has_saved_go_on(tmp_path, suffix):
+    path, expected = tmp_path / f"r{suffix}", tmp_path / f"expected{suffix}"
+    record(expected, ROWS)
+    record(path, ROWS[:2])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert record(path, ROWS[2:]) == [row["file"] for row in ROWS]
+    assert path.read_bytes() == expected.read_bytes()
+
+
+def test_results_behind_a_link_stay_there(tmp_path):
+    link, path = tmp_path / "link.csv", tmp_path / "r.csv"
+    link.symlink_to(path)
+    record(path, [row_of("a.wav", error="gone")])
+    path.chmod(0o640)
+    record(link, [row_of("a.wav")], again=["a.wav"])
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert record(path, []) == ["a.wav"]
 
 
 @pytest.fixture
@@ -311,8 +375,16 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     assert capsys.readouterr() == ("", f"ser-live: nothing to do; 1 were in {output} before\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
-    record(output, [row | {"error": "bad"}], force=True)
-    assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 2
+
+
+def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path):
+    output = tmp_path / "r.csv"
+    identity = identity_of(shipped, model_file)
+    record(output, [row_of(str(CLIPS[0]), error="the disk was away", **identity)])
+    assert score(plan_of(CLIPS[0], output=output, workers=1), Interrupts()) == 0
+    _, row = output.read_text().splitlines()
+    assert row.startswith(str(CLIPS[0]))
+    assert "the disk" not in row
 
 
 @pytest.mark.parametrize("other", [{"model": "open-1 0"}, {"version": "0.0.1"}])
@@ -337,6 +409,53 @@ def test_a_timeline_of_something_else_is_not_overwritten(
         record(output, [row_of("y.wav", **identity_of(shipped, model_file))])
     with pytest.raises(SerLiveError, match=r"T/x\.wav\.jsonl exists; --force overwrites it"):
         score(plan_of("x.wav", output=output, timeline=Path("T")), Interrupts())
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize(
+    ("recording", "output"),
+    [
+        ("x.flac", "T/x.flac.jsonl"),
+        ("r.parquet.partial", "T/r.parquet"),
+        ("x.flac", "link.jsonl"),
+    ],
+)
+def test_a_timeline_never_takes_the_place_of_the_results(tmp_path, monkeypatch, recording, output):
+    monkeypatch.chdir(tmp_path)
+    Path("T").mkdir()
+    Path("link.jsonl").symlink_to("T/x.flac.jsonl")
+    plan = plan_of(recording, output=Path(output), timeline=Path("./T"), force=True)
+    with pytest.raises(SerLiveError, match="are one file; name two"):
+        score(plan, Interrupts())
+    assert not list(Path("T").iterdir())
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("piped", [True, False])
+def test_nothing_is_emptied_or_printed_before_usage_is_checked(
+    tmp_path, monkeypatch, capsys, piped
+):
+    monkeypatch.chdir(tmp_path)
+    make_tree(tmp_path, ["a/x.wav"])
+    output = Path("r.csv")
+    record(output, ROWS)
+    before = output.read_bytes()
+    monkeypatch.chdir(tmp_path / "a")
+    shared = (Path("../x.wav"), Path(*tmp_path.parts[1:], "x.wav"))
+    plan = plan_of(
+        *shared, output=None if piped else tmp_path / output, timeline=Path("T"), force=True
+    )
+    with pytest.raises(SerLiveError, match="would have one timeline"):
+        score(plan, Interrupts())
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / output).read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [{}, {"output": Path("r.csv"), "labels": Path("t.csv")}])
+def test_a_closed_standard_output_is_told_before_anything_is_heard(monkeypatch, options):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SerLiveError, match="standard output is closed"):
+        plan_of("x.wav", **options)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from streamer.display import can_show_screen
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.interrupts import Interrupted, Interrupts
-from streamer.outputs import check_output, say_on_stderr, show
+from streamer.outputs import check_apart, check_output, say_on_stderr, show
 from streamer.recognizer import Recognizer, model_path
 from streamer.score.find import Item, find, timeline_path
 from streamer.score.progress import Watched
@@ -26,7 +26,7 @@ from streamer.score.work import Task
 from streamer.score.workers import WORKERS, Workers, usable_cores
 
 #: Exit code where some input could not be read.
-_UNREADABLE = SerLiveError.exit_code
+_EXIT_UNREADABLE = SerLiveError.exit_code
 _DIGEST_DIGITS = 12
 
 
@@ -57,7 +57,7 @@ class Plan:
             raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
         if self.output is not None:
             check_suffix(self.output)
-        elif sys.stdout is None:
+        if sys.stdout is None and (self.output is None or self.labels is not None):
             raise SerLiveError("standard output is closed")
 
 
@@ -103,14 +103,14 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
     truth = None if plan.labels is None else read_truth(plan.labels, found.items)
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
-    if plan.timeline is not None:
-        _make_folder(plan.timeline)
     identity = _identity(recognizer.metadata.name, model_path(plan.model))
     with ExitStack() as stack:
         results = _open(plan, columns_of(labels), found.items, stack)
         _check_identity(results, identity, plan.output)
         rows = {item.name: results.recorded.get(item.name) for item in found.items}
         jobs = _missing(plan, found.items, results, recognizer.metadata.name)
+        if plan.timeline is not None:
+            _make_folder(plan.timeline)
         _run(plan, jobs, results, rows, identity, labels, interrupts)
         with interrupts.shielded():
             results.finish()
@@ -119,7 +119,7 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
         out = sys.stderr if plan.output is None else sys.stdout
         show(agreement(truth.labels, complete, labels), out)
     faulty = bool(found.complaints) or any(row["error"] for row in complete.values())
-    return _UNREADABLE if faulty else 0
+    return _EXIT_UNREADABLE if faulty else 0
 
 
 def _make_folder(folder: Path) -> None:
@@ -150,7 +150,8 @@ def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: Exit
     inputs = [model_path(plan.model), *(item.path for item in items)]
     if plan.labels is not None:
         inputs.append(plan.labels)
-    return open_results(plan.output, columns, plan.force, inputs, stack)
+    names = {item.name for item in items}
+    return open_results(plan.output, columns, plan.force, inputs, names, stack)
 
 
 def _check_identity(results: Results, identity: Row, output: Path | None) -> None:
@@ -172,7 +173,7 @@ def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) ->
     """Recordings without a row or without a timeline.
 
     Raises:
-        SerLiveError: a timeline is in the way.
+        SerLiveError: a timeline is in the way, or would be written over the results.
     """
     jobs = []
     owners: dict[Path, str] = {}
@@ -186,10 +187,11 @@ def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) ->
                     f"{item.name} and {owners[timeline]} would have one timeline {timeline}"
                 )
             owners[timeline] = item.name
+            _check_apart(timeline, results)
             if row is None:
                 is_lost = results.goes_on and _is_timeline_of(timeline, item, model)
                 _check_timeline(timeline, plan.force or is_lost)
-            elif row["error"] or os.path.lexists(timeline):
+            elif os.path.lexists(timeline):
                 timeline = None
         if row is None or timeline is not None:
             jobs.append(_Job(item, row is None, timeline))
@@ -204,6 +206,17 @@ def _is_timeline_of(path: Path, item: Item, model: str) -> bool:
         return bool(first["source"] == str(item.path) and first["model"] == model)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _check_apart(timeline: Path, results: Results) -> None:
+    """Refuse a timeline that would take the place of the results.
+
+    Raises:
+        SerLiveError: as of :func:`check_apart`, which is slow for a hundred thousand recordings.
+    """
+    for file in results.files:
+        if timeline.name.casefold() == file.name.casefold():  # some file systems know no case
+            check_apart(timeline, file)
 
 
 def _check_timeline(timeline: Path, force: bool) -> None:
@@ -244,10 +257,12 @@ def _run(
                     watched.heard(row["duration_s"])
     except Interrupted:
         if plan.output is not None:
+            # Before the first row nothing was overwritten yet.
+            without = " without --force" if plan.force and watched.recordings else ""
             say_on_stderr(
                 told(
                     f"stopped after {watched.recordings} of {len(jobs)} recordings; the same "
-                    "command goes on from there"
+                    f"command{without} goes on from there"
                 )
             )
         raise

@@ -15,7 +15,8 @@ SUFFIXES = {
     *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".sph", ".voc"),
 }
 #: What cannot stand in a line of UTF-8 text: line breaks, and bytes of a name that are no text.
-_UNWRITABLE = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)}
+#: And what stands for them, lest two names become one; on Windows it parts folders.
+_ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Item:
 
     Attributes:
         path: as it was given, or below the folder that was given.
-        name: the path as the results name it; other only where it cannot be written in a line.
+        name: the path as the results name it; other only where it cannot be written in a line, or
+            holds a backslash.
     """
 
     path: Path
@@ -89,8 +91,7 @@ def _recordings(folder: Path, seen: set[tuple[int, int]], complaints: list[str])
 
 def _written(path: Path) -> str:
     return "".join(
-        one.encode("unicode_escape").decode() if ord(one) in _UNWRITABLE else one
-        for one in str(path)
+        one.encode("unicode_escape").decode() if ord(one) in _ESCAPED else one for one in str(path)
     )
 
 

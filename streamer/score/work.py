@@ -16,6 +16,7 @@ from streamer.decision import SILENCE, label_changes
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.events import Estimated, Event, SessionEnded, Sink
 from streamer.formats import JsonLines
+from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile
@@ -25,8 +26,6 @@ from streamer.session import Pace, run_session
 
 #: The results do not depend on it, and the longer the blocks, the less a timestep costs.
 _BLOCK_MS = BLOCK_MS[-1]
-#: As in the JSON lines.
-_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +80,17 @@ class Tally:
         end = self._end
         if end is None:
             return row
-        row["duration_s"] = round(end.duration_s, _DIGITS)
+        row["duration_s"] = round(end.duration_s, TIME_DIGITS)
         if not end.estimates:
             row["error"] = error or f"too short: a timestep is {1000 * TIMESTEP_S:g} ms"
             return row
         minutes = end.estimates * TIMESTEP_S / 60
-        row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, _DIGITS)
+        row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, TIME_DIGITS)
         row["overall"] = end.overall
         if end.overall != SILENCE:  # without speech they would say nothing
-            row |= {f"p_{name}": round(p, _DIGITS) for name, p in end.probabilities.items()}
-        row |= {f"share_{name}": round(share, _DIGITS) for name, share in end.summary.items()}
-        row["changes_a_minute"] = round(len(label_changes(self._labels)) / minutes, _DIGITS)
+            row |= {f"p_{name}": round(p, SHARE_DIGITS) for name, p in end.probabilities.items()}
+        row |= {f"share_{name}": round(share, SHARE_DIGITS) for name, share in end.summary.items()}
+        row["changes_a_minute"] = round(len(label_changes(self._labels)) / minutes, SHARE_DIGITS)
         return row
 
 

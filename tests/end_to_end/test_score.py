@@ -87,15 +87,22 @@ def test_equal_names_in_two_folders_have_their_own_timelines(scored):
     assert not [one for one in timelines if one.suffix == ".partial"]
 
 
-def test_a_finished_run_has_nothing_to_do_and_other_paths_add_rows(folder, scored, tmp_path):
+def by_file(path):
+    return sorted(rows_of(path), key=lambda row: row["file"])
+
+
+def test_a_finished_run_tries_what_failed_again_and_other_paths_add_rows(folder, scored, tmp_path):
     output = tmp_path / "r.csv"
     output.write_bytes((scored / "r.csv").read_bytes())
     again = score(folder, "--output", output)
     assert again.returncode == 2  # the error is still there
-    assert "nothing to do; 10 were in" in complaint(again)
-    assert output.read_bytes() == (scored / "r.csv").read_bytes()
-    more = score(folder, CLIPS[0], "--output", output)
-    assert more.returncode == 2
+    assert "1 recording, " in complaint(again)
+    assert f"9 were in {output} before; 1 with an error" in complaint(again)
+    assert by_file(output) == by_file(scored / "r.csv")
+    heard = folder / "a"
+    assert "nothing to do; 4 were in" in complaint(score(heard, "--output", output))
+    more = score(heard, CLIPS[0], "--output", output)
+    assert more.returncode == 0
     assert "1 recording," in complaint(more)
     assert [row["file"] for row in rows_of(output)][10:] == [str(CLIPS[0])]
 
@@ -104,7 +111,7 @@ def test_a_timeline_that_is_missing_is_made_again_without_a_second_row(folder, s
     (timeline,) = scored.glob(f"timelines/**/b/{CLIPS[1].stem}.FLAC.jsonl")
     before = timeline.read_text(), (scored / "r.csv").read_bytes()
     timeline.unlink()
-    score(folder, "--output", scored / "r.csv", "--timeline", scored / "timelines")
+    score(folder / "b", "--output", scored / "r.csv", "--timeline", scored / "timelines")
     assert without_start(timeline.read_text()) == without_start(before[0])
     assert (scored / "r.csv").read_bytes() == before[1]
 
@@ -184,15 +191,23 @@ def descendants(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "code", "force", "how"),
+    [
+        (signal.SIGINT, 130, [], b"the same command goes on"),
+        (signal.SIGTERM, 143, ["--force"], b"the same command without --force goes on"),
+        (signal.SIGKILL, -9, [], b""),
+    ],
 )
 def test_a_run_that_was_stopped_goes_on_to_the_same_results(
-    many, unstopped, tmp_path, number, code
+    many, unstopped, tmp_path, number, code, force, how
 ):
     output = tmp_path / "r.csv"
     arguments = [many, "--output", output, "--workers=2", "--timeline", tmp_path / "timelines"]
     process = subprocess.Popen(
-        [*COMMAND, "score", *arguments], cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
+        [*COMMAND, "score", *arguments, *force],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 30
     while not (output.exists() and output.read_bytes().count(b"\n") > 3):
@@ -207,7 +222,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_results(
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert b"Traceback" not in stderr
-    assert (b"of 12 recordings; the same command goes on from there" in stderr) == (code > 0)
+    assert (b"of 12 recordings; " in stderr) == (code > 0)
+    assert how in stderr
     while any(Path(f"/proc/{one}").exists() for one in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
