@@ -17,16 +17,15 @@ from streamer.decision import STATES
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Gap, SessionEnded, SessionStarted
 from streamer.frontend import TIMESTEP_S
+from streamer.looks import GAP_CODE, STATE_CODES, looks
 from streamer.report.axis import clock, ticks, time_ticks
 from streamer.report.command import write_report
 from streamer.report.html import to_html
-from streamer.report.ink import CHIP
+from streamer.report.ink import CHIP, paper_looks
 from streamer.report.overview import MOST_COLUMNS, overview
 from streamer.report.page import MOST_SESSIONS, draw_page
 from streamer.report.shapes import Area, Box, Text, fitted, steps
 from streamer.report.svg import to_svg
-from streamer.screen.monitor import GAP_CODE, STATE_CODES
-from streamer.screen.palette import looks, paper_looks
 from streamer.session_file import RecordedSession, read_sessions
 from tests.chromium import CHROMIUM, Chromium
 from tests.end_to_end.command import ROOT, replay
@@ -41,7 +40,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 
 
 def recorded(timesteps: int, *, labels=LABELS, source="a.wav", latencies=True, **fields):
-    """A session that jumps between labels, every tenth estimate one of silence."""
+    """A session that jumps between emotions and states, every 8 timesteps."""
     random = np.random.default_rng(timesteps)
     codes = np.repeat(random.integers(0, len(labels) + len(STATES), timesteps // 8 + 1), 8)
     probabilities = random.dirichlet(np.ones(len(labels)), timesteps).astype(np.float32)
@@ -232,6 +231,11 @@ def test_no_text_lies_over_another_or_off_the_page(number):
 def test_the_states_are_named_in_full():
     said = {shape.content for shape in draw_page(several(2)).shapes if isinstance(shape, Text)}
     assert {*STATES, *LABELS, "gap"} <= said
+
+
+def test_the_time_of_a_recording_says_its_zone():
+    said = [shape.content for shape in draw_page([recorded(1)]).shapes if isinstance(shape, Text)]
+    assert any(line.endswith("2026-11-22 00:00 UTC") for line in said)
 
 
 def test_recordings_of_one_length_share_an_axis_and_a_clip_beside_a_meeting_does_not():
