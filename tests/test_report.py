@@ -305,33 +305,34 @@ def test_the_same_session_gives_the_same_bytes(demo, tmp_path, suffix):
     if suffix in ("png", "pdf"):
         pytest.importorskip("matplotlib")
     one, other = tmp_path / f"one.{suffix}", tmp_path / f"other.{suffix}"
-    write_report([demo], one, False)
-    write_report([demo], other, False)
+    write_report([demo], one, False, print)
+    write_report([demo], other, False, print)
     assert one.read_bytes() == other.read_bytes()
     assert one.read_bytes()[:4] in (b"<svg", b"<!DO", b"\x89PNG", b"%PDF")
 
 
 def test_a_page_needs_no_matplotlib_and_a_picture_names_the_extra(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _name: None)
-    write_report([demo], tmp_path / "report.html", False)
+    write_report([demo], tmp_path / "report.html", False, print)
     with pytest.raises(RunFailure, match=r"\.png report.*ser-live\[plot\]"):
-        write_report([demo], tmp_path / "report.png", False)
+        write_report([demo], tmp_path / "report.png", False, print)
 
 
 def test_a_session_that_was_killed_is_drawn(demo, tmp_path):
     killed = tmp_path / "killed.jsonl"
     killed.write_bytes(demo.read_bytes()[:20_000])
-    write_report([killed], tmp_path / "report.svg", False)
+    write_report([killed], tmp_path / "report.svg", False, print)
     assert "cut short, no verdict" in (tmp_path / "report.svg").read_text()
 
 
-def test_a_session_without_estimates_is_left_out_and_said(demo, tmp_path, capsys):
+def test_a_session_without_estimates_is_left_out_and_said(demo, tmp_path):
+    said = []
     empty = tmp_path / "empty.jsonl"
     empty.write_bytes(demo.read_bytes().splitlines(keepends=True)[0])
-    write_report([empty, demo], tmp_path / "report.svg", False)
-    assert capsys.readouterr().err.count("no estimates") == 1
+    write_report([empty, demo], tmp_path / "report.svg", False, said.append)
+    assert said == [f"{empty}: no estimates of {ROOT / 'assets' / 'demo.flac'}, which is left out"]
     with pytest.raises(SerLiveError, match="nothing to draw"):
-        write_report([empty], tmp_path / "none.svg", False)
+        write_report([empty], tmp_path / "none.svg", False, print)
     assert not (tmp_path / "none.svg").exists()
 
 
