@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import SerLiveError
+from streamer.format_names import TIMELINES
 from streamer.outputs import write_line
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
-#: Of ``--format``, beside the screen: what programs other than this one read. CSV apart, a file
-#: holds one recording.
-TIMELINES = ("csv", "audacity", "textgrid", "srt", "vtt")
 #: Of ``ser-live latency``; ``stopped`` leaves the paced session out.
 LATENCY_SOURCES = ("replay", "mic", "stopped")
 
@@ -279,14 +277,15 @@ def _add_output(command: argparse.ArgumentParser) -> None:
         choices=("tui", "plain", "jsonl", *TIMELINES),
         help="tui needs a terminal with colours and is plain elsewhere; audacity (label track), "
         "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
-        "where it can be shown at a pace to follow, else plain; jsonl with --output)",
+        "where it can be shown at a pace to follow, else plain; with --output what its suffix "
+        "names, else jsonl)",
     )
     command.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="write here, not to stdout; beside the tui it gets the jsonl. The suffix .csv, "
-        ".TextGrid, .srt or .vtt says the format too",
+        help="write here, not to stdout; beside the tui it gets the timeline that its suffix "
+        "names (.csv, .TextGrid, .srt, .vtt), else the jsonl",
     )
     command.add_argument("--force", action="store_true", help="overwrite existing files")
     _add_model(command)

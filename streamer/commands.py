@@ -18,7 +18,14 @@ from streamer.errors import RunFailure, SerLiveError, told
 from streamer.formats import suffix_format
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
-from streamer.outputs import OutputFile, check_apart, check_output, say_on_stderr, write_line
+from streamer.outputs import (
+    Output,
+    OutputFile,
+    check_apart,
+    check_output,
+    say_on_stderr,
+    write_line,
+)
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
@@ -28,6 +35,17 @@ def _stdout() -> TextIO:
     if sys.stdout is None:
         raise SerLiveError("standard output is closed")
     return sys.stdout
+
+
+def _out(options: argparse.Namespace, stack: ExitStack, inputs: Sequence[Path]) -> Output:
+    """Standard output, or the file that is named instead; closed with the stack."""
+    if options.output is None:
+        return _stdout()
+    return stack.enter_context(OutputFile(options.output, options.force, inputs))
+
+
+def _say(line: str) -> None:
+    say_on_stderr(told(line))
 
 
 def _display(
@@ -40,17 +58,13 @@ def _display(
     recorder: Recorder | None = None,
 ) -> Display:
     """Where the results of the inputs go; closed with the stack."""
-    output = None
-    if options.output is not None:
-        read = [model_path(options.model), *inputs]
-        output = stack.enter_context(OutputFile(options.output, options.force, read))
-    else:
-        _stdout()
+    out = _out(options, stack, [model_path(options.model), *inputs])
     return stack.enter_context(
         open_display(
-            options.format or suffix_format(options.output),
-            output,
+            options.format,
+            None if options.output is None else out,
             interrupts,
+            beside=suffix_format(options.output) or "jsonl",
             is_paced=is_paced,
             names_file=len(inputs) > 1,
             recorder=recorder,
@@ -156,12 +170,7 @@ def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if not options.at >= 0:
         raise SerLiveError("--at must be 0 or more seconds")
     with ExitStack() as stack:
-        out: TextIO | OutputFile
-        if options.output is None:
-            out = _stdout()
-        else:
-            inputs = [options.file, model_path(options.model)]
-            out = stack.enter_context(OutputFile(options.output, options.force, inputs))
+        out = _out(options, stack, [options.file, model_path(options.model)])
         draw_recording(
             options.file,
             Recognizer.load(options.model),
@@ -228,19 +237,15 @@ def _convert(options: argparse.Namespace, _interrupts: Interrupts) -> int:
 
     name = format_of(options.output, options.format)
     with ExitStack() as stack:
-        out: TextIO | OutputFile
-        if options.output is None:
-            out = _stdout()
-        else:
-            out = stack.enter_context(OutputFile(options.output, options.force, [options.session]))
-        convert(options.session, name, out, lambda line: say_on_stderr(told(line)))
+        out = _out(options, stack, [options.session])
+        convert(options.session, name, out, _say)
     return 0
 
 
 def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     from streamer.report.command import write_report
 
-    write_report(options.sessions, options.output, options.force)
+    write_report(options.sessions, options.output, options.force, _say)
     return 0
 
 

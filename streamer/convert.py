@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamer.errors import SerLiveError
-from streamer.formats import SUFFIXES, open_timeline
+from streamer.format_names import SUFFIXES
+from streamer.formats import open_timeline
 from streamer.outputs import Output
 from streamer.session_file import read_sessions
 
@@ -35,6 +36,10 @@ def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> N
     """
     sessions = read_sessions(path, say)
     writer = open_timeline(name, out, len(sessions) > 1)
+    # Nothing is written before it is known that all can be: a file that is there stays.
+    for header in (session.header for session in sessions):
+        if header.labels != sessions[0].header.labels:
+            raise SerLiveError(f"{header.source} has other labels: one table cannot hold both")
     for session in sessions:
         for event in session.events():
             writer.take(event)

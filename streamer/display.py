@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from streamer.arguments import TIMELINES
 from streamer.errors import printable
 from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
+from streamer.format_names import TIMELINES
 from streamer.formats import JsonLines, Plain, open_timeline, summary
 from streamer.marking import Marking
 from streamer.outputs import Output, say_on_stderr
@@ -63,6 +63,7 @@ def open_display(
     output: Output | None,
     interrupts: Interrupts,
     *,
+    beside: str = "jsonl",
     is_paced: bool = True,
     names_file: bool = False,
     recorder: RecordSwitch | None = None,
@@ -71,12 +72,13 @@ def open_display(
 
     Args:
         name: ``tui``, ``plain``, ``jsonl``, one of the timelines, or None. ``tui`` is the screen
-            on a terminal that can show it, plain lines otherwise, and JSON lines into ``output``
+            on a terminal that can show it, plain lines otherwise, and ``beside`` into ``output``
             in any case. None is ``tui`` where a screen can be shown and the session is paced;
-            elsewhere JSON lines with ``output`` and plain lines without, so that a file's content
+            elsewhere ``beside`` with ``output`` and plain lines without, so that a file's content
             never depends on the terminal.
         output: file to write to instead of standard output.
         interrupts: the screen's way to end the session.
+        beside: ``jsonl`` or one of the timelines.
         is_paced: the session runs at a speed that a person can follow.
         names_file: every JSON line carries the ``file`` key.
         recorder: of the key ``r``.
@@ -88,12 +90,12 @@ def open_display(
     if name is None and shows and is_paced:
         name = "tui"
     if name is None:
-        name = "plain" if output is None else "jsonl"
+        name = "plain" if output is None else beside
     if name != "tui":
         out: Output = output or sys.stdout
         yield Display((_writer(name, out, names_file),), (), say_on_stderr)
         return
-    marking = None if output is None else Marking(JsonLines(output, names_file))
+    marking = None if output is None else Marking(_writer(beside, output, names_file))
     written: tuple[Sink, ...] = () if marking is None else (marking,)
     if not shows:
         lines: tuple[Sink, ...] = () if sys.stdout is None else (Plain(sys.stdout),)

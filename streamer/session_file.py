@@ -118,8 +118,8 @@ class RecordedSession:
 def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
     """Read what ``--format jsonl`` wrote: one session, or one after another.
 
-    Lines of unknown types and unknown keys are passed over. A last line that was cut, as by a
-    power failure, is left out.
+    Blank lines, lines of unknown types and unknown keys are passed over. A last line that was cut,
+    as by a power failure, is left out.
 
     ::
 
@@ -174,13 +174,15 @@ class _Reader:
         if len(line) > LONGEST_LINE:
             self._fail(number, f"longer than {LONGEST_LINE} bytes")
         try:
-            values = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+            text = line.decode("utf-8-sig")  # editors put a mark before the first line
+            if not text.strip():
+                return
+            values = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             if not line.endswith(b"\n"):  # only the last line of a file can lack it
                 self.cut_line = number
                 return
-            reason = "nested too deeply" if isinstance(error, RecursionError) else error
-            self._fail(number, f"not JSON ({reason})")
+            self._fail(number, f"not JSON ({_reason(error)})")
         try:
             self._take(values)
         except Wrong as error:
@@ -305,7 +307,8 @@ class _OpenSession:
         times, shares = rows[:, 1], rows[:, 2:]
         steps = np.diff(times, prepend=0.0)
         wrongs = (
-            (~((times >= 0.0) & (times <= LONGEST_S)), f"time must lie in 0..{LONGEST_S:g} s"),
+            (times <= 0.0, "time must be more than 0"),
+            (times > LONGEST_S, f"time must be at most {LONGEST_S:g} s"),
             (steps <= 0.0, "time goes backwards"),
             (steps < SHORTEST_STEP_S, f"time is less than {SHORTEST_STEP_S} s after the last"),
             (
@@ -334,8 +337,20 @@ class _OpenSession:
         )
 
     def _table(self) -> Float64:
-        """``(n, 3 + labels)``: latency, time, speech, probabilities."""
-        return np.array(self._rows, np.float64).reshape(-1, 3 + len(self.header.labels))
+        """``(n, 3 + labels)``: latency, time, speech, probabilities; a view of the rows."""
+        return np.asarray(self._rows).reshape(-1, 3 + len(self.header.labels))
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """Why a line is not JSON; the decoder's own positions are none of the file."""
+    match error:
+        case RecursionError():
+            return "nested too deeply"
+        case json.JSONDecodeError():
+            return error.msg
+        case UnicodeDecodeError():
+            return "not UTF-8"
+    return str(error)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -62,7 +62,7 @@ def gap_of(values: dict[str, Any], sample_rate: int) -> Gap:
     Raises:
         Wrong: it does not hold.
     """
-    lost = _whole(values, "lost_samples", 0, int(LONGEST_S * sample_rate))
+    lost = _whole(values, "lost_samples", 1, int(LONGEST_S * sample_rate))
     return Gap(time_of(values), lost, _text(values, "reason"))
 
 

@@ -6,18 +6,19 @@ import csv
 import html
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
 import pytest
 
-from streamer.arguments import TIMELINES
 from streamer.convert import convert
 from streamer.decision import STATES
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
-from streamer.formats import SUFFIXES, JsonLines, open_timeline
+from streamer.format_names import TIMELINES
+from streamer.formats import JsonLines, open_timeline
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import OutputFile
 from streamer.recognizer import Estimate
@@ -27,6 +28,7 @@ from tests.test_session import Array, Lossy
 #: In turn what upsets CSV, tab-separated text, Praat, subtitles and HTML.
 ODD = ('quo"ted, comma', "tab\there", "two\nlines\r\nthree", "00:01 --> 00:02", "<b>&amp;", "7")
 PLAIN = ("angry", "sad")
+SHARES = dict.fromkeys(("angry", "sad", "calm", *STATES), 0.0)
 
 
 def started(labels):
@@ -111,7 +113,6 @@ def _seconds(clock):
 
 
 def test_every_name_of_the_command_line_is_a_format():
-    assert set(SUFFIXES.values()) == set(TIMELINES)
     for name in TIMELINES:
         open_timeline(name, io.StringIO(), False)
 
@@ -197,7 +198,11 @@ def test_what_is_less_than_half_a_timestep_is_no_hole(tmp_path, slip_s):
 
 
 def test_gaps_that_overlap_are_told_apart(tmp_path):
-    gaps = [(0.05, Gap(0.05, 1_600, "one")), (0.1, Gap(0.1, 1_600, "two")), (0.2, Gap(0.2, 0, ""))]
+    gaps = [
+        (0.05, Gap(0.05, 1_600, "one")),
+        (0.1, Gap(0.1, 1_600, "two")),
+        (0.16, Gap(0.16, 160, "within")),
+    ]
     text = written("textgrid", session(*["sad"] * 6, extra=gaps))
     duration_s, tiers = textgrid_of(text, tmp_path)
     assert_tiled(tiers["gap"], duration_s)
@@ -301,9 +306,17 @@ def test_a_table_names_the_file_where_there_are_several():
     assert [float(row["time"]) for row in rows] == pytest.approx([0.04, 0.04, 0.08])
 
 
-def test_one_table_has_one_set_of_columns():
-    with pytest.raises(SerLiveError, match="other labels"):
-        written("csv", session("sad"), session("sad", labels=("sad", "calm")))
+def test_what_one_table_cannot_hold_is_refused_before_the_file_there_is_touched(tmp_path):
+    lines, table = io.StringIO(), tmp_path / "table.csv"
+    writer = JsonLines(lines, True)
+    for event in (*session("sad"), *session("sad", labels=("sad", "calm"))):
+        writer.take(replace(event, summary=SHARES) if isinstance(event, SessionEnded) else event)
+    path = tmp_path / "session.jsonl"
+    path.write_text(lines.getvalue())
+    table.write_text("mine")
+    with pytest.raises(SerLiveError, match="other labels"), OutputFile(table, force=True) as out:
+        convert(path, "csv", out, pytest.fail)
+    assert table.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", [name for name in TIMELINES if name != "csv"])

@@ -10,6 +10,7 @@ from streamer.events import Marked
 from streamer.formats import JsonLines
 from streamer.interrupts import Interrupts
 from streamer.marking import Marking
+from streamer.screen.monitor import Monitor
 from streamer.session import Pace, run_session
 from tests.test_formats import ended, estimated, started
 from tests.test_session import Array, Collect
@@ -55,37 +56,54 @@ def test_a_mark_of_an_ended_session_is_not_one_of_the_next():
     assert not any(isinstance(event, Marked) for event in sink.events)
 
 
-class Pressing:
-    """A sink that marks every moment it sees, from a thread of its own, as a screen does."""
+class Written(io.StringIO):
+    """Lets a person press a key in the middle of each estimate's line, and knows who writes."""
 
-    def __init__(self, marking):
-        self.marking, self.session, self.time_s = marking, None, 0.0
+    def __init__(self):
+        super().__init__()
+        self.writers = set()
+        self.is_mid_line, self.is_pressed = threading.Event(), threading.Event()
 
-    def take(self, event):
-        if hasattr(event, "started"):
-            self.session = event
-        elif hasattr(event, "estimate"):
-            self.time_s = event.estimate.time
-            thread = threading.Thread(target=self.marking.mark, args=(self.session, self.time_s))
-            thread.start()
-            thread.join()
+    def write(self, text):
+        self.writers.add(threading.current_thread())
+        super().write(text[:9])
+        if "estimate" in text:
+            self.is_pressed.clear()
+            self.is_mid_line.set()
+            self.is_pressed.wait(10)
+        super().write(text[9:])
+
+    def press(self, marking, monitor, is_over):
+        """The thread of a screen: marks what the monitor knows."""
+        while not is_over.is_set():
+            if self.is_mid_line.wait(0.01):
+                self.is_mid_line.clear()
+                marking.mark(monitor.snapshot.session, monitor.snapshot.time)
+                self.is_pressed.set()
 
 
-def test_a_mark_is_a_line_of_its_own(shipped, speech):
-    out = io.StringIO()
+def test_a_mark_is_a_line_of_its_own_whenever_it_is_made(shipped, speech):
+    out, monitor, is_over = Written(), Monitor(), threading.Event()
     marking = Marking(JsonLines(out, names_file=True))
-    run_session(
-        Array(speech[:16_000]),
-        shipped,
-        [marking, Pressing(marking)],
-        clock=Pace(None),
-        block_ms=100,
-        interrupts=Interrupts(),
-    )
+    person = threading.Thread(target=out.press, args=(marking, monitor, is_over))
+    person.start()
+    try:
+        run_session(
+            Array(speech[:16_000]),
+            shipped,
+            [marking, monitor],
+            clock=Pace(None),
+            block_ms=100,
+            interrupts=Interrupts(),
+        )
+    finally:
+        is_over.set()
+        person.join()
+    assert out.writers == {threading.current_thread()}
     written = [json.loads(line) for line in out.getvalue().splitlines()]
     marks = [line for line in written if line["type"] == "mark"]
     times = [line["time"] for line in written if line["type"] == "estimate"]
-    assert marks[0] == {"type": "mark", "time": 0.04, "file": "array"}
-    assert [mark["time"] for mark in marks] == times
-    assert written[-1]["type"] == "end"
+    assert marks[1] == {"type": "mark", "time": 0.04, "file": "array"}
+    # While a line is written, the estimate before it is what is seen.
+    assert [mark["time"] for mark in marks] == [0.0, *times[:-1]]
     assert written[-1]["estimates"] == len(times) == 25

@@ -132,7 +132,9 @@ def test_the_commands_it_names_exist():
 
 
 def test_the_files_it_names_exist():
-    for path in re.findall(r"(?:\(|\s)((?:assets|train)/[\w./-]+\.\w+)", README):
+    paths = re.findall(r"[(\s`]((?:assets|train|tests|\.ci)/[\w./-]*\w)", README)
+    assert paths
+    for path in paths:
         assert (ROOT / path).is_file(), path
 
 

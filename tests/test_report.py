@@ -17,16 +17,15 @@ from streamer.decision import STATES
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Gap, SessionEnded, SessionStarted
 from streamer.frontend import TIMESTEP_S
+from streamer.looks import GAP_CODE, STATE_CODES, looks
 from streamer.report.axis import clock, ticks, time_ticks
 from streamer.report.command import write_report
 from streamer.report.html import to_html
-from streamer.report.ink import CHIP
+from streamer.report.ink import CHIP, paper_looks
 from streamer.report.overview import MOST_COLUMNS, overview
 from streamer.report.page import MOST_SESSIONS, draw_page
 from streamer.report.shapes import Area, Box, Text, fitted, steps
 from streamer.report.svg import to_svg
-from streamer.screen.monitor import GAP_CODE, STATE_CODES
-from streamer.screen.palette import looks, paper_looks
 from streamer.session_file import RecordedSession, read_sessions
 from tests.chromium import CHROMIUM, Chromium
 from tests.end_to_end.command import ROOT, replay
@@ -41,7 +40,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 
 
 def recorded(timesteps: int, *, labels=LABELS, source="a.wav", latencies=True, **fields):
-    """A session that jumps between labels, every tenth estimate one of silence."""
+    """A session that jumps between emotions and states, every 8 timesteps."""
     random = np.random.default_rng(timesteps)
     codes = np.repeat(random.integers(0, len(labels) + len(STATES), timesteps // 8 + 1), 8)
     probabilities = random.dirichlet(np.ones(len(labels)), timesteps).astype(np.float32)
@@ -234,6 +233,11 @@ def test_the_states_are_named_in_full():
     assert {*STATES, *LABELS, "gap"} <= said
 
 
+def test_the_time_of_a_recording_says_its_zone():
+    said = [shape.content for shape in draw_page([recorded(1)]).shapes if isinstance(shape, Text)]
+    assert any(line.endswith("2026-11-22 00:00 UTC") for line in said)
+
+
 def test_recordings_of_one_length_share_an_axis_and_a_clip_beside_a_meeting_does_not():
     panels = draw_page([recorded(125), recorded(130)]).panels
     assert {panel.frame.span_s for panel in panels} == {130 * TIMESTEP_S}
@@ -301,33 +305,34 @@ def test_the_same_session_gives_the_same_bytes(demo, tmp_path, suffix):
     if suffix in ("png", "pdf"):
         pytest.importorskip("matplotlib")
     one, other = tmp_path / f"one.{suffix}", tmp_path / f"other.{suffix}"
-    write_report([demo], one, False)
-    write_report([demo], other, False)
+    write_report([demo], one, False, print)
+    write_report([demo], other, False, print)
     assert one.read_bytes() == other.read_bytes()
     assert one.read_bytes()[:4] in (b"<svg", b"<!DO", b"\x89PNG", b"%PDF")
 
 
 def test_a_page_needs_no_matplotlib_and_a_picture_names_the_extra(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _name: None)
-    write_report([demo], tmp_path / "report.html", False)
+    write_report([demo], tmp_path / "report.html", False, print)
     with pytest.raises(RunFailure, match=r"\.png report.*ser-live\[plot\]"):
-        write_report([demo], tmp_path / "report.png", False)
+        write_report([demo], tmp_path / "report.png", False, print)
 
 
 def test_a_session_that_was_killed_is_drawn(demo, tmp_path):
     killed = tmp_path / "killed.jsonl"
     killed.write_bytes(demo.read_bytes()[:20_000])
-    write_report([killed], tmp_path / "report.svg", False)
+    write_report([killed], tmp_path / "report.svg", False, print)
     assert "cut short, no verdict" in (tmp_path / "report.svg").read_text()
 
 
-def test_a_session_without_estimates_is_left_out_and_said(demo, tmp_path, capsys):
+def test_a_session_without_estimates_is_left_out_and_said(demo, tmp_path):
+    said = []
     empty = tmp_path / "empty.jsonl"
     empty.write_bytes(demo.read_bytes().splitlines(keepends=True)[0])
-    write_report([empty, demo], tmp_path / "report.svg", False)
-    assert capsys.readouterr().err.count("no estimates") == 1
+    write_report([empty, demo], tmp_path / "report.svg", False, said.append)
+    assert said == [f"{empty}: no estimates of {ROOT / 'assets' / 'demo.flac'}, which is left out"]
     with pytest.raises(SerLiveError, match="nothing to draw"):
-        write_report([empty], tmp_path / "none.svg", False)
+        write_report([empty], tmp_path / "none.svg", False, print)
     assert not (tmp_path / "none.svg").exists()
 
 

@@ -13,10 +13,10 @@ from rich.cells import cell_len
 
 from streamer.events import Estimated, Gap, Heard, SessionStarted, SourceAway
 from streamer.interrupts import Interrupts
+from streamer.looks import GAP_CODE, SILENCE_CODE, looks
 from streamer.recognizer import Estimate
 from streamer.screen.lettering import narrow, wide
-from streamer.screen.monitor import GAP_CODE, SILENCE_CODE, Meter, Monitor
-from streamer.screen.palette import looks
+from streamer.screen.monitor import Meter, Monitor
 from streamer.screen.timeline import timeline
 from streamer.screen.view import View, draw, svg
 from streamer.session import Pace, run_session

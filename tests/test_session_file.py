@@ -179,9 +179,8 @@ DEEP = "[" * 100_000
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("", "not JSON"),
-        ("nonsense", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
+        ("nonsense", "not JSON (Expecting value)"),
+        (b"\xff\xfe", "not JSON (not UTF-8)"),
         ('{"type":"estimate","time":NaN}', "NaN is no JSON number"),
         (DEEP, "not JSON (nested too deeply)"),
         ("1" * 5000, "not JSON"),
@@ -208,16 +207,17 @@ DEEP = "[" * 100_000
         (ESTIMATE | {"speech": True}, "must be numbers"),
         (ESTIMATE | {"time": "0.04"}, "must be numbers"),
         (ESTIMATE | {"time": 10**400}, "a number is too large"),
-        (ESTIMATE | {"time": 1e300}, "time must lie in 0..1e+08 s"),
-        (ESTIMATE | {"time": -0.04}, "time must lie in 0..1e+08 s"),
+        (ESTIMATE | {"time": 1e300}, "time must be at most 1e+08 s"),
+        (ESTIMATE | {"time": -0.04}, "time must be more than 0"),
+        (ESTIMATE | {"time": 0.0}, "time must be more than 0"),
         (ESTIMATE | {"speech": 1.5}, "speech and probabilities must lie in 0..1"),
         (ESTIMATE | {"probabilities": {"happy": -1, "sad": 2}}, "must lie in 0..1"),
         ('{"type":"mark","time":1e999}', "time must be a number in 0.."),
         (ESTIMATE | {"latency_ms": "late"}, "latency_ms must be"),
         (ESTIMATE | {"latency_ms": 10**400}, "latency_ms must be"),
         (ESTIMATE | {"file": "other.wav"}, "of another file than 'talk.wav'"),
-        (GAP | {"lost_samples": -1}, "lost_samples must be a whole number in 0.."),
-        (GAP | {"lost_samples": 10**18}, "lost_samples must be a whole number in 0.."),
+        (GAP | {"lost_samples": 0}, "lost_samples must be a whole number in 1.."),
+        (GAP | {"lost_samples": 10**18}, "lost_samples must be a whole number in 1.."),
         ({"type": "gap", "time": 0}, "lost_samples must be"),
         (GAP | {"reason": 5}, "reason must be text"),
         (MARK | {"time": None}, "time must be a number in 0.."),
@@ -240,6 +240,21 @@ def test_a_wrong_line_is_named(refused, line, complaint):
 def test_time_does_not_go_backwards(refused, line):
     earlier = text_of(HEADER, ESTIMATE, GAP, MARK)
     assert refused(earlier + text_of(line)) == ", line 5: time goes backwards"
+
+
+def test_estimates_are_far_enough_apart_for_formats_that_count_milliseconds(read, refused):
+    ([session], _) = read(text_of(HEADER, ESTIMATE, ESTIMATE | {"time": 0.046}))
+    assert session.times.tolist() == [0.04, 0.046]
+    what = refused(text_of(HEADER, ESTIMATE, ESTIMATE | {"time": 0.044}))
+    assert what == ", line 3: time is less than 0.005 s after the last"
+
+
+def test_what_editors_add_is_passed_over(read):
+    text = "\ufeff" + text_of(HEADER) + "\n \r\n" + text_of(ESTIMATE, END) + "\n\n"
+    ([session], said) = read(text)
+    assert session.times.tolist() == [0.04]
+    assert session.end is not None
+    assert said == []
 
 
 def test_the_first_wrong_estimate_is_the_one_that_is_named(refused):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from streamer.errors import SerLiveError
 from streamer.events import Sink
+from streamer.format_names import SUFFIXES
 from streamer.formats.lines import SCHEMA, JsonLines, Plain, summary
 from streamer.formats.table import Csv
 from streamer.formats.textgrid import TextGrid
@@ -16,7 +17,6 @@ from streamer.outputs import Output
 
 __all__ = [
     "SCHEMA",
-    "SUFFIXES",
     "JsonLines",
     "Plain",
     "Timeline",
@@ -42,15 +42,6 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
     "vtt": WebVtt,
 }
 
-#: Lower case, though Praat's own is .TextGrid.
-SUFFIXES = {
-    ".csv": "csv",
-    ".txt": "audacity",
-    ".textgrid": "textgrid",
-    ".srt": "srt",
-    ".vtt": "vtt",
-}
-
 
 def suffix_format(output: Path | None) -> str | None:
     """The timeline that a session's output names by its suffix; .txt may be anything."""
@@ -59,7 +50,7 @@ def suffix_format(output: Path | None) -> str | None:
 
 
 def open_timeline(name: str, out: Output, is_several: bool) -> Timeline:
-    """A writer of the format ``name``, one of ``arguments.TIMELINES``.
+    """A writer of the format ``name``, one of :data:`streamer.format_names.TIMELINES`.
 
     Raises:
         SerLiveError: the format cannot hold several recordings.

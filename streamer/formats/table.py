@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable
 
-from streamer.errors import SerLiveError
 from streamer.events import Estimated, Event, SessionStarted
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
@@ -15,7 +14,8 @@ from streamer.outputs import Output, write_line
 class Csv:
     """A row an estimate, RFC 4180: time, label, speech, latency_ms, and ``p_`` + each emotion.
 
-    Where no latency applies its field is empty. Gaps and marks are no rows.
+    Where no latency applies its field is empty. Gaps and marks are no rows. Sessions that share a
+    table have the same labels.
     """
 
     def __init__(self, out: Output, names_file: bool) -> None:
@@ -23,7 +23,7 @@ class Csv:
         self._out = out
         self._names_file = names_file
         self._file: tuple[str, ...] = ()
-        self._labels: tuple[str, ...] | None = None
+        self._has_head = False
 
     def take(self, event: Event) -> None:
         match event:
@@ -37,13 +37,11 @@ class Csv:
 
     def _start(self, event: SessionStarted) -> None:
         self._file = (event.source,) if self._names_file else ()
-        if self._labels is None:
-            self._labels = event.labels
+        if not self._has_head:
+            self._has_head = True
             columns = ("time", "label", "speech", "latency_ms")
             emotions = (f"p_{label}" for label in event.labels)
             self._write([*(["file"] if self._names_file else []), *columns, *emotions])
-        elif self._labels != event.labels:
-            raise SerLiveError(f"{event.source} has other labels: one table cannot hold both")
 
     def _row(self, event: Estimated) -> None:
         estimate, latency_ms = event.estimate, event.latency_ms

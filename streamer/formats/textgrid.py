@@ -61,7 +61,7 @@ def _file(tiers: Sequence[list[str]], end_s: float) -> Iterator[str]:
 
 
 def _interval_tier(kind: Kind, found: Sequence[Interval], end_s: float) -> list[str]:
-    tiled = list(_tiled([one for one in found if one.kind is kind], end_s))
+    tiled = list(_tiled(found, kind, end_s))
     lines = [*_tier_head("IntervalTier", kind, end_s), f"intervals: size = {len(tiled)}"]
     for number, one in enumerate(tiled, 1):
         lines += [
@@ -89,17 +89,17 @@ def _tier_head(kind_of_tier: str, kind: Kind, end_s: float) -> list[str]:
     return [f'class = "{kind_of_tier}"', f'name = "{kind.value}"', "xmin = 0", f"xmax = {end_s}"]
 
 
-def _tiled(intervals: Sequence[Interval], end_s: float) -> Iterator[Interval]:
-    """The intervals and the stretches between them, without hole, overlap or empty one."""
+def _tiled(found: Sequence[Interval], kind: Kind, end_s: float) -> Iterator[Interval]:
+    """Those of a kind and the stretches between them, without hole, overlap or empty one."""
     until_s = 0.0
-    for one in intervals:
+    for one in (one for one in found if one.kind is kind):
         if one.start_s > until_s:
-            yield Interval(until_s, one.start_s, one.kind, "")
+            yield Interval(until_s, one.start_s, kind, "")
         if one.end_s > one.start_s:
             yield one
         until_s = one.end_s
     if end_s > until_s:
-        yield Interval(until_s, end_s, Kind.LABEL, "")
+        yield Interval(until_s, end_s, kind, "")
 
 
 def _quoted(text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from streamer.errors import SerLiveError, told
+from streamer.errors import SerLiveError
 from streamer.figures import check_matplotlib
-from streamer.outputs import OutputFile, check_output, say_on_stderr, write_line
+from streamer.outputs import OutputFile, check_output, write_line
 from streamer.report.html import to_html
 from streamer.report.page import draw_page
 from streamer.report.plotted import write_plotted
@@ -18,13 +18,16 @@ _WRITTEN = {".svg": to_svg, ".html": to_html}
 _PLOTTED = (".png", ".pdf")
 
 
-def write_report(paths: Sequence[Path], output: Path, force: bool) -> None:
+def write_report(
+    paths: Sequence[Path], output: Path, force: bool, say: Callable[[str], None]
+) -> None:
     """Draw every session of some files side by side.
 
     Args:
         paths: files of JSON lines.
         output: to be written; its suffix says as what.
         force: the output may be overwritten.
+        say: is told the lines that the person should know.
 
     Raises:
         SerLiveError: a file cannot be read, none has an estimate, or the output is refused.
@@ -36,7 +39,7 @@ def write_report(paths: Sequence[Path], output: Path, force: bool) -> None:
     if suffix in _PLOTTED:
         check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
     check_output(output, force, paths)
-    page = draw_page([session for path in paths for session in _with_estimates(path)])
+    page = draw_page([session for path in paths for session in _with_estimates(path, say)])
     if suffix in _PLOTTED:
         write_plotted(page, output)
         return
@@ -44,14 +47,10 @@ def write_report(paths: Sequence[Path], output: Path, force: bool) -> None:
         write_line(out, _WRITTEN[suffix](page))
 
 
-def _with_estimates(path: Path) -> list[RecordedSession]:
+def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
     """The sessions of a file in which there is anything to draw."""
-    sessions = read_sessions(path, _say)
+    sessions = read_sessions(path, say)
     for session in sessions:
         if not len(session.times):
-            _say(f"{path}: no estimates of {session.header.source}, which is left out")
+            say(f"{path}: no estimates of {session.header.source}, which is left out")
     return [session for session in sessions if len(session.times)]
-
-
-def _say(line: str) -> None:
-    say_on_stderr(told(line))

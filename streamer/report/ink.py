@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streamer.looks import (
+    GAP_CODE,
+    NOTHING_CODE,
+    SILENCE_CODE,
+    UNCERTAIN_CODE,
+    WARMING_UP_CODE,
+    Look,
+    looks,
+)
 from streamer.report.shapes import Box, Shape, Text
-from streamer.screen.palette import Look
 
 PAPER = "#ffffff"
 INK = "#1b2127"
@@ -11,7 +22,24 @@ FAINT = "#59636d"
 RULE = "#c3cad1"
 TRACK = "#f1f3f5"
 
+#: States on white paper, where the screen's greys would outshout the emotions.
+_PAPER_COLOURS = {
+    SILENCE_CODE: "#d3dae1",
+    UNCERTAIN_CODE: "#848f9b",
+    WARMING_UP_CODE: "#b3bdc7",
+    GAP_CODE: "#000000",
+    NOTHING_CODE: PAPER,
+}
+
 CHIP = 14.0
+
+
+def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
+    """How labels look on white paper; emotions have the colours of the screen."""
+    return {
+        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
+        for code, look in looks(labels).items()
+    }
 
 
 def chip(look: Look, x: float, y: float) -> list[Shape]:

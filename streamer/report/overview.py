@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamer.decision import STATES
 from streamer.events import Gap
 from streamer.frontend import TIMESTEP_S
-from streamer.screen.monitor import (
+from streamer.looks import (
     GAP_CODE,
     SILENCE_CODE,
     STATE_CODES,
@@ -34,7 +34,7 @@ class Overview:
     Attributes:
         edges_s: ``(columns + 1,)`` stream time of the columns' edges; all but the last column are
             as wide.
-        codes: what a stretch may have been, as the screen counts: emotions from 0, states, losses.
+        codes: what a stretch may have been, emotions from 0, states, losses.
         shares: ``(columns, codes)`` share of a column's time; less than 1 in all where there is no
             estimate.
         probabilities: ``(columns, labels)`` means where an emotion was heard, NaN in columns

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamer.looks import GAP_CODE, Look
 from streamer.report.axis import clock
-from streamer.report.ink import FAINT, INK, TRACK, chip
+from streamer.report.ink import FAINT, INK, TRACK, chip, paper_looks
 from streamer.report.latencies import histogram
 from streamer.report.overview import Overview, overview
 from streamer.report.shapes import Box, Shape, Text, fitted
 from streamer.report.timelines import AXIS_HEIGHT, Frame, Scales, timelines
-from streamer.screen.monitor import GAP_CODE
-from streamer.screen.palette import Look, paper_looks
 from streamer.session_file import RecordedSession
 
 _TITLE_SIZE, _SIZE = 15.0, 11.0
@@ -105,7 +104,7 @@ def _circumstances(session: RecordedSession) -> list[str]:
         f"model {header.model}",
         f"{header.sample_rate / 1000:g} kHz",
         f"look-ahead {header.look_ahead_ms:.0f} ms",
-        f"{header.started:%Y-%m-%d %H:%M}",
+        f"{header.started:%Y-%m-%d %H:%M %Z}",
     ]
 
 

@@ -7,11 +7,11 @@ from itertools import groupby
 
 import numpy as np
 
+from streamer.looks import Look
 from streamer.report.axis import clock, clock_unit, time_ticks
 from streamer.report.ink import FAINT, INK, TRACK, chip, darker, on
 from streamer.report.overview import Float64, Overview
 from streamer.report.shapes import Area, Box, Line, Shape, Text, fitted, runs, steps, triangle
-from streamer.screen.palette import Look
 from streamer.session_file import RecordedSession
 
 _SIZE, _SMALL = 11.0, 9.5

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
 from streamer.events import (
     Estimated,
     Event,
@@ -18,6 +17,7 @@ from streamer.events import (
     SourceAway,
 )
 from streamer.frontend import TIMESTEP_S
+from streamer.looks import GAP_CODE, NOTHING_CODE, STATE_CODES
 
 Float32 = NDArray[np.float32]
 
@@ -27,10 +27,6 @@ HISTORY_TIMESTEPS = round(60.0 / TIMESTEP_S)
 HELD_UP_MS = 2 * 1000.0 * TIMESTEP_S
 #: Latencies kept for the percentiles: 10 s.
 LATENCY_TIMESTEPS = round(10.0 / TIMESTEP_S)
-
-#: What a timestep of the history was, where it was no emotion. Emotions count from 0.
-SILENCE_CODE, UNCERTAIN_CODE, WARMING_UP_CODE, GAP_CODE, NOTHING_CODE = -1, -2, -3, -4, -5
-STATE_CODES = {SILENCE: SILENCE_CODE, UNCERTAIN: UNCERTAIN_CODE, WARMING_UP: WARMING_UP_CODE}
 
 QUIETEST_DBFS = -90.0
 #: A shown peak falls slowly enough to be read, as on a mixing desk.

@@ -1,90 +1,11 @@
-"""How labels look: colours that colour-blind people can tell apart, and a letter for each."""
+"""Colours of the screen beside those of the labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from streamer.looks import NOTHING_CODE, STATE_LOOKS
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.screen.monitor import (
-    GAP_CODE,
-    NOTHING_CODE,
-    SILENCE_CODE,
-    STATE_CODES,
-    UNCERTAIN_CODE,
-    WARMING_UP_CODE,
-)
-
-BACKGROUND = "#101418"
+BACKGROUND = STATE_LOOKS[NOTHING_CODE].colour
 TEXT = "#d8dee4"
 FAINT = "#7d8894"
 TRACK = "#262d34"
 ALERT = "#d55e00"
-
-#: Okabe and Ito's palette, without black, the one darkest on a dark ground last.
-EMOTION_COLOURS = ("#d55e00", "#f0e442", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#0072b2")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a label looks.
-
-    Attributes:
-        name: in words.
-        letter: one character that no other label has.
-        colour: as ``#rrggbb``.
-        texture: fills the cells of the timeline; a blank one is solid colour.
-    """
-
-    name: str
-    letter: str
-    colour: str
-    texture: str = " "
-
-
-STATE_LOOKS = {
-    SILENCE_CODE: Look(SILENCE, "·", "#4a545e", "·"),
-    UNCERTAIN_CODE: Look(UNCERTAIN, "?", "#a3adb8", "▒"),
-    WARMING_UP_CODE: Look(WARMING_UP, "~", "#6b7784", "░"),
-    GAP_CODE: Look("gap", "!", "#ffffff", "!"),
-    NOTHING_CODE: Look("", " ", BACKGROUND),
-}
-
-#: States on white paper, where the screen's greys would outshout the emotions.
-_PAPER_COLOURS = {
-    SILENCE_CODE: "#d3dae1",
-    UNCERTAIN_CODE: "#848f9b",
-    WARMING_UP_CODE: "#b3bdc7",
-    GAP_CODE: "#000000",
-    NOTHING_CODE: "#ffffff",
-}
-
-
-def looks(labels: Sequence[str]) -> dict[int, Look]:
-    """Look of every code: emotions by their index, states by their negative codes."""
-    taken: set[str] = set()
-    result = dict(STATE_LOOKS)
-    for index, label in enumerate(labels):
-        spare = (chr(number) for number in range(ord("A"), ord("Z") + 1))
-        wanted = [*(letter for letter in label.upper() if letter.isalnum()), *spare]
-        # More than 26 labels share letters rather than have none.
-        letter = next((one for one in wanted if one not in taken), wanted[0])
-        taken.add(letter)
-        colour = EMOTION_COLOURS[index % len(EMOTION_COLOURS)]
-        result[index] = Look(label, letter, colour)
-    return result
-
-
-def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
-    """The same looks on white paper; emotions have the colours of the screen."""
-    return {
-        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
-        for code, look in looks(labels).items()
-    }
-
-
-def code_of(label: str, labels: Sequence[str]) -> int:
-    """Code of a label that is shown, nothing before the first."""
-    if label in labels:
-        return list(labels).index(label)
-    return STATE_CODES.get(label, NOTHING_CODE)

@@ -155,11 +155,12 @@ class Terminal:
 
     def _refresh(self) -> None:
         newest = self._monitor.snapshot
-        if newest.session is not self._marked_session:  # its marks are no moments of the next file
-            self._marked_session = newest.session
-            self._view = replace(self._view, marks=())
         if not self._view.is_paused:
             self._shown = newest
+        session = self._shown.session
+        if session is not self._marked_session:  # its marks are no moments of the next file
+            self._marked_session = session
+            self._view = replace(self._view, marks=())
         size = self._measure()
         message, until = self._message
         view = replace(self._view_now(), message=message if time.monotonic() < until else "")
@@ -212,12 +213,13 @@ class Terminal:
             self._show_message(self._write_snapshot())
 
     def _mark(self) -> None:
-        newest = self._monitor.snapshot
-        if newest.session is None:  # no moment yet
+        """Mark what is seen, also while that stands still and the session goes on."""
+        shown = self._shown
+        if shown.session is None:  # no moment yet
             return
-        self._view = replace(self._view, marks=(*self._view.marks, newest.time))
+        self._view = replace(self._view, marks=(*self._view.marks, shown.time))
         if self._marking is not None:
-            self._marking.mark(newest.session, newest.time)
+            self._marking.mark(shown.session, shown.time)
 
     def _write_snapshot(self) -> str:
         """Write the screen; what was done in a line."""

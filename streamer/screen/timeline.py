@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.frontend import TIMESTEP_S
-from streamer.screen.monitor import (
-    GAP_CODE,
-    HISTORY_TIMESTEPS,
-    NOTHING_CODE,
-    UNCERTAIN_CODE,
-    Snapshot,
-)
+from streamer.looks import GAP_CODE, NOTHING_CODE, UNCERTAIN_CODE
+from streamer.screen.monitor import HISTORY_TIMESTEPS, Snapshot
 
 #: The timeline shows at least this much; up to twice, where the width does not divide well.
 SHORTEST_S = 30.0

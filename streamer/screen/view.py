@@ -13,19 +13,11 @@ from rich.terminal_theme import TerminalTheme
 
 from streamer.decision import SILENCE
 from streamer.errors import printable
+from streamer.looks import STATE_LOOKS, code_of, looks
 from streamer.screen import widgets
 from streamer.screen.layout import Plan, plan
 from streamer.screen.monitor import Snapshot
-from streamer.screen.palette import (
-    ALERT,
-    BACKGROUND,
-    FAINT,
-    STATE_LOOKS,
-    TEXT,
-    TRACK,
-    code_of,
-    looks,
-)
+from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK
 from streamer.screen.timeline import Timeline, timeline
 from streamer.screen.widgets import Line, spread, text
 

@@ -13,9 +13,10 @@ from rich.segment import Segment
 from rich.style import Style
 
 from streamer.frontend import TIMESTEP_S
+from streamer.looks import NOTHING_CODE, Look
 from streamer.screen import lettering
-from streamer.screen.monitor import NOTHING_CODE, Meter
-from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK, Look
+from streamer.screen.monitor import Meter
+from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK
 from streamer.screen.timeline import Timeline
 
 Line = list[Segment]

@@ -124,6 +124,42 @@ def test_a_marked_moment_is_a_line_of_the_file(terminal, long, tmp_path):
     assert written[-1]["type"] == "end"
 
 
+def test_a_mark_is_of_the_moment_that_is_seen_also_while_it_stands_still(terminal, long, tmp_path):
+    output = tmp_path / "out.jsonl"
+    seen = terminal("replay", long, "--output", output)
+    seen.wait_for("gaps 0", "speech")
+    seen.press("p")
+    seen.wait_for("PAUSED")
+    lines = output.read_text().count("\n")
+    while output.read_text().count("\n") < lines + 25:  # a second goes by unseen
+        time.sleep(0.05)
+    seen.press("m")
+    seen.wait_for("▲")
+    seen.press("q")
+    assert seen.finish()[0] == 0
+    written = [json.loads(line) for line in output.read_text().splitlines()]
+    (place,) = [place for place, line in enumerate(written) if line["type"] == "mark"]
+    assert written[place - 1]["time"] - written[place]["time"] > 0.9
+
+
+@pytest.mark.parametrize("wanted", [[], ["--format", "tui"]])
+def test_the_screen_is_shown_beside_the_timeline_that_a_suffix_names(
+    terminal, long, tmp_path, wanted
+):
+    output = tmp_path / "out.TextGrid"
+    seen = terminal("replay", long, *wanted, "--output", output)
+    seen.wait_for("gaps 0", "speech")
+    seen.press("m")
+    seen.wait_for("▲")
+    seen.press("q")
+    code, stderr = seen.finish()
+    assert code == 0
+    assert "overall" in stderr
+    written = output.read_text()
+    assert written.startswith('File type = "ooTextFile"')
+    assert written.count('mark = "mark"') == 1
+
+
 def test_a_snapshot_that_cannot_be_written_is_said_then_sigterm(terminal, long, tmp_path):
     nowhere = tmp_path / "gone"
     nowhere.mkdir()
