@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -59,21 +60,22 @@ def test_an_existing_file_is_kept(tmp_path):
     assert read(path)[0].size == 0
 
 
-@pytest.fixture
-def _small_disk():
-    """No file may grow beyond 10,000 bytes."""
+@contextmanager
+def small_disk():
+    """No file may grow beyond 10,000 bytes: nor pytest's own, so for no longer than needed."""
     resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("_small_disk")
 def test_a_disk_without_room_leaves_a_file_that_opens(tmp_path, speech):
     path = tmp_path / "r.wav"
     writer = WavWriter(path, 16_000, force=False)
-    with pytest.raises(RunFailure, match=r"cannot write .*r\.wav"), writer:
+    with small_disk(), pytest.raises(RunFailure, match=r"cannot write .*r\.wav"), writer:
         for first in range(0, len(speech), 160):
             writer.write(speech[first : first + 160])
     samples, _ = read(path)
@@ -157,12 +159,11 @@ def test_a_recording_that_cannot_be_made_does_not_end_the_listening(tmp_path, mo
     assert "cannot write" in said[0]
 
 
-@pytest.mark.usefixtures("_small_disk")
 def test_a_recording_that_was_switched_on_may_fail_and_listening_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = []
     blocks = [np.ones(160, np.float32)] * 40
-    with Recorder(Samples(blocks), said.append, None, force=False) as recorder:
+    with small_disk(), Recorder(Samples(blocks), said.append, None, force=False) as recorder:
         recorder.toggle()
         assert len(list(recorder.blocks(10))) == 40
         assert not recorder.is_recording
