@@ -21,6 +21,7 @@ from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, TINY, recipe_with
+from train.__main__ import main
 from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
 from train.run import Folders, export_run, load_run, read_parts, run
@@ -172,7 +173,18 @@ def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "train: stopped; the same command goes on\n"
+    began, ended = said.splitlines()
+    assert str(folders.run) in began
+    assert ended == "train: stopped; the same command goes on"
+
+
+def test_a_model_file_is_not_overwritten_without_force(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "model.onnx"
+    path.write_text("precious")
+    monkeypatch.setattr(sys, "argv", ["train", "export", str(tmp_path), "-o", str(path)])
+    assert main() == 2
+    assert "--force" in capsys.readouterr().err
+    assert path.read_text() == "precious"
 
 
 def test_an_unfinished_run_cannot_be_exported(tmp_path):

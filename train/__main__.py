@@ -10,7 +10,7 @@ from typing import Any
 
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError, printable
-from streamer.outputs import say_on_stderr
+from streamer.outputs import check_output, say_on_stderr
 
 #: As shells count: 128 + the number of the signal, after Ctrl-C.
 EXIT_INTERRUPTED = 130
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=Path, help="folder of the run")
     _add_corpora(export)
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    export.add_argument("--force", action="store_true", help="overwrite that file")
     _add_evaluate(commands)
     _add_tune(commands)
     _add_compare(commands)
@@ -251,6 +252,7 @@ def _run_training(options: argparse.Namespace) -> None:
     from train.run import Folders, export_run, run
 
     if options.command == "export":
+        check_output(options.output, options.force)
         print(json.dumps(export_run(options.run, options.output, options.corpora)))
         return
     recipe = recipe_of(options.recipe, options.without)
@@ -259,9 +261,12 @@ def _run_training(options: argparse.Namespace) -> None:
     name = "-without-".join((recipe.name, *options.without))
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:
+        if place.leads:
+            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; first all is made ready")
         result = run(recipe, folders, place)
         if place.leads:
             print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
+            say_on_stderr(f"train: python -m train export {folders.run} -o FILE.onnx comes next")
 
 
 if __name__ == "__main__":
