@@ -124,8 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Replay a recording and write the terminal UI at one moment of it as SVG.",
     )
     picture.add_argument("file", type=Path, metavar="FILE", help="recording")
-    picture.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
-    picture.add_argument("--force", action="store_true", help="overwrite the output file")
+    _add_file(picture)
     picture.add_argument(
         "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
     )
@@ -208,8 +207,7 @@ def _add_convert(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         choices=TIMELINES,
         help="default: by the output's suffix, one of .csv .txt (audacity) .TextGrid .srt .vtt",
     )
-    convert.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
-    convert.add_argument("--force", action="store_true", help="overwrite the output file")
+    _add_file(convert)
 
 
 def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
@@ -269,6 +267,11 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         "--force", action="store_true", help="begin anew: overwrite output and timelines"
     )
     _add_model(score)
+
+
+def _add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    command.add_argument("--force", action="store_true", help="overwrite the output file")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:

@@ -17,6 +17,18 @@ UNCERTAIN = "uncertain"
 WARMING_UP = "warming up"
 STATES = (SILENCE, UNCERTAIN, WARMING_UP)
 
+
+def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Every label that an estimate may have: the emotions, then the states."""
+    return (*labels, *STATES)
+
+
+def check_labels(labels: tuple[str, ...]) -> None:
+    """Raise ValueError unless they are two or more different names, and none means a state."""
+    if len(labels) < 2 or len(set(names_of(labels))) != len(labels) + len(STATES):
+        raise ValueError(f"labels must be two or more different names, none of {', '.join(STATES)}")
+
+
 #: Timesteps of speech that must have been heard before an estimate votes on the recording.
 VOTE_AFTER_TIMESTEPS = 5
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from streamer.decision import STATES, DecisionConfig
+from streamer.decision import DecisionConfig, check_labels
 from streamer.errors import SerLiveError
 from streamer.frontend import (
     FRAME_SAMPLES,
@@ -79,8 +79,7 @@ def check_names(model: str, labels: tuple[str, ...]) -> None:
         raise ValueError("names and labels must be printable text")
     if not all(name.strip() and len(name) <= LONGEST_NAME for name in names):
         raise ValueError(f"names and labels must have 1 to {LONGEST_NAME} characters")
-    if len(labels) < 2 or len({*labels, *STATES}) != len(labels) + len(STATES):
-        raise ValueError(f"labels must be two or more different names, none of {STATES}")
+    check_labels(labels)
 
 
 @dataclass(frozen=True)

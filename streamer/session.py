@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from streamer.audio import Away, Float32, Loss, Source
-from streamer.decision import STATES, Verdict
+from streamer.decision import Verdict, names_of
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import (
     Estimated,
@@ -116,7 +116,7 @@ class _Report:
     ) -> None:
         self._labels = recognizer.metadata.labels
         self._verdict = Verdict(self._labels, recognizer.metadata.decision.speech_on)
-        self._counts = dict.fromkeys((*self._labels, *STATES), 0)
+        self._counts = dict.fromkeys(names_of(self._labels), 0)
         self._sinks = list(sinks)
         self._clock = clock
         self._stream_time = _StreamTime()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.decision import names_of
 from streamer.errors import SerLiveError
 from streamer.events import Estimated, Event, Gap, Marked, SessionEnded, SessionStarted
 from streamer.recognizer import Estimate
@@ -25,7 +26,6 @@ from streamer.session_lines import (
     end_of,
     gap_of,
     header_of,
-    names_of,
     shown,
     time_of,
 )

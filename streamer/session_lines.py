@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from streamer.decision import SILENCE, STATES
+from streamer.decision import SILENCE, check_labels, names_of
 from streamer.events import Gap, SessionEnded, SessionStarted
 from streamer.formats.lines import SCHEMA
 
@@ -18,11 +18,6 @@ class Wrong(Exception):
     """A line does not hold; the message says how."""
 
 
-def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Every label that an estimate may have: the emotions, then the states."""
-    return (*labels, *STATES)
-
-
 def header_of(values: dict[str, Any]) -> SessionStarted:
     """The event of a line of the type session.
 
@@ -33,13 +28,12 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
     if type(schema) is not int or schema != SCHEMA:
         raise Wrong(f"schema {shown(schema)}; this ser-live reads schema {SCHEMA}")
     labels = values.get("labels")
-    if not (
-        type(labels) is list
-        and len(labels) >= 2
-        and all(type(label) is str for label in labels)
-        and len(set(names_of(tuple(labels)))) == len(labels) + len(STATES)
-    ):
-        raise Wrong(f"labels must be two or more different names, none of {', '.join(STATES)}")
+    if type(labels) is not list or any(type(label) is not str for label in labels):
+        raise Wrong("labels must be two or more different names")
+    try:
+        check_labels(tuple(labels))
+    except ValueError as error:
+        raise Wrong(str(error)) from error
     try:
         started = datetime.fromisoformat(_text(values, "started"))
     except ValueError as error:

@@ -77,6 +77,11 @@ def _add_place(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    command.add_argument("--force", action="store_true", help="overwrite that file")
+
+
 def _add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser(
         "evaluate",
@@ -103,8 +108,7 @@ def _add_evaluate(commands: Any) -> None:
         action="store_true",
         help="a table of models by corpora; fails if one is at chance where it was not trained",
     )
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
-    evaluate.add_argument("--force", action="store_true", help="overwrite that file")
+    _add_json(evaluate)
 
 
 def _add_tune(commands: Any) -> None:
@@ -128,8 +132,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
     bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    bench.add_argument("--force", action="store_true", help="overwrite that file")
+    _add_json(bench)
     gate = commands.add_parser("gate", help="Silero's network -> the runtime's voice gate")
     gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
 
@@ -145,8 +148,7 @@ def _add_soak(commands: Any) -> None:
     soak.add_argument("--seed", type=int, default=0, help="of order and levels (%(default)s)")
     soak.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     _add_corpora(soak)
-    soak.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    soak.add_argument("--force", action="store_true", help="overwrite that file")
+    _add_json(soak)
 
 
 def _add_compare(commands: Any) -> None:

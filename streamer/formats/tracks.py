@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from abc import ABC, abstractmethod
 
 from streamer.errors import printable
 from streamer.events import Event, SessionEnded, SessionStarted
@@ -11,7 +12,7 @@ from streamer.formats.intervals import Interval, Intervals, Kind
 from streamer.outputs import Output, write_line
 
 
-class _Track:
+class _Track(ABC):
     """Writes intervals of one session as they are complete."""
 
     def __init__(self, out: Output) -> None:
@@ -34,8 +35,8 @@ class _Track:
     def _head(self) -> None:
         self._out.write("")  # the file is there, though no interval may come
 
-    def _write(self, interval: Interval) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, interval: Interval) -> None: ...
 
 
 class Audacity(_Track):
@@ -60,9 +61,9 @@ class _Subtitles(_Track):
             self._cues += 1
             write_line(self._out, self._cue(interval))
 
+    @abstractmethod
     def _cue(self, interval: Interval) -> str:
         """The cue, its last line without the line end."""
-        raise NotImplementedError
 
 
 class SubRip(_Subtitles):

@@ -8,13 +8,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from streamer.decision import STATES
+from streamer.decision import names_of
 
 #: Values by column: texts, numbers, and None where there is nothing to tell.
 Row = dict[str, Any]
 
 
-def columns_of(labels: Sequence[str]) -> tuple[str, ...]:
+def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the columns for a model with these labels, in order."""
     return (
         "file",
@@ -22,7 +22,7 @@ def columns_of(labels: Sequence[str]) -> tuple[str, ...]:
         "speech_s",
         "overall",
         *(f"p_{label}" for label in labels),
-        *(f"share_{label}" for label in (*labels, *STATES)),
+        *(f"share_{label}" for label in names_of(labels)),
         "changes_a_minute",
         "error",
         "model",
