@@ -114,8 +114,11 @@ class _Report:
     def __init__(
         self, recognizer: Recognizer, sinks: Sequence[Sink], clock: Clock, interrupts: Interrupts
     ) -> None:
-        self._labels = recognizer.metadata.labels
-        self._verdict = Verdict(self._labels, recognizer.metadata.decision.speech_on)
+        metadata = recognizer.metadata
+        self._labels = metadata.labels
+        self._verdict = Verdict(
+            metadata.labels, metadata.window_timesteps, metadata.decision.speech_on
+        )
         self._counts = dict.fromkeys(names_of(self._labels), 0)
         self._sinks = list(sinks)
         self._clock = clock

@@ -8,7 +8,6 @@ import pytest
 from streamer.decision import (
     SILENCE,
     UNCERTAIN,
-    VOTE_AFTER_TIMESTEPS,
     WARMING_UP,
     Decision,
     DecisionConfig,
@@ -92,17 +91,25 @@ def test_impossible_settings_are_named(settings, name):
         DecisionConfig(**settings)
 
 
-def verdict(steps):
-    result = Verdict(LABELS, 0.5)
+def verdict(steps, window=8):
+    result = Verdict(LABELS, window, 0.5)
     for probabilities, speech in steps:
         result.add(np.array(probabilities, np.float32), speech)
     return result
 
 
-def test_the_verdict_is_the_mean_over_speech_once_enough_was_heard():
-    steps = [(HAPPY, 0.9)] * VOTE_AFTER_TIMESTEPS + [(HAPPY, 0.1)] * 50 + [(ANGRY, 0.9)] * 3
-    assert verdict(steps).overall == "angry"
-    np.testing.assert_allclose(verdict(steps).probabilities, ANGRY, atol=1e-6)
+def test_estimates_weigh_in_the_verdict_by_the_speech_that_they_heard():
+    steps = [(HAPPY, 0.9), (HAPPY, 0.1), (ANGRY, 0.9), (ANGRY, 0.9)]
+    expected = (1 * np.array(HAPPY) + 4 * np.array(ANGRY) + 9 * np.array(ANGRY)) / 14
+    np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
+
+
+def test_estimates_over_a_full_window_weigh_alike_and_a_pause_empties_it():
+    full = [(HAPPY, 0.9)] * 8
+    steps = [*full, *[(ANGRY, 0.9)] * 2, *[(ANGRY, 0.1)] * 8, (ANGRY, 0.9)]
+    weights = np.array([sum(n * n for n in range(1, 9)), 2 * 64 + 1])
+    expected = weights @ np.array([HAPPY, ANGRY]) / weights.sum()
+    np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
 
 
 def test_the_verdict_on_little_speech_is_of_that_speech():

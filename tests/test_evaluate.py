@@ -76,7 +76,8 @@ def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech,
     first = int((heard.speech >= SPEECH_THRESHOLD).argmax())
     stream = shipped.stream()
     estimates = stream.accept(samples[: first * 640 + round(after_s * SAMPLE_RATE)])
-    cut = Verdict(shipped.metadata.labels, shipped.metadata.decision.speech_on)
+    metadata = shipped.metadata
+    cut = Verdict(metadata.labels, metadata.window_timesteps, metadata.decision.speech_on)
     for estimate in estimates:
         cut.add(estimate.probabilities, estimate.speech)
     assert estimates_known(heard, shipped.metadata, after_s) == len(estimates)

@@ -241,13 +241,13 @@ def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path):
 
 
 def test_recordings_of_different_lengths_are_judged_as_each_alone():
-    from train.scoring import verdict_logits
+    from train.scoring import votes_of
 
     network = build(TINY).eval()
     together = features(np.arange(9) % 4, lengths=(12, 15))
-    logits = verdict_logits(network, together)
+    votes = votes_of(network, together)
     for index in range(len(together)):
         values = torch.from_numpy(together.values[together.rows(index)]).float()[None]
         with torch.no_grad():
             alone = network(values)[0][0]
-        torch.testing.assert_close(logits[index], alone[5:])
+        torch.testing.assert_close(votes[index].logits, alone)

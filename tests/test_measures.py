@@ -9,39 +9,43 @@ import torch
 from streamer.decision import Verdict
 from streamer.speech import SPEECH_THRESHOLD
 from train.measures import reliability, score, uar_interval, untempered
-from train.scoring import fit_temperature, verdicts, voting_timesteps
+from train.scoring import Votes, fit_temperature, verdicts, vote_weights
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 
 
-def test_the_gate_votes_as_in_the_runtime():
+def test_timesteps_vote_as_in_the_runtime():
     generator = np.random.default_rng(0)
     for length in (3, 8, 20, 60):
         speech = generator.random(length).astype(np.float32) * generator.uniform(0.4, 1.5)
         speech[0] = 0.9
         logits = torch.from_numpy(generator.standard_normal((length, 4)))
-        live = Verdict(EMOTIONS, SPEECH_THRESHOLD)
+        live = Verdict(EMOTIONS, 16, SPEECH_THRESHOLD)
         for one, probability in zip(torch.softmax(logits, -1), speech, strict=True):
             live.add(one.numpy(), probability)
-        votes = torch.from_numpy(voting_timesteps(speech, 0))
-        np.testing.assert_allclose(verdicts([logits[votes]], 1.0)[0], live.probabilities)
+        weights = torch.from_numpy(vote_weights(speech, 0, window=16))
+        offline = verdicts([Votes(logits, weights)], 1.0)[0]
+        np.testing.assert_allclose(offline, live.probabilities)
 
 
 def test_what_comes_before_an_utterance_does_not_vote():
-    assert not voting_timesteps(np.ones(40, np.float32), 30)[:35].any()
-    assert voting_timesteps(np.zeros(3, np.float32), 1).tolist() == [False, True, True]
+    weights = vote_weights(np.ones(40, np.float32), 30, window=20)
+    np.testing.assert_allclose(weights[:32] * 385, [0.0] * 30 + [1.0, 4.0])
+    assert vote_weights(np.zeros(3, np.float32), 1, window=20).tolist() == [0.0, 0.5, 0.5]
 
 
-def test_verdicts_are_means_over_votes():
-    logits = [torch.tensor([[0.0, 0.0], [0.0, np.log(3.0)]])]
-    np.testing.assert_allclose(verdicts(logits, 1.0), [[0.375, 0.625]])
+def test_verdicts_are_weighted_means_over_votes():
+    logits = torch.tensor([[0.0, 0.0], [0.0, np.log(3.0)]])
+    votes = [Votes(logits, torch.tensor([0.2, 0.8]))]
+    np.testing.assert_allclose(verdicts(votes, 1.0), [[0.3, 0.7]], rtol=1e-6)
 
 
 def test_temperature_undoes_overconfidence():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3_000, 1, 4, generator=generator)
     drawn = torch.multinomial(torch.softmax(logits[:, 0], -1), 1, generator=generator)
-    assert fit_temperature(list(3.0 * logits), drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
+    votes = [Votes(3.0 * one, torch.ones(1)) for one in logits]
+    assert fit_temperature(votes, drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
 
 
 def test_the_temperature_of_a_model_can_be_taken_back():

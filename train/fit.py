@@ -20,7 +20,7 @@ from train.measures import score
 from train.place import Place
 from train.progress import progress_bar
 from train.recipe import Recipe
-from train.scoring import fit_temperature, verdict_logits, verdicts
+from train.scoring import fit_temperature, verdicts, votes_of
 from train.teachers import Teachers
 from train.training import Training, without_extra
 
@@ -137,7 +137,7 @@ def _judge(
     uars: list[list[float]] = []
     losses = []
     for data in validation:
-        probabilities = verdicts(verdict_logits(network, data.features), temperature=1.0)
+        probabilities = verdicts(votes_of(network, data.features), temperature=1.0)
         losses.append(-np.log(probabilities[np.arange(len(data.labels)), data.labels] + 1e-9))
         uars.append([])
         for corpus in dict.fromkeys(data.corpora):
@@ -153,14 +153,14 @@ def _judge(
 def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
     """Calibrate the best weights: temperature of the verdicts on the validation speakers."""
     network = without_extra(training.best_weights, recipe).to(training.device)
-    logits = [one for data in validation for one in verdict_logits(network, data.features)]
+    votes = [one for data in validation for one in votes_of(network, data.features)]
     labels = np.concatenate([data.labels for data in validation])
-    temperature = fit_temperature(logits, labels)
+    temperature = fit_temperature(votes, labels)
     return Fitted(
         network.cpu(),
         temperature,
         training.best_epoch,
         training.best_uar,
-        verdicts(logits, temperature),
+        verdicts(votes, temperature),
         labels,
     )

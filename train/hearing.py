@@ -141,7 +141,7 @@ def verdicts_of(
     """
     found = []
     for one in heard:
-        verdict = Verdict(metadata.labels, metadata.decision.speech_on)
+        verdict = Verdict(metadata.labels, metadata.window_timesteps, metadata.decision.speech_on)
         known = len(one.speech) if after_s is None else estimates_known(one, metadata, after_s)
         for probabilities, speech in zip(
             one.probabilities[:known], one.speech[:known], strict=True

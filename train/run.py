@@ -29,7 +29,7 @@ from train.measures import reliability, score
 from train.place import Place
 from train.plots import plot_run
 from train.recipe import Recipe, network_config
-from train.scoring import verdict_logits, verdicts
+from train.scoring import verdicts, votes_of
 from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
@@ -217,8 +217,8 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     network, result = load_run(folders.run)
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
     copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
-    logits = verdict_logits(network, normalise_copy(copy, normaliser))
-    return verdicts(logits, result["temperature"])
+    votes = votes_of(network, normalise_copy(copy, normaliser))
+    return verdicts(votes, result["temperature"])
 
 
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network import SpectrogramNetwork
-from streamer.decision import VOTE_AFTER_TIMESTEPS
+from streamer.decision import vote
 from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
 
@@ -18,40 +19,59 @@ from train.data import Features
 TOGETHER = 64
 
 
-def voting_timesteps(speech: NDArray[np.float32], start: int) -> NDArray[np.bool_]:
-    """Which timesteps vote on a recording ``(timesteps,)``, as :class:`Verdict` decides live.
+@dataclass(frozen=True)
+class Votes:
+    """The timesteps that vote on a recording.
 
-    Without votes what little speech there is counts, and without speech everything.
+    Attributes:
+        logits: ``(votes, labels)``.
+        weights: ``(votes,)`` of the votes, sum to 1.
+    """
+
+    logits: Tensor
+    weights: Tensor
+
+
+def vote_weights(speech: NDArray[np.float32], start: int, window: int) -> NDArray[np.float64]:
+    """How much each timestep counts in the verdict ``(timesteps,)``, as live; sums to 1.
+
+    Without speech everything counts alike; live that is no verdict.
 
     Args:
         speech: ``(timesteps,)`` speech probability.
         start: timesteps before the utterance.
+        window: timesteps of the rolling window.
     """
-    is_speech = speech >= SPEECH_THRESHOLD
-    is_speech[:start] = False
-    votes: NDArray[np.bool_] = is_speech & (np.cumsum(is_speech) > VOTE_AFTER_TIMESTEPS)
-    if votes.any():
-        return votes
-    return is_speech if is_speech.any() else np.arange(len(speech)) >= start
+    own = np.arange(len(speech)) >= start
+    is_speech = own & (speech >= SPEECH_THRESHOLD)
+    total = np.concatenate([np.zeros(window, np.int64), np.cumsum(is_speech)])
+    weights = is_speech * vote(total[window:] - total[:-window]).astype(np.float64)
+    if not weights.any():
+        weights = own.astype(np.float64)
+    return weights / weights.sum()
 
 
 @torch.no_grad()
-def verdict_logits(network: SpectrogramNetwork, features: Features) -> list[Tensor]:
-    """Per recording the logits ``(votes, labels)`` of the timesteps that vote on it.
+def votes_of(network: SpectrogramNetwork, features: Features) -> list[Votes]:
+    """What a network answers to each recording, and how much of that votes.
 
     A network that answers once, at the end of the recording, has one vote.
     """
     network.eval()
+    config = network.config
     device = next(network.parameters()).device
-    logits = [torch.zeros(1, len(network.config.labels))] * len(features)
+    nothing = Votes(torch.zeros(1, len(config.labels)), torch.ones(1))
+    votes = [nothing] * len(features)
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
         estimates, _ = network(torch.from_numpy(values).to(device).float())
-        for index, one in zip(group, estimates.cpu(), strict=True):
+        for index, logits in zip(group, estimates.cpu(), strict=True):
             speech, start = features.speech[features.rows(index)], int(features.starts[index])
-            votes = torch.from_numpy(voting_timesteps(speech, start))
-            logits[index] = one[votes] if len(one) == len(votes) else one
-    return logits
+            weights = torch.ones(1)
+            if len(logits) == len(speech):
+                weights = torch.from_numpy(vote_weights(speech, start, config.window_timesteps))
+            votes[index] = Votes(logits, weights)
+    return votes
 
 
 def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -62,19 +82,22 @@ def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
             yield indices[first : first + TOGETHER]
 
 
-def verdicts(logits: Sequence[Tensor], temperature: float) -> NDArray[np.float64]:
-    """Mean probabilities over the timesteps that vote: ``(recordings, labels)``."""
+def verdicts(votes: Sequence[Votes], temperature: float) -> NDArray[np.float64]:
+    """Weighted mean probabilities of the timesteps that vote: ``(recordings, labels)``."""
     return np.stack(
-        [torch.softmax(one.double() / temperature, dim=-1).mean(dim=0).numpy() for one in logits]
+        [
+            (one.weights.double() @ torch.softmax(one.logits.double() / temperature, -1)).numpy()
+            for one in votes
+        ]
     )
 
 
-def fit_temperature(logits: Sequence[Tensor], labels: NDArray[np.int64]) -> float:
+def fit_temperature(votes: Sequence[Votes], labels: NDArray[np.int64]) -> float:
     """Temperature that makes the verdicts likeliest, by bounded search on its logarithm."""
     from scipy.optimize import minimize_scalar
 
     def negative_log_likelihood(log_temperature: float) -> float:
-        probabilities = verdicts(logits, float(np.exp(log_temperature)))
+        probabilities = verdicts(votes, float(np.exp(log_temperature)))
         return -float(np.log(probabilities[np.arange(len(labels)), labels] + 1e-9).mean())
 
     found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded")
