@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
@@ -222,4 +222,10 @@ def paper(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
     )
 
 
-CONFIGURATIONS = {"live": live, "immediate": immediate, "paper": paper}
+def unbounded(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
+    """The live network with the paper's look-ahead: what bounding it costs, and its teacher."""
+    reach = paper(labels)
+    return replace(live(labels), frames_ahead=reach.frames_ahead, blocks=reach.blocks)
+
+
+CONFIGURATIONS = {"live": live, "immediate": immediate, "paper": paper, "unbounded": unbounded}

@@ -155,6 +155,14 @@ def test_a_student_learns_from_its_teachers_alone(tmp_path):
     assert student.validation_uar > 90
 
 
+def test_the_label_is_smoothed_and_not_what_a_teacher_says():
+    teachers = Teachers([Oracle([50.0, 0.0, 0.0, 0.0])], [1.0], 1.0)
+    batch = Batch(torch.zeros(1, 1, 4, 201), torch.eye(4)[None, None, 2], 1)
+    certain = Oracle([60.0, 0.0, 0.0, 0.0])
+    assert loss_of(certain, batch, 0.5, teachers) < 1e-6
+    assert loss_of(certain, batch, 0.5) > 10
+
+
 def test_the_loss_is_the_cross_entropy_of_smoothed_targets():
     logits = [0.3, -0.2, 1.0, 0.0]
     targets = torch.zeros(2, 3, 4)
@@ -251,3 +259,24 @@ def test_recordings_of_different_lengths_are_judged_as_each_alone():
         with torch.no_grad():
             alone = network(values)[0][0]
         torch.testing.assert_close(votes[index].logits, alone)
+
+
+def test_a_training_starts_from_a_finished_one(tmp_path):
+    before = fit(recipe_with(), training_set(), validation_sets(), tmp_path / "1").network
+    labels = ("sad", "calm", "angry", "happy")
+    recipe = recipe_with(network=replace(TINY, labels=labels))
+    started = Training(recipe, 1, Place(), before).network.state_dict()
+    fresh = Training(recipe, 1, Place()).network.state_dict()
+    for name, weight in before.state_dict().items():
+        if not name.startswith("classifier."):
+            torch.testing.assert_close(started[name], weight, rtol=0, atol=0)
+            continue
+        for index, label in enumerate(labels):
+            source = weight[EMOTIONS.index(label)] if label in EMOTIONS else fresh[name][index]
+            torch.testing.assert_close(started[name][index], source, rtol=0, atol=0)
+
+
+def test_a_training_does_not_start_from_a_network_of_another_shape():
+    other = build(replace(TINY, hidden=TINY.hidden + 8))
+    with pytest.raises(SerLiveError, match="another shape"):
+        Training(recipe_with(), 1, Place(), other)

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from model.baselines import c_bilstm
+from model.config import unbounded
 from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
@@ -88,6 +89,27 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
         )
     with pytest.raises(SerLiveError, match="no finished run"):
         run(recipe_with(teacher=("nowhere",)), student)
+
+
+def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders):
+    recipe = recipe_with(epochs=1, teacher=("unbounded",))
+    run(recipe, folders)
+    teacher, result = load_run(folders.run / "unbounded")
+    assert teacher.config == unbounded(EMOTIONS)
+    assert result["recipe"]["teacher"] == []
+    assert result["recipe"]["seed"] == recipe.seed
+    before = (folders.run / "unbounded" / "log.jsonl").read_text()
+    run(recipe, folders)
+    assert (folders.run / "unbounded" / "log.jsonl").read_text() == before
+
+
+def test_a_run_starts_from_another_one(folders, tmp_path):
+    run(recipe_with(epochs=1), folders)
+    recipe = recipe_with(epochs=1, pretrained=str(folders.run))
+    started = run(recipe, replace(folders, run=tmp_path / "started"))
+    assert started["recipe"]["pretrained"] == str(folders.run)
+    with pytest.raises(SerLiveError, match="no finished run"):
+        run(recipe_with(pretrained="nowhere"), replace(folders, run=tmp_path / "other"))
 
 
 def test_extra_labels_are_trained_on_and_nowhere_else(folders):

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ from train.measures import answers
 from train.place import Place, find_place
 from train.plots import plot_confusions, plot_look_ahead
 from train.recipe import Recipe, read_recipe
-from train.run import RESULT, Folders, read_parts, run, verdicts_on
+from train.run import Folders, finished_or_run, read_parts, verdicts_on
 from train.trials import (
     COMPARED,
     ELSEWHERE,
@@ -150,8 +150,12 @@ def run_missing(
 
 
 def _digest(recipe: Recipe) -> str:
-    """Of the settings that all trials of a comparison have in common."""
-    common = {name: one for name, one in recipe.to_dict().items() if name not in TRIALS_OWN}
+    """Of the settings that all trials of a comparison have in common.
+
+    What is off is left out: a setting that is added later leaves earlier results valid.
+    """
+    settings = recipe.to_dict().items()
+    common = {name: one for name, one in settings if one and name not in TRIALS_OWN}
     return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:8]
 
 
@@ -172,7 +176,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
     recipe = _recipe(trial, base)
     if trial.system == FUNCTIONALS:
         return _run_functionals(trial, recipe, folders) if place.leads else None
-    result = _trained(recipe, folders, place)
+    result = finished_or_run(recipe, folders, place)
     if not place.leads:
         return None
     test = read_parts(recipe, folders.corpora).test
@@ -200,16 +204,6 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
         )
     except ValueError as error:
         raise SerLiveError(f"the recipe does not fit the trial {trial.key}: {error}") from error
-
-
-def _trained(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
-    """Result of the run in the folder, if it is finished; else train, or train on."""
-    path = folders.run / RESULT
-    if path.is_file():
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if result["recipe"] == json.loads(json.dumps(recipe.to_dict())):
-            return result
-    return run(recipe, folders, place)
 
 
 def _trained_s(folder: Path) -> float:

@@ -71,6 +71,7 @@ def fit(
     folder: Path,
     place: Place | None = None,
     teachers: Teachers | None = None,
+    pretrained: SpectrogramNetwork | None = None,
 ) -> Fitted:
     """Train; log every epoch to ``folder/log.jsonl`` and resume from ``folder/checkpoint.pt``.
 
@@ -81,13 +82,14 @@ def fit(
         folder: of this run.
         place: device and processes; the leader alone judges and writes.
         teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
 
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
     place = place or Place()
     batches = Batches(data, recipe, place)
-    training = Training(recipe, batches.steps, place)
+    training = Training(recipe, batches.steps, place, pretrained)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():

@@ -55,7 +55,10 @@ class Recipe:
         label_smoothing: share of the label spread over all classes.
         soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
         votes: what those raters had: the "voice" alone, or voice and face ("both").
-        teacher: folders of finished runs with the same labels; their mean estimate teaches.
+        pretrained: folder of a finished run to start from, all its weights but the classifier's
+            for labels that it does not know; "" starts from random ones.
+        teacher: networks of :data:`BASES`, trained first by the same recipe, or folders of
+            finished runs with the same labels; their mean estimate teaches.
         teacher_weight: share of the label that the teachers take over.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
@@ -83,6 +86,7 @@ class Recipe:
     label_smoothing: float = 0.1
     soft_labels: float = 0.0
     votes: Literal["voice", "both"] = "voice"
+    pretrained: str = ""
     teacher: tuple[str, ...] = ()
     teacher_weight: float = 0.5
     shortest: int = 12
@@ -100,6 +104,8 @@ class Recipe:
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
             raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
+        if not isinstance(self.pretrained, str):
+            raise ValueError(f"pretrained must be the folder of a run, is {self.pretrained!r}")
         if not self.corpora:
             raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):
@@ -149,6 +155,11 @@ class Recipe:
         others = tuple(name for name in self.corpora if name not in names)
         name = "-".join((self.name, *(Path(one).stem for one in kept)))
         return replace(self, name=name, corpora=kept, transfer=(*self.transfer, *others))
+
+    def of_teacher(self, base: str) -> Recipe:
+        """What the teacher that is named so is trained by."""
+        network = BASES[base](self.network.labels)
+        return replace(self, name=f"{self.name}-{base}", network=network, pretrained="", teacher=())
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

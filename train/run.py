@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from train.fit import ValidationSet, fit
 from train.measures import reliability, score
 from train.place import Place
 from train.plots import plot_run
-from train.recipe import Recipe, network_config
+from train.recipe import BASES, Recipe, network_config
 from train.scoring import verdicts, votes_of
 from train.splits import split_of
 from train.targets import one_hot, targets
@@ -101,23 +101,6 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     return parts
 
 
-def _load_teachers(recipe: Recipe, place: Place) -> Teachers | None:
-    if not recipe.teacher:
-        return None
-    finished = [load_run(Path(folder)) for folder in recipe.teacher]
-    for folder, (network, _) in zip(recipe.teacher, finished, strict=True):
-        if network.config.labels != recipe.network.labels:
-            raise SerLiveError(
-                f"the teacher {folder} knows {', '.join(network.config.labels)}, "
-                f"the recipe {', '.join(recipe.network.labels)}"
-            )
-    return Teachers(
-        [network.to(place.device) for network, _ in finished],
-        [result["temperature"] for _, result in finished],
-        recipe.teacher_weight,
-    )
-
-
 def _prepare(
     recipe: Recipe, parts: Parts, folders: Folders
 ) -> tuple[TrainingSet, list[ValidationSet], NDArray[np.float64]]:
@@ -160,10 +143,11 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
     if place.leads:
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
-    teachers = _load_teachers(recipe, place)
+    teachers = _teachers(recipe, folders, place)
+    pretrained = load_run(Path(recipe.pretrained))[0] if recipe.pretrained else None
     with place.leader_first():
         train, validation, prior = _prepare(recipe, parts, folders)
-    fitted = fit(recipe, train, validation, folders.run, place, teachers)
+    fitted = fit(recipe, train, validation, folders.run, place, teachers, pretrained)
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
@@ -183,6 +167,43 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
         _write_whole(folders.run / RESULT, json.dumps(result, indent=1) + "\n")
         plot_run(folders.run)
     return result
+
+
+def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
+    """Result of the run in the folder, if it is finished; else train, or train on.
+
+    Raises:
+        SerLiveError: as :func:`run`.
+    """
+    path = folders.run / RESULT
+    if path.is_file():
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if result["recipe"] == json.loads(json.dumps(recipe.to_dict())):
+            return result
+    return run(recipe, folders, place)
+
+
+def _teachers(recipe: Recipe, folders: Folders, place: Place) -> Teachers | None:
+    """The finished runs that the recipe names; the networks that it names are trained first."""
+    if not recipe.teacher:
+        return None
+    finished = []
+    for name in recipe.teacher:
+        folder = Path(name)
+        if name in BASES:
+            folder = folders.run / name
+            if place.leads:
+                say_on_stderr(f"train: the teacher {name} first, in {folder}")
+            finished_or_run(recipe.of_teacher(name), replace(folders, run=folder), place)
+        network, result = load_run(folder)
+        if network.config.labels != recipe.network.labels:
+            raise SerLiveError(
+                f"the teacher {folder} knows {', '.join(network.config.labels)}, "
+                f"the recipe {', '.join(recipe.network.labels)}"
+            )
+        finished.append((network.to(place.device), result["temperature"]))
+    networks, temperatures = zip(*finished, strict=True)
+    return Teachers(networks, temperatures, recipe.teacher_weight)
 
 
 def _write_whole(path: Path, text: str) -> None:

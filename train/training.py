@@ -61,13 +61,12 @@ def loss_of(
     """Cross-entropy at every timestep, weighted; of a network that answers once, at the end."""
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
         logits, _ = network(batch.features)
-    targets = batch.targets
+    even = batch.targets.mean(dim=-1, keepdim=True)
+    targets = torch.lerp(batch.targets, even.expand_as(batch.targets), smoothing)
     if teachers is not None:
         targets = teachers.soften(targets, batch.features)
     if logits.shape[1] == 1:
         targets = targets.sum(dim=1, keepdim=True)
-    even = targets.sum(dim=-1, keepdim=True) / targets.shape[-1]
-    targets = torch.lerp(targets, even.expand_as(targets), smoothing)
     return -(targets * torch.log_softmax(logits.float(), dim=-1)).sum() / batch.examples
 
 
@@ -88,6 +87,25 @@ def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler |
         pct_start=WARM_UP_SHARE,
         cycle_momentum=recipe.optimiser == "adamw",  # SGD's is the recipe's
     )
+
+
+@torch.no_grad()
+def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> None:
+    """Copy the weights of another training; of the classifier's those of the labels of both.
+
+    Raises:
+        SerLiveError: the networks differ in more than their labels.
+    """
+    if replace(pretrained.config, labels=network.config.labels) != network.config:
+        raise SerLiveError("the pretrained network has another shape than the recipe's")
+    weights = dict(network.state_dict())
+    for name, weight in pretrained.state_dict().items():
+        if not name.startswith("classifier."):
+            weights[name].copy_(weight)
+            continue
+        for index, label in enumerate(pretrained.config.labels):
+            if label in network.config.labels:
+                weights[name][network.config.labels.index(label)] = weight[index]
 
 
 def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
@@ -115,11 +133,20 @@ class Training:
         best_weights: averaged, after that epoch.
     """
 
-    def __init__(self, recipe: Recipe, epoch_steps: int, place: Place) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        epoch_steps: int,
+        place: Place,
+        pretrained: SpectrogramNetwork | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
         self._place = place
-        self.network = build(replace(recipe.network, labels=recipe.classes)).to(place.device)
+        self.network = build(replace(recipe.network, labels=recipe.classes))
+        if pretrained is not None:
+            start_from(pretrained, self.network)
+        self.network.to(place.device)
         self._parallel: nn.Module = self.network
         if place.ranks > 1:
             # Of the first convolution's, 400 values that lie in another order.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.baselines import SYSTEMS
-from model.config import EMOTIONS, NetworkConfig, SystemConfig, live, paper
+from model.config import EMOTIONS, NetworkConfig, SystemConfig, live, unbounded
 from streamer.outputs import say_on_stderr
 from train.corpora import SOURCES, at_hand
 from train.finished import UNSEEDED
@@ -87,18 +87,12 @@ def _with_look_ahead(orders: Sequence[int]) -> Callable[[tuple[str, ...]], Syste
     return config
 
 
-def _unbounded(labels: tuple[str, ...]) -> SystemConfig:
-    """The live network with the paper's look-ahead: what it costs to bound it, all else equal."""
-    base, reach = live(labels), paper(labels)
-    return replace(base, frames_ahead=reach.frames_ahead, blocks=reach.blocks)
-
-
 #: The live network but for its look-ahead, in ms of timesteps; 160 is the live network itself.
 LOOK_AHEADS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "look-ahead-0": _with_look_ahead((0, 0, 0, 0)),
     "look-ahead-80": _with_look_ahead((0, 1, 0, 1)),
     "look-ahead-320": _with_look_ahead((2, 2, 2, 2)),
-    "look-ahead-paper": _unbounded,
+    "look-ahead-paper": unbounded,
 }
 NETWORKS = SYSTEMS | LOOK_AHEADS
 COMPARED = (FUNCTIONALS, *NETWORKS)
