@@ -96,16 +96,20 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     Raises:
         SerLiveError: the networks differ in more than their labels.
     """
-    if replace(pretrained.config, labels=network.config.labels) != network.config:
-        raise SerLiveError("the pretrained network has another shape than the recipe's")
     weights = dict(network.state_dict())
-    for name, weight in pretrained.state_dict().items():
-        if not name.startswith("classifier."):
-            weights[name].copy_(weight)
-            continue
-        for index, label in enumerate(pretrained.config.labels):
-            if label in network.config.labels:
-                weights[name][network.config.labels.index(label)] = weight[index]
+    found = pretrained.state_dict()
+    shapes, expected = (
+        {name: one.shape for name, one in each.items() if not name.startswith("classifier.")}
+        for each in (found, weights)
+    )
+    if shapes != expected:
+        raise SerLiveError("the pretrained network has another shape than the recipe's")
+    for name in shapes:
+        weights[name].copy_(found[name])
+    both = [label for label in network.config.labels if label in pretrained.config.labels]
+    to, of = ([one.config.labels.index(label) for label in both] for one in (network, pretrained))
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name][to] = found[name][of]
 
 
 def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
