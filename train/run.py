@@ -170,7 +170,7 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
 
 
 def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
-    """Result of the run in the folder, if it is finished; else train, or train on.
+    """Result of the run in the folder if it is finished; else train, or train on.
 
     Raises:
         SerLiveError: as :func:`run`.
@@ -192,10 +192,11 @@ def _teachers(recipe: Recipe, folders: Folders, place: Place) -> Teachers | None
         folder = Path(name)
         if name in BASES:
             folder = folders.run / name
-            if place.leads:
+            if place.leads and not (folder / RESULT).is_file():
                 say_on_stderr(f"train: the teacher {name} first, in {folder}")
             finished_or_run(recipe.of_teacher(name), replace(folders, run=folder), place)
-        network, result = load_run(folder)
+        with place.leader_first():  # it has written the run
+            network, result = load_run(folder)
         if network.config.labels != recipe.network.labels:
             raise SerLiveError(
                 f"the teacher {folder} knows {', '.join(network.config.labels)}, "
