@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model.baselines import SYSTEMS
+from model.config import unbounded
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
 from train.augment import Augmentation
@@ -33,7 +35,16 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     recipe = read_recipe(RECIPES / "open.toml")
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
+    assert recipe.teacher == ("unbounded",)
     assert recipe.network == read_recipe(RECIPES / "research.toml").network
+
+
+def test_a_teacher_is_trained_as_its_student_but_for_the_network():
+    recipe = read_recipe(RECIPES / "open.toml")
+    teacher = recipe.of_teacher("unbounded")
+    assert teacher.network == unbounded(EMOTIONS)
+    own = {"name": recipe.name, "network": recipe.network, "teacher": recipe.teacher}
+    assert replace(teacher, **own) == recipe
 
 
 def test_the_recipe_of_the_research_model_is_read():
