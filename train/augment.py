@@ -57,7 +57,8 @@ class Augmentation:
             and "angry" in any clean recording; a floor drawn afresh breaks that bond.
         floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street; None
             adds none.
-        real_noise: probability that the floor is a background recording, not coloured noise.
+        real_noise: probability that the floor is a background recording; half of the others are
+            steady, coloured noise, half are made to sound like such a recording.
         room: probability of a room impulse response.
         tilt_db: greatest spectral tilt either way over 100 Hz to 8 kHz, and depth of two broad
             peaks or dips; 0 leaves the colour as recorded.
@@ -168,22 +169,49 @@ def take_out_noise(samples: Float32) -> Float32:
     return clean[: len(samples)].astype(np.float32)
 
 
+def _unit_rms(samples: NDArray[np.floating]) -> Float32:
+    rms = np.sqrt(np.mean(samples.astype(np.float64) ** 2))
+    return (samples / (rms + EPSILON)).astype(np.float32)
+
+
 def coloured_noise(samples: int, generator: Generator) -> Float32:
     """Noise with a 1/f^a power spectrum, a from 0 (white) to 2 (brown), unit RMS."""
     spectrum = np.fft.rfft(generator.standard_normal(samples))
     frequency = np.maximum(np.arange(len(spectrum)), 1 + samples * 50 // SAMPLE_RATE)
-    noise = np.fft.irfft(spectrum * frequency ** (-generator.uniform(0, 2) / 2), samples)
-    return (noise / (np.sqrt(np.mean(noise**2)) + EPSILON)).astype(np.float32)
+    return _unit_rms(np.fft.irfft(spectrum * frequency ** (-generator.uniform(0, 2) / 2), samples))
+
+
+def _wavering(samples: int, generator: Generator) -> NDArray[np.float64]:
+    """Noise below 8 Hz of about unit deviation: how a level or a pitch wavers."""
+    points = generator.standard_normal(samples * 16 // SAMPLE_RATE + 2)
+    return np.interp(np.arange(samples) * 16 / SAMPLE_RATE, np.arange(len(points)), points)
+
+
+def made_background(samples: int, generator: Generator) -> Float32:
+    """What streets and rooms sound like, made: unit RMS.
+
+    Coloured noise with broad peaks, in half of all with the hum of an engine or the mains, of a
+    level that wavers.
+    """
+    noise = _unit_rms(colour(coloured_noise(samples, generator), 10.0, generator))
+    if generator.random() < 0.5:
+        pitch = generator.uniform(40, 400) * (1 + 0.02 * _wavering(samples, generator))
+        turns = np.cumsum(pitch) / SAMPLE_RATE
+        slope, phases = generator.uniform(0.5, 2), generator.uniform(0, 1, 8)
+        hum = sum(
+            np.sin(2 * np.pi * (number * turns + phase)) / number**slope
+            for number, phase in enumerate(phases, 1)
+        )
+        noise += generator.uniform(0, 1.5) * _unit_rms(hum)
+    deviation_db = generator.uniform(0, 6)
+    return _unit_rms(noise * 10.0 ** (deviation_db * _wavering(samples, generator) / 20.0))
 
 
 def background(samples: int, noises: Sequence[Float32], generator: Generator) -> Float32:
     """A stretch of a background recording, repeated to length, unit RMS."""
     noise = noises[generator.integers(len(noises))]
     start = int(generator.integers(len(noise)))
-    stretch = np.resize(np.roll(noise, -start), samples)
-    return (stretch / (np.sqrt(np.mean(stretch.astype(np.float64) ** 2)) + EPSILON)).astype(
-        np.float32
-    )
+    return _unit_rms(np.resize(np.roll(noise, -start), samples))
 
 
 def synthetic_room(generator: Generator) -> Float32:
@@ -271,7 +299,8 @@ def augment(
 def _noise(
     samples: int, ranges: Augmentation, noises: Sequence[Float32], generator: Generator
 ) -> Float32:
-    """Noise of unit RMS, recorded or made."""
+    """Noise of unit RMS: recorded, steady, or made to sound like a recording."""
     if len(noises) > 0 and generator.random() < ranges.real_noise:
         return background(samples, noises, generator)
-    return coloured_noise(samples, generator)
+    make = made_background if generator.random() < 0.5 else coloured_noise
+    return make(samples, generator)
