@@ -20,6 +20,7 @@ from tests.generated import EMOTIONS, TINY, features, recipe_with, training_set,
 from train.batches import Batch, TrainingSet
 from train.fit import fit
 from train.place import Place, find_place
+from train.scoring import vote_weights, votes_of
 from train.teachers import Teachers
 from train.training import MovingAverage, Training, loss_of
 
@@ -249,16 +250,20 @@ def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path):
 
 
 def test_recordings_of_different_lengths_are_judged_as_each_alone():
-    from train.scoring import votes_of
-
     network = build(TINY).eval()
-    together = features(np.arange(9) % 4, lengths=(12, 15))
+    together = replace(
+        features(np.arange(9) % 4, lengths=(12, 15)), starts=np.arange(9, dtype=np.int64)
+    )
     votes = votes_of(network, together)
     for index in range(len(together)):
         values = torch.from_numpy(together.values[together.rows(index)]).float()[None]
         with torch.no_grad():
             alone = network(values)[0][0]
         torch.testing.assert_close(votes[index].logits, alone)
+        speech = together.speech[together.rows(index)]
+        weights = vote_weights(speech, index, TINY.window_timesteps)
+        np.testing.assert_array_equal(votes[index].weights, weights)
+        assert np.count_nonzero(weights) == len(speech) - index
 
 
 def test_a_training_starts_from_a_finished_one(tmp_path):
@@ -277,6 +282,6 @@ def test_a_training_starts_from_a_finished_one(tmp_path):
 
 
 def test_a_training_does_not_start_from_a_network_of_another_shape():
-    other = build(replace(TINY, hidden=TINY.hidden + 8))
-    with pytest.raises(SerLiveError, match="another shape"):
-        Training(recipe_with(), 1, Place(), other)
+    for other in ({"hidden": TINY.hidden + 8}, {"frames_ahead": (0, 0)}, {"window_timesteps": 9}):
+        with pytest.raises(SerLiveError, match="another shape"):
+            Training(recipe_with(), 1, Place(), build(replace(TINY, **other)))

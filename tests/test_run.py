@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+import train.run
 from model.baselines import c_bilstm
 from model.config import unbounded
 from streamer.audio import read_recording
@@ -25,6 +26,7 @@ from tests.generated import EMOTIONS, TINY, recipe_with
 from train.__main__ import main
 from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
+from train.fit import fit as train_fit
 from train.run import Folders, export_run, load_run, read_parts, run
 
 
@@ -91,25 +93,70 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
         run(recipe_with(teacher=("nowhere",)), student)
 
 
-def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders):
+def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, monkeypatch):
     recipe = recipe_with(epochs=1, teacher=("unbounded",))
     run(recipe, folders)
     teacher, result = load_run(folders.run / "unbounded")
     assert teacher.config == unbounded(EMOTIONS)
     assert result["recipe"]["teacher"] == []
     assert result["recipe"]["seed"] == recipe.seed
-    before = (folders.run / "unbounded" / "log.jsonl").read_text()
+    fitted = []
+
+    def fit(recipe, train, validation, folder, *others):
+        fitted.append(folder.name)
+        return train_fit(recipe, train, validation, folder, *others)
+
+    monkeypatch.setattr(train.run, "fit", fit)
     run(recipe, folders)
-    assert (folders.run / "unbounded" / "log.jsonl").read_text() == before
+    assert fitted == [folders.run.name]
+
+
+def first_loss(folder):
+    return json.loads((folder / "log.jsonl").read_text().splitlines()[0])["loss"]
 
 
 def test_a_run_starts_from_another_one(folders, tmp_path):
     run(recipe_with(epochs=1), folders)
     recipe = recipe_with(epochs=1, pretrained=str(folders.run))
-    started = run(recipe, replace(folders, run=tmp_path / "started"))
-    assert started["recipe"]["pretrained"] == str(folders.run)
+    started = replace(folders, run=tmp_path / "started")
+    assert run(recipe, started)["recipe"]["pretrained"] == str(folders.run)
+    assert first_loss(started.run) != first_loss(folders.run)  # all else is the same
     with pytest.raises(SerLiveError, match="no finished run"):
         run(recipe_with(pretrained="nowhere"), replace(folders, run=tmp_path / "other"))
+
+
+def learnt_from(folders, heard):
+    """Rewrites what a finished run says that it has heard."""
+    result = json.loads((folders.run / "result.json").read_text())
+    (folders.run / "result.json").write_text(json.dumps(result | {"heard": heard}))
+
+
+def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
+    assert run(recipe_with(epochs=1), folders)["heard"] == {"cremad": "fixed"}
+    learnt_from(folders, {"cremad": "fixed", "ravdess": "fixed"})
+    for name, changes in (
+        ("started", {"pretrained": str(folders.run)}),
+        ("taught", {"teacher": (str(folders.run),)}),
+    ):
+        later = replace(folders, run=tmp_path / name)
+        assert set(run(recipe_with(epochs=1, **changes), later)["heard"]) == {"cremad", "ravdess"}
+        export_run(later.run, tmp_path / f"{name}.onnx", folders.corpora)
+        said = Recognizer.load(tmp_path / f"{name}.onnx").metadata.training
+        assert said["trained on"] == "cremad, ravdess"
+        assert "CC-BY-NC-SA-4.0 (ravdess)" in said["licence"]
+
+
+def test_nobody_who_is_judged_on_was_heard_before(folders, tmp_path):
+    run(recipe_with(epochs=1), folders)
+    later = replace(folders, run=tmp_path / "later")
+    for heard, changes in (
+        ({"cremad": "speakers/1001"}, {}),
+        ({"ravdess": "fixed"}, {"transfer": ("ravdess",)}),
+    ):
+        learnt_from(folders, heard)
+        for source in ({"pretrained": str(folders.run)}, {"teacher": (str(folders.run),)}):
+            with pytest.raises(SerLiveError, match=rf"has heard {next(iter(heard))} by the split"):
+                run(recipe_with(epochs=1, **changes, **source), later)
 
 
 def test_extra_labels_are_trained_on_and_nowhere_else(folders):

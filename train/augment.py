@@ -182,7 +182,7 @@ def coloured_noise(samples: int, generator: Generator) -> Float32:
 
 
 def _wavering(samples: int, generator: Generator) -> NDArray[np.float64]:
-    """Noise below 8 Hz of about unit deviation: how a level or a pitch wavers."""
+    """Noise below 8 Hz, its deviation 0.8: how a level or a pitch wavers."""
     points = generator.standard_normal(samples * 16 // SAMPLE_RATE + 2)
     return np.interp(np.arange(samples) * 16 / SAMPLE_RATE, np.arange(len(points)), points)
 

@@ -152,7 +152,7 @@ def run_missing(
 def _digest(recipe: Recipe) -> str:
     """Of the settings that all trials of a comparison have in common.
 
-    What is off is left out: a setting that is added later leaves earlier results valid.
+    What is off is left out: earlier lines stay valid when recipes learn another setting.
     """
     settings = recipe.to_dict().items()
     common = {name: one for name, one in settings if one and name not in TRIALS_OWN}

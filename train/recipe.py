@@ -57,8 +57,8 @@ class Recipe:
         votes: what those raters had: the "voice" alone, or voice and face ("both").
         pretrained: folder of a finished run to start from, all its weights but the classifier's
             for labels that it does not know; "" starts from random ones.
-        teacher: networks of :data:`BASES`, trained first by the same recipe, or folders of
-            finished runs with the same labels; their mean estimate teaches.
+        teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
+            folders of finished runs with the same labels; their mean estimate teaches.
         teacher_weight: share of the label that the teachers take over.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
@@ -157,7 +157,7 @@ class Recipe:
         return replace(self, name=name, corpora=kept, transfer=(*self.transfer, *others))
 
     def of_teacher(self, base: str) -> Recipe:
-        """What the teacher that is named so is trained by."""
+        """What the teacher that is named so is trained by; its network is the base unchanged."""
         network = BASES[base](self.network.labels)
         return replace(self, name=f"{self.name}-{base}", network=network, pretrained="", teacher=())
 

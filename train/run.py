@@ -136,21 +136,27 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
         the result: recipe, epoch, temperature, score on the validation speakers.
 
     Raises:
-        SerLiveError: corpora or teachers are missing, or the folder holds another recipe's run.
+        SerLiveError: corpora, teachers or the run to start from are missing, one of these has
+            heard who is judged on, or the folder holds another recipe's run.
     """
     place = place or Place()
     parts = read_parts(recipe, folders.corpora)
     if place.leads:
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
-    teachers = _teachers(recipe, folders, place)
-    pretrained = load_run(Path(recipe.pretrained))[0] if recipe.pretrained else None
+    heard = dict.fromkeys(recipe.corpora, recipe.split)
+    pretrained = None
+    if recipe.pretrained:
+        pretrained, started = load_run(Path(recipe.pretrained))
+        heard = _heard_too(recipe, heard, recipe.pretrained, started)
+    teachers, heard = _teachers(recipe, folders, place, heard)
     with place.leader_first():
         train, validation, prior = _prepare(recipe, parts, folders)
     fitted = fit(recipe, train, validation, folders.run, place, teachers, pretrained)
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
+        "heard": heard,
         "prior_spectrum": [float(f"{value:.6g}") for value in prior],
         "parameters": sum(p.numel() for p in fitted.network.parameters()),
         "epoch": fitted.epoch,
@@ -183,10 +189,43 @@ def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     return run(recipe, folders, place)
 
 
-def _teachers(recipe: Recipe, folders: Folders, place: Place) -> Teachers | None:
-    """The finished runs that the recipe names; the networks that it names are trained first."""
+def _heard_by(result: dict[str, Any]) -> dict[str, str]:
+    """Corpora that a finished run has learnt from, by itself or by others, and their split."""
+    recipe = result["recipe"]
+    # Older runs had nobody else to learn from and knew no other split.
+    own = dict.fromkeys(recipe["corpora"], recipe.get("split", "fixed"))
+    heard: dict[str, str] = result.get("heard", own)
+    return heard
+
+
+def _heard_too(
+    recipe: Recipe, heard: dict[str, str], folder: str | Path, result: dict[str, Any]
+) -> dict[str, str]:
+    """What a run has heard together with what it starts from or is taught by.
+
+    Raises:
+        SerLiveError: that has learnt from people whom this run is judged on.
+    """
+    found = _heard_by(result)
+    for corpus, split in found.items():
+        if corpus in recipe.transfer or heard.get(corpus, split) != split:
+            raise SerLiveError(
+                f"{folder} has heard {corpus} by the split {split!r}: people among them whom "
+                f"{recipe.name} is judged on"
+            )
+    return heard | found
+
+
+def _teachers(
+    recipe: Recipe, folders: Folders, place: Place, heard: dict[str, str]
+) -> tuple[Teachers | None, dict[str, str]]:
+    """The finished runs that the recipe names; the networks that it names are trained first.
+
+    Returns:
+        them, and what was heard with what they heard.
+    """
     if not recipe.teacher:
-        return None
+        return None, heard
     finished = []
     for name in recipe.teacher:
         folder = Path(name)
@@ -202,9 +241,10 @@ def _teachers(recipe: Recipe, folders: Folders, place: Place) -> Teachers | None
                 f"the teacher {folder} knows {', '.join(network.config.labels)}, "
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
+        heard = _heard_too(recipe, heard, folder, result)
         finished.append((network.to(place.device), result["temperature"]))
     networks, temperatures = zip(*finished, strict=True)
-    return Teachers(networks, temperatures, recipe.teacher_weight)
+    return Teachers(networks, temperatures, recipe.teacher_weight), heard
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -245,12 +285,12 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
 
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
-    recipe, config = result["recipe"], network.config
-    trained_on = [title_of(name) for name in recipe["corpora"]]
+    recipe, config, heard = result["recipe"], network.config, _heard_by(result)
+    trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
         f"{title_of(name)} {scores['uar']:.1f} % UAR"
-        + ("" if name in recipe["corpora"] else " (corpus never trained on)")
+        + ("" if name in heard else " (corpus never trained on)")
         for name, scores in tested.items()
     ]
     return ModelMetadata(

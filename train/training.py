@@ -94,18 +94,15 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     """Copy the weights of another training; of the classifier's those of the labels of both.
 
     Raises:
-        SerLiveError: the networks differ in more than their labels.
+        SerLiveError: the networks differ in more than labels and dropout.
     """
-    weights = dict(network.state_dict())
-    found = pretrained.state_dict()
-    shapes, expected = (
-        {name: one.shape for name, one in each.items() if not name.startswith("classifier.")}
-        for each in (found, weights)
-    )
-    if shapes != expected:
+    ours, theirs = network.config, pretrained.config
+    if replace(theirs, labels=ours.labels, dropout=ours.dropout) != ours:
         raise SerLiveError("the pretrained network has another shape than the recipe's")
-    for name in shapes:
-        weights[name].copy_(found[name])
+    weights, found = network.state_dict(), pretrained.state_dict()
+    for name, weight in found.items():
+        if not name.startswith("classifier."):
+            weights[name].copy_(weight)
     both = [label for label in network.config.labels if label in pretrained.config.labels]
     to, of = ([one.config.labels.index(label) for label in both] for one in (network, pretrained))
     for name in ("classifier.weight", "classifier.bias"):
