@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +40,27 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     assert recipe.network == read_recipe(RECIPES / "research.toml").network
 
 
-def test_a_teacher_is_trained_as_its_student_but_for_the_network():
-    recipe = read_recipe(RECIPES / "open.toml")
+def test_a_teacher_is_trained_as_its_student_but_for_the_network_and_its_start():
+    recipe = recipe_with(
+        teacher=("unbounded",), pretrained="runs/a", teacher_pretrained="runs/b", seed=4
+    )
     teacher = recipe.of_teacher("unbounded")
     assert teacher.network == unbounded(EMOTIONS)
-    own = {"name": recipe.name, "network": recipe.network, "teacher": recipe.teacher}
-    assert replace(teacher, **own) == recipe
+    assert teacher.pretrained == "runs/b"
+    # As if it were fitted by a recipe of its own, that has no teacher.
+    assert not (teacher.teacher or teacher.teacher_pretrained)
+    own = ("name", "network", "teacher", "pretrained", "teacher_pretrained")
+    assert replace(teacher, **{name: getattr(recipe, name) for name in own}) == recipe
+
+
+def test_runs_of_days_when_recipes_had_fewer_settings_are_known_again():
+    recipe = recipe_with(seed=4)
+    kept = json.loads(json.dumps(recipe.to_dict()))
+    assert recipe.is_of(kept)
+    assert not recipe.is_of(kept | {"seed": 5})
+    del kept["teacher_pretrained"]
+    assert recipe.is_of(kept)
+    assert not replace(recipe, teacher_pretrained="runs/b").is_of(kept)
 
 
 def test_the_recipe_of_the_research_model_is_read():
@@ -53,7 +69,8 @@ def test_the_recipe_of_the_research_model_is_read():
     assert recipe.network.look_ahead_ms <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
     assert (recipe.copies, recipe.epochs, recipe.seed) == (5, 30, 1)
-    assert recipe.augmentation == Augmentation()
+    assert recipe.augmentation == Augmentation(floor_db=(-60.0, -3.0))
+    assert recipe.teacher == ("unbounded",)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +86,9 @@ def test_the_recipe_of_the_research_model_is_read():
         ("copies = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
         ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
         ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
-        ("[network]", "[augmentation]\nloudness = 1\n[network]", "augmentation.*loudness"),
-        ("[network]", "[augmentation]\nroom = false\n[network]", "augmentation.*room"),
-        ("[network]", "[augmentation]\nroom = 2\n[network]", "room must be"),
+        ("[augmentation]", "[augmentation]\nloudness = 1", "augmentation.*loudness"),
+        ("[augmentation]", "[augmentation]\nroom = false", "augmentation.*room"),
+        ("[augmentation]", "[augmentation]\nroom = 2", "room must be"),
         ("[normaliser]", "[normaliser]\nfloor_db = 3", "floor_db must lie"),
         ("[normaliser]", "[normaliser]\nceiling = 3", "ceiling"),
         ("labels =", "label =", "labels is missing"),
@@ -104,6 +121,7 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
         ({"votes": "face"}, "votes must be voice or both"),
         ({"schedule": "cosine"}, "schedule must be"),
         ({"teacher_weight": -1.0}, "teacher_weight must be"),
+        ({"teacher_pretrained": 1}, "teacher_pretrained must be the folder"),
         ({"teacher": ("runs/a",), "extra_labels": ("fear",)}, "teacher"),
         ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
         ({"corpora": ()}, "corpora"),
@@ -116,20 +134,22 @@ def test_impossible_settings_are_named(setting, message):
 
 
 def test_a_kind_of_augmentation_is_switched_off_in_the_recipe_or_on_the_command_line(tmp_path):
-    off = written(tmp_path, ("[network]", "[augmentation]\nrooms = false\n[network]"))
-    assert read_recipe(off).augmentation == Augmentation(room=0.0)
+    rest = read_recipe(written(tmp_path)).augmentation
+    assert rest.room
+    off = written(tmp_path, ("[augmentation]", "[augmentation]\nrooms = false"))
+    assert read_recipe(off).augmentation == replace(rest, room=0.0)
     named = read_recipe(written(tmp_path), without=["rooms"])
-    assert named.augmentation == Augmentation(room=0.0)
-    on = written(tmp_path, ("[network]", "[augmentation]\nrooms = true\nroom=0.9\n[network]"))
-    assert read_recipe(on).augmentation == Augmentation(room=0.9)
+    assert named.augmentation == replace(rest, room=0.0)
+    on = written(tmp_path, ("[augmentation]", "[augmentation]\nrooms = true\nroom = 0.9"))
+    assert read_recipe(on).augmentation == replace(rest, room=0.9)
     with pytest.raises(SerLiveError, match="'reverb': there are"):
         read_recipe(written(tmp_path), without=["reverb"])
 
 
 def test_a_teacher_is_one_run_or_a_list_of_them(tmp_path):
-    one = written(tmp_path, ("seed = 1", 'teacher = "runs/paper"'))
+    one = written(tmp_path, ('teacher = "unbounded"', 'teacher = "runs/paper"'))
     assert read_recipe(one).teacher == ("runs/paper",)
-    several = written(tmp_path, ("seed = 1", 'teacher = ["runs/1", "runs/2"]'))
+    several = written(tmp_path, ('teacher = "unbounded"', 'teacher = ["runs/1", "runs/2"]'))
     assert read_recipe(several).teacher == ("runs/1", "runs/2")
 
 

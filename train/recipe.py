@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -59,6 +60,7 @@ class Recipe:
             for labels that it does not know; "" starts from random ones.
         teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
             folders of finished runs with the same labels; their mean estimate teaches.
+        teacher_pretrained: as ``pretrained``, of the networks that are trained first.
         teacher_weight: share of the label that the teachers take over.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
@@ -88,6 +90,7 @@ class Recipe:
     votes: Literal["voice", "both"] = "voice"
     pretrained: str = ""
     teacher: tuple[str, ...] = ()
+    teacher_pretrained: str = ""
     teacher_weight: float = 0.5
     shortest: int = 12
     longest: int = 150
@@ -104,8 +107,9 @@ class Recipe:
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
             raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
-        if not isinstance(self.pretrained, str):
-            raise ValueError(f"pretrained must be the folder of a run, is {self.pretrained!r}")
+        for name in ("pretrained", "teacher_pretrained"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
         if not self.corpora:
             raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):
@@ -158,11 +162,26 @@ class Recipe:
 
     def of_teacher(self, base: str) -> Recipe:
         """What the teacher that is named so is trained by; its network is the base unchanged."""
-        network = BASES[base](self.network.labels)
-        return replace(self, name=f"{self.name}-{base}", network=network, pretrained="", teacher=())
+        return replace(
+            self,
+            name=f"{self.name}-{base}",
+            network=BASES[base](self.network.labels),
+            pretrained=self.teacher_pretrained,
+            teacher=(),
+            teacher_pretrained="",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def is_of(self, run: dict[str, Any]) -> bool:
+        """Whether a run with these settings, as read from JSON, is this recipe's.
+
+        Settings that recipes have learnt since then count as left alone.
+        """
+        later = {item.name: item.default for item in fields(self) if item.name not in run}
+        own = json.loads(json.dumps(self.to_dict()))
+        return bool(own == json.loads(json.dumps(later)) | run)
 
 
 def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
