@@ -100,21 +100,20 @@ def verdict(steps, window=8):
 
 def test_estimates_weigh_in_the_verdict_by_the_speech_that_they_heard():
     steps = [(HAPPY, 0.9), (HAPPY, 0.1), (ANGRY, 0.9), (ANGRY, 0.9)]
-    expected = (2 * np.array(HAPPY) + (4 + 9) * np.array(ANGRY)) / 15
+    expected = (1 * np.array(HAPPY) + 4 * np.array(ANGRY) + 9 * np.array(ANGRY)) / 14
     np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
 
 
 def test_estimates_over_a_full_window_weigh_alike_and_a_pause_empties_it():
     full = [(HAPPY, 0.9)] * 8
     steps = [*full, *[(ANGRY, 0.9)] * 2, *[(ANGRY, 0.1)] * 8, (ANGRY, 0.9)]
-    emptying = sum(n * n for n in range(8))
-    weights = np.array([sum(n * n for n in range(1, 9)), 2 * 64 + emptying + 1])
+    weights = np.array([sum(n * n for n in range(1, 9)), 2 * 64 + 1])
     expected = weights @ np.array([HAPPY, ANGRY]) / weights.sum()
     np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
 
 
 def test_the_verdict_on_little_speech_is_of_that_speech():
-    assert verdict([(ANGRY, 0.1), (ANGRY, 0.1), (HAPPY, 0.9)]).overall == "happy"
+    assert verdict([(HAPPY, 0.9), (ANGRY, 0.1)]).overall == "happy"
 
 
 def test_the_verdict_without_speech_is_silence():

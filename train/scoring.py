@@ -45,7 +45,7 @@ def vote_weights(speech: NDArray[np.float32], start: int, window: int) -> NDArra
     own = np.arange(len(speech)) >= start
     is_speech = own & (speech >= SPEECH_THRESHOLD)
     total = np.concatenate([np.zeros(window, np.int64), np.cumsum(is_speech)])
-    weights = vote(total[window:] - total[:-window]).astype(np.float64)
+    weights = is_speech * vote(total[window:] - total[:-window]).astype(np.float64)
     if not weights.any():
         weights = own.astype(np.float64)
     return weights / weights.sum()
