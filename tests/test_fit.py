@@ -72,6 +72,16 @@ def test_a_folder_of_another_recipe_is_not_trained_on(tmp_path):
         fit(recipe_with(epochs=2), training_set(), validation_sets(), tmp_path)
 
 
+def test_a_checkpoint_of_when_recipes_had_fewer_settings_is_gone_on_with(tmp_path):
+    whole = fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    older = json.loads(saved["recipe"])
+    del older["teacher_pretrained"]
+    torch.save(saved | {"recipe": json.dumps(older)}, tmp_path / "checkpoint.pt")
+    again = fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+    assert_same(weights(again), weights(whole))
+
+
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_training_learns_what_can_be_learnt(tmp_path, optimiser):
     fitted = fit(

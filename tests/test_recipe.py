@@ -47,20 +47,24 @@ def test_a_teacher_is_trained_as_its_student_but_for_the_network_and_its_start()
     teacher = recipe.of_teacher("unbounded")
     assert teacher.network == unbounded(EMOTIONS)
     assert teacher.pretrained == "runs/b"
-    # As if it were fitted by a recipe of its own, that has no teacher.
     assert not (teacher.teacher or teacher.teacher_pretrained)
+    assert teacher.name == f"{recipe.name}-unbounded"
     own = ("name", "network", "teacher", "pretrained", "teacher_pretrained")
     assert replace(teacher, **{name: getattr(recipe, name) for name in own}) == recipe
 
 
-def test_runs_of_days_when_recipes_had_fewer_settings_are_known_again():
+def test_a_setting_learnt_later_does_not_disown_older_runs():
     recipe = recipe_with(seed=4)
     kept = json.loads(json.dumps(recipe.to_dict()))
-    assert recipe.is_of(kept)
-    assert not recipe.is_of(kept | {"seed": 5})
+    assert recipe.made(kept)
+    for other in ({"seed": 5}, {"network": {}}, {"augmentation": {}}, {"gone": 1}):
+        assert not recipe.made(kept | other)
     del kept["teacher_pretrained"]
-    assert recipe.is_of(kept)
-    assert not replace(recipe, teacher_pretrained="runs/b").is_of(kept)
+    assert recipe.made(kept)
+    other = replace(recipe, teacher=("unbounded",), teacher_pretrained="runs/b")
+    assert not other.made(kept | {"teacher": ["unbounded"]})
+    del kept["network"]
+    assert not recipe.made(kept)
 
 
 def test_the_recipe_of_the_research_model_is_read():
@@ -122,6 +126,8 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
         ({"schedule": "cosine"}, "schedule must be"),
         ({"teacher_weight": -1.0}, "teacher_weight must be"),
         ({"teacher_pretrained": 1}, "teacher_pretrained must be the folder"),
+        ({"teacher_pretrained": "runs/a"}, "teacher_pretrained needs a teacher"),
+        ({"teacher_pretrained": "runs/a", "teacher": ("runs/b",)}, "needs a teacher that is"),
         ({"teacher": ("runs/a",), "extra_labels": ("fear",)}, "teacher"),
         ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
         ({"corpora": ()}, "corpora"),

@@ -106,6 +106,10 @@ def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, m
         fitted.append(folder.name)
         return train_fit(recipe, train, validation, folder, *others)
 
+    kept = folders.run / "unbounded" / "result.json"
+    older = json.loads(kept.read_text())
+    del older["recipe"]["teacher_pretrained"]  # as before recipes knew it
+    kept.write_text(json.dumps(older))
     monkeypatch.setattr(train.run, "fit", fit)
     run(recipe, folders)
     assert fitted == [folders.run.name]
@@ -134,9 +138,13 @@ def learnt_from(folders, heard):
 def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
     assert run(recipe_with(epochs=1), folders)["heard"] == {"cremad": "fixed"}
     learnt_from(folders, {"cremad": "fixed", "ravdess": "fixed"})
+    ahead = replace(folders, run=tmp_path / "ahead")
+    run(recipe_with(epochs=1, network=unbounded(EMOTIONS)), ahead)
+    learnt_from(ahead, {"cremad": "fixed", "ravdess": "fixed"})
     for name, changes in (
         ("started", {"pretrained": str(folders.run)}),
         ("taught", {"teacher": (str(folders.run),)}),
+        ("started-teacher", {"teacher": ("unbounded",), "teacher_pretrained": str(ahead.run)}),
     ):
         later = replace(folders, run=tmp_path / name)
         assert set(run(recipe_with(epochs=1, **changes), later)["heard"]) == {"cremad", "ravdess"}

@@ -207,9 +207,9 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
 
 
 def _trained_s(folder: Path) -> float:
-    """Seconds of training, over all the times that it was stopped; judging is not counted."""
-    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-    return round(sum(json.loads(line)["trained_s"] for line in lines), 1)
+    """Seconds of training, of its teachers and over all stops; judging is not counted."""
+    logs = [log.read_text(encoding="utf-8").splitlines() for log in folder.rglob(LOG)]
+    return round(sum(json.loads(line)["trained_s"] for lines in logs for line in lines), 1)
 
 
 def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,6 +118,11 @@ class Recipe:
             raise ValueError(f"{', '.join(both)}: both in labels and in extra_labels")
         if self.soft_labels and "cremad" not in self.corpora:
             raise ValueError("soft_labels needs a corpus whose raters voted: cremad")
+        if self.teacher_pretrained and not set(self.teacher) & set(BASES):
+            raise ValueError(
+                f"teacher_pretrained needs a teacher that is trained first: one of "
+                f"{', '.join(BASES)}"
+            )
         if self.teacher and self.extra_labels:
             raise ValueError("a teacher has no opinion on extra_labels: leave out one of the two")
         self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
@@ -174,14 +179,15 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def is_of(self, run: dict[str, Any]) -> bool:
-        """Whether a run with these settings, as read from JSON, is this recipe's.
+    def made(self, settings: dict[str, Any]) -> bool:
+        """Whether a run that keeps these settings, as read from JSON, was made by this recipe.
 
-        Settings that recipes have learnt since then count as left alone.
+        Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
+        as left alone: their default has to be what was done before.
         """
-        later = {item.name: item.default for item in fields(self) if item.name not in run}
+        left_alone = {item.name: item.default for item in fields(self) if item.default != MISSING}
         own = json.loads(json.dumps(self.to_dict()))
-        return bool(own == json.loads(json.dumps(later)) | run)
+        return bool(own == json.loads(json.dumps(left_alone | settings)))
 
 
 def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:

@@ -184,7 +184,7 @@ def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     path = folders.run / RESULT
     if path.is_file():
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if recipe.is_of(result["recipe"]):
+        if recipe.made(result["recipe"]):
             return result
     return run(recipe, folders, place)
 

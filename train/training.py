@@ -226,7 +226,7 @@ class Training:
             SerLiveError: the checkpoint is of another recipe.
         """
         saved = torch.load(path, map_location=self._place.device, weights_only=True)
-        if not self._recipe.is_of(json.loads(saved["recipe"])):
+        if not self._recipe.made(json.loads(saved["recipe"])):
             raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
         self.network.load_state_dict(saved["network"])
         self.average.network.load_state_dict(saved["average"])
