@@ -113,3 +113,15 @@ def test_a_chirp_that_is_not_heard_is_a_failure(pulse, monkeypatch):
         measure_loopback(1, None, None, print)
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("pulse")
+def test_a_speaker_that_ran_out_of_audio_is_not_to_be_turned_up(monkeypatch):
+    def run_out(speaker):
+        speaker.underflows += 1
+
+    rescan()
+    monkeypatch.setattr(loopback, "SETTLING_S", 0.2)
+    monkeypatch.setattr(loopback._Speaker, "play", run_out)
+    with pytest.raises(RunFailure, match="ran out of audio"):
+        measure_loopback(1, None, None, print)

@@ -209,7 +209,7 @@ def measure_loopback(
     if not len(times_ms) or 2 * len(times_ms) < chirps:
         raise RunFailure(
             f"the chirp was not found in the microphone's signal ({len(times_ms)} of {chirps}): "
-            "unmute both and turn the speaker up, or choose others: --output-device, --device"
+            + _remedy(speaker.underflows)
         )
     round_trip, said_of_speaker, said_of_microphone, unsaid = map(Spread.of, times_ms.T)
     return RoundTrips(
@@ -224,6 +224,13 @@ def measure_loopback(
         *claims_ms,
         speaker.underflows,
     )
+
+
+def _remedy(underflows: int) -> str:
+    """What to do about chirps that are not found."""
+    if underflows:
+        return "the speaker ran out of audio meanwhile; close other programs and try again"
+    return "unmute both and turn the speaker up, or choose others: --output-device, --device"
 
 
 def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> Captured:
