@@ -129,6 +129,15 @@ def test_a_run_starts_from_another_one(folders, tmp_path):
         run(recipe_with(pretrained="nowhere"), replace(folders, run=tmp_path / "other"))
 
 
+def test_a_start_of_another_shape_is_refused_before_copies_are_prepared(folders, tmp_path):
+    run(recipe_with(epochs=1), folders)
+    wider = replace(TINY, hidden=TINY.hidden + 8)
+    fresh = Folders(folders.corpora, tmp_path / "empty", tmp_path / "started")
+    with pytest.raises(SerLiveError, match=rf"{folders.run.name}: .* differs .* in hidden$"):
+        run(recipe_with(pretrained=str(folders.run), network=wider), fresh)
+    assert not fresh.cache.exists()
+
+
 def learnt_from(folders, heard):
     """Rewrites what a finished run says that it has heard."""
     result = json.loads((folders.run / "result.json").read_text())

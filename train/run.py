@@ -33,6 +33,7 @@ from train.scoring import verdicts, votes_of
 from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
+from train.training import other_shape
 
 WEIGHTS = "network.safetensors"
 RESULT = "result.json"
@@ -148,6 +149,11 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
     pretrained = None
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained))
+        if differ := other_shape(pretrained.config, recipe.network):
+            raise SerLiveError(
+                f"no start from {recipe.pretrained}: its network differs from the recipe's in "
+                f"{differ}"
+            )
         heard = _heard_too(recipe, heard, recipe.pretrained, started)
     teachers, heard = _teachers(recipe, folders, place, heard)
     with place.leader_first():

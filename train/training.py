@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from model.baselines import build
+from model.config import SystemConfig
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from train.batches import Batch
@@ -89,6 +90,13 @@ def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler |
     )
 
 
+def other_shape(theirs: SystemConfig, ours: SystemConfig) -> str:
+    """Settings in which a network differs so that its weights do not fit ours; "" if none."""
+    before, wanted = theirs.to_dict(), ours.to_dict()
+    names = sorted((before.keys() | wanted.keys()) - {"labels", "dropout"})
+    return ", ".join(name for name in names if before.get(name) != wanted.get(name))
+
+
 @torch.no_grad()
 def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> None:
     """Copy the weights of another training; of the classifier's those of the labels of both.
@@ -96,9 +104,8 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     Raises:
         SerLiveError: the networks differ in more than labels and dropout.
     """
-    ours, theirs = network.config, pretrained.config
-    if replace(theirs, labels=ours.labels, dropout=ours.dropout) != ours:
-        raise SerLiveError("the pretrained network has another shape than the recipe's")
+    if differ := other_shape(pretrained.config, network.config):
+        raise SerLiveError(f"the pretrained network has another shape: it differs in {differ}")
     weights, found = network.state_dict(), pretrained.state_dict()
     for name, weight in found.items():
         if not name.startswith("classifier."):
