@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -286,6 +287,15 @@ def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monk
     assert "1 without speech are errors" in capsys.readouterr().out
     assert run_main(monkeypatch, *arguments, *kinds) == 2
     assert "--force" in capsys.readouterr().err
+
+
+def test_one_speaker_has_no_interval(corpora, model_file, tmp_path, monkeypatch, capsys):
+    shutil.copytree(corpora, tmp_path / "fewer", ignore=shutil.ignore_patterns("1008_*"))
+    assert run_main(monkeypatch, "evaluate", model_file, "--corpora", tmp_path / "fewer") == 0
+    said = capsys.readouterr().out
+    assert "of 1 speakers" in said
+    assert "(-, 95 % over speakers)" in said
+    assert "nan" not in said
 
 
 def test_the_scores_of_an_export_are_those_of_the_command(corpora, model_file):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,6 +188,16 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
     assert {one.label for one in parts.test} == set(EMOTIONS)
 
 
+def test_few_recordings_of_a_label_are_warned_of(folders, monkeypatch, capsys):
+    counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
+    monkeypatch.setattr(train.run, "ENOUGH", min(counts.values()))
+    run(recipe_with(epochs=1), folders)
+    assert "few recordings" not in capsys.readouterr().err
+    monkeypatch.setattr(train.run, "ENOUGH", min(counts.values()) + 1)
+    (warning,) = read_parts(recipe_with(), folders.corpora).warnings
+    assert all(f"{label} {count}" in warning for label, count in counts.items())
+
+
 def test_a_label_that_nobody_speaks_is_named_before_training(folders):
     with pytest.raises(SerLiveError, match="no training utterances of disgust"):
         read_parts(recipe_with(extra_labels=("disgust",)), folders.corpora)
@@ -259,7 +270,7 @@ def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    began, ended = said.splitlines()
+    began, *_, ended = said.splitlines()
     assert str(folders.run) in began
     assert ended == "train: stopped; the same command goes on"
 

@@ -56,12 +56,11 @@ def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
 
 def _headline(one: Evaluation, metadata: ModelMetadata) -> str:
     scores = one.whole.scores
-    low, high = one.whole.interval
     trained = "trained on other speakers" if one.is_trained_on else "never trained on"
     return (
         f"{one.corpus} ({trained}): {scores.confusion.sum()} recordings of {one.speakers} "
         f"speakers; {scores.without_verdict} without speech are errors\n"
-        f"UAR {scores.uar:.1f} % ({low:.1f} to {high:.1f}, 95 % over speakers), "
+        f"UAR {scores.uar:.1f} % ({_interval(one.whole)}, 95 % over speakers), "
         f"WA {scores.wa:.1f} %, macro F1 {scores.macro_f1:.1f} %\n"
         f"expected calibration error {one.untempered_error:.3f} at temperature 1, "
         f"{scores.calibration_error:.3f} at the model's {metadata.temperature:g}"
@@ -87,12 +86,17 @@ def _conditions(one: Evaluation, metadata: ModelMetadata) -> Table:
     return table
 
 
-def _cells(result: Result) -> tuple[str, ...]:
+def _interval(result: Result) -> str:
+    """As people read it; of one speaker there is none."""
     low, high = result.interval
+    return "-" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
+
+
+def _cells(result: Result) -> tuple[str, ...]:
     scores = result.scores
     return (
         f"{scores.uar:.1f}",
-        f"{low:.1f} to {high:.1f}",
+        _interval(result),
         f"{scores.wa:.1f}",
         str(scores.without_verdict),
     )

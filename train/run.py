@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ from train.training import other_shape
 
 WEIGHTS = "network.safetensors"
 RESULT = "result.json"
+#: Recordings of a label from which on nobody is warned that little can be learnt from them.
+ENOUGH = 50
 TESTED = "test.json"
 
 
@@ -91,7 +94,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         list(whole.train),
         [one for one in whole.validation if one.label in recipe.network.labels],
         [one for one in whole.test if one.label in recipe.network.labels],
-        whole.warnings,
+        (*whole.warnings, *_too_few(whole.train, recipe.classes)),
     )
     for part, utterances, labels in (
         ("training", parts.train, recipe.classes),
@@ -100,6 +103,15 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         if without := set(labels) - {one.label for one in utterances}:
             raise SerLiveError(f"no {part} utterances of {', '.join(sorted(without))} in {named}")
     return parts
+
+
+def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
+    """A warning if a label has not enough recordings to learn from."""
+    counts = Counter(one.label for one in train)
+    few = [f"{label} {counts[label]}" for label in labels if counts[label] < ENOUGH]
+    if not few:
+        return []
+    return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
 
 
 def _prepare(
