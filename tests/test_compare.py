@@ -421,3 +421,14 @@ def test_a_trial_comes_back_from_its_line():
     again = Finished.from_json(one.to_json())
     assert again.to_json() == one.to_json()
     assert again.confusion.sum() == 12 * 20
+
+
+def test_the_time_of_teachers_trained_first_counts_and_no_others(tmp_path):
+    for name, seconds in (("", 1.0), ("unbounded", 2.0), ("paper", 4.0), ("elsewhere", 8.0)):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        lines = [json.dumps({"epoch": epoch, "trained_s": seconds}) for epoch in (1, 2)]
+        (folder / "log.jsonl").write_text("\n".join(lines))
+    taught = recipe_with(teacher=("unbounded", str(tmp_path / "elsewhere")))
+    assert train.compare._trained_s(tmp_path, taught) == 6.0
+    assert train.compare._trained_s(tmp_path, recipe_with()) == 2.0

@@ -90,8 +90,10 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
             replace(taught, network=replace(taught.network, labels=EMOTIONS[:3])),
             replace(folders, run=tmp_path / "other"),
         )
+    unstarted = Folders(folders.corpora, tmp_path / "empty", tmp_path / "unstarted")
     with pytest.raises(SerLiveError, match="no finished run"):
-        run(recipe_with(teacher=("nowhere",)), student)
+        run(recipe_with(teacher=("unbounded", "nowhere")), unstarted)
+    assert not unstarted.cache.exists()
 
 
 def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, monkeypatch):
@@ -184,16 +186,19 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
     recipe = recipe_with(extra_labels=("disgust",))
     parts = read_parts(recipe, folders.corpora)
     assert {one.label for one in parts.train} == {*EMOTIONS, "disgust"}
+    assert "disgust" in parts.warnings[0]
     assert {one.label for one in parts.validation} == set(EMOTIONS)
     assert {one.label for one in parts.test} == set(EMOTIONS)
 
 
-def test_few_recordings_of_a_label_are_warned_of(folders, monkeypatch, capsys):
+def test_few_recordings_of_a_label_are_warned_of_once(folders, tmp_path, monkeypatch, capsys):
     counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
-    monkeypatch.setattr(train.run, "ENOUGH", min(counts.values()))
+    monkeypatch.setattr(train.run, "FEWEST_RECORDINGS", min(counts.values()))
     run(recipe_with(epochs=1), folders)
     assert "few recordings" not in capsys.readouterr().err
-    monkeypatch.setattr(train.run, "ENOUGH", min(counts.values()) + 1)
+    monkeypatch.setattr(train.run, "FEWEST_RECORDINGS", min(counts.values()) + 1)
+    run(recipe_with(epochs=1, teacher=("unbounded",)), replace(folders, run=tmp_path / "taught"))
+    assert capsys.readouterr().err.count("few recordings") == 1
     (warning,) = read_parts(recipe_with(), folders.corpora).warnings
     assert all(f"{label} {count}" in warning for label, count in counts.items())
 

@@ -38,7 +38,7 @@ from train.functionals import check_packages, fit_functionals, prepare_functiona
 from train.measures import answers
 from train.place import Place, find_place
 from train.plots import plot_confusions, plot_look_ahead
-from train.recipe import Recipe, read_recipe
+from train.recipe import BASES, Recipe, read_recipe
 from train.run import Folders, finished_or_run, read_parts, verdicts_on
 from train.trials import (
     COMPARED,
@@ -185,7 +185,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         _finished(trial, recipe, test, answers(verdicts_on(folders, test))),
         epoch=result["epoch"],
         parameters=result["parameters"],
-        train_s=_trained_s(folders.run),
+        train_s=_trained_s(folders.run, recipe),
         multiply_adds=step_cost(config),
         look_ahead_ms=config.look_ahead_ms if isinstance(config, NetworkConfig) else None,
         place=str(place.device),
@@ -206,9 +206,10 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
         raise SerLiveError(f"the recipe does not fit the trial {trial.key}: {error}") from error
 
 
-def _trained_s(folder: Path) -> float:
-    """Seconds of training, of its teachers and over all stops; judging is not counted."""
-    logs = [log.read_text(encoding="utf-8").splitlines() for log in folder.rglob(LOG)]
+def _trained_s(folder: Path, recipe: Recipe) -> float:
+    """Seconds of training over all stops, also of teachers trained first; judging not counted."""
+    trained = [folder, *(folder / name for name in recipe.teacher if name in BASES)]
+    logs = [(one / LOG).read_text(encoding="utf-8").splitlines() for one in trained]
     return round(sum(json.loads(line)["trained_s"] for lines in logs for line in lines), 1)
 
 

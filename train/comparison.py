@@ -189,9 +189,9 @@ def _cost(protocol: str, by_system: BySystem) -> Table:
         f"{protocol}: parameters, training, and an estimate on a stream",
         *("parameters", "training, s", f"of {REFERENCE}", "on", "multiply-adds an estimate"),
     )
-    reference = _trained_s(by_system.get(REFERENCE, ()))
+    reference = _mean_trained_s(by_system.get(REFERENCE, ()))
     for system, trials in by_system.items():
-        first, trained_s = trials[0], _trained_s(trials)
+        first, trained_s = trials[0], _mean_trained_s(trials)
         if first.parameters is None or first.multiply_adds is None:
             continue
         table.add_row(
@@ -205,7 +205,7 @@ def _cost(protocol: str, by_system: BySystem) -> Table:
     return table
 
 
-def _trained_s(trials: Iterable[Finished]) -> float:
+def _mean_trained_s(trials: Iterable[Finished]) -> float:
     """Mean over the runs; zero where none has a time."""
     known = [trial.train_s for trial in trials if trial.train_s is not None]
     return float(np.mean(known)) if known else 0.0

@@ -118,10 +118,9 @@ class Recipe:
             raise ValueError(f"{', '.join(both)}: both in labels and in extra_labels")
         if self.soft_labels and "cremad" not in self.corpora:
             raise ValueError("soft_labels needs a corpus whose raters voted: cremad")
-        if self.teacher_pretrained and not set(self.teacher) & set(BASES):
+        if self.teacher_pretrained and len(set(self.teacher) & set(BASES)) != 1:
             raise ValueError(
-                f"teacher_pretrained needs a teacher that is trained first: one of "
-                f"{', '.join(BASES)}"
+                f"teacher_pretrained needs one teacher that is trained first: {', '.join(BASES)}"
             )
         if self.teacher and self.extra_labels:
             raise ValueError("a teacher has no opinion on extra_labels: leave out one of the two")
@@ -185,7 +184,9 @@ class Recipe:
         Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
         as left alone: their default has to be what was done before.
         """
-        left_alone = {item.name: item.default for item in fields(self) if item.default != MISSING}
+        left_alone = {
+            item.name: item.default for item in fields(self) if item.default is not MISSING
+        }
         own = json.loads(json.dumps(self.to_dict()))
         return bool(own == json.loads(json.dumps(left_alone | settings)))
 

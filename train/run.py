@@ -34,13 +34,13 @@ from train.scoring import verdicts, votes_of
 from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
-from train.training import other_shape
+from train.training import check_start
 
 WEIGHTS = "network.safetensors"
 RESULT = "result.json"
-#: Recordings of a label from which on nobody is warned that little can be learnt from them.
-ENOUGH = 50
 TESTED = "test.json"
+#: Recordings of a label under which a person is warned that little can be learnt from them.
+FEWEST_RECORDINGS = 50
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
 def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
     """A warning if a label has not enough recordings to learn from."""
     counts = Counter(one.label for one in train)
-    few = [f"{label} {counts[label]}" for label in labels if counts[label] < ENOUGH]
+    few = [f"{label} {counts[label]}" for label in labels if counts[label] < FEWEST_RECORDINGS]
     if not few:
         return []
     return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
@@ -142,30 +142,35 @@ def _prepare(
     return train, validation, prior
 
 
-def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[str, Any]:
+def run(
+    recipe: Recipe, folders: Folders, place: Place | None = None, warns: bool = True
+) -> dict[str, Any]:
     """Train as the recipe says and keep weights, result and plots in the run's folder.
+
+    Args:
+        recipe: what to train.
+        folders: where from and where to.
+        place: where it runs.
+        warns: whether what a person must know of the split is said.
 
     Returns:
         the result: recipe, epoch, temperature, score on the validation speakers.
 
     Raises:
         SerLiveError: corpora, teachers or the run to start from are missing, one of these has
-            heard who is judged on, or the folder holds another recipe's run.
+            heard who is judged on, the network to start from is of another shape, or the folder
+            holds another recipe's run.
     """
     place = place or Place()
     parts = read_parts(recipe, folders.corpora)
-    if place.leads:
+    if place.leads and warns:
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
     heard = dict.fromkeys(recipe.corpora, recipe.split)
     pretrained = None
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained))
-        if differ := other_shape(pretrained.config, recipe.network):
-            raise SerLiveError(
-                f"no start from {recipe.pretrained}: its network differs from the recipe's in "
-                f"{differ}"
-            )
+        check_start(pretrained.config, recipe.network, recipe.pretrained)
         heard = _heard_too(recipe, heard, recipe.pretrained, started)
     teachers, heard = _teachers(recipe, folders, place, heard)
     with place.leader_first():
@@ -193,7 +198,9 @@ def run(recipe: Recipe, folders: Folders, place: Place | None = None) -> dict[st
     return result
 
 
-def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
+def finished_or_run(
+    recipe: Recipe, folders: Folders, place: Place, warns: bool = True
+) -> dict[str, Any]:
     """Result of the run in the folder if it is finished; else train, or train on.
 
     Raises:
@@ -204,7 +211,7 @@ def finished_or_run(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if recipe.made(result["recipe"]):
             return result
-    return run(recipe, folders, place)
+    return run(recipe, folders, place, warns)
 
 
 def _heard_by(result: dict[str, Any]) -> dict[str, str]:
@@ -245,13 +252,15 @@ def _teachers(
     if not recipe.teacher:
         return None, heard
     finished = []
-    for name in recipe.teacher:
+    # Folders first: what is wrong with them is said before anything is trained.
+    for name in sorted(recipe.teacher, key=BASES.__contains__):
         folder = Path(name)
         if name in BASES:
             folder = folders.run / name
             if place.leads and not (folder / RESULT).is_file():
                 say_on_stderr(f"train: the teacher {name} first, in {folder}")
-            finished_or_run(recipe.of_teacher(name), replace(folders, run=folder), place)
+            of_teacher = recipe.of_teacher(name)
+            finished_or_run(of_teacher, replace(folders, run=folder), place, warns=False)
         with place.leader_first():  # it has written the run
             network, result = load_run(folder)
         if network.config.labels != recipe.network.labels:

@@ -90,11 +90,18 @@ def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler |
     )
 
 
-def other_shape(theirs: SystemConfig, ours: SystemConfig) -> str:
-    """Settings in which a network differs so that its weights do not fit ours; "" if none."""
+def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
+    """Refuse to start from a network that differs in more than labels and dropout.
+
+    Raises:
+        SerLiveError: it does.
+    """
     before, wanted = theirs.to_dict(), ours.to_dict()
     names = sorted((before.keys() | wanted.keys()) - {"labels", "dropout"})
-    return ", ".join(name for name in names if before.get(name) != wanted.get(name))
+    if differ := [name for name in names if before.get(name) != wanted.get(name)]:
+        raise SerLiveError(
+            f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
+        )
 
 
 @torch.no_grad()
@@ -104,8 +111,7 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     Raises:
         SerLiveError: the networks differ in more than labels and dropout.
     """
-    if differ := other_shape(pretrained.config, network.config):
-        raise SerLiveError(f"the pretrained network has another shape: it differs in {differ}")
+    check_start(pretrained.config, network.config, "another training")
     weights, found = network.state_dict(), pretrained.state_dict()
     for name, weight in found.items():
         if not name.startswith("classifier."):

@@ -228,9 +228,10 @@ def measure_loopback(
 
 def _remedy(underflows: int) -> str:
     """What to do about chirps that are not found."""
+    remedy = "unmute both and turn the speaker up, or choose others: --output-device, --device"
     if underflows:
-        return "the speaker ran out of audio meanwhile; close other programs and try again"
-    return "unmute both and turn the speaker up, or choose others: --output-device, --device"
+        return f"the speaker ran out of audio: close other programs and try again; else {remedy}"
+    return remedy
 
 
 def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> Captured:

@@ -142,13 +142,13 @@ def test_loopback_tells_the_round_trip_beside_what_portaudio_says(tmp_path):
     kept = tmp_path / "loopback.json"
     for chirps in (1, 4, 16):  # a busy machine tears some
         result = ser_live("latency", "--loopback", chirps, "--json", kept)
-        if result.returncode != 1:
+        if b"not found" not in result.stderr and b"lost audio" not in result.stderr:
             break
     begun, _ = complaint(result).split(", about")
     assert (result.returncode, begun) == (0, f"ser-live: chirps to play: {chirps}")
     text = result.stdout.decode()
     for word in (
-        f" of {chirps}",
+        f" of {chirps} times",
         "round trip, measured",
         "by its dates",
         "PortAudio",
