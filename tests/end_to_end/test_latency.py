@@ -158,6 +158,7 @@ def test_loopback_tells_the_round_trip_beside_what_portaudio_says(tmp_path):
     assert max(map(len, text.splitlines())) <= 80
     found = json.loads(kept.read_text())["loopback"]
     parts = [found[name]["p50"] for name in ("speaker_ms", "microphone_ms", "unsaid_ms")]
-    assert found["round_trip_ms"]["p50"] == pytest.approx(sum(parts))
+    if found["found"] == 1:  # medians of several do not add up
+        assert found["round_trip_ms"]["p50"] == pytest.approx(sum(parts))
     assert 0 < found["round_trip_ms"]["p50"] < 1000
     assert found["underflows"] >= 0
