@@ -18,7 +18,7 @@ from model.baselines import SYSTEMS, build, c_bilstm
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, features, recipe_with, training_set, validation_sets
 from train.batches import Batch, TrainingSet
-from train.fit import fit
+from train.fit import fit, refit
 from train.place import Place, find_place
 from train.scoring import vote_weights, votes_of
 from train.teachers import Teachers
@@ -110,6 +110,25 @@ def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monk
     fitted = fit(recipe, training_set(8), validation_sets(), tmp_path)
     assert fitted.epoch == 2
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_refit_on_the_same_speakers_gives_the_weights_of_the_chosen_epoch(tmp_path, monkeypatch):
+    uars = iter([30.0, 50.0, 40.0])
+
+    def judge(*_):
+        return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
+
+    monkeypatch.setattr("train.fit._judge", judge)
+    recipe = recipe_with(patience=1)
+    fitted = fit(recipe, training_set(), validation_sets(), tmp_path / "fit")
+    assert fitted.epoch == 2
+    again = refit(recipe, training_set(), fitted.epoch, tmp_path / "refit")
+    for name, tensor in fitted.network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, rtol=0, atol=0)
+    log = [json.loads(line) for line in (tmp_path / "refit" / "log.jsonl").read_text().splitlines()]
+    assert [set(record) for record in log] == [
+        {"epoch", "loss", "trained_s", "utterances_per_s"}
+    ] * 2
 
 
 def test_a_watched_epoch_is_quiet_without_a_terminal(tmp_path, capfd):

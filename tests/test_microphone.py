@@ -44,13 +44,17 @@ def default_device():
 def test_speech_is_heard_and_the_recording_replays_to_the_same_labels(
     pulse, shipped, tmp_path, rate
 ):
-    live, again, path = Collect(), Collect(), tmp_path / "heard.wav"
-    microphone = Microphone(default_device(), print, duration_s=4.0, sample_rate=rate)
-    recorder = Recorder(microphone, print, path, force=False)
-    with pulse.playing(CLIPS[0]), recorder, microphone:
-        run_session(
-            recorder, shipped, [live], clock=microphone, block_ms=10, interrupts=Interrupts()
-        )
+    path, again = tmp_path / "heard.wav", Collect()
+    for _ in range(3):  # a machine that is busy for over a second loses audio, not every time
+        live = Collect()
+        microphone = Microphone(default_device(), print, duration_s=4.0, sample_rate=rate)
+        recorder = Recorder(microphone, print, path, force=True)
+        with pulse.playing(CLIPS[0]), recorder, microphone:
+            run_session(
+                recorder, shipped, [live], clock=microphone, block_ms=10, interrupts=Interrupts()
+            )
+        if not live.of(Gap):
+            break
     with Recording(path) as recording:
         run_session(
             recording, shipped, [again], clock=Pace(None), block_ms=500, interrupts=Interrupts()

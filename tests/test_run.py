@@ -28,7 +28,10 @@ from train.__main__ import main
 from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
 from train.fit import fit as train_fit
+from train.fit import refit as train_refit
+from train.hearing import hear
 from train.run import Folders, export_run, load_run, read_parts, run
+from train.tune import tune
 
 
 @pytest.fixture
@@ -116,6 +119,59 @@ def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, m
     monkeypatch.setattr(train.run, "fit", fit)
     run(recipe, folders)
     assert fitted == [folders.run.name]
+
+
+def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(
+    folders, tmp_path, monkeypatch
+):
+    taught = recipe_with(epochs=2, teacher=("unbounded",))
+    plain = replace(folders, run=tmp_path / "plain")
+    chosen = run(taught, plain)
+    heard = []
+
+    def refit(recipe, data, epochs, folder, place, teachers, *others):
+        heard.append((len(data.corpora), epochs, teachers))
+        return train_refit(recipe, data, epochs, folder, place, teachers, *others)
+
+    monkeypatch.setattr(train.run, "refit", refit)
+    result = run(replace(taught, refit=True), folders)
+    teacher, of_teacher = load_run(folders.run / "unbounded", refitted=True)
+    whole = 16 + 8
+    assert [one[:2] for one in heard] == [(whole, of_teacher["epoch"]), (whole, result["epoch"])]
+    assert equal(heard[1][2].networks[0], teacher)
+    # What the refit does not touch: the choice, its figures and its temperature.
+    own = {"recipe": chosen["recipe"]}
+    assert result | own == chosen
+    assert equal(load_run(folders.run)[0], load_run(plain.run)[0])
+    assert not equal(load_run(folders.run, refitted=True)[0], load_run(folders.run)[0])
+    assert not equal(teacher, load_run(folders.run / "unbounded")[0])
+    assert equal(load_run(plain.run, refitted=True)[0], load_run(plain.run)[0])
+
+
+def equal(network, other):
+    weights = other.state_dict()
+    return all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+
+
+def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_so(
+    folders, tmp_path
+):
+    run(recipe_with(epochs=1, refit=True), folders)
+    model = tmp_path / "refit.onnx"
+    export_run(folders.run, model, folders.corpora)
+    assert "validation speakers" in Recognizer.load(model).metadata.training
+    with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
+        tune(model, folders.corpora)
+    chosen = tmp_path / "chosen.onnx"
+    result = load_run(folders.run)[1]
+    shutil.rmtree(folders.run / "refit")
+    result["recipe"]["refit"] = False
+    (folders.run / "result.json").write_text(json.dumps(result))
+    export_run(folders.run, chosen, folders.corpora)
+    assert "validation speakers" not in Recognizer.load(chosen).metadata.training
+    samples = read_recording(CLIPS[0])
+    first, second = (hear(Recognizer.load(path), samples) for path in (model, chosen))
+    assert np.abs(first.probabilities - second.probabilities).max() > 1e-6
 
 
 def first_loss(folder):

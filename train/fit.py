@@ -90,31 +90,85 @@ def fit(
     place = place or Place()
     batches = Batches(data, recipe, place)
     training = Training(recipe, batches.steps, place, pretrained)
+    for record in _epochs(training, batches, recipe, recipe.epochs, folder, place, teachers):
+        record |= place.leaders(_judge(training, recipe, validation) if place.leads else {})
+        training.keep_if_best(record["mean"])
+    return _finish(training, recipe, validation)
+
+
+def refit(
+    recipe: Recipe,
+    data: TrainingSet,
+    epochs: int,
+    folder: Path,
+    place: Place | None = None,
+    teachers: Teachers | None = None,
+    pretrained: SpectrogramNetwork | None = None,
+) -> SpectrogramNetwork:
+    """Train so many epochs of the recipe and judge none of them; log and resume as :func:`fit`.
+
+    Args:
+        recipe: what to do.
+        data: to train on; as no epoch is chosen, validation speakers may be among it.
+        epochs: after which training stops, on the schedule of all.
+        folder: of this training.
+        place: device and processes.
+        teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
+
+    Returns:
+        the averaged weights of the last epoch, on the CPU.
+
+    Raises:
+        SerLiveError: the folder holds the checkpoint of another recipe.
+    """
+    place = place or Place()
+    batches = Batches(data, recipe, place)
+    training = Training(recipe, batches.steps, place, pretrained)
+    for _ in _epochs(training, batches, recipe, epochs, folder, place, teachers):
+        pass
+    return without_extra(training.average.network.state_dict(), recipe).cpu()
+
+
+def _epochs(
+    training: Training,
+    batches: Batches,
+    recipe: Recipe,
+    epochs: int,
+    folder: Path,
+    place: Place,
+    teachers: Teachers | None,
+) -> Iterator[dict[str, Any]]:
+    """Train epoch by epoch, from the checkpoint on if there is one.
+
+    Yields:
+        after each epoch its record; what is added to it by then goes into the log. The checkpoint
+        is written after that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         training.load(checkpoint)
     with progress_bar(is_shown=place.leads) as bar:
-        task = bar.add_task("train", total=recipe.epochs * batches.steps)
-        while not training.is_over:
+        task = bar.add_task("train", total=epochs * batches.steps)
+        while training.epoch < epochs and not training.is_stale:
             began, worked_s = time.monotonic(), place.worked_s()
             bar.update(
                 task,
-                description=f"epoch {training.epoch + 1} of {recipe.epochs}",
+                description=f"epoch {training.epoch + 1} of {epochs}",
                 completed=training.epoch * batches.steps,
             )
             epoch = batches.epoch([recipe.seed, training.epoch + 1])
             loss = training.train_epoch(_watched(epoch, bar), teachers)
-            rate = round(batches.examples / (time.monotonic() - began), 1)
-            trained_s = round(place.worked_s() - worked_s, 1)
-            record = _judge(training, recipe, validation) if place.leads else {}
-            record = place.leaders(record)
-            training.keep_if_best(record["mean"])
+            speed = {
+                "trained_s": round(place.worked_s() - worked_s, 1),
+                "utterances_per_s": round(batches.examples / (time.monotonic() - began), 1),
+            }
+            record: dict[str, Any] = {"epoch": training.epoch, "loss": round(loss, 4)}
+            yield record
             if place.leads:
                 training.save(checkpoint)
-                record = {"epoch": training.epoch, "loss": round(loss, 4)} | record
-                _log(record | {"trained_s": trained_s, "utterances_per_s": rate}, folder)
-    return _finish(training, recipe, validation)
+                _log(record | speed, folder)
 
 
 def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:

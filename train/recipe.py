@@ -62,6 +62,9 @@ class Recipe:
             folders of finished runs with the same labels; their mean estimate teaches.
         teacher_pretrained: as ``pretrained``, of the networks that are trained first.
         teacher_weight: share of the label that the teachers take over.
+        refit: whether, once the epoch is chosen, training starts again on the validation speakers,
+            too, and runs to that epoch; the temperature stays. The teachers that are trained first
+            are refit likewise.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
         averaging: decay a step of the exponential moving average of the weights.
@@ -92,6 +95,7 @@ class Recipe:
     teacher: tuple[str, ...] = ()
     teacher_pretrained: str = ""
     teacher_weight: float = 0.5
+    refit: bool = False
     shortest: int = 12
     longest: int = 150
     averaging: float = 0.998
@@ -127,6 +131,8 @@ class Recipe:
         self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
 
     def _check_numbers(self) -> None:
+        if not isinstance(self.refit, bool):
+            raise ValueError(f"refit must be true or false, is {self.refit!r}")
         for name in ("copies", "patience", "seed"):
             check_number(name, getattr(self, name), whole=True)
         for name in ("epochs", "batch", "shortest"):

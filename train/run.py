@@ -24,8 +24,8 @@ from streamer.outputs import say_on_stderr
 from train.batches import TrainingSet
 from train.corpora import Utterance, licence_of, read_corpus, title_of
 from train.data import estimate_prior, normalise_copy, prepare_copy
-from train.evaluate import evaluate
-from train.fit import ValidationSet, fit
+from train.evaluate import VALIDATION_HEARD, evaluate
+from train.fit import ValidationSet, fit, refit
 from train.measures import reliability, score
 from train.place import Place
 from train.plots import plot_run
@@ -37,6 +37,8 @@ from train.teachers import Teachers
 from train.training import check_start
 
 WEIGHTS = "network.safetensors"
+#: Folder, within a run's, of the training that also heard the validation speakers.
+REFIT = "refit"
 RESULT = "result.json"
 TESTED = "test.json"
 #: Recordings of a label under which a person is warned that little can be learnt from them.
@@ -114,32 +116,36 @@ def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
     return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
 
 
-def _prepare(
-    recipe: Recipe, parts: Parts, folders: Folders
-) -> tuple[TrainingSet, list[ValidationSet], NDArray[np.float64]]:
-    """What is trained on and judged on, and the prior spectrum of its speech."""
+def _training_set(
+    recipe: Recipe, utterances: Sequence[Utterance], normaliser: Normaliser, folders: Folders
+) -> TrainingSet:
+    """The utterances as recorded and in the recipe's augmented copies, with their targets."""
     noise = folders.corpora / "noise"
-    clean = prepare_copy(parts.train, folders.cache, noise)
-    prior = estimate_prior(clean)
-    normaliser = recipe.normaliser_with(prior)
-    copies = [normalise_copy(clean, normaliser)]
-    for seed in range(1, recipe.copies + 1):
-        copy = prepare_copy(parts.train, folders.cache, noise, recipe.augmentation, seed)
+    copies = []
+    for seed in range(recipe.copies + 1):
+        augmentation = recipe.augmentation if seed else None
+        copy = prepare_copy(utterances, folders.cache, noise, augmentation, seed)
         copies.append(normalise_copy(copy, normaliser))
-    labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
-    corpora = [one.corpus for one in parts.validation]
-    validation = []
-    # Validation hears other levels, rooms and floors where training does: seeds 0 are never
-    # trained on.
-    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
-        copy = prepare_copy(parts.validation, folders.cache, noise, augmentation, seed=0)
-        validation.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
-    train = TrainingSet(
+    return TrainingSet(
         copies,
-        targets(parts.train, recipe, folders.corpora),
-        [one.corpus for one in parts.train],
+        targets(utterances, recipe, folders.corpora),
+        [one.corpus for one in utterances],
     )
-    return train, validation, prior
+
+
+def _validation_sets(
+    recipe: Recipe, utterances: Sequence[Utterance], normaliser: Normaliser, folders: Folders
+) -> list[ValidationSet]:
+    """The utterances as recorded and, where training hears other levels and rooms, in those too."""
+    noise = folders.corpora / "noise"
+    labels = one_hot(utterances, recipe.network.labels).argmax(axis=1)
+    corpora = [one.corpus for one in utterances]
+    sets = []
+    # Seeds 0 are never trained on.
+    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
+        copy = prepare_copy(utterances, folders.cache, noise, augmentation, seed=0)
+        sets.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
+    return sets
 
 
 def run(
@@ -174,8 +180,15 @@ def run(
         heard = _heard_too(recipe, heard, recipe.pretrained, started)
     teachers, heard = _teachers(recipe, folders, place, heard)
     with place.leader_first():
-        train, validation, prior = _prepare(recipe, parts, folders)
+        clean = prepare_copy(parts.train, folders.cache, folders.corpora / "noise")
+        prior = estimate_prior(clean)
+        normaliser = recipe.normaliser_with(prior)
+        train = _training_set(recipe, parts.train, normaliser, folders)
+        validation = _validation_sets(recipe, parts.validation, normaliser, folders)
     fitted = fit(recipe, train, validation, folders.run, place, teachers, pretrained)
+    if recipe.refit:
+        del train, validation  # gigabytes
+        _refit(recipe, parts, normaliser, fitted.epoch, folders, place)
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
@@ -196,6 +209,30 @@ def run(
         _write_whole(folders.run / RESULT, json.dumps(result, indent=1) + "\n")
         plot_run(folders.run)
     return result
+
+
+def _refit(
+    recipe: Recipe,
+    parts: Parts,
+    normaliser: Normaliser,
+    epochs: int,
+    folders: Folders,
+    place: Place,
+) -> None:
+    """Train again on the validation speakers, too, and keep the weights in :data:`REFIT`.
+
+    What the recipe starts from and is taught by has heard them as well, where it was refit.
+    """
+    pretrained = None
+    if recipe.pretrained:
+        pretrained, _ = load_run(Path(recipe.pretrained), refitted=True)
+    teachers = _load_teachers(recipe, folders, place, refitted=True)
+    with place.leader_first():
+        train = _training_set(recipe, parts.train + parts.validation, normaliser, folders)
+    folder = folders.run / REFIT
+    network = refit(recipe, train, epochs, folder, place, teachers, pretrained)
+    if place.leads:
+        save_file(network.state_dict(), folder / WEIGHTS)
 
 
 def finished_or_run(
@@ -249,14 +286,10 @@ def _teachers(
     Returns:
         them, and what was heard with what they heard.
     """
-    if not recipe.teacher:
-        return None, heard
-    finished = []
     # Folders first: what is wrong with them is said before anything is trained.
     for name in sorted(recipe.teacher, key=BASES.__contains__):
-        folder = Path(name)
+        folder = _teacher_folder(name, folders)
         if name in BASES:
-            folder = folders.run / name
             if place.leads and not (folder / RESULT).is_file():
                 say_on_stderr(f"train: the teacher {name} first, in {folder}")
             of_teacher = recipe.of_teacher(name)
@@ -269,9 +302,25 @@ def _teachers(
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
         heard = _heard_too(recipe, heard, folder, result)
-        finished.append((network.to(place.device), result["temperature"]))
-    networks, temperatures = zip(*finished, strict=True)
-    return Teachers(networks, temperatures, recipe.teacher_weight), heard
+    return _load_teachers(recipe, folders, place), heard
+
+
+def _teacher_folder(name: str, folders: Folders) -> Path:
+    return folders.run / name if name in BASES else Path(name)
+
+
+def _load_teachers(
+    recipe: Recipe, folders: Folders, place: Place, refitted: bool = False
+) -> Teachers | None:
+    """The recipe's teachers, whose runs are finished."""
+    if not recipe.teacher:
+        return None
+    runs = [load_run(_teacher_folder(name, folders), refitted) for name in recipe.teacher]
+    return Teachers(
+        [network.to(place.device) for network, _ in runs],
+        [result["temperature"] for _, result in runs],
+        recipe.teacher_weight,
+    )
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -281,8 +330,12 @@ def _write_whole(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def load_run(folder: Path) -> tuple[SpectrogramNetwork, dict[str, Any]]:
+def load_run(folder: Path, refitted: bool = False) -> tuple[SpectrogramNetwork, dict[str, Any]]:
     """Network and result of a finished run.
+
+    Args:
+        folder: of the run.
+        refitted: of a run that was refit, the network that has heard the validation speakers.
 
     Raises:
         SerLiveError: there is none in the folder.
@@ -291,8 +344,13 @@ def load_run(folder: Path) -> tuple[SpectrogramNetwork, dict[str, Any]]:
         raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     network = build(network_config(result["recipe"]["network"]))
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    weights = folder / REFIT / WEIGHTS if refitted and _is_refit(result) else folder / WEIGHTS
+    network.load_state_dict(load_file(weights))
     return network.eval(), result
+
+
+def _is_refit(result: dict[str, Any]) -> bool:
+    return bool(result["recipe"].get("refit", False))  # older runs never were
 
 
 def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
@@ -303,7 +361,7 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     Raises:
         SerLiveError: there is no finished run in the folder.
     """
-    network, result = load_run(folders.run)
+    network, result = load_run(folders.run, refitted=True)
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
     copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
     votes = votes_of(network, normalise_copy(copy, normaliser))
@@ -313,6 +371,7 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
 def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config, heard = result["recipe"], network.config, _heard_by(result)
+    refit_too = _is_refit(result)
     trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
@@ -333,6 +392,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         training={
             "trained on": ", ".join(trained_on),
             "split": recipe.get("split", "fixed"),  # older runs know no other
+            **({VALIDATION_HEARD: "trained on once the epoch was chosen"} if refit_too else {}),
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),
@@ -353,7 +413,7 @@ def export_run(folder: Path, path: Path, corpora: Path) -> dict[str, Any]:
     Returns:
         the scores on the test speakers by corpus, also written to ``folder / TESTED``.
     """
-    network, result = load_run(folder)
+    network, result = load_run(folder, refitted=True)
     if not isinstance(network, Network):
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]

