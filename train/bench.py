@@ -51,6 +51,7 @@ from streamer.network import StepNetwork
 from streamer.outputs import OutputFile, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
+from train.throughput import training_rate
 
 #: The window that is run again: 4 s.
 RERUN_TIMESTEPS = 100
@@ -81,6 +82,8 @@ class Bench:
         peak_multiply_adds: a second, of the core in a great matrix product.
         ratios: the figures that the project is judged by.
         streams: that keep up on the core.
+        utterances_per_s: of 4 s, that training takes in on all cores, see
+            :mod:`train.throughput`.
     """
 
     rounds: int
@@ -89,6 +92,7 @@ class Bench:
     peak_multiply_adds: float
     ratios: dict[str, float]
     streams: int
+    utterances_per_s: float
 
 
 class _WindowRun(nn.Module):
@@ -227,13 +231,16 @@ def take_turns(contenders: dict[str, Work], seconds: float) -> dict[str, Float64
     return dict(zip(contenders, np.array(rounds).T, strict=True))
 
 
-def compare(times: dict[str, Float64], multiply_adds: int, streams: int) -> Bench:
+def compare(
+    times: dict[str, Float64], multiply_adds: int, streams: int, utterances_per_s: float
+) -> Bench:
     """What the times of the contenders amount to.
 
     Args:
         times: as :func:`take_turns` returns them; the matrix product's among them.
         multiply_adds: of the network, a step.
         streams: that keep up on the core.
+        utterances_per_s: that training takes in.
     """
     peak = PEAK_SIDE**3 / times["matrix product"]
     step = times["network step"]
@@ -253,11 +260,12 @@ def compare(times: dict[str, Float64], multiply_adds: int, streams: int) -> Benc
         float(np.median(peak)),
         {name: float(np.median(each)) for name, each in ratios.items()},
         streams,
+        round(utterances_per_s, 1),
     )
 
 
 def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
-    """Let the contenders take turns.
+    """Let the contenders take turns, then train as long.
 
     Args:
         model: file, None for the shipped one.
@@ -281,7 +289,12 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
             "matrix product": _matrix_product(folder),
         }
         times = take_turns(contenders, seconds)
-    return compare(times, step_cost(config), most_streams(recognizer, samples))
+    return compare(
+        times,
+        step_cost(config),
+        most_streams(recognizer, samples),
+        training_rate(config, seconds),
+    )
 
 
 def run_bench(options: argparse.Namespace) -> None:
@@ -324,6 +337,10 @@ def print_table(result: Bench) -> None:
     )
     console.print(ratios)
     console.print(f"{result.streams} streams keep up with their audio on the core")
+    console.print(
+        f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second on "
+        f"{torch.get_num_threads()} cores"
+    )
 
 
 def json_of(result: Bench) -> str:
