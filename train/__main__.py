@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=Path, help="folder of the run")
     _add_corpora(export)
     export.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    export.add_argument(
+        "--judged",
+        action="store_true",
+        help="by a recipe with refit: the network that the validation speakers judged, not the one "
+        "that has heard them, too",
+    )
     export.add_argument("--force", action="store_true", help="overwrite that file")
     _add_evaluate(commands)
     _add_tune(commands)
@@ -255,7 +261,8 @@ def _run_training(options: argparse.Namespace) -> None:
 
     if options.command == "export":
         check_output(options.output, options.force)
-        print(json.dumps(export_run(options.run, options.output, options.corpora)))
+        tested = export_run(options.run, options.output, options.corpora, options.judged)
+        print(json.dumps(tested))
         return
     recipe = recipe_of(options.recipe, options.without)
     if options.corpus:

@@ -368,10 +368,11 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     return verdicts(votes, result["temperature"])
 
 
-def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]) -> ModelMetadata:
+def metadata_of(
+    network: Network, result: dict[str, Any], tested: dict[str, Any], refitted: bool
+) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config, heard = result["recipe"], network.config, _heard_by(result)
-    refit_too = _is_refit(result)
     trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
@@ -392,7 +393,7 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
         training={
             "trained on": ", ".join(trained_on),
             "split": recipe.get("split", "fixed"),  # older runs know no other
-            **({VALIDATION_HEARD: "trained on once the epoch was chosen"} if refit_too else {}),
+            **({VALIDATION_HEARD: "trained on once the epoch was chosen"} if refitted else {}),
             "licence": "; ".join(licences),
             "accuracy": "on unseen speakers, whole recordings: "
             + ("; ".join(accuracy) or "not measured"),
@@ -402,23 +403,27 @@ def metadata_of(network: Network, result: dict[str, Any], tested: dict[str, Any]
     )
 
 
-def export_run(folder: Path, path: Path, corpora: Path) -> dict[str, Any]:
+def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) -> dict[str, Any]:
     """Write the run's network as a model file, with its accuracy as the runtime measures it.
 
     Args:
         folder: of the finished run.
         path: model file to write.
         corpora: unpacked corpora; those that the recipe names are tested.
+        judged: of a run that was refit, the network that the validation speakers judged, which
+            has not heard them.
 
     Returns:
-        the scores on the test speakers by corpus, also written to ``folder / TESTED``.
+        the scores on the test speakers by corpus, also written beside the weights as
+        :data:`TESTED`.
     """
-    network, result = load_run(folder, refitted=True)
+    network, result = load_run(folder, refitted=not judged)
+    refitted = _is_refit(result) and not judged
     if not isinstance(network, Network):
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
     untested = folder / "untested.onnx"
-    export(network, metadata_of(network, result, {}), untested)
+    export(network, metadata_of(network, result, {}, refitted), untested)
     results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
     tested = {
         corpus: {
@@ -430,7 +435,8 @@ def export_run(folder: Path, path: Path, corpora: Path) -> dict[str, Any]:
         }
         for corpus, (scores, unheard) in results.items()
     }
-    describe_model(untested, metadata_of(network, result, tested), path)
+    describe_model(untested, metadata_of(network, result, tested, refitted), path)
     untested.unlink()
-    (folder / TESTED).write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
+    beside = folder / REFIT if refitted else folder
+    (beside / TESTED).write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
     return tested

@@ -86,8 +86,8 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
     metadata = Recognizer.load(model).metadata
     if VALIDATION_HEARD in metadata.training:
         raise SerLiveError(
-            f"{metadata.name} was trained on its validation speakers: tune a model of the same "
-            "recipe without refit"
+            f"{metadata.name} was trained on its validation speakers: tune the network that they "
+            "judged, python -m train export RUN --judged"
         )
     names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
     split = metadata.training.get("split", "fixed")
