@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -31,6 +30,7 @@ from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from train.augment import Augmentation, augment, load_noises, load_rooms
 from train.corpora import Utterance
 from train.progress import progress_bar
+from train.whole import whole_file
 from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
@@ -107,9 +107,7 @@ def _prepare(
 
 
 def _save(examples: Sequence[Example], file: Path) -> None:
-    """Write beside it and rename, so that a stop leaves no half-written file."""
-    partial_file = file.with_name(f"{file.stem}.{os.getpid()}.partial")
-    with partial_file.open("wb") as stream:
+    with whole_file(file) as stream:
         np.savez(
             stream,
             log_power=np.concatenate([e.log_power for e in examples]),
@@ -117,7 +115,6 @@ def _save(examples: Sequence[Example], file: Path) -> None:
             ends=np.cumsum([len(e.speech) for e in examples]),
             starts=np.array([e.start for e in examples]),
         )
-    partial_file.replace(file)
 
 
 def _load(file: Path) -> list[Example]:

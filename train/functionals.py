@@ -26,6 +26,7 @@ from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
 from train.corpora import Utterance
 from train.measures import Scores, score
+from train.whole import whole_file
 from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
@@ -99,9 +100,8 @@ def prepare_functionals(
         with worker_pool(workers) as pool:
             values = list(pool.map(_extract, [u.path for u in utterances], chunksize=32))
         cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, np.stack(values))
-        partial.rename(path)
+        with whole_file(path) as file:
+            np.save(file, np.stack(values))
     return Functionals(
         np.load(path),
         np.array([labels.index(u.label) for u in utterances], np.int64),

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from streamer.audio import SOUND_SUFFIXES
 from streamer.errors import SerLiveError
-
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus", ".ogg", ".mp3"})
 
 
 class Clip(NamedTuple):
@@ -33,7 +32,7 @@ def audio_files(folder: Path) -> Iterator[Path]:
     """Audio files at any depth, in order, without hidden ones (macOS leaves ``._name.wav``)."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in AUDIO_SUFFIXES and not hidden:
+        if path.suffix.lower() in SOUND_SUFFIXES and not hidden:
             yield path
 
 

@@ -35,6 +35,7 @@ from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
 from train.training import check_start
+from train.whole import whole_file
 
 WEIGHTS = "network.safetensors"
 #: Folder, within a run's, of the training that also heard the validation speakers.
@@ -206,7 +207,8 @@ def run(
     }
     if place.leads:
         save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
-        _write_whole(folders.run / RESULT, json.dumps(result, indent=1) + "\n")
+        with whole_file(folders.run / RESULT) as file:  # where it is, the run is finished
+            file.write(json.dumps(result, indent=1).encode() + b"\n")
         plot_run(folders.run)
     return result
 
@@ -321,13 +323,6 @@ def _load_teachers(
         [result["temperature"] for _, result in runs],
         recipe.teacher_weight,
     )
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside it and rename: where there is a result, the run is finished."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def load_run(folder: Path, refitted: bool = False) -> tuple[SpectrogramNetwork, dict[str, Any]]:

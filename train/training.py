@@ -23,6 +23,7 @@ from train.batches import Batch
 from train.place import Place
 from train.recipe import Recipe
 from train.teachers import Teachers
+from train.whole import whole_file
 
 #: Norm that gradients are cut to.
 LARGEST_GRADIENT = 2.0
@@ -212,24 +213,21 @@ class Training:
             self.best_weights = copy.deepcopy(self.average.network.state_dict())
 
     def save(self, path: Path) -> None:
-        """Write beside it and rename: a stop in between leaves the epoch before."""
-        partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "recipe": json.dumps(self._recipe.to_dict()),
-                "network": self.network.state_dict(),
-                "average": self.average.network.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "schedule": self._schedule.state_dict() if self._schedule else {},
-                "steps": self.average.steps,
-                "epoch": self.epoch,
-                "best_uar": self.best_uar,
-                "best_epoch": self.best_epoch,
-                "best_weights": self.best_weights,
-            },
-            partial,
-        )
-        partial.replace(path)
+        """A stop while it is written leaves the epoch before."""
+        saved = {
+            "recipe": json.dumps(self._recipe.to_dict()),
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict() if self._schedule else {},
+            "steps": self.average.steps,
+            "epoch": self.epoch,
+            "best_uar": self.best_uar,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+        with whole_file(path) as file:
+            torch.save(saved, file)
 
     def load(self, path: Path) -> None:
         """Go on where a stopped training of the same recipe was.

@@ -7,13 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamer.audio import SOUND_SUFFIXES
 from streamer.errors import SerLiveError
 
-#: Endings that soundfile reads and that seldom mean anything but sound.
-SUFFIXES = {
-    *(".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
-    *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".sph", ".voc"),
-}
 #: What cannot stand in a line of UTF-8 text: line breaks, and bytes of a name that are no text.
 #: And what stands for them, lest two names become one; on Windows it parts folders.
 _ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
@@ -85,7 +81,7 @@ def _recordings(folder: Path, seen: set[tuple[int, int]], complaints: list[str])
         seen.add(key)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in SOUND_SUFFIXES:
                 yield Path(root, name)
 
 

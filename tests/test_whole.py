@@ -1,0 +1,26 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from train.whole import whole_file
+
+
+def test_a_stop_leaves_what_was_there(tmp_path):
+    path = tmp_path / "result.json"
+    with whole_file(path) as file:
+        file.write(b"first")
+    assert path.read_bytes() == b"first"
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
+        file.write(b"second, half of i")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"first"
+
+
+def test_nothing_is_there_before_it_is_whole(tmp_path):
+    path = tmp_path / "weights"
+    with whole_file(path) as file:
+        file.write(b"some")
+        assert not path.exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["weights"]
