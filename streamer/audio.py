@@ -35,10 +35,12 @@ SAMPLE_FORMATS: dict[str, tuple[str | None, int, float, float]] = {
 }
 
 #: Endings that soundfile reads and that seldom mean anything but sound.
-SOUND_SUFFIXES = {
-    *(".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
-    *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".sph", ".voc"),
-}
+SOUND_SUFFIXES = frozenset(
+    {
+        *(".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
+        *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".sph", ".voc"),
+    }
+)
 
 #: Block of a recording that is read whole.
 _READ_MS = 1_000

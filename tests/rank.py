@@ -8,12 +8,17 @@ from pathlib import Path
 import torch
 
 from tests.generated import recipe_with, training_set, validation_sets
-from train.fit import fit
+from train.fit import fit, refit
 from train.place import find_place
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 with find_place("cpu") as place:
     fitted = fit(recipe_with(), training_set(), validation_sets(), folder, place)
-    saved = {"weights": fitted.network.state_dict(), "ranks": place.ranks}
+    again = refit(recipe_with(), training_set(), fitted.epoch, folder / "refit", place)
+    saved = {
+        "weights": fitted.network.state_dict(),
+        "refit": again.state_dict(),
+        "ranks": place.ranks,
+    }
     torch.save(saved, folder / f"{place.rank}.pt")

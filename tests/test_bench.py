@@ -29,6 +29,7 @@ from train.bench import (
     print_table,
     take_turns,
 )
+from train.recipe import OWN, read_recipe
 
 
 class Clock:
@@ -135,10 +136,11 @@ def test_the_training_rate_counts_whole_utterances_of_every_step(monkeypatch):
 
     monkeypatch.setattr(throughput, "time", Clock)
     monkeypatch.setattr(throughput.Training, "train_epoch", train_epoch)
-    assert throughput.training_rate(TINY, 2.0) == 32 / took_s
+    batch = read_recipe(OWN).batch
+    assert throughput.training_rate(TINY, 2.0) == batch / took_s
     assert len(trained) == throughput.WARM_UP_STEPS + 4
-    assert trained[0].features.shape == (32, 100, 4, 201)
-    assert trained[0].targets.sum() == pytest.approx(32)
+    assert trained[0].features.shape == (batch, 100, 4, 201)
+    assert trained[0].targets.sum() == pytest.approx(batch)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -149,6 +151,7 @@ def test_the_window_run_again_is_the_offline_network_at_its_end(name):
     with torch.no_grad():
         logits, _ = network(features)
         at_the_end = _WindowRun(network)(features)
+    # The contract's bound: the two sum in another order, and how far that shows is the processor's.
     torch.testing.assert_close(at_the_end, torch.softmax(logits[:, -1], -1), atol=1e-5, rtol=0)
 
 

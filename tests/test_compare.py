@@ -423,15 +423,13 @@ def test_a_trial_comes_back_from_its_line():
     assert again.confusion.sum() == 12 * 20
 
 
+def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
+    with pytest.raises(SerLiveError, match="leave refit out"):
+        comparison(replace(comparison.base, refit=True))
+
+
 def test_the_time_of_teachers_trained_first_counts_and_no_others(tmp_path):
-    for name, seconds in (
-        ("", 1.0),
-        ("unbounded", 2.0),
-        ("paper", 4.0),
-        ("elsewhere", 8.0),
-        ("refit", 16.0),
-        ("unbounded/refit", 32.0),
-    ):
+    for name, seconds in (("", 1.0), ("unbounded", 2.0), ("paper", 4.0), ("elsewhere", 8.0)):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         lines = [json.dumps({"epoch": epoch, "trained_s": seconds}) for epoch in (1, 2)]
@@ -439,4 +437,3 @@ def test_the_time_of_teachers_trained_first_counts_and_no_others(tmp_path):
     taught = recipe_with(teacher=("unbounded", str(tmp_path / "elsewhere")))
     assert train.compare._trained_s(tmp_path, taught) == 6.0
     assert train.compare._trained_s(tmp_path, recipe_with()) == 2.0
-    assert train.compare._trained_s(tmp_path, replace(taught, refit=True)) == 6.0 + 96.0

@@ -273,6 +273,7 @@ def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path):
         {name: first["weights"][name] for name in learnt},
         {name: second["weights"][name] for name in learnt},
     )
+    assert_same(first["refit"], first["weights"])
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in log] == [1, 2, 3]
     assert log[-1]["loss"] < log[0]["loss"]

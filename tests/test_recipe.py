@@ -87,6 +87,7 @@ def test_the_recipe_of_the_research_model_is_read():
         ("copies = 5", "copies = -1", "copies must be a whole number, 0 or more; is -1"),
         ("copies = 5", "batch = true", "batch must be"),
         ("copies = 5", "split = 5", "split must be a name, such as fixed; is 5"),
+        ("copies = 5", "refit = 1", "refit must be true or false, is 1"),
         ("copies = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
         ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
         ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),

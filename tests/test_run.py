@@ -18,7 +18,8 @@ import torch
 
 import train.run
 from model.baselines import c_bilstm
-from model.config import unbounded
+from model.config import BlockConfig, unbounded
+from model.export import fold_batch_norms
 from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
@@ -28,8 +29,6 @@ from train.__main__ import main
 from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
 from train.fit import fit as train_fit
-from train.fit import refit as train_refit
-from train.hearing import hear
 from train.run import Folders, export_run, load_run, read_parts, run
 from train.tune import tune
 
@@ -121,27 +120,50 @@ def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, m
     assert fitted == [folders.run.name]
 
 
-def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(
-    folders, tmp_path, monkeypatch
-):
-    taught = recipe_with(epochs=2, teacher=("unbounded",))
-    plain = replace(folders, run=tmp_path / "plain")
-    chosen = run(taught, plain)
-    heard = []
+@pytest.fixture
+def refits(monkeypatch):
+    """What every refit from now on is given: utterances, epochs, teachers, start."""
+    calls, prepared = [], []
 
-    def refit(recipe, data, epochs, folder, place, teachers, *others):
-        heard.append((len(data.corpora), epochs, teachers))
-        return train_refit(recipe, data, epochs, folder, place, teachers, *others)
+    def training_set(recipe, utterances, *others):
+        prepared.append(utterances)
+        return real_set(recipe, utterances, *others)
 
+    def refit(recipe, data, epochs, folder, place, teachers, pretrained):
+        calls.append((prepared[-1], epochs, teachers, pretrained))
+        return real_refit(recipe, data, epochs, folder, place, teachers, pretrained)
+
+    real_set, real_refit = train.run._training_set, train.run.refit
+    monkeypatch.setattr(train.run, "_training_set", training_set)
     monkeypatch.setattr(train.run, "refit", refit)
-    result = run(replace(taught, refit=True), folders)
+    return calls
+
+
+TAUGHT = recipe_with(epochs=2, teacher=("unbounded",))
+
+
+@pytest.fixture
+def small_teacher(monkeypatch):
+    """A teacher that is trained in a moment."""
+    ahead = replace(TINY, blocks=(BlockConfig(2, 3),))
+    monkeypatch.setitem(train.run.BASES, "unbounded", lambda labels: replace(ahead, labels=labels))
+
+
+@pytest.mark.usefixtures("small_teacher")
+def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(folders, tmp_path, refits):
+    plain = replace(folders, run=tmp_path / "plain")
+    chosen = run(TAUGHT, plain)
+    assert refits == []
+    result = run(replace(TAUGHT, refit=True), folders)
     teacher, of_teacher = load_run(folders.run / "unbounded", refitted=True)
-    whole = 16 + 8
-    assert [one[:2] for one in heard] == [(whole, of_teacher["epoch"]), (whole, result["epoch"])]
-    assert equal(heard[1][2].networks[0], teacher)
+    parts = read_parts(TAUGHT, folders.corpora)
+    for heard, *_ in refits:
+        assert heard == [*parts.train, *parts.validation]
+        assert not {one.speaker for one in heard} & {one.speaker for one in parts.test}
+    assert [epochs for _, epochs, *_ in refits] == [of_teacher["epoch"], result["epoch"]]
+    assert equal(refits[1][2].networks[0], teacher)
     # What the refit does not touch: the choice, its figures and its temperature.
-    own = {"recipe": chosen["recipe"]}
-    assert result | own == chosen
+    assert result | {"recipe": chosen["recipe"]} == chosen
     assert equal(load_run(folders.run)[0], load_run(plain.run)[0])
     assert not equal(load_run(folders.run, refitted=True)[0], load_run(folders.run)[0])
     assert not equal(teacher, load_run(folders.run / "unbounded")[0])
@@ -153,21 +175,114 @@ def equal(network, other):
     return all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
 
 
-def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_so(
-    folders, tmp_path
+def test_a_refit_starts_from_what_was_refit_and_a_fit_from_what_was_judged(
+    folders, tmp_path, refits, monkeypatch
 ):
     run(recipe_with(epochs=1, refit=True), folders)
-    model = tmp_path / "refit.onnx"
-    export_run(folders.run, model, folders.corpora)
-    assert "validation speakers" in Recognizer.load(model).metadata.training
+    starts = []
+
+    def fit(*arguments):
+        starts.append(arguments[-1])
+        return train_fit(*arguments)
+
+    monkeypatch.setattr(train.run, "fit", fit)
+    later = recipe_with(epochs=1, refit=True, pretrained=str(folders.run))
+    run(later, replace(folders, run=tmp_path / "later"))
+    assert equal(starts[0], load_run(folders.run)[0])
+    assert equal(refits[-1][3], load_run(folders.run, refitted=True)[0])
+
+
+def test_a_refit_hears_the_extra_labels_too(folders, refits):
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    for path in list(clips.glob("*_ANG_*")):
+        shutil.copy(path, path.with_name(path.name.replace("ANG", "DIS")))
+    run(recipe_with(epochs=1, refit=True, extra_labels=("disgust",)), folders)
+    assert sum(one.label == "disgust" for one in refits[0][0]) == 4 + 2
+
+
+@pytest.mark.parametrize("saves", [2, 3, 6, 7])
+@pytest.mark.usefixtures("small_teacher")
+def test_a_refit_that_was_stopped_anywhere_goes_on(folders, tmp_path, monkeypatch, saves):
+    """Two epochs each of the teacher, its refit, the network and its refit."""
+    recipe = recipe_with(epochs=2, copies=0, teacher=("unbounded",), refit=True)
+
+    def keep_newest(training, uar):  # so that the refits, too, have two
+        keep_if_best(training, uar + training.epoch * 1000)
+
+    keep_if_best = Training.keep_if_best
+    monkeypatch.setattr(Training, "keep_if_best", keep_newest)
+    run(recipe, folders)
+    left = [saves]
+
+    def save_and_stop(training, path):
+        save(training, path)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    save = Training.save
+    stopped = replace(folders, run=tmp_path / "stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, stopped)
+    assert not (stopped.run / "result.json").exists()
+    run(recipe, stopped)
+    for refitted in (False, True):
+        assert equal(load_run(stopped.run, refitted)[0], load_run(folders.run, refitted)[0])
+
+
+@pytest.mark.usefixtures("small_teacher")
+def test_a_finished_run_can_be_refit_later_and_is_not_fitted_again(folders, monkeypatch):
+    run(TAUGHT, folders)
+    before = load_run(folders.run)[0]
+    epochs = []
+    train_epoch = Training.train_epoch
+
+    def counted(training, *arguments):
+        epochs.append(training._recipe.refit)
+        return train_epoch(training, *arguments)
+
+    monkeypatch.setattr(Training, "train_epoch", counted)
+    run(replace(TAUGHT, refit=True), folders)
+    assert epochs
+    assert all(epochs)
+    assert equal(load_run(folders.run)[0], before)
+
+
+def test_what_followed_another_fit_is_not_taken_for_its_refit(folders):
+    recipe = recipe_with(epochs=2, refit=True)
+    run(recipe, folders)
+    before = load_run(folders.run, refitted=True)[0]
+    for name in ("checkpoint.pt", "result.json"):
+        (folders.run / name).unlink()
+    for path in (folders.corpora / "cremad" / "AudioWAV").glob("*_SAD_*"):
+        shutil.copy(path.with_name(path.name.replace("SAD", "HAP")), path)
+    run(recipe, folders)
+    assert not equal(load_run(folders.run, refitted=True)[0], before)
+
+
+def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_so(
+    folders, tmp_path, monkeypatch
+):
+    run(recipe_with(epochs=1, refit=True), folders)
+    model, judged = tmp_path / "refit.onnx", tmp_path / "judged.onnx"
+    for path, options in ((model, []), (judged, ["--judged"])):
+        arguments = ["export", folders.run, "-o", path, "--corpora", folders.corpora, *options]
+        monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+        assert main() == 0
+        assert (folders.run / "test.json").exists() == (path == judged)
+    assert (folders.run / "refit" / "test.json").exists()
+    of_model, of_judged = (Recognizer.load(path).metadata for path in (model, judged))
+    assert (of_model.name, of_judged.name) == ("tiny-1", "tiny-1-judged")
+    assert "validation speakers" in of_model.training
+    assert "validation speakers" not in of_judged.training
     with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
         tune(model, folders.corpora)
-    chosen = tmp_path / "chosen.onnx"
-    export_run(folders.run, chosen, folders.corpora, judged=True)
-    assert "validation speakers" not in Recognizer.load(chosen).metadata.training
-    samples = read_recording(CLIPS[0])
-    first, second = (hear(Recognizer.load(path), samples) for path in (model, chosen))
-    assert np.abs(first.probabilities - second.probabilities).max() > 1e-6
+    for path, refitted in ((model, True), (judged, False)):
+        network = load_run(folders.run, refitted)[0]
+        bias = fold_batch_norms(network).classifier.bias.detach().numpy()
+        assert bias.tobytes() in path.read_bytes()
 
 
 def first_loss(folder):

@@ -16,6 +16,7 @@ def test_a_stop_leaves_what_was_there(tmp_path):
         file.write(b"second, half of i")
         raise KeyboardInterrupt
     assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_nothing_is_there_before_it_is_whole(tmp_path):

@@ -82,8 +82,7 @@ class Bench:
         peak_multiply_adds: a second, of the core in a great matrix product.
         ratios: the figures that the project is judged by.
         streams: that keep up on the core.
-        utterances_per_s: of 4 s, that training takes in on all cores, see
-            :mod:`train.throughput`.
+        utterances_per_s: of 4 s, that training takes in, see :mod:`train.throughput`.
     """
 
     rounds: int
@@ -338,8 +337,8 @@ def print_table(result: Bench) -> None:
     console.print(ratios)
     console.print(f"{result.streams} streams keep up with their audio on the core")
     console.print(
-        f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second on "
-        f"{torch.get_num_threads()} cores"
+        f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second "
+        f"({torch.get_num_threads()} threads)"
     )
 
 

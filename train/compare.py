@@ -39,7 +39,7 @@ from train.measures import answers
 from train.place import Place, find_place
 from train.plots import plot_confusions, plot_look_ahead
 from train.recipe import BASES, Recipe, read_recipe
-from train.run import REFIT, Folders, finished_or_run, read_parts, verdicts_on
+from train.run import Folders, finished_or_run, read_parts, verdicts_on
 from train.trials import (
     COMPARED,
     ELSEWHERE,
@@ -136,6 +136,10 @@ def run_missing(
     Raises:
         SerLiveError: a trial cannot be run, or the results are of another recipe.
     """
+    if base.refit:
+        raise SerLiveError(
+            f"{base.name}: trials are of what the validation speakers chose: leave refit out"
+        )
     if place.leads:
         make_appendable(results)
     done = place.leaders(_done(results, base) if place.leads else set())
@@ -209,7 +213,6 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
 def _trained_s(folder: Path, recipe: Recipe) -> float:
     """Seconds of training over all stops, also of teachers trained first; judging not counted."""
     trained = [folder, *(folder / name for name in recipe.teacher if name in BASES)]
-    trained += [one / REFIT for one in trained if recipe.refit]
     logs = [(one / LOG).read_text(encoding="utf-8").splitlines() for one in trained]
     return round(sum(json.loads(line)["trained_s"] for lines in logs for line in lines), 1)
 

@@ -27,7 +27,7 @@ WORKERS = 2
 SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
 #: What is heard beside the recordings as they are.
 Kind = Literal["snr", "gain", "streams"]
-#: Entry of a model's ``training`` that only a model has which was refit on validation speakers.
+#: Entry of :attr:`ModelMetadata.training` of a model that was trained on its validation speakers.
 VALIDATION_HEARD = "validation speakers"
 #: A corpus never heard must score this many times what guessing does: 40 % on four classes.
 LEAST_OVER_CHANCE = 1.6

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,10 @@ def fit(
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    place = place or Place()
-    batches = Batches(data, recipe, place)
-    training = Training(recipe, batches.steps, place, pretrained)
-    for record in _epochs(training, batches, recipe, recipe.epochs, folder, place, teachers):
-        record |= place.leaders(_judge(training, recipe, validation) if place.leads else {})
-        training.keep_if_best(record["mean"])
+    judge = partial(_judge, recipe=recipe, validation=validation)
+    training = _train(
+        recipe, data, recipe.epochs, folder, place or Place(), teachers, pretrained, judge
+    )
     return _finish(training, recipe, validation)
 
 
@@ -122,29 +121,34 @@ def refit(
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    place = place or Place()
-    batches = Batches(data, recipe, place)
-    training = Training(recipe, batches.steps, place, pretrained)
-    for _ in _epochs(training, batches, recipe, epochs, folder, place, teachers):
-        pass
-    return without_extra(training.average.network.state_dict(), recipe).cpu()
+    training = _train(recipe, data, epochs, folder, place or Place(), teachers, pretrained)
+    return without_extra(training.average.network.state_dict(), recipe)
 
 
-def _epochs(
-    training: Training,
-    batches: Batches,
+def _train(
     recipe: Recipe,
+    data: TrainingSet,
     epochs: int,
     folder: Path,
     place: Place,
     teachers: Teachers | None,
-) -> Iterator[dict[str, Any]]:
+    pretrained: SpectrogramNetwork | None,
+    judge: Callable[[Training], dict[str, Any]] | None = None,
+) -> Training:
     """Train epoch by epoch, from the checkpoint on if there is one.
 
-    Yields:
-        after each epoch its record; what is added to it by then goes into the log. The checkpoint
-        is written after that.
+    Args:
+        recipe: what to do.
+        data: to train on.
+        epochs: after which training stops, if not before, since judging found it stale.
+        folder: of the log and the checkpoint.
+        place: device and processes.
+        teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
+        judge: says after every epoch what belongs into the log, by ``mean`` how good it was.
     """
+    batches = Batches(data, recipe, place)
+    training = Training(recipe, batches.steps, place, pretrained)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
@@ -164,11 +168,15 @@ def _epochs(
                 "trained_s": round(place.worked_s() - worked_s, 1),
                 "utterances_per_s": round(batches.examples / (time.monotonic() - began), 1),
             }
-            record: dict[str, Any] = {"epoch": training.epoch, "loss": round(loss, 4)}
-            yield record
+            judged: dict[str, Any] = {}
+            if judge is not None:
+                judged = place.leaders(judge(training) if place.leads else {})
+                training.keep_if_best(judged["mean"])
             if place.leads:
                 training.save(checkpoint)
-                _log(record | speed, folder)
+                record = {"epoch": training.epoch, "loss": round(loss, 4)}
+                _log(record | judged | speed, folder)
+    return training
 
 
 def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:

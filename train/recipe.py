@@ -114,6 +114,8 @@ class Recipe:
         for name in ("pretrained", "teacher_pretrained"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
+        if not isinstance(self.refit, bool):
+            raise ValueError(f"refit must be true or false, is {self.refit!r}")
         if not self.corpora:
             raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):
@@ -131,8 +133,6 @@ class Recipe:
         self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
 
     def _check_numbers(self) -> None:
-        if not isinstance(self.refit, bool):
-            raise ValueError(f"refit must be true or false, is {self.refit!r}")
         for name in ("copies", "patience", "seed"):
             check_number(name, getattr(self, name), whole=True)
         for name in ("epochs", "batch", "shortest"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from model.baselines import build
 from model.export import describe_model, export, state_specs
@@ -25,7 +26,7 @@ from train.batches import TrainingSet
 from train.corpora import Utterance, licence_of, read_corpus, title_of
 from train.data import estimate_prior, normalise_copy, prepare_copy
 from train.evaluate import VALIDATION_HEARD, evaluate
-from train.fit import ValidationSet, fit, refit
+from train.fit import CHECKPOINT, Fitted, ValidationSet, fit, refit
 from train.measures import reliability, score
 from train.place import Place
 from train.plots import plot_run
@@ -69,12 +70,14 @@ class Parts:
         train: to fit the weights.
         validation: to choose the epoch and the temperature.
         test: to measure.
+        refit: training and validation speakers, to fit the weights once the epoch is chosen.
         warnings: what a person must know of the split.
     """
 
     train: list[Utterance]
     validation: list[Utterance]
     test: list[Utterance]
+    refit: list[Utterance]
     warnings: tuple[str, ...]
 
     @property
@@ -97,6 +100,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         list(whole.train),
         [one for one in whole.validation if one.label in recipe.network.labels],
         [one for one in whole.test if one.label in recipe.network.labels],
+        [*whole.train, *whole.validation],
         (*whole.warnings, *_too_few(whole.train, recipe.classes)),
     )
     for part, utterances, labels in (
@@ -117,6 +121,25 @@ def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
     return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
 
 
+def _prepare(
+    recipe: Recipe, parts: Parts, folders: Folders
+) -> tuple[TrainingSet, list[ValidationSet], Normaliser]:
+    """What is trained on and judged on, and the normaliser of both."""
+    noise = folders.corpora / "noise"
+    prior = estimate_prior(prepare_copy(parts.train, folders.cache, noise))
+    normaliser = recipe.normaliser_with(prior)
+    train = _training_set(recipe, parts.train, normaliser, folders)
+    labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
+    corpora = [one.corpus for one in parts.validation]
+    validation = []
+    # Validation hears other levels, rooms and floors where training does: seeds 0 are never
+    # trained on.
+    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
+        copy = prepare_copy(parts.validation, folders.cache, noise, augmentation, seed=0)
+        validation.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
+    return train, validation, normaliser
+
+
 def _training_set(
     recipe: Recipe, utterances: Sequence[Utterance], normaliser: Normaliser, folders: Folders
 ) -> TrainingSet:
@@ -132,21 +155,6 @@ def _training_set(
         targets(utterances, recipe, folders.corpora),
         [one.corpus for one in utterances],
     )
-
-
-def _validation_sets(
-    recipe: Recipe, utterances: Sequence[Utterance], normaliser: Normaliser, folders: Folders
-) -> list[ValidationSet]:
-    """The utterances as recorded and, where training hears other levels and rooms, in those too."""
-    noise = folders.corpora / "noise"
-    labels = one_hot(utterances, recipe.network.labels).argmax(axis=1)
-    corpora = [one.corpus for one in utterances]
-    sets = []
-    # Seeds 0 are never trained on.
-    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
-        copy = prepare_copy(utterances, folders.cache, noise, augmentation, seed=0)
-        sets.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
-    return sets
 
 
 def run(
@@ -179,22 +187,16 @@ def run(
         pretrained, started = load_run(Path(recipe.pretrained))
         check_start(pretrained.config, recipe.network, recipe.pretrained)
         heard = _heard_too(recipe, heard, recipe.pretrained, started)
-    teachers, heard = _teachers(recipe, folders, place, heard)
-    with place.leader_first():
-        clean = prepare_copy(parts.train, folders.cache, folders.corpora / "noise")
-        prior = estimate_prior(clean)
-        normaliser = recipe.normaliser_with(prior)
-        train = _training_set(recipe, parts.train, normaliser, folders)
-        validation = _validation_sets(recipe, parts.validation, normaliser, folders)
-    fitted = fit(recipe, train, validation, folders.run, place, teachers, pretrained)
+    heard = _finish_teachers(recipe, folders, place, heard)
+    teachers = _load_teachers(recipe, folders, place)
+    fitted, normaliser = _fit(recipe, parts, folders, place, teachers, pretrained)
     if recipe.refit:
-        del train, validation  # gigabytes
         _refit(recipe, parts, normaliser, fitted.epoch, folders, place)
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
         "heard": heard,
-        "prior_spectrum": [float(f"{value:.6g}") for value in prior],
+        "prior_spectrum": [float(f"{value:.6g}") for value in normaliser.prior_spectrum],
         "parameters": sum(p.numel() for p in fitted.network.parameters()),
         "epoch": fitted.epoch,
         "temperature": round(fitted.temperature, 4),
@@ -206,11 +208,27 @@ def run(
         "utterances": parts.sizes,
     }
     if place.leads:
-        save_file(fitted.network.state_dict(), folders.run / WEIGHTS)
-        with whole_file(folders.run / RESULT) as file:  # where it is, the run is finished
-            file.write(json.dumps(result, indent=1).encode() + b"\n")
+        _keep_weights(fitted.network, folders.run)
+        _keep_json(result, folders.run / RESULT)  # where it is, the run is finished
         plot_run(folders.run)
     return result
+
+
+def _fit(
+    recipe: Recipe,
+    parts: Parts,
+    folders: Folders,
+    place: Place,
+    teachers: Teachers | None,
+    pretrained: SpectrogramNetwork | None,
+) -> tuple[Fitted, Normaliser]:
+    """Fit, the same with and without a refit: a finished fit can be refit later."""
+    if place.leads and not (folders.run / CHECKPOINT).exists():
+        shutil.rmtree(folders.run / REFIT, ignore_errors=True)  # it followed another fit
+    with place.leader_first():
+        train, validation, normaliser = _prepare(recipe, parts, folders)
+    own = replace(recipe, refit=False)
+    return fit(own, train, validation, folders.run, place, teachers, pretrained), normaliser
 
 
 def _refit(
@@ -225,16 +243,28 @@ def _refit(
 
     What the recipe starts from and is taught by has heard them as well, where it was refit.
     """
+    folder = folders.run / REFIT
+    if place.leads:
+        say_on_stderr(f"train: again on the validation speakers, too, in {folder}")
     pretrained = None
     if recipe.pretrained:
         pretrained, _ = load_run(Path(recipe.pretrained), refitted=True)
     teachers = _load_teachers(recipe, folders, place, refitted=True)
     with place.leader_first():
-        train = _training_set(recipe, parts.train + parts.validation, normaliser, folders)
-    folder = folders.run / REFIT
+        train = _training_set(recipe, parts.refit, normaliser, folders)
     network = refit(recipe, train, epochs, folder, place, teachers, pretrained)
     if place.leads:
-        save_file(network.state_dict(), folder / WEIGHTS)
+        _keep_weights(network, folder)
+
+
+def _keep_weights(network: SpectrogramNetwork, folder: Path) -> None:
+    with whole_file(folder / WEIGHTS) as file:
+        file.write(save(network.state_dict()))
+
+
+def _keep_json(values: dict[str, Any], path: Path) -> None:
+    with whole_file(path) as file:
+        file.write(json.dumps(values, indent=1).encode() + b"\n")
 
 
 def finished_or_run(
@@ -280,13 +310,16 @@ def _heard_too(
     return heard | found
 
 
-def _teachers(
+def _finish_teachers(
     recipe: Recipe, folders: Folders, place: Place, heard: dict[str, str]
-) -> tuple[Teachers | None, dict[str, str]]:
-    """The finished runs that the recipe names; the networks that it names are trained first.
+) -> dict[str, str]:
+    """Train the networks that the recipe names as teachers, and check all of its teachers.
 
     Returns:
-        them, and what was heard with what they heard.
+        what was heard with what they heard.
+
+    Raises:
+        SerLiveError: a run is missing, has other labels, or has heard who is judged on.
     """
     # Folders first: what is wrong with them is said before anything is trained.
     for name in sorted(recipe.teacher, key=BASES.__contains__):
@@ -304,7 +337,7 @@ def _teachers(
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
         heard = _heard_too(recipe, heard, folder, result)
-    return _load_teachers(recipe, folders, place), heard
+    return heard
 
 
 def _teacher_folder(name: str, folders: Folders) -> Path:
@@ -356,7 +389,7 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     Raises:
         SerLiveError: there is no finished run in the folder.
     """
-    network, result = load_run(folders.run, refitted=True)
+    network, result = load_run(folders.run)
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
     copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
     votes = votes_of(network, normalise_copy(copy, normaliser))
@@ -368,6 +401,9 @@ def metadata_of(
 ) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config, heard = result["recipe"], network.config, _heard_by(result)
+    name = f"{recipe['name']}-{recipe['seed']}"
+    if _is_refit(result) and not refitted:
+        name += "-judged"
     trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
@@ -376,7 +412,8 @@ def metadata_of(
         for name, scores in tested.items()
     ]
     return ModelMetadata(
-        name=f"{recipe['name']}-{recipe['seed']}",
+        name=f"{recipe['name']}-{recipe['seed']}"
+        + "-judged" * (_is_refit(result) and not refitted),
         labels=config.labels,
         delay_timesteps=config.delay_timesteps,
         look_ahead_samples=config.look_ahead_samples,
@@ -432,6 +469,5 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
     }
     describe_model(untested, metadata_of(network, result, tested, refitted), path)
     untested.unlink()
-    beside = folder / REFIT if refitted else folder
-    (beside / TESTED).write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
+    _keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
     return tested

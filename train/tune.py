@@ -81,7 +81,8 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
         the model's own setting, then all, it among them, the cheapest first.
 
     Raises:
-        SerLiveError: the model or a corpus cannot be read, or nobody is there to validate on.
+        SerLiveError: the model or a corpus cannot be read, nobody is there to validate on, or the
+            model was trained on them.
     """
     metadata = Recognizer.load(model).metadata
     if VALIDATION_HEARD in metadata.training:

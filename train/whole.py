@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however a training is stopped."""
+"""Files that are there whole or not at all, however the process that writes them is stopped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     A stop in between leaves what was there; processes that write the same file do not meet.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        yield stream
-    partial.replace(path)
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
