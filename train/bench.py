@@ -1,5 +1,7 @@
 """What a step costs beside what it could cost: contenders in turns on one core, told as ratios.
 
+And, by ``train/throughput.py``, how fast training is.
+
 Other programs share the cores, so times alone say little. The contenders take short turns, round
 after round; a turn tells the mean processor time of its calls, a time is the median over the
 rounds, a ratio the median of the rounds' ratios.
