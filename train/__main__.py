@@ -134,7 +134,7 @@ def _add_tune(commands: Any) -> None:
 
 
 def _add_bench(commands: Any) -> None:
-    bench = commands.add_parser("bench", help="what a step costs beside what it could cost, and training")
+    bench = commands.add_parser("bench", help="what a step costs beside what it could; training")
     bench.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
     bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
