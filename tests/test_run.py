@@ -405,6 +405,15 @@ def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split
     assert {one.speaker for one in found} == {"ann"}
 
 
+def test_a_bad_recording_of_a_test_speaker_is_told_before_training(folders, own):
+    (own / "cats" / "ann" / "notes.wav").write_text("no sound")
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)
+    with pytest.raises(SerLiveError, match=r"notes\.wav"):
+        run(recipe, folders)
+    assert not folders.cache.exists()
+
+
 def test_nobody_to_validate_on_is_told_before_training(folders, own):
     shutil.rmtree(own / "cats" / "eve")
     shutil.rmtree(own / "dogs" / "eve")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from model.baselines import build
 from model.export import describe_model, export, state_specs
 from model.network import Network, SpectrogramNetwork
+from streamer.audio import Recording
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
@@ -112,6 +113,17 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     return parts
 
 
+def _check_readable(utterances: Iterable[Utterance]) -> None:
+    """Open every recording, so that one that training does not need is not found bad after it.
+
+    Raises:
+        SerLiveError: one is none.
+    """
+    for one in utterances:
+        with Recording(one.path):
+            pass
+
+
 def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
     """A warning if a label has not enough recordings to learn from."""
     counts = Counter(one.label for one in train)
@@ -172,15 +184,16 @@ def run(
         the result: recipe, epoch, temperature, score on the validation speakers.
 
     Raises:
-        SerLiveError: corpora, teachers or the run to start from are missing, one of these has
-            heard who is judged on, the network to start from is of another shape, or the folder
-            holds another recipe's run.
+        SerLiveError: corpora, teachers or the run to start from are missing, a recording cannot be
+            read, one of these has heard who is judged on, the network to start from is of another
+            shape, or the folder holds another recipe's run.
     """
     place = place or Place()
     parts = read_parts(recipe, folders.corpora)
     if place.leads and warns:
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
+    _check_readable(parts.test)  # the others are read now
     heard = dict.fromkeys(recipe.corpora, recipe.split)
     pretrained = None
     if recipe.pretrained:

@@ -121,7 +121,7 @@ def agreement(
     if len(heard) < len(known):
         lines.append(f"left out: {len(known) - len(heard)} that could not be heard")
     if not heard:
-        return "\n".join([*lines, "no verdict to compare with a label"])
+        return "\n".join([*lines, f"nothing to compare: the model knows {', '.join(labels)}"])
     accuracy = Accuracy(
         confusion_matrix(
             np.array([index[known[name]] for name in heard]),
