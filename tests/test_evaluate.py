@@ -324,8 +324,10 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
 
 
 def test_tuning_writes_the_setting_it_shows(corpora, model_file, tmp_path, monkeypatch, capsys):
-    tuned = tmp_path / "tuned.onnx"
-    assert run_main(monkeypatch, "tune", model_file, "--corpora", corpora, "-o", tuned) == 0
+    model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
+    metadata = Recognizer.load(model_file).metadata
+    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    assert run_main(monkeypatch, "tune", model, "--corpora", corpora, "-o", tuned) == 0
     rows = [line.strip("│").split("│") for line in capsys.readouterr().out.splitlines()]
     _, smoothing, margin, *_ = next(row for row in rows if row[0].strip() == "1")
     decision = Recognizer.load(tuned).metadata.decision

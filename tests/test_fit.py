@@ -102,7 +102,7 @@ def test_training_learns_what_can_be_learnt(tmp_path, optimiser):
 def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monkeypatch):
     uars = iter([30.0, 50.0, 40.0, 50.0, 60.0])
 
-    def judge(*_):
+    def judge(*_, **__):
         return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
 
     monkeypatch.setattr("train.fit._judge", judge)
@@ -115,7 +115,7 @@ def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monk
 def test_a_refit_on_the_same_speakers_gives_the_weights_of_the_chosen_epoch(tmp_path, monkeypatch):
     uars = iter([30.0, 50.0, 40.0])
 
-    def judge(*_):
+    def judge(*_, **__):
         return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
 
     monkeypatch.setattr("train.fit._judge", judge)
