@@ -122,19 +122,14 @@ def test_the_contenders_run(monkeypatch):
 
 
 def test_the_training_rate_counts_whole_utterances_of_every_step(monkeypatch):
-    now, took_s = [0.0], 0.5
+    clock, took_s = Clock(), 0.5
     trained = []
 
-    class Clock:
-        @staticmethod
-        def perf_counter():
-            return now[0]
-
     def train_epoch(_self, batches):
-        now[0] += took_s * len(batches)
+        clock.now += took_s * len(batches)
         trained.extend(batches)
 
-    monkeypatch.setattr(throughput, "time", Clock)
+    monkeypatch.setattr(throughput, "time", clock)
     monkeypatch.setattr(throughput.Training, "train_epoch", train_epoch)
     batch = read_recipe(OWN).batch
     assert throughput.training_rate(TINY, 2.0) == batch / took_s

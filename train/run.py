@@ -25,7 +25,7 @@ from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from train.batches import TrainingSet
 from train.corpora import Utterance, licence_of, read_corpus, title_of
-from train.data import estimate_prior, normalise_copy, prepare_copy
+from train.data import Example, estimate_prior, normalise_copy, prepare_copy
 from train.evaluate import VALIDATION_HEARD, evaluate
 from train.fit import CHECKPOINT, Fitted, ValidationSet, fit, refit
 from train.measures import reliability, score
@@ -138,9 +138,9 @@ def _prepare(
 ) -> tuple[TrainingSet, list[ValidationSet], Normaliser]:
     """What is trained on and judged on, and the normaliser of both."""
     noise = folders.corpora / "noise"
-    prior = estimate_prior(prepare_copy(parts.train, folders.cache, noise))
-    normaliser = recipe.normaliser_with(prior)
-    train = _training_set(recipe, parts.train, normaliser, folders)
+    clean = prepare_copy(parts.train, folders.cache, noise)
+    normaliser = recipe.normaliser_with(estimate_prior(clean))
+    train = _training_set(recipe, parts.train, clean, normaliser, folders)
     labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
     corpora = [one.corpus for one in parts.validation]
     validation = []
@@ -153,14 +153,17 @@ def _prepare(
 
 
 def _training_set(
-    recipe: Recipe, utterances: Sequence[Utterance], normaliser: Normaliser, folders: Folders
+    recipe: Recipe,
+    utterances: Sequence[Utterance],
+    clean: Sequence[Example],
+    normaliser: Normaliser,
+    folders: Folders,
 ) -> TrainingSet:
-    """The utterances as recorded and in the recipe's augmented copies, with their targets."""
+    """The utterances as recorded (``clean``) and in augmented copies, with their targets."""
     noise = folders.corpora / "noise"
-    copies = []
-    for seed in range(recipe.copies + 1):
-        augmentation = recipe.augmentation if seed else None
-        copy = prepare_copy(utterances, folders.cache, noise, augmentation, seed)
+    copies = [normalise_copy(clean, normaliser)]
+    for seed in range(1, recipe.copies + 1):
+        copy = prepare_copy(utterances, folders.cache, noise, recipe.augmentation, seed)
         copies.append(normalise_copy(copy, normaliser))
     return TrainingSet(
         copies,
@@ -264,7 +267,9 @@ def _refit(
         pretrained, _ = load_run(Path(recipe.pretrained), refitted=True)
     teachers = _load_teachers(recipe, folders, place, refitted=True)
     with place.leader_first():
-        train = _training_set(recipe, parts.refit, normaliser, folders)
+        clean = prepare_copy(parts.refit, folders.cache, folders.corpora / "noise")
+        train = _training_set(recipe, parts.refit, clean, normaliser, folders)
+    del clean  # else it stays in memory while the network is trained
     network = refit(recipe, train, epochs, folder, place, teachers, pretrained)
     if place.leads:
         _keep_weights(network, folder)
@@ -414,9 +419,9 @@ def metadata_of(
 ) -> ModelMetadata:
     """What the exported file says of itself."""
     recipe, config, heard = result["recipe"], network.config, _heard_by(result)
-    name = f"{recipe['name']}-{recipe['seed']}"
+    model = f"{recipe['name']}-{recipe['seed']}"
     if _is_refit(result) and not refitted:
-        name += "-judged"
+        model += "-judged"
     trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
     accuracy = [
@@ -425,8 +430,7 @@ def metadata_of(
         for name, scores in tested.items()
     ]
     return ModelMetadata(
-        name=f"{recipe['name']}-{recipe['seed']}"
-        + "-judged" * (_is_refit(result) and not refitted),
+        name=model,
         labels=config.labels,
         delay_timesteps=config.delay_timesteps,
         look_ahead_samples=config.look_ahead_samples,
