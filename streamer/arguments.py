@@ -11,6 +11,7 @@ from typing import Any
 from streamer.errors import SerLiveError
 from streamer.format_names import TIMELINES
 from streamer.outputs import write_line
+from streamer.prior import BALANCED, PRIORS
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
 #: Of ``ser-live latency``; ``stopped`` leaves the paced session out.
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-reconnect", action="store_true", help="end when the device is unplugged"
     )
     _add_output(listen)
+    _add_prior(listen, "everyday where the model knows it")
 
     commands.add_parser(
         "devices",
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     _add_output(replay)
+    _add_prior(replay)
     pcm = replay.add_argument_group("standard input")
     pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
     pcm.add_argument("--channels", type=int, metavar="N", help="default: 1")
@@ -138,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a paced picture shows its latency (default: %(default)s)",
     )
     _add_model(picture)
+    _add_prior(picture)
 
     info = commands.add_parser(
         "info",
@@ -187,6 +191,7 @@ def _add_latency(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     latency.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
     latency.add_argument("--output-device", metavar="NAME|N", help="speaker for --loopback")
     _add_model(latency)
+    _add_prior(latency)
     latency.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     latency.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw histogram and timeline (matplotlib)"
@@ -267,6 +272,7 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         "--force", action="store_true", help="begin anew: overwrite output and timelines"
     )
     _add_model(score)
+    _add_prior(score)
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
@@ -300,4 +306,13 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="NAME|FILE",
         help="another model than the default: research, or a file",
+    )
+
+
+def _add_prior(command: argparse.ArgumentParser, default: str = BALANCED) -> None:
+    command.add_argument(
+        "--prior",
+        choices=PRIORS,
+        help="everyday: most speech is taken to be neutral, as in ordinary life; balanced: every "
+        f"emotion is taken to be as common as the others (default: {default})",
     )

@@ -18,6 +18,7 @@ from streamer.errors import RunFailure, SerLiveError, told
 from streamer.formats import suffix_format
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
+from streamer.metadata import ModelMetadata
 from streamer.outputs import (
     Output,
     OutputFile,
@@ -26,6 +27,7 @@ from streamer.outputs import (
     say_on_stderr,
     write_line,
 )
+from streamer.prior import BALANCED, EVERYDAY
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
@@ -72,6 +74,19 @@ def _display(
     )
 
 
+def _recognizer(options: argparse.Namespace) -> Recognizer:
+    """The model that is named, under the prior that is named, else the balanced one."""
+    return Recognizer.load(options.model, options.prior or BALANCED)
+
+
+def _recognizer_at_a_laptop(options: argparse.Namespace) -> Recognizer:
+    """The same, but for the default: what is said near a microphone is mostly neutral."""
+    recognizer = _recognizer(options)
+    if options.prior is None and recognizer.metadata.everyday_prior:
+        return recognizer.with_prior(EVERYDAY)
+    return recognizer
+
+
 def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     # A user may lack PortAudio; everything else works without it.
     from streamer.listening import listen
@@ -88,7 +103,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if options.output is None:
         _stdout()
     with interrupts.shielded():
-        recognizer = Recognizer.load(options.model)
+        recognizer = _recognizer_at_a_laptop(options)
     with ExitStack() as stack:
         listen(
             recognizer,
@@ -129,7 +144,7 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
     speed = SPEEDS[options.speed]
     worst = 0
     with interrupts.shielded():
-        recognizer = Recognizer.load(options.model)
+        recognizer = _recognizer(options)
     with ExitStack() as stack:
         inputs = [Path(name) for name in files]
         display = _display(options, stack, interrupts, is_paced=speed is not None, inputs=inputs)
@@ -173,7 +188,7 @@ def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
         out = _out(options, stack, [options.file, model_path(options.model)])
         draw_recording(
             options.file,
-            Recognizer.load(options.model),
+            _recognizer(options),
             out,
             interrupts,
             at_s=options.at,
@@ -192,6 +207,7 @@ def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
         "than 16 kHz",
         "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
         "temperature": f"{metadata.temperature:.3f}",
+        "everyday prior": _shares(metadata) or "not known",
         **metadata.training,
     }
     width = max(len(name) for name in facts)
@@ -200,13 +216,19 @@ def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     return 0
 
 
+def _shares(metadata: ModelMetadata) -> str:
+    """How often each label is met in everyday life; empty where the model does not know."""
+    pairs = zip(metadata.labels, metadata.everyday_prior, strict=False)
+    return ", ".join(f"{label} {100 * share:.3g} %" for label, share in pairs)
+
+
 def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.latency.command import Findings, Plan, measure, measure_round_trips
 
     out = _stdout()
     named = {
         name: getattr(options, name)
-        for name in ("recording", "source", "seconds", "streams", "model", "plot")
+        for name in ("recording", "source", "seconds", "streams", "model", "prior", "plot")
         if getattr(options, name) is not None
     }
     if options.loopback is not None and named:
@@ -259,6 +281,7 @@ def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
         workers=options.workers,
         labels=options.labels,
         model=options.model,
+        prior=options.prior or BALANCED,
         force=options.force,
     )
     return score(plan, interrupts)

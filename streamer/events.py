@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.prior import BALANCED, Prior
 from streamer.recognizer import Estimate
 
 
@@ -24,6 +25,7 @@ class SessionStarted:
         look_ahead_ms: most audio after an estimate's time that it may depend on, resampler
             included.
         started: wall-clock time.
+        prior: how often each label was taken to be met.
     """
 
     source: str
@@ -32,6 +34,7 @@ class SessionStarted:
     labels: tuple[str, ...]
     look_ahead_ms: float
     started: datetime
+    prior: Prior = BALANCED
 
 
 @dataclass(frozen=True, slots=True)

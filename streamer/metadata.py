@@ -19,10 +19,11 @@ from streamer.frontend import (
     TIMESTEP_SAMPLES,
     Normaliser,
 )
+from streamer.prior import check_shares
 
 #: Key of the ONNX metadata that holds all of this as JSON.
 METADATA_KEY = "ser-live"
-SCHEMA = 1
+SCHEMA = 2
 
 #: The signal the network was trained on; a file made for another one is refused.
 SIGNAL = {
@@ -96,7 +97,11 @@ class ModelMetadata:
         normaliser: of the front end.
         decision: of the decision layer.
         states: every state tensor.
+        everyday_prior: how often each label is met in ordinary life, in their order; empty where
+            nobody knows.
         training: corpora, licence, recipe, seed and measured accuracy, for people to read.
+        ordinary_share: of ordinary speech in training, for a network that tells it from acted
+            emotions; 0 for one that does not.
     """
 
     name: str
@@ -108,10 +113,25 @@ class ModelMetadata:
     normaliser: Normaliser
     decision: DecisionConfig
     states: tuple[StateSpec, ...]
+    everyday_prior: tuple[float, ...] = ()
+    ordinary_share: float = 0.0
     training: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tells_ordinary(self) -> bool:
+        """Whether the network tells ordinary speech from acted emotions."""
+        return self.ordinary_share > 0
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What a step yields beside the states."""
+        return ("probabilities", "attention", *(("ordinary",) if self.tells_ordinary else ()))
 
     def __post_init__(self) -> None:
         check_names(self.name, self.labels)
+        check_shares(self.everyday_prior, self.labels)
+        if not 0 <= self.ordinary_share < 1:
+            raise ValueError(f"impossible ordinary_share {self.ordinary_share}")
         for name, text in self.training.items():
             if not all(isinstance(one, str) and one.isprintable() for one in (name, text)):
                 raise ValueError("training facts must be printable text")
@@ -172,6 +192,7 @@ class ModelMetadata:
                     StateSpec(state["name"], tuple(state["shape"]), state["dtype"])
                     for state in values.pop("states")
                 ),
+                everyday_prior=tuple(values.pop("everyday_prior", ())),
                 **values,
             )
         except _UNREADABLE as error:

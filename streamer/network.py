@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-#: What a step yields beside the states.
-_RESULTS = ("probabilities", "attention")
 #: The state tensor that counts the timesteps that came in.
 _POSITION = "position"
 #: NumPy's name of a type -> onnxruntime's.
@@ -41,9 +39,11 @@ class _Batch:
         session: onnxruntime.InferenceSession,
         inputs: dict[str, NDArray[Any]],
         outputs: dict[str, NDArray[Any]],
+        results: Sequence[str],
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self._results = results
         self.positions: NDArray[np.int64] = inputs[_POSITION]
         self.size = len(self.positions)
         #: What a step moves where: in each delay line the newest rows push out the oldest.
@@ -72,7 +72,7 @@ class _Batch:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise RunFailure("the network of the model failed in the middle of the run") from error
-        if not all(_are_shares(self.outputs[name]) for name in _RESULTS):
+        if not all(_are_shares(self.outputs[name]) for name in self._results):
             raise RunFailure("the network of the model yields what is no probability")
         self.positions += 1
         for target, source in self._moves:
@@ -145,6 +145,7 @@ class StepNetwork:
             SerLiveError: the network is not what the metadata says.
         """
         self._session = session
+        self._results = metadata.results
         features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
         self._inputs = (features, StateSpec("end", (), "int64"), *metadata.states)
         self._outputs = self._checked_outputs(metadata)
@@ -154,7 +155,7 @@ class StepNetwork:
 
     def step(
         self, features: Float32, end: int, states: Sequence[NetworkState]
-    ) -> tuple[Float32, Float32, list[NetworkState]]:
+    ) -> tuple[Float32, Float32, Float32 | None, list[NetworkState]]:
         """One timestep of each stream.
 
         Args:
@@ -163,7 +164,8 @@ class StepNetwork:
             states: of the streams; used up.
 
         Returns:
-            probabilities ``(batch, labels)``, attention ``(batch, T)`` and the new states.
+            probabilities ``(batch, labels)``, attention ``(batch, T)``, how likely ordinary speech
+            is ``(batch, 1)``, None of a network that does not tell, and the new states.
 
         Raises:
             RuntimeError: a state was used up before.
@@ -174,7 +176,8 @@ class StepNetwork:
         batch.step(features, end)
         outputs = batch.outputs
         after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
-        return outputs["probabilities"].copy(), outputs["attention"].copy(), after
+        ordinary = outputs["ordinary"].copy() if "ordinary" in outputs else None
+        return outputs["probabilities"].copy(), outputs["attention"].copy(), ordinary, after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:
         """The batch of these states as it is, or a new one; the rows copied from are spent."""
@@ -192,7 +195,8 @@ class StepNetwork:
         return gathered
 
     def _batch(self, size: int) -> _Batch:
-        return _Batch(self._session, _zeros(self._inputs, size), _zeros(self._outputs, size))
+        inputs, outputs = _zeros(self._inputs, size), _zeros(self._outputs, size)
+        return _Batch(self._session, inputs, outputs, self._results)
 
     def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
         """Shapes that the network yields, but for the position, which is counted here.
@@ -201,9 +205,9 @@ class StepNetwork:
             SerLiveError: its inputs, outputs or weights are not what the metadata says.
         """
         lines = [state for state in metadata.states if state.name != _POSITION]
-        names = [*_RESULTS, *(f"next_{line.name}" for line in lines)]
+        names = [*metadata.results, *(f"next_{line.name}" for line in lines)]
         types = {spec.name: _TYPES[spec.dtype] for spec in self._inputs}
-        yields = dict.fromkeys(_RESULTS, _TYPES["float32"])
+        yields = dict.fromkeys(metadata.results, _TYPES["float32"])
         yields |= {f"next_{state.name}": types[state.name] for state in metadata.states}
         if (
             types != {one.name: one.type for one in self._session.get_inputs()}
@@ -221,17 +225,16 @@ class StepNetwork:
                 "its network does not fit the shapes in its metadata, or takes too long or too "
                 "much memory"
             ) from error
-        probabilities, attention, *newest = results
-        fits = (
-            probabilities.shape == (1, len(metadata.labels))
-            and attention.shape == (1, metadata.window_timesteps)
-            and all(_is_part_of(*pair) for pair in zip(newest, lines, strict=True))
+        shares, newest = results[: len(metadata.results)], results[len(metadata.results) :]
+        shapes = [(1, len(metadata.labels)), (1, metadata.window_timesteps), (1, 1)]
+        fits = [one.shape for one in shares] == shapes[: len(shares)] and all(
+            _is_part_of(*pair) for pair in zip(newest, lines, strict=True)
         )
         if not fits:
             raise SerLiveError("its network yields other shapes than its metadata says")
         if not all(np.all(np.isfinite(tensor)) for tensor in results):
             raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
-        if not (_are_shares(probabilities) and _are_shares(attention)):
+        if not all(_are_shares(one) for one in shares):
             raise SerLiveError("its network yields what is no probability")
         return tuple(
             StateSpec(name, tensor.shape[1:], str(tensor.dtype))

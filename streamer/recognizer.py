@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from streamer.inference import open_stranger
 from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
 from streamer.network import NetworkState, StepNetwork, in_batches
 from streamer.onnx_file import read_onnx
+from streamer.prior import BALANCED, EVERYDAY, PRIORS, Prior, under_prior
 from streamer.speech import SpeechDetector
 
 if TYPE_CHECKING:
@@ -47,9 +49,11 @@ class Estimate:
     Attributes:
         time: end of the timestep in stream time, seconds.
         label: an emotion, `silence`, `uncertain` or `warming up`.
-        probabilities: ``(labels,)`` calibrated, float32.
+        probabilities: ``(labels,)`` calibrated, under the recognizer's prior, float32.
         speech: speech probability.
         attention: ``(T,)`` weights over the rolling window, newest timestep last.
+        ordinary: how likely speech is that nobody acts, where it is as common as it was in
+            training; None of a model that does not tell.
     """
 
     time: float
@@ -57,6 +61,7 @@ class Estimate:
     probabilities: Float32
     speech: float
     attention: Float32
+    ordinary: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class Recognizer:
 
     Attributes:
         metadata: labels, look-ahead, and what the model was trained on.
+        prior: how often each label is taken to be met.
     """
 
     def __init__(
@@ -179,24 +185,48 @@ class Recognizer:
             SerLiveError: the network is not what the metadata says.
         """
         self.metadata = metadata
+        self.prior: Prior = BALANCED
         self._network = StepNetwork(session, metadata)
         self._analysis = SpectralAnalysis(detector or SpeechDetector())
         self._normaliser = metadata.normaliser
         self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
+        self._shares = np.array(metadata.everyday_prior, np.float64)
 
     @classmethod
-    def load(cls, path: Path | str | None = None) -> Self:
+    def load(cls, path: Path | str | None = None, prior: Prior = BALANCED) -> Self:
         """Load a model file, or the one that is shipped.
 
+        Args:
+            path: of the file, or the name of a shipped model; None for the default.
+            prior: as of :meth:`with_prior`.
+
         Raises:
-            SerLiveError: the file is missing, no model of ours, damaged, or of another schema.
+            SerLiveError: the file is missing, no model of ours, damaged, of another schema, or
+                without the prior.
         """
         path = model_path(path)
         session, metadata = open_model(path)
         try:
-            return cls(session, metadata)
+            return cls(session, metadata).with_prior(prior)
         except SerLiveError as error:
             raise SerLiveError(f"model {path}: {error}") from error
+
+    def with_prior(self, prior: Prior) -> Self:
+        """The same model where labels are met so often: `balanced`, all alike, or `everyday`.
+
+        Raises:
+            SerLiveError: the model does not know how often they are met every day.
+            ValueError: there is no such prior.
+        """
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, is {prior!r}")
+        if prior == EVERYDAY and not self.metadata.everyday_prior:
+            raise SerLiveError(
+                "it does not know how often its labels are met every day; say --prior balanced"
+            )
+        other = copy.copy(self)
+        other.prior = prior
+        return other
 
     def stream(self) -> Stream:
         """A new stream that has heard nothing."""
@@ -308,17 +338,22 @@ class Recognizer:
 
     def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
         """One timestep into the network, and one estimate out of each full delay line."""
-        probabilities, attention, states = self._network.step(
+        probabilities, attention, ordinary, states = self._network.step(
             np.array(frames), end, [run.network for run in runs]
         )
-        for run, network, row, weights in zip(runs, states, probabilities, attention, strict=True):
+        if self.prior == EVERYDAY:
+            share = self.metadata.ordinary_share
+            probabilities = under_prior(probabilities, self._shares, ordinary, share)
+        likely = [None] * len(runs) if ordinary is None else ordinary[:, 0].tolist()
+        rows = zip(runs, states, probabilities, attention, likely, strict=True)
+        for run, network, row, weights, is_ordinary in rows:
             run.network = network
             if network.position > self.metadata.delay_timesteps:
                 speech = run.speech.popleft()
                 label, run.decision = self._decision.decide(row, speech, run.decision)
                 run.emitted += 1
                 time = run.emitted * TIMESTEP_S
-                run.estimates.append(Estimate(time, label, row, speech, weights))
+                run.estimates.append(Estimate(time, label, row, speech, weights, is_ordinary))
 
 
 class Stream:

@@ -202,6 +202,7 @@ class _Hearing:
         self._source = source
         self._rate = source.sample_rate
         self._metadata = recognizer.metadata
+        self._prior = recognizer.prior
         self._resampler = Resampler(source.sample_rate)
         self._stream = recognizer.stream()
         self._report = report
@@ -228,6 +229,7 @@ class _Hearing:
                 self._metadata.labels,
                 self._metadata.look_ahead_ms + 1000.0 * self._resampler.look_ahead_s,
                 datetime.now(UTC) - timedelta(seconds=age_s),
+                self._prior,
             )
         )
 

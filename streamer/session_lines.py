@@ -8,6 +8,7 @@ from typing import Any
 from streamer.decision import SILENCE, check_labels, names_of
 from streamer.events import Gap, SessionEnded, SessionStarted
 from streamer.formats.lines import SCHEMA
+from streamer.prior import BALANCED, PRIORS
 
 #: Three years: times and durations beyond are damage.
 LONGEST_S = 1e8
@@ -40,6 +41,10 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
         raise Wrong("started must be a date and time in ISO 8601") from error
     if started.tzinfo is None:
         raise Wrong("started must say its time zone")
+    # Files from before there was a choice do not name it.
+    prior = values.get("prior", BALANCED)
+    if prior not in PRIORS:
+        raise Wrong(f"prior must be one of {', '.join(PRIORS)}, is {shown(prior)}")
     return SessionStarted(
         source=_text(values, "source"),
         sample_rate=_whole(values, "sample_rate", 1, _HIGHEST_RATE),
@@ -47,6 +52,7 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
         labels=tuple(labels),
         look_ahead_ms=_number(values, "look_ahead_ms", 1000 * LONGEST_S),
         started=started,
+        prior=prior,
     )
 
 

@@ -149,10 +149,13 @@ def test_a_batch_of_streams_equals_each_alone(exported):
     together = [network.initial_state() for _ in range(3)]
     alone = [network.initial_state() for _ in range(3)]
     for step in frames:
-        batch, _, together = network.step(step, UNKNOWN_END, together)
+        batch, _, likely, together = network.step(step, UNKNOWN_END, together)
+        assert (likely is not None) == exported.network.config.ordinary
         for row in range(3):
-            one, _, [alone[row]] = network.step(step[row : row + 1], UNKNOWN_END, [alone[row]])
+            one, _, own, [alone[row]] = network.step(step[row : row + 1], UNKNOWN_END, [alone[row]])
             assert np.abs(one[0] - batch[row]).max() <= TOLERANCE
+            if likely is not None:
+                assert np.abs(own[0] - likely[row]).max() <= TOLERANCE
 
 
 def test_times_are_the_ends_of_the_timesteps(shipped, speech):
@@ -222,7 +225,7 @@ def altered(model_file, path, change):
         (lambda v: v.pop("labels"), "labels"),
         (lambda v: v.pop("normaliser"), "normaliser"),
         (lambda v: v["signal"].update(sample_rate=8000), "sample rate"),
-        (lambda v: v["labels"].append("bored"), "other shapes"),
+        (lambda v: v.update(labels=[*v["labels"], "bored"], everyday_prior=[]), "other shapes"),
         (lambda v: v.update(look_ahead_samples=0), "look_ahead_samples"),
         (lambda v: v["states"].pop(), "other inputs"),
         (lambda v: v["states"][0].update(shape=[2**40]), "impossible shape"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import multiprocessing
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -136,7 +138,7 @@ def test_a_row_sums_a_session_up(shipped):
 
 
 def row_of(name, **values):
-    row = dict.fromkeys(COLUMNS) | {"file": name, "model": "m", "version": "1"}
+    row = dict.fromkeys(COLUMNS) | {"file": name, "model": "m", "prior": "balanced", "version": "1"}
     return row | {"duration_s": 1.5, "overall": "sad"} | values
 
 
@@ -337,7 +339,7 @@ def test_a_worker_that_dies_costs_the_recording_that_it_heard(tmp_path, model_fi
     cut = tmp_path / "cut.jsonl"
     tasks = [Task(path, path.name, None) for path in (CLIPS[0], long, CLIPS[1], CLIPS[2])]
     tasks[1] = Task(long, "long.wav", cut)
-    with Workers(1, model_file, LABELS, Interrupts()) as workers:
+    with Workers(1, model_file, "balanced", LABELS, Interrupts()) as workers:
         answers = workers.answers(tasks)
         rows = [next(answers).row]
         (worker,) = multiprocessing.active_children()
@@ -352,7 +354,7 @@ def test_a_worker_that_dies_costs_the_recording_that_it_heard(tmp_path, model_fi
 
 
 def test_workers_that_cannot_start_end_the_run(tmp_path):
-    workers = Workers(2, tmp_path / "gone.onnx", LABELS, Interrupts())
+    workers = Workers(2, tmp_path / "gone.onnx", "balanced", LABELS, Interrupts())
     with pytest.raises(RunFailure, match="cannot start"), workers:
         next(workers.answers([Task(CLIPS[0], "x", None)]))
     assert not multiprocessing.active_children()
@@ -364,7 +366,11 @@ def plan_of(*paths, **options):
 
 def identity_of(shipped, model_file):
     digest = hashlib.sha256(model_file.read_bytes()).hexdigest()[:12]
-    return {"model": f"{shipped.metadata.name} {digest}", "version": version("ser-live")}
+    return {
+        "model": f"{shipped.metadata.name} {digest}",
+        "prior": "balanced",
+        "version": version("ser-live"),
+    }
 
 
 def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys):
@@ -387,8 +393,10 @@ def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path)
     assert "the disk" not in row
 
 
-@pytest.mark.parametrize("other", [{"model": "open-1 0"}, {"version": "0.0.1"}])
-def test_rows_of_another_model_are_not_mixed_in(shipped, model_file, tmp_path, other):
+@pytest.mark.parametrize(
+    "other", [{"model": "open-1 0"}, {"prior": "everyday"}, {"version": "0.0.1"}]
+)
+def test_rows_of_another_model_or_prior_are_not_mixed_in(shipped, model_file, tmp_path, other):
     output = tmp_path / "r.csv"
     record(output, [row_of("x.wav", **identity_of(shipped, model_file) | other)])
     before = output.read_bytes()
@@ -397,14 +405,33 @@ def test_rows_of_another_model_are_not_mixed_in(shipped, model_file, tmp_path, o
     assert output.read_bytes() == before
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_run_under_another_prior_is_another_run(tmp_path, suffix, capsys):
+    output = tmp_path / f"r{suffix}"
+    everyday = plan_of(CLIPS[0], output=output, prior="everyday", workers=1)
+    assert score(everyday, Interrupts()) == 0
+    before = output.read_bytes()
+    with pytest.raises(SerLiveError, match=r"\(everyday prior, .*\(balanced, .* with --force"):
+        score(replace(everyday, prior="balanced"), Interrupts())
+    assert output.read_bytes() == before
+    capsys.readouterr()
+    assert score(everyday, Interrupts()) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "changed"),
+    [(True, {"model": "other"}), (True, {"prior": "everyday"}), (False, {})],
+    ids=["model", "prior", "anew"],
+)
 def test_a_timeline_of_something_else_is_not_overwritten(
-    shipped, model_file, tmp_path, monkeypatch, goes_on
+    shipped, model_file, tmp_path, monkeypatch, goes_on, changed
 ):
     monkeypatch.chdir(tmp_path)
     output, timeline = Path("r.csv"), Path("T/x.wav.jsonl")
     timeline.parent.mkdir()
-    timeline.write_text(f'{{"source":"x.wav","model":"{"other" if goes_on else "open-1"}"}}\n')
+    first = {"source": "x.wav", "model": shipped.metadata.name, "prior": "balanced"} | changed
+    timeline.write_text(json.dumps(first) + "\n")
     if goes_on:
         record(output, [row_of("y.wav", **identity_of(shipped, model_file))])
     with pytest.raises(SerLiveError, match=r"T/x\.wav\.jsonl exists; --force overwrites it"):

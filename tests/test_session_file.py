@@ -107,6 +107,12 @@ def test_what_a_session_wrote_is_read_back(shipped, speech, read):
     assert session.duration_s == pytest.approx(end.duration_s)
 
 
+def test_the_prior_is_read_and_older_files_are_balanced(read):
+    for line, prior in ((HEADER, "balanced"), (HEADER | {"prior": "everyday"}, "everyday")):
+        ([session], _) = read(text_of(line))
+        assert session.header.prior == prior
+
+
 def test_several_recordings_are_several_sessions(shipped, speech, read):
     out = io.StringIO()
     sink = JsonLines(out, names_file=True)
@@ -199,6 +205,9 @@ DEEP = "[" * 100_000
         (HEADER | {"sample_rate": 16_000.0}, "sample_rate must be a whole number"),
         (HEADER | {"source": None}, "source must be text"),
         (HEADER | {"look_ahead_ms": -1}, "look_ahead_ms must be a number in 0.."),
+        (HEADER | {"prior": "sunday"}, "prior must be one of everyday, balanced, is 'sunday'"),
+        (HEADER | {"prior": ["everyday"]}, "prior must be one of"),
+        (HEADER | {"prior": None}, "prior must be one of"),
         ({"type": "estimate"}, "an estimate without time"),
         (ESTIMATE | {"label": "angry"}, "label 'angry' is none of the session's"),
         (ESTIMATE | {"label": []}, "label [] is none of the session's"),

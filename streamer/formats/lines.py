@@ -60,6 +60,7 @@ class JsonLines:
             "source": event.source,
             "sample_rate": event.sample_rate,
             "model": event.model,
+            "prior": event.prior,
             "labels": list(event.labels),
             "look_ahead_ms": round(event.look_ahead_ms, 3),
             "started": event.started.isoformat(timespec="milliseconds"),
@@ -120,6 +121,7 @@ class Plain:
             case SessionStarted():
                 self._labels = event.labels
                 line = f"# {printable(event.source)}: {event.sample_rate} Hz, {event.model}, "
+                line += f"{event.prior} prior, "
                 line += f"{event.look_ahead_ms:.0f} ms look-ahead"
             case Estimated():
                 line = self._estimate(event)

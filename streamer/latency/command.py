@@ -39,6 +39,7 @@ from streamer.latency.tables import (
     streams_text,
 )
 from streamer.outputs import Output, say_on_stderr, write_line
+from streamer.prior import BALANCED, Prior
 from streamer.recognizer import Recognizer
 
 SCHEMA = 1
@@ -56,6 +57,7 @@ class Plan:
         seconds: audio of each measurement.
         streams: at once, None to leave that out.
         model: file, None for the shipped one.
+        prior: how often each label is taken to be met.
         device: microphone, None for the default.
         plot: picture of the session, None for none.
     """
@@ -65,6 +67,7 @@ class Plan:
     seconds: float = 30.0
     streams: int | None = None
     model: Path | None = None
+    prior: Prior = BALANCED
     device: str | None = None
     plot: Path | None = None
 
@@ -119,7 +122,7 @@ def measure(plan: Plan, findings: Findings, interrupts: Interrupts) -> None:
         Interrupted: a signal came. What was measured before any of these was shown.
     """
     with interrupts.shielded():  # a signal must not come while native libraries start
-        recognizer = TimedRecognizer.load(plan.model)
+        recognizer = TimedRecognizer.load(plan.model, plan.prior)
     timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
     if plan.source != "stopped":
         _measure_live(plan, recognizer, findings, interrupts)
@@ -127,7 +130,7 @@ def measure(plan: Plan, findings: Findings, interrupts: Interrupts) -> None:
     text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
     findings.add(text, stopped=asdict(stopped))
     if plan.streams is not None:
-        plain = Recognizer.load(plan.model)  # nothing but the streams is timed
+        plain = Recognizer.load(plan.model, plan.prior)  # nothing but the streams is timed
         streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
         findings.add(streams_text(streams), streams=asdict(streams))
     facts = Process.measure(plan.model)

@@ -101,7 +101,7 @@ def _happened(session: RecordedSession) -> list[str]:
 def _circumstances(session: RecordedSession) -> list[str]:
     header = session.header
     return [
-        f"model {header.model}",
+        f"model {header.model}, {header.prior} prior",
         f"{header.sample_rate / 1000:g} kHz",
         f"look-ahead {header.look_ahead_ms:.0f} ms",
         f"{header.started:%Y-%m-%d %H:%M %Z}",

@@ -16,6 +16,7 @@ from streamer.display import can_show_screen
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import check_apart, check_output, say_on_stderr, show
+from streamer.prior import BALANCED, Prior
 from streamer.recognizer import Recognizer, model_path
 from streamer.score.find import Item, find, timeline_path
 from streamer.score.progress import Watched
@@ -41,6 +42,7 @@ class Plan:
         workers: processes; None for as many as there are cores.
         labels: table of what is spoken; None if nobody knows.
         model: as ``--model`` names it.
+        prior: how often each label is taken to be met.
         force: overwrite results and timelines.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     workers: int | None = None
     labels: Path | None = None
     model: Path | None = None
+    prior: Prior = BALANCED
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -97,18 +100,18 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
         Interrupted: a signal came; the rows so far are whole.
     """
     with interrupts.shielded():
-        recognizer = Recognizer.load(plan.model)
+        recognizer = Recognizer.load(plan.model, plan.prior)
     labels = recognizer.metadata.labels
     found = find(plan.paths)
     truth = None if plan.labels is None else read_truth(plan.labels, found.items)
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
-    identity = _identity(recognizer.metadata.name, model_path(plan.model))
+    identity = _identity(recognizer, model_path(plan.model))
     with ExitStack() as stack:
         results = _open(plan, columns_of(labels), found.items, stack)
         _check_identity(results, identity, plan.output)
         rows = {item.name: results.recorded.get(item.name) for item in found.items}
-        jobs = _missing(plan, found.items, results, recognizer.metadata.name)
+        jobs = _missing(plan, found.items, results, recognizer)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
         _run(plan, jobs, results, rows, identity, labels, interrupts)
@@ -134,14 +137,15 @@ def _make_folder(folder: Path) -> None:
         raise SerLiveError(f"cannot make {folder}: {error.strerror}") from error
 
 
-def _identity(name: str, model: Path) -> Row:
-    """Which model and program the rows are of; without either a row cannot be compared."""
+def _identity(recognizer: Recognizer, model: Path) -> Row:
+    """Which model, prior and program rows are of; without any of them they cannot be compared."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()[:_DIGEST_DIGITS]
     try:
         installed = version("ser-live")
     except PackageNotFoundError:  # a bare checkout
         installed = "unknown"
-    return {"model": f"{name} {digest}", "version": installed}
+    name = recognizer.metadata.name
+    return {"model": f"{name} {digest}", "prior": recognizer.prior, "version": installed}
 
 
 def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: ExitStack) -> Results:
@@ -158,18 +162,20 @@ def _check_identity(results: Results, identity: Row, output: Path | None) -> Non
     """Refuse to mix rows of two models.
 
     Raises:
-        SerLiveError: the file holds rows of another model or version.
+        SerLiveError: the file holds rows of another model, prior or version.
     """
     for row in results.recorded.values():
         if any(row[column] != value for column, value in identity.items()):
             raise SerLiveError(
-                f"{output} holds results of {row['model']} (ser-live {row['version']}), this is "
-                f"{identity['model']} ({identity['version']}); name another file, or begin anew "
-                "with --force"
+                f"{output} holds results of {row['model']} ({row['prior']} prior, ser-live "
+                f"{row['version']}), this is {identity['model']} ({identity['prior']}, "
+                f"{identity['version']}); name another file, or begin anew with --force"
             )
 
 
-def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) -> list[_Job]:
+def _missing(
+    plan: Plan, items: Sequence[Item], results: Results, recognizer: Recognizer
+) -> list[_Job]:
     """Recordings without a row or without a timeline.
 
     Raises:
@@ -189,7 +195,7 @@ def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) ->
             owners[timeline] = item.name
             _check_apart(timeline, results)
             if row is None:
-                is_lost = results.goes_on and _is_timeline_of(timeline, item, model)
+                is_lost = results.goes_on and _is_timeline_of(timeline, item, recognizer)
                 _check_timeline(timeline, plan.force or is_lost)
             elif os.path.lexists(timeline):
                 timeline = None
@@ -198,12 +204,13 @@ def _missing(plan: Plan, items: Sequence[Item], results: Results, model: str) ->
     return jobs
 
 
-def _is_timeline_of(path: Path, item: Item, model: str) -> bool:
+def _is_timeline_of(path: Path, item: Item, recognizer: Recognizer) -> bool:
     """Whether the recording was heard before, and only its row was cut short or deleted."""
     try:
         with path.open(encoding="utf-8") as lines:
             first = json.loads(lines.readline())
-        return bool(first["source"] == str(item.path) and first["model"] == model)
+        made = (first["source"], first["model"], first["prior"])
+        return made == (str(item.path), recognizer.metadata.name, recognizer.prior)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -246,7 +253,7 @@ def _run(
     try:
         with (
             watched,
-            Workers(processes, model_path(plan.model), labels, interrupts) as workers,
+            Workers(processes, model_path(plan.model), plan.prior, labels, interrupts) as workers,
         ):
             answers = workers.answers([job.task for job in jobs])
             for job, answer in zip(jobs, answers, strict=True):

@@ -26,13 +26,14 @@ def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
         "changes_a_minute",
         "error",
         "model",
+        "prior",
         "version",
     )
 
 
 def text_columns(columns: Sequence[str]) -> frozenset[str]:
     """Those that hold text; the others hold numbers."""
-    return frozenset(columns) & {"file", "overall", "error", "model", "version"}
+    return frozenset(columns) & {"file", "overall", "error", "model", "prior", "version"}
 
 
 class Form(Protocol):

@@ -20,6 +20,7 @@ from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile
+from streamer.prior import Prior
 from streamer.recognizer import Recognizer
 from streamer.score.rows import Row, columns_of
 from streamer.session import Pace, run_session
@@ -143,13 +144,13 @@ def _timeline(path: Path) -> OutputFile:
     return OutputFile(path, force=True)
 
 
-def work(connection: Connection, model: Path) -> None:
+def work(connection: Connection, model: Path, prior: Prior) -> None:
     """Life of a worker process: say that it is ready, then answer task after task in order."""
     for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; who started it ends it
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    recognizer = Recognizer.load(model)
+    recognizer = Recognizer.load(model, prior)
     connection.send(None)
     while True:
         connection.send(hear(connection.recv(), recognizer))

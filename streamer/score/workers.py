@@ -15,6 +15,7 @@ from typing import Self
 
 from streamer.errors import RunFailure
 from streamer.interrupts import Interrupts
+from streamer.prior import Prior
 from streamer.score.rows import Row
 from streamer.score.work import Answer, Task, empty_row, work
 
@@ -46,18 +47,25 @@ class Workers:
     """Worker processes with the model loaded, as long as the context lasts."""
 
     def __init__(
-        self, count: int, model: Path, labels: tuple[str, ...], interrupts: Interrupts
+        self,
+        count: int,
+        model: Path,
+        prior: Prior,
+        labels: tuple[str, ...],
+        interrupts: Interrupts,
     ) -> None:
         """Describe them; they start with the context.
 
         Args:
             count: of processes, each on one thread.
             model: file that each of them loads.
+            prior: how often each label is taken to be met.
             labels: of the model.
             interrupts: signals, held back while a process starts or is ended.
         """
         self._count = count
         self._model = model
+        self._prior = prior
         self._labels = labels
         self._interrupts = interrupts
         # A forked process would inherit threads' locks; and there is no fork on Windows.
@@ -143,7 +151,8 @@ class Workers:
     def _start(self) -> None:
         with self._interrupts.shielded():
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=work, args=(theirs, self._model), daemon=True)
+            arguments = (theirs, self._model, self._prior)
+            process = self._context.Process(target=work, args=arguments, daemon=True)
             process.start()
             theirs.close()  # or its death would go unnoticed
             self._workers.append(_Worker(process, ours))

@@ -212,6 +212,7 @@ def _facts(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
         ("look-ahead", f"{session.look_ahead_ms:.0f} ms"),
         ("rate", rate),
         ("model", _shortened(session.model, 32)),
+        ("prior", session.prior),
     ]
 
 

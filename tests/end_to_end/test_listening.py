@@ -97,7 +97,7 @@ def test_a_sad_recording_is_heard_as_sad(pulse, listen):
     (*_, end) = lines(replay(SAD))
     assert end["overall"] == "sad"
     with pulse.playing(SAD):
-        live = listen("--duration", "6")
+        live = listen("--duration", "6", "--prior", "balanced")
         assert live.finish()[0] == 0
     (*_, end) = live.events()
     assert end["overall"] == "sad"
@@ -117,7 +117,8 @@ def test_what_was_heard_replays_to_the_same_lines_gap_and_all(pulse, listen):
     rate = live.events()[0]["sample_rate"]
     lost = sum(event["lost_samples"] for event in live.events() if event["type"] == "gap")
     assert 0.5 * rate < lost < 3 * rate
-    again = lines(replay(live.record))
+    assert live.events()[0]["prior"] == "everyday"
+    again = lines(replay(live.record, "--prior", "everyday"))
     assert results(again) == results(live.events())
     assert again[-1] == live.events()[-1]
 

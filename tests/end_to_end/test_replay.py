@@ -24,13 +24,15 @@ def test_json_lines_follow_the_schema(wav, speech):
     assert result.stderr == b""
     session, *estimates, end = lines(result)
     assert list(session) == [
-        "type", "schema", "source", "sample_rate", "model", "labels", "look_ahead_ms", "started",
+        "type", "schema", "source", "sample_rate", "model", "prior", "labels", "look_ahead_ms",
+        "started",
     ]  # fmt: skip
     assert session["type"] == "session"
     assert session["schema"] == 1
     assert session["sample_rate"] == 16_000
     assert session["labels"] == EMOTIONS
     assert session["look_ahead_ms"] == 175.0
+    assert session["prior"] == "balanced"
     assert len(estimates) == len(speech) // 640
     for index, estimate in enumerate(estimates):
         assert list(estimate) == [
@@ -60,6 +62,17 @@ def test_output_is_byte_identical_whatever_the_blocks(wav, hifi):
     for path in (wav, hifi):
         outputs = [without_start(replay(path, "--block-ms", n)) for n in (1, 10, 37, 500)]
         assert all(output == outputs[0] for output in outputs)
+
+
+def test_that_holds_under_the_everyday_prior(wav):
+    results = [replay(wav, "--prior", "everyday", "--block-ms", n) for n in (1, 37, 3_333)]
+    assert all(without_start(result) == without_start(results[0]) for result in results)
+    session, *estimates, end = lines(results[0])
+    assert session["prior"] == "everyday"
+    balanced = lines(replay(wav))
+    for one, other in zip([*estimates, end], balanced[1:], strict=True):
+        assert one["probabilities"]["neutral"] >= other["probabilities"]["neutral"]
+    assert end["probabilities"]["neutral"] > balanced[-1]["probabilities"]["neutral"]
 
 
 @pytest.mark.parametrize("kind", ["mp3", "ogg", "8k.flac", "cut.wav", "nan.wav"])

@@ -81,6 +81,14 @@ def test_a_row_says_what_replay_says(folder, scored):
     assert float(row["speech_s"]) == pytest.approx(0.04 * sum(one >= 0.5 for one in speech))
 
 
+def test_a_row_says_what_replay_says_under_the_everyday_prior():
+    end = json.loads(replay(CLIPS[0], "--prior", "everyday").stdout.splitlines()[-1])
+    (row,) = csv.DictReader(score(CLIPS[0], "--prior", "everyday").stdout.decode().splitlines())
+    assert row["prior"] == "everyday"
+    assert row["overall"] == end["overall"]
+    assert {name: float(row[f"p_{name}"]) for name in EMOTIONS} == end["probabilities"]
+
+
 def test_equal_names_in_two_folders_have_their_own_timelines(scored):
     timelines = list((scored / "timelines").rglob("*"))
     assert sum(one.suffix == ".jsonl" for one in timelines) == 9  # one is no audio

@@ -22,6 +22,7 @@ NUMBERS += ["", " ", "\ud800", "\x1b[2J", "a\nb"]
 OPTIONS = ["--rate", "--channels", "--sample-format", "--block-ms", "--speed", "--duration"]
 OPTIONS += ["--format", "--output", "--record", "--device", "--model", "--at", "--size", "--force"]
 OPTIONS += ["--seconds", "--streams", "--loopback", "--source", "--json", "--plot", "--help", "--"]
+OPTIONS += ["--prior"]
 words = st.one_of(
     st.sampled_from([*COMMANDS, *OPTIONS, *NUMBERS, "-", "x.wav", "--rate=", "--rat", "-h"]),
     st.text(max_size=8),
