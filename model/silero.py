@@ -1,9 +1,10 @@
 """Silero's voice-activity network, laid out as few large products: the voice gate.
 
-The weights are Silero's (MIT licence, https://github.com/snakers4/silero-vad), the function is
-theirs to float rounding; a test holds it. Their file is made for chunks of any length and convolves
-the four short frames of a chunk by general means, which takes a batch of streams three times as
-long as the matrix products here.
+With the weights of Silero's own file (MIT licence, https://github.com/snakers4/silero-vad) the
+function is theirs to float rounding; a test holds it. A gate that was taught starts from them and
+has its own, see ``train/gate.py``; what it was taught on its file says. Silero's file is made for
+chunks of any length and convolves the four short frames of a chunk by general means, which takes a
+batch of streams three times as long as the matrix products here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
 
 _FRAME_SAMPLES = 256
 _FRAME_STEP = 128
+#: Of the weights in the package.
+SILERO_VERSION = "6.2.1"
+#: What every gate's file says, in this order, before what it was taught on.
+PROPERTIES = {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"}
 #: Frames of a chunk, its context before it and its end mirrored behind it.
 _FRAMES = 4
 _BINS = _FRAME_SAMPLES // 2 + 1
@@ -77,21 +82,50 @@ class VoiceGate(nn.Module):
         Returns:
             probability ``(batch, 1)`` and the new state.
         """
+        return self._remember(self._encode(samples), state)
+
+    def sequence(self, samples: Tensor) -> Tensor:
+        """Logits of consecutive chunks from the start of streams, for training.
+
+        Args:
+            samples: ``(batch, chunks, 576)``, each the end of the chunk before and the chunk.
+
+        Returns:
+            ``(batch, chunks)``.
+        """
+        hidden = self._encode(samples.flatten(0, 1)).reshape(*samples.shape[:2], -1)
+        state = hidden.new_zeros(len(samples), 2 * _CHANNELS)
+        outputs = []
+        for chunk in hidden.unbind(dim=1):
+            output, cell = self._recur(chunk, state)
+            state = torch.cat([output, cell], dim=1)
+            outputs.append(output)
+        logits: Tensor = self.decide(torch.relu(torch.stack(outputs, dim=1)))
+        return logits.squeeze(-1)
+
+    def _encode(self, samples: Tensor) -> Tensor:
         frames = samples.index_select(1, self.index).reshape(-1, _FRAME_SAMPLES)
         real, imaginary = torch.split(frames @ self.basis, [_BINS, _BINS], dim=1)
-        magnitude = torch.sqrt(real * real + imaginary * imaginary)
+        # The slope of a root at zero is infinite: in training alone, nothing is quite zero.
+        magnitude = torch.sqrt(real * real + imaginary * imaginary + 1e-12 * self.training)
         hidden = self._layer(0, _windows(magnitude, _BINS, (1, 1), step=1))
         hidden = self._layer(1, _windows(hidden, _CHANNELS, (1, 0), step=2))
         hidden = self._layer(2, hidden.reshape(-1, 2 * hidden.shape[1]))
-        hidden = self._layer(3, hidden)
+        return self._layer(3, hidden)
+
+    def _remember(self, hidden: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        output, cell = self._recur(hidden, state)
+        probability = torch.sigmoid(self.decide(torch.relu(output)))
+        return probability, torch.cat([output, cell], dim=1)
+
+    def _recur(self, hidden: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the LSTM: its output and its cell."""
         output, cell = torch.split(state, [_CHANNELS, _CHANNELS], dim=1)
         gates = self.gates(torch.cat([hidden, output], dim=1))
         opened, candidate = torch.split(gates, [3 * _CHANNELS, _CHANNELS], dim=1)
         enter, keep, leave = torch.split(torch.sigmoid(opened), [_CHANNELS] * 3, dim=1)
         cell = keep * cell + enter * torch.tanh(candidate)
-        output = leave * torch.tanh(cell)
-        probability = torch.sigmoid(self.decide(torch.relu(output)))
-        return probability, torch.cat([output, cell], dim=1)
+        return leave * torch.tanh(cell), cell
 
     def _layer(self, index: int, windows: Tensor) -> Tensor:
         return torch.relu(self.encoder[index](windows))
@@ -139,14 +173,22 @@ def load_silero() -> VoiceGate:
     return VoiceGate(tensors).eval()
 
 
-def export_voice_gate(path: Path) -> None:
-    """Write the voice gate as an ONNX file, batch dynamic."""
+def export_voice_gate(
+    path: Path, gate: VoiceGate | None = None, taught: dict[str, str] | None = None
+) -> None:
+    """Write a voice gate as an ONNX file, batch dynamic.
+
+    Args:
+        path: file to write.
+        gate: with weights of its own; None for Silero's.
+        taught: what its file says of what it was taught on, beside its source.
+    """
     batch = batch_dimension()
     write_onnx(
-        load_silero(),
+        gate or load_silero(),
         (torch.zeros(2, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES)),
         path,
-        {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"},
+        PROPERTIES | (taught or {}),
         input_names=["samples", "state"],
         output_names=["probability", "next_state"],
         dynamic_shapes=({0: batch}, {0: batch}),

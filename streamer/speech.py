@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 SAMPLE_RATE = 16_000
+#: File of the network.
+VOICE_GATE = "voice-gate.onnx"
 #: Speech probability from which a timestep is speech.
 SPEECH_THRESHOLD = 0.5
 CHUNK_SAMPLES = 512
@@ -33,6 +35,9 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 SLOW_DECAY = 10.0 ** (-1.0 * CHUNK_S / 20.0)
 FAST_DECAY = 10.0 ** (-10.0 * CHUNK_S / 20.0)
 PAUSE_CHUNKS = round(1.5 / CHUNK_S)
+#: Share of a new chunk in the running mean that is taken off: the converter's offset, over half a
+#: second. It would count as level, and the network has not been trained with one.
+OFFSET_SHARE = CHUNK_S / 0.5
 #: Recurrent state of the network, one stream.
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
@@ -48,7 +53,8 @@ class SpeechState:
         pending: samples of the unfinished chunk, fewer than 512.
         context: the last 64 samples of the chunk before, as fed.
         network: ``(256,)`` recurrent state.
-        envelope: slowly falling peak of the chunks' RMS.
+        offset: running mean of the samples, None before the first chunk.
+        envelope: slowly falling peak of the chunks' RMS, the offset taken off.
         probability: the last finished decision.
         quiet_chunks: chunks since the last speech.
     """
@@ -56,6 +62,7 @@ class SpeechState:
     pending: Float32
     context: Float32
     network: Float32
+    offset: float | None
     envelope: float
     probability: float
     quiet_chunks: int
@@ -68,7 +75,7 @@ def open_voice_gate() -> onnxruntime.InferenceSession:
     Raises:
         SerLiveError: it is missing or damaged.
     """
-    path = bundled("voice-gate.onnx")
+    path = bundled(VOICE_GATE)
     try:
         return open_session(path)
     except Exception as error:  # onnxruntime raises a dozen unrelated types
@@ -78,14 +85,16 @@ def open_voice_gate() -> onnxruntime.InferenceSession:
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
 
-    def __init__(self) -> None:
-        self._run = open_voice_gate().run
+    def __init__(self, gate: onnxruntime.InferenceSession | None = None) -> None:
+        """Take the shipped network, or another one of the same inputs and outputs."""
+        self._run = (gate or open_voice_gate()).run
 
     def initial_state(self) -> SpeechState:
         return SpeechState(
             pending=np.zeros(0, np.float32),
             context=np.zeros(CONTEXT_SAMPLES, np.float32),
             network=np.zeros(STATE_VALUES, np.float32),
+            offset=None,
             envelope=QUIETEST_RMS,
             probability=0.0,
             quiet_chunks=0,
@@ -130,6 +139,7 @@ class _Hearing:
         self._at = 0
         self._context = state.context
         self.network = state.network
+        self._offset = state.offset
         self._envelope = state.envelope
         self._newest = state.probability
         self._loudest = -1.0
@@ -143,6 +153,11 @@ class _Hearing:
         """The next chunk at the network's level, behind the end of the one before."""
         chunk = self._pending[self._at : self._at + CHUNK_SAMPLES]
         self._at += CHUNK_SAMPLES
+        mean = float(np.add.reduce(chunk, dtype=np.float64)) / CHUNK_SAMPLES
+        if self._offset is None:
+            self._offset = mean
+        self._offset += OFFSET_SHARE * (mean - self._offset)
+        chunk = chunk - np.float32(self._offset)
         rms = math.sqrt(np.add.reduce(chunk * chunk, dtype=np.float64) / CHUNK_SAMPLES)
         decay = SLOW_DECAY if self._quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
         self._envelope = max(self._envelope * decay, rms, QUIETEST_RMS)
@@ -163,6 +178,7 @@ class _Hearing:
             self._pending[self._at :],
             self._context,
             self.network,
+            self._offset,
             self._envelope,
             self._newest,
             self._quiet_chunks,

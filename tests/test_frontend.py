@@ -12,6 +12,8 @@ from streamer.frontend import (
     FRAME_SAMPLES,
     FREQUENCY_BINS,
     HOP_SAMPLES,
+    LOWEST_BIN,
+    SAMPLE_RATE,
     Normaliser,
     Spectra,
     SpectralAnalysis,
@@ -53,7 +55,21 @@ def test_power_is_that_of_an_independent_stft(speech):
         padded=False,
     )
     reference = np.abs(spectrum.T * window.sum()) ** 2
-    np.testing.assert_allclose(power_spectra(frames_of(speech)), reference, rtol=1e-3, atol=1e-6)
+    power = power_spectra(frames_of(speech))
+    np.testing.assert_allclose(
+        power[:, LOWEST_BIN:], reference[:, LOWEST_BIN:], rtol=1e-3, atol=1e-6
+    )
+    assert not power[:, :LOWEST_BIN].any()
+
+
+def test_nothing_is_heard_below_80_hz():
+    assert LOWEST_BIN * SAMPLE_RATE / FRAME_SAMPLES == 80
+    offset = np.full(4_000, 0.5, np.float32)
+    assert power_spectra(frames_of(offset)).max() < 1e-6 * (0.5 * FRAME_SAMPLES / 2) ** 2
+    rumble = np.sin(2 * np.pi * 40 * np.arange(4_000) / SAMPLE_RATE).astype(np.float32)
+    voice = np.sin(2 * np.pi * 120 * np.arange(4_000) / SAMPLE_RATE).astype(np.float32)
+    heard = [power_spectra(frames_of(one)).sum() for one in (rumble, voice)]
+    assert heard[0] < 0.2 * heard[1]  # the window spreads a tone over the bins beside its own
 
 
 @settings(max_examples=25, deadline=None)
@@ -143,6 +159,20 @@ def test_features_do_not_depend_on_the_level(analysis, speech, gain_db):
 
     quiet = features(speech * 10 ** (gain_db / 20))
     assert np.abs(quiet - features(speech)).mean() < 0.01
+
+
+@pytest.mark.parametrize("offset", [0.02, -0.02])
+def test_features_do_not_depend_on_an_offset_of_the_converter(analysis, speech, offset):
+    normaliser = Normaliser(FLAT)
+
+    def features(samples):
+        spectra = analyse(analysis, samples.astype(np.float32))
+        return normaliser.normalise(spectra, normaliser.initial_state())[0], spectra.speech >= 0.5
+
+    values, heard = features(speech)
+    shifted, heard_shifted = features(speech + offset)
+    assert (heard == heard_shifted).mean() > 0.99
+    assert np.abs(shifted - values).mean() < 0.003
 
 
 def test_noise_far_under_the_speech_is_not_seen(analysis, speech):
