@@ -29,8 +29,8 @@ class AttentionState:
 
     Attributes:
         features: ``(batch, T - 1, hidden)``, oldest first.
-        keys: ``(batch, T - 1)`` the scalar the weights are computed from: the timestep's
-            average, eq. (5), or its score; zero without attention.
+        keys: ``(batch, T - 1, keys)`` what the weights are computed from: the timestep's average,
+            eq. (5), or its score, and what it answers to later ones; zero without attention.
     """
 
     features: Tensor
@@ -49,6 +49,7 @@ class WindowMean(nn.Module):
         self.window = config.window_timesteps
         self.hidden = config.hidden
         self.pooled = config.hidden
+        self.key_width = 1
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Whole utterances: one pooled vector a timestep, from the window that ends there.
@@ -61,9 +62,9 @@ class WindowMean(nn.Module):
             window's newest timestep last.
         """
         timesteps = features.shape[1]
-        keys = functional.pad(self.keys(features).squeeze(-1), (self.window - 1, 0))
+        keys = functional.pad(self.keys(features), (0, 0, self.window - 1, 0))
         index = torch.arange(timesteps, device=features.device)
-        weights = self._weights(keys.unfold(1, self.window, 1), index.expand(len(features), -1))
+        weights = self._weights(self._windows(features, keys), index.expand(len(features), -1))
         # Windows overlap: as a band matrix they multiply the features without being copied out.
         band = functional.pad(weights, (0, timesteps)).flatten(1)
         band = band[:, : timesteps * (self.window + timesteps - 1)]
@@ -74,7 +75,7 @@ class WindowMean(nn.Module):
     def initial_state(self, batch: int) -> AttentionState:
         return AttentionState(
             torch.zeros(batch, self.window - 1, self.hidden),
-            torch.zeros(batch, self.window - 1),
+            torch.zeros(batch, self.window - 1, self.key_width),
         )
 
     def streaming_forward(
@@ -90,10 +91,10 @@ class WindowMean(nn.Module):
         Returns:
             pooled ``(batch, pooled)``, weights ``(batch, T)``, and its own row of the window.
         """
-        newest = AttentionState(feature[:, None], self.keys(feature))
-        keys = torch.cat([state.keys, newest.keys], dim=1)
+        newest = AttentionState(feature[:, None], self.keys(feature[:, None]))
+        keys = self._windows(newest.features, torch.cat([state.keys, newest.keys], dim=1))
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
-        weights = self._weights(keys, position.clamp(min=0))
+        weights = self._weights(keys.squeeze(1), position.clamp(min=0))
         earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -103,8 +104,22 @@ class WindowMean(nn.Module):
         return self._pool(mean_of).squeeze(1), weights, newest
 
     def keys(self, features: Tensor) -> Tensor:
-        """One scalar a timestep ``(..., hidden)`` -> ``(..., 1)``, known when it comes in."""
+        """What is known of a timestep when it comes in: ``(..., hidden)`` -> ``(..., keys)``."""
         return torch.zeros_like(features[..., :1])
+
+    def _windows(self, _features: Tensor, keys: Tensor) -> Tensor:
+        """The window of every timestep, a scalar for each timestep in it: ``(batch, n, T)``.
+
+        Args:
+            features: ``(batch, n, hidden)`` the newest timestep of each window.
+            keys: ``(batch, n + T - 1, keys)``.
+        """
+        scalars = keys[..., 0]
+        return (
+            scalars[:, None]
+            if scalars.shape[1] == self.window
+            else scalars.unfold(1, self.window, 1)
+        )
 
     def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
         """Windows of keys -> what the softmax sees, both ``(..., T)``."""
@@ -158,10 +173,47 @@ class StatisticsAttention(WindowMean):
         return torch.cat([mean, deviation], dim=-1)
 
 
+class ContextAttention(StatisticsAttention):
+    """Weights by content, by age, and by what the newest timestep asks for.
+
+    A window that holds the end of another emotion is as heavy on it as on the present one if
+    weights are by content alone: here the newest timestep can let go of what does not resemble it.
+    """
+
+    #: Width of a question and of what answers it.
+    ASKED = 32
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.ask = nn.Linear(config.hidden, self.ASKED)
+        self.answer = nn.Linear(config.hidden, self.ASKED, bias=False)
+        self.age = nn.Parameter(torch.zeros(self.window))
+        self.key_width = 1 + self.ASKED
+
+    def keys(self, features: Tensor) -> Tensor:
+        return torch.cat([super().keys(features), self.answer(features)], dim=-1)
+
+    def _windows(self, features: Tensor, keys: Tensor) -> Tensor:
+        questions = self.ask(features) / self.ASKED**0.5
+        matches = questions @ keys[..., 1:].transpose(1, 2)
+        return super()._windows(features, keys) + self._band(matches) + self.age.to(matches.dtype)
+
+    def _band(self, rows: Tensor) -> Tensor:
+        """Of row t the T columns from t on: ``(batch, n, n + T - 1)`` -> ``(batch, n, T)``."""
+        count, width = rows.shape[1:]
+        if count == 1:
+            return rows
+        # A row one longer than it is starts a column later in the next.
+        shifted = functional.pad(rows.flatten(1), (0, count)).reshape(-1, count, width + 1)
+        return shifted[:, :, : self.window]
+
+
 def window_attention(config: NetworkConfig) -> WindowMean:
     """What the configuration's ``attention`` names."""
     if config.attention == "timestep":
         return TimestepAttention(config)
     if config.attention == "statistics":
         return StatisticsAttention(config)
+    if config.attention == "context":
+        return ContextAttention(config)
     return WindowMean(config)

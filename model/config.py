@@ -7,6 +7,9 @@ from typing import Any, Literal, Self
 
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 
+#: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
+ORDINARY = "ordinary"
+
 #: Kernel of both convolutions, in time and in frequency (section 3.3).
 KERNEL = 5
 
@@ -96,6 +99,11 @@ class SystemConfig:
             raise ValueError(f"dropout must lie in [0, 1), is {self.dropout}")
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each logit is for."""
+        return self.labels
+
+    @property
     def map_delay(self) -> int:
         """Outputs by which the first convolution lags behind the newest frame pair."""
         return self.frames_ahead[0] // 2
@@ -141,16 +149,19 @@ class NetworkConfig(SystemConfig):
         blocks: the pFSMN blocks, pyramidal: orders and strides grow with depth.
         taps: memory coefficients, one scalar a tap (the paper) or a vector of ``memory``.
         attention: "timestep" is the paper's eq. (5)-(7), positional; "statistics" scores each
-            timestep by its content and pools mean and deviation; "mean" has no attention: all
-            timesteps weigh the same.
+            timestep by its content and pools mean and deviation; "context" scores it by its age and
+            by what the newest timestep asks for, too; "mean" has no attention: all timesteps weigh
+            the same.
         attention_hidden: width of the attention's hidden layer.
+        ordinary: whether it also tells ordinary speech from acted emotions, as one output more.
     """
 
     memory: int = 128
     blocks: tuple[BlockConfig, ...] = ()
     taps: Literal["scalar", "vector"] = "vector"
-    attention: Literal["timestep", "statistics", "mean"] = "statistics"
+    attention: Literal["timestep", "statistics", "context", "mean"] = "statistics"
     attention_hidden: int = 64
+    ordinary: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,7 +169,12 @@ class NetworkConfig(SystemConfig):
             raise ValueError("blocks must hold one pFSMN block or more")
         check_positive(memory=self.memory, attention_hidden=self.attention_hidden)
         check_choice("taps", self.taps, ("scalar", "vector"))
-        check_choice("attention", self.attention, ("timestep", "statistics", "mean"))
+        check_choice("attention", self.attention, ("timestep", "statistics", "context", "mean"))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each logit is for: the labels, then ordinary speech."""
+        return (*self.labels, *((ORDINARY,) if self.ordinary else ()))
 
     @property
     def delay_timesteps(self) -> int:

@@ -6,6 +6,7 @@ export, nor anything else done value by value.
 
 from __future__ import annotations
 
+from model.attention import ContextAttention
 from model.baselines import RecurrentConfig
 from model.config import KERNEL, NetworkConfig, SystemConfig
 from model.convolution import MAP_BINS, OUTPUT_BINS
@@ -22,9 +23,9 @@ def step_cost(config: SystemConfig) -> int:
         TypeError: no system has this configuration.
     """
     if isinstance(config, NetworkConfig):
-        pooled = config.hidden * (2 if config.attention == "statistics" else 1)
+        pooled = config.hidden * (2 if config.attention in ("statistics", "context") else 1)
         sequence = _entrance(config) + _memory(config) + _attention(config)
-        return sequence + pooled * len(config.labels)
+        return sequence + pooled * len(config.outputs)
     if isinstance(config, RecurrentConfig):
         timesteps = config.window_timesteps if config.bidirectional else 1
         pooling = config.window_timesteps * config.hidden
@@ -53,8 +54,12 @@ def _attention(config: NetworkConfig) -> int:
     pooling = config.window_timesteps * config.hidden
     if config.attention == "timestep":
         return 2 * config.window_timesteps * config.attention_hidden + pooling
+    by_content = (config.hidden + 1) * config.attention_hidden + 2 * pooling
     if config.attention == "statistics":
-        return (config.hidden + 1) * config.attention_hidden + 2 * pooling
+        return by_content
+    if config.attention == "context":
+        asked = ContextAttention.ASKED
+        return by_content + asked * (2 * config.hidden + config.window_timesteps)
     return pooling
 
 

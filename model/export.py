@@ -64,8 +64,11 @@ class _Step(nn.Module):
     def forward(self, features: Tensor, end: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         state = self._template.replaced(dict(zip(self._names, states, strict=True)))
         logits, attention, newest = self.network.step(features, state, end)
-        probabilities = torch.softmax(logits / self.temperature, dim=-1)
-        return (probabilities, attention, *(tensor for _, tensor in newest.named()))
+        labels = logits[:, : len(self.network.config.labels)]
+        results = [torch.softmax(labels / self.temperature, dim=-1), attention]
+        if self.network.config.ordinary:
+            results.append(torch.sigmoid(logits[:, -1:]))
+        return (*results, *(tensor for _, tensor in newest.named()))
 
 
 def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
@@ -76,11 +79,12 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
     """
     config = network.config
     state = network.initial_state(2)  # a batch of one would be taken for a constant
-    if (metadata.labels, metadata.look_ahead_samples, metadata.states) != (
-        config.labels,
-        config.look_ahead_samples,
-        state_specs(state),
-    ):
+    if (
+        metadata.labels,
+        metadata.look_ahead_samples,
+        metadata.states,
+        metadata.tells_ordinary,
+    ) != (config.labels, config.look_ahead_samples, state_specs(state), config.ordinary):
         raise ValueError("the metadata does not describe this network")
     names = [spec.name for spec in metadata.states]
     tensors = tuple(tensor for _, tensor in state.named())
@@ -98,7 +102,7 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         path,
         {METADATA_KEY: metadata.to_json()},
         input_names=["features", "end", *names],
-        output_names=["probabilities", "attention", *(f"next_{name}" for name in names)],
+        output_names=[*metadata.results, *(f"next_{name}" for name in names)],
         dynamic_shapes=dynamic,
     )
 

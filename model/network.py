@@ -102,7 +102,7 @@ class SpectrogramNetwork(nn.Module):
             logits ``(batch, n, labels)`` and the weights they were pooled with, ``(batch, n, m)``:
             one estimate a timestep from the ``m = T`` timesteps that end there, or one (n = 1)
             from all ``m = timesteps`` if the system needs the whole utterance. Nothing from
-            nothing.
+            nothing. In training the logits are those of all outputs of the configuration.
 
         Raises:
             ValueError: the shape is another one.
@@ -113,7 +113,13 @@ class SpectrogramNetwork(nn.Module):
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
         entered = self.front(features.flatten(1, 2), self.enter)
         pooled, weights = self._pool(normed_relu(self.enter_norm, entered))
-        return self.classifier(self.dropout(pooled)), weights
+        logits = self._classify(pooled)
+        return (logits if self.training else logits[..., : len(self.config.labels)]), weights
+
+    def _classify(self, pooled: Tensor) -> Tensor:
+        """``(..., pooled)`` -> a logit for each of the configuration's outputs."""
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
@@ -139,13 +145,23 @@ class Network(SpectrogramNetwork):
         self.attention = window_attention(config)
         self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
+        self.ordinary = nn.Linear(self.attention.pooled, 1) if config.ordinary else None
+
+    def sequence(self, features: Tensor) -> Tensor:
+        """What is pooled: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
+        entered = self.front(features.flatten(1, 2), self.enter)
+        return self._remember(normed_relu(self.enter_norm, entered))
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, weights = self.attention(self._remember(hidden))
+        return pooled, weights
+
+    def _remember(self, hidden: Tensor) -> Tensor:
+        """The memory blocks."""
         memory: Tensor | None = None
         for block in self.blocks:
             hidden, memory = block(hidden, memory)
-        pooled, weights = self.attention(hidden)
-        return pooled, weights
+        return hidden
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """State of streams that have heard nothing."""
@@ -159,11 +175,14 @@ class Network(SpectrogramNetwork):
     def streaming_forward(
         self, features: Tensor, state: NetworkState, end: Tensor | None = None
     ) -> tuple[Tensor, Tensor, NetworkState]:
-        """One timestep in, the estimate for ``delay_timesteps`` earlier out, and the new state."""
+        """One timestep in, the estimate for ``delay_timesteps`` earlier out, and the new state.
+
+        The logits are those of the labels, as :meth:`forward` gives them.
+        """
         if end is None:
             end = torch.full_like(state.position, UNKNOWN_END)
         logits, attention, newest = self.step(features, state, end)
-        return logits, attention, state.advanced(newest)
+        return logits[:, : len(self.config.labels)], attention, state.advanced(newest)
 
     def step(
         self, features: Tensor, state: NetworkState, end: Tensor
@@ -180,8 +199,8 @@ class Network(SpectrogramNetwork):
                 go on.
 
         Returns:
-            logits ``(batch, labels)``, attention ``(batch, T)``, and what the step adds to each
-            tensor of the state: its newest rows, or all of it.
+            logits ``(batch, outputs)`` of the configuration's outputs, attention ``(batch, T)``,
+            and what the step adds to each tensor of the state: its newest rows, or all of it.
         """
         lags = self._lags()
         # All at once: an operator on a handful of values costs as much as one on hundreds.
@@ -198,9 +217,17 @@ class Network(SpectrogramNetwork):
         pooled, weights, attention = self.attention.streaming_forward(
             hidden, state.position - lags[-1], state.attention
         )
-        logits = self.classifier(self.dropout(pooled))
+        logits = self._classify(pooled)
         new = NetworkState(convolution, tuple(memories), attention, state.position + 1)
         return logits, weights, new
+
+    def _classify(self, pooled: Tensor) -> Tensor:
+        logits = super()._classify(pooled)
+        if self.ordinary is None:
+            return logits
+        # Learnt from what the network hears, without shaping it: sentences that no actor speaks are
+        # told by anything, and what tells them is no help with emotions.
+        return torch.cat([logits, self.ordinary(pooled.detach())], dim=-1)
 
     def _lags(self) -> list[int]:
         """Timesteps by which the input of each block lags behind, and of the attention."""

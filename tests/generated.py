@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from model.config import BlockConfig, NetworkConfig
+from streamer.frontend import FREQUENCY_BINS, Normaliser
 from train.augment import Augmentation
 from train.batches import TrainingSet
 from train.data import Features
-from train.fit import ValidationSet
+from train.drawing.arrangement import Streams
 from train.recipe import Recipe
+from train.validation import ValidationSet
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
+NORMALISER = Normaliser(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
 
 TINY = NetworkConfig(
     EMOTIONS,
@@ -29,12 +32,17 @@ RECIPE = Recipe(
     "tiny",
     ("cremad",),
     TINY,
-    copies=1,
     epochs=3,
     batch=8,
     learning_rate=1e-2,
     averaging=0.9,
     augmentation=Augmentation(masked_bins=10, masked_timesteps=2),
+)
+
+
+#: Few and short stretches of streams, drawn by the process that trains.
+STREAMED = replace(
+    RECIPE, streams=Streams(seconds=3.0, lead_s=1.0), epoch_steps=2, batch=4, draws_ahead=False
 )
 
 
@@ -53,19 +61,20 @@ def features(labels, seed=0, lengths=(14, 30)):
         values.astype(np.float16),
         np.ones(timesteps.sum(), np.float32),
         np.cumsum(timesteps),
-        np.zeros(len(labels), np.int64),
     )
 
 
-def training_set(utterances=24, classes=4, copies=2):
+def training_set(utterances=24, classes=4):
     labels = np.arange(utterances) % classes
     return TrainingSet(
-        [features(labels, seed) for seed in range(copies)],
+        features(labels),
         np.eye(classes, dtype=np.float32)[labels],
         ["cremad"] * utterances,
+        NORMALISER,
     )
 
 
 def validation_sets(utterances=12):
     labels = np.arange(utterances) % len(EMOTIONS)
-    return [ValidationSet(features(labels, 99), labels, ["cremad"] * utterances)]
+    heard = features(labels, 99)
+    return [ValidationSet("alone", heard, heard.whole, labels, ["cremad"] * utterances)]

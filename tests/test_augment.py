@@ -1,48 +1,20 @@
-"""Augmented copies: what is drawn, what an ablation leaves out, what settings are possible."""
+"""Augmentation: noise that is made and taken out, and what settings are possible."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 
 from train.augment import (
-    KINDS,
     Augmentation,
     active_rms,
-    augment,
     coloured_noise,
+    load_noises,
     made_background,
+    noise_part,
     take_out_noise,
 )
-
-NOTHING = Augmentation().without(KINDS)
-
-
-def test_augmentation_is_deterministic_and_keeps_the_words_in_place(speech):
-    clip = speech[:32_000]
-    ranges = Augmentation(speed=(1.0, 1.0), room=0.0, floor_db=(-60.0, -60.0), real_noise=0.0)
-
-    def copy(seed):
-        return augment(clip, speech[40_000:60_000], ranges, [], [], np.random.default_rng(seed))
-
-    first, start = copy(1)
-    again, _ = copy(1)
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, copy(2)[0])
-    assert len(first) == start + len(clip) >= 20_000 + len(clip)
-    lag = np.argmax(np.correlate(first[start - 200 : start + 8_200], clip[:8_000], "valid"))
-    assert abs(lag - 200) <= 8  # the colouring filter is symmetric
-
-
-def test_the_noise_floor_is_drawn_relative_to_the_speech(speech):
-    for floor_db in (-40.0, -10.0):
-        ranges = Augmentation(
-            speed=(1.0, 1.0), room=0.0, tilt_db=0.0, real_noise=0.0, denoise=1.0, lead_s=2.0,
-            previous=0.0, floor_db=(floor_db, floor_db),
-        )  # fmt: skip
-        heard, start = augment(speech[:40_000], None, ranges, [], [], np.random.default_rng(3))
-        ratio_db = 20 * np.log10(active_rms(heard[:start]) / active_rms(heard[start:]))
-        assert ratio_db == pytest.approx(floor_db, abs=3)
 
 
 @pytest.mark.parametrize("make", [coloured_noise, made_background])
@@ -80,30 +52,64 @@ def test_noise_is_taken_out_and_speech_is_not(speech):
     assert power_in_pauses(clean) < 0.1 * power_in_pauses(noisy)
 
 
-def test_without_all_kinds_a_copy_is_the_recording(speech):
-    for seed in range(8):
-        heard, start = augment(speech, None, NOTHING, [speech], [], np.random.default_rng(seed))
-        assert start == 0
-        np.testing.assert_allclose(heard, speech, atol=1e-6)
+def parts_of(root, names):
+    return {name: noise_part(root / name) for name in names}
 
 
-@pytest.mark.parametrize("kind", set(KINDS) - {"specaugment", "mixup", "before"})
-def test_every_kind_changes_what_is_heard(speech, kind):
-    loud = Augmentation(room=1.0, denoise=1.0, floor_db=(-10.0, -10.0))
-    others = loud.without(set(KINDS) - {kind})
-    heard, _ = augment(speech, None, others, [], [], np.random.default_rng(1))
-    assert len(heard) != len(speech) or np.abs(heard - speech).max() > 0.01
+def test_takes_of_one_recording_and_minutes_of_one_place_are_in_one_part(tmp_path):
+    takes = [
+        f"dog-bark/{fold}-{n}-{take}.opus" for fold in "123" for n in range(40) for take in "AB"
+    ]
+    parts = parts_of(tmp_path, takes)
+    for name in takes[::2]:
+        assert parts[name] == parts[name.replace("-A.", "-B.")]
+    minutes = [f"Metro/safe-20190701{m}{s}-x.opus" for m in range(1000, 1050) for s in (11, 47)]
+    parts |= parts_of(tmp_path, minutes)
+    for name in minutes[::2]:
+        assert parts[name] == parts[name.replace("11-x", "47-x")]
+    shares = [list(parts.values()).count(part) / len(parts) for part in ("train", "test")]
+    assert shares == pytest.approx([0.8, 0.2], abs=0.08)
+
+
+def test_another_recording_moves_no_other_to_the_other_part(tmp_path):
+    hum = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    for number in range(12):
+        (tmp_path / "rain").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "rain" / f"{number}-A.wav", hum * (number + 1) / 12, 16_000)
+    trained, kept = load_noises(tmp_path, "train"), load_noises(tmp_path, "test")
+    assert len(trained) + len(kept) == 12
+    assert trained and kept
+    load_noises.cache_clear()
+    soundfile.write(tmp_path / "rain" / "99-A.wav", hum, 16_000)
+    again = load_noises(tmp_path, "train"), load_noises(tmp_path, "test")
+    for before, after in zip((trained, kept), again, strict=True):
+        assert {one.tobytes() for one in before} <= {one.tobytes() for one in after}
+
+
+def test_what_is_no_background_is_passed_over(tmp_path):
+    hum = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    for folder in ("impulse_responses", "short", "baby-cry", "person-sneeze", "rain"):
+        (tmp_path / folder).mkdir()
+        for number in range(5):
+            soundfile.write(tmp_path / folder / f"{number}.wav", hum, 16_000)
+        soundfile.write(tmp_path / folder / "click.wav", hum[:1_000], 16_000)
+    found = [*load_noises(tmp_path, "train"), *load_noises(tmp_path, "test")]
+    assert [len(one) for one in found] == [16_000] * 5
+
+
+def test_a_background_whose_file_is_damaged_is_a_shorter_one(tmp_path):
+    hum = np.random.default_rng(0).normal(0, 0.1, 32_000)
+    path = tmp_path / "hum.flac"
+    soundfile.write(path, hum, 16_000)
+    path.write_bytes(path.read_bytes()[:-8_000])
+    (found,) = load_noises(tmp_path, noise_part(path))
+    assert 8_000 <= len(found) < 32_000
+    np.testing.assert_allclose(found, hum[: len(found)], atol=1e-4)
 
 
 def test_a_kind_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match=r"'reverb': there are speed, .*rooms"):
         Augmentation().without(["reverb"])
-
-
-def test_what_batches_do_makes_no_other_waveforms():
-    changed = Augmentation(masked_bins=3, masked_timesteps=3, mixup=0.4)
-    assert changed.of_waveforms() == Augmentation().of_waveforms()
-    assert Augmentation(room=0.0).of_waveforms() != Augmentation().of_waveforms()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,12 @@ def test_what_batches_do_makes_no_other_waveforms():
         ({"room": 1.5}, "room must be a number, from 0 to 1; is 1.5"),
         ({"denoise": -0.1}, "denoise must be"),
         ({"real_noise": "often"}, "real_noise must be"),
-        ({"previous": 2}, "previous must be"),
+        ({"silent": 2}, "silent must be"),
+        ({"telephone": 2}, "telephone must be"),
+        ({"codec": "low"}, "codec must be"),
+        ({"clipping": -1}, "clipping must be"),
+        ({"offset": 2}, "offset must be"),
+        ({"band_limit": 2}, "band_limit must be"),
         ({"speed": (1.1, 0.9)}, "speed must be two numbers, the lower one first"),
         ({"speed": (0.0, 1.0)}, "speed must be"),
         ({"gain_db": (1.0,)}, "gain_db must be"),
@@ -121,7 +132,6 @@ def test_what_batches_do_makes_no_other_waveforms():
         ({"masked_timesteps": 1.5}, "masked_timesteps must be"),
         ({"mixup": -1}, "mixup must be"),
         ({"tilt_db": float("nan")}, "tilt_db must be"),
-        ({"lead_s": -1}, "lead_s must be"),
     ],
 )
 def test_impossible_ranges_are_named(setting, message):

@@ -106,9 +106,11 @@ def test_without_convolutions_or_attention_streaming_equals_offline(name):
     torch.testing.assert_close(streamed_weights, weights, atol=1e-5, rtol=0)
 
 
-def test_exported_they_run_live_as_offline(speech, tmp_path):
+@pytest.mark.parametrize("attention", ["mean", "context"])
+def test_exported_they_run_live_as_offline(speech, tmp_path, attention):
     blocks = live().blocks[:2]
-    network = enlivened(replace(live(), front="frames", attention="mean", hidden=16, blocks=blocks))
+    config = replace(live(), front="frames", attention=attention, hidden=16, blocks=blocks)
+    network = enlivened(config)
     exported = Exported(network, describe(network), tmp_path / "pfsmn.onnx")
     export(network, exported.metadata, exported.path)
     samples = speech[:80_000]  # 125 timesteps: more than the rolling window
@@ -167,9 +169,15 @@ def multiply_adds(work):
     return counter.get_total_flops() // 2
 
 
-@parametrize_systems
-def test_the_cost_is_that_of_what_runs(name):
-    network = make(name)
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *((name, {}) for name in SYSTEMS),
+        ("c-pfsmn-a-live", {"attention": "context", "ordinary": True}),
+    ],
+)
+def test_the_cost_is_that_of_what_runs(name, changes):
+    network = make(name, **changes)
     if isinstance(network, Network):
         state = network.initial_state()
         counted = multiply_adds(lambda: network.streaming_forward(features(1)[:, 0], state))

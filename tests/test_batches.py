@@ -1,4 +1,4 @@
-"""Batches: windows as a stream meets them, each process with its share."""
+"""Batches of utterances as recorded, each process with its share; masks and mixing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from streamer.errors import SerLiveError
-from tests.generated import features, recipe_with, training_set
+from tests.generated import NORMALISER, features, recipe_with, training_set
 from train.augment import KINDS, Augmentation
 from train.batches import Batch, Batches, TrainingSet, loss_weights, mask, mix, training_order
 from train.place import Place
@@ -19,14 +19,14 @@ def epoch(data, recipe=PLAIN, place=None, seed=(1, 1)):
     return list(Batches(data, recipe, place or Place()).epoch(seed))
 
 
-def test_the_loss_counts_speech_of_the_utterance_itself():
+def test_the_loss_counts_by_the_speech_heard_so_far():
     speech = np.ones(60, np.float32)
-    weights = loss_weights(speech[None], np.array([20]))[0]
+    speech[:20] = 0
+    weights = loss_weights(speech[None])[0]
     assert weights.sum() == pytest.approx(1.0)
     assert not weights[:27].any()
     assert weights[-1] > weights[30] > 0
-    silent = loss_weights(np.zeros((1, 9), np.float32), np.array([3]))
-    np.testing.assert_allclose(silent[0], [0] * 3 + [1 / 6] * 6, rtol=1e-6)
+    np.testing.assert_allclose(loss_weights(np.zeros((1, 8), np.float32)), 1 / 8, rtol=1e-6)
 
 
 def test_small_corpora_come_more_often():
@@ -37,19 +37,19 @@ def test_small_corpora_come_more_often():
 
 def test_an_epoch_holds_every_utterance_once():
     labels = np.arange(30) % 4
-    data = TrainingSet([features(labels)], np.eye(30, dtype=np.float32), ["cremad"] * 30)
+    data = TrainingSet(features(labels), np.eye(30, dtype=np.float32), ["cremad"] * 30, NORMALISER)
     batches = epoch(data)
     assert [len(batch.features) for batch in batches] == [batch.examples for batch in batches]
     torch.testing.assert_close(sum(batch.targets.sum((0, 1)) for batch in batches), torch.ones(30))
 
 
 def test_batches_are_cut_from_the_utterances():
-    data = training_set(copies=1)
-    (copy,) = data.copies
-    utterances = [copy.values[copy.rows(index)] for index in range(len(copy))]
+    data = training_set()
+    heard = data.features
+    utterances = [heard.values[heard.rows(index)] for index in range(len(heard))]
     for batch in epoch(data):
         for example in batch.features:
-            # All is speech from the start: only ends are cut off.
+            # Only ends are cut off.
             assert any(
                 len(one) >= len(example)
                 and torch.equal(torch.from_numpy(one[: len(example)]).bfloat16(), example)
@@ -82,10 +82,10 @@ def test_processes_share_every_batch():
 
 
 def test_short_utterances_are_left_out_and_long_ones_cropped():
-    data = training_set(copies=1)
+    data = training_set()
     recipe = recipe_with(shortest=20, longest=22)
     batches = epoch(data, recipe)
-    assert sum(len(batch.features) for batch in batches) == (data.copies[0].lengths >= 20).sum()
+    assert sum(len(batch.features) for batch in batches) == (data.features.lengths >= 20).sum()
     assert {batch.features.shape[1] for batch in batches} <= {20, 21, 22}
     with pytest.raises(SerLiveError, match="no utterance has 90 timesteps"):
         epoch(data, recipe_with(shortest=90))

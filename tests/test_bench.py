@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
 import pytest
 import torch
 
-from model.config import CONFIGURATIONS
+from model.config import CONFIGURATIONS, live
+from model.network import Network
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer, open_model
-from tests.conftest import lively_network
+from tests.conftest import CLIPS, describe, enlivened
 from tests.generated import TINY
 from tests.test_recognizer import altered
 from train import bench as bench_module
@@ -29,6 +31,7 @@ from train.bench import (
     print_table,
     take_turns,
 )
+from train.drawing import drawer, sound
 from train.recipe import OWN, read_recipe
 
 
@@ -66,7 +69,7 @@ def fake_result(monkeypatch):
         "matrix product": clock.contender(1.0),
     }
     times = take_turns(contenders, 1.0)
-    return compare(times, PEAK_SIDE**3 // 4, 17, 123.4)
+    return compare(times, PEAK_SIDE**3 // 4, 17, 123.4, 0.4567)
 
 
 def test_ratios_are_those_of_the_durations(fake_result):
@@ -95,7 +98,7 @@ def test_a_round_that_was_disturbed_does_not_count():
         for name in ("whole step", "network step", "of 16 together", "Silero chunk")
     }
     even = {"window run again": np.full(3, 8.0), "matrix product": np.ones(3)}
-    result = compare(times | even, 1, 1, 1.0)
+    result = compare(times | even, 1, 1, 1.0, 1.0)
     assert result.rounds == 3
     assert result.ratios["window run again : network step"] == 8.0
     assert result.microseconds["whole step"] == 1e6
@@ -109,14 +112,17 @@ def test_what_is_shown_is_what_was_found(fake_result, capsys):
     assert "1500.0" in printed
     assert "17 streams" in printed
     assert "takes in 123 utterances" in printed
+    assert "takes 0.46 of the time" in printed
 
 
 def test_the_contenders_run(monkeypatch):
     monkeypatch.setattr(bench_module, "TURN_S", 0.001)
     monkeypatch.setattr(bench_module, "most_streams", lambda *_: 17)
     monkeypatch.setattr(bench_module, "training_rate", lambda *_: 99.94)
+    monkeypatch.setattr(bench_module, "drawing_share", lambda *_: 0.5)
     result = bench(None, bundled("demo.flac"), 0.0)
-    assert (result.rounds, result.streams, result.utterances_per_s) == (1, 17, 99.9)
+    assert (result.rounds, result.streams) == (1, 17)
+    assert (result.utterances_per_s, result.drawing) == (99.9, 0.5)
     assert min(result.microseconds.values()) > 0
     assert min(result.ratios.values()) > 0
 
@@ -138,9 +144,34 @@ def test_the_training_rate_counts_whole_utterances_of_every_step(monkeypatch):
     assert trained[0].targets.sum() == pytest.approx(batch)
 
 
+def test_the_share_of_drawing_is_that_of_the_batches_that_are_learnt_from(monkeypatch):
+    clock, learnt = Clock(), []
+
+    class Slow(drawer.Drawer):
+        def draw(self, batch, seed):
+            assert batch == read_recipe(OWN).batch
+            clock.now += 0.2 if learnt else 9.0  # the first batch warms up
+            return super().draw(2, seed)
+
+    def train_epoch(_self, batches):
+        clock.now += 0.5
+        learnt.extend(batches)
+
+    monkeypatch.setattr(drawer, "Drawer", Slow)
+    monkeypatch.setattr(throughput, "time", clock)
+    monkeypatch.setattr(throughput.Training, "train_epoch", train_epoch)
+    monkeypatch.setattr(sound, "MADE_NOISES", 2)
+    monkeypatch.setattr(sound, "MADE_ROOMS", 2)
+    threads = torch.get_num_threads()
+    assert throughput.drawing_share(TINY, CLIPS[0]) == pytest.approx(0.4)
+    assert len(learnt) == 4
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("attention", ["statistics", "context"])
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_the_window_run_again_is_the_offline_network_at_its_end(name):
-    network = lively_network(name)
+def test_the_window_run_again_is_the_offline_network_at_its_end(name, attention):
+    network = enlivened(replace(CONFIGURATIONS[name](), attention=attention))
     generator = torch.Generator().manual_seed(5)
     features = torch.rand(1, RERUN_TIMESTEPS, 4, 201, generator=generator)
     with torch.no_grad():
@@ -152,8 +183,24 @@ def test_the_window_run_again_is_the_offline_network_at_its_end(name):
 
 def test_a_model_file_tells_its_configuration(exported):
     config = configuration_of(open_model(exported.path)[1])
-    assert config in [make() for make in CONFIGURATIONS.values()]
+    named = [make() for make in CONFIGURATIONS.values()]
+    assert config in [*named, replace(live(), attention="context", ordinary=True)]
     assert config.window_timesteps == Recognizer.load(exported.path).metadata.window_timesteps
+
+
+def test_a_model_file_tells_its_attention():
+    for config in (live(), replace(live(), attention="context")):
+        assert configuration_of(describe(Network(config))) == config
+
+
+def test_a_model_file_of_when_keys_were_numbers_tells_its_configuration():
+    def without_last_axis(state):
+        return replace(state, shape=state.shape[:1]) if state.name == "window_keys" else state
+
+    metadata = describe(Network(live()))
+    older = replace(metadata, states=tuple(map(without_last_axis, metadata.states)))
+    assert older != metadata
+    assert configuration_of(older) == live()
 
 
 def test_models_of_no_named_configuration_are_told(model_file, tmp_path):

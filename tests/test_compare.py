@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from train.trials import (
     FUNCTIONALS,
     LOOK_AHEADS,
     NETWORKS,
+    SHIPPED,
     SMALL,
     Protocol,
     protocols_at_hand,
@@ -120,8 +122,19 @@ def test_other_look_aheads_change_nothing_else_of_the_live_network(system):
     assert (changed.frames_ahead == paper().frames_ahead) == (system == "look-ahead-paper")
 
 
+def test_what_ships_is_run_when_it_is_named_only(tmp_path):
+    (tmp_path / "cremad").mkdir()
+    (shipped,) = SHIPPED
+    asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
+    systems = {one.system for one in train.compare._wanted(asked, Place())}
+    assert systems | {FUNCTIONALS} == set(COMPARED)
+    asked.system = [shipped]
+    (trial, *_) = train.compare._wanted(asked, Place())
+    assert train.compare._recipe(trial, recipe_with()).network == SHIPPED[shipped](EMOTIONS)
+
+
 def test_its_recipe_trains_on_recordings_as_they_are():
-    assert read_recipe(RECIPES / "compare.toml").copies == 0
+    assert read_recipe(RECIPES / "compare.toml").streams is None
 
 
 # Running them
@@ -139,7 +152,7 @@ def small_systems(monkeypatch):
 @pytest.fixture
 def comparison(tiny_corpus, tmp_path, small_systems):
     """Runs what is missing and returns what the file then holds."""
-    base = recipe_with(copies=0, epochs=2)
+    base = recipe_with(epochs=2)
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
     results = tmp_path / "results" / "compare.jsonl"
     wanted = list(trials(ONE_SPLIT, small_systems))
@@ -261,7 +274,7 @@ def test_functionals_are_a_system_like_the_others(tiny_corpus, tmp_path):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
     results = tmp_path / "compare.jsonl"
     wanted = list(trials(ONE_SPLIT, [FUNCTIONALS]))
-    run_missing(wanted, recipe_with(copies=0), folders, results, Place())
+    run_missing(wanted, recipe_with(), folders, results, Place())
     (finished,) = read_results(results)
     assert (finished.confusion.sum(), finished.seed, finished.parameters) == (8, UNSEEDED, None)
 

@@ -23,15 +23,17 @@ def test_timesteps_vote_as_in_the_runtime():
         live = Verdict(EMOTIONS, 16, SPEECH_THRESHOLD)
         for one, probability in zip(torch.softmax(logits, -1), speech, strict=True):
             live.add(one.numpy(), probability)
-        weights = torch.from_numpy(vote_weights(speech, 0, window=16))
+        weights = torch.from_numpy(vote_weights(speech, 0, length, window=16))
         offline = verdicts([Votes(logits, weights)], 1.0)[0]
         np.testing.assert_allclose(offline, live.probabilities)
 
 
 def test_what_comes_before_an_utterance_does_not_vote():
-    weights = vote_weights(np.ones(40, np.float32), 30, window=20)
-    np.testing.assert_allclose(weights[:32] * 385, [0.0] * 30 + [1.0, 4.0])
-    assert vote_weights(np.zeros(3, np.float32), 1, window=20).tolist() == [0.0, 0.5, 0.5]
+    speech = np.concatenate([np.zeros(25), np.ones(15)]).astype(np.float32)
+    weights = vote_weights(speech, 30, 33, window=20)
+    # Its window is the stream's: five timesteps of speech come before the utterance.
+    np.testing.assert_allclose(weights[29:34] * (36 + 49 + 64), [0.0, 36.0, 49.0, 64.0, 0.0])
+    assert vote_weights(np.zeros(4, np.float32), 1, 3, window=20).tolist() == [0.0, 0.5, 0.5, 0.0]
 
 
 def test_verdicts_are_weighted_means_over_votes():

@@ -9,12 +9,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.attention import window_attention
 from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
 from model.layers import Dropout, filter_features
 from model.network import Network
-from tests.conftest import lively_network
+from tests.conftest import enlivened, lively_network
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
+
+ATTENTIONS = ("timestep", "statistics", "context", "mean")
+
+
+def network_with(attention):
+    """A network that is not one of the named ones in its attention alone, every weight felt."""
+    network = enlivened(replace(live(), attention=attention))
+    if attention == "context":
+        torch.nn.init.normal_(network.attention.age)
+    return network
 
 
 @pytest.fixture
@@ -43,10 +54,18 @@ def stream(network, features):
     return torch.stack(logits, 1), torch.stack(attention, 1)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+def every_network():
+    """The named ones, and the live one with every attention."""
+    return [
+        *(pytest.param(lambda name=name: lively_network(name), id=name) for name in CONFIGURATIONS),
+        *(pytest.param(lambda name=name: network_with(name), id=name) for name in ATTENTIONS),
+    ]
+
+
+@pytest.mark.parametrize("make", every_network())
 @pytest.mark.parametrize("timesteps", [0, 1, 2, 7, 140])
-def test_streaming_equals_offline(name, timesteps):
-    network = lively_network(name)
+def test_streaming_equals_offline(make, timesteps):
+    network = make()
     features = torch.rand(2, timesteps, 4, 201, generator=torch.Generator().manual_seed(timesteps))
     logits, attention = network(features)
     streamed, streamed_attention = stream(network, features)
@@ -72,7 +91,7 @@ blocks = st.lists(
     frames_ahead=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     blocks=blocks,
     taps=st.sampled_from(["scalar", "vector"]),
-    attention=st.sampled_from(["timestep", "statistics", "mean"]),
+    attention=st.sampled_from(ATTENTIONS),
     timesteps=st.integers(1, 12),
 )
 def test_any_shape_streams_exactly(front, frames_ahead, blocks, taps, attention, timesteps):
@@ -91,14 +110,16 @@ def test_any_shape_streams_exactly(front, frames_ahead, blocks, taps, attention,
         window_timesteps=6,
     )
     network = Network(config).eval()
+    if attention == "context":
+        torch.nn.init.normal_(network.attention.age)
     features = torch.rand(1, timesteps, 4, 201)
     offline, _ = network(features)
     torch.testing.assert_close(stream(network, features)[0], offline, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_estimates_depend_on_the_declared_look_ahead_and_no_more(name):
-    network = lively_network(name)
+@pytest.mark.parametrize("make", every_network())
+def test_estimates_depend_on_the_declared_look_ahead_and_no_more(make):
+    network = make()
     delay, at = network.config.delay_timesteps, 3
     features = torch.rand(1, at + delay + 4, 4, 201)
     logits, _ = network(features)
@@ -109,13 +130,61 @@ def test_estimates_depend_on_the_declared_look_ahead_and_no_more(name):
     assert (network(last)[0][:, at] - logits[:, at]).abs().max() > 1e-6
 
 
-def test_attention_is_a_distribution_over_what_was_heard():
-    for name in CONFIGURATIONS:
-        network = lively_network(name)
-        _, attention = network(torch.rand(1, 30, 4, 201))
-        torch.testing.assert_close(attention.sum(-1), torch.ones(1, 30))
-        assert not attention[0, 9, :-10].any()
-        assert attention[0, 9, -10:].all()
+@pytest.mark.parametrize("make", every_network())
+def test_attention_is_a_distribution_over_what_was_heard(make):
+    _, attention = make()(torch.rand(1, 30, 4, 201))
+    torch.testing.assert_close(attention.sum(-1), torch.ones(1, 30))
+    assert not attention[0, 9, :-10].any()
+    assert attention[0, 9, -10:].all()
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_what_has_left_the_window_weighs_nothing(attention):
+    pooling = window_attention(replace(live(), attention=attention, window_timesteps=5)).eval()
+    heard = torch.randn(1, 12, live().hidden)
+    earlier = heard.clone()
+    earlier[:, :4] += 1.0
+    (pooled, weights), (same, _) = pooling(heard), pooling(earlier)
+    assert weights.shape == (1, 12, 5)
+    torch.testing.assert_close(same[:, 8:], pooled[:, 8:])
+    assert (same[:, 7] - pooled[:, 7]).abs().max() > 1e-3
+
+
+def test_attention_by_context_is_asked_by_the_newest_timestep_alone():
+    """Another newest timestep weighs the older ones otherwise; with attention by content it cannot.
+
+    Weights of the older ones among themselves: the newest one's own share is left out.
+    """
+    for attention, changes in (("context", True), ("statistics", False)):
+        pooling = network_with(attention).attention
+        heard = torch.randn(1, 9, live().hidden, generator=torch.Generator().manual_seed(1))
+        other = heard.clone()
+        other[:, -1] *= -1.0
+        older = []
+        for one in (heard, other):
+            _, weights = pooling(one)
+            own = weights[0, -1, -9:-1]
+            older.append(own / own.sum())
+        assert ((older[0] - older[1]).abs().max() > 1e-3) == changes
+
+
+def test_attention_by_context_matches_questions_and_answers_by_their_age():
+    """Its scores once more, in plain loops."""
+    pooling = network_with("context").attention
+    heard = torch.randn(1, 7, live().hidden, generator=torch.Generator().manual_seed(2))
+    keys = pooling.keys(heard)
+    _, weights = pooling(heard)
+    for newest in range(7):
+        scores = torch.stack(
+            [
+                keys[0, older, 0]
+                + pooling.ask(heard[0, newest]) @ pooling.answer(heard[0, older]) / 32**0.5
+                + pooling.age[pooling.window - 1 - (newest - older)]
+                for older in range(newest + 1)
+            ]
+        )
+        expected = torch.softmax(scores, 0)
+        torch.testing.assert_close(weights[0, newest, -(newest + 1) :], expected)
 
 
 def test_look_ahead_is_added_up():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from train import plots
@@ -52,18 +53,25 @@ def test_a_reliability_diagram_leaves_out_empty_bins(monkeypatch, tmp_path):
     assert texts == ["8", "20"]
 
 
-def test_curves_show_every_set_and_corpus_and_the_epoch_that_was_kept(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("said", "sets"),
+    [
+        ({"validation_sets": ["alone", "in streams"]}, ("alone", "in streams")),
+        ({}, ("as recorded", "augmented")),  # logs of older runs
+    ],
+)
+def test_curves_show_every_set_and_corpus_and_the_epoch_that_was_kept(
+    monkeypatch, tmp_path, said, sets
+):
     records = [
-        {"epoch": epoch, "validation_uar": [[50, 60], [40, 30]], "mean": 45} for epoch in (1, 2)
+        {"epoch": epoch, "validation_uar": [[50, 60], [40, 30]], "mean": 45} | said
+        for epoch in (1, 2)
     ]
     axes, _ = written_texts(
         monkeypatch, lambda: plots.plot_uar(records, ["cremad", "ravdess"], 2, tmp_path)
     )
     assert [line.get_label() for line in axes.lines] == [
-        "cremad, as recorded",
-        "ravdess, as recorded",
-        "cremad, augmented",
-        "ravdess, augmented",
+        *(f"{corpus}, {heard}" for heard in sets for corpus in ("cremad", "ravdess")),
         "mean",
         "kept",
     ]

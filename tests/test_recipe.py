@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from model.baselines import SYSTEMS
+from model.baselines import SYSTEMS, c_bilstm
 from model.config import unbounded
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
 from train.augment import Augmentation
-from train.recipe import Recipe, network_config, read_recipe, recipe_of
+from train.drawing.arrangement import Streams
+from train.recipe import Pretraining, Recipe, network_config, read_recipe, recipe_of
+from train.training import check_start
+from train.trials import SHIPPED
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
 
 
-def written(folder, change=("", "")):
+def written(folder, change=("", ""), recipe="research"):
     old, new = change
-    text = (RECIPES / "research.toml").read_text()
+    text = (RECIPES / f"{recipe}.toml").read_text()
     assert old in text
     path = folder / "changed.toml"
     path.write_text(text.replace(old, new, 1))
@@ -36,8 +39,22 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     recipe = read_recipe(RECIPES / "open.toml")
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
-    assert recipe.teacher == ("unbounded",)
-    assert recipe.network == read_recipe(RECIPES / "research.toml").network
+    assert recipe.noises == ("esc10",)
+    assert not recipe.pretrained
+
+
+@pytest.mark.parametrize("later", ["research", "ravdess"])
+def test_recipes_that_start_from_another_one_have_its_network(later):
+    """As far as a start asks for it: labels may differ."""
+    network = read_recipe(RECIPES / f"{later}.toml").network
+    before = "open" if later == "research" else "research"
+    check_start(read_recipe(RECIPES / f"{before}.toml").network, network, before)
+    assert network.attention == "context"
+
+
+def test_the_trials_of_ravdess_have_the_network_of_their_recipe():
+    recipe = read_recipe(RECIPES / "ravdess.toml")
+    assert SHIPPED["c-pfsmn-c-live"](recipe.network.labels) == recipe.network
 
 
 def test_a_teacher_is_trained_as_its_student_but_for_the_network_and_its_start():
@@ -61,6 +78,9 @@ def test_a_setting_learnt_later_does_not_disown_older_runs():
         assert not recipe.made(kept | other)
     del kept["teacher_pretrained"]
     assert recipe.made(kept)
+    streamed = replace(recipe, streams=Streams(corpora={"cremad": 2.0}))
+    assert streamed.made(json.loads(json.dumps(streamed.to_dict())))
+    assert not streamed.made(kept)
     other = replace(recipe, teacher=("unbounded",), teacher_pretrained="runs/b")
     assert not other.made(kept | {"teacher": ["unbounded"]})
     del kept["network"]
@@ -72,28 +92,49 @@ def test_the_recipe_of_the_research_model_is_read():
     assert recipe.network.labels == EMOTIONS
     assert recipe.network.look_ahead_ms <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
-    assert (recipe.copies, recipe.epochs, recipe.seed) == (5, 30, 1)
-    assert recipe.augmentation == Augmentation(floor_db=(-60.0, -3.0))
-    assert recipe.teacher == ("unbounded",)
+    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (5, 1, "runs/open")
+    assert recipe.augmentation == Augmentation()
+    assert recipe.streams == Streams(seconds=12, ordinary=0.1)
+    assert recipe.noises == ("esc10", "noise")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("epochs", "epoch", "unknown training settings: epoch"),
-        ("epochs = 30", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
-        ("epochs = 30", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
-        ("epochs = 30", 'epochs = "many"', "epochs must be"),
-        ("copies = 5", "copies = -1", "copies must be a whole number, 0 or more; is -1"),
-        ("copies = 5", "batch = true", "batch must be"),
-        ("copies = 5", "split = 5", "split must be a name, such as fixed; is 5"),
-        ("copies = 5", "refit = 1", "refit must be true or false, is 1"),
-        ("copies = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
+        ("epochs = 5", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
+        ("epochs = 5", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
+        ("epochs = 5", 'epochs = "many"', "epochs must be"),
+        (
+            "epoch_steps = 200",
+            "epoch_steps = 0",
+            "epoch_steps must be a whole number, 1 or more; is 0",
+        ),
+        ("epochs = 5", "copies = 5", "unknown training settings: copies"),
+        ("batch = 32", "batch = true", "batch must be"),
+        ("epochs = 5", "split = 5", "split must be a name, such as fixed; is 5"),
+        ("epochs = 5", "refit = 1", "refit must be true or false, is 1"),
+        ("epochs = 5", "draws_ahead = 1", "draws_ahead must be true or false, is 1"),
+        ("epochs = 5", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
+        ("seconds = 12", "minutes = 12", "unknown streams settings: minutes"),
+        ("seconds = 12", "seconds = 0", "seconds must be a number, from 1 to 600; is 0"),
+        ("ordinary = 0.1", "ordinary = 2", "ordinary must be a number, from 0 to 1; is 2"),
+        ("ordinary = 0.1", "corpora = {nemo = -1}", "weight of nemo must be"),
+        ("ordinary = 0.1", "corpora = 3", "must be a table of weights, is 3"),
+        ("ordinary = 0.1", "corpora = {tess = 1}", "streams: not trained on tess"),
+        (
+            "ordinary = 0.1",
+            "corpora = {cremad = 0, ravdess = 0, nemo = 0}",
+            "one or more must weigh more than 0",
+        ),
+        ("[streams]", "[pretraining]\nteacher = 'a'\n[streams]", "no other run to start from"),
+        ("[streams]", "[pretraining]\nepochs = 2\n[streams]", "teacher"),
+        ("[streams]", "[pretraining]\nlayer = 2\n[streams]", "pretraining settings: layer"),
         ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
         ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
-        ("[augmentation]", "[augmentation]\nloudness = 1", "augmentation.*loudness"),
-        ("[augmentation]", "[augmentation]\nroom = false", "augmentation.*room"),
-        ("[augmentation]", "[augmentation]\nroom = 2", "room must be"),
+        ("[streams]", "[augmentation]\nloudness = 1\n[streams]", "augmentation.*loudness"),
+        ("[streams]", "[augmentation]\nroom = false\n[streams]", "augmentation.*room"),
+        ("[streams]", "[augmentation]\nroom = 2\n[streams]", "room must be"),
         ("[normaliser]", "[normaliser]\nfloor_db = 3", "floor_db must lie"),
         ("[normaliser]", "[normaliser]\nceiling = 3", "ceiling"),
         ("labels =", "label =", "labels is missing"),
@@ -132,6 +173,30 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
         ({"teacher": ("runs/a",), "extra_labels": ("fear",)}, "teacher"),
         ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
         ({"corpora": ()}, "corpora"),
+        ({"noises": "esc10"}, "noises must be a list of names"),
+        ({"pretraining": Pretraining("a")}, "pretraining needs streams"),
+        (
+            {"pretraining": Pretraining("a"), "streams": Streams(), "network": c_bilstm()},
+            "estimates at every timestep",
+        ),
+        ({"streams": Streams(), "network": c_bilstm()}, "the network is none"),
+        (
+            {"streams": Streams(seconds=480), "normaliser": {"memory_timesteps": 39.0}},
+            "streams of 480 s need memory_timesteps of 40 or more",
+        ),
+        ({"streams": Streams(), "teacher": ("c-bilstm",)}, "the c-bilstm is none"),
+        (
+            {
+                "pretraining": Pretraining("a"),
+                "streams": Streams(),
+                "teacher": ("unbounded",),
+                "teacher_pretrained": "runs/a",
+            },
+            "leave teacher_pretrained out",
+        ),
+        ({"network": replace(TINY, labels=("a", "ordinary"))}, "'ordinary' is the class of"),
+        ({"extra_labels": ("ordinary",)}, "'ordinary' is the class of ordinary speech, no label"),
+        ({"teacher": ("a",), "streams": Streams(ordinary=0.1)}, "a teacher has no opinion on"),
         ({"transfer": ("cremad",)}, "cremad: both trained on and kept for transfer"),
     ],
 )
@@ -140,32 +205,58 @@ def test_impossible_settings_are_named(setting, message):
         recipe_with(**setting)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"teacher": 1}, "teacher of the pretraining must be a file, is 1"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"learning_rate": 0}, "learning_rate must be"),
+        ({"ordinary": 1.5}, "ordinary must be"),
+    ],
+)
+def test_impossible_settings_of_the_pretraining_are_named(setting, message):
+    with pytest.raises(ValueError, match=message):
+        Pretraining(**{"teacher": "a"} | setting)
+
+
 def test_a_kind_of_augmentation_is_switched_off_in_the_recipe_or_on_the_command_line(tmp_path):
     rest = read_recipe(written(tmp_path)).augmentation
     assert rest.room
-    off = written(tmp_path, ("[augmentation]", "[augmentation]\nrooms = false"))
+    off = written(tmp_path, ("[streams]", "[augmentation]\nrooms = false\n[streams]"))
     assert read_recipe(off).augmentation == replace(rest, room=0.0)
     named = read_recipe(written(tmp_path), without=["rooms"])
     assert named.augmentation == replace(rest, room=0.0)
-    on = written(tmp_path, ("[augmentation]", "[augmentation]\nrooms = true\nroom = 0.9"))
+    on = written(tmp_path, ("[streams]", "[augmentation]\nrooms = true\nroom = 0.9\n[streams]"))
     assert read_recipe(on).augmentation == replace(rest, room=0.9)
     with pytest.raises(SerLiveError, match="'reverb': there are"):
         read_recipe(written(tmp_path), without=["reverb"])
 
 
 def test_a_teacher_is_one_run_or_a_list_of_them(tmp_path):
-    one = written(tmp_path, ('teacher = "unbounded"', 'teacher = "runs/paper"'))
+    one = written(tmp_path, ("ordinary = 0.1\n\n[training]", '[training]\nteacher = "runs/paper"'))
     assert read_recipe(one).teacher == ("runs/paper",)
-    several = written(tmp_path, ('teacher = "unbounded"', 'teacher = ["runs/1", "runs/2"]'))
+    two = '[training]\nteacher = ["runs/1", "runs/2"]'
+    several = written(tmp_path, ("ordinary = 0.1\n\n[training]", two))
     assert read_recipe(several).teacher == ("runs/1", "runs/2")
 
 
 @pytest.mark.parametrize("base", SYSTEMS)
 def test_every_system_of_the_comparison_is_a_base(tmp_path, base):
-    recipe = read_recipe(written(tmp_path, ('base = "live"', f'base = "{base}"\nhidden = 64')))
+    change = ('base = "live"', f'base = "{base}"\nhidden = 64')
+    recipe = read_recipe(written(tmp_path, change, "compare"))
     assert recipe.network.hidden == 64
     assert type(recipe.network) is type(SYSTEMS[base](EMOTIONS))
     assert network_config(recipe.network.to_dict()) == recipe.network
+
+
+def test_ordinary_speech_is_told_apart_in_training_and_kept_as_an_output():
+    recipe = recipe_with(extra_labels=("fear",), streams=Streams(ordinary=0.1))
+    assert recipe.labelled == (*EMOTIONS, "fear")
+    assert recipe.classes == (*EMOTIONS, "fear", "ordinary")
+    assert recipe.kept_network == replace(TINY, ordinary=True)
+    assert recipe.kept_network.outputs == (*EMOTIONS, "ordinary")
+    without = replace(recipe, streams=Streams())
+    assert (without.classes, without.kept_network) == (recipe.labelled, TINY)
 
 
 def test_ones_own_recordings_need_no_recipe(tmp_path):
@@ -177,8 +268,10 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
     assert own.network.labels == ("cats", "dogs")
     assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
     assert own.transfer == ()
+    # Nothing that has to be fetched first.
+    assert (own.noises, own.streams.ordinary, own.pretraining) == ((), 0.0, None)
     assert own.augmentation.room == 0.0
-    assert own.epochs == read_recipe(RECIPES / "open.toml").epochs
+    assert own.epochs == read_recipe(RECIPES / "own.toml").epochs
     assert recipe_of(tmp_path / "table.csv").network.labels == ("m", "w")
     assert recipe_of(RECIPES / "research.toml") == read_recipe(RECIPES / "research.toml")
     alone = tmp_path / "alone.csv"
@@ -202,9 +295,11 @@ def test_corpora_that_are_left_out_are_tested():
     recipe = read_recipe(RECIPES / "research.toml")
     rest = recipe.of_corpora(["nemo", "cremad"])
     assert (rest.corpora, rest.transfer) == (("cremad", "nemo"), ("ravdess",))
-    assert (rest.name, rest.network, rest.copies) == (
-        "research-cremad-nemo", recipe.network, recipe.copies,
+    assert (rest.name, rest.network, rest.streams) == (
+        "research-cremad-nemo", recipe.network, recipe.streams,
     )  # fmt: skip
+    weighed = replace(recipe, streams=Streams(corpora={"nemo": 2.0, "ravdess": 3.0}))
+    assert weighed.of_corpora(["nemo", "cremad"]).streams.corpora == {"nemo": 2.0}
     with pytest.raises(SerLiveError, match="trains on cremad, ravdess, nemo, not on iemocap"):
         recipe.of_corpora(["iemocap", "nemo"])
 

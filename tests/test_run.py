@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+import train.drawing.sound
 import train.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
@@ -24,7 +26,7 @@ from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
 from tests.conftest import CLIPS
-from tests.generated import EMOTIONS, TINY, recipe_with
+from tests.generated import EMOTIONS, STREAMED, TINY, recipe_with
 from train.__main__ import main
 from train.evaluate import Plan, utterances_to_test
 from train.fit import Training
@@ -42,7 +44,7 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
     recipe = recipe_with(epochs=2)
     whole = run(recipe, folders)
     assert whole["utterances"] == {"train": 16, "validation": 8, "test": 8}
-    assert np.sum(whole["validation"]["confusion"]) == 16  # as recorded, and augmented
+    assert np.sum(whole["validation"]["confusion"]) == 8
     log = (folders.run / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in log] == [1, 2]
     assert sorted(path.stem for path in folders.run.glob("*.png")) == [
@@ -77,7 +79,12 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
     recognizer = Recognizer.load(tmp_path / "tiny.onnx")
     assert recognizer.metadata.labels == EMOTIONS
     assert recognizer.metadata.training["split"] == "fixed"
-    assert f"cremad {tested['cremad']['uar']:.1f} % UAR" in recognizer.metadata.training["accuracy"]
+    assert np.sum(tested["cremad"]["running"]["confusion"]) == 8
+    assert json.loads((folders.run / "test.json").read_text()) == tested
+    running, alone = tested["cremad"]["running"]["uar"], tested["cremad"]["uar"]
+    said = recognizer.metadata.training["accuracy"]
+    assert said.startswith("on unseen speakers, in a stream with pauses of 3 s and, after a slash")
+    assert f"cremad {running:.1f} / {alone:.1f} % UAR" in said
     stream = recognizer.stream()
     assert len(stream.accept(read_recording(CLIPS[0])) + stream.flush()) > 40
 
@@ -125,16 +132,16 @@ def refits(monkeypatch):
     """What every refit from now on is given: utterances, epochs, teachers, start."""
     calls, prepared = [], []
 
-    def training_set(recipe, utterances, *others):
+    def training_data(recipe, utterances, *others):
         prepared.append(utterances)
-        return real_set(recipe, utterances, *others)
+        return real_data(recipe, utterances, *others)
 
     def refit(recipe, data, epochs, folder, place, teachers, pretrained):
         calls.append((prepared[-1], epochs, teachers, pretrained))
         return real_refit(recipe, data, epochs, folder, place, teachers, pretrained)
 
-    real_set, real_refit = train.run._training_set, train.run.refit
-    monkeypatch.setattr(train.run, "_training_set", training_set)
+    real_data, real_refit = train.run.training_data, train.run.refit
+    monkeypatch.setattr(train.run, "training_data", training_data)
     monkeypatch.setattr(train.run, "refit", refit)
     return calls
 
@@ -204,7 +211,7 @@ def test_a_refit_hears_the_extra_labels_too(folders, refits):
 @pytest.mark.usefixtures("small_teacher")
 def test_a_refit_that_was_stopped_anywhere_goes_on(folders, tmp_path, monkeypatch, saves):
     """Two epochs each of the teacher, its refit, the network and its refit."""
-    recipe = recipe_with(epochs=2, copies=0, teacher=("unbounded",), refit=True)
+    recipe = recipe_with(epochs=2, teacher=("unbounded",), refit=True)
 
     def keep_newest(training, uar):  # so that the refits, too, have two
         keep_if_best(training, uar + training.epoch * 1000)
@@ -299,7 +306,7 @@ def test_a_run_starts_from_another_one(folders, tmp_path):
         run(recipe_with(pretrained="nowhere"), replace(folders, run=tmp_path / "other"))
 
 
-def test_a_start_of_another_shape_is_refused_before_copies_are_prepared(folders, tmp_path):
+def test_a_start_of_another_shape_is_refused_before_anything_is_prepared(folders, tmp_path):
     run(recipe_with(epochs=1), folders)
     wider = replace(TINY, hidden=TINY.hidden + 8)
     fresh = Folders(folders.corpora, tmp_path / "empty", tmp_path / "started")
@@ -331,6 +338,33 @@ def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
         said = Recognizer.load(tmp_path / f"{name}.onnx").metadata.training
         assert said["trained on"] == "cremad, ravdess"
         assert "CC-BY-NC-SA-4.0 (ravdess)" in said["licence"]
+
+
+@pytest.mark.usefixtures("few_surroundings", "ordinary")
+def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(folders, tmp_path):
+    rooms = folders.corpora / "noise" / "impulse_responses"
+    rooms.mkdir()
+    soundfile.write(rooms / "room.wav", 0.9 ** np.arange(200), 16_000)
+    own = {"noise": "CC-BY-NC-SA-4.0", "ordinary speech": "Apache-2.0", "measured rooms": "MIT"}
+    streams = replace(STREAMED.streams, ordinary=0.3)
+    recipe = replace(STREAMED, epochs=1, streams=streams, noises=("noise",))
+    assert run(recipe, folders)["beside"] == own
+    later = replace(folders, run=tmp_path / "later")
+    as_recorded = recipe_with(epochs=1, pretrained=str(folders.run))
+    started = run(as_recorded, later)
+    assert started["beside"] == own
+    assert run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))["beside"] == {}
+    dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
+    assert "measured rooms" not in run(dry, replace(folders, run=tmp_path / "dry"))["beside"]
+    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).training
+    assert said["heard beside"] == "noise, ordinary speech, measured rooms"
+    assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
+    # A run of before results said so: as far as its recipe tells.
+    result = json.loads((folders.run / "result.json").read_text())
+    del result["beside"], own["measured rooms"]
+    (folders.run / "result.json").write_text(json.dumps(result))
+    again = run(as_recorded, replace(folders, run=tmp_path / "again"))
+    assert again["beside"] == own
 
 
 def test_nobody_who_is_judged_on_was_heard_before(folders, tmp_path):
@@ -423,18 +457,89 @@ def test_nobody_to_validate_on_is_told_before_training(folders, own):
         read_parts(recipe, folders.corpora)
 
 
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def test_recordings_as_they_are_are_judged_as_they_are(folders):
-    run(recipe_with(epochs=1, copies=0), folders)
-    (record,) = (folders.run / "log.jsonl").read_text().splitlines()
-    assert len(json.loads(record)["validation_uar"]) == 1
+    run(recipe_with(epochs=1), folders)
+    (record,) = logged(folders.run)
+    assert record["validation_sets"] == ["alone"]
+    assert len(record["validation_uar"]) == 1
 
 
-def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
+@pytest.fixture
+def few_surroundings(monkeypatch):
+    """Backgrounds and rooms that are made in a moment."""
+    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 3)
+
+
+@pytest.fixture
+def ordinary(folders):
+    """Ordinary speech beside the corpora, in the layout in which it is unpacked."""
+    for number in range(6):
+        for kind, clip in (("intent/a", CLIPS[0]), ("keywords/b", CLIPS[1])):
+            path = folders.corpora / "speech" / kind / f"{number}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(clip.read_bytes())
+
+
+@pytest.mark.usefixtures("few_surroundings", "ordinary")
+def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders, tmp_path):
+    streams = replace(STREAMED.streams, ordinary=0.3)
+    recipe = replace(STREAMED, epochs=2, streams=streams, noises=("noise",))
+    whole = run(recipe, folders)
+    assert np.sum(whole["validation"]["confusion"]) == 3 * 8
+    assert [record["validation_sets"] for record in logged(folders.run)] == [
+        ["alone", "in streams", "in streams, augmented"]
+    ] * 2
+    assert all(len(record["validation_uar"]) == 3 for record in logged(folders.run))
+
+    stopped = replace(folders, run=tmp_path / "stopped")
+    save = Training.save
+
+    def save_and_stop(training, path):
+        save(training, path)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, stopped)
+    run(recipe, stopped)
+    assert equal(load_run(stopped.run)[0], load_run(folders.run)[0])
+
+    # Ordinary speech is no label of what is exported, but is told.
+    assert load_run(folders.run)[0].config.outputs == (*EMOTIONS, "ordinary")
+    export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
+    assert (metadata.labels, metadata.ordinary_share) == (EMOTIONS, 0.3)
+    assert metadata.training["heard beside"] == "noise, ordinary speech"
+    assert "Apache-2.0 (ordinary speech)" in metadata.training["licence"]
+
+
+@pytest.mark.usefixtures("few_surroundings")
+def test_what_streams_are_drawn_from_is_missed_before_training(folders):
+    shutil.rmtree(folders.corpora / "noise")
+    for recipe, missed in (
+        (replace(STREAMED, noises=("esc10",)), r"no background recordings in .*esc10"),
+        (replace(STREAMED, streams=replace(STREAMED.streams, ordinary=0.1)), "no ordinary speech"),
+    ):
+        with pytest.raises(SerLiveError, match=missed):
+            run(recipe, folders)
+    assert not (folders.run / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "streams", ["", "epoch_steps = 1\nbatch = 2\n[streams]\nseconds = 2\n"], ids=["", "streams"]
+)
+def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path, streams):
     recipe = tmp_path / "endless.toml"
     recipe.write_text(
         'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
         '[network]\nbase = "live"\nhidden = 8\nchannels = [2, 4]\n'
-        "[training]\nepochs = 100000\ncopies = 0\n"
+        f"[training]\nepochs = 100000\n{streams}"
     )
     places = {"--corpora": folders.corpora, "--cache": folders.cache, "--run": folders.run}
     command = [sys.executable, "-m", "train", "fit", recipe, *sum(places.items(), ())]
@@ -451,6 +556,7 @@ def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "Traceback" not in said
     began, *_, ended = said.splitlines()
     assert str(folders.run) in began
     assert ended == "train: stopped; the same command goes on"
@@ -472,7 +578,7 @@ def test_an_unfinished_run_cannot_be_exported(tmp_path):
 
 def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
     system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
-    run(recipe_with(network=system, epochs=1, copies=0), folders)
+    run(recipe_with(network=system, epochs=1), folders)
     assert load_run(folders.run)[0].config == system
     with pytest.raises(SerLiveError, match="cannot follow a stream"):
         export_run(folders.run, tmp_path / "model.onnx", folders.corpora)

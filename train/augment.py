@@ -1,7 +1,7 @@
 """What a stream may meet that a studio recording does not: other levels, floors, rooms, colours.
 
-On waveforms at 16 kHz, before the runtime's own front end and voice gate hear them. What is done to
-features instead, SpecAugment and mixup, is in ``train/batches.py``.
+The ranges that it is drawn from, and the backgrounds and rooms that are loaded or made once. It is
+done to examples in ``train/drawing``; SpecAugment and mixup in ``train/batches.py``.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from streamer.audio import read_recording
+from streamer.audio import Recording, read_recording
+from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, SAMPLE_RATE
+from streamer.resampler import Resampler
 from train.ranges import check_interval, check_number
 
 Float32 = NDArray[np.float32]
@@ -38,9 +40,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "gain": {"gain_db": None},
     "noise": {"floor_db": None},
     "rooms": {"room": 0.0},
-    "colour": {"tilt_db": 0.0},
+    "colour": {"tilt_db": 0.0, "band_limit": 0.0},
     "denoising": {"denoise": 0.0},
-    "before": {"lead_s": 0.0, "previous": 0.0},
+    "lines": {"telephone": 0.0, "codec": 0.0, "clipping": 0.0, "offset": 0.0},
     "specaugment": {"masked_bins": 0, "masked_timesteps": 0},
     "mixup": {"mixup": 0.0},
 }
@@ -48,24 +50,28 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges that a training copy of an utterance is drawn from, and what batches do to it.
+    """What is drawn anew for every training example.
 
     Attributes:
-        gain_db: level of the whole copy, uniform; None leaves it as recorded.
-        denoise: probability that the recording's own noise is taken out first. In CREMA-D quiet
+        gain_db: level of the whole example, uniform; None leaves it as recorded.
+        denoise: probability that the recordings' own noise is taken out first. In CREMA-D quiet
             emotions were recorded into a fixed noise floor, so a network hears "sad" in the noise
             and "angry" in any clean recording; a floor drawn afresh breaks that bond.
         floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street; None
             adds none.
+        silent: probability that no noise is added all the same: pauses are digital silence.
         real_noise: probability that the floor is a background recording; half of the others are
             steady, coloured noise, half are made to sound like such a recording.
         room: probability of a room impulse response.
         tilt_db: greatest spectral tilt either way over 100 Hz to 8 kHz, and depth of two broad
             peaks or dips; 0 leaves the colour as recorded.
+        band_limit: probability that nothing is left above a frequency of 3.4 to 8 kHz.
+        telephone: probability of a telephone's band, and of the steps of 8-bit mu-law.
+        codec: probability that bins far below their neighbours are gone, as a low rate leaves them.
+        clipping: probability that the converter clips, from 3 dB under the speech to 12 dB over it.
+        offset: probability of a constant offset of up to 5 % of full scale. The front end takes it
+            out again: it is felt only where the sum is clipped.
         speed: playback speed (pitch and tempo), uniform.
-        lead_s: noise heard before the speech, uniform from 0.
-        previous: probability that another utterance of the speaker comes before, so that the
-            normaliser and the window arrive used.
         masked_bins: widest band that SpecAugment sets to zero, twice an example.
         masked_timesteps: longest stretch that it sets to zero, twice an example.
         mixup: parameter of the beta distribution from which the share of an example is drawn that
@@ -74,22 +80,28 @@ class Augmentation:
 
     gain_db: tuple[float, float] | None = (-30.0, 6.0)
     denoise: float = 0.75
-    floor_db: tuple[float, float] | None = (-60.0, -10.0)
+    floor_db: tuple[float, float] | None = (-60.0, -3.0)
+    silent: float = 0.15
     real_noise: float = 0.5
-    room: float = 0.35
+    room: float = 0.3
     tilt_db: float = 8.0
-    speed: tuple[float, float] = (0.92, 1.08)
-    lead_s: float = 0.7
-    previous: float = 0.25
+    band_limit: float = 0.15
+    telephone: float = 0.1
+    codec: float = 0.08
+    clipping: float = 0.12
+    offset: float = 0.05
+    speed: tuple[float, float] = (0.9, 1.12)
     masked_bins: int = 30
     masked_timesteps: int = 8
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("denoise", "real_noise", "room", "previous"):
+        for name in (
+            *("denoise", "silent", "real_noise", "room", "band_limit"),
+            *("telephone", "codec", "clipping", "offset"),
+        ):
             check_number(name, getattr(self, name), 0, 1)
         check_number("tilt_db", self.tilt_db, 0, 40)
-        check_number("lead_s", self.lead_s, 0, 10)
         check_number("masked_bins", self.masked_bins, 0, FREQUENCY_BINS, whole=True)
         check_number("masked_timesteps", self.masked_timesteps, 0, whole=True)
         check_number("mixup", self.mixup, 0, 10)
@@ -111,33 +123,50 @@ class Augmentation:
             kept = replace(kept, **KINDS[kind])
         return kept
 
-    def of_waveforms(self) -> Augmentation:
-        """The same but for what batches do: all that a prepared copy depends on."""
-        return self.without(("specaugment", "mixup"))
-
 
 def noise_part(path: Path) -> NoisePart:
     """Whether a background recording is mixed into training or kept for evaluation.
 
     By name alone, so that a recording more or less moves no other. Those of one place and minute
-    (names carry YYYYMMDDhhmm) are one scene and stay together; about a fifth is kept.
+    (names carry YYYYMMDDhhmm), or takes of one recording (they end in -A, -B), are one scene and
+    stay together; about a fifth is kept.
     """
     minute = re.search(r"\d{12}", path.stem)
-    scene = f"{path.parent.name}/{minute.group() if minute else path.stem}"
+    scene = minute.group() if minute else re.sub(r"-[A-Z]$", "", path.stem)
+    scene = f"{path.parent.name}/{scene}"
     return "test" if zlib.crc32(scene.encode()) % 5 == 0 else "train"
+
+
+#: Licence of the background recordings, by the name of their folder among the corpora.
+BACKGROUNDS = {"esc10": "CC-BY-3.0", "noise": "CC-BY-NC-SA-4.0"}
+#: Samples that a background must have.
+LEAST_BACKGROUND = SAMPLE_RATE // 2
+#: Folders of background recordings that hold something else, or a human voice.
+PASSED_OVER = frozenset(("impulse_responses", "short", "baby-cry", "person-sneeze"))
 
 
 @cache
 def load_noises(root: Path, part: NoisePart) -> list[Float32]:
-    """Background recordings of a part below ``root``; impulse responses and taps are left out."""
+    """Background recordings of a part below ``root``; impulse responses, taps, cries left out."""
     paths = sorted(
         path
         for path in root.rglob("*")
-        if path.suffix in {".opus", ".wav"}
-        and path.parent.name not in {"impulse_responses", "short"}
+        if path.suffix in {".opus", ".wav", ".flac", ".ogg"}
+        and path.parent.name not in PASSED_OVER
         and noise_part(path) == part
     )
-    return [read_recording(path) for path in paths]
+    found = [_as_far_as_readable(path) for path in paths]
+    return [one for one in found if len(one) >= LEAST_BACKGROUND]
+
+
+def _as_far_as_readable(path: Path) -> Float32:
+    """A background whose file is damaged is a shorter background."""
+    parts = [np.zeros(0, np.float32)]
+    with suppress(SerLiveError), Recording(path) as recording:
+        resampler = Resampler(recording.sample_rate)
+        for block in recording.blocks(1_000):
+            parts.append(resampler.accept(block))
+    return np.concatenate(parts)
 
 
 @cache
@@ -237,70 +266,3 @@ def colour(samples: Float32, depth_db: float, generator: Generator) -> Float32:
         gain_db = gain_db - 40.0 * (frequency > generator.uniform(0.42, 1.0))  # band limit
     taps = signal.firwin2(129, frequency, 10.0 ** (gain_db / 20.0))
     return signal.fftconvolve(samples, taps, mode="same").astype(np.float32)
-
-
-def change_speed(samples: Float32, speed: float) -> Float32:
-    """Play faster or slower, pitch included."""
-    return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE), np.float32)
-
-
-def augment(
-    speech: Float32,
-    before: Float32 | None,
-    ranges: Augmentation,
-    noises: Sequence[Float32],
-    rooms: Sequence[Float32],
-    generator: Generator,
-) -> tuple[Float32, int]:
-    """One training copy: what a microphone hears before and during an utterance.
-
-    Args:
-        speech: the utterance.
-        before: an utterance of the same speaker that comes first, or None.
-        ranges: what is drawn from.
-        noises: background recordings.
-        rooms: impulse responses.
-        generator: of everything drawn.
-
-    Returns:
-        the samples, and the index at which the utterance starts in them.
-    """
-    lead = np.zeros(int(generator.uniform(0, ranges.lead_s) * SAMPLE_RATE), np.float32)
-    if generator.random() < ranges.denoise:
-        speech = take_out_noise(speech)
-        before = None if before is None else take_out_noise(before)
-    parts = [lead] if before is None else [before, lead]
-    start = sum(len(part) for part in parts)
-    heard = np.concatenate([*parts, speech])
-    level = active_rms(speech)
-
-    speed = float(generator.uniform(*ranges.speed))
-    heard, start = change_speed(heard, speed), int(start / speed)
-    if ranges.tilt_db:
-        heard = colour(heard, ranges.tilt_db, generator)
-    if generator.random() < ranges.room:
-        measured = len(rooms) > 0 and generator.random() < 0.5
-        room = rooms[generator.integers(len(rooms))] if measured else synthetic_room(generator)
-        room = room[np.argmax(np.abs(room)) :]  # the direct path first: labels keep their time
-        heard = signal.fftconvolve(heard, room)[: len(heard)].astype(np.float32)
-    heard *= np.float32(level / active_rms(heard[start:]))
-    if ranges.floor_db is not None:
-        noise = _noise(len(heard), ranges, noises, generator)
-        floor = level * 10.0 ** (generator.uniform(*ranges.floor_db) / 20.0)
-        heard = heard + noise * np.float32(floor)
-    if ranges.gain_db is not None:
-        # The level does not depend on how loud the corpus is.
-        gain = 0.1 * 10.0 ** (generator.uniform(*ranges.gain_db) / 20.0) / level
-        heard = heard * np.float32(gain)
-    # Clipped as a converter does.
-    return np.clip(heard, -1.0, 1.0).astype(np.float32), start
-
-
-def _noise(
-    samples: int, ranges: Augmentation, noises: Sequence[Float32], generator: Generator
-) -> Float32:
-    """Noise of unit RMS: recorded, steady, or made to sound like a recording."""
-    if len(noises) > 0 and generator.random() < ranges.real_noise:
-        return background(samples, noises, generator)
-    make = made_background if generator.random() < 0.5 else coloured_noise
-    return make(samples, generator)

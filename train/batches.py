@@ -1,4 +1,8 @@
-"""Training examples: windows as a stream meets them, with a weight for every estimate."""
+"""Batches of utterances as recorded, and what is done to the features of any batch.
+
+So the systems of the comparison are trained, of which some need the utterance's end. What ships is
+trained on streams, see ``train/drawing``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamer.errors import SerLiveError
-from streamer.frontend import TIMESTEP_S
+from streamer.frontend import TIMESTEP_S, Normaliser
 from streamer.speech import SPEECH_THRESHOLD
 from train.data import Features
 from train.place import CPU, Place
@@ -30,14 +34,20 @@ class TrainingSet:
     """What is trained on.
 
     Attributes:
-        copies: features of all utterances, one object a copy.
+        features: of all utterances.
         targets: ``(utterances, classes)`` distribution over the classes, each sums to 1.
         corpora: corpus of each utterance.
+        normaliser: of the front end.
     """
 
-    copies: Sequence[Features]
+    features: Features
     targets: Float32
     corpora: Sequence[str]
+    normaliser: Normaliser
+
+    def batches(self, recipe: Recipe, place: Place) -> Batches:
+        """The batches that a recipe makes of it."""
+        return Batches(self, recipe, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,50 +57,47 @@ class Batch:
     Attributes:
         features: ``(batch, timesteps, 4, 201)`` bfloat16.
         targets: ``(batch, timesteps, classes)`` float32, what the estimate should be times its
-            weight in the loss; sums to 1 an example.
+            weight in the loss. An utterance as recorded sums to 1, a drawn batch to its examples
+            as a whole.
         examples: in the whole batch, divided by the number of processes.
+        sources: ``(batch, timesteps)`` int64, of drawn streams the timestep of the bank that is
+            heard, -1 where none is.
     """
 
     features: Tensor
     targets: Tensor
     examples: float
+    sources: Tensor | None = None
 
 
-def loss_weights(speech: Float32, starts: NDArray[np.int64]) -> Float32:
-    """How much each timestep's estimate counts: by the speech heard of its own utterance.
+def loss_weights(speech: Float32) -> Float32:
+    """How much each timestep's estimate counts: by the speech heard so far.
 
     Args:
         speech: ``(batch, timesteps)`` speech probability.
-        starts: ``(batch,)`` timesteps before the utterance.
 
     Returns:
         ``(batch, timesteps)``, each example sums to 1.
     """
-    is_own = np.arange(speech.shape[1]) >= starts[:, None]
-    heard_s = np.cumsum(is_own & (speech >= SPEECH_THRESHOLD), axis=1) * TIMESTEP_S
+    heard_s = np.cumsum(speech >= SPEECH_THRESHOLD, axis=1) * TIMESTEP_S
     weights = np.clip(heard_s / FULL_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
-    weights = np.where(weights.any(axis=1, keepdims=True), weights, is_own)
+    weights = np.where(weights.any(axis=1, keepdims=True), weights, 1.0)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
     return weights.astype(np.float32)
 
 
 class Batches:
-    """Batches of one epoch: a random copy of every utterance, grouped by length, cropped to equal.
-
-    A crop takes away the end or, where the window would start there anyway, the beginning; so
-    windows end anywhere in an utterance, and streams start anywhere before it.
-    """
+    """Batches of one epoch: every utterance, grouped by length, its end cropped to equal."""
 
     def __init__(self, data: TrainingSet, recipe: Recipe, place: Place) -> None:
         self._data = data
         self._recipe = recipe
         self._place = place
         self._order = training_order(data.corpora)
-        if all(copy.lengths.max(initial=0) < recipe.shortest for copy in data.copies):
+        if data.features.lengths.max(initial=0) < recipe.shortest:
             raise SerLiveError(f"no utterance has {recipe.shortest} timesteps, the shortest wanted")
-        size = sum(copy.values.nbytes for copy in data.copies)
-        home = place.device if place.fits(size) else CPU
-        self._values = [torch.from_numpy(copy.values).to(home) for copy in data.copies]
+        home = place.device if place.fits(data.features.values.nbytes) else CPU
+        self._values = torch.from_numpy(data.features.values).to(home)
 
     @property
     def examples(self) -> int:
@@ -104,13 +111,11 @@ class Batches:
 
     def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
         """This process's share of every batch; the same seed gives the same batches."""
-        recipe, copies = self._recipe, self._data.copies
+        recipe, lengths = self._recipe, self._data.features.lengths
         generator = np.random.default_rng(seed)
-        lengths = np.stack([copy.lengths for copy in copies])
-        chosen = [(generator.integers(len(copies)), i) for i in self._order]
-        length = np.array([lengths[one] for one in chosen])
+        length = lengths[self._order]
         noisy = length * generator.uniform(0.9, 1.1, len(length))
-        ordered = [chosen[i] for i in np.argsort(noisy) if length[i] >= recipe.shortest]
+        ordered = [self._order[i] for i in np.argsort(noisy) if length[i] >= recipe.shortest]
         groups = [ordered[i : i + recipe.batch] for i in range(0, len(ordered), recipe.batch)]
         own = np.random.default_rng([*seed, self._place.rank])
         for index in generator.permutation(len(groups)):
@@ -120,21 +125,20 @@ class Batches:
             timesteps = min(int(min(lengths[one] for one in group)), recipe.longest)
             yield self._batch(self._place.share(group), timesteps, len(group), own)
 
+    def close(self) -> None:
+        """Nothing runs beside the training."""
+
     def _batch(
-        self, share: Sequence[tuple[int, int]], timesteps: int, examples: int, generator: Generator
+        self, share: Sequence[int], timesteps: int, examples: int, generator: Generator
     ) -> Batch:
-        values, speech, starts = [], [], []
-        for copy, index in share:
-            features = self._data.copies[copy]
-            rows, start = _crop(features, index, timesteps, generator)
-            values.append(self._values[copy][rows])
-            speech.append(features.speech[rows])
-            starts.append(start)
-        weights = loss_weights(np.stack(speech), np.array(starts))
-        targets = weights[:, :, None] * self._data.targets[[index for _, index in share], None]
+        features = self._data.features
+        firsts = [features.rows(index).start for index in share]
+        rows = [slice(first, first + timesteps) for first in firsts]
+        weights = loss_weights(np.stack([features.speech[row] for row in rows]))
+        targets = weights[:, :, None] * self._data.targets[list(share), None]
         device = self._place.device
         batch = Batch(
-            torch.stack(values).to(device).to(torch.bfloat16),
+            torch.stack([self._values[row] for row in rows]).to(device).to(torch.bfloat16),
             torch.from_numpy(targets).to(device),
             examples / self._place.ranks,
         )
@@ -142,17 +146,6 @@ class Batches:
         batch = mix(batch, augmentation.mixup, generator)
         mask(batch.features, augmentation.masked_timesteps, augmentation.masked_bins, generator)
         return batch
-
-
-def _crop(
-    features: Features, index: int, timesteps: int, generator: Generator
-) -> tuple[slice, int]:
-    """Rows of an example, and how many of them come before the utterance."""
-    rows, start = features.rows(index), int(features.starts[index])
-    spare = rows.stop - rows.start - timesteps
-    first = int(generator.integers(0, spare + 1)) if generator.random() < 0.5 else 0
-    first = min(first, start)
-    return slice(rows.start + first, rows.start + first + timesteps), start - first
 
 
 def mask(features: Tensor, timesteps: int, bins: int, generator: Generator) -> None:
@@ -191,6 +184,7 @@ def mix(batch: Batch, parameter: float, generator: Generator) -> Batch:
         torch.lerp(batch.features, batch.features[partner], given[..., None].to(batch.features)),
         torch.lerp(batch.targets, batch.targets[partner], given),
         batch.examples,
+        batch.sources,
     )
 
 

@@ -24,9 +24,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,6 @@ from model.attention import AttentionState
 from model.config import CONFIGURATIONS, NetworkConfig
 from model.cost import step_cost
 from model.export import fold_batch_norms, state_specs, write_onnx
-from model.layers import normed_relu
 from model.network import Network
 from model.silero import silero_path
 from streamer.audio import read_recording
@@ -48,12 +47,12 @@ from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.inference import open_session
 from streamer.latency.streams import most_streams
-from streamer.metadata import UNKNOWN_END, ModelMetadata
+from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.network import StepNetwork
 from streamer.outputs import OutputFile, write_line
 from streamer.recognizer import Recognizer, model_path
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
-from train.throughput import training_rate
+from train.throughput import drawing_share, training_rate
 
 #: The window that is run again: 4 s.
 RERUN_TIMESTEPS = 100
@@ -85,6 +84,7 @@ class Bench:
         ratios: the figures that the project is judged by.
         streams: that keep up on the core.
         utterances_per_s: of 4 s, that training takes in, see :mod:`train.throughput`.
+        drawing: time to draw a batch of streams over the time to learn from it.
     """
 
     rounds: int
@@ -94,6 +94,7 @@ class Bench:
     ratios: dict[str, float]
     streams: int
     utterances_per_s: float
+    drawing: float
 
 
 class _WindowRun(nn.Module):
@@ -105,31 +106,31 @@ class _WindowRun(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         network = self.network
-        hidden = normed_relu(
-            network.enter_norm, network.front(features.flatten(1, 2), network.enter)
-        )
-        memory: Tensor | None = None
-        for block in network.blocks:
-            hidden, memory = block(hidden, memory)
+        hidden = network.sequence(features)
         before = hidden[:, -network.config.window_timesteps : -1]
         pooled, _, _ = network.attention.streaming_forward(
             hidden[:, -1],
             torch.full((1,), RERUN_TIMESTEPS - 1),
-            AttentionState(before, network.attention.keys(before).squeeze(-1)),
+            AttentionState(before, network.attention.keys(before)),
         )
         return torch.softmax(network.classifier(pooled), dim=-1)
 
 
+def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes, without axes of one: older files have none of them for a single key."""
+    return [(one.name, tuple(size for size in one.shape if size > 1)) for one in states]
+
+
 def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
-    """The named configuration that a model file holds.
+    """The named configuration that a model file holds, with the attention that it has.
 
     Raises:
         SerLiveError: it is none of them.
     """
-    for make in CONFIGURATIONS.values():
-        config = make(metadata.labels)
-        if state_specs(Network(config).initial_state()) == metadata.states:
-            return config
+    own = [make(metadata.labels) for make in CONFIGURATIONS.values()]
+    for config in (*own, *(replace(one, attention="context") for one in own)):
+        if _laid_out(state_specs(Network(config).initial_state())) == _laid_out(metadata.states):
+            return replace(config, ordinary=metadata.tells_ordinary)
     raise SerLiveError(f"model {metadata.name}: none of {', '.join(CONFIGURATIONS)}")
 
 
@@ -189,7 +190,7 @@ def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
 
     def step() -> None:
         nonlocal states
-        _, _, states = network.step(features, UNKNOWN_END, states)
+        *_, states = network.step(features, UNKNOWN_END, states)
 
     return step
 
@@ -233,7 +234,11 @@ def take_turns(contenders: dict[str, Work], seconds: float) -> dict[str, Float64
 
 
 def compare(
-    times: dict[str, Float64], multiply_adds: int, streams: int, utterances_per_s: float
+    times: dict[str, Float64],
+    multiply_adds: int,
+    streams: int,
+    utterances_per_s: float,
+    drawing: float,
 ) -> Bench:
     """What the times of the contenders amount to.
 
@@ -242,6 +247,7 @@ def compare(
         multiply_adds: of the network, a step.
         streams: that keep up on the core.
         utterances_per_s: that training takes in.
+        drawing: time to draw a batch over the time to learn from it.
     """
     peak = PEAK_SIDE**3 / times["matrix product"]
     step = times["network step"]
@@ -262,6 +268,7 @@ def compare(
         {name: float(np.median(each)) for name, each in ratios.items()},
         streams,
         round(utterances_per_s, 1),
+        round(drawing, 3),
     )
 
 
@@ -295,6 +302,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
         step_cost(config),
         most_streams(recognizer, samples),
         training_rate(config, seconds),
+        drawing_share(config, recording),
     )
 
 
@@ -341,6 +349,10 @@ def print_table(result: Bench) -> None:
     console.print(
         f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second "
         f"({torch.get_num_threads()} threads)"
+    )
+    console.print(
+        f"drawing a batch of streams takes {result.drawing:.2f} of the time to learn from it, one "
+        "thread each"
     )
 
 

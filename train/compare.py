@@ -46,6 +46,7 @@ from train.trials import (
     FULL,
     FUNCTIONALS,
     NETWORKS,
+    SHIPPED,
     SMALL,
     Trial,
     protocols_at_hand,
@@ -88,7 +89,8 @@ def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
     is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
     by_scale = FULL if is_full else SMALL
     protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
-    systems = list(_chosen("system", dict.fromkeys(COMPARED), options.system))
+    known = dict.fromkeys((*COMPARED, *SHIPPED))
+    systems = list(_chosen("system", known, options.system or COMPARED))
     if FUNCTIONALS in systems:
         try:
             check_packages()
@@ -202,7 +204,7 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
             base,
             corpora=(trial.corpus,),
             transfer=(),
-            network=NETWORKS.get(trial.system, live)(trial.labels),
+            network=(NETWORKS | SHIPPED).get(trial.system, live)(trial.labels),
             split=trial.split,
             seed=trial.seed,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 import streamer.frontend
 import streamer.resampler
 import streamer.speech
-import train.augment
 from streamer.audio import read_recording
+from streamer.bundled import bundled
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
-    TIMESTEP_SAMPLES,
     Normaliser,
     Spectra,
     SpectralAnalysis,
 )
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
-from train.augment import Augmentation, augment, load_noises, load_rooms
+from streamer.speech import SPEECH_THRESHOLD, VOICE_GATE, SpeechDetector
 from train.corpora import Utterance
 from train.progress import progress_bar
 from train.whole import whole_file
@@ -36,28 +34,25 @@ from train.workers import worker_pool
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-#: Longest stretch kept of what comes before an utterance, in timesteps.
-MAX_BEFORE = 40
+#: Share of the power that the prior has at least in a bin; those below 80 Hz have none.
+LEAST_PRIOR = 1e-9
 #: Most utterances of a speaker that are prepared together, into one file of the cache.
 CHUNK = 64
 #: Utterances that are normalised side by side.
-STREAMS = 32
+STREAMS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One utterance as one stream hears it.
+    """What one stream hears from its start to its end.
 
     Attributes:
         log_power: ``(timesteps, 4, 201)`` natural logarithm of the power, float16.
         speech: ``(timesteps,)`` speech probability, float32.
-        start: timestep at which the utterance starts; what comes before is silence, noise or
-            another utterance.
     """
 
     log_power: NDArray[np.float16]
     speech: Float32
-    start: int
 
     def spectra(self) -> Spectra:
         return Spectra(np.exp(self.log_power.astype(np.float32)), self.speech)
@@ -72,65 +67,62 @@ def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
     )
 
 
-def _example(samples: Float32, start_sample: int, analysis: SpectralAnalysis) -> Example:
+def example_of(samples: Float32, analysis: SpectralAnalysis) -> Example:
+    """A recording in a stream of its own."""
     spectra = analyse(samples, analysis)
     with np.errstate(divide="ignore"):  # digital silence is minus infinity, and comes back as zero
-        logs = np.log(spectra.power).astype(np.float16)
-    start = min(start_sample // TIMESTEP_SAMPLES, len(logs))
-    return Example(logs, spectra.speech, start)
+        return Example(np.log(spectra.power).astype(np.float16), spectra.speech)
 
 
-def _prepare(
-    job: tuple[Path, Sequence[Path]],
-    augmentation: Augmentation | None,
-    noise_root: Path,
-    seed: int,
-) -> None:
+def _prepare(job: tuple[Path, Sequence[Path]]) -> None:
     """Worker: file to write, and recordings of one speaker."""
     file, paths = job
     analysis = SpectralAnalysis(SpeechDetector())
-    if augmentation is None:
-        _save([_example(read_recording(path), 0, analysis) for path in paths], file)
-        return
-    noises, rooms = load_noises(noise_root, "train"), load_rooms(noise_root)
-    examples = []
-    for path in paths:
-        generator = np.random.default_rng([seed, zlib.crc32(path.stem.encode())])
-        before = None
-        if generator.random() < augmentation.previous:
-            before = read_recording(paths[generator.integers(len(paths))])
-        samples, start = augment(
-            read_recording(path), before, augmentation, noises, rooms, generator
-        )
-        examples.append(_example(samples, start, analysis))
-    _save(examples, file)
+    save_examples([example_of(read_recording(path), analysis) for path in paths], file)
 
 
-def _save(examples: Sequence[Example], file: Path) -> None:
+def save_examples(examples: Sequence[Example], file: Path) -> None:
+    """Keep examples in one file of the cache."""
     with whole_file(file) as stream:
         np.savez(
             stream,
             log_power=np.concatenate([e.log_power for e in examples]),
             speech=np.concatenate([e.speech for e in examples]),
             ends=np.cumsum([len(e.speech) for e in examples]),
-            starts=np.array([e.start for e in examples]),
         )
 
 
-def _load(file: Path) -> list[Example]:
+def load_examples(file: Path) -> list[Example]:
+    """What :func:`save_examples` kept."""
     with np.load(file) as arrays:
         cuts = arrays["ends"][:-1]
         log_power, speech = (np.split(arrays[name], cuts) for name in ("log_power", "speech"))
-        starts = arrays["starts"].tolist()
-    return [Example(*parts) for parts in zip(log_power, speech, starts, strict=True)]
+    return [Example(*parts) for parts in zip(log_power, speech, strict=True)]
 
 
 @cache
-def _front_end_sources() -> str:
-    """Digest of the code that makes the spectra: a copy made by older code is not used again."""
-    modules = (streamer.frontend, streamer.speech, streamer.resampler, train.augment)
-    text = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
-    return hashlib.sha256(text).hexdigest()
+def front_end_sources() -> str:
+    """Digest of what makes the spectra: what older code or another gate made is not used again."""
+    modules = (streamer.frontend, streamer.speech, streamer.resampler)
+    files = [Path(str(module.__file__)) for module in modules]
+    code = digest_of(*(file.read_text(encoding="utf-8") for file in files))
+    return code + _digest_of_gate(bundled(VOICE_GATE))
+
+
+def _digest_of_gate(path: Path) -> str:
+    """Digest of a voice gate, whatever it says of what it was taught on."""
+    import onnx
+
+    from model.silero import PROPERTIES
+
+    gate = onnx.load(str(path))
+    onnx.helper.set_model_props(gate, PROPERTIES)
+    return hashlib.sha256(gate.SerializeToString()).hexdigest()
+
+
+def digest_of(*sources: str) -> str:
+    """Digest of code, whatever its comments and line breaks."""
+    return hashlib.sha256("".join(ast.dump(ast.parse(one)) for one in sources).encode()).hexdigest()
 
 
 def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
@@ -145,41 +137,35 @@ def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
     ]
 
 
-def prepare_copy(
-    utterances: Sequence[Utterance],
-    cache_folder: Path,
-    noise_root: Path,
-    augmentation: Augmentation | None = None,
-    seed: int = 0,
-) -> list[Example]:
-    """Spectra of every utterance, from the cache or computed now on all cores.
+def prepare(utterances: Sequence[Utterance], cache_folder: Path) -> list[Example]:
+    """Spectra of every utterance as recorded, from the cache or computed now on all cores.
 
     Args:
         utterances: what to prepare, in this order.
-        cache_folder: of prepared copies.
-        noise_root: folder of background recordings and impulse responses.
-        augmentation: ranges of an augmented copy; None for the recordings as they are.
-        seed: which augmented copy; the same seed gives the same copy.
+        cache_folder: of what is prepared.
     """
-    augmentation = augmentation and augmentation.of_waveforms()
     jobs: dict[Path, list[Path]] = {}
     chunks = _chunks(utterances)
     for chunk in chunks:
         paths = [utterances[index].path for index in chunk]
-        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        key = repr((files, augmentation, seed, str(noise_root), _front_end_sources()))
-        jobs[cache_folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"] = paths
+        jobs[cache_folder / f"{key_of(paths)}.npz"] = paths
     missing = [job for job in jobs.items() if not job[0].exists()]
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
-        work = partial(_prepare, augmentation=augmentation, noise_root=noise_root, seed=seed)
         with worker_pool() as pool, progress_bar() as bar:
-            for _ in bar.track(pool.map(work, missing), len(missing), description="prepare"):
+            for _ in bar.track(pool.map(_prepare, missing), len(missing), description="prepare"):
                 pass
     examples: dict[int, Example] = {}
     for chunk, file in zip(chunks, jobs, strict=True):
-        examples.update(zip(chunk, _load(file), strict=True))
+        examples.update(zip(chunk, load_examples(file), strict=True))
     return [examples[index] for index in range(len(utterances))]
+
+
+def key_of(paths: Iterable[Path], *settings: object) -> str:
+    """Name in the cache of what these recordings and settings give."""
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    key = repr((files, settings, front_end_sources()))
+    return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def estimate_prior(examples: Iterable[Example]) -> Float64:
@@ -190,57 +176,64 @@ def estimate_prior(examples: Iterable[Example]) -> Float64:
         power = spectra.power[spectra.speech >= SPEECH_THRESHOLD].sum(axis=(0, 1), dtype=float)
         if power.sum() > 0:
             total += power / power.sum()
-    return total / total.sum()
+    return usable_prior(total)
+
+
+def usable_prior(total: Float64) -> Float64:
+    """A spectrum ``(201,)`` that sums to 1 and is zero nowhere, as a normaliser wants it."""
+    relative = total / total.sum()
+    relative = np.maximum(relative, LEAST_PRIOR)
+    return np.asarray(relative / relative.sum())
 
 
 @dataclass(frozen=True)
 class Features:
-    """Normalised features of utterances, one after the other, as the network meets them.
+    """Normalised features of streams, one after the other, as the network meets them.
 
     Attributes:
         values: ``(timesteps, 4, 201)`` float16.
         speech: ``(timesteps,)`` float32.
-        ends: ``(utterances,)`` where each utterance's timesteps end.
-        starts: ``(utterances,)`` timesteps before the utterance's own speech.
+        ends: ``(streams,)`` where each stream's timesteps end.
     """
 
     values: NDArray[np.float16]
     speech: Float32
     ends: NDArray[np.int64]
-    starts: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ends)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """``(utterances,)`` timesteps."""
+        """``(streams,)`` timesteps."""
         return np.diff(self.ends, prepend=0)
 
     def rows(self, index: int) -> slice:
-        """Timesteps of an utterance."""
+        """Timesteps of a stream."""
         return slice(int(self.ends[index - 1]) if index else 0, int(self.ends[index]))
 
+    @property
+    def whole(self) -> NDArray[np.int64]:
+        """Each stream as one span: ``(streams, 3)``, see :class:`train.scoring.votes_of`."""
+        lengths = self.lengths
+        return np.stack([np.arange(len(self)), np.zeros_like(lengths), lengths], axis=1)
 
-def normalise_copy(examples: Sequence[Example], normaliser: Normaliser) -> Features:
-    """Run every utterance through the runtime's normaliser as a stream of its own."""
+
+def normalise(examples: Sequence[Example], normaliser: Normaliser) -> Features:
+    """Run every example through the runtime's normaliser as a stream of its own."""
     lengths = np.array([len(example.speech) for example in examples])
-    starts = np.array([example.start for example in examples])
-    cuts = np.maximum(0, starts - MAX_BEFORE)
-    ends = np.cumsum(lengths - cuts)
+    ends = np.cumsum(lengths)
     features = Features(
         np.empty((int(ends[-1]), FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float16),
-        np.empty(int(ends[-1]), np.float32),
+        np.concatenate([example.speech for example in examples]),
         ends,
-        starts - cuts,
     )
     by_length = np.argsort(lengths, kind="stable")
     for first in range(0, len(by_length), STREAMS):
         group = by_length[first : first + STREAMS]
         spectra = [examples[index].spectra() for index in group]
-        for index, one, values in zip(group, spectra, _normalise(spectra, normaliser), strict=True):
-            features.values[features.rows(index)] = values[cuts[index] : lengths[index]]
-            features.speech[features.rows(index)] = one.speech[cuts[index] :]
+        for index, values in zip(group, _normalise(spectra, normaliser), strict=True):
+            features.values[features.rows(index)] = values[: lengths[index]]
     return features
 
 

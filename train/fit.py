@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from model.network import SpectrogramNetwork
-from train.batches import Batch, Batches, TrainingSet
-from train.data import Features
+from train.batches import Batch
 from train.measures import score
 from train.place import Place
 from train.progress import progress_bar
@@ -24,24 +24,36 @@ from train.recipe import Recipe
 from train.scoring import fit_temperature, verdicts, votes_of
 from train.teachers import Teachers
 from train.training import Training, without_extra
+from train.validation import ValidationSet
+
+
+class Batches(Protocol):
+    """What an epoch is made of."""
+
+    @property
+    def examples(self) -> int:
+        """Examples of an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
+        """The batches; the same seed gives the same ones."""
+
+    def close(self) -> None:
+        """End what runs beside the training."""
+
+
+class TrainingData(Protocol):
+    """What is trained on: streams that are drawn, or utterances as recorded."""
+
+    def batches(self, recipe: Recipe, place: Place) -> Batches:
+        """What a recipe makes of it."""
+
 
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class ValidationSet:
-    """What epochs are judged on.
-
-    Attributes:
-        features: of the utterances.
-        labels: ``(utterances,)`` index of the network's label.
-        corpora: corpus of each utterance.
-    """
-
-    features: Features
-    labels: NDArray[np.int64]
-    corpora: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Fitted:
 
 def fit(
     recipe: Recipe,
-    data: TrainingSet,
+    data: TrainingData,
     validation: Sequence[ValidationSet],
     folder: Path,
     place: Place | None = None,
@@ -97,7 +109,7 @@ def fit(
 
 def refit(
     recipe: Recipe,
-    data: TrainingSet,
+    data: TrainingData,
     epochs: int,
     folder: Path,
     place: Place | None = None,
@@ -127,7 +139,7 @@ def refit(
 
 def _train(
     recipe: Recipe,
-    data: TrainingSet,
+    data: TrainingData,
     epochs: int,
     folder: Path,
     place: Place,
@@ -147,13 +159,12 @@ def _train(
         pretrained: to start from.
         judge: says after every epoch what belongs into the log, by ``mean`` how good it was.
     """
-    batches = Batches(data, recipe, place)
-    training = Training(recipe, batches.steps, place, pretrained)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
-        training.load(checkpoint)
-    with progress_bar(is_shown=place.leads) as bar:
+    with closing(data.batches(recipe, place)) as batches, progress_bar(place.leads) as bar:
+        training = Training(recipe, batches.steps, place, pretrained)
+        if checkpoint.exists():
+            training.load(checkpoint)
         task = bar.add_task("train", total=epochs * batches.steps)
         while training.epoch < epochs and not training.is_stale:
             began, worked_s = time.monotonic(), place.worked_s()
@@ -166,7 +177,7 @@ def _train(
             loss = training.train_epoch(_watched(epoch, bar), teachers)
             speed = {
                 "trained_s": round(place.worked_s() - worked_s, 1),
-                "utterances_per_s": round(batches.examples / (time.monotonic() - began), 1),
+                "examples_per_s": round(batches.examples / (time.monotonic() - began), 1),
             }
             judged: dict[str, Any] = {}
             if judge is not None:
@@ -175,7 +186,7 @@ def _train(
             if place.leads:
                 training.save(checkpoint)
                 record = {"epoch": training.epoch, "loss": round(loss, 4)}
-                _log(record | judged | speed, folder)
+                log(record | judged | speed, folder)
     return training
 
 
@@ -186,7 +197,8 @@ def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
         bar.advance(task)
 
 
-def _log(record: dict[str, Any], folder: Path) -> None:
+def log(record: dict[str, Any], folder: Path) -> None:
+    """Add a line to the run's log, and show it."""
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
     print(json.dumps(record), flush=True)
@@ -201,13 +213,14 @@ def _judge(
     uars: list[list[float]] = []
     losses = []
     for data in validation:
-        probabilities = verdicts(votes_of(network, data.features), temperature=1.0)
+        probabilities = verdicts(votes_of(network, data.features, data.spans), temperature=1.0)
         losses.append(-np.log(probabilities[np.arange(len(data.labels)), data.labels] + 1e-9))
         uars.append([])
         for corpus in dict.fromkeys(data.corpora):
             rows = np.array([one == corpus for one in data.corpora])
             uars[-1].append(round(score(probabilities[rows], data.labels[rows]).uar, 2))
     return {
+        "validation_sets": [data.name for data in validation],
         "validation_loss": round(float(np.concatenate(losses).mean()), 4),
         "validation_uar": uars,
         "mean": round(float(np.mean([uar for by_corpus in uars for uar in by_corpus])), 2),
@@ -217,7 +230,7 @@ def _judge(
 def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
     """Calibrate the best weights: temperature of the verdicts on the validation speakers."""
     network = without_extra(training.best_weights, recipe).to(training.device)
-    votes = [one for data in validation for one in votes_of(network, data.features)]
+    votes = [one for data in validation for one in votes_of(network, data.features, data.spans)]
     labels = np.concatenate([data.labels for data in validation])
     temperature = fit_temperature(votes, labels)
     return Fitted(

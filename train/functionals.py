@@ -86,7 +86,7 @@ def prepare_functionals(
     Args:
         utterances: what to prepare, in this order.
         labels: names of the label indices.
-        cache: folder of prepared copies.
+        cache: folder of what is prepared.
         workers: processes.
 
     Raises:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from train.comparison import Price
 
+#: How one line is told from another, by what was heard.
+STYLES = ("-", ":", "--")
 #: Share of a class from which its figure in the confusion matrix is printed in white.
 DARK = 50.0
+#: What older runs, whose logs do not say it, were judged on.
+EARLIER_SETS = ("as recorded", "augmented")
 #: Confusion matrices in a row.
 MATRICES_ABREAST = 4
 
@@ -85,9 +89,10 @@ def plot_uar(
     epochs = [record["epoch"] for record in records]
     uars = np.array([record["validation_uar"] for record in records])  # (epochs, sets, corpora)
     with _figure(path) as axes:
-        for index, heard in enumerate(("as recorded", "augmented")[: uars.shape[1]]):
+        for index in range(uars.shape[1]):
+            heard = records[-1].get("validation_sets", EARLIER_SETS)[index]
             for corpus, name in enumerate(corpora):
-                style = {"color": f"C{corpus + 1}", "linestyle": ("-", ":")[index]}
+                style = {"color": f"C{corpus + 1}", "linestyle": STYLES[index]}
                 axes.plot(epochs, uars[:, index, corpus], label=f"{name}, {heard}", **style)
         axes.plot(epochs, [record["mean"] for record in records], "k", lw=2, label="mean")
         axes.axvline(best, color="grey", lw=0.8, label="kept")

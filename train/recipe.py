@@ -13,18 +13,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.baselines import SYSTEMS, RecurrentConfig
-from model.config import CONFIGURATIONS, NetworkConfig, SystemConfig, check_choice
+from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, Normaliser
 from streamer.metadata import check_names as check_model_names
 from train.augment import KINDS, Augmentation
+from train.drawing.arrangement import Streams
 from train.own import own_labels
 from train.ranges import check_names, check_number
 
 #: By the name that a recipe calls a network's ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
+#: Longest stream, in ``memory_timesteps`` of its normaliser: e to its power is weighed with, see
+#: :func:`train.drawing.spectra.normalise`.
+MOST_MEMORIES = 300
 #: What own recordings are trained by where no recipe says so.
-OWN = Path(__file__).parent / "recipes" / "open.toml"
+OWN = Path(__file__).parent / "recipes" / "own.toml"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What the network learns before emotions: a recipe's ``[pretraining]``.
+
+    Attributes:
+        teacher: file of Whisper's encoder, in the folder of the corpora.
+        epochs: of ``epoch_steps`` batches.
+        learning_rate: peak of its schedule.
+        ordinary: share of the streams that are ordinary speech.
+    """
+
+    teacher: str
+    epochs: int = 5
+    learning_rate: float = 1e-3
+    ordinary: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.teacher, str):
+            raise ValueError(f"teacher of the pretraining must be a file, is {self.teacher!r}")
+        check_number("epochs", self.epochs, 1, whole=True)
+        check_number("learning_rate", self.learning_rate, 1e-8, 10)
+        check_number("ordinary", self.ordinary, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -42,12 +70,18 @@ class Recipe:
         extra_labels: further classes that are told apart in training only.
         normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
             defaults; the prior spectrum comes from the data.
-        augmentation: of the augmented copies and of the batches.
-        copies: augmented copies of every training utterance; the recordings as they are
-            are one more.
-        epochs: passes over the utterances, each time another copy.
+        augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
+            the masks and the mixing alone.
+        streams: stretches of streams to train on, drawn anew; None trains on utterances as they
+            were recorded, each in a stream of its own.
+        noises: folders of background recordings among the corpora, whose licences the weights
+            inherit.
+        epochs: after each of them the network is judged: passes over the utterances or, of streams,
+            ``epoch_steps`` batches.
+        epoch_steps: batches of streams between two judgements.
+        draws_ahead: on a CPU, whether another process draws the streams while this one trains.
         patience: epochs without a better one after which training stops; 0: all are trained.
-        batch: utterances a step, over all processes.
+        batch: utterances or streams a step, over all processes.
         optimiser: "adamw", or "sgd" as in the paper.
         learning_rate: peak of the schedule.
         schedule: "one-cycle", or "constant", which an early stop cuts nothing off.
@@ -56,6 +90,7 @@ class Recipe:
         label_smoothing: share of the label spread over all classes.
         soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
         votes: what those raters had: the "voice" alone, or voice and face ("both").
+        pretraining: what the network imitates before it learns emotions; None: nothing.
         pretrained: folder of a finished run to start from, all its weights but the classifier's
             for labels that it does not know; "" starts from random ones.
         teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
@@ -79,8 +114,11 @@ class Recipe:
     extra_labels: tuple[str, ...] = ()
     normaliser: dict[str, float] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    copies: int = 6
+    streams: Streams | None = None
+    noises: tuple[str, ...] = ()
     epochs: int = 20
+    epoch_steps: int = 100
+    draws_ahead: bool = True
     patience: int = 0
     batch: int = 32
     optimiser: Literal["adamw", "sgd"] = "adamw"
@@ -91,6 +129,7 @@ class Recipe:
     label_smoothing: float = 0.1
     soft_labels: float = 0.0
     votes: Literal["voice", "both"] = "voice"
+    pretraining: Pretraining | None = None
     pretrained: str = ""
     teacher: tuple[str, ...] = ()
     teacher_pretrained: str = ""
@@ -106,7 +145,7 @@ class Recipe:
         check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("one-cycle", "constant"))
         check_choice("votes", self.votes, ("voice", "both"))
-        for name in ("corpora", "transfer", "extra_labels", "teacher"):
+        for name in ("corpora", "transfer", "extra_labels", "teacher", "noises"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
@@ -114,8 +153,16 @@ class Recipe:
         for name in ("pretrained", "teacher_pretrained"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
-        if not isinstance(self.refit, bool):
-            raise ValueError(f"refit must be true or false, is {self.refit!r}")
+        for name in ("refit", "draws_ahead"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, is {getattr(self, name)!r}")
+        if self.pretraining is not None and (self.streams is None or self.pretrained):
+            raise ValueError("pretraining needs streams, and no other run to start from")
+        if self.pretraining is not None and self.teacher_pretrained:
+            raise ValueError("pretraining is the teacher's, too: leave teacher_pretrained out")
+        self._check_streams()
+        if ORDINARY in self.labelled:
+            raise ValueError(f"{ORDINARY!r} is the class of ordinary speech, no label")
         if not self.corpora:
             raise ValueError("corpora must name one or more")
         if both := set(self.corpora) & set(self.transfer):
@@ -128,14 +175,37 @@ class Recipe:
             raise ValueError(
                 f"teacher_pretrained needs one teacher that is trained first: {', '.join(BASES)}"
             )
-        if self.teacher and self.extra_labels:
-            raise ValueError("a teacher has no opinion on extra_labels: leave out one of the two")
-        self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
+        if self.teacher and self.classes != self.network.labels:
+            raise ValueError(
+                "a teacher has no opinion on extra_labels or on ordinary speech: leave them out"
+            )
+
+    def _check_streams(self) -> None:
+        normaliser = self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
+        if self.streams is None:
+            return
+        own = {name: BASES[name](self.network.labels) for name in self.teacher if name in BASES}
+        for name, config in {"network": self.network, **own}.items():
+            if not isinstance(config, NetworkConfig):
+                raise ValueError(
+                    "streams and pretraining need a network of memory blocks, which estimates at "
+                    f"every timestep: the {name} is none"
+                )
+        weights = self.streams.corpora
+        if unknown := set(weights) - set(self.corpora):
+            raise ValueError(f"corpora of streams: not trained on {', '.join(sorted(unknown))}")
+        if not any(weights.get(name, 1.0) for name in self.corpora):
+            raise ValueError("corpora of streams: one or more must weigh more than 0")
+        least = self.streams.timesteps / MOST_MEMORIES
+        if normaliser.memory_timesteps < least:
+            raise ValueError(
+                f"streams of {self.streams.seconds:g} s need memory_timesteps of {least:g} or more"
+            )
 
     def _check_numbers(self) -> None:
-        for name in ("copies", "patience", "seed"):
+        for name in ("patience", "seed"):
             check_number(name, getattr(self, name), whole=True)
-        for name in ("epochs", "batch", "shortest"):
+        for name in ("epochs", "epoch_steps", "batch", "shortest"):
             check_number(name, getattr(self, name), 1, whole=True)
         check_number("longest", self.longest, self.shortest, whole=True)
         check_number("learning_rate", self.learning_rate, 1e-8, 10)
@@ -147,7 +217,20 @@ class Recipe:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What training tells apart: the network's labels first."""
+        """What streams are marked with: the network's labels first, ordinary speech last."""
+        has_ordinary = self.streams is not None and self.streams.ordinary > 0
+        return (*self.labelled, *((ORDINARY,) if has_ordinary else ()))
+
+    @property
+    def kept_network(self) -> SystemConfig:
+        """Shape of the network that is kept, without what only training tells apart."""
+        if isinstance(self.network, NetworkConfig) and ORDINARY in self.classes:
+            return replace(self.network, ordinary=True)
+        return self.network
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """The classes that recordings of corpora carry."""
         return (*self.network.labels, *self.extra_labels)
 
     def normaliser_with(self, prior_spectrum: NDArray[np.float64]) -> Normaliser:
@@ -168,7 +251,13 @@ class Recipe:
         kept = tuple(name for name in self.corpora if name in names)
         others = tuple(name for name in self.corpora if name not in names)
         name = "-".join((self.name, *(Path(one).stem for one in kept)))
-        return replace(self, name=name, corpora=kept, transfer=(*self.transfer, *others))
+        streams = self.streams
+        if streams is not None:
+            weights = {one: weight for one, weight in streams.corpora.items() if one in kept}
+            streams = replace(streams, corpora=weights)
+        return replace(
+            self, name=name, corpora=kept, transfer=(*self.transfer, *others), streams=streams
+        )
 
     def of_teacher(self, base: str) -> Recipe:
         """What the teacher that is named so is trained by; its network is the base unchanged."""
@@ -221,6 +310,12 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
         if isinstance(settings.get("teacher"), str):
             settings["teacher"] = [settings["teacher"]]
         _check_known("training", settings, _fields(Recipe) - {"name", "network"})
+        if "streams" in settings:
+            _check_known("streams", settings["streams"], _fields(Streams))
+            settings["streams"] = Streams(**settings["streams"])
+        if "pretraining" in settings:
+            _check_known("pretraining", settings["pretraining"], _fields(Pretraining))
+            settings["pretraining"] = Pretraining(**settings["pretraining"])
         given = _tuples(settings) | {"augmentation": augmentation}
         return Recipe(path.stem, network=network, **given)
     except OSError as error:
@@ -231,6 +326,8 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
 
 def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
     """The recipe in a file; of own recordings (a folder or .csv) :data:`OWN`'s, with their labels.
+
+    They are all that it takes: no background recordings, ordinary speech or teacher beside them.
 
     Raises:
         SerLiveError: as :func:`read_recipe`, or the recordings do not fit their form.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from model.baselines import build
+from model.config import ORDINARY, NetworkConfig
 from model.export import describe_model, export, state_specs
 from model.network import Network, SpectrogramNetwork
 from streamer.audio import Recording
@@ -23,27 +24,45 @@ from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
+from train import ordinary
+from train.augment import BACKGROUNDS, load_noises, load_rooms
 from train.batches import TrainingSet
 from train.corpora import Utterance, licence_of, read_corpus, title_of
-from train.data import Example, estimate_prior, normalise_copy, prepare_copy
+from train.data import estimate_prior, normalise, prepare
+from train.drawing.bank import load_bank
+from train.drawing.drawer import StreamSet
+from train.drawing.sound import JUDGED_ON, make_surroundings
 from train.evaluate import VALIDATION_HEARD, evaluate
-from train.fit import CHECKPOINT, Fitted, ValidationSet, fit, refit
-from train.measures import reliability, score
-from train.place import Place
+from train.fit import CHECKPOINT, Fitted, TrainingData, fit, refit
+from train.judging.sessions import LONG_PAUSE_S
+from train.measures import Scores, reliability, score
+from train.place import CPU, Place
 from train.plots import plot_run
+from train.pretraining import load_teacher, pretrain, teach
 from train.recipe import BASES, Recipe, network_config
 from train.scoring import verdicts, votes_of
 from train.splits import split_of
 from train.targets import one_hot, targets
 from train.teachers import Teachers
 from train.training import check_start
+from train.validation import ValidationSet, alone, in_streams
 from train.whole import whole_file
 
 WEIGHTS = "network.safetensors"
+#: Folder, within a run's, of the network that has imitated its teacher, and the recipe in it.
+PRETRAINED = "pretrained"
+SETTINGS = "recipe.json"
 #: Folder, within a run's, of the training that also heard the validation speakers.
 REFIT = "refit"
 RESULT = "result.json"
 TESTED = "test.json"
+#: Folder of background recordings among the corpora; impulse responses lie below it.
+NOISE = "noise"
+#: What the measured rooms are called where a model says what it has heard, and their licence.
+ROOMS = "measured rooms"
+ROOMS_LICENCE = "MIT"
+#: Of the backgrounds and rooms that validation hears.
+SURROUNDINGS_SEED = 0
 #: Recordings of a label under which a person is warned that little can be learnt from them.
 FEWEST_RECORDINGS = 50
 
@@ -54,13 +73,26 @@ class Folders:
 
     Attributes:
         corpora: unpacked corpora, a folder each, ``noise`` among them.
-        cache: prepared spectra.
+        cache: prepared spectra, decoded waveforms, frames of teachers.
         run: of this run: log, checkpoint, weights, result.
     """
 
     corpora: Path
     cache: Path
     run: Path
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a run has learnt from, by itself and by what it starts from or is taught by.
+
+    Attributes:
+        heard: corpora, and the split whose training speakers were heard.
+        beside: what has no label, and its licence.
+    """
+
+    heard: dict[str, str]
+    beside: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +124,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     Raises:
         SerLiveError: a corpus is missing, or a label has nobody to learn or to judge it from.
     """
-    found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.classes)]
+    found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.labelled)]
     whole = split_of(recipe.split, found)
     named = f"the split {recipe.split!r} of {', '.join(recipe.corpora)}"
     if not whole.validation:
@@ -102,10 +134,10 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         [one for one in whole.validation if one.label in recipe.network.labels],
         [one for one in whole.test if one.label in recipe.network.labels],
         [*whole.train, *whole.validation],
-        (*whole.warnings, *_too_few(whole.train, recipe.classes)),
+        (*whole.warnings, *_too_few(whole.train, recipe.labelled)),
     )
     for part, utterances, labels in (
-        ("training", parts.train, recipe.classes),
+        ("training", parts.train, recipe.labelled),
         ("validation", parts.validation, recipe.network.labels),
     ):
         if without := set(labels) - {one.label for one in utterances}:
@@ -135,41 +167,147 @@ def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
 
 def _prepare(
     recipe: Recipe, parts: Parts, folders: Folders
-) -> tuple[TrainingSet, list[ValidationSet], Normaliser]:
+) -> tuple[TrainingData, list[ValidationSet], Normaliser]:
     """What is trained on and judged on, and the normaliser of both."""
-    noise = folders.corpora / "noise"
-    clean = prepare_copy(parts.train, folders.cache, noise)
-    normaliser = recipe.normaliser_with(estimate_prior(clean))
-    train = _training_set(recipe, parts.train, clean, normaliser, folders)
+    train = training_data(recipe, parts.train, folders)
+    normaliser = train.normaliser
     labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
-    corpora = [one.corpus for one in parts.validation]
-    validation = []
-    # Validation hears other levels, rooms and floors where training does: seeds 0 are never
-    # trained on.
-    for augmentation in (None, recipe.augmentation) if recipe.copies else (None,):
-        copy = prepare_copy(parts.validation, folders.cache, noise, augmentation, seed=0)
-        validation.append(ValidationSet(normalise_copy(copy, normaliser), labels, corpora))
+    given = (parts.validation, labels, normaliser, folders.cache)
+    validation = [alone(*given)]
+    if recipe.streams is not None:
+        # None that anything is trained with; made noise alone, whatever the recipe may mix in.
+        rooms = load_rooms(folders.corpora / NOISE)
+        around = make_surroundings([], rooms, SURROUNDINGS_SEED, CPU, JUDGED_ON)
+        joined = (in_streams(*given), in_streams(*given, (recipe.augmentation, around)))
+        validation += [one for one in joined if one is not None]
     return train, validation, normaliser
 
 
-def _training_set(
+def training_data(
     recipe: Recipe,
     utterances: Sequence[Utterance],
-    clean: Sequence[Example],
-    normaliser: Normaliser,
     folders: Folders,
-) -> TrainingSet:
-    """The utterances as recorded (``clean``) and in augmented copies, with their targets."""
-    noise = folders.corpora / "noise"
-    copies = [normalise_copy(clean, normaliser)]
-    for seed in range(1, recipe.copies + 1):
-        copy = prepare_copy(utterances, folders.cache, noise, recipe.augmentation, seed)
-        copies.append(normalise_copy(copy, normaliser))
-    return TrainingSet(
-        copies,
-        targets(utterances, recipe, folders.corpora),
-        [one.corpus for one in utterances],
+    normaliser: Normaliser | None = None,
+    gate: Path | None = None,
+) -> TrainingSet | StreamSet:
+    """What the recipe trains on.
+
+    Args:
+        recipe: what to do.
+        utterances: that carry labels.
+        folders: of the corpora and the cache.
+        normaliser: of the front end; None: with the prior spectrum of these recordings.
+        gate: file of the voice gate that says where speech is in streams, if not the shipped one.
+    """
+    wanted = targets(utterances, recipe, folders.corpora)
+    corpora = [one.corpus for one in utterances]
+    if recipe.streams is None:
+        clean = prepare(utterances, folders.cache)
+        normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
+        return TrainingSet(normalise(clean, normaliser), wanted, corpora, normaliser)
+    heard = _ordinary(recipe, folders)
+    bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate)
+    return StreamSet(
+        bank,
+        wanted,
+        corpora,
+        [one.speaker for one in utterances],
+        np.array([name == ORDINARY for name in recipe.classes], np.float32),
+        [ordinary.is_word(path) for path in heard],
+        [one for name in recipe.noises for one in _noises(folders.corpora / name)],
+        load_rooms(folders.corpora / NOISE),
+        normaliser or recipe.normaliser_with(bank.prior),
     )
+
+
+def _pretrained(recipe: Recipe, parts: Parts, folders: Folders, place: Place) -> Network:
+    """The network that has imitated its teacher, from the run's folder or trained now.
+
+    From the voices of the training speakers, whatever their emotion, and from ordinary speech.
+
+    Raises:
+        SerLiveError: the folder holds what another recipe made, or the teacher cannot be read.
+    """
+    assert recipe.pretraining is not None and isinstance(recipe.network, NetworkConfig)
+    folder = folders.run / PRETRAINED
+    voices = _voices(recipe, parts, folders.corpora)
+    own = _imitating(recipe, voices)
+    with place.leader_first():
+        if (folder / WEIGHTS).is_file():
+            _check_made(own, folder)
+        else:
+            teacher = folders.corpora / recipe.pretraining.teacher
+            load_teacher(teacher)  # what is wrong with it is said before anything is decoded
+            data = training_data(own, voices, folders)
+            assert isinstance(data, StreamSet)
+            say_on_stderr(f"train: what the network learns before emotions, in {folder}")
+            paths = [*(one.path for one in voices), *_ordinary(own, folders)]
+            frames = teach(teacher, paths, data.bank, folders.cache)
+            # The leader alone is here: all of every batch is its own.
+            network = pretrain(own, data, frames, folder, replace(place, rank=0, ranks=1))
+            _keep_json(own.to_dict(), folder / SETTINGS)
+            _keep_weights(network, folder)
+    network = Network(recipe.network)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    return network
+
+
+def _imitating(recipe: Recipe, voices: Sequence[Utterance]) -> Recipe:
+    """What a pre-training on the voices is made by; how emotions are learnt later is left out."""
+    assert recipe.pretraining is not None and recipe.streams is not None
+    kinds = dict.fromkeys(one.label for one in voices)
+    return replace(
+        recipe,
+        streams=replace(recipe.streams, ordinary=recipe.pretraining.ordinary),
+        extra_labels=tuple(name for name in kinds if name not in recipe.network.labels),
+        teacher=(),
+        teacher_pretrained="",
+        soft_labels=0.0,
+        learning_rate=recipe.pretraining.learning_rate,
+        refit=False,
+    )
+
+
+def _check_made(recipe: Recipe, folder: Path) -> None:
+    """Refuse weights that another recipe made.
+
+    Raises:
+        SerLiveError: they are, or nobody says what made them.
+    """
+    path = folder / SETTINGS
+    if not (path.is_file() and recipe.made(json.loads(path.read_text(encoding="utf-8")))):
+        raise SerLiveError(f"{folder} is of another recipe: remove it, or name another --run")
+
+
+def _voices(recipe: Recipe, parts: Parts, corpora: Path) -> list[Utterance]:
+    """All that the training speakers say, but what is judged on, where speakers are shared."""
+    speakers = {(one.corpus, one.speaker) for one in parts.train}
+    judged = {one.path for one in (*parts.validation, *parts.test)}
+    return [
+        one
+        for name in recipe.corpora
+        for one in read_corpus(name, corpora)
+        if (one.corpus, one.speaker) in speakers and one.path not in judged
+    ]
+
+
+def _ordinary(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
+    """Ordinary speech that the recipe trains on."""
+    if recipe.streams is None or not recipe.streams.ordinary:
+        return ()
+    return ordinary.ordinary_speech(folders.corpora).train
+
+
+def _noises(root: Path) -> list[NDArray[np.float32]]:
+    """Background recordings that may be trained on.
+
+    Raises:
+        SerLiveError: there are none.
+    """
+    found = load_noises(root, "train")
+    if not found:
+        raise SerLiveError(f"no background recordings in {root}, which the recipe mixes in")
+    return found
 
 
 def run(
@@ -197,13 +335,16 @@ def run(
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
     _check_readable(parts.test)  # the others are read now
-    heard = dict.fromkeys(recipe.corpora, recipe.split)
+    own = dict.fromkeys(recipe.corpora, recipe.split)
+    learnt = Learnt(own, heard_beside(recipe, folders.corpora))
     pretrained = None
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained))
         check_start(pretrained.config, recipe.network, recipe.pretrained)
-        heard = _heard_too(recipe, heard, recipe.pretrained, started)
-    heard = _finish_teachers(recipe, folders, place, heard)
+        learnt = _heard_too(recipe, learnt, recipe.pretrained, started)
+    if recipe.pretraining is not None:
+        pretrained = _pretrained(recipe, parts, folders, place)
+    learnt = _finish_teachers(recipe, folders, place, learnt)
     teachers = _load_teachers(recipe, folders, place)
     fitted, normaliser = _fit(recipe, parts, folders, place, teachers, pretrained)
     if recipe.refit:
@@ -211,7 +352,8 @@ def run(
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
-        "heard": heard,
+        "heard": learnt.heard,
+        "beside": learnt.beside,
         "prior_spectrum": [float(f"{value:.6g}") for value in normaliser.prior_spectrum],
         "parameters": sum(p.numel() for p in fitted.network.parameters()),
         "epoch": fitted.epoch,
@@ -265,11 +407,11 @@ def _refit(
     pretrained = None
     if recipe.pretrained:
         pretrained, _ = load_run(Path(recipe.pretrained), refitted=True)
+    if recipe.pretraining is not None:
+        pretrained = _pretrained(recipe, parts, folders, place)
     teachers = _load_teachers(recipe, folders, place, refitted=True)
     with place.leader_first():
-        clean = prepare_copy(parts.refit, folders.cache, folders.corpora / "noise")
-        train = _training_set(recipe, parts.refit, clean, normaliser, folders)
-    del clean  # else it stays in memory while the network is trained
+        train = training_data(recipe, parts.refit, folders, normaliser)
     network = refit(recipe, train, epochs, folder, place, teachers, pretrained)
     if place.leads:
         _keep_weights(network, folder)
@@ -301,40 +443,37 @@ def finished_or_run(
     return run(recipe, folders, place, warns)
 
 
-def _heard_by(result: dict[str, Any]) -> dict[str, str]:
-    """Corpora that a finished run has learnt from, by itself or by others, and their split."""
+def _learnt_by(result: dict[str, Any]) -> Learnt:
+    """What a finished run has learnt from."""
     recipe = result["recipe"]
-    # Older runs had nobody else to learn from and knew no other split.
+    # Older runs had nobody else to learn from and knew no other split, or said less.
     own = dict.fromkeys(recipe["corpora"], recipe.get("split", "fixed"))
-    heard: dict[str, str] = result.get("heard", own)
-    return heard
+    return Learnt(result.get("heard", own), result.get("beside", _heard_beside(recipe)))
 
 
 def _heard_too(
-    recipe: Recipe, heard: dict[str, str], folder: str | Path, result: dict[str, Any]
-) -> dict[str, str]:
+    recipe: Recipe, learnt: Learnt, folder: str | Path, result: dict[str, Any]
+) -> Learnt:
     """What a run has heard together with what it starts from or is taught by.
 
     Raises:
         SerLiveError: that has learnt from people whom this run is judged on.
     """
-    found = _heard_by(result)
-    for corpus, split in found.items():
-        if corpus in recipe.transfer or heard.get(corpus, split) != split:
+    found = _learnt_by(result)
+    for corpus, split in found.heard.items():
+        if corpus in recipe.transfer or learnt.heard.get(corpus, split) != split:
             raise SerLiveError(
                 f"{folder} has heard {corpus} by the split {split!r}: people among them whom "
                 f"{recipe.name} is judged on"
             )
-    return heard | found
+    return Learnt(learnt.heard | found.heard, learnt.beside | found.beside)
 
 
-def _finish_teachers(
-    recipe: Recipe, folders: Folders, place: Place, heard: dict[str, str]
-) -> dict[str, str]:
+def _finish_teachers(recipe: Recipe, folders: Folders, place: Place, learnt: Learnt) -> Learnt:
     """Train the networks that the recipe names as teachers, and check all of its teachers.
 
     Returns:
-        what was heard with what they heard.
+        what was learnt from, with what they have learnt from.
 
     Raises:
         SerLiveError: a run is missing, has other labels, or has heard who is judged on.
@@ -354,8 +493,8 @@ def _finish_teachers(
                 f"the teacher {folder} knows {', '.join(network.config.labels)}, "
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
-        heard = _heard_too(recipe, heard, folder, result)
-    return heard
+        learnt = _heard_too(recipe, learnt, folder, result)
+    return learnt
 
 
 def _teacher_folder(name: str, folders: Folders) -> Path:
@@ -389,10 +528,18 @@ def load_run(folder: Path, refitted: bool = False) -> tuple[SpectrogramNetwork, 
     if not (folder / RESULT).is_file():
         raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    network = build(network_config(result["recipe"]["network"]))
+    config = network_config(result["recipe"]["network"])
+    if isinstance(config, NetworkConfig):
+        config = replace(config, ordinary=_ordinary_share(result["recipe"]) > 0)
+    network = build(config)
     weights = folder / REFIT / WEIGHTS if refitted and _is_refit(result) else folder / WEIGHTS
     network.load_state_dict(load_file(weights))
     return network.eval(), result
+
+
+def _ordinary_share(recipe: dict[str, Any]) -> float:
+    """Of ordinary speech in what a run was trained on."""
+    return float((recipe.get("streams") or {}).get("ordinary", 0.0))
 
 
 def _is_refit(result: dict[str, Any]) -> bool:
@@ -409,23 +556,42 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     """
     network, result = load_run(folders.run)
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
-    copy = prepare_copy(utterances, folders.cache, folders.corpora / "noise")
-    votes = votes_of(network, normalise_copy(copy, normaliser))
+    votes = votes_of(network, normalise(prepare(utterances, folders.cache), normaliser))
     return verdicts(votes, result["temperature"])
+
+
+def heard_beside(recipe: Recipe, corpora: Path) -> dict[str, str]:
+    """What a recipe itself learns from that has no label, and its licence."""
+    is_drawn = recipe.streams is not None and recipe.augmentation.room > 0
+    rooms = {ROOMS: ROOMS_LICENCE} if is_drawn and load_rooms(corpora / NOISE) else {}
+    return _heard_beside(recipe.to_dict()) | rooms
+
+
+def _heard_beside(recipe: dict[str, Any]) -> dict[str, str]:
+    """The same, as far as the recipe tells: nothing of rooms."""
+    streams, pretraining = recipe.get("streams"), recipe.get("pretraining")
+    found = {name: BACKGROUNDS.get(name, "the owner's") for name in recipe.get("noises", ())}
+    if streams and (streams["ordinary"] or (pretraining and pretraining["ordinary"])):
+        found["ordinary speech"] = ordinary.LICENCE
+    if pretraining:
+        found[f"Whisper's encoder, {pretraining['teacher']}"] = "MIT"
+    return found
 
 
 def metadata_of(
     network: Network, result: dict[str, Any], tested: dict[str, Any], refitted: bool
 ) -> ModelMetadata:
     """What the exported file says of itself."""
-    recipe, config, heard = result["recipe"], network.config, _heard_by(result)
+    recipe, config, learnt = result["recipe"], network.config, _learnt_by(result)
+    heard, beside = learnt.heard, learnt.beside
     model = f"{recipe['name']}-{recipe['seed']}"
     if _is_refit(result) and not refitted:
         model += "-judged"
     trained_on = [title_of(name) for name in heard]
     licences = [f"{licence_of(name)} ({name})" for name in trained_on]
+    licences += [f"{licence} ({name})" for name, licence in beside.items()]
     accuracy = [
-        f"{title_of(name)} {scores['uar']:.1f} % UAR"
+        f"{title_of(name)} {_in_words(scores)}"
         + ("" if name in heard else " (corpus never trained on)")
         for name, scores in tested.items()
     ]
@@ -439,17 +605,25 @@ def metadata_of(
         normaliser=Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"]),
         decision=DecisionConfig(),
         states=state_specs(network.initial_state()),
+        ordinary_share=_ordinary_share(recipe),
         training={
             "trained on": ", ".join(trained_on),
             "split": recipe.get("split", "fixed"),  # older runs know no other
             **({VALIDATION_HEARD: "trained on once the epoch was chosen"} if refitted else {}),
+            **({"heard beside": ", ".join(beside)} if beside else {}),
             "licence": "; ".join(licences),
-            "accuracy": "on unseen speakers, whole recordings: "
-            + ("; ".join(accuracy) or "not measured"),
+            "accuracy": f"on unseen speakers, in a stream with pauses of {LONG_PAUSE_S:g} s and, "
+            "after a slash, each recording alone: " + ("; ".join(accuracy) or "not measured"),
             "recipe": f"{recipe['name']}, seed {recipe['seed']}",
             "parameters": str(result["parameters"]),
         },
     )
+
+
+def _in_words(scores: dict[str, Any]) -> str:
+    """UAR in a running stream and alone."""
+    running = "-" if scores["running"] is None else f"{scores['running']['uar']:.1f}"
+    return f"{running} / {scores['uar']:.1f} % UAR"
 
 
 def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) -> dict[str, Any]:
@@ -463,7 +637,8 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
             has not heard them.
 
     Returns:
-        the scores on the test speakers by corpus, also written beside the weights as
+        the scores on the test speakers by corpus, of each recording alone and, as ``running``, in
+        a running stream, None if nobody says who speaks; also written beside the weights as
         :data:`TESTED`.
     """
     network, result = load_run(folder, refitted=not judged)
@@ -475,16 +650,20 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
     export(network, metadata_of(network, result, {}, refitted), untested)
     results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
     tested = {
-        corpus: {
-            "uar": round(scores.uar, 2),
-            "wa": round(scores.wa, 2),
-            "calibration_error": round(scores.calibration_error, 4),
-            "without_speech": unheard,
-            "confusion": scores.confusion.tolist(),
-        }
-        for corpus, (scores, unheard) in results.items()
+        corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
+        for corpus, (alone, running) in results.items()
     }
     describe_model(untested, metadata_of(network, result, tested, refitted), path)
     untested.unlink()
     _keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
     return tested
+
+
+def _facts_of(scores: Scores) -> dict[str, Any]:
+    return {
+        "uar": round(scores.uar, 2),
+        "wa": round(scores.wa, 2),
+        "calibration_error": round(scores.calibration_error, 4),
+        "without_speech": scores.without_verdict,
+        "confusion": scores.confusion.tolist(),
+    }

@@ -32,45 +32,60 @@ class Votes:
     weights: Tensor
 
 
-def vote_weights(speech: NDArray[np.float32], start: int, window: int) -> NDArray[np.float64]:
-    """How much each timestep counts in the verdict ``(timesteps,)``, as live; sums to 1.
+def vote_weights(
+    speech: NDArray[np.float32], first: int, end: int, window: int
+) -> NDArray[np.float64]:
+    """How much each timestep of a stream counts in an utterance's verdict, as live; sums to 1.
 
     Without speech everything counts alike; live that is no verdict.
 
     Args:
         speech: ``(timesteps,)`` speech probability.
-        start: timesteps before the utterance.
+        first: timestep of the utterance.
+        end: timestep after the utterance.
         window: timesteps of the rolling window.
     """
-    own = np.arange(len(speech)) >= start
-    is_speech = own & (speech >= SPEECH_THRESHOLD)
+    index = np.arange(len(speech))
+    own = (index >= first) & (index < end)
+    is_speech = speech >= SPEECH_THRESHOLD
     total = np.concatenate([np.zeros(window, np.int64), np.cumsum(is_speech)])
-    weights = is_speech * vote(total[window:] - total[:-window]).astype(np.float64)
+    weights = own * is_speech * vote(total[window:] - total[:-window]).astype(np.float64)
     if not weights.any():
         weights = own.astype(np.float64)
-    return weights / weights.sum()
+    return np.asarray(weights / max(weights.sum(), 1.0e-9))
 
 
 @torch.no_grad()
-def votes_of(network: SpectrogramNetwork, features: Features) -> list[Votes]:
-    """What a network answers to each recording, and how much of that votes.
+def votes_of(
+    network: SpectrogramNetwork, features: Features, spans: NDArray[np.int64] | None = None
+) -> list[Votes]:
+    """What a network answers to each utterance, and how much of that votes.
 
-    A network that answers once, at the end of the recording, has one vote.
+    A network that answers once, at the end of the stream, has one vote.
+
+    Args:
+        network: that is asked.
+        features: of the streams.
+        spans: ``(utterances, 3)`` stream, first timestep, and that after the last; None: each
+            stream is one utterance.
     """
     network.eval()
     config = network.config
     device = next(network.parameters()).device
-    nothing = Votes(torch.zeros(1, len(config.labels)), torch.ones(1))
-    votes = [nothing] * len(features)
+    answers = [torch.zeros(1, len(config.labels))] * len(features)
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
         estimates, _ = network(torch.from_numpy(values).to(device).float())
         for index, logits in zip(group, estimates.cpu(), strict=True):
-            speech, start = features.speech[features.rows(index)], int(features.starts[index])
-            weights = torch.ones(1)
-            if len(logits) == len(speech):
-                weights = torch.from_numpy(vote_weights(speech, start, config.window_timesteps))
-            votes[index] = Votes(logits, weights)
+            answers[index] = logits
+    votes = []
+    for stream, first, end in (features.whole if spans is None else spans).tolist():
+        speech, logits = features.speech[features.rows(stream)], answers[stream]
+        weights = torch.ones(1)
+        if len(logits) == len(speech):
+            found = vote_weights(speech, first, end, config.window_timesteps)
+            logits, weights = logits[first:end], torch.from_numpy(found[first:end])
+        votes.append(Votes(logits, weights))
     return votes
 
 

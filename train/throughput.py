@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
 from model.config import NetworkConfig
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S
 from train.batches import Batch
+from train.drawing.arrangement import Streams
+from train.drawing.bank import load_bank
+from train.drawing.drawer import StreamSet
 from train.place import Place
 from train.recipe import OWN, read_recipe
 from train.training import Training
@@ -22,7 +28,7 @@ WARM_UP_STEPS = 2
 def training_rate(config: NetworkConfig, seconds: float) -> float:
     """Utterances of 4 s that training takes in a second, forwards and backwards, in bfloat16.
 
-    Nothing else is counted: no reading, no copies, no teacher, no judging of epochs.
+    Nothing else is counted: no reading, no drawing of streams, no teacher, no judging of epochs.
 
     Args:
         config: of the network; batches, optimiser and averaging are those of the recipe for own
@@ -38,6 +44,38 @@ def training_rate(config: NetworkConfig, seconds: float) -> float:
         training.train_epoch([batch])
         steps += 1
     return steps * recipe.batch / (time.perf_counter() - began)
+
+
+def drawing_share(config: NetworkConfig, recording: Path, rounds: int = 3) -> float:
+    """Time to draw a batch of streams over the time of its training step, one thread each.
+
+    Args:
+        config: of the network; streams and batches are those of the recipe for own recordings.
+        recording: that the streams are drawn from.
+        rounds: in each of which a batch is drawn and learnt from.
+    """
+    recipe = replace(read_recipe(OWN), network=config, schedule="constant", draws_ahead=False)
+    recipe = replace(recipe, streams=replace(recipe.streams or Streams(), ordinary=0.0))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with TemporaryDirectory() as cache:
+            bank = load_bank([recording], Path(cache))
+        target = np.eye(1, len(config.labels), dtype=np.float32)
+        normaliser = recipe.normaliser_with(bank.prior)
+        data = StreamSet(bank, target, ["own"], ["one"], target[0], [], [], [], normaliser)
+        batches = data.batches(replace(recipe, epoch_steps=1 + rounds), Place())
+        training = Training(recipe, epoch_steps=1, place=Place())
+        drawn_s, learnt_s, at = [], [], time.perf_counter()
+        for batch in batches.epoch([0]):
+            drawn = time.perf_counter()
+            training.train_epoch([batch])
+            drawn_s.append(drawn - at)
+            at = time.perf_counter()
+            learnt_s.append(at - drawn)
+        return float(np.median(drawn_s[1:]) / np.median(learnt_s[1:]))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batch(examples: int, labels: int) -> Batch:

@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from model.baselines import build
-from model.config import SystemConfig
+from model.config import ORDINARY, SystemConfig
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from train.batches import Batch
@@ -24,6 +26,8 @@ from train.place import Place
 from train.recipe import Recipe
 from train.teachers import Teachers
 from train.whole import whole_file
+
+Module = TypeVar("Module", bound=nn.Module)
 
 #: Norm that gradients are cut to.
 LARGEST_GRADIENT = 2.0
@@ -33,16 +37,16 @@ WARM_UP_SHARE = 0.2
 FEWEST_STEPS = 10
 
 
-class MovingAverage:
+class MovingAverage(Generic[Module]):
     """Exponential moving average of a network's weights; what is evaluated and kept."""
 
-    def __init__(self, network: SpectrogramNetwork, decay: float) -> None:
+    def __init__(self, network: Module, decay: float) -> None:
         self.network = copy.deepcopy(network)
         self._decay = decay
         self.steps = 0
 
     @torch.no_grad()
-    def update(self, network: SpectrogramNetwork) -> None:
+    def update(self, network: Module) -> None:
         self.steps += 1
         decay = min(self._decay, self.steps / (self.steps + 10))
         pairs = [
@@ -58,28 +62,53 @@ class MovingAverage:
 
 
 def loss_of(
-    network: nn.Module, batch: Batch, smoothing: float, teachers: Teachers | None = None
+    network: nn.Module,
+    batch: Batch,
+    smoothing: float,
+    teachers: Teachers | None = None,
+    tells_ordinary: bool = False,
 ) -> Tensor:
-    """Cross-entropy at every timestep, weighted; of a network that answers once, at the end."""
+    """Cross-entropy at every timestep, weighted; of a network that answers once, at the end.
+
+    Args:
+        network: in training.
+        batch: that is learnt from.
+        smoothing: share of the label that is spread over the classes.
+        teachers: whose answers take over a part of the targets.
+        tells_ordinary: whether the last class is ordinary speech, which is told from the others
+            and is none of them.
+    """
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
         logits, _ = network(batch.features)
-    even = batch.targets.mean(dim=-1, keepdim=True)
-    targets = torch.lerp(batch.targets, even.expand_as(batch.targets), smoothing)
+    told: Tensor | float = 0.0
+    targets = batch.targets
+    if tells_ordinary:
+        weights, ordinary = targets.sum(dim=-1), targets[..., -1]
+        wanted = ordinary / weights.clamp(min=1e-9)
+        told = functional.binary_cross_entropy_with_logits(
+            logits[..., -1].float(), wanted, weights, reduction="sum"
+        )
+        logits, targets = logits[..., :-1], targets[..., :-1]
+    even = targets.mean(dim=-1, keepdim=True)
+    targets = torch.lerp(targets, even.expand_as(targets), smoothing)
     if teachers is not None:
         targets = teachers.soften(targets, batch.features)
     if logits.shape[1] == 1:
         targets = targets.sum(dim=1, keepdim=True)
-    return -(targets * torch.log_softmax(logits.float(), dim=-1)).sum() / batch.examples
+    named = -(targets * torch.log_softmax(logits.float(), dim=-1)).sum()
+    return (named + told) / batch.examples
 
 
-def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
+def make_optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
+    """What the recipe trains with."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(network.parameters(), rate, recipe.momentum, weight_decay=decay)
     return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True)
 
 
-def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
+def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
+    """The learning rate over so many steps; None if it is constant."""
     if recipe.schedule == "constant":
         return None
     return OneCycleLR(
@@ -92,13 +121,13 @@ def _schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler |
 
 
 def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
-    """Refuse to start from a network that differs in more than labels and dropout.
+    """Refuse to start from a network that differs in more than outputs and dropout.
 
     Raises:
         SerLiveError: it does.
     """
     before, wanted = theirs.to_dict(), ours.to_dict()
-    names = sorted((before.keys() | wanted.keys()) - {"labels", "dropout"})
+    names = sorted((before.keys() | wanted.keys()) - {"labels", "ordinary", "dropout"})
     if differ := [name for name in names if before.get(name) != wanted.get(name)]:
         raise SerLiveError(
             f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
@@ -115,21 +144,22 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     check_start(pretrained.config, network.config, "another training")
     weights, found = network.state_dict(), pretrained.state_dict()
     for name, weight in found.items():
-        if not name.startswith("classifier."):
+        if name in weights and not name.startswith("classifier."):
             weights[name].copy_(weight)
-    both = [label for label in network.config.labels if label in pretrained.config.labels]
-    to, of = ([one.config.labels.index(label) for label in both] for one in (network, pretrained))
+    ours, theirs = network.config.labels, pretrained.config.labels
+    both = [name for name in ours if name in theirs]
+    to, of = ([names.index(name) for name in both] for names in (ours, theirs))
     for name in ("classifier.weight", "classifier.bias"):
         weights[name][to] = found[name][of]
 
 
 def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
-    """The network that is kept: with its labels, without the recipe's ``extra_labels``."""
-    network = build(recipe.network)
-    labels = len(recipe.network.labels)
+    """The network that is kept: without the recipe's ``extra_labels``."""
+    network = build(recipe.kept_network)
+    rows = [recipe.labelled.index(name) for name in network.config.labels]
     network.load_state_dict(
         {
-            name: weight[:labels] if name.startswith("classifier.") else weight
+            name: weight[rows] if name.startswith("classifier.") else weight
             for name, weight in weights.items()
         }
     )
@@ -158,7 +188,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
         self._place = place
-        self.network = build(replace(recipe.network, labels=recipe.classes))
+        self.network = build(replace(recipe.kept_network, labels=recipe.labelled))
         if pretrained is not None:
             start_from(pretrained, self.network)
         self.network.to(place.device)
@@ -168,8 +198,8 @@ class Training:
             warnings.filterwarnings("ignore", "Grad strides do not match")
             self._parallel = DistributedDataParallel(self.network)
         self.average = MovingAverage(self.network, recipe.averaging)
-        self._optimiser = _optimiser(recipe, self.network)
-        self._schedule = _schedule(recipe, self._optimiser, recipe.epochs * epoch_steps + 1)
+        self._optimiser = make_optimiser(recipe, self.network)
+        self._schedule = make_schedule(recipe, self._optimiser, recipe.epochs * epoch_steps + 1)
         self.epoch = 0
         self.best_uar = -1.0
         self.best_epoch = 0
@@ -196,7 +226,13 @@ class Training:
         return float(torch.stack(losses).mean())
 
     def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
-        loss = loss_of(self._parallel, batch, self._recipe.label_smoothing, teachers)
+        loss = loss_of(
+            self._parallel,
+            batch,
+            self._recipe.label_smoothing,
+            teachers,
+            ORDINARY in self._recipe.classes,
+        )
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)

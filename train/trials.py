@@ -94,6 +94,11 @@ LOOK_AHEADS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "look-ahead-320": _with_look_ahead((2, 2, 2, 2)),
     "look-ahead-paper": unbounded,
 }
+#: The live network with the attention of what ships; no part of the paper's comparison, run when
+#: named.
+SHIPPED: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
+    "c-pfsmn-c-live": lambda labels: replace(live(labels), attention="context"),
+}
 NETWORKS = SYSTEMS | LOOK_AHEADS
 COMPARED = (FUNCTIONALS, *NETWORKS)
 

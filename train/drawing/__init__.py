@@ -1,0 +1,1 @@
+"""Training examples drawn anew: stretches of a stream, from recordings that are decoded once."""
