@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +27,17 @@ from train.__main__ import main
 from train.augment import active_rms, load_noises, noise_part
 from train.conditions import CLEAN, Condition, heard_in
 from train.corpora import Utterance
-from train.evaluate import Plan, evaluate, utterances_to_test
-from train.hearing import Heard, estimates_known, hear, verdicts_of
+from train.evaluate import Plan, evaluate, evaluate_model, utterances_to_test
+from train.hearing import Heard, decide_again, estimates_known, hear, verdicts_of
+from train.judging.choices import KINDS
+from train.judging.effects import EFFECTS
+from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
+from train.judging.priors import everyday_shares
 from train.measures import answers
 from train.own import UNKNOWN
 from train.splits import Split
 from train.streams import HeardStream, follow, join, plan_streams
-from train.tune import candidates, relabel
+from train.tune import candidates
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 
@@ -45,6 +50,9 @@ def noise_root(tmp_path_factory):
     for number in range(12):
         samples = generator.normal(0, 0.1, 8_000) * np.hanning(8_000)
         soundfile.write(folder / f"hum{number}.wav", samples, SAMPLE_RATE)
+    responses = folder.parent / "impulse_responses"
+    responses.mkdir()
+    soundfile.write(responses / "room.wav", 0.9 ** np.arange(200), SAMPLE_RATE)
     return folder.parent
 
 
@@ -59,6 +67,25 @@ def corpora(noise_root):
             soundfile.write(folder / f"{name}.flac", read_recording(clip)[:24_000], SAMPLE_RATE)
     soundfile.write(folder / "1001_DFA_ANG_XX.flac", np.zeros(16_000), SAMPLE_RATE)
     return noise_root.parent
+
+
+@pytest.fixture
+def corpora_and_speech(corpora, tmp_path):
+    """The same, and ordinary speech: four commands and a wake word to choose by and to judge by."""
+    folder = tmp_path / "corpora"
+    shutil.copytree(corpora, folder)
+    for sub, kept in (("intent", 4), ("keywords", 1)):
+        (folder / "speech" / sub).mkdir(parents=True)
+        stems = [f"{sub}{number}" for number in range(80)]
+        parts = {"train": [], "validation": [], "test": []}
+        for one in stems:
+            kind, number = zlib.crc32(one.encode()) % 4, zlib.crc32(one.encode()) // 4
+            parts["train" if kind else "test" if number % 2 else "validation"].append(one)
+        chosen = [*parts["validation"][:kept], *parts["test"][:kept], *parts["train"][:3]]
+        for number, stem in enumerate(chosen):
+            samples = read_recording(CLIPS[number % len(CLIPS)])[:32_000]
+            soundfile.write(folder / "speech" / sub / f"{stem}.flac", samples, SAMPLE_RATE)
+    return folder
 
 
 def run_main(monkeypatch, *arguments):
@@ -129,7 +156,7 @@ def test_gain_clips_as_a_converter_does(speech, noise_root):
 
 
 def test_noise_that_is_trained_on_is_not_evaluated_on(noise_root, tmp_path):
-    paths = sorted(noise_root.rglob("*.wav"))
+    paths = sorted((noise_root / "House").rglob("*.wav"))
     parts = {part: load_noises(noise_root, part) for part in ("train", "test")}
     assert all(parts.values())
     assert sum(map(len, parts.values())) == len(paths)
@@ -221,14 +248,12 @@ def test_what_is_never_shown_is_never_detected(shipped):
 
 def test_the_decision_can_be_made_again_from_what_was_heard(shipped, speech):
     heard = hear(shipped, speech)
-    stream = HeardStream(("angry",), (0,), heard)
-    config = shipped.metadata.decision
-    assert relabel(stream, shipped.metadata, config) == heard.labels
-    slow = replace(config, smoothing_s=5.0)
-    assert relabel(stream, shipped.metadata, slow) != heard.labels
+    assert decide_again(heard, shipped.metadata).labels == heard.labels
+    slow = replace(shipped.metadata.decision, smoothing_s=5.0)
+    assert decide_again(heard, shipped.metadata, slow).labels != heard.labels
 
 
-def test_how_sure_a_label_must_be_is_not_tuned(shipped):
+def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
     config = shipped.metadata.decision
     assert candidates(config)[0] == config
     assert {(one.certain_from, one.uncertain_below) for one in candidates(config)} == {
@@ -270,9 +295,10 @@ def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corp
 
 def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monkeypatch, capsys):
     path = tmp_path / "figures.json"
-    kinds = ("snr", "gain", "streams")
+    kinds = KINDS
     arguments = ("evaluate", model_file, "--corpora", corpora, "--json", path, "--conditions")
     assert run_main(monkeypatch, *arguments, *kinds) == 0
+    said = capsys.readouterr()
     (model,) = json.loads(path.read_text())["models"]
     found = model["corpora"]["cremad"]
     assert (found["trained_on"], found["speakers"]) == (True, 2)
@@ -284,9 +310,95 @@ def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monk
     assert list(found["snr_db"]) == ["20", "10", "5", "0"]
     assert list(found["gain_db"]) == ["-30", "-20", "-10", "6", "12"]
     assert found["streams"]["changes_of_emotion"] > 0
-    assert "1 without speech are errors" in capsys.readouterr().out
+    assert list(found["effects"]) == list(EFFECTS)
+    for effect in found["effects"].values():
+        assert effect["lost"] == pytest.approx(whole["uar"] - effect["uar"], abs=1e-3)
+    assert list(found["running"]["pause_s"]) == ["3", "1", "0.4"]
+    for session_set in found["running"]["pause_s"].values():
+        assert np.sum(session_set["confusion"]) == 9  # each recording once
+    assert found["running"]["sessions"] == 6
+    assert sum(np.sum(one["confusion"]) for one in found["running"]["place"].values()) == 9
+    assert (
+        sum(np.sum(one["confusion"]) for one in found["running"]["lead_s_of_first"].values()) == 6
+    )
+    assert list(found["held"]) == list(EMOTIONS)
+    assert (model["ordinary_speech"], "ordinary speech is left out") == (None, said.err[7:34])
+    assert "1 without speech are errors" in said.out
+    assert said.out.index("in a running stream, pauses of 3 s: UAR") < said.out.index("alone, each")
     assert run_main(monkeypatch, *arguments, *kinds) == 2
     assert "--force" in capsys.readouterr().err
+
+
+def test_ordinary_speech_is_told_under_both_priors(
+    corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
+):
+    """Half of acted emotion and nearly all of ordinary speech go to neutral, if that is likely."""
+    model, path = tmp_path / "everyday.onnx", tmp_path / "figures.json"
+    metadata = Recognizer.load(model_file).metadata
+    shares = everyday_shares(metadata.labels, 0.99)
+    describe_model(model_file, replace(metadata, everyday_prior=shares), model)
+    arguments = ("evaluate", model, "--corpora", corpora_and_speech, "--json", path, "--only")
+    assert run_main(monkeypatch, *arguments, "ordinary", "sessions") == 0
+    out = capsys.readouterr().out
+    (found,) = json.loads(path.read_text())["models"]
+    alarms = found["ordinary_speech"]
+    assert alarms["balanced"]["recordings"] == 4
+    for one in alarms.values():
+        assert sum(one["shares"].values()) == pytest.approx(100.0, abs=0.01)
+        called = sum(one["shares"][label] for label in ("angry", "happy", "sad"))
+        assert one["called_an_emotion"] == pytest.approx(called, abs=0.01)
+    assert alarms["everyday"]["called_an_emotion"] < alarms["balanced"]["called_an_emotion"]
+    acted = found["corpora"]["cremad"]["acted_with_everyday_prior"]
+    assert acted["recall"][2] >= found["corpora"]["cremad"]["running"]["pause_s"]["3"]["recall"][2]
+    assert found["corpora"]["cremad"]["held"] == {}
+    assert "with the prior everyday" in out
+    assert "with the everyday prior, pauses of 3 s" in out
+
+
+def test_ordinary_speech_alone_needs_no_corpus(corpora_and_speech, model_file, monkeypatch, capsys):
+    shutil.rmtree(corpora_and_speech / "cremad")
+    arguments = ("evaluate", model_file, "--corpora", corpora_and_speech, "--only", "ordinary")
+    assert run_main(monkeypatch, *arguments) == 0
+    said = capsys.readouterr().out
+    assert "4 recordings" in said
+    assert run_main(monkeypatch, *arguments, "ordinary") == 0
+    assert capsys.readouterr().out == said
+
+
+def test_nothing_but_ordinary_speech_that_is_not_there_is_told_in_a_line(
+    corpora_and_speech, model_file, monkeypatch, capsys
+):
+    for path in (corpora_and_speech / "speech").rglob("*.flac"):
+        if zlib.crc32(path.stem.encode()) // 4 % 2:
+            path.unlink()
+    arguments = ("evaluate", model_file, "--corpora", corpora_and_speech, "--only", "ordinary")
+    for _ in range(2):
+        assert run_main(monkeypatch, *arguments) == 2
+        said = capsys.readouterr()
+        assert not said.out
+        (line,) = said.err.splitlines()
+        assert "no ordinary speech: there is none" in line
+        shutil.rmtree(corpora_and_speech / "speech", ignore_errors=True)
+
+
+def test_a_model_without_neutral_has_no_false_alarms(
+    corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
+):
+    metadata = Recognizer.load(model_file).metadata
+    strange = replace(metadata, labels=("angry", "happy", "calm", "sad"), everyday_prior=())
+    describe_model(model_file, strange, tmp_path / "calm.onnx")
+    arguments = ("evaluate", tmp_path / "calm.onnx", "--corpora", corpora_and_speech)
+    assert run_main(monkeypatch, *arguments, "--only", "ordinary") == 0
+    said = capsys.readouterr()
+    assert "has no label 'neutral'" in said.err
+    assert not said.out
+
+
+def test_a_quick_look_hears_the_first_speakers(corpora, shipped):
+    plan = Plan(corpora, limit=1)
+    assert {one.speaker for one in utterances_to_test("cremad", shipped.metadata, plan)} == {"1001"}
+    with pytest.raises(SerLiveError, match="--limit"):
+        Plan(corpora, limit=0)
 
 
 def test_one_speaker_has_no_interval(corpora, model_file, tmp_path, monkeypatch, capsys):
@@ -299,9 +411,12 @@ def test_one_speaker_has_no_interval(corpora, model_file, tmp_path, monkeypatch,
 
 
 def test_the_scores_of_an_export_are_those_of_the_command(corpora, model_file):
-    (scores, unheard) = evaluate(model_file, corpora, ("cremad",))["cremad"]
-    assert unheard == 1
-    assert np.sum(scores.confusion) == 9
+    (alone, running) = evaluate(model_file, corpora, ("cremad",))["cremad"]
+    assert alone.without_verdict == running.without_verdict == 1
+    assert np.sum(alone.confusion) == np.sum(running.confusion) == 9
+    (one,) = evaluate_model(model_file, Plan(corpora, parts=("alone", "sessions")))
+    assert alone.uar == one.whole.scores.uar
+    assert running.uar == one.running.headline.voted.scores.uar
 
 
 def test_a_model_at_chance_elsewhere_is_not_shipped(
@@ -323,15 +438,57 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
     assert run_main(monkeypatch, "evaluate", model_file, *arguments[3:]) == 2
 
 
-def test_tuning_writes_the_setting_it_shows(corpora, model_file, tmp_path, monkeypatch, capsys):
+def test_tuning_writes_the_setting_it_shows(
+    corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
+):
+    model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
+    metadata = Recognizer.load(model_file).metadata
+    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    assert run_main(monkeypatch, "tune", model, "--corpora", corpora_and_speech, "-o", tuned) == 0
+    rows = [line.strip("│").split("│") for line in capsys.readouterr().out.splitlines()]
+    _, smoothing, margin, *_ = next(row for row in rows if row[0].strip() == "1")
+    written = Recognizer.load(tuned).metadata
+    decision = written.decision
+    assert (decision.smoothing_s, decision.switch_margin) == (float(smoothing), float(margin))
+    _, neutral, below, *_ = next(row for row in rows if row[0].strip() == "chosen")
+    assert written.everyday_prior == everyday_shares(metadata.labels, float(neutral))
+    assert decision.uncertain_below == float(below)
+
+
+def test_without_ordinary_speech_no_prior_is_chosen(
+    corpora, model_file, tmp_path, monkeypatch, capsys
+):
     model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
     metadata = Recognizer.load(model_file).metadata
     describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
     assert run_main(monkeypatch, "tune", model, "--corpora", corpora, "-o", tuned) == 0
-    rows = [line.strip("│").split("│") for line in capsys.readouterr().out.splitlines()]
-    _, smoothing, margin, *_ = next(row for row in rows if row[0].strip() == "1")
-    decision = Recognizer.load(tuned).metadata.decision
-    assert (decision.smoothing_s, decision.switch_margin) == (float(smoothing), float(margin))
+    assert "no everyday prior is chosen" in capsys.readouterr().err
+    assert Recognizer.load(tuned).metadata.everyday_prior == metadata.everyday_prior
+
+
+def test_ordinary_speech_is_chosen_by_and_judged_by_apart(corpora_and_speech):
+    chosen, judged = (
+        {path.stem for path in found(corpora_and_speech)}
+        for found in (ordinary_to_choose, ordinary_to_judge)
+    )
+    assert len(chosen) == len(judged) == 4
+    assert not chosen & judged
+    assert not any("keywords" in stem for stem in chosen | judged)
+
+
+def test_without_speech_in_ordinary_speech_no_prior_is_chosen(
+    corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
+):
+    for path in (corpora_and_speech / "speech").rglob("*.flac"):
+        soundfile.write(path, np.zeros(16_000), SAMPLE_RATE)
+    model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
+    metadata = Recognizer.load(model_file).metadata
+    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    assert run_main(monkeypatch, "tune", model, "--corpora", corpora_and_speech, "-o", tuned) == 0
+    said = capsys.readouterr()
+    assert "no everyday prior is chosen" in said.err
+    assert "nan" not in said.out
+    assert Recognizer.load(tuned).metadata.everyday_prior == metadata.everyday_prior
 
 
 def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(

@@ -11,6 +11,7 @@ from typing import Any
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError, printable
 from streamer.outputs import check_output, say_on_stderr
+from train.judging.choices import KINDS, PARTS
 
 #: As shells count: 128 + the number of the signal, after Ctrl-C.
 EXIT_INTERRUPTED = 130
@@ -34,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="RECIPE|DATA",
         help="TOML file, see train/recipes; or one's own recordings, a folder of "
-        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, trained on as open.toml says",
+        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, trained on as own.toml says",
     )
     _add_corpora(fit)
     fit.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_tune(commands)
     _add_compare(commands)
     _add_bench(commands)
+    _add_gate(commands)
     _add_soak(commands)
+    _add_windows(commands)
     return parser
 
 
@@ -93,7 +96,9 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate",
         help="score model files on speakers they have not heard",
         description="Score model files through the runtime: of corpora that a model was trained on "
-        "the test speakers, of others everybody. Recordings without speech are errors.",
+        "the test speakers, of others everybody. Each recording is heard in running streams of its "
+        "speaker and alone; one emotion is held for 60 s; and it is counted how often ordinary "
+        "speech is called an emotion. Recordings without speech are errors.",
     )
     evaluate.add_argument("models", nargs="+", type=Path, metavar="MODEL.onnx", help="model file")
     _add_corpora(evaluate)
@@ -105,9 +110,22 @@ def _add_evaluate(commands: Any) -> None:
         "--conditions",
         nargs="+",
         default=[],
-        choices=("snr", "gain", "streams"),
-        help="also over background noise, at other levels, and in streams of changing emotion; "
-        "each takes minutes",
+        choices=KINDS,
+        help="also over background noise, at other levels, in streams of changing emotion, through "
+        "a telephone or a poor call, clipped, with an offset, at another pitch or tempo, and from "
+        "across a room that is made: %(choices)s",
+        metavar="NAME",
+    )
+    evaluate.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        choices=PARTS,
+        metavar="PART",
+        help="measure these parts and leave the others out: %(choices)s",
+    )
+    evaluate.add_argument(
+        "--limit", type=int, metavar="N", help="hear only the first N speakers of each corpus"
     )
     evaluate.add_argument(
         "--transfer",
@@ -120,10 +138,12 @@ def _add_evaluate(commands: Any) -> None:
 def _add_tune(commands: Any) -> None:
     tune = commands.add_parser(
         "tune",
-        help="choose the decision layer's smoothing and margin on validation speakers",
+        help="choose decision layer and everyday prior on validation speakers",
         description="Join utterances of validation speakers to streams of changing emotion, try "
         "settings of the decision layer, and show which costs least: seconds without the right "
-        "label, and a second for each change to a wrong one.",
+        "label, and a second for each change to a wrong one. Then try how much of everyday speech "
+        "is neutral, and how sure a label must be: choose what finds most of acted emotion while "
+        "at most 15 %% of ordinary speech is called one.",
     )
     tune.add_argument("model", type=Path, metavar="MODEL.onnx", help="model file")
     _add_corpora(tune)
@@ -139,8 +159,38 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
     bench.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
     _add_json(bench)
-    gate = commands.add_parser("gate", help="Silero's network -> the runtime's voice gate")
+
+
+def _add_gate(commands: Any) -> None:
+    gate = commands.add_parser(
+        "gate", help="teach Silero's network to hear through noise: the runtime's voice gate"
+    )
+    gate.add_argument(
+        "recipe",
+        type=Path,
+        nargs="?",
+        default=Path("train/recipes/open.toml"),
+        help="whose streams it learns from (%(default)s)",
+    )
+    gate.add_argument(
+        "--steps", type=int, default=260, help="batches (%(default)s); 0: Silero's own weights"
+    )
+    _add_corpora(gate)
+    gate.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     gate.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    gate.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def _add_windows(commands: Any) -> None:
+    windows = commands.add_parser(
+        "windows",
+        help="how long the rolling window of a finished run should be",
+        description="Ask the network of a run with shorter windows, on validation speakers alone "
+        "and in running streams. Nothing is trained.",
+    )
+    windows.add_argument("run", type=Path, help="folder of the run")
+    _add_corpora(windows)
+    windows.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
 
 
 def _add_soak(commands: Any) -> None:
@@ -198,6 +248,8 @@ def main() -> int:
             _run_bench(options)
         elif options.command == "soak":
             _run_soak(options)
+        elif options.command == "windows":
+            _run_windows(options)
         elif options.command == "gate":
             _run_gate(options)
         elif options.command == "compare":
@@ -240,10 +292,23 @@ def _run_soak(options: argparse.Namespace) -> None:
     run_soak(options)
 
 
-def _run_gate(options: argparse.Namespace) -> None:
-    from model.silero import export_voice_gate
+def _run_windows(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from streamer.outputs import show
+    from train.judging.windows import run_windows
 
-    export_voice_gate(options.output)
+    show(run_windows(options.run, options.corpora, options.cache))
+
+
+def _run_gate(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.gate import write_gate
+    from train.recipe import read_recipe
+    from train.run import Folders
+
+    check_output(options.output, options.force)
+    folders = Folders(options.corpora, options.cache, options.output.parent)
+    write_gate(read_recipe(options.recipe), folders, options.steps, options.output)
 
 
 def _run_comparison(options: argparse.Namespace) -> None:

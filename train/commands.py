@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.outputs import OutputFile, check_output, show, write_line
+from streamer.outputs import OutputFile, check_output, say_on_stderr, show, write_line
 from streamer.recognizer import Recognizer
-from train.evaluate import Evaluation, Plan, evaluate_model
-from train.report import Report, json_of, matrix_of, tables_of, trials_of
+from train.evaluate import Evaluation, Plan, evaluate_model, evaluate_ordinary
+from train.facts import Report, json_of
+from train.judging.choices import PARTS
+from train.report import matrix_of, ordinary_of, priors_of, tables_of, trials_of
 from train.tune import tune
 
 #: Settings of the decision layer that are shown beside the model's own.
@@ -26,9 +27,18 @@ def run_evaluate(options: argparse.Namespace) -> None:
         RunFailure: ``--transfer``, and a model is of no use on a corpus it never heard.
         SerLiveError: a file cannot be read or written, or there is nothing to judge.
     """
-    if options.transfer and (options.split or options.conditions):
-        raise SerLiveError("--transfer is on whole recordings: leave --split, --conditions out")
-    plan = Plan(options.corpora, tuple(options.corpus), options.split, tuple(options.conditions))
+    if options.transfer and (options.split or options.conditions or options.only):
+        raise SerLiveError(
+            "--transfer is on whole recordings: leave --split, --conditions, --only out"
+        )
+    plan = Plan(
+        options.corpora,
+        tuple(options.corpus),
+        options.split,
+        tuple(options.conditions),
+        ("alone",) if options.transfer else tuple(options.only) or PARTS,
+        options.limit,
+    )
     with ExitStack() as stack:
         out = None
         if options.json is not None:
@@ -43,12 +53,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def _report(model: Path, plan: Plan, show_each: bool) -> Report:
     metadata = Recognizer.load(model).metadata
+    ordinary = evaluate_ordinary(model, plan) if "ordinary" in plan.parts else None
+    if ordinary is not None and show_each:
+        show(ordinary_of(ordinary))
     evaluations: list[Evaluation] = []
-    for one in evaluate_model(model, plan):
+    for one in evaluate_model(model, plan) if plan.wants_corpora else ():
         evaluations.append(one)
         if show_each:
             show(tables_of(one, metadata))
-    return Report(model.name, metadata, tuple(evaluations))
+    return Report(model.name, metadata, tuple(evaluations), ordinary)
 
 
 def _judge_transfer(reports: Sequence[Report]) -> None:
@@ -60,18 +73,22 @@ def _judge_transfer(reports: Sequence[Report]) -> None:
 
 
 def run_tune(options: argparse.Namespace) -> None:
-    """Try settings of the decision layer, show the best, and write a model with it if asked to.
+    """Try decision layers and priors, show the best, and write a model with them if asked to.
 
     Raises:
         SerLiveError: a file cannot be read or written, or there is nobody to validate on.
     """
     if options.output is not None:
         check_output(options.output, options.force, [options.model])
-    own, *ranked = tune(options.model, options.corpora)
-    show(trials_of([own, *ranked[:SHOWN_TRIALS]]))
+    tuned = tune(options.model, options.corpora)
+    show(trials_of([tuned.own, *tuned.ranked[:SHOWN_TRIALS]]))
+    if tuned.priors:
+        show(priors_of(tuned.priors))
+    else:
+        say_on_stderr("train: no everyday prior is chosen: it takes ordinary speech and 'neutral'")
     if options.output is not None:
         # Only this writes a model; torch takes seconds to import.
         from model.export import describe_model
 
-        metadata = Recognizer.load(options.model).metadata
-        describe_model(options.model, replace(metadata, decision=ranked[0].config), options.output)
+        metadata = tuned.describe(Recognizer.load(options.model).metadata)
+        describe_model(options.model, metadata, options.output)

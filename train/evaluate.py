@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -14,10 +13,34 @@ from streamer.errors import SerLiveError, printable
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
-from train.conditions import CLEAN, GAINS_DB, SNRS_DB, Condition
+from train.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
 from train.corpora import CORPORA, Utterance, at_hand, read_corpus, title_of
 from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
-from train.measures import Scores, answers, score, uar_interval, untempered
+from train.judging.choices import PARTS, Kind, Measured
+from train.judging.false_alarms import (
+    Acted,
+    Ordinary,
+    can_alarm,
+    hear_ordinary,
+    judge_acted,
+    judge_ordinary,
+    ordinary_to_judge,
+    sessions_again,
+)
+from train.judging.held import Held, hear_held
+from train.judging.sessions import (
+    LONG_PAUSE_S,
+    PAUSES_S,
+    Figures,
+    HeardSession,
+    Running,
+    alone,
+    figures_of,
+    hear_sessions,
+    judge_sessions,
+)
+from train.measures import Result, Scores, result_of, untempered
+from train.ordinary import FOLDER
 from train.splits import split_of
 from train.streams import Following, follow, hear_streams
 from train.workers import worker_pool
@@ -25,8 +48,6 @@ from train.workers import worker_pool
 WORKERS = 2
 #: Seconds after the first speech at which the verdict is judged.
 SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
-#: What is heard beside the recordings as they are.
-Kind = Literal["snr", "gain", "streams"]
 #: Entry of :attr:`ModelMetadata.training` of a model that was trained on its validation speakers.
 VALIDATION_HEARD = "validation speakers"
 #: A corpus never heard must score this many times what guessing does: 40 % on four classes.
@@ -42,26 +63,29 @@ class Plan:
         names: corpora to score; all that are at hand if there is none.
         split: named split whose test recordings are scored. None: of a corpus trained on the
             test speakers of the model's own split, of another one everybody.
-        kinds: what is heard beside the recordings as they are.
+        kinds: of :data:`train.judging.choices.KINDS`, heard beside the recordings as they are.
+        parts: of :data:`train.judging.choices.PARTS`; of a corpus, recordings alone are always
+            among them.
+        limit: most speakers of a corpus, the first by name; None for all.
+        pauses_s: of the sessions; the long one is among them.
     """
 
     corpora: Path
     names: tuple[str, ...] = ()
     split: str | None = None
     kinds: tuple[Kind, ...] = ()
+    parts: tuple[Measured, ...] = PARTS
+    limit: int | None = None
+    pauses_s: tuple[float, ...] = PAUSES_S
 
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise SerLiveError(f"--limit must be 1 or more, is {self.limit}")
 
-@dataclass(frozen=True)
-class Result:
-    """Accuracy in one condition.
-
-    Attributes:
-        scores: over the recordings.
-        interval: 95 % interval of the UAR, by bootstrap over speakers.
-    """
-
-    scores: Scores
-    interval: tuple[float, float]
+    @property
+    def wants_corpora(self) -> bool:
+        """Whether anything but ordinary speech is heard."""
+        return bool(self.kinds) or set(self.parts) != {"ordinary"}
 
 
 @dataclass(frozen=True)
@@ -72,25 +96,40 @@ class Evaluation:
         corpus: its name.
         is_trained_on: the model has heard other speakers of this corpus in training.
         speakers: how many.
-        whole: verdicts on whole recordings, as they are.
+        alone: verdicts on whole recordings, as they are, each in a stream of its own.
         untempered_error: their calibration error had no temperature been applied.
         heard: by seconds after the first speech.
         lasted: by the same seconds, share of the recordings that went on so long, in %.
+        running: the same recordings in running streams; None if not measured, or if no speaker
+            is known.
+        held: by emotion, how it is held; empty if not measured or if no speaker is known.
+        acted: emotions in running streams under the everyday prior; None if that is not known,
+            or if nothing was joined.
         snr: by ratio in dB.
         gain: by change of level in dB.
+        effects: by what was done to the recordings.
         following: of changes of emotion; None if not measured, or if nobody has two emotions.
     """
 
     corpus: str
     is_trained_on: bool
     speakers: int
-    whole: Result
+    alone: Figures
     untempered_error: float
     heard: dict[float, Result]
     lasted: dict[float, float]
+    running: Running | None
+    held: dict[str, Held]
+    acted: Acted | None
     snr: dict[float, Result]
     gain: dict[float, Result]
+    effects: dict[str, Result]
     following: Following | None
+
+    @property
+    def whole(self) -> Result:
+        """The runtime's verdicts on whole recordings, alone."""
+        return self.alone.voted
 
     @property
     def is_at_chance(self) -> bool:
@@ -133,7 +172,7 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
     found = read_corpus(name, plan.corpora, metadata.labels)
     is_trained_on = title_of(name) in trained_on(metadata)
     if plan.split is None and not is_trained_on:
-        return found
+        return _first_speakers(found, plan.limit)
     split = plan.split or metadata.training.get("split", "fixed")
     parts = split_of(split, found)
     warnings = list(parts.warnings)
@@ -141,7 +180,12 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
         warnings += _doubts_on_split(name, split, metadata)
     for warning in warnings:
         say_on_stderr(f"train: {printable(warning)}")
-    return list(parts.test)
+    return _first_speakers(parts.test, plan.limit)
+
+
+def _first_speakers(utterances: Sequence[Utterance], limit: int | None) -> list[Utterance]:
+    speakers = set(sorted({one.speaker for one in utterances})[:limit])
+    return [one for one in utterances if one.speaker in speakers]
 
 
 def _doubts_on_split(name: str, split: str, metadata: ModelMetadata) -> list[str]:
@@ -167,11 +211,7 @@ class _Judge:
 
     def result(self, heard: Sequence[Heard], after_s: float | None = None) -> Result:
         verdicts = verdicts_of(heard, self.metadata, after_s)
-        answered = answers(verdicts.probabilities, verdicts.has_verdict)
-        return Result(
-            score(verdicts.probabilities, self.labels, verdicts.has_verdict),
-            uar_interval(answered, self.labels, self.speakers),
-        )
+        return result_of(verdicts.probabilities, verdicts.has_verdict, self.labels, self.speakers)
 
     def untempered_error(self, heard: Sequence[Heard]) -> float:
         temperature = self.metadata.temperature
@@ -191,23 +231,44 @@ def _evaluate_corpus(
     noise_root = plan.corpora / "noise"
     snrs = {db: Condition(snr_db=db) for db in SNRS_DB if "snr" in plan.kinds}
     gains = {db: Condition(gain_db=db) for db in GAINS_DB if "gain" in plan.kinds}
-    conditions = [CLEAN, *snrs.values(), *gains.values()]
+    effects = {
+        effect: Condition(effect=effect)
+        for kind, names in EFFECT_KINDS.items()
+        for effect in names
+        if kind in plan.kinds
+    }
+    conditions = [CLEAN, *snrs.values(), *gains.values(), *effects.values()]
     heard = hear_utterances(pool, model, utterances, conditions, noise_root)
-    wants_streams = "streams" in plan.kinds
+    by_pause: dict[float, list[HeardSession]] = {}
+    if "sessions" in plan.parts:
+        by_pause = {s: hear_sessions(pool, model, utterances, s) for s in plan.pauses_s}
+    wants_held, wants_streams = "held" in plan.parts, "streams" in plan.kinds
     streams = hear_streams(pool, model, utterances, CLEAN, noise_root) if wants_streams else []
     clean = heard[CLEAN]
     return Evaluation(
         corpus=name,
         is_trained_on=title_of(name) in trained_on(metadata),
         speakers=len(set(judge.speakers)),
-        whole=judge.result(clean),
+        alone=figures_of(alone(utterances, clean, metadata), metadata),
         untempered_error=judge.untempered_error(clean),
         heard={s: judge.result(clean, s) for s in SECONDS_HEARD},
         lasted={s: judge.lasted(clean, s) for s in SECONDS_HEARD},
+        running=judge_sessions(by_pause, metadata),
+        held=hear_held(pool, model, utterances, metadata) if wants_held else {},
+        acted=_everyday(by_pause.get(LONG_PAUSE_S, []), metadata),
         snr={db: judge.result(heard[condition]) for db, condition in snrs.items()},
         gain={db: judge.result(heard[condition]) for db, condition in gains.items()},
+        effects={effect: judge.result(heard[condition]) for effect, condition in effects.items()},
         following=follow(streams, metadata) if streams else None,
     )
+
+
+def _everyday(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Acted | None:
+    """Acted emotions under the everyday prior, if the model has one that can alarm."""
+    shares = metadata.everyday_prior
+    if not (sessions and shares and can_alarm(metadata)):
+        return None
+    return judge_acted(sessions_again(sessions, metadata, shares=shares), metadata)
 
 
 def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
@@ -222,10 +283,37 @@ def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
             yield _evaluate_corpus(name, model, metadata, plan, pool)
 
 
+def evaluate_ordinary(model: Path, plan: Plan) -> Ordinary | None:
+    """What a model file calls ordinary speech that nothing is trained on or chosen by.
+
+    Returns:
+        None if there is none at hand, or if the model knows of no speech without an emotion;
+        either is said on stderr.
+
+    Raises:
+        SerLiveError: the model or a recording cannot be read, or there is none at hand where
+            nothing else is asked for.
+    """
+    metadata = Recognizer.load(model).metadata
+    paths = ordinary_to_judge(plan.corpora)
+    missing = ""
+    if not can_alarm(metadata):
+        missing = f"{metadata.name} has no label 'neutral'"
+    elif not paths:
+        missing = f"there is none to judge by in {plan.corpora / FOLDER}"
+        if not plan.wants_corpora:
+            raise SerLiveError(f"no ordinary speech: {missing}")
+    if missing:
+        say_on_stderr(f"train: ordinary speech is left out: {printable(missing)}")
+        return None
+    with worker_pool(WORKERS) as pool:
+        return judge_ordinary(hear_ordinary(pool, model, paths), metadata)
+
+
 def evaluate(
     model: Path, corpora: Path, names: Sequence[str] = ()
-) -> dict[str, tuple[Scores, int]]:
-    """Scores on whole recordings as they are.
+) -> dict[str, tuple[Scores, Scores | None]]:
+    """Scores on recordings as they are: each in a stream of its own, and in running streams.
 
     Args:
         model: ONNX file.
@@ -233,9 +321,14 @@ def evaluate(
         names: corpora to score; all that are at hand if there is none.
 
     Returns:
-        by corpus the scores, and how many of its recordings got no verdict; these are errors.
+        by corpus the scores alone and with long pauses, None where nobody says who speaks.
     """
-    scores = {
-        one.corpus: one.whole.scores for one in evaluate_model(model, Plan(corpora, tuple(names)))
+    parts: tuple[Measured, ...] = ("alone", "sessions")
+    plan = Plan(corpora, tuple(names), parts=parts, pauses_s=(LONG_PAUSE_S,))
+    return {
+        one.corpus: (
+            one.whole.scores,
+            None if one.running is None else one.running.headline.voted.scores,
+        )
+        for one in evaluate_model(model, plan)
     }
-    return {name: (one, one.without_verdict) for name, one in scores.items()}

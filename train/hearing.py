@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.audio import read_recording
-from streamer.decision import SILENCE, Verdict
+from streamer.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
-from streamer.recognizer import Recognizer
+from streamer.prior import under_prior
+from streamer.recognizer import Estimate, Recognizer
 from train.conditions import Condition, heard_in
 from train.corpora import Utterance
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -39,12 +41,15 @@ class Heard:
         probabilities: ``(timesteps, labels)`` calibrated, float32.
         speech: ``(timesteps,)`` speech probability, float32.
         labels: of every timestep, by the decision layer.
+        ordinary: ``(timesteps,)`` how likely speech is ordinary, float32; None of a model that
+            does not tell.
     """
 
     samples: int
     probabilities: NDArray[np.floating]
     speech: Float32
     labels: tuple[str, ...]
+    ordinary: Float32 | None = None
 
 
 def hear(recognizer: Recognizer, samples: Float32) -> Heard:
@@ -57,7 +62,55 @@ def hear(recognizer: Recognizer, samples: Float32) -> Heard:
         np.array([one.probabilities for one in estimates], np.float32).reshape(shape),
         np.array([one.speech for one in estimates], np.float32),
         tuple(one.label for one in estimates),
+        _ordinary_of(estimates) if recognizer.metadata.tells_ordinary else None,
     )
+
+
+def _ordinary_of(estimates: Sequence[Estimate]) -> Float32:
+    return np.array([one.ordinary for one in estimates], np.float32)
+
+
+def decide_again(
+    heard: Heard,
+    metadata: ModelMetadata,
+    config: DecisionConfig | None = None,
+    shares: Sequence[float] = (),
+) -> Heard:
+    """What the stream would have made of it with another decision layer or another prior.
+
+    The network knows of neither, so it need not hear the recording again.
+
+    Args:
+        heard: by a recognizer whose prior is balanced.
+        metadata: of its model.
+        config: of the decision layer; None for the model's own.
+        shares: how often each label is met, as :attr:`ModelMetadata.everyday_prior`; none leaves
+            the classes balanced.
+    """
+    probabilities = heard.probabilities
+    if len(shares):
+        balanced = probabilities.astype(np.float32)
+        ordinary = None if heard.ordinary is None else heard.ordinary[:, None]
+        met = np.asarray(shares, np.float64)
+        probabilities = under_prior(balanced, met, ordinary, metadata.ordinary_share)
+    decision = Decision(metadata.labels, metadata.window_timesteps, config or metadata.decision)
+    state, labels = decision.initial_state(), []
+    for row, speech in zip(probabilities, heard.speech, strict=True):
+        label, state = decision.decide(row, float(speech), state)
+        labels.append(label)
+    return replace(heard, probabilities=probabilities, labels=tuple(labels))
+
+
+def votes_of(heard: Heard, metadata: ModelMetadata) -> Int64:
+    """Weight of each estimate in a verdict ``(timesteps,)``, as :class:`streamer.decision.Verdict`.
+
+    Zero without speech. The rolling window runs on from the stream's beginning, so of a part of a
+    stream an estimate weighs what it weighs live, speech from before the part included.
+    """
+    is_speech = heard.speech >= metadata.decision.speech_on
+    window = metadata.window_timesteps
+    total = np.concatenate([np.zeros(window, np.int64), np.cumsum(is_speech)])
+    return np.asarray(is_speech * vote(total[window:] - total[:-window]), np.int64)
 
 
 @cache

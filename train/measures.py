@@ -115,6 +115,39 @@ def uar_interval(answered: Int64, labels: Int64, speakers: Sequence[str]) -> tup
     return float(low), float(high)
 
 
+@dataclass(frozen=True)
+class Result:
+    """Accuracy in one condition.
+
+    Attributes:
+        scores: over the recordings.
+        interval: 95 % interval of the UAR, by bootstrap over speakers.
+    """
+
+    scores: Scores
+    interval: tuple[float, float]
+
+
+def result_of(
+    probabilities: NDArray[np.floating],
+    has_verdict: NDArray[np.bool_],
+    labels: Int64,
+    speakers: Sequence[str],
+) -> Result:
+    """Score verdicts ``(recordings, labels)``, and say how sure the score is.
+
+    Args:
+        probabilities: of the verdicts.
+        has_verdict: ``(recordings,)``, false where no speech was found.
+        labels: ``(recordings,)`` indices of the true labels.
+        speakers: of each recording.
+    """
+    answered = answers(probabilities, has_verdict)
+    return Result(
+        score(probabilities, labels, has_verdict), uar_interval(answered, labels, speakers)
+    )
+
+
 def untempered(probabilities: NDArray[np.floating], temperature: float) -> Float64:
     """Probabilities at temperature 1 of what a network gave at another one.
 

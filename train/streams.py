@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,18 +33,23 @@ UTTERANCES_A_STREAM = 8
 STREAMS_A_SPEAKER = 4
 
 
+def by_speaker(utterances: Sequence[Utterance]) -> list[tuple[str, list[Utterance]]]:
+    """``CORPUS/SPEAKER`` and what he says, in order, of every speaker who is known."""
+    found: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        if utterance.speaker != UNKNOWN:
+            found[utterance.corpus, utterance.speaker].append(utterance)
+    return [(f"{corpus}/{speaker}", own) for (corpus, speaker), own in sorted(found.items())]
+
+
 def plan_streams(utterances: Sequence[Utterance]) -> list[tuple[Utterance, ...]]:
     """Streams of every speaker who is known, each of at most 8 utterances, none used twice.
 
     Drawn at random from the speaker's name alone, so that another speaker changes nothing.
     """
-    by_speaker: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        if utterance.speaker != UNKNOWN:
-            by_speaker[utterance.corpus, utterance.speaker].append(utterance)
     streams = []
-    for (corpus, speaker), own in sorted(by_speaker.items()):
-        generator = np.random.default_rng(zlib.crc32(f"{corpus}/{speaker}".encode()))
+    for name, own in by_speaker(utterances):
+        generator = np.random.default_rng(zlib.crc32(name.encode()))
         row = _changing_row(own, STREAMS_A_SPEAKER * UTTERANCES_A_STREAM, generator)
         cut = [row[i : i + UTTERANCES_A_STREAM] for i in range(0, len(row), UTTERANCES_A_STREAM)]
         streams += [tuple(stream) for stream in cut if len(stream) > 1]
@@ -68,17 +73,32 @@ def _changing_row(
     return row
 
 
-def join(recordings: Sequence[Float32]) -> tuple[Float32, list[int]]:
-    """Recordings with digital silence of 0.3 s between them.
+def silence(samples: int) -> Float32:
+    """Digital silence."""
+    return np.zeros(samples, np.float32)
+
+
+def join(
+    recordings: Sequence[Float32],
+    pause_s: float = PAUSE_S,
+    lead_s: float = 0.0,
+    fill: Callable[[int], Float32] = silence,
+) -> tuple[Float32, list[int]]:
+    """Recordings with pauses between them, and a lead before the first.
+
+    Args:
+        recordings: ``(samples,)`` at 16 kHz each.
+        pause_s: between two of them.
+        lead_s: before the first one.
+        fill: so many samples of what is heard in lead and pauses.
 
     Returns:
         the samples, and the index at which each recording starts in them.
     """
-    pause = np.zeros(round(PAUSE_S * SAMPLE_RATE), np.float32)
-    parts: list[Float32] = []
-    starts = []
+    parts = [fill(round(lead_s * SAMPLE_RATE))]
+    starts: list[int] = []
     for recording in recordings:
-        parts += [pause] if parts else []
+        parts += [fill(round(pause_s * SAMPLE_RATE))] if starts else []
         starts.append(sum(len(part) for part in parts))
         parts.append(recording)
     return np.concatenate(parts), starts
@@ -100,10 +120,14 @@ class HeardStream:
 
 
 def _hear_stream(
-    utterances: tuple[Utterance, ...], model: Path, condition: Condition, noise_root: Path
+    utterances: tuple[Utterance, ...],
+    model: Path,
+    condition: Condition,
+    noise_root: Path,
+    pause_s: float,
 ) -> HeardStream:
     """Worker: read the recordings, join and hear them."""
-    samples, starts = join([read_recording(one.path) for one in utterances])
+    samples, starts = join([read_recording(one.path) for one in utterances], pause_s)
     samples = heard_in(condition, samples, name_of(utterances[0]), noise_root)
     heard = hear(worker_recognizer(model), samples)
     return HeardStream(tuple(one.label for one in utterances), tuple(starts), heard)
@@ -115,9 +139,12 @@ def hear_streams(
     utterances: Sequence[Utterance],
     condition: Condition,
     noise_root: Path,
+    pause_s: float = PAUSE_S,
 ) -> list[HeardStream]:
-    """Join the utterances to streams and hear them in a condition."""
-    work = partial(_hear_stream, model=model, condition=condition, noise_root=noise_root)
+    """Join the utterances to streams, with such pauses, and hear them in a condition."""
+    work = partial(
+        _hear_stream, model=model, condition=condition, noise_root=noise_root, pause_s=pause_s
+    )
     return list(hear_all(pool, work, plan_streams(utterances), f"{utterances[0].corpus}, streams"))
 
 

@@ -1,21 +1,29 @@
-"""The decision layer's settings, chosen on validation speakers' streams."""
+"""The decision layer's settings and the everyday prior, chosen on validation speakers' streams.
+
+Smoothing and margin are chosen on streams of changing emotion, balanced; then the prior, and with
+it the bounds of certainty, on sessions of the same speakers and on ordinary speech.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 
-from streamer.decision import Decision, DecisionConfig
+from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, Condition
-from train.corpora import read_corpus
+from train.corpora import Utterance, read_corpus
 from train.evaluate import VALIDATION_HEARD, WORKERS, corpora_at_hand, trained_on
-from train.hearing import hear_all
+from train.hearing import decide_again, hear_all
+from train.judging.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
+from train.judging.priors import PriorTrial, choose, try_priors
+from train.judging.sessions import LONG_PAUSE_S, hear_sessions
 from train.splits import split_of
 from train.streams import Following, HeardStream, follow, hear_streams
 from train.workers import worker_pool
@@ -26,7 +34,12 @@ FALSE_CHANGE_COST_S = 1.0
 #: Each stream is heard as it is and over a background: a room flickers more than a studio.
 CONDITIONS = (CLEAN, Condition(snr_db=10.0))
 
-#: What is tried. The bounds of certainty are not: how sure a label must be is not for sale.
+#: Pauses of the streams, in seconds: emotions change within a sentence's breath and after long
+#: silence.
+CHANGE_PAUSES_S = (0.3, 1.0, 3.0)
+
+#: What is tried here. How sure a label must be is chosen on ordinary speech alone: a label that is
+#: never uncertain follows changes best.
 SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25)
 SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
@@ -54,31 +67,43 @@ def candidates(start: DecisionConfig) -> list[DecisionConfig]:
     return list(dict.fromkeys([start, *tried]))
 
 
-def relabel(
-    stream: HeardStream, metadata: ModelMetadata, config: DecisionConfig
-) -> tuple[str, ...]:
-    """Labels that another setting of the decision layer gives to what was heard."""
-    decision = Decision(metadata.labels, metadata.window_timesteps, config)
-    state, labels = decision.initial_state(), []
-    for probabilities, speech in zip(stream.heard.probabilities, stream.heard.speech, strict=True):
-        label, state = decision.decide(probabilities, float(speech), state)
-        labels.append(label)
-    return tuple(labels)
-
-
 def try_config(
     config: DecisionConfig, streams: Sequence[HeardStream], metadata: ModelMetadata
 ) -> Trial:
     """Measure one setting."""
-    labels = [relabel(one, metadata, config) for one in streams]
+    labels = [decide_again(one.heard, metadata, config).labels for one in streams]
     return Trial(config, follow(streams, metadata, labels))
 
 
-def tune(model: Path, corpora: Path) -> list[Trial]:
-    """Try every candidate on the validation speakers of the corpora that the model trained on.
+@dataclass(frozen=True)
+class Tuned:
+    """What was tried and chosen.
 
-    Returns:
-        the model's own setting, then all, it among them, the cheapest first.
+    Attributes:
+        own: the model's own setting of the decision layer.
+        ranked: all, it among them, the cheapest first.
+        priors: everyday priors with the best of these; none if there is no ordinary speech at
+            hand, or if the model knows of no speech without an emotion.
+    """
+
+    own: Trial
+    ranked: tuple[Trial, ...]
+    priors: tuple[PriorTrial, ...]
+
+    @property
+    def prior(self) -> PriorTrial | None:
+        """The one that is chosen."""
+        return choose(self.priors) if self.priors else None
+
+    def describe(self, metadata: ModelMetadata) -> ModelMetadata:
+        """The model's facts with what was chosen."""
+        if self.prior is None:
+            return replace(metadata, decision=self.ranked[0].config)
+        return replace(metadata, decision=self.prior.config, everyday_prior=self.prior.shares)
+
+
+def tune(model: Path, corpora: Path) -> Tuned:
+    """Try every candidate on the validation speakers of the corpora that the model trained on.
 
     Raises:
         SerLiveError: the model or a corpus cannot be read, nobody is there to validate on, or the
@@ -90,18 +115,44 @@ def tune(model: Path, corpora: Path) -> list[Trial]:
             f"{metadata.name} was trained on its validation speakers: tune the network that they "
             "judged, python -m train export RUN --judged"
         )
-    names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
-    split = metadata.training.get("split", "fixed")
+    speakers = _validation_speakers(metadata, corpora)
     with worker_pool(WORKERS) as pool:
         streams = [
             stream
-            for name in names
-            if (own := split_of(split, read_corpus(name, corpora, metadata.labels)).validation)
+            for own in speakers
+            for pause_s in CHANGE_PAUSES_S
             for condition in CONDITIONS
-            for stream in hear_streams(pool, model, own, condition, corpora / "noise")
+            for stream in hear_streams(pool, model, own, condition, corpora / "noise", pause_s)
         ]
         if not streams:
             raise SerLiveError(f"no validation speakers in {corpora} of what the model trained on")
         work = partial(try_config, streams=streams, metadata=metadata)
         trials = list(hear_all(pool, work, candidates(metadata.decision), "decisions"))
-    return [trials[0], *sorted(trials, key=lambda trial: trial.cost_s)]
+        ranked = sorted(trials, key=lambda trial: trial.cost_s)
+        priors = _priors(pool, model, corpora, speakers, metadata, ranked[0].config)
+    return Tuned(trials[0], tuple(ranked), tuple(priors))
+
+
+def _validation_speakers(metadata: ModelMetadata, corpora: Path) -> list[list[Utterance]]:
+    """What they say, by corpus; of none that is at hand if there are none."""
+    split = metadata.training.get("split", "fixed")
+    names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
+    found = [split_of(split, read_corpus(name, corpora, metadata.labels)) for name in names]
+    return [list(one.validation) for one in found if one.validation]
+
+
+def _priors(
+    pool: ProcessPoolExecutor,
+    model: Path,
+    corpora: Path,
+    speakers: Sequence[Sequence[Utterance]],
+    metadata: ModelMetadata,
+    start: DecisionConfig,
+) -> list[PriorTrial]:
+    """Everyday priors, if there is anything to choose them on."""
+    paths = ordinary_to_choose(corpora)
+    if not (can_alarm(metadata) and paths):
+        return []
+    sessions = [one for own in speakers for one in hear_sessions(pool, model, own, LONG_PAUSE_S)]
+    tried = try_priors(pool, start, sessions, hear_ordinary(pool, model, paths), metadata)
+    return tried if all(one.is_measured for one in tried) else []

@@ -1,0 +1,136 @@
+"""The everyday prior: how much of what a microphone hears is neutral, chosen on what it costs.
+
+The more is taken for neutral, the less ordinary speech is called an emotion, and the less of acted
+emotion is found. Bounds of certainty are tried with it: what is shown as uncertain is called
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+from streamer.decision import DecisionConfig
+from streamer.metadata import ModelMetadata
+from train.hearing import Heard, decide_again, hear_all
+from train.judging.false_alarms import (
+    NEUTRAL,
+    Acted,
+    Alarms,
+    count_alarms,
+    judge_acted,
+    sessions_again,
+)
+from train.judging.sessions import HeardSession
+
+#: Share of neutral speech that is tried; the other labels share the rest.
+NEUTRAL_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)
+#: Smoothed probability under which an emotion is uncertain, beside the model's own; it is shown
+#: again from a little more.
+UNCERTAIN_BELOW = (0.3, 0.38, 0.46, 0.54, 0.62)
+CERTAIN_OVER = 0.04
+#: Most of ordinary speech that may be called an emotion, in %.
+MOST_CALLED = 15.0
+
+
+@dataclass(frozen=True)
+class PriorTrial:
+    """One everyday prior with one decision layer, and what they do.
+
+    Attributes:
+        neutral: how much of what is heard is taken for neutral.
+        shares: how often each label is taken to be met, by that.
+        config: of the decision layer.
+        alarms: on ordinary speech.
+        acted: what is found of acted emotions in running streams.
+    """
+
+    neutral: float
+    shares: tuple[float, ...]
+    config: DecisionConfig
+    alarms: Alarms
+    acted: Acted
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether speech was heard in both: nothing can be chosen by a figure that is none."""
+        return math.isfinite(self.alarms.called) and math.isfinite(self.found)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no more than 15 % of ordinary speech is called an emotion."""
+        return self.alarms.called <= MOST_CALLED
+
+    @property
+    def found(self) -> float:
+        """What is maximised, in %: acted emotions found, by verdicts and by what is shown."""
+        return (self.acted.mean_recall + self.acted.mean_shown) / 2
+
+
+def everyday_shares(labels: Sequence[str], neutral: float) -> tuple[float, ...]:
+    """A prior in which so much is neutral, and the other labels share the rest alike."""
+    rest = (1.0 - neutral) / (len(labels) - 1)
+    return tuple(neutral if label == NEUTRAL else rest for label in labels)
+
+
+def bounds_tried(start: DecisionConfig) -> list[DecisionConfig]:
+    """The starting point, then the same with other bounds of certainty."""
+    tried = [
+        replace(start, uncertain_below=below, certain_from=round(below + CERTAIN_OVER, 4))
+        for below in UNCERTAIN_BELOW
+    ]
+    return list(dict.fromkeys([start, *tried]))
+
+
+def try_prior(
+    setting: tuple[float, DecisionConfig],
+    sessions: Sequence[HeardSession],
+    ordinary: Sequence[Heard],
+    metadata: ModelMetadata,
+) -> PriorTrial:
+    """Measure a share of neutral speech with a decision layer on what was heard, balanced."""
+    neutral, config = setting
+    shares = everyday_shares(metadata.labels, neutral)
+    return PriorTrial(
+        neutral,
+        shares,
+        config,
+        count_alarms([decide_again(one, metadata, config, shares) for one in ordinary], metadata),
+        judge_acted(sessions_again(sessions, metadata, config, shares), metadata),
+    )
+
+
+def try_priors(
+    pool: ProcessPoolExecutor,
+    start: DecisionConfig,
+    sessions: Sequence[HeardSession],
+    ordinary: Sequence[Heard],
+    metadata: ModelMetadata,
+) -> list[PriorTrial]:
+    """Try every share of neutral speech with every bound of certainty.
+
+    Args:
+        pool: of workers.
+        start: decision layer whose smoothing and margin are kept.
+        sessions: acted emotions in running streams, of people to choose by.
+        ordinary: recordings of ordinary speech to choose by.
+        metadata: of the model that heard them with a balanced prior.
+    """
+    settings = list(product(NEUTRAL_SHARES, bounds_tried(start)))
+    work = partial(try_prior, sessions=sessions, ordinary=ordinary, metadata=metadata)
+    return list(hear_all(pool, work, settings, "everyday priors"))
+
+
+def choose(trials: Sequence[PriorTrial]) -> PriorTrial:
+    """The one that finds most of acted emotion while ordinary speech is hardly called any.
+
+    Where none is quiet enough, the quietest.
+    """
+    quiet = [one for one in trials if one.is_quiet]
+    if quiet:
+        return max(quiet, key=lambda one: one.found)
+    return min(trials, key=lambda one: one.alarms.called)
