@@ -142,8 +142,8 @@ def _add_tune(commands: Any) -> None:
         description="Join utterances of validation speakers to streams of changing emotion, try "
         "settings of the decision layer, and show which costs least: seconds without the right "
         "label, and a second for each change to a wrong one. Then try how much of everyday speech "
-        "is neutral, and how sure a label must be: choose what finds most of acted emotion while "
-        "at most 15 %% of ordinary speech is called one.",
+        "is neutral: choose what finds most of acted emotion while "
+        "at most 20 %% of ordinary speech is called one.",
     )
     tune.add_argument("model", type=Path, metavar="MODEL.onnx", help="model file")
     _add_corpora(tune)

@@ -1,8 +1,8 @@
 """The everyday prior: how much of what a microphone hears is neutral, chosen on what it costs.
 
 The more is taken for neutral, the less ordinary speech is called an emotion, and the less of acted
-emotion is found. Bounds of certainty are tried with it: what is shown as uncertain is called
-nothing.
+emotion is found. The decision layer, which both priors share, is left as it is: bounds of certainty
+that silence ordinary speech silence acted emotions with the balanced prior, too.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 from streamer.decision import DecisionConfig
 from streamer.metadata import ModelMetadata
@@ -29,12 +28,8 @@ from train.judging.sessions import HeardSession
 
 #: Share of neutral speech that is tried; the other labels share the rest.
 NEUTRAL_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)
-#: Smoothed probability under which an emotion is uncertain, beside the model's own; it is shown
-#: again from a little more.
-UNCERTAIN_BELOW = (0.3, 0.38, 0.46, 0.54, 0.62)
-CERTAIN_OVER = 0.04
 #: Most of ordinary speech that may be called an emotion, in %.
-MOST_CALLED = 15.0
+MOST_CALLED = 20.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class PriorTrial:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no more than 15 % of ordinary speech is called an emotion."""
+        """Whether no more than 20 % of ordinary speech is called an emotion."""
         return self.alarms.called <= MOST_CALLED
 
     @property
@@ -75,15 +70,6 @@ def everyday_shares(labels: Sequence[str], neutral: float) -> tuple[float, ...]:
     """A prior in which so much is neutral, and the other labels share the rest alike."""
     rest = (1.0 - neutral) / (len(labels) - 1)
     return tuple(neutral if label == NEUTRAL else rest for label in labels)
-
-
-def bounds_tried(start: DecisionConfig) -> list[DecisionConfig]:
-    """The starting point, then the same with other bounds of certainty."""
-    tried = [
-        replace(start, uncertain_below=below, certain_from=round(below + CERTAIN_OVER, 4))
-        for below in UNCERTAIN_BELOW
-    ]
-    return list(dict.fromkeys([start, *tried]))
 
 
 def try_prior(
@@ -111,16 +97,16 @@ def try_priors(
     ordinary: Sequence[Heard],
     metadata: ModelMetadata,
 ) -> list[PriorTrial]:
-    """Try every share of neutral speech with every bound of certainty.
+    """Try every share of neutral speech.
 
     Args:
         pool: of workers.
-        start: decision layer whose smoothing and margin are kept.
+        start: the decision layer.
         sessions: acted emotions in running streams, of people to choose by.
         ordinary: recordings of ordinary speech to choose by.
         metadata: of the model that heard them with a balanced prior.
     """
-    settings = list(product(NEUTRAL_SHARES, bounds_tried(start)))
+    settings = [(share, start) for share in NEUTRAL_SHARES]
     work = partial(try_prior, sessions=sessions, ordinary=ordinary, metadata=metadata)
     return list(hear_all(pool, work, settings, "everyday priors"))
 
