@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -130,21 +129,14 @@ def teach(teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path) 
             for first in range(0, len(paths), CHUNK)
         ]
         with worker_pool() as pool, progress_bar() as bar:
-            found = list(bar.track(_heard(pool, teacher, jobs), len(jobs), description="teacher"))
+            heard = pool.map(partial(_hear, teacher), jobs)
+            found = list(bar.track(heard, len(jobs), description="teacher"))
         values = np.concatenate(found)
         mean = values.mean(axis=0, dtype=np.float64)
         deviation = values.std(axis=0, dtype=np.float64) + 1e-6
         with whole_file(file) as stream:
             np.save(stream, ((values - mean) / deviation).astype(np.float16))
     return TeacherFrames(np.load(file))
-
-
-def _heard(
-    pool: ProcessPoolExecutor,
-    teacher: Path,
-    jobs: Sequence[tuple[Sequence[Path], Sequence[int]]],
-) -> Iterator[Float16]:
-    yield from pool.map(partial(_hear, teacher), jobs)
 
 
 @cache

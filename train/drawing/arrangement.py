@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,13 +110,17 @@ class Pool:
             voices[corpus][speaker][kind].append(index)
         return cls(lengths, voices)
 
-    def weights(self, streams: Streams) -> dict[str, float]:
-        """Share of the streams that each corpus has, ordinary speech apart."""
-        sizes = {
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Recordings of each corpus; counted once, not for every stretch."""
+        return {
             corpus: sum(len(found) for kinds in speakers.values() for found in kinds.values())
             for corpus, speakers in self.voices.items()
         }
-        given = {name: streams.corpora.get(name, size**0.25) for name, size in sizes.items()}
+
+    def weights(self, streams: Streams) -> dict[str, float]:
+        """Share of the streams that each corpus has, ordinary speech apart."""
+        given = {name: streams.corpora.get(name, size**0.25) for name, size in self.sizes.items()}
         total = sum(given.values())
         return {name: weight / total for name, weight in given.items()}
 
