@@ -59,7 +59,9 @@ class Exported:
 
 def lively_network(name: str) -> Network:
     if name == SHIPPED:
-        return enlivened(replace(CONFIGURATIONS["live"](), attention="context", ordinary=True))
+        live = CONFIGURATIONS["live"]()
+        config = replace(live, attention="context", ordinary=True, window_timesteps=38)
+        return enlivened(config)
     return enlivened(CONFIGURATIONS[name]())
 
 

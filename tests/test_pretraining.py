@@ -19,6 +19,7 @@ from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY
 from train import pretraining
+from train.__main__ import main
 from train.drawing.bank import load_bank
 from train.drawing.drawer import StreamSet
 from train.place import Place
@@ -30,16 +31,20 @@ from train.pretraining import (
     frames_of,
     imitation_loss,
     pretrain,
+    run_pretraining,
     teach,
     told_of,
 )
-from train.recipe import Pretraining
-from train.run import Folders, load_run, read_parts, run
+from train.run import Folders, export_run, load_run, read_parts, run
+from train.training import Training
 
 #: Width of the small encoder: one head.
 WIDTH = 64
 RECIPE = replace(
-    STREAMED, pretraining=Pretraining("teacher.safetensors", epochs=2, ordinary=0.0), epochs=1
+    STREAMED,
+    imitates="teacher.safetensors",
+    network=replace(TINY, attention="mean"),
+    epochs=2,
 )
 
 
@@ -272,12 +277,12 @@ def frames(streams):
 
 
 def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
-    recipe = replace(RECIPE, epoch_steps=4, pretraining=Pretraining("", epochs=4))
+    recipe = replace(RECIPE, epoch_steps=4, epochs=4)
     network = pretrain(recipe, streams, frames, tmp_path / "run", Place())
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in log] == [1, 2, 3, 4]
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
-    assert network.config == TINY
+    assert network.config == RECIPE.network
     assert not network.training
 
 
@@ -303,11 +308,7 @@ def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
 def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
     streams, frames, tmp_path, monkeypatch, saves
 ):
-    recipe = replace(
-        RECIPE,
-        network=replace(TINY, dropout=0.5),
-        pretraining=replace(RECIPE.pretraining, epochs=3),
-    )
+    recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
     whole = pretrain(recipe, streams, frames, tmp_path / "whole", Place()).state_dict()
     left = [saves]
 
@@ -346,7 +347,7 @@ def test_a_network_is_imitating_before_it_is_pooled():
 @pytest.fixture
 def folders(tiny_corpus, teacher, tmp_path):
     assert teacher.parent == tiny_corpus
-    return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
+    return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "imitation")
 
 
 @pytest.fixture
@@ -358,12 +359,18 @@ def heard(monkeypatch):
         paths.extend(found)
         return real(teacher, found, *others)
 
-    real = train.run.teach
-    monkeypatch.setattr(train.run, "teach", remembered)
+    real = pretraining.teach
+    monkeypatch.setattr(pretraining, "teach", remembered)
     return paths
 
 
-def test_a_run_imitates_first_and_hears_nobody_who_is_judged_on(folders, heard, monkeypatch):
+def started_from(folders, **changes):
+    """A recipe that learns emotions from the imitation on, and the folders of its run."""
+    recipe = replace(STREAMED, epochs=1, pretrained=str(folders.run), **changes)
+    return recipe, replace(folders, run=folders.run.with_name("run"))
+
+
+def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, heard, monkeypatch):
     clips = folders.corpora / "cremad" / "AudioWAV"
     for path in list(clips.glob("*_ANG_*")):  # an emotion that is none of the labels
         path.with_name(path.name.replace("ANG", "DIS")).write_bytes(path.read_bytes())
@@ -375,50 +382,89 @@ def test_a_run_imitates_first_and_hears_nobody_who_is_judged_on(folders, heard, 
 
     real = train.run.fit
     monkeypatch.setattr(train.run, "fit", fit)
-    result = run(RECIPE, folders)
-    parts = read_parts(RECIPE, folders.corpora)
+    imitation = run_pretraining(RECIPE, folders, Place())
+    log = (folders.run / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert imitation["recordings"] == len(heard)
+    recipe, later = started_from(folders)
+    result = run(recipe, later)
+    parts = read_parts(recipe, folders.corpora)
     speakers = {one.speaker for one in parts.train}
     assert {path.name[:4] for path in heard} == speakers
     assert not speakers & {one.speaker for one in (*parts.validation, *parts.test)}
     assert any("_DIS_" in path.name for path in heard)
     (start,) = starts
-    log = (folders.run / "pretrained" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
-    assert start.config == TINY
+    assert start.config == RECIPE.network
     assert result["recipe"]["network"]["labels"] == EMOTIONS
-    assert load_run(folders.run)[0].config == TINY
-    # The same folder again imitates nothing anew.
-    heard.clear()
-    run(RECIPE, folders)
-    assert not heard
-    for name, tensor in start.state_dict().items():
-        assert torch.equal(starts[1].state_dict()[name], tensor)
+    assert load_run(later.run)[0].config == TINY
 
 
-def test_where_speakers_are_shared_what_is_judged_on_is_not_imitated(folders, tmp_path):
+def test_the_same_command_again_imitates_nothing_anew(folders):
+    run_pretraining(RECIPE, folders, Place())
+    log, weights = (folders.run / name for name in ("log.jsonl", "network.safetensors"))
+    before = log.read_text(), weights.read_bytes()
+    run_pretraining(RECIPE, folders, Place())
+    assert (log.read_text(), weights.read_bytes()) == before
+    for other in (
+        {"network": replace(TINY, hidden=24)},
+        {"seed": 2},
+        {"epochs": 3},
+        {"augmentation": replace(RECIPE.augmentation, room=0.9)},
+    ):
+        with pytest.raises(SerLiveError, match="is of another recipe: remove it, or"):
+            run_pretraining(replace(RECIPE, **other), folders, Place())
+
+
+def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
+    run_pretraining(RECIPE, folders, Place())
+    imitation, _ = load_run(folders.run, is_start=True)
+    recipe, _ = started_from(folders)
+    training = Training(recipe, 2, Place(), imitation)
+    anew = Training(replace(recipe, pretrained=""), 2, Place())
+    before, bare = imitation.state_dict(), anew.network.state_dict()
+    for name, tensor in training.network.state_dict().items():
+        is_new = name.startswith(("attention.", "classifier."))
+        assert torch.equal(tensor, (bare if is_new else before)[name]), name
+
+
+def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
     for number in range(40):  # of nobody known, so that any split shares them
         path = tmp_path / "own" / EMOTIONS[number % 2] / f"{number}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(CLIPS[number % 2].read_bytes())
     network = replace(TINY, labels=("angry", "happy"))
-    corpora = (str(tmp_path / "own"),)
-    recipe = replace(RECIPE, corpora=corpora, network=network, split="random/1")
-    parts = read_parts(recipe, folders.corpora)
-    voices = {one.path for one in train.run._voices(recipe, parts, folders.corpora)}
-    assert voices == {one.path for one in parts.train}
-    assert parts.validation and parts.test
+    recipe = replace(RECIPE, corpora=(str(tmp_path / "own"),), network=network, split="random/1")
+    with pytest.raises(SerLiveError, match=r"nobody says who speaks.*; it cannot be imitated"):
+        run_pretraining(recipe, folders, Place())
 
 
-def test_ordinary_speech_is_heard_in_pretraining_alone_if_it_says_so(folders, heard):
+def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(folders, heard):
     for number in range(8):
-        path = folders.corpora / "speech" / "intent" / f"{number}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CLIPS[number % 4].read_bytes())
+        ordinary = folders.corpora / "speech" / "intent" / f"{number}.flac"
+        burst = folders.corpora / "emogator" / "data" / "mp3" / f"00000{number}-13-1.flac"
+        for path in (ordinary, burst):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(CLIPS[number % 4].read_bytes())
     kept = train.run.ordinary.ordinary_speech(folders.corpora)
     assert kept.train and kept.validation
-    run(replace(RECIPE, pretraining=replace(RECIPE.pretraining, ordinary=0.5)), folders)
-    ordinary = {path for path in heard if "speech" in path.parts}
-    assert ordinary == set(kept.train)
+    run_pretraining(RECIPE, folders, Place())
+    assert not {"speech", "emogator"} & {part for path in heard for part in path.parts}
+    heard.clear()
+    streams = replace(RECIPE.streams, ordinary=0.5)
+    recipe = replace(RECIPE, streams=streams, voices=("emogator",))
+    folders = replace(folders, run=folders.run.with_name("more"))
+    run_pretraining(recipe, folders, Place())
+    assert {path for path in heard if "speech" in path.parts} == set(kept.train)
+    assert len([path for path in heard if "emogator" in path.parts]) == 8
+    fit, later = started_from(folders)
+    result = run(fit, later)
+    assert result["beside"]["EmoGator"] == "Apache-2.0"
+    assert "ordinary speech" in result["beside"]
+
+
+def test_voices_that_are_not_there_are_told_with_their_source(folders):
+    with pytest.raises(SerLiveError, match=r"no EmoGator recordings in .*emogator.*github\.com"):
+        run_pretraining(replace(RECIPE, voices=("emogator",)), folders, Place())
 
 
 def test_a_teacher_that_is_not_there_is_told_and_nothing_is_kept(folders):
@@ -426,45 +472,26 @@ def test_a_teacher_that_is_not_there_is_told_and_nothing_is_kept(folders):
     with pytest.raises(
         SerLiveError, match=r"cannot read the teacher .*teacher\.safetensors"
     ) as one:
-        run(RECIPE, folders)
+        run_pretraining(RECIPE, folders, Place())
     assert "openai/whisper-base on Hugging Face (MIT)" in str(one.value)
     assert not folders.cache.exists()  # before anything is decoded
-    assert not (folders.run / "pretrained" / "network.safetensors").exists()
+    assert not folders.run.exists()
 
 
-def test_an_imitation_of_another_recipe_is_not_started_from(folders):
-    run(RECIPE, folders)
-    # What is left of a run that was begun again: the imitation alone.
-    for name in ("checkpoint.pt", "result.json"):
-        (folders.run / name).unlink()
-    for other in (
-        {"network": replace(TINY, hidden=24)},
-        {"seed": 2},
-        {"pretraining": replace(RECIPE.pretraining, epochs=3)},
-        {"augmentation": replace(RECIPE.augmentation, room=0.9)},
-    ):
-        with pytest.raises(SerLiveError, match=r"pretrained is of another recipe: remove it, or"):
-            run(replace(RECIPE, **other), folders)
-    run(replace(RECIPE, refit=True), folders)  # of how emotions are learnt it knows nothing
-    settings = folders.run / "pretrained" / "recipe.json"
-    assert json.loads(settings.read_text())["seed"] == RECIPE.seed
-    settings.unlink()
-    with pytest.raises(SerLiveError, match="pretrained is of another recipe"):
+def test_each_command_refuses_the_recipes_of_the_other(folders):
+    with pytest.raises(SerLiveError, match="learns no emotions: python -m train pretrain takes it"):
         run(RECIPE, folders)
+    with pytest.raises(SerLiveError, match="imitates nobody: python -m train fit takes it"):
+        run_pretraining(STREAMED, folders, Place())
 
 
-def test_the_leader_of_several_processes_imitates_all_of_every_batch(folders, monkeypatch):
-    places = []
-
-    def remembered(*arguments):
-        places.append(arguments[-1])
-        return real(*arguments)
-
-    real = train.run.pretrain
-    monkeypatch.setattr(train.run, "pretrain", remembered)
-    monkeypatch.setattr(Place, "leaders", lambda _, value: value)  # nobody waits
-    train.run._pretrained(RECIPE, read_parts(RECIPE, folders.corpora), folders, Place(ranks=2))
-    assert places == [Place()]
+def test_an_imitation_is_no_model_to_export_or_to_be_taught_by(folders, tmp_path):
+    run_pretraining(RECIPE, folders, Place())
+    with pytest.raises(SerLiveError, match="has learnt no emotions yet"):
+        export_run(folders.run, tmp_path / "model.onnx", folders.corpora)
+    taught = replace(STREAMED, epochs=1, teacher=(str(folders.run),))
+    with pytest.raises(SerLiveError, match="has learnt no emotions yet"):
+        run(taught, replace(folders, run=tmp_path / "taught"))
 
 
 def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
@@ -476,20 +503,35 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
 
     real = train.run.refit
     monkeypatch.setattr(train.run, "refit", refit)
-    run(replace(RECIPE, refit=True), folders)
+    run_pretraining(RECIPE, folders, Place())
+    run(*started_from(folders, refit=True))
     (start,) = starts
-    kept = train.run._pretrained(RECIPE, read_parts(RECIPE, folders.corpora), folders, Place())
+    kept, _ = load_run(folders.run, is_start=True)
     for name, tensor in kept.state_dict().items():
         assert torch.equal(start.state_dict()[name], tensor)
 
 
 def test_what_is_exported_says_whom_the_network_imitated(folders):
-    run(RECIPE, folders)
-    network, result = load_run(folders.run)
-    said = train.run.metadata_of(network, result, {}, False).training
-    assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
-    assert "MIT (Whisper's encoder" in said["licence"]
-    later = replace(folders, run=folders.run.with_name("later"))
-    started = run(replace(STREAMED, epochs=1, pretrained=str(folders.run)), later)
+    run_pretraining(RECIPE, folders, Place())
+    recipe, later = started_from(folders)
+    started = run(recipe, later)
     said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).training
     assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
+    assert "MIT (Whisper's encoder" in said["licence"]
+
+
+def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(
+        'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
+        'imitates = "teacher.safetensors"\n'
+        '[network]\nbase = "live"\nattention = "mean"\nhidden = 16\nmemory = 8\n'
+        "[streams]\nseconds = 3\nlead_s = 1\n"
+        "[training]\nepochs = 1\nepoch_steps = 1\nbatch = 2\ndraws_ahead = false\n"
+    )
+    given = ["train", "pretrain", str(recipe), "--corpora", str(folders.corpora)]
+    given += ["--cache", str(folders.cache), "--run", str(folders.run), "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", given)
+    assert main() == 0
+    assert f"pretrained = '{folders.run}'" in capsys.readouterr().err
+    assert load_run(folders.run, is_start=True)[1]["recipe"]["imitates"] == "teacher.safetensors"

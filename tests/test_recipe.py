@@ -14,7 +14,7 @@ from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
 from train.augment import Augmentation
 from train.drawing.arrangement import Streams
-from train.recipe import Pretraining, Recipe, network_config, read_recipe, recipe_of
+from train.recipe import Recipe, network_config, read_recipe, recipe_of
 from train.training import check_start
 from train.trials import SHIPPED
 
@@ -40,16 +40,21 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
     assert recipe.noises == ("esc10",)
-    assert not recipe.pretrained
+    assert recipe.pretrained == "runs/imitation"
+    imitation = read_recipe(RECIPES / "imitation.toml")
+    assert imitation.corpora == ("cremad",)
+    assert imitation.voices == ("emogator",)
+    assert imitation.noises == ("esc10",)
+    assert not imitation.pretrained
 
 
-@pytest.mark.parametrize("later", ["research", "ravdess"])
+@pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])
 def test_recipes_that_start_from_another_one_have_its_network(later):
-    """As far as a start asks for it: labels may differ."""
-    network = read_recipe(RECIPES / f"{later}.toml").network
-    before = "open" if later == "research" else "research"
-    check_start(read_recipe(RECIPES / f"{before}.toml").network, network, before)
-    assert network.attention == "context"
+    """As far as a start asks for it: labels and pooling may differ."""
+    recipe = read_recipe(RECIPES / f"{later}.toml")
+    before = recipe.pretrained.removeprefix("runs/").split("-")[0]
+    check_start(read_recipe(RECIPES / f"{before}.toml").network, recipe.network, before)
+    assert recipe.network.attention == "context"
 
 
 def test_the_trials_of_ravdess_have_the_network_of_their_recipe():
@@ -127,9 +132,8 @@ def test_the_recipe_of_the_research_model_is_read():
             "corpora = {cremad = 0, ravdess = 0, nemo = 0}",
             "one or more must weigh more than 0",
         ),
-        ("[streams]", "[pretraining]\nteacher = 'a'\n[streams]", "no other run to start from"),
-        ("[streams]", "[pretraining]\nepochs = 2\n[streams]", "teacher"),
-        ("[streams]", "[pretraining]\nlayer = 2\n[streams]", "pretraining settings: layer"),
+        ("noises =", 'imitates = "a"\nnoises =', "learns no emotions: leave pretrained out"),
+        ("noises =", 'voices = ["emogator"]\nnoises =', "voices have no labels"),
         ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
         ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
         ("[streams]", "[augmentation]\nloudness = 1\n[streams]", "augmentation.*loudness"),
@@ -174,26 +178,17 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
         ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
         ({"corpora": ()}, "corpora"),
         ({"noises": "esc10"}, "noises must be a list of names"),
-        ({"pretraining": Pretraining("a")}, "pretraining needs streams"),
-        (
-            {"pretraining": Pretraining("a"), "streams": Streams(), "network": c_bilstm()},
-            "estimates at every timestep",
-        ),
-        ({"streams": Streams(), "network": c_bilstm()}, "the network is none"),
+        ({"imitates": "a"}, "imitates needs streams"),
+        ({"imitates": 1}, "imitates must be a file, is 1"),
+        ({"imitates": "a", "streams": Streams(), "refit": True}, "leave refit out"),
+        ({"imitates": "a", "streams": Streams(), "teacher": ("b",)}, "leave teacher out"),
+        ({"imitates": "a", "streams": Streams(), "voices": ("ducks",)}, "emogator: no ducks"),
+        ({"streams": Streams(), "network": c_bilstm()}, "which estimates at every timestep: the"),
         (
             {"streams": Streams(seconds=480), "normaliser": {"memory_timesteps": 39.0}},
             "streams of 480 s need memory_timesteps of 40 or more",
         ),
         ({"streams": Streams(), "teacher": ("c-bilstm",)}, "the c-bilstm is none"),
-        (
-            {
-                "pretraining": Pretraining("a"),
-                "streams": Streams(),
-                "teacher": ("unbounded",),
-                "teacher_pretrained": "runs/a",
-            },
-            "leave teacher_pretrained out",
-        ),
         ({"network": replace(TINY, labels=("a", "ordinary"))}, "'ordinary' is the class of"),
         ({"extra_labels": ("ordinary",)}, "'ordinary' is the class of ordinary speech, no label"),
         ({"teacher": ("a",), "streams": Streams(ordinary=0.1)}, "a teacher has no opinion on"),
@@ -203,20 +198,6 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
 def test_impossible_settings_are_named(setting, message):
     with pytest.raises(ValueError, match=message):
         recipe_with(**setting)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"teacher": 1}, "teacher of the pretraining must be a file, is 1"),
-        ({"epochs": 0}, "epochs must be"),
-        ({"learning_rate": 0}, "learning_rate must be"),
-        ({"ordinary": 1.5}, "ordinary must be"),
-    ],
-)
-def test_impossible_settings_of_the_pretraining_are_named(setting, message):
-    with pytest.raises(ValueError, match=message):
-        Pretraining(**{"teacher": "a"} | setting)
 
 
 def test_a_kind_of_augmentation_is_switched_off_in_the_recipe_or_on_the_command_line(tmp_path):
@@ -269,7 +250,7 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
     assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
     assert own.transfer == ()
     # Nothing that has to be fetched first.
-    assert (own.noises, own.streams.ordinary, own.pretraining) == ((), 0.0, None)
+    assert (own.noises, own.streams.ordinary, own.pretrained) == ((), 0.0, "")
     assert own.augmentation.room == 0.0
     assert own.epochs == read_recipe(RECIPES / "own.toml").epochs
     assert recipe_of(tmp_path / "table.csv").network.labels == ("m", "w")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="train on these of the recipe's corpora; the others are tested, never trained on",
     )
+    fit.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
     fit.add_argument(
         "--without",
         type=lambda kinds: kinds.split(","),
@@ -53,6 +55,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KIND,...",
         help="leave out kinds of augmentation, such as mixup,rooms",
     )
+    pretrain = commands.add_parser(
+        "pretrain",
+        help="let a network imitate what Whisper's encoder hears, before it learns emotions",
+        description="As the recipe says, such as train/recipes/imitation.toml. The recipes that "
+        "start from the run name its folder. A stopped run goes on.",
+    )
+    pretrain.add_argument("recipe", type=Path, metavar="RECIPE", help="TOML file with imitates")
+    _add_corpora(pretrain)
+    pretrain.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    _add_place(pretrain)
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
     _add_corpora(export)
@@ -254,13 +266,15 @@ def main() -> int:
             _run_gate(options)
         elif options.command == "compare":
             _run_comparison(options)
+        elif options.command == "pretrain":
+            _run_pretraining(options)
         else:
             _run_training(options)
     except SerLiveError as error:
         say_on_stderr(f"train: {printable(error)}")
         return error.exit_code
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on" * (options.command in ("fit", "compare"))
+        goes_on = "; the same command goes on" * (options.command in ("fit", "pretrain", "compare"))
         say_on_stderr(f"train: stopped{goes_on}")
         return EXIT_INTERRUPTED
     return 0
@@ -318,6 +332,23 @@ def _run_comparison(options: argparse.Namespace) -> None:
     run_compare(options)
 
 
+def _run_pretraining(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.place import find_place
+    from train.pretraining import run_pretraining
+    from train.recipe import read_recipe
+    from train.run import Folders
+
+    recipe = read_recipe(options.recipe)
+    run = options.run or Path("runs") / recipe.name
+    with find_place(options.device) as place:
+        if place.leads:  # alone, however many there are
+            say_on_stderr(f"train: {recipe.name}, kept in {run}; first all is made ready")
+            folders = Folders(options.corpora, options.cache, run)
+            run_pretraining(recipe, folders, replace(place, ranks=1))
+            say_on_stderr(f"train: a recipe that starts from it says pretrained = {str(run)!r}")
+
+
 def _run_training(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
     from train.place import find_place
@@ -333,6 +364,8 @@ def _run_training(options: argparse.Namespace) -> None:
     if options.corpus:
         recipe = recipe.of_corpora(options.corpus)
     name = "-without-".join((recipe.name, *options.without))
+    if options.seed is not None:
+        recipe, name = replace(recipe, seed=options.seed), f"{name}-seed-{options.seed}"
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:
         if place.leads:

@@ -122,12 +122,15 @@ def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
-    """The named configuration that a model file holds, with the attention that it has.
+    """The named configuration that a model file holds, with the attention and window that it has.
 
     Raises:
         SerLiveError: it is none of them.
     """
-    own = [make(metadata.labels) for make in CONFIGURATIONS.values()]
+    window = metadata.window_timesteps
+    own = [
+        replace(make(metadata.labels), window_timesteps=window) for make in CONFIGURATIONS.values()
+    ]
     for config in (*own, *(replace(one, attention="context") for one in own)):
         if _laid_out(state_specs(Network(config).initial_state())) == _laid_out(metadata.states):
             return replace(config, ordinary=metadata.tells_ordinary)

@@ -147,7 +147,7 @@ def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None
 def taught_on(recipe: Recipe, corpora: Path, steps: int) -> dict[str, str]:
     """What the file of a taught gate says of that; ``source`` and ``licence`` are Silero's."""
     voices = {f"training speakers of {title_of(name)}": licence_of(name) for name in recipe.corpora}
-    heard = voices | heard_beside(replace(recipe, pretraining=None), corpora)
+    heard = voices | heard_beside(recipe, corpora)
     return {
         "started from": f"Silero VAD {SILERO_VERSION} (MIT)",
         "taught on": ", ".join(f"{name} ({licence})" for name, licence in heard.items()),

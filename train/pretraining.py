@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+import model.whisper
 from model.config import NetworkConfig
 from model.network import Network
 from model.whisper import WhisperEncoder, load_whisper, log_mel
@@ -30,6 +31,7 @@ from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_SAMPLES
 from train.batches import Batch
+from train.corpora import Utterance, read_corpus
 from train.data import digest_of, key_of
 from train.drawing.bank import Bank
 from train.drawing.drawer import StreamSet
@@ -37,7 +39,18 @@ from train.fit import CHECKPOINT, log
 from train.place import Place
 from train.progress import progress_bar
 from train.recipe import Recipe
+from train.run import (
+    RESULT,
+    Folders,
+    heard_beside,
+    keep_json,
+    keep_weights,
+    ordinary_of,
+    training_data,
+)
+from train.splits import split_of
 from train.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
+from train.voices import read_voices
 from train.whole import whole_file
 from train.workers import worker_pool
 
@@ -119,7 +132,7 @@ def teach(teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path) 
         SerLiveError: the teacher cannot be read, or has too few layers.
     """
     load_teacher(teacher)  # what is wrong with it is said here, not by a worker
-    code = digest_of(inspect.getsource(frames_of))
+    code = digest_of(inspect.getsource(frames_of), inspect.getsource(model.whisper), repr(LAYERS))
     own = hashlib.sha256(teacher.read_bytes()).hexdigest()
     file = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
     if not file.exists():
@@ -175,13 +188,71 @@ def imitation_loss(told: Tensor, frames: Tensor) -> Tensor:
     return distance + ANGLE_WEIGHT * angle
 
 
+def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
+    """Imitate as the recipe says and keep weights and result in the run's folder.
+
+    From the voices of the training speakers, whatever their emotion, from voices without a label
+    and from ordinary speech.
+
+    Args:
+        recipe: what to do.
+        folders: where from and where to.
+        place: where it runs; one process does it.
+
+    Returns:
+        the result, as far as it is one of a fit: recipe, what was heard, parameters.
+
+    Raises:
+        SerLiveError: recordings or the teacher are missing or cannot be read, it is not said who
+            speaks, or the folder holds another recipe's run.
+    """
+    if not recipe.imitates:
+        raise SerLiveError(
+            f"the recipe {recipe.name} imitates nobody: python -m train fit takes it"
+        )
+    teacher = folders.corpora / recipe.imitates
+    load_teacher(teacher)  # what is wrong with it is said before anything is decoded
+    voices = voices_of(recipe, folders.corpora)
+    data = training_data(recipe, voices, folders)
+    assert isinstance(data, StreamSet)
+    paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
+    frames = teach(teacher, paths, data.bank, folders.cache)
+    network = pretrain(recipe, data, frames, folders.run, place)
+    result = {
+        "recipe": recipe.to_dict(),
+        "heard": dict.fromkeys(recipe.corpora, recipe.split),
+        "beside": heard_beside(recipe, folders.corpora),
+        "parameters": sum(one.numel() for one in network.parameters()),
+        "recordings": len(paths),
+    }
+    keep_weights(network, folders.run)
+    keep_json(result, folders.run / RESULT)
+    return result
+
+
+def voices_of(recipe: Recipe, corpora: Path) -> list[Utterance]:
+    """All that the training speakers say, and voices without a label.
+
+    Raises:
+        SerLiveError: recordings are missing, or speakers are shared by training and test: what is
+            judged on later could be imitated.
+    """
+    found: list[Utterance] = []
+    for name in recipe.corpora:
+        split = split_of(recipe.split, read_corpus(name, corpora))
+        if split.shared_speakers:
+            raise SerLiveError(f"{name}: {split.warnings[0]}; it cannot be imitated")
+        found += split.train
+    return [*found, *(one for name in recipe.voices for one in read_voices(name, corpora))]
+
+
 def pretrain(
     recipe: Recipe, data: StreamSet, frames: TeacherFrames, folder: Path, place: Place
 ) -> Network:
     """Let the recipe's network imitate the teacher; log and resume as a fit does.
 
     Args:
-        recipe: what to do; its ``pretraining`` says how long.
+        recipe: what to do; its ``epochs`` say how long.
         data: streams that are drawn from the bank that the frames are of.
         frames: of the teacher.
         folder: of the log, the checkpoint and the weights.
@@ -190,11 +261,11 @@ def pretrain(
     Returns:
         the averaged network, on the CPU.
     """
-    assert recipe.pretraining is not None and isinstance(recipe.network, NetworkConfig)
+    assert isinstance(recipe.network, NetworkConfig)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     imitator = Imitator(Network(recipe.network), frames.width).to(place.device)
-    epochs, checkpoint = recipe.pretraining.epochs, folder / CHECKPOINT
+    epochs, checkpoint = recipe.epochs, folder / CHECKPOINT
     progress = _Progress(recipe, imitator)
     if checkpoint.exists():
         progress.load(checkpoint, place.device)
@@ -218,8 +289,7 @@ class _Progress:
     """Everything that changes from step to step, and its checkpoint."""
 
     def __init__(self, recipe: Recipe, imitator: Imitator) -> None:
-        assert recipe.pretraining is not None
-        steps = recipe.pretraining.epochs * recipe.epoch_steps
+        steps = recipe.epochs * recipe.epoch_steps
         self.epoch = 0
         self._imitator = imitator
         self.average = MovingAverage(imitator, recipe.averaging)

@@ -21,6 +21,7 @@ from train.augment import KINDS, Augmentation
 from train.drawing.arrangement import Streams
 from train.own import own_labels
 from train.ranges import check_names, check_number
+from train.voices import VOICES
 
 #: By the name that a recipe calls a network's ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
@@ -29,30 +30,6 @@ BASES = CONFIGURATIONS | SYSTEMS
 MOST_MEMORIES = 300
 #: What own recordings are trained by where no recipe says so.
 OWN = Path(__file__).parent / "recipes" / "own.toml"
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """What the network learns before emotions: a recipe's ``[pretraining]``.
-
-    Attributes:
-        teacher: file of Whisper's encoder, in the folder of the corpora.
-        epochs: of ``epoch_steps`` batches.
-        learning_rate: peak of its schedule.
-        ordinary: share of the streams that are ordinary speech.
-    """
-
-    teacher: str
-    epochs: int = 5
-    learning_rate: float = 1e-3
-    ordinary: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.teacher, str):
-            raise ValueError(f"teacher of the pretraining must be a file, is {self.teacher!r}")
-        check_number("epochs", self.epochs, 1, whole=True)
-        check_number("learning_rate", self.learning_rate, 1e-8, 10)
-        check_number("ordinary", self.ordinary, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -90,9 +67,12 @@ class Recipe:
         label_smoothing: share of the label spread over all classes.
         soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
         votes: what those raters had: the "voice" alone, or voice and face ("both").
-        pretraining: what the network imitates before it learns emotions; None: nothing.
+        imitates: file of Whisper's encoder, in the folder of the corpora: what the network learns
+            is what that hears, no emotions; see :mod:`train.pretraining`. "": the labels.
+        voices: of :data:`train.voices.VOICES`, whose recordings have no label: imitated alone.
         pretrained: folder of a finished run to start from, all its weights but the classifier's
-            for labels that it does not know; "" starts from random ones.
+            for labels that it does not know, and the attention's where that is another; "" starts
+            from random ones.
         teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
             folders of finished runs with the same labels; their mean estimate teaches.
         teacher_pretrained: as ``pretrained``, of the networks that are trained first.
@@ -129,7 +109,8 @@ class Recipe:
     label_smoothing: float = 0.1
     soft_labels: float = 0.0
     votes: Literal["voice", "both"] = "voice"
-    pretraining: Pretraining | None = None
+    imitates: str = ""
+    voices: tuple[str, ...] = ()
     pretrained: str = ""
     teacher: tuple[str, ...] = ()
     teacher_pretrained: str = ""
@@ -145,7 +126,7 @@ class Recipe:
         check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("one-cycle", "constant"))
         check_choice("votes", self.votes, ("voice", "both"))
-        for name in ("corpora", "transfer", "extra_labels", "teacher", "noises"):
+        for name in ("corpora", "transfer", "extra_labels", "teacher", "noises", "voices"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
@@ -153,13 +134,20 @@ class Recipe:
         for name in ("pretrained", "teacher_pretrained"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
+        if not isinstance(self.imitates, str):
+            raise ValueError(f"imitates must be a file, is {self.imitates!r}")
         for name in ("refit", "draws_ahead"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, is {getattr(self, name)!r}")
-        if self.pretraining is not None and (self.streams is None or self.pretrained):
-            raise ValueError("pretraining needs streams, and no other run to start from")
-        if self.pretraining is not None and self.teacher_pretrained:
-            raise ValueError("pretraining is the teacher's, too: leave teacher_pretrained out")
+        if self.imitates and self.streams is None:
+            raise ValueError("imitates needs streams")
+        for name in ("pretrained", "teacher", "soft_labels", "refit"):
+            if self.imitates and getattr(self, name):
+                raise ValueError(f"what imitates learns no emotions: leave {name} out")
+        if self.voices and not self.imitates:
+            raise ValueError("voices have no labels: they need imitates")
+        if unknown := set(self.voices) - set(VOICES):
+            raise ValueError(f"voices must be of {', '.join(VOICES)}: no {', '.join(unknown)}")
         self._check_streams()
         if ORDINARY in self.labelled:
             raise ValueError(f"{ORDINARY!r} is the class of ordinary speech, no label")
@@ -188,8 +176,8 @@ class Recipe:
         for name, config in {"network": self.network, **own}.items():
             if not isinstance(config, NetworkConfig):
                 raise ValueError(
-                    "streams and pretraining need a network of memory blocks, which estimates at "
-                    f"every timestep: the {name} is none"
+                    "streams need a network of memory blocks, which estimates at every timestep: "
+                    f"the {name} is none"
                 )
         weights = self.streams.corpora
         if unknown := set(weights) - set(self.corpora):
@@ -313,9 +301,6 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
         if "streams" in settings:
             _check_known("streams", settings["streams"], _fields(Streams))
             settings["streams"] = Streams(**settings["streams"])
-        if "pretraining" in settings:
-            _check_known("pretraining", settings["pretraining"], _fields(Pretraining))
-            settings["pretraining"] = Pretraining(**settings["pretraining"])
         given = _tuples(settings) | {"augmentation": augmentation}
         return Recipe(path.stem, network=network, **given)
     except OSError as error:

@@ -38,7 +38,6 @@ from train.judging.sessions import LONG_PAUSE_S
 from train.measures import Scores, reliability, score
 from train.place import CPU, Place
 from train.plots import plot_run
-from train.pretraining import load_teacher, pretrain, teach
 from train.recipe import BASES, Recipe, network_config
 from train.scoring import verdicts, votes_of
 from train.splits import split_of
@@ -46,12 +45,10 @@ from train.targets import one_hot, targets
 from train.teachers import Teachers
 from train.training import check_start
 from train.validation import ValidationSet, alone, in_streams
+from train.voices import VOICES
 from train.whole import whole_file
 
 WEIGHTS = "network.safetensors"
-#: Folder, within a run's, of the network that has imitated its teacher, and the recipe in it.
-PRETRAINED = "pretrained"
-SETTINGS = "recipe.json"
 #: Folder, within a run's, of the training that also heard the validation speakers.
 REFIT = "refit"
 RESULT = "result.json"
@@ -205,7 +202,7 @@ def training_data(
         clean = prepare(utterances, folders.cache)
         normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
         return TrainingSet(normalise(clean, normaliser), wanted, corpora, normaliser)
-    heard = _ordinary(recipe, folders)
+    heard = ordinary_of(recipe, folders)
     bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate)
     return StreamSet(
         bank,
@@ -220,78 +217,7 @@ def training_data(
     )
 
 
-def _pretrained(recipe: Recipe, parts: Parts, folders: Folders, place: Place) -> Network:
-    """The network that has imitated its teacher, from the run's folder or trained now.
-
-    From the voices of the training speakers, whatever their emotion, and from ordinary speech.
-
-    Raises:
-        SerLiveError: the folder holds what another recipe made, or the teacher cannot be read.
-    """
-    assert recipe.pretraining is not None and isinstance(recipe.network, NetworkConfig)
-    folder = folders.run / PRETRAINED
-    voices = _voices(recipe, parts, folders.corpora)
-    own = _imitating(recipe, voices)
-    with place.leader_first():
-        if (folder / WEIGHTS).is_file():
-            _check_made(own, folder)
-        else:
-            teacher = folders.corpora / recipe.pretraining.teacher
-            load_teacher(teacher)  # what is wrong with it is said before anything is decoded
-            data = training_data(own, voices, folders)
-            assert isinstance(data, StreamSet)
-            say_on_stderr(f"train: what the network learns before emotions, in {folder}")
-            paths = [*(one.path for one in voices), *_ordinary(own, folders)]
-            frames = teach(teacher, paths, data.bank, folders.cache)
-            # The leader alone is here: all of every batch is its own.
-            network = pretrain(own, data, frames, folder, replace(place, rank=0, ranks=1))
-            _keep_json(own.to_dict(), folder / SETTINGS)
-            _keep_weights(network, folder)
-    network = Network(recipe.network)
-    network.load_state_dict(load_file(folder / WEIGHTS))
-    return network
-
-
-def _imitating(recipe: Recipe, voices: Sequence[Utterance]) -> Recipe:
-    """What a pre-training on the voices is made by; how emotions are learnt later is left out."""
-    assert recipe.pretraining is not None and recipe.streams is not None
-    kinds = dict.fromkeys(one.label for one in voices)
-    return replace(
-        recipe,
-        streams=replace(recipe.streams, ordinary=recipe.pretraining.ordinary),
-        extra_labels=tuple(name for name in kinds if name not in recipe.network.labels),
-        teacher=(),
-        teacher_pretrained="",
-        soft_labels=0.0,
-        learning_rate=recipe.pretraining.learning_rate,
-        refit=False,
-    )
-
-
-def _check_made(recipe: Recipe, folder: Path) -> None:
-    """Refuse weights that another recipe made.
-
-    Raises:
-        SerLiveError: they are, or nobody says what made them.
-    """
-    path = folder / SETTINGS
-    if not (path.is_file() and recipe.made(json.loads(path.read_text(encoding="utf-8")))):
-        raise SerLiveError(f"{folder} is of another recipe: remove it, or name another --run")
-
-
-def _voices(recipe: Recipe, parts: Parts, corpora: Path) -> list[Utterance]:
-    """All that the training speakers say, but what is judged on, where speakers are shared."""
-    speakers = {(one.corpus, one.speaker) for one in parts.train}
-    judged = {one.path for one in (*parts.validation, *parts.test)}
-    return [
-        one
-        for name in recipe.corpora
-        for one in read_corpus(name, corpora)
-        if (one.corpus, one.speaker) in speakers and one.path not in judged
-    ]
-
-
-def _ordinary(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
+def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
     """Ordinary speech that the recipe trains on."""
     if recipe.streams is None or not recipe.streams.ordinary:
         return ()
@@ -330,6 +256,10 @@ def run(
             shape, or the folder holds another recipe's run.
     """
     place = place or Place()
+    if recipe.imitates:
+        raise SerLiveError(
+            f"the recipe {recipe.name} learns no emotions: python -m train pretrain takes it"
+        )
     parts = read_parts(recipe, folders.corpora)
     if place.leads and warns:
         for warning in parts.warnings:
@@ -339,11 +269,9 @@ def run(
     learnt = Learnt(own, heard_beside(recipe, folders.corpora))
     pretrained = None
     if recipe.pretrained:
-        pretrained, started = load_run(Path(recipe.pretrained))
+        pretrained, started = load_run(Path(recipe.pretrained), is_start=True)
         check_start(pretrained.config, recipe.network, recipe.pretrained)
         learnt = _heard_too(recipe, learnt, recipe.pretrained, started)
-    if recipe.pretraining is not None:
-        pretrained = _pretrained(recipe, parts, folders, place)
     learnt = _finish_teachers(recipe, folders, place, learnt)
     teachers = _load_teachers(recipe, folders, place)
     fitted, normaliser = _fit(recipe, parts, folders, place, teachers, pretrained)
@@ -366,8 +294,8 @@ def run(
         "utterances": parts.sizes,
     }
     if place.leads:
-        _keep_weights(fitted.network, folders.run)
-        _keep_json(result, folders.run / RESULT)  # where it is, the run is finished
+        keep_weights(fitted.network, folders.run)
+        keep_json(result, folders.run / RESULT)  # where it is, the run is finished
         plot_run(folders.run)
     return result
 
@@ -406,23 +334,23 @@ def _refit(
         say_on_stderr(f"train: again on the validation speakers, too, in {folder}")
     pretrained = None
     if recipe.pretrained:
-        pretrained, _ = load_run(Path(recipe.pretrained), refitted=True)
-    if recipe.pretraining is not None:
-        pretrained = _pretrained(recipe, parts, folders, place)
+        pretrained, _ = load_run(Path(recipe.pretrained), refitted=True, is_start=True)
     teachers = _load_teachers(recipe, folders, place, refitted=True)
     with place.leader_first():
         train = training_data(recipe, parts.refit, folders, normaliser)
     network = refit(recipe, train, epochs, folder, place, teachers, pretrained)
     if place.leads:
-        _keep_weights(network, folder)
+        keep_weights(network, folder)
 
 
-def _keep_weights(network: SpectrogramNetwork, folder: Path) -> None:
+def keep_weights(network: SpectrogramNetwork, folder: Path) -> None:
+    """Write the weights of a run, whole or not at all."""
     with whole_file(folder / WEIGHTS) as file:
         file.write(save(network.state_dict()))
 
 
-def _keep_json(values: dict[str, Any], path: Path) -> None:
+def keep_json(values: dict[str, Any], path: Path) -> None:
+    """Write what is known of a run, whole or not at all."""
     with whole_file(path) as file:
         file.write(json.dumps(values, indent=1).encode() + b"\n")
 
@@ -515,22 +443,31 @@ def _load_teachers(
     )
 
 
-def load_run(folder: Path, refitted: bool = False) -> tuple[SpectrogramNetwork, dict[str, Any]]:
+def load_run(
+    folder: Path, refitted: bool = False, is_start: bool = False
+) -> tuple[SpectrogramNetwork, dict[str, Any]]:
     """Network and result of a finished run.
 
     Args:
         folder: of the run.
         refitted: of a run that was refit, the network that has heard the validation speakers.
+        is_start: whether another training starts from it; then it need not know emotions.
 
     Raises:
-        SerLiveError: there is none in the folder.
+        SerLiveError: there is none in the folder, or it has learnt no emotions.
     """
     if not (folder / RESULT).is_file():
         raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    imitates = bool(result["recipe"].get("imitates"))
+    if imitates and not is_start:
+        raise SerLiveError(
+            f"{folder} has learnt no emotions yet: a recipe that names it as pretrained goes on"
+        )
     config = network_config(result["recipe"]["network"])
     if isinstance(config, NetworkConfig):
-        config = replace(config, ordinary=_ordinary_share(result["recipe"]) > 0)
+        tells_ordinary = _ordinary_share(result["recipe"]) > 0 and not imitates
+        config = replace(config, ordinary=tells_ordinary)
     network = build(config)
     weights = folder / REFIT / WEIGHTS if refitted and _is_refit(result) else folder / WEIGHTS
     network.load_state_dict(load_file(weights))
@@ -561,7 +498,7 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
 
 
 def heard_beside(recipe: Recipe, corpora: Path) -> dict[str, str]:
-    """What a recipe itself learns from that has no label, and its licence."""
+    """What a recipe itself learns from that has no label of ours, and its licence."""
     is_drawn = recipe.streams is not None and recipe.augmentation.room > 0
     rooms = {ROOMS: ROOMS_LICENCE} if is_drawn and load_rooms(corpora / NOISE) else {}
     return _heard_beside(recipe.to_dict()) | rooms
@@ -569,12 +506,13 @@ def heard_beside(recipe: Recipe, corpora: Path) -> dict[str, str]:
 
 def _heard_beside(recipe: dict[str, Any]) -> dict[str, str]:
     """The same, as far as the recipe tells: nothing of rooms."""
-    streams, pretraining = recipe.get("streams"), recipe.get("pretraining")
+    streams, imitates = recipe.get("streams"), recipe.get("imitates")
     found = {name: BACKGROUNDS.get(name, "the owner's") for name in recipe.get("noises", ())}
-    if streams and (streams["ordinary"] or (pretraining and pretraining["ordinary"])):
+    found |= {VOICES[name].title: VOICES[name].licence for name in recipe.get("voices", ())}
+    if streams and streams["ordinary"]:
         found["ordinary speech"] = ordinary.LICENCE
-    if pretraining:
-        found[f"Whisper's encoder, {pretraining['teacher']}"] = "MIT"
+    if imitates:
+        found[f"Whisper's encoder, {imitates}"] = "MIT"
     return found
 
 
@@ -655,7 +593,7 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
     }
     describe_model(untested, metadata_of(network, result, tested, refitted), path)
     untested.unlink()
-    _keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
+    keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
     return tested
 
 

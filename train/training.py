@@ -33,6 +33,8 @@ Module = TypeVar("Module", bound=nn.Module)
 LARGEST_GRADIENT = 2.0
 #: Share of the steps in which the learning rate rises.
 WARM_UP_SHARE = 0.2
+#: What shapes the pooling of a network alone.
+POOLING = ("attention", "attention_hidden", "window_timesteps")
 #: Torch's schedule divides by zero where less than one step is left to rise in.
 FEWEST_STEPS = 10
 
@@ -121,13 +123,14 @@ def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRSchedul
 
 
 def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
-    """Refuse to start from a network that differs in more than outputs and dropout.
+    """Refuse to start from a network that differs in more than outputs, dropout and pooling.
 
     Raises:
         SerLiveError: it does.
     """
     before, wanted = theirs.to_dict(), ours.to_dict()
-    names = sorted((before.keys() | wanted.keys()) - {"labels", "ordinary", "dropout"})
+    others = {"labels", "ordinary", "dropout", *POOLING}
+    names = sorted((before.keys() | wanted.keys()) - others)
     if differ := [name for name in names if before.get(name) != wanted.get(name)]:
         raise SerLiveError(
             f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
@@ -138,14 +141,21 @@ def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
 def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> None:
     """Copy the weights of another training; of the classifier's those of the labels of both.
 
+    Where the pooling differs, attention and classifier start anew.
+
     Raises:
-        SerLiveError: the networks differ in more than labels and dropout.
+        SerLiveError: the networks differ in more than outputs, dropout and pooling.
     """
     check_start(pretrained.config, network.config, "another training")
     weights, found = network.state_dict(), pretrained.state_dict()
+    before, wanted = pretrained.config.to_dict(), network.config.to_dict()
+    is_pooled_alike = all(before.get(name) == wanted.get(name) for name in POOLING)
+    anew = ("classifier.",) if is_pooled_alike else ("classifier.", "attention.", "ordinary.")
     for name, weight in found.items():
-        if name in weights and not name.startswith("classifier."):
+        if name in weights and not name.startswith(anew):
             weights[name].copy_(weight)
+    if not is_pooled_alike:
+        return
     ours, theirs = network.config.labels, pretrained.config.labels
     both = [name for name in ours if name in theirs]
     to, of = ([names.index(name) for name in both] for names in (ours, theirs))
