@@ -14,6 +14,10 @@ from streamer.outputs import write_line
 from streamer.prior import BALANCED, PRIORS
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+_CHANNELS = (
+    "mix (default): their mean, or what is left where they cancel each other; split: each is a "
+    "stream of its own; a number, from 1: that one alone"
+)
 #: Of ``ser-live latency``; ``stopped`` leaves the paced session out.
 LATENCY_SOURCES = ("replay", "mic", "stopped")
 
@@ -78,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     listen.add_argument(
         "--record", type=Path, metavar="FILE.wav", help="keep what was heard (float32, mono)"
     )
+    listen.add_argument("--channels", metavar="C", help=_CHANNELS)
     listen.add_argument(
         "--no-reconnect", action="store_true", help="end when the device is unplugged"
     )
@@ -93,8 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser(
         "replay",
         help="recordings or a pipe, as if they were arriving live",
-        description="Replay recordings (wav, flac, ogg, opus, mp3) or raw PCM from standard input "
-        "(FILE -) exactly as if they were arriving live.",
+        description="Replay recordings (wav, flac, ogg, opus, mp3; with the extra media also m4a, "
+        "webm, wma, amr and video) or raw PCM from standard input (FILE -) exactly as if they were "
+        "arriving live.",
     )
     replay.add_argument(
         "files", nargs="+", metavar="FILE", help="recording, or - for standard input"
@@ -110,15 +116,26 @@ def _parser() -> argparse.ArgumentParser:
         help="audio handed over at a time, 1 to 10000; changes the latency, never the result "
         "(default: %(default)s)",
     )
+    replay.add_argument(
+        "--channels",
+        metavar="C",
+        help=f"{_CHANNELS}; of standard input how many there are, and after a comma the same "
+        "(2,split)",
+    )
     _add_output(replay)
     _add_prior(replay)
     pcm = replay.add_argument_group("standard input")
     pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
-    pcm.add_argument("--channels", type=int, metavar="N", help="default: 1")
+    pcm.add_argument(
+        "--live",
+        action="store_true",
+        help="hear it as it comes; where more than 1 s waits the oldest is dropped, with a gap",
+    )
     pcm.add_argument(
         "--sample-format",
         metavar="F",
-        help="u8, s16le, s16be, s24le, s32le or f32le (default: s16le)",
+        help="by ffmpeg's or ALSA's name: u8, s8, s16le, s24le (three bytes), s24_32le (ALSA's "
+        "S24_LE, four), s32le, f32le, f64le, the same with be, mulaw, alaw (default: s16le)",
     )
 
     picture = commands.add_parser(
@@ -261,6 +278,13 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="DIR",
         help="also every estimate, as JSON lines in DIR/PATH.jsonl",
     )
+    score.add_argument("--channels", metavar="C", help=_CHANNELS)
+    score.add_argument(
+        "--passed-over",
+        action="store_true",
+        help="name the files in folders that are no recordings by their ending; they are counted "
+        "in any case",
+    )
     score.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     score.add_argument(
         "--labels",
@@ -283,8 +307,9 @@ def _add_file(command: argparse.ArgumentParser) -> None:
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
-        choices=("tui", "plain", "jsonl", *TIMELINES),
-        help="tui needs a terminal with colours and is plain elsewhere; audacity (label track), "
+        choices=("tui", "plain", "changes", "jsonl", *TIMELINES),
+        help="tui needs a terminal with colours and is plain elsewhere; plain has a line for every "
+        "estimate, changes one where the label changes; audacity (label track), "
         "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
         "where it can be shown at a pace to follow, else plain; with --output what its suffix "
         "names, else jsonl)",

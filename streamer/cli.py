@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from streamer.arguments import parse
-from streamer.errors import RunFailure, SerLiveError, told
+from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import say_on_stderr
 
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
             from streamer import commands
         with own_stderr():
             return commands.COMMANDS[options.command](options, interrupts)
+    except ReaderGone as error:
+        return error.exit_code
     except SerLiveError as error:
         say_on_stderr(told(error))
         return error.exit_code

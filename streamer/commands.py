@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from streamer.arguments import SPEEDS
-from streamer.audio import BLOCK_MS, RawPcm, Recording, Source
 from streamer.bundled import bundled
 from streamer.display import Display, open_display
 from streamer.errors import RunFailure, SerLiveError, told
@@ -30,7 +29,12 @@ from streamer.outputs import (
 from streamer.prior import BALANCED, EVERYDAY
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
-from streamer.session import Pace, run_session
+from streamer.session import Clock, Pace, run_session
+from streamer.sound.channels import MIX, Channels
+from streamer.sound.pcm import RawPcm
+from streamer.sound.pipe import LivePipe
+from streamer.sound.recording import Recording
+from streamer.sound.source import BLOCK_MS
 
 
 def _stdout() -> TextIO:
@@ -58,6 +62,7 @@ def _display(
     is_paced: bool = True,
     inputs: Sequence[Path] = (),
     recorder: Recorder | None = None,
+    is_split: bool = False,
 ) -> Display:
     """Where the results of the inputs go; closed with the stack."""
     out = _out(options, stack, [model_path(options.model), *inputs])
@@ -70,6 +75,7 @@ def _display(
             is_paced=is_paced,
             names_file=len(inputs) > 1,
             recorder=recorder,
+            is_split=is_split,
         )
     )
 
@@ -100,6 +106,9 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened
         check_output(path, options.force, [model_path(options.model)])
+    wanted = MIX if options.channels is None else Channels.parse(options.channels)
+    if wanted.is_split and options.record is not None:
+        raise SerLiveError("--record keeps one channel: --channels 1 records the first")
     if options.output is None:
         _stdout()
     with interrupts.shielded():
@@ -107,7 +116,9 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     with ExitStack() as stack:
         listen(
             recognizer,
-            lambda recorder: _display(options, stack, interrupts, recorder=recorder),
+            lambda recorder: _display(
+                options, stack, interrupts, recorder=recorder, is_split=wanted.is_split
+            ),
             stack,
             device=options.device,
             duration_s=duration_s,
@@ -115,6 +126,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
             record=options.record,
             force=options.force,
             interrupts=interrupts,
+            wanted=wanted,
         )
     return 0
 
@@ -135,10 +147,9 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
-    if "-" not in files and (options.rate or options.channels or options.sample_format):
-        raise SerLiveError(
-            "--rate, --channels and --sample-format describe raw PCM on standard input (FILE -)"
-        )
+    if "-" not in files and (options.rate or options.sample_format):
+        raise SerLiveError("--rate and --sample-format describe raw PCM on standard input (FILE -)")
+    count, wanted_of_pipe, wanted = _channels(options.channels, files)
     if "-" in files and sys.stdin is None:
         raise SerLiveError("standard input is closed")
     speed = SPEEDS[options.speed]
@@ -147,28 +158,44 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         recognizer = _recognizer(options)
     with ExitStack() as stack:
         inputs = [Path(name) for name in files]
-        display = _display(options, stack, interrupts, is_paced=speed is not None, inputs=inputs)
+        display = _display(
+            options,
+            stack,
+            interrupts,
+            is_paced=speed is not None,
+            inputs=inputs,
+            is_split=wanted.is_split or wanted_of_pipe.is_split,
+        )
+
+        def say(line: str) -> None:
+            display.say(told(line))
+
+        def piped(stream: BinaryIO) -> RawPcm:
+            encoding = options.sample_format or "s16le"
+            return RawPcm(stream, options.rate, count, encoding, wanted=wanted_of_pipe, say=say)
+
         for name in files:
             try:
                 with ExitStack() as one:
-                    source: Source
-                    if name == "-":
-                        source = RawPcm(
-                            sys.stdin.buffer,
-                            options.rate,
-                            1 if options.channels is None else options.channels,
-                            options.sample_format or "s16le",
-                        )
+                    source: LivePipe | RawPcm | Recording
+                    clock: Clock = Pace(speed)
+                    if name != "-":
+                        source = one.enter_context(Recording(Path(name), wanted, say))
+                    elif speed is None:
+                        source = piped(sys.stdin.buffer)
                     else:
-                        source = one.enter_context(Recording(Path(name)))
+                        source = clock = LivePipe(
+                            sys.stdin.buffer, piped, speed=speed, is_live=options.live, say=say
+                        )
                     run_session(
                         source,
                         recognizer,
                         display.sinks,
-                        clock=Pace(speed, is_piped=name == "-"),
+                        clock=clock,
                         block_ms=options.block_ms,
                         interrupts=interrupts,
                         listeners=display.listeners,
+                        streams=source.streams,
                     )
             except RunFailure:
                 raise
@@ -176,6 +203,25 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
                 display.say(told(error))
                 worst = error.exit_code
     return worst
+
+
+def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Channels]:
+    """Channels of standard input, what is heard of them, and what is heard of recordings.
+
+    Raises:
+        SerLiveError: the option says none of it.
+    """
+    if text is None:
+        return 1, MIX, MIX
+    if "-" in files:
+        count, _, which = text.partition(",")
+        if not count.isdecimal():
+            raise SerLiveError(
+                "--channels says how many channels of raw PCM there are, and after a comma which "
+                f"is heard: 2 or 2,1; is {text!r}"
+            )
+        return int(count), Channels.parse(which) if which else MIX, MIX
+    return 1, MIX, Channels.parse(text)
 
 
 def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -283,6 +329,8 @@ def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
         model=options.model,
         prior=options.prior or BALANCED,
         force=options.force,
+        wanted=MIX if options.channels is None else Channels.parse(options.channels),
+        names_passed_over=options.passed_over,
     )
     return score(plan, interrupts)
 

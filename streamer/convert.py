@@ -35,7 +35,9 @@ def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> N
         RunFailure: the output cannot be written.
     """
     sessions = read_sessions(path, say)
-    writer = open_timeline(name, out, len(sessions) > 1)
+    is_split = any(session.header.channel is not None for session in sessions)
+    is_several = len(sessions) > len({session.header.channel for session in sessions})
+    writer = open_timeline(name, out, is_several, is_split)
     # Nothing is written before it is known that all can be: a file that is there stays.
     for header in (session.header for session in sessions):
         if header.labels != sessions[0].header.labels:

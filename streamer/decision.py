@@ -18,6 +18,8 @@ SILENCE = "silence"
 UNCERTAIN = "uncertain"
 WARMING_UP = "warming up"
 STATES = (SILENCE, UNCERTAIN, WARMING_UP)
+#: Of less speech there is no verdict.
+LEAST_SPEECH_S = 0.4
 
 
 def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,7 +180,7 @@ class Verdict:
         self._speech_on = speech_on
         self._heard: deque[bool] = deque(maxlen=window_timesteps)
         self._sum = np.zeros(len(self._labels))
-        self._votes = 0
+        self._votes = self._spoken = 0
 
     def add(self, probabilities: NDArray[np.float32], speech: float) -> None:
         """Take in the next timestep: probabilities ``(labels,)`` and speech probability."""
@@ -188,6 +190,7 @@ class Verdict:
             weight = vote(sum(self._heard))
             self._sum += weight * probabilities
             self._votes += weight
+            self._spoken += 1
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -198,5 +201,6 @@ class Verdict:
 
     @property
     def overall(self) -> str:
-        """The likeliest emotion, or `silence` where there was no speech."""
-        return self._labels[int(self.probabilities.argmax())] if self._votes else SILENCE
+        """The likeliest emotion, or `silence` where there was hardly any speech."""
+        is_heard = self._spoken * TIMESTEP_S >= LEAST_SPEECH_S - TIMESTEP_S / 2
+        return self._labels[int(self.probabilities.argmax())] if is_heard else SILENCE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from streamer.errors import printable
 from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
 from streamer.format_names import TIMELINES
-from streamer.formats import JsonLines, Plain, open_timeline, summary
+from streamer.formats import Changes, JsonLines, Plain, open_timeline, summary
 from streamer.marking import Marking
 from streamer.outputs import Output, say_on_stderr
 
@@ -51,10 +51,12 @@ def can_show_screen(out: TextIO | None) -> bool:
     return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
 
-def _writer(name: str, out: Output, names_file: bool) -> Sink:
+def _writer(name: str, out: Output, names_file: bool, is_split: bool) -> Sink:
     if name in TIMELINES:
-        return open_timeline(name, out, names_file)
-    return JsonLines(out, names_file) if name == "jsonl" else Plain(out)
+        return open_timeline(name, out, names_file, is_split)
+    if name == "jsonl":
+        return JsonLines(out, names_file)
+    return Changes(out) if name == "changes" else Plain(out)
 
 
 @contextmanager
@@ -67,35 +69,37 @@ def open_display(
     is_paced: bool = True,
     names_file: bool = False,
     recorder: RecordSwitch | None = None,
+    is_split: bool = False,
 ) -> Iterator[Display]:
     """Open what the person asked for; a screen is closed again, whatever happens.
 
     Args:
-        name: ``tui``, ``plain``, ``jsonl``, one of the timelines, or None. ``tui`` is the screen
-            on a terminal that can show it, plain lines otherwise, and ``beside`` into ``output``
-            in any case. None is ``tui`` where a screen can be shown and the session is paced;
-            elsewhere ``beside`` with ``output`` and plain lines without, so that a file's content
-            never depends on the terminal.
+        name: ``tui``, ``plain``, ``changes``, ``jsonl``, one of the timelines, or None. ``tui`` is
+            the screen on a terminal that can show it, plain lines otherwise, and ``beside`` into
+            ``output`` in any case. None is ``tui`` where a screen can be shown and the session is
+            paced; elsewhere ``beside`` with ``output`` and plain lines without, so that a file's
+            content never depends on the terminal.
         output: file to write to instead of standard output.
         interrupts: the screen's way to end the session.
         beside: ``jsonl`` or one of the timelines.
         is_paced: the session runs at a speed that a person can follow.
         names_file: every JSON line carries the ``file`` key.
         recorder: of the key ``r``.
+        is_split: channels are streams of their own; the screen, which shows one, is not for them.
 
     Raises:
-        SerLiveError: the format cannot hold several recordings.
+        SerLiveError: the format cannot hold several recordings or channels.
     """
-    shows = can_show_screen(sys.stdout)
+    shows = can_show_screen(sys.stdout) and not is_split
     if name is None and shows and is_paced:
         name = "tui"
     if name is None:
         name = "plain" if output is None else beside
     if name != "tui":
         out: Output = output or sys.stdout
-        yield Display((_writer(name, out, names_file),), (), say_on_stderr)
+        yield Display((_writer(name, out, names_file, is_split),), (), say_on_stderr)
         return
-    marking = None if output is None else Marking(_writer(beside, output, names_file))
+    marking = None if output is None else Marking(_writer(beside, output, names_file, is_split))
     written: tuple[Sink, ...] = () if marking is None else (marking,)
     if not shows:
         lines: tuple[Sink, ...] = () if sys.stdout is None else (Plain(sys.stdout),)

@@ -13,6 +13,10 @@ class RunFailure(SerLiveError):
     exit_code = 1
 
 
+class ReaderGone(RunFailure):
+    """Who read the output wants no more of it, as ``head`` does: nothing to tell a person."""
+
+
 def told(line: object) -> str:
     """A line as the program tells it, ``ser-live:`` before it."""
     return f"ser-live: {printable(line)}"

@@ -26,6 +26,7 @@ class SessionStarted:
             included.
         started: wall-clock time.
         prior: how often each label was taken to be met.
+        channel: of the source, from 1; None where its channels are one stream.
     """
 
     source: str
@@ -35,6 +36,7 @@ class SessionStarted:
     look_ahead_ms: float
     started: datetime
     prior: Prior = BALANCED
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,13 @@ class Estimated:
         estimate: what the stream gave, its time in stream time.
         latency_ms: how late it came; None where no clock applies, as of audio that was lost.
         is_lost: it was made of silence in place of audio that was lost.
+        channel: as of the session.
     """
 
     estimate: Estimate
     latency_ms: float | None
     is_lost: bool = False
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,13 @@ class Gap:
         time_s: stream time at which the loss begins, or was noticed.
         lost_samples: at the source's rate.
         reason: in words.
+        channel: as of the session.
     """
 
     time_s: float
     lost_samples: int
     reason: str
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,22 @@ class Marked:
 
     Attributes:
         time_s: stream time, end of the newest timestep that was shown.
+        channel: as of the session.
     """
 
     time_s: float
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source gives nothing for a while; a :class:`Gap` says how much once that is known."""
+    """The source gives nothing for a while; a :class:`Gap` says how much once that is known.
+
+    Attributes:
+        channel: as of the session.
+    """
+
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,7 @@ class SessionEnded:
         summary: share of the estimates, by label; all labels and states are named.
         overall: verdict on the whole, an emotion or `silence`.
         probabilities: of the verdict, by emotion.
+        channel: as of the session.
     """
 
     duration_s: float
@@ -100,6 +115,7 @@ class SessionEnded:
     summary: dict[str, float]
     overall: str
     probabilities: dict[str, float]
+    channel: int | None = None
 
 
 Event = SessionStarted | Estimated | Gap | Marked | SourceAway | SessionEnded

@@ -15,6 +15,7 @@ from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from streamer.recorder import Recorder
 from streamer.session import run_session
+from streamer.sound.channels import MIX, Channels
 
 #: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
 BLOCK_MS = 10
@@ -31,6 +32,7 @@ def listen(
     record: Path | None,
     force: bool,
     interrupts: Interrupts,
+    wanted: Channels = MIX,
 ) -> None:
     """Listen until the duration is over, a signal comes, or the device is lost for good.
 
@@ -44,15 +46,18 @@ def listen(
         record: wav file of what is heard.
         force: overwrite it.
         interrupts: signals.
+        wanted: what is heard of the channels.
 
     Raises:
-        SerLiveError: no such device, or the file cannot be made.
+        SerLiveError: no such device or channel, or the file cannot be made.
         RunFailure: the device cannot be opened or is gone; a file or sink failed.
         Interrupted: a signal came; after the last event.
     """
     voice = _Voice()
     chosen = find_device(device, input_devices())
-    microphone = Microphone(chosen, voice.say, duration_s=duration_s, reconnects=reconnects)
+    microphone = Microphone(
+        chosen, voice.say, duration_s=duration_s, reconnects=reconnects, wanted=wanted
+    )
     stack.enter_context(microphone)
     recorder = stack.enter_context(Recorder(microphone, voice.say, record, force))
     display = open_display(recorder)
@@ -65,6 +70,7 @@ def listen(
         block_ms=BLOCK_MS,
         interrupts=interrupts,
         listeners=display.listeners,
+        streams=microphone.streams,
     )
 
 

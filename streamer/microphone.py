@@ -20,7 +20,6 @@ from typing import Any, Self
 import numpy as np
 
 from streamer.accounting import LossWatch, Mark, Passed, SleepWatch
-from streamer.audio import Away, Float32, Loss
 from streamer.devices import (
     INVALID_SAMPLE_RATE,
     Device,
@@ -33,6 +32,8 @@ from streamer.errors import RunFailure
 from streamer.frontend import LARGEST_SAMPLE
 from streamer.level import LevelWatch
 from streamer.ring import Ring
+from streamer.sound.channels import MIX, Channels, Mixer
+from streamer.sound.source import Away, Float32, Loss
 
 MAX_LAG_S = 1.0
 #: As long as the rolling window of the shipped models: after a longer loss the attention pools
@@ -71,6 +72,7 @@ class Microphone:
         duration_s: float | None = None,
         reconnects: bool = True,
         sample_rate: int | None = None,
+        wanted: Channels = MIX,
     ) -> None:
         """Describe what to capture; entering the context opens it.
 
@@ -80,6 +82,10 @@ class Microphone:
             duration_s: end after this much stream time, None for never.
             reconnects: wait for a device that is gone; otherwise its loss is a failure.
             sample_rate: in Hz, None for the device's own.
+            wanted: what is heard of its channels.
+
+        Raises:
+            SerLiveError: the wanted channel is not there.
         """
         self.name = str(device)
         self.sample_rate = sample_rate or device.sample_rate
@@ -92,6 +98,8 @@ class Microphone:
         self._reconnects = reconnects
         self._ring = Ring(round(MAX_LAG_S * self.sample_rate), device.channels)
         self._level = LevelWatch(self.sample_rate)
+        self._mixer = Mixer(device.channels, self.sample_rate, wanted, say)
+        self.streams = self._mixer.streams
         self._watch = LossWatch(self.sample_rate)
         self._mark: Mark | None = None
         self._passed = Passed()
@@ -173,13 +181,15 @@ class Microphone:
             yield self._mono(frames[first : first + block])
 
     def _mono(self, frames: Float32) -> Float32:
-        """Look at the level, count, and average the channels."""
+        """Look at the level, count, and take of the channels what is heard."""
         if not np.all(np.abs(frames) <= LARGEST_SAMPLE):  # false for NaN too
             raise RunFailure(f"{self.name} delivers NaN or infinity; its driver is at fault")
         for notice in self._level.accept(frames):
             self._say(notice)
         self.position += len(frames)
-        return np.asarray(frames.mean(axis=1, dtype=np.float32))
+        if frames.shape[1] < self._channels:  # it came back with fewer
+            frames = np.repeat(frames.mean(axis=1, keepdims=True), self._channels, axis=1)
+        return self._mixer.accept(frames)
 
     def _rest(self) -> float:
         """Frames until the duration is over."""

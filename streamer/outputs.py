@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
-from streamer.errors import RunFailure, SerLiveError
+from streamer.errors import ReaderGone, RunFailure, SerLiveError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,7 +53,7 @@ def write_line(out: Output, line: str) -> None:
         out.write(line + "\n")
         out.flush()
     except BrokenPipeError as error:
-        raise RunFailure("the output was closed by its reader") from error
+        raise ReaderGone("the output was closed by its reader") from error
     except OSError as error:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
 

@@ -14,9 +14,9 @@ from typing import Self
 
 import numpy as np
 
-from streamer.audio import Away, Float32, Loss, Source
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import dated_path
+from streamer.sound.source import Away, Float32, Loss, Source
 
 #: RIFF, fmt of 18 bytes, fact, data. Sizes: the RIFF chunk, the samples, the data.
 _HEADER = struct.Struct("<4sI4s 4sIHHIIHHH 4sII 4sI")

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from streamer.audio import Away, Float32, Loss, Source
 from streamer.decision import Verdict, names_of
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import (
@@ -30,6 +29,7 @@ from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.recognizer import Estimate, Recognizer
 from streamer.resampler import Resampler
+from streamer.sound.source import Away, Float32, Loss, Source
 
 
 class Clock(Protocol):
@@ -47,16 +47,12 @@ class Clock(Protocol):
 class Pace:
     """The clock of a replay: audio is handed over when a microphone would have heard it."""
 
-    def __init__(self, speed: float | None, *, is_piped: bool = False) -> None:
-        """Speed 1 is real time; None does not wait, and no latency applies.
-
-        The first block of a pipe was heard when it comes, that of a file is still to be heard.
-        """
+    def __init__(self, speed: float | None) -> None:
+        """Speed 1 is real time; None does not wait, and no latency applies."""
         self._speed = speed
-        self._is_piped = is_piped
         self._start: float | None = None
 
-    def wait_until(self, stream_s: float, block_s: float) -> None:
+    def wait_until(self, stream_s: float, block_s: float) -> None:  # noqa: ARG002 (a pipe's does)
         """Wait for the moment at which the block that ends at ``stream_s`` was heard.
 
         Moments are counted from the first block, so lateness of one does not delay the next.
@@ -64,8 +60,7 @@ class Pace:
         if self._speed is None:
             return
         if self._start is None:
-            heard_s = block_s if self._is_piped else 0.0
-            self._start = time.monotonic() - heard_s / self._speed
+            self._start = time.monotonic()
         delay = self._start + stream_s / self._speed - time.monotonic()
         if delay > 0:
             time.sleep(delay)
@@ -112,7 +107,12 @@ class _Report:
     """Hands events to the sinks and counts what the last event sums up."""
 
     def __init__(
-        self, recognizer: Recognizer, sinks: Sequence[Sink], clock: Clock, interrupts: Interrupts
+        self,
+        recognizer: Recognizer,
+        sinks: list[Sink],
+        clock: Clock,
+        interrupts: Interrupts,
+        channel: int | None = None,
     ) -> None:
         metadata = recognizer.metadata
         self._labels = metadata.labels
@@ -120,7 +120,8 @@ class _Report:
             metadata.labels, metadata.window_timesteps, metadata.decision.speech_on
         )
         self._counts = dict.fromkeys(names_of(self._labels), 0)
-        self._sinks = list(sinks)
+        self._sinks = sinks
+        self.channel = channel
         self._clock = clock
         self._stream_time = _StreamTime()
         self._interrupts = interrupts
@@ -149,7 +150,7 @@ class _Report:
                 self._counts[estimate.label] += 1
                 self._verdict.add(estimate.probabilities, estimate.speech)
                 latency_ms = None if is_lost else self._clock.latency_ms(time_s)
-                self._send(Estimated(estimate, latency_ms, is_lost))
+                self._send(Estimated(estimate, latency_ms, is_lost, self.channel))
 
     def gap(self, event: Gap, heard_s: float, skipped_s: float, filled_s: float) -> None:
         """Audio is lost after ``heard_s`` of samples: left out, or silence in its place."""
@@ -159,7 +160,7 @@ class _Report:
 
     def away(self) -> None:
         with self._interrupts.shielded():
-            self._send(SourceAway())
+            self._send(SourceAway(self.channel))
 
     def end(self, duration_s: float) -> None:
         total = sum(self._counts.values())
@@ -170,6 +171,7 @@ class _Report:
             {label: count / max(total, 1) for label, count in self._counts.items()},
             self._verdict.overall,
             dict(zip(self._labels, probabilities, strict=True)),
+            self.channel,
         )
         with self._interrupts.shielded():
             self._send(event)
@@ -230,6 +232,7 @@ class _Hearing:
                 self._metadata.look_ahead_ms + 1000.0 * self._resampler.look_ahead_s,
                 datetime.now(UTC) - timedelta(seconds=age_s),
                 self._prior,
+                self._report.channel,
             )
         )
 
@@ -260,7 +263,7 @@ class _Hearing:
         skipped, silence = loss.samples - loss.filled, np.zeros(loss.filled, np.float32)
         with self._interrupts.shielded():  # told, counted and made up for, or none of it
             self._report.gap(
-                Gap(self.duration_s, loss.samples, loss.reason),
+                Gap(self.duration_s, loss.samples, loss.reason, self._report.channel),
                 self._heard / self._rate,
                 skipped / self._rate,
                 loss.filled / self._rate,
@@ -284,6 +287,15 @@ class _Hearing:
         self._report.deliver()
 
 
+def _by_channel(
+    block: Float32 | Loss | Away, channels: Sequence[int | None]
+) -> Sequence[Float32 | Loss | Away]:
+    """What each stream is given of a block."""
+    if isinstance(block, np.ndarray) and block.ndim == 2:
+        return list(np.ascontiguousarray(block.T))
+    return [block] * len(channels)
+
+
 def run_session(
     source: Source,
     recognizer: Recognizer,
@@ -293,6 +305,7 @@ def run_session(
     block_ms: int,
     interrupts: Interrupts,
     listeners: Sequence[Listener] = (),
+    streams: int | None = None,
 ) -> None:
     """Run a source to its end, or to a signal; either way the sinks get their last event.
 
@@ -303,35 +316,47 @@ def run_session(
         clock: paces the source and dates its audio.
         block_ms: size of the blocks the source hands over.
         interrupts: signals.
-        listeners: hear every block before the estimates that it completes.
+        listeners: hear every block before the estimates that it completes, of the first channel.
+        streams: how many channels the source has that are streams of their own; None: none.
 
     Raises:
         SerLiveError: the audio turned out damaged; after the last event of what was heard.
         RunFailure: a sink failed; after the last event of the others.
         Interrupted: a signal came; after the last event.
     """
-    report = _Report(recognizer, sinks, clock, interrupts)
-    hearing = _Hearing(source, recognizer, report, clock, interrupts, listeners)
+    remaining = list(sinks)  # of all channels alike: one that failed gets nothing more
+    channels = [None] if streams is None else [*range(1, streams + 1)]
+    reports = [_Report(recognizer, remaining, clock, interrupts, one) for one in channels]
+    hearings = [
+        _Hearing(source, recognizer, report, clock, interrupts, listeners if first else ())
+        for first, report in zip([True, *[False] * len(reports)], reports, strict=False)
+    ]
     damage: SerLiveError | None = None
     try:
         try:
             for block in source.blocks(block_ms):
-                hearing.take(block)
-            hearing.start()
+                for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
+                    hearing.take(own)
+            for hearing in hearings:
+                hearing.start()
         except RunFailure:
             raise
         except SerLiveError as error:
-            if not report.is_started:
+            if not reports[0].is_started:
                 raise
             damage = error  # the audio ends here; what was heard is worth its last estimates
-        hearing.finish()
+        for hearing in hearings:
+            hearing.finish()
     except (RunFailure, Interrupted) as error:
         is_impatient = isinstance(error, Interrupted) and error.is_impatient
-        if report.is_started and not is_impatient:
-            for last_words in (hearing.finish, lambda: report.end(hearing.duration_s)):
+        for report, hearing in zip(reports, hearings, strict=True):
+            if report.is_started and not is_impatient:
                 with suppress(RunFailure):  # a sink may be what failed; the others go on
-                    last_words()
+                    hearing.finish()
+                with suppress(RunFailure):
+                    report.end(hearing.duration_s)
         raise
-    report.end(hearing.duration_s)
+    for report, hearing in zip(reports, hearings, strict=True):
+        report.end(hearing.duration_s)
     if damage is not None:
         raise damage

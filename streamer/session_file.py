@@ -23,6 +23,7 @@ from streamer.recognizer import Estimate
 from streamer.session_lines import (
     LONGEST_S,
     Wrong,
+    channel_of,
     end_of,
     gap_of,
     header_of,
@@ -67,6 +68,12 @@ class RecordedSession:
     end: SessionEnded | None
 
     @property
+    def title(self) -> str:
+        """The source, and the channel where it is a stream of its own."""
+        channel = self.header.channel
+        return self.header.source + ("" if channel is None else f", channel {channel}")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Every label that an estimate may have: the emotions, then the states."""
         return names_of(self.header.labels)
@@ -94,7 +101,7 @@ class RecordedSession:
         """
         yield self.header
         gaps = ((gap.time_s, gap) for gap in self.gaps)
-        marks = ((time_s, Marked(time_s)) for time_s in self.marks.tolist())
+        marks = ((time_s, Marked(time_s, self.header.channel)) for time_s in self.marks.tolist())
         for _, event in merge(gaps, self._estimated(), marks, key=itemgetter(0)):
             yield event
         if self.end is not None:
@@ -112,7 +119,8 @@ class RecordedSession:
         )
         for time_s, label, probabilities, speech, latency_ms in rows:
             estimate = Estimate(time_s, label, probabilities, speech, nothing)
-            yield time_s, Estimated(estimate, None if isnan(latency_ms) else latency_ms)
+            late_ms = None if isnan(latency_ms) else latency_ms
+            yield time_s, Estimated(estimate, late_ms, channel=self.header.channel)
 
 
 def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
@@ -162,7 +170,8 @@ class _Reader:
         self._path = path
         self._number = 0
         self._done: list[RecordedSession] = []
-        self._open: _OpenSession | None = None
+        # By channel; a session that is no channel's is alone.
+        self._open: dict[int | None, _OpenSession] = {}
 
     def take(self, number: int, line: bytes) -> None:
         """Take a line.
@@ -194,7 +203,7 @@ class _Reader:
         Raises:
             SerLiveError: there is none.
         """
-        self._close(None)
+        self._close_all()
         if not self._done:
             raise SerLiveError(f"{self._path}: holds no session")
         return self._done
@@ -204,31 +213,41 @@ class _Reader:
             raise Wrong("must be an object")
         kind = values.get("type")
         if kind == "session":
-            header = header_of(values)
-            self._close(None)
-            self._open = _OpenSession(header)
+            self._begin(header_of(values))
             return
         if kind not in ("estimate", "gap", "mark", "end"):
             if type(kind) is not str:
                 raise Wrong("type must be text")
             return
-        if self._open is None:
+        channel = channel_of(values)
+        session = self._open.get(channel)
+        if session is None:
             raise Wrong(f"{kind} without a session line before it")
-        if values.get("file", self._open.header.source) != self._open.header.source:
-            raise Wrong(f"of another file than {self._open.header.source!r}")
+        if values.get("file", session.header.source) != session.header.source:
+            raise Wrong(f"of another file than {session.header.source!r}")
         if kind == "end":
-            self._close(end_of(values, self._open.header.labels))
+            self._close(channel, end_of(values, session.header.labels))
         else:
-            self._open.take(kind, values, self._number)
+            session.take(kind, values, self._number)
 
-    def _close(self, end: SessionEnded | None) -> None:
-        if self._open is None:
-            return
-        wrong = self._open.first_wrong()
+    def _begin(self, header: SessionStarted) -> None:
+        """A new session ends what is open, but other channels of its own source."""
+        channel = header.channel
+        others = [one.header.source for one in self._open.values()]
+        if channel in self._open or channel is None or others != [header.source] * len(others):
+            self._close_all()
+        self._open[channel] = _OpenSession(header)
+
+    def _close_all(self) -> None:
+        for channel in sorted(self._open, key=lambda one: one or 0):
+            self._close(channel, None)
+
+    def _close(self, channel: int | None, end: SessionEnded | None) -> None:
+        session = self._open.pop(channel)
+        wrong = session.first_wrong()
         if wrong is not None:
             self._fail(*wrong)
-        self._done.append(self._open.recorded(end))
-        self._open = None
+        self._done.append(session.recorded(end))
 
     def _fail(self, number: int, what: str) -> NoReturn:
         raise SerLiveError(f"{self._path}, line {number}: {what}")

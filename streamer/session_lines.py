@@ -13,6 +13,7 @@ from streamer.prior import BALANCED, PRIORS
 #: Three years: times and durations beyond are damage.
 LONGEST_S = 1e8
 _HIGHEST_RATE = 10_000_000
+_MOST_CHANNELS = 1_024
 
 
 class Wrong(Exception):
@@ -53,6 +54,7 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
         look_ahead_ms=_number(values, "look_ahead_ms", 1000 * LONGEST_S),
         started=started,
         prior=prior,
+        channel=channel_of(values),
     )
 
 
@@ -63,7 +65,16 @@ def gap_of(values: dict[str, Any], sample_rate: int) -> Gap:
         Wrong: it does not hold.
     """
     lost = _whole(values, "lost_samples", 1, int(LONGEST_S * sample_rate))
-    return Gap(time_of(values), lost, _text(values, "reason"))
+    return Gap(time_of(values), lost, _text(values, "reason"), channel_of(values))
+
+
+def channel_of(values: dict[str, Any]) -> int | None:
+    """The key channel, where there is one.
+
+    Raises:
+        Wrong: it is no channel.
+    """
+    return None if values.get("channel") is None else _whole(values, "channel", 1, _MOST_CHANNELS)
 
 
 def time_of(values: dict[str, Any]) -> float:
@@ -90,6 +101,7 @@ def end_of(values: dict[str, Any], labels: tuple[str, ...]) -> SessionEnded:
         summary=_shares(values, "summary", names_of(labels)),
         overall=overall,
         probabilities=_shares(values, "probabilities", labels),
+        channel=channel_of(values),
     )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.audio import read_recording
 from streamer.frontend import LOWEST_BIN, SpectralAnalysis
+from streamer.sound.recording import read_recording
 from streamer.speech import SpeechDetector
 from tests.generated import EMOTIONS, NORMALISER
 from train import data

@@ -112,8 +112,11 @@ def test_estimates_over_a_full_window_weigh_alike_and_a_pause_empties_it():
     np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
 
 
-def test_the_verdict_on_little_speech_is_of_that_speech():
-    assert verdict([(HAPPY, 0.9), (ANGRY, 0.1)]).overall == "happy"
+def test_the_verdict_is_of_the_speech_and_takes_10_timesteps_of_it():
+    assert verdict([*[(HAPPY, 0.9)] * 10, *[(ANGRY, 0.1)] * 40]).overall == "happy"
+    little = verdict([*[(HAPPY, 0.9)] * 9, *[(ANGRY, 0.1)] * 40])
+    assert little.overall == "silence"
+    assert little.probabilities.argmax() == HAPPY.index(max(HAPPY))
 
 
 def test_the_verdict_without_speech_is_silence():

@@ -15,7 +15,6 @@ from scipy import signal
 
 import train.drawing.sound
 from model.config import ORDINARY
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
@@ -27,6 +26,7 @@ from streamer.frontend import (
     frames_of,
 )
 from streamer.frontend import power_spectra as runtime_spectra
+from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED

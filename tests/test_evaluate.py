@@ -16,11 +16,11 @@ import pytest
 import soundfile
 
 from model.export import describe_model
-from streamer.audio import read_recording
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
 from streamer.recognizer import Recognizer
+from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD
 from tests.conftest import CLIPS
 from train.__main__ import main

@@ -18,7 +18,7 @@ from streamer.decision import STATES
 from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.format_names import TIMELINES
-from streamer.formats import JsonLines, open_timeline
+from streamer.formats import JsonLines, open_timeline, summary
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import OutputFile
 from streamer.recognizer import Estimate
@@ -392,3 +392,35 @@ def test_the_file_is_made_though_nothing_was_heard(name, tmp_path):
 
 def test_states_are_runs_as_emotions_are():
     assert [text for _, _, text in srt_of(written("srt", session(*STATES)))] == list(STATES)
+
+
+def ten_seconds(probabilities, shares, overall=None):
+    overall = overall or max(probabilities, key=probabilities.get)
+    return SessionEnded(10.0, 250, shares, overall, probabilities)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "summary_", "text"),
+    [
+        ({"a": 0.8, "b": 0.2}, {"a": 0.3, "silence": 0.7}, "a overall (a 100% of 3.0 s of speech)"),
+        (
+            {"a": 0.52, "b": 0.48},
+            {"a": 0.4, "b": 0.4, "uncertain": 0.2, "silence": 0.0},
+            "mixed overall, a and b (a 40%, b 40%, uncertain 20% of 10.0 s of speech)",
+        ),
+        (
+            {"a": 0.7, "b": 0.3},
+            {"a": 0.0, "uncertain": 0.2, "silence": 0.8},
+            "no emotion was clear (uncertain 100% of 2.0 s of speech)",
+        ),
+    ],
+)
+def test_the_verdict_for_people_is_of_speech_and_of_what_was_shown(probabilities, summary_, text):
+    assert summary(ten_seconds(probabilities, summary_)) == f"10.00 s: {text}"
+
+
+def test_without_speech_there_is_no_verdict_for_people():
+    even = {"a": 0.5, "b": 0.5}
+    assert summary(ten_seconds(even, {"silence": 1.0}, "silence")) == "10.00 s: no speech"
+    little = summary(ten_seconds(even, {"silence": 0.98, "warming up": 0.02}, "silence"))
+    assert little.startswith("10.00 s: too little speech for a verdict (warming up 100% of 0.2 s")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.audio import read_recording
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.recognizer import Recognizer
+from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
 from train.augment import active_rms, load_rooms
 from train.conditions import EFFECT_KINDS, Condition, heard_in

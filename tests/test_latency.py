@@ -12,7 +12,6 @@ import soundfile
 import soxr
 
 from streamer import figures, microphone
-from streamer.audio import Recording, read_recording
 from streamer.bundled import bundled
 from streamer.devices import Device
 from streamer.errors import RunFailure, SerLiveError
@@ -38,6 +37,7 @@ from streamer.latency.streams import StreamsCost, measure_streams
 from streamer.latency.tables import live_text, process_text, stopped_text, streams_text
 from streamer.recognizer import Estimate
 from streamer.resampler import resampler_look_ahead_s
+from streamer.sound.recording import Recording, read_recording
 
 DEMO = bundled("demo.flac")
 

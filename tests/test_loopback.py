@@ -9,13 +9,13 @@ import pytest
 import soxr
 
 from streamer.accounting import Mark
-from streamer.audio import read_recording
 from streamer.bundled import bundled
 from streamer.devices import Device, rescan
 from streamer.errors import RunFailure
 from streamer.latency import loopback
 from streamer.latency.chirp import chirp, find_chirp
 from streamer.latency.loopback import Captured, Played, measure_loopback, round_trips_ms
+from streamer.sound.recording import read_recording
 from tests.pulse import pulse, sound_server
 
 __all__ = ["pulse", "sound_server"]  # fixtures

@@ -7,13 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from streamer.audio import Loss, Recording
 from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap
 from streamer.interrupts import Interrupts
 from streamer.microphone import MAX_LAG_S, SILENCE_FOR_LOSS_S, Microphone
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
+from streamer.sound.recording import Recording
+from streamer.sound.source import Loss
 from tests.conftest import CLIPS
 from tests.pulse import pulse, sound_server
 

@@ -11,9 +11,10 @@ import pytest
 import soundfile
 
 import streamer.recorder
-from streamer.audio import Away, Loss, Recording
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recorder import Recorder, WavWriter
+from streamer.sound.recording import Recording
+from streamer.sound.source import Away, Loss
 
 
 def read(path):

@@ -22,9 +22,9 @@ import train.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
 from model.export import fold_batch_norms
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
+from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY, recipe_with
 from train.__main__ import main

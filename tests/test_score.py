@@ -123,7 +123,7 @@ def test_a_row_sums_a_session_up(shipped):
     shares = {name: shown.count(name) / 8 for name in (*LABELS, "silence", "uncertain")}
     shares["warming up"] = 1 / 8
     tally.take(SessionEnded(0.33, 8, shares, "sad", dict.fromkeys(LABELS, 0.25)))
-    row = tally.row("x.wav", None)
+    row = tally.row(Task(Path("x.wav"), "x.wav", None), None)
     assert tuple(row) == COLUMNS
     assert row["speech_s"] == pytest.approx(5 * 0.04)
     assert (row["duration_s"], row["overall"], row["p_sad"], row["error"]) == (
@@ -138,8 +138,8 @@ def test_a_row_sums_a_session_up(shipped):
 
 
 def row_of(name, **values):
-    row = dict.fromkeys(COLUMNS) | {"file": name, "model": "m", "prior": "balanced", "version": "1"}
-    return row | {"duration_s": 1.5, "overall": "sad"} | values
+    own = {"file": name, "channel": "mix", "model": "m", "prior": "balanced", "version": "1"}
+    return dict.fromkeys(COLUMNS) | own | {"duration_s": 1.5, "overall": "sad"} | values
 
 
 ROWS = [
@@ -161,12 +161,13 @@ def test_a_row_read_back_is_the_row_written(form):
 def record(path, rows, *, finishes=True, force=False, again=()):
     """Write rows to results, stopped or not; what is recorded then."""
     with ExitStack() as stack:
-        results = open_results(path, COLUMNS, force, [], again, stack)
+        keys = [(name, "mix") for name in again]
+        results = open_results(path, COLUMNS, force, [], keys, stack)
         for row in rows:
             results.add(row)
         if finishes:
             results.finish()
-        return list(results.recorded)
+        return [name for name, _ in results.recorded]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -341,14 +342,14 @@ def test_a_worker_that_dies_costs_the_recording_that_it_heard(tmp_path, model_fi
     tasks[1] = Task(long, "long.wav", cut)
     with Workers(1, model_file, "balanced", LABELS, Interrupts()) as workers:
         answers = workers.answers(tasks)
-        rows = [next(answers).row]
+        rows = [next(answers)[1].row]
         (worker,) = multiprocessing.active_children()
         worker.kill()
-        rows += [answer.row for answer in answers]
+        rows += [answer.row for _, answer in answers]
     assert [row["file"] for row in rows] == [task.name for task in tasks]
     died = "the process that heard it died (signal 9)"
     assert [row["error"] for row in rows] == [None, died, None, None]
-    assert rows[1] == empty_row(LABELS, "long.wav", died)
+    assert rows[1] == empty_row(LABELS, tasks[1], died)
     assert not cut.exists()
     assert not multiprocessing.active_children()
 

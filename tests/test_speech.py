@@ -7,8 +7,8 @@ import pytest
 from scipy import signal
 
 from model.silero import export_voice_gate, silero_path
-from streamer.audio import read_recording
 from streamer.inference import open_session
+from streamer.sound.recording import read_recording
 from streamer.speech import SAMPLE_RATE, STATE_VALUES, SpeechDetector
 from tests.conftest import CLIPS
 from train.judging.effects import telephone

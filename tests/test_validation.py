@@ -9,8 +9,8 @@ import pytest
 
 import train.drawing.sound
 from model.baselines import build
-from streamer.audio import read_recording
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD
 from tests.conftest import enlivened
 from tests.generated import EMOTIONS, NORMALISER, TINY

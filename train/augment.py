@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from streamer.audio import Recording, read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import FREQUENCY_BINS, SAMPLE_RATE
 from streamer.resampler import Resampler
+from streamer.sound.recording import Recording, read_recording
 from train.ranges import check_interval, check_number
 
 Float32 = NDArray[np.float32]

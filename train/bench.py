@@ -42,7 +42,6 @@ from model.cost import step_cost
 from model.export import fold_batch_norms, state_specs, write_onnx
 from model.network import Network
 from model.silero import silero_path
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.inference import open_session
@@ -51,6 +50,7 @@ from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.network import StepNetwork
 from streamer.outputs import OutputFile, write_line
 from streamer.recognizer import Recognizer, model_path
+from streamer.sound.recording import read_recording
 from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
 from train.throughput import drawing_share, training_rate
 

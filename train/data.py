@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 import streamer.frontend
 import streamer.resampler
 import streamer.speech
-from streamer.audio import read_recording
 from streamer.bundled import bundled
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
@@ -25,6 +24,7 @@ from streamer.frontend import (
     Spectra,
     SpectralAnalysis,
 )
+from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD, VOICE_GATE, SpeechDetector
 from train.corpora import Utterance
 from train.progress import progress_bar

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
+from streamer.sound.recording import read_recording
 from train.corpora import at_hand, read_corpus
 from train.layouts import audio_files
 

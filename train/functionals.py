@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import streamer.resampler
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
+from streamer.sound.recording import read_recording
 from train.corpora import Utterance
 from train.measures import Scores, score
 from train.whole import whole_file

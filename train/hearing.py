@@ -13,12 +13,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
 from streamer.prior import under_prior
 from streamer.recognizer import Estimate, Recognizer
+from streamer.sound.recording import read_recording
 from train.conditions import Condition, heard_in
 from train.corpora import Utterance
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from streamer.audio import SOUND_SUFFIXES
 from streamer.errors import SerLiveError
+from streamer.sound.recording import SOUND_SUFFIXES
 
 
 class Clip(NamedTuple):

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streamer.audio import Recording
 from streamer.errors import SerLiveError, printable
+from streamer.sound.recording import Recording
 from train.corpora import CORPORA, SOURCES, Utterance, at_hand, licence_of, read_corpus
 from train.splits import describe_names, split_names, split_of
 from train.workers import worker_pool

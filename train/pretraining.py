@@ -27,9 +27,9 @@ import model.whisper
 from model.config import NetworkConfig
 from model.network import Network
 from model.whisper import WhisperEncoder, load_whisper, log_mel
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_SAMPLES
+from streamer.sound.recording import read_recording
 from train.batches import Batch
 from train.corpora import Utterance, read_corpus
 from train.data import digest_of, key_of

@@ -18,12 +18,12 @@ from model.baselines import build
 from model.config import ORDINARY, NetworkConfig
 from model.export import describe_model, export, state_specs
 from model.network import Network, SpectrogramNetwork
-from streamer.audio import Recording
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
+from streamer.sound.recording import Recording
 from train import ordinary
 from train.augment import BACKGROUNDS, load_noises, load_rooms
 from train.batches import TrainingSet

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.decision import UNCERTAIN, label_changes
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
+from streamer.sound.recording import read_recording
 from train.conditions import Condition, heard_in
 from train.corpora import Utterance
 from train.hearing import Heard, hear, hear_all, name_of, worker_recognizer

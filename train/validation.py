@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 import train.drawing.sound
-from streamer.audio import read_recording
 from streamer.frontend import Normaliser, SpectralAnalysis
+from streamer.sound.recording import read_recording
 from streamer.speech import SpeechDetector
 from train.augment import Augmentation, active_rms
 from train.corpora import Utterance

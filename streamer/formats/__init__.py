@@ -9,7 +9,7 @@ from typing import Protocol
 from streamer.errors import SerLiveError
 from streamer.events import Sink
 from streamer.format_names import SUFFIXES
-from streamer.formats.lines import SCHEMA, JsonLines, Plain, summary
+from streamer.formats.lines import SCHEMA, Changes, JsonLines, Plain, summary
 from streamer.formats.table import Csv
 from streamer.formats.textgrid import TextGrid
 from streamer.formats.tracks import Audacity, SubRip, WebVtt
@@ -17,6 +17,7 @@ from streamer.outputs import Output
 
 __all__ = [
     "SCHEMA",
+    "Changes",
     "JsonLines",
     "Plain",
     "Timeline",
@@ -49,14 +50,22 @@ def suffix_format(output: Path | None) -> str | None:
     return None if suffix == ".txt" else SUFFIXES.get(suffix)
 
 
-def open_timeline(name: str, out: Output, is_several: bool) -> Timeline:
+def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
     """A writer of the format ``name``, one of :data:`streamer.format_names.TIMELINES`.
 
+    Args:
+        name: of the format.
+        out: where it is written.
+        is_several: more recordings than one are written to it.
+        is_split: the channels of a recording are streams of their own.
+
     Raises:
-        SerLiveError: the format cannot hold several recordings.
+        SerLiveError: the format cannot hold several recordings, or channels.
     """
     if name == "csv":
         return Csv(out, is_several)
+    if is_split:
+        raise SerLiveError(f"{name} holds one channel: --channels 1, then 2, makes a file of each")
     if is_several:
         raise SerLiveError(f"{name} holds one recording at a time; csv and jsonl hold several")
     return _SINGLE[name](out)

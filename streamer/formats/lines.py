@@ -17,9 +17,12 @@ from streamer.events import (
     SourceAway,
 )
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
+from streamer.frontend import TIMESTEP_S
 from streamer.outputs import Output, write_line
 
 SCHEMA = 1
+#: An emotion that leads another by less than this in the verdict does not lead.
+MIXED_BELOW = 0.1
 _BAR_WIDTH = 20
 
 
@@ -49,8 +52,10 @@ class JsonLines:
                 return
             case SessionEnded():
                 values = self._end(event)
+        channel = {} if event.channel is None else {"channel": event.channel}
+        values = values | channel | self._file
         # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
-        write_line(self._out, json.dumps(values | self._file, separators=(",", ":")))
+        write_line(self._out, json.dumps(values, separators=(",", ":")))
 
     @staticmethod
     def _session(event: SessionStarted) -> dict[str, Any]:
@@ -103,10 +108,63 @@ class JsonLines:
 
 
 def summary(event: SessionEnded) -> str:
-    """A session in a line for people."""
-    shares = sorted(event.summary.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share)
-    return f"{event.duration_s:.2f} s: {event.overall} overall ({parts or 'no time'})"
+    """A session in a line for people: the verdict, and what was shown while somebody spoke."""
+    spoken = {name: share for name, share in event.summary.items() if name != SILENCE}
+    total = sum(spoken.values())
+    speech_s = total * event.estimates * TIMESTEP_S
+    shares = sorted(spoken.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {share / total:.0%}" for name, share in shares if share)
+    shown = f" ({parts} of {speech_s:.1f} s of speech)" if parts else ""
+    return f"{event.duration_s:.2f} s: {verdict_of(event)}{shown}"
+
+
+def verdict_of(event: SessionEnded) -> str:
+    """The verdict on a session in words: never an emotion that was not shown."""
+    if event.overall == SILENCE:
+        is_silent = event.summary.get(SILENCE, 1.0) == 1.0
+        return "no speech" if is_silent else "too little speech for a verdict"
+    (first, most), (second, next_most), *_ = sorted(
+        event.probabilities.items(), key=lambda item: -item[1]
+    )
+    if not event.summary.get(event.overall, 0.0):
+        return "no emotion was clear"
+    if most - next_most < MIXED_BELOW:
+        return f"mixed overall, {first} and {second}"
+    return f"{event.overall} overall"
+
+
+class Changes:
+    """A line where the label changes: time, label, and of an emotion how likely it is."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._labels: tuple[str, ...] = ()
+        self._shown: dict[int | None, str] = {}
+
+    def take(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._labels = event.labels
+                self._shown.pop(event.channel, None)
+                line = f"# {printable(event.source)}"
+            case Estimated():
+                label = event.estimate.label
+                if label == self._shown.get(event.channel):
+                    return
+                self._shown[event.channel] = label
+                line = f"{event.estimate.time:9.2f} s  {label}"
+                if label in self._labels:
+                    share = float(event.estimate.probabilities[self._labels.index(label)])
+                    line += f"  {share:.0%}"
+            case Gap():
+                line = f"# gap at {event.time_s:.2f} s: {event.reason}"
+            case Marked():
+                line = f"# mark at {event.time_s:.2f} s"
+            case SourceAway():
+                return
+            case SessionEnded():
+                line = f"# {summary(event)}"
+        write_line(self._out, line if event.channel is None else f"[{event.channel}] {line}")
 
 
 class Plain:
@@ -134,7 +192,7 @@ class Plain:
                 return
             case SessionEnded():
                 line = f"# {summary(event)}"
-        write_line(self._out, line)
+        write_line(self._out, line if event.channel is None else f"[{event.channel}] {line}")
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate

@@ -15,7 +15,7 @@ class Csv:
     """A row an estimate, RFC 4180: time, label, speech, latency_ms, and ``p_`` + each emotion.
 
     Where no latency applies its field is empty. Gaps and marks are no rows. Sessions that share a
-    table have the same labels.
+    table have the same labels. Where channels are streams of their own, a column says which.
     """
 
     def __init__(self, out: Output, names_file: bool) -> None:
@@ -24,6 +24,7 @@ class Csv:
         self._names_file = names_file
         self._file: tuple[str, ...] = ()
         self._has_head = False
+        self._names_channel = False
 
     def take(self, event: Event) -> None:
         match event:
@@ -39,15 +40,18 @@ class Csv:
         self._file = (event.source,) if self._names_file else ()
         if not self._has_head:
             self._has_head = True
+            self._names_channel = event.channel is not None
+            channel = ["channel"] if self._names_channel else []
             columns = ("time", "label", "speech", "latency_ms")
             emotions = (f"p_{label}" for label in event.labels)
-            self._write([*(["file"] if self._names_file else []), *columns, *emotions])
+            self._write([*(["file"] if self._names_file else []), *channel, *columns, *emotions])
 
     def _row(self, event: Estimated) -> None:
         estimate, latency_ms = event.estimate, event.latency_ms
         self._write(
             [
                 *self._file,
+                *([event.channel] if self._names_channel else []),
                 round(estimate.time, TIME_DIGITS),
                 estimate.label,
                 round(estimate.speech, SHARE_DIGITS),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import Float32
+from streamer.sound.source import Float32
 
 CHIRP_S = 0.08
 #: Small loudspeakers and microphones carry this band; lower sample rates carry part of it.

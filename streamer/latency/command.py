@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from streamer.arguments import LATENCY_SOURCES
-from streamer.audio import Source
 from streamer.bundled import bundled
 from streamer.devices import find_device, input_devices
 from streamer.errors import RunFailure, SerLiveError, told
@@ -41,6 +40,7 @@ from streamer.latency.tables import (
 from streamer.outputs import Output, say_on_stderr, write_line
 from streamer.prior import BALANCED, Prior
 from streamer.recognizer import Recognizer
+from streamer.sound.source import Source
 
 SCHEMA = 1
 DEMO = bundled("demo.flac")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from streamer.accounting import Mark
-from streamer.audio import Float32, Recording, Source
 from streamer.devices import Device
 from streamer.formats import JsonLines
 from streamer.interrupts import Interrupts
@@ -23,6 +22,8 @@ from streamer.listening import BLOCK_MS
 from streamer.microphone import Microphone
 from streamer.resampler import resampler_look_ahead_s
 from streamer.session import Pace, run_session
+from streamer.sound.recording import Recording
+from streamer.sound.source import Float32, Source
 
 
 @dataclass(frozen=True)

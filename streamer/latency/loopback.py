@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from streamer.accounting import Mark
-from streamer.audio import Float32
 from streamer.devices import (
     Device,
     cannot_open,
@@ -30,6 +29,7 @@ from streamer.latency.probe import SETTLING_S
 from streamer.latency.spread import Spread
 from streamer.listening import BLOCK_MS
 from streamer.microphone import CALLBACK_S, Microphone
+from streamer.sound.source import Float32
 
 #: From chirp to chirp; a chirp is looked for until the next one, wireless speakers are slow.
 SPACING_S = 0.8

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.latency.process import resident_mib
 from streamer.latency.spread import Spread
 from streamer.latency.stopwatch import PARTS, TimedRecognizer
+from streamer.sound.recording import read_recording
 
 Float32 = NDArray[np.float32]
 

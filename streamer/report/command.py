@@ -52,5 +52,5 @@ def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSess
     sessions = read_sessions(path, say)
     for session in sessions:
         if not len(session.times):
-            say(f"{path}: no estimates of {session.header.source}, which is left out")
+            say(f"{path}: no estimates of {session.title}, which is left out")
     return [session for session in sessions if len(session.times)]

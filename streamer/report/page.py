@@ -74,7 +74,7 @@ def draw_page(sessions: Sequence[RecordedSession]) -> Page:
         panels += row
         y += max(panel.height for panel in row) + _BETWEEN
     return Page(
-        "Speech emotion: " + ", ".join(printable(one.header.source) for one in sessions),
+        "Speech emotion: " + ", ".join(printable(one.title) for one in sessions),
         2 * _MARGIN + in_row * width + (in_row - 1) * _BETWEEN,
         y - _BETWEEN + _MARGIN,
         tuple(panels),

@@ -68,7 +68,7 @@ def draw_panel(
 
 
 def _heading(session: RecordedSession, x: float, y: float, width: float) -> list[Shape]:
-    title = fitted(session.header.source, _TITLE_SIZE, width, keeps_end=True)
+    title = fitted(session.title, _TITLE_SIZE, width, keeps_end=True)
     lines = [" · ".join(_happened(session)), " · ".join(_circumstances(session))]
     return [
         Text(x, y + 14, title, _TITLE_SIZE, INK, is_bold=True),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import check_apart, check_output, say_on_stderr, show
 from streamer.prior import BALANCED, Prior
 from streamer.recognizer import Recognizer, model_path
-from streamer.score.find import Item, find, timeline_path
+from streamer.score.find import Item, find, timeline_path, with_channels
 from streamer.score.progress import Watched
 from streamer.score.results import Piped, Results, check_suffix, open_results
-from streamer.score.rows import Row, columns_of
+from streamer.score.rows import Key, Row, columns_of
 from streamer.score.truth import agreement, read_truth
 from streamer.score.work import Task
 from streamer.score.workers import WORKERS, Workers, usable_cores
+from streamer.sound.channels import MIX, Channels
 
 #: Exit code where some input could not be read.
 _EXIT_UNREADABLE = SerLiveError.exit_code
@@ -44,6 +46,8 @@ class Plan:
         model: as ``--model`` names it.
         prior: how often each label is taken to be met.
         force: overwrite results and timelines.
+        wanted: what is heard of the channels.
+        names_passed_over: name the files that are passed over, not only how many they are.
     """
 
     paths: tuple[Path, ...]
@@ -54,12 +58,16 @@ class Plan:
     model: Path | None = None
     prior: Prior = BALANCED
     force: bool = False
+    wanted: Channels = MIX
+    names_passed_over: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers not in WORKERS:
             raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
         if self.output is not None:
             check_suffix(self.output)
+        if self.labels is not None and self.wanted.is_split:
+            raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
         if sys.stdout is None and (self.output is None or self.labels is not None):
             raise SerLiveError("standard output is closed")
 
@@ -80,7 +88,8 @@ class _Job:
 
     @property
     def task(self) -> Task:
-        return Task(self.item.path, self.item.name, self.timeline and _partial(self.timeline))
+        timeline = self.timeline and _partial(self.timeline)
+        return Task(self.item.path, self.item.name, timeline, self.item.channels)
 
 
 def _partial(timeline: Path) -> Path:
@@ -103,26 +112,49 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
         recognizer = Recognizer.load(plan.model, plan.prior)
     labels = recognizer.metadata.labels
     found = find(plan.paths)
+    items = with_channels(found.items, plan.wanted)
     truth = None if plan.labels is None else read_truth(plan.labels, found.items)
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
+    _tell_passed_over(found.passed_over, plan.names_passed_over)
     identity = _identity(recognizer, model_path(plan.model))
     with ExitStack() as stack:
-        results = _open(plan, columns_of(labels), found.items, stack)
+        results = _open(plan, columns_of(labels), items, stack)
         _check_identity(results, identity, plan.output)
-        rows = {item.name: results.recorded.get(item.name) for item in found.items}
-        jobs = _missing(plan, found.items, results, recognizer)
+        rows = {item.key: results.recorded.get(item.key) for item in items}
+        jobs = _missing(plan, items, results, recognizer)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
         _run(plan, jobs, results, rows, identity, labels, interrupts)
         with interrupts.shielded():
             results.finish()
-    complete = {name: row for name, row in rows.items() if row is not None}
+    complete = {key: row for key, row in rows.items() if row is not None}
     if truth is not None:
         out = sys.stderr if plan.output is None else sys.stdout
-        show(agreement(truth.labels, complete, labels), out)
+        show(
+            agreement(truth.labels, {name: row for (name, _), row in complete.items()}, labels), out
+        )
     faulty = bool(found.complaints) or any(row["error"] for row in complete.values())
     return _EXIT_UNREADABLE if faulty else 0
+
+
+def _tell_passed_over(paths: Sequence[Path], names_them: bool) -> None:
+    """Say how many files in folders were passed over, by their ending, or name each."""
+    if not paths:
+        return
+    kinds = Counter(
+        "hidden" if path.name.startswith(".") else path.suffix.lower() or "no ending"
+        for path in paths
+    )
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    files = "1 file that is no recording"
+    if len(paths) > 1:
+        files = f"{len(paths)} files that are no recordings"
+    hint = "" if names_them else "; --passed-over names them"
+    say_on_stderr(told(f"passed over {files} ({listed}){hint}"))
+    if names_them:
+        for path in paths:
+            say_on_stderr(told(f"passed over {path}"))
 
 
 def _make_folder(folder: Path) -> None:
@@ -154,8 +186,8 @@ def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: Exit
     inputs = [model_path(plan.model), *(item.path for item in items)]
     if plan.labels is not None:
         inputs.append(plan.labels)
-    names = {item.name for item in items}
-    return open_results(plan.output, columns, plan.force, inputs, names, stack)
+    keys = {item.key for item in items}
+    return open_results(plan.output, columns, plan.force, inputs, keys, stack)
 
 
 def _check_identity(results: Results, identity: Row, output: Path | None) -> None:
@@ -184,7 +216,7 @@ def _missing(
     jobs = []
     owners: dict[Path, str] = {}
     for item in items:
-        row = results.recorded.get(item.name)
+        row = results.recorded.get(item.key)
         timeline = None
         if plan.timeline is not None:
             timeline = timeline_path(plan.timeline, item)
@@ -236,7 +268,7 @@ def _run(
     plan: Plan,
     jobs: Sequence[_Job],
     results: Results,
-    rows: dict[str, Row | None],
+    rows: dict[Key, Row | None],
     identity: Row,
     labels: tuple[str, ...],
     interrupts: Interrupts,
@@ -255,12 +287,14 @@ def _run(
             watched,
             Workers(processes, model_path(plan.model), plan.prior, labels, interrupts) as workers,
         ):
-            answers = workers.answers([job.task for job in jobs])
-            for job, answer in zip(jobs, answers, strict=True):
+            for index, answer in workers.answers([job.task for job in jobs]):
+                job = jobs[index]
+                for notice in answer.notices:
+                    say_on_stderr(told(notice))
                 row = answer.row | identity
                 with interrupts.shielded():  # written and counted, or neither
                     _record(job, row, results)
-                    rows[job.item.name] = row
+                    rows[job.item.key] = row
                     watched.heard(row["duration_s"])
     except Interrupted:
         if plan.output is not None:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import Output, OutputFile, check_output, say_on_stderr, write_line
-from streamer.score.rows import CsvForm, Form, JsonForm, Row, text_columns
+from streamer.score.rows import CsvForm, Form, JsonForm, Key, Row, key_of, text_columns
 
 FORMS: dict[str, Callable[[Sequence[str]], Form]] = {".csv": CsvForm, ".jsonl": JsonForm}
 PARQUET = ".parquet"
@@ -31,12 +31,12 @@ class Results(Protocol):
     """Where rows go.
 
     Attributes:
-        recorded: rows that are there and stay, by file.
+        recorded: rows that are there and stay, by :func:`streamer.score.rows.key_of`.
         goes_on: a run before this one has begun them.
         files: that hold them, now or on the way.
     """
 
-    recorded: dict[str, Row]
+    recorded: dict[Key, Row]
     goes_on: bool
     files: frozenset[Path]
 
@@ -76,7 +76,7 @@ def open_results(
     columns: Sequence[str],
     force: bool,
     inputs: Iterable[Path],
-    again: Container[str],
+    again: Container[Key],
     stack: ExitStack,
 ) -> Results:
     """Results in a file, gone on with where they are ours; closed with the stack.
@@ -86,7 +86,7 @@ def open_results(
         columns: of a row.
         force: what is there is overwritten.
         inputs: files that must not be written to.
-        again: recordings of this run; where their row tells of an error it gives way to a new one.
+        again: keys of this run; where their row tells of an error it gives way to a new one.
         stack: closes the file.
 
     Raises:
@@ -99,9 +99,9 @@ def open_results(
     return _Lines(path, FORMS[path.suffix.lower()](columns), force, again, stack)
 
 
-def _stays(row: Row, again: Container[str]) -> bool:
+def _stays(row: Row, again: Container[Key]) -> bool:
     """A disk may be back, or memory free: an error is not for ever."""
-    return not (row["error"] and row["file"] in again)
+    return not (row["error"] and key_of(row) in again)
 
 
 def _refusal(path: Path) -> SerLiveError:
@@ -126,7 +126,7 @@ class Piped:
     """CSV to a stream; nothing is recorded."""
 
     def __init__(self, out: Output, columns: Sequence[str]) -> None:
-        self.recorded: dict[str, Row] = {}
+        self.recorded: dict[Key, Row] = {}
         self.goes_on = False
         self.files = frozenset[Path]()
         self._out = out
@@ -150,9 +150,14 @@ class _Lines:
     """A row a line."""
 
     def __init__(
-        self, path: Path, form: Form, force: bool, again: Container[str], stack: ExitStack
+        self,
+        path: Path,
+        form: Form,
+        force: bool,
+        again: Container[Key],
+        stack: ExitStack,
     ) -> None:
-        self.recorded: dict[str, Row] = {}
+        self.recorded: dict[Key, Row] = {}
         self.goes_on = os.path.lexists(path) and not force
         self.files = _files(path)
         self._path = path
@@ -160,7 +165,7 @@ class _Lines:
         self._text: str | None = None
         if self.goes_on:
             rows, self._text = _read_lines(path, form, again)
-            self.recorded = {row["file"]: row for row in rows}
+            self.recorded = {key_of(row): row for row in rows}
         self._closing = stack.enter_context(ExitStack())
         file = OutputFile(path, force, appends=self.goes_on)
         self._out = self._closing.enter_context(file)
@@ -169,7 +174,7 @@ class _Lines:
     def add(self, row: Row) -> None:
         self._begin()
         write_line(self._out, self._form.line(row))
-        self.recorded[row["file"]] = row
+        self.recorded[key_of(row)] = row
 
     def finish(self) -> None:
         self._begin()
@@ -187,7 +192,7 @@ class _Lines:
         self._has_begun = True
 
 
-def _read_lines(path: Path, form: Form, again: Container[str]) -> tuple[list[Row], str | None]:
+def _read_lines(path: Path, form: Form, again: Container[Key]) -> tuple[list[Row], str | None]:
     """Rows of a file that stay, and what is to stand in the file if that is not what does.
 
     What a kill left of the last line goes, and the rows that are made again. So do the byte order
@@ -239,7 +244,7 @@ class _Parquet:
         path: Path,
         columns: Sequence[str],
         force: bool,
-        again: Container[str],
+        again: Container[Key],
         stack: ExitStack,
     ) -> None:
         self._path = path
@@ -247,7 +252,7 @@ class _Parquet:
         self._force = force
         self._side = path.with_name(f"{path.name}.partial.jsonl")
         rows = [] if force else self._read()
-        table = {row["file"]: row for row in rows if _stays(row, again)}
+        table = {key_of(row): row for row in rows if _stays(row, again)}
         self._lines = _Lines(self._side, JsonForm(columns), force, again, stack)
         self.files = _files(path) | self._lines.files
         # A kill between the two steps of the end leaves rows in both.
@@ -257,7 +262,7 @@ class _Parquet:
     def add(self, row: Row) -> None:
         self._begin()
         self._lines.add(row)
-        self.recorded[row["file"]] = row
+        self.recorded[key_of(row)] = row
 
     def finish(self) -> None:
         import pyarrow

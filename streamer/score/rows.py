@@ -12,12 +12,15 @@ from streamer.decision import names_of
 
 #: Values by column: texts, numbers, and None where there is nothing to tell.
 Row = dict[str, Any]
+#: What a row is of: the file, and what is heard of its channels.
+Key = tuple[str, str]
 
 
 def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the columns for a model with these labels, in order."""
     return (
         "file",
+        "channel",
         "duration_s",
         "speech_s",
         "overall",
@@ -33,7 +36,12 @@ def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 def text_columns(columns: Sequence[str]) -> frozenset[str]:
     """Those that hold text; the others hold numbers."""
-    return frozenset(columns) & {"file", "overall", "error", "model", "prior", "version"}
+    return frozenset(columns) & {"file", "channel", "overall", "error", "model", "prior", "version"}
+
+
+def key_of(row: Row) -> Key:
+    """What a row is of."""
+    return row["file"], row["channel"]
 
 
 class Form(Protocol):

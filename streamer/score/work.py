@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from streamer.audio import BLOCK_MS, Recording
 from streamer.decision import SILENCE, label_changes
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.events import Estimated, Event, SessionEnded, Sink
@@ -24,6 +24,9 @@ from streamer.prior import Prior
 from streamer.recognizer import Recognizer
 from streamer.score.rows import Row, columns_of
 from streamer.session import Pace, run_session
+from streamer.sound.channels import MIX, Channels
+from streamer.sound.recording import Recording
+from streamer.sound.source import BLOCK_MS
 
 #: The results do not depend on it, and the longer the blocks, the less a timestep costs.
 _BLOCK_MS = BLOCK_MS[-1]
@@ -37,11 +40,13 @@ class Task:
         path: of the recording.
         name: the path as the results name it.
         timeline: JSON lines are written here; None if nobody wants them.
+        channels: what is heard of its channels.
     """
 
     path: Path
     name: str
     timeline: Path | None
+    channels: Channels = MIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,12 @@ class Answer:
     Attributes:
         row: all columns but those that name the model.
         failure: why the run cannot go on; the row is worth nothing then.
+        notices: lines for the person.
     """
 
     row: Row
     failure: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 class Tally:
@@ -75,9 +82,9 @@ class Tally:
             case SessionEnded():
                 self._end = event
 
-    def row(self, name: str, error: str | None) -> Row:
+    def row(self, task: Task, error: str | None) -> Row:
         """The row of a recording, damaged if there is an error: what was heard of it counts."""
-        row = empty_row(self._names, name, error)
+        row = empty_row(self._names, task, error)
         end = self._end
         if end is None:
             return row
@@ -95,13 +102,20 @@ class Tally:
         return row
 
 
-def empty_row(labels: tuple[str, ...], name: str, error: str | None) -> Row:
+def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
     """A row that tells of nothing but an error."""
-    return dict.fromkeys(columns_of(labels)) | {"file": name, "error": error}
+    own = {"file": task.name, "channel": str(task.channels), "error": error}
+    return dict.fromkeys(columns_of(labels)) | own
 
 
 def hear(task: Task, recognizer: Recognizer) -> Answer:
     """Hear a recording as ``replay --speed max`` does."""
+    notices: list[str] = []
+    answer = _hear(task, recognizer, notices.append)
+    return replace(answer, notices=tuple(printable(line) for line in notices))
+
+
+def _hear(task: Task, recognizer: Recognizer, say: Callable[[str], None]) -> Answer:
     tally = Tally(recognizer)
     sinks: list[Sink] = [tally]
     try:
@@ -109,7 +123,7 @@ def hear(task: Task, recognizer: Recognizer) -> Answer:
             if task.timeline is not None:
                 out = stack.enter_context(_timeline(task.timeline))
                 sinks.append(JsonLines(out, names_file=False))
-            source = stack.enter_context(Recording(task.path))
+            source = stack.enter_context(Recording(task.path, task.channels, say))
             run_session(
                 source,
                 recognizer,
@@ -122,12 +136,12 @@ def hear(task: Task, recognizer: Recognizer) -> Answer:
         return Answer({}, str(failure))
     except SerLiveError as error:
         reason = str(error).removeprefix(f"{task.path}: ")
-        return Answer(tally.row(task.name, printable(reason)))
+        return Answer(tally.row(task, printable(reason)))
     # Whatever it is about this recording, the others are worth going on for.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        return Answer(tally.row(task.name, printable(reason)))
-    return Answer(tally.row(task.name, None))
+        return Answer(tally.row(task, printable(reason)))
+    return Answer(tally.row(task, None))
 
 
 def _timeline(path: Path) -> OutputFile:

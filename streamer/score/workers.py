@@ -86,19 +86,21 @@ class Workers:
     ) -> None:
         self._end()
 
-    def answers(self, tasks: Sequence[Task]) -> Iterator[Answer]:
-        """Answers in the order of the tasks, however many workers there are.
+    def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+        """Index of a task and its answer, as they come: nothing waits behind a long recording.
 
         Raises:
             RunFailure: a worker cannot start, or cannot write a timeline.
         """
         waiting = deque(range(len(tasks)))
         done: dict[int, Answer] = {}
-        for index in range(len(tasks)):
-            while index not in done:
-                self._hand_out(tasks, waiting)
-                self._collect(tasks, waiting, done)
-            yield done.pop(index)
+        left = len(tasks)
+        while left:
+            self._hand_out(tasks, waiting)
+            self._collect(tasks, waiting, done)
+            left -= len(done)
+            yield from sorted(done.items())
+            done.clear()
 
     def _hand_out(self, tasks: Sequence[Task], waiting: deque[int]) -> None:
         """Give every worker enough to do, evenly, so that none waits while another has two."""
@@ -146,7 +148,7 @@ class Workers:
     def _blame(self, task: Task, how: str) -> Row:
         if task.timeline is not None:
             task.timeline.unlink(missing_ok=True)  # it breaks off in the middle of a line
-        return empty_row(self._labels, task.name, f"the process that heard it died ({how})")
+        return empty_row(self._labels, task, f"the process that heard it died ({how})")
 
     def _start(self) -> None:
         with self._interrupts.shielded():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from streamer.audio import Recording
 from streamer.errors import SerLiveError
 from streamer.events import Event
 from streamer.interrupts import Interrupts
@@ -14,6 +13,7 @@ from streamer.recognizer import Recognizer
 from streamer.screen.monitor import Monitor, Snapshot
 from streamer.screen.view import View, svg
 from streamer.session import Pace, run_session
+from streamer.sound.recording import Recording
 
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)

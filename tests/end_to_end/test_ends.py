@@ -100,7 +100,7 @@ def test_two_signals_end_a_replay_whose_reader_has_stalled(wav):
     process.stdout.close()
 
 
-def test_a_closed_pipe_is_said_in_one_line(wav):
+def test_a_reader_that_leaves_is_told_nothing(wav):
     process = subprocess.Popen(
         [*COMMAND, "replay", wav, "--speed", "max"],
         cwd=ROOT,
@@ -111,7 +111,7 @@ def test_a_closed_pipe_is_said_in_one_line(wav):
     process.stdout.close()
     stderr = process.stderr.read().decode()
     assert process.wait(30) == 1
-    assert stderr == "ser-live: the output was closed by its reader\n"
+    assert not stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

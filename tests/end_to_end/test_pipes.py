@@ -134,7 +134,7 @@ def test_head_takes_what_it_wants(wav):
     session, code = result.stdout.decode().splitlines()
     assert json.loads(session)["type"] == "session"
     assert code == "1"  # not all of it was written
-    assert result.stderr == b"ser-live: the output was closed by its reader\n"
+    assert not result.stderr
 
 
 def test_each_line_is_out_before_the_next_is_due(speech):

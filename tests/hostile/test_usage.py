@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.arguments import parse
-from streamer.audio import SAMPLE_FORMATS, RawPcm
 from streamer.cli import main
 from streamer.commands import COMMANDS
 from streamer.errors import SerLiveError, told
 from streamer.interrupts import Interrupts
+from streamer.sound.pcm import ENCODINGS, RawPcm
 from tests.conftest import CLIPS
 
 NUMBERS = ["0", "-1", "nan", "inf", "1e400", "-1e400", str(2**31), str(2**63), "9" * 5_000, "0x10"]
@@ -76,7 +76,7 @@ def test_impossible_values_are_one_line_and_exit_2(arguments, value, capfd, monk
     data=st.binary(max_size=400),
     rate=st.sampled_from([1_000, 16_000, 768_000]),
     channels=st.sampled_from([1, 2, 64]),
-    encoding=st.sampled_from(sorted(SAMPLE_FORMATS)),
+    encoding=st.sampled_from(sorted(ENCODINGS)),
     block_ms=st.sampled_from([1, 10, 10_000]),
 )
 def test_any_bytes_on_standard_input_are_audio_or_one_line(

@@ -76,8 +76,8 @@ def _try_until_the_end(reader: str, files: list[Path], patience_s: float) -> dic
 def _hear(path: Path) -> None:
     import numpy as np
 
-    from streamer.audio import Recording
     from streamer.resampler import Resampler
+    from streamer.sound.recording import Recording
 
     with Recording(path) as recording:
         resampler = Resampler(recording.sample_rate)

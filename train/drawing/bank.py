@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import read_recording
 from streamer.frontend import FREQUENCY_BINS, SpectralAnalysis
 from streamer.inference import open_session
+from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from train.augment import active_rms, take_out_noise
 from train.data import analyse, digest_of, front_end_sources, usable_prior

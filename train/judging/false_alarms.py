@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.audio import read_recording
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
 from streamer.frontend import TIMESTEP_S
 from streamer.metadata import ModelMetadata
+from streamer.sound.recording import read_recording
 from train.hearing import Heard, decide_again, hear, hear_all, worker_recognizer
 from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
 from train.ordinary import commands, is_at_hand, ordinary_speech

@@ -1,0 +1,224 @@
+"""From several channels to what a stream hears.
+
+The mean of the channels is right for most recordings. It is wrong where they cancel each other (a
+cable with one wire crossed, an effect of old recorders) and poor where one of them is dead. And two
+people on two channels, as call centres record them, are two streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import SerLiveError
+from streamer.sound.source import Float32, keep_quiet
+
+CHANNELS = range(1, 65)
+
+#: The channels are looked at so often; the moment does not depend on the size of the blocks.
+_PIECE_S = 0.25
+#: What was looked at before weighs half after so many seconds.
+_HALF_LIFE_S = 4.0
+#: Mean power below which nothing is decided: -70 dBFS.
+_QUIET = 1e-7
+#: Power of the mean over that of unrelated channels: below the first they cancel each other, above
+#: the second no more.
+_CANCELS, _HELPS = 0.1, 0.4
+#: Power over that of the loudest channel: -60 dB.
+_DEAD = 1e-6
+#: A channel that was heard for so long beside dead ones.
+_DEAD_FOR_S = 1.0
+#: Two people: each channel leads by this power for so long, and has them in its voice's range.
+_LEADS, _LEADS_FOR_S, _LOUD = 16.0, 1.5, 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What is heard of a source's channels: ``mix``, ``split``, or a channel's number.
+
+    Attributes:
+        number: of the one channel that is heard, from 1; None if it is not one alone.
+        is_split: whether each channel is a stream of its own.
+    """
+
+    number: int | None = None
+    is_split: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the option.
+
+        Raises:
+            SerLiveError: it is none of the three.
+        """
+        if text in ("mix", "split"):
+            return cls(is_split=text == "split")
+        if text.isdecimal() and int(text) in CHANNELS:
+            return cls(int(text))
+        raise SerLiveError(
+            f"--channels must be mix, split or a channel's number from {CHANNELS[0]} to "
+            f"{CHANNELS[-1]}, is {text!r}"
+        )
+
+    def __str__(self) -> str:
+        if self.number is not None:
+            return str(self.number)
+        return "split" if self.is_split else "mix"
+
+
+MIX = Channels()
+
+
+class Mixer:
+    """Frames ``(n, channels)`` -> mono ``(n,)``, or the frames where the channels are split.
+
+    What comes out depends on the frames alone, not on how they are cut into blocks.
+
+    Attributes:
+        streams: how many channels are streams of their own; None where the channels are one.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        sample_rate: int,
+        wanted: Channels = MIX,
+        say: Callable[[str], None] = keep_quiet,
+    ) -> None:
+        """Take frames of so many channels.
+
+        Args:
+            channels: of the source.
+            sample_rate: in Hz.
+            wanted: what is to be heard of them.
+            say: takes a line for the person.
+
+        Raises:
+            SerLiveError: the wanted channel is not there.
+        """
+        if wanted.number is not None and wanted.number > channels:
+            there = "is one channel" if channels == 1 else f"are {channels} channels"
+            raise SerLiveError(f"no channel {wanted.number}: there {there}")
+        self.streams = channels if wanted.is_split else None
+        self._wanted = wanted
+        self._say = say
+        self._rate = sample_rate
+        self._piece = max(1, round(_PIECE_S * sample_rate))
+        self._keeps = 0.5 ** (_PIECE_S / _HALF_LIFE_S)
+        self._at = 0
+        self._sums = np.zeros(channels + 1)
+        self._powers = np.zeros(channels + 1)
+        self._lone_s = np.zeros(channels)
+        self._leading_s = np.zeros(channels)
+        self._said: set[str] = set()
+        self._chosen: tuple[int, ...] = tuple(range(channels))
+
+    def accept(self, frames: Float32) -> Float32:
+        """Hear the next frames."""
+        number = self._wanted.number
+        if frames.shape[1] == 1 and not self._wanted.is_split:
+            return frames[:, 0]
+        if number is not None:
+            return frames[:, number - 1]
+        if not len(frames):
+            return frames if self._wanted.is_split else self._mixed(frames)
+        parts = []
+        first = 0
+        while first < len(frames):
+            last = min(len(frames), first + self._piece - self._at)
+            piece = frames[first:last]
+            parts.append(piece if self._wanted.is_split else self._mixed(piece))
+            self._look(piece)
+            first = last
+        return np.concatenate(parts)
+
+    def foresee(self, frames: Float32) -> None:
+        """Decide by frames that are still to come, where they can be known; nothing is said."""
+        ahead = Mixer(frames.shape[1], self._rate, self._wanted)
+        ahead.accept(frames)
+        self._chosen = ahead._chosen
+        self._powers, self._lone_s = ahead._powers, ahead._lone_s
+        self._tell()
+
+    def _mixed(self, frames: Float32) -> Float32:
+        chosen = frames if len(self._chosen) == frames.shape[1] else frames[:, self._chosen]
+        return np.asarray(chosen.mean(axis=1, dtype=np.float32))
+
+    def _look(self, frames: Float32) -> None:
+        """Add the power of each channel and of their mean up, and decide where a piece ends."""
+        wide = frames.astype(np.float64)
+        self._sums[:-1] += np.square(wide).sum(axis=0)
+        self._sums[-1] += np.square(wide.mean(axis=1)).sum()
+        self._at += len(frames)
+        if self._at < self._piece:
+            return
+        powers = self._sums / self._piece
+        self._at, self._sums = 0, np.zeros_like(self._sums)
+        self._powers = self._keeps * self._powers + (1 - self._keeps) * powers
+        self._notice_people(powers[:-1])
+        if not self._wanted.is_split:
+            self._decide(powers[:-1])
+
+    def _decide(self, newest: NDArray[np.float64]) -> None:
+        powers, mean = self._powers[:-1], self._powers[-1]
+        loudest = powers.max()
+        if loudest < _QUIET:
+            return
+        is_dead = powers < _DEAD * loudest
+        sounds = newest.max() >= _QUIET
+        self._lone_s = np.where(is_dead, self._lone_s + _PIECE_S * sounds, 0.0)
+        unrelated = powers.mean() / len(powers)
+        cancelled = len(self._chosen) == 1 and not is_dead.any()
+        if mean < (_HELPS if cancelled else _CANCELS) * unrelated:
+            self._choose((int(powers.argmax()),))
+            return
+        dead = self._lone_s >= _DEAD_FOR_S
+        self._choose(tuple(np.flatnonzero(~dead).tolist()))
+
+    def _choose(self, chosen: tuple[int, ...]) -> None:
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say which channels are left out, and why."""
+        count = len(self._powers) - 1
+        if len(self._chosen) == count:
+            return
+        dead = [index + 1 for index in range(count) if self._lone_s[index] >= _DEAD_FOR_S]
+        kept = _listed(index + 1 for index in self._chosen)
+        if dead and len(dead) + len(self._chosen) == count:
+            self._once(f"{_listed(dead)} dead ({count} in all): {kept} heard")
+        else:
+            self._once(
+                f"the {count} channels cancel each other, as where one is turned over: {kept} "
+                "heard alone"
+            )
+
+    def _notice_people(self, powers: NDArray[np.float64]) -> None:
+        order = np.argsort(powers)
+        leader = int(order[-1])
+        if powers[leader] < max(_LOUD, _LEADS * powers[order[-2]]):
+            return
+        self._leading_s[leader] += _PIECE_S
+        leads = np.flatnonzero(self._leading_s >= _LEADS_FOR_S)
+        if len(leads) >= 2 and not self._wanted.is_split:
+            self._once(
+                "the channels differ, as if a person spoke on each: --channels split hears each "
+                "alone"
+            )
+
+    def _once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """Channels as the subject of a sentence, with its verb."""
+    names = [str(number) for number in numbers]
+    return f"channel {names[0]} is" if len(names) == 1 else f"channels {' and '.join(names)} are"

@@ -1,0 +1,141 @@
+"""What soundfile does not read, through ffmpeg's libraries: m4a, webm, wma, amr, video.
+
+PyAV brings these libraries in its wheel; it is the extra ``media``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamer.errors import SerLiveError
+from streamer.sound.source import Damaged, Float32
+
+#: Endings of sound that this reads and soundfile does not; video is read where it is named.
+MEDIA_SUFFIXES = frozenset(
+    {
+        *(".m4a", ".m4b", ".mp4", ".aac", ".adts", ".webm", ".weba", ".mka", ".mkv", ".mov"),
+        *(".wma", ".amr", ".awb", ".3gp", ".3ga", ".mp2", ".mpa", ".ac3", ".eac3", ".dts"),
+        *(".ape", ".wv", ".tta", ".spx", ".gsm", ".ra", ".rm", ".avi", ".mpg", ".mpeg", ".ogv"),
+    }
+)
+
+
+def is_at_hand() -> bool:
+    """Whether PyAV can be imported."""
+    from importlib.util import find_spec
+
+    return find_spec("av") is not None
+
+
+def way_out(path: Path) -> str:
+    """What a person can do who has no PyAV."""
+    quoted = shlex.quote(os.fsencode(path).decode(errors="replace"))
+    return (
+        "pip install 'ser-live[media]' reads most others, or: "
+        f"ffmpeg -v error -i {quoted} -ac 1 -ar 16000 -f s16le - | ser-live replay - --rate 16000"
+    )
+
+
+class MediaFile:
+    """A file decoded by ffmpeg's libraries, as far as a :class:`soundfile.SoundFile` is used.
+
+    Attributes:
+        samplerate: in Hz.
+        channels: of its first sound track.
+        frames: that its header promises; 0 if it promises nothing.
+        tracks: of sound.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and decode its first piece.
+
+        Raises:
+            SerLiveError: it is none that can be read, or has no sound.
+        """
+        import av
+
+        self._errors: type[Exception] = av.error.FFmpegError
+        try:
+            self._container: Any = av.open(os.fsdecode(path), metadata_errors="replace")
+        except (av.error.FFmpegError, UnicodeError) as error:
+            raise SerLiveError(f"no sound file that can be read ({_reason(error)})") from error
+        tracks: Any = self._container.streams.audio
+        self.tracks = len(tracks)
+        if not tracks:
+            self._container.close()
+            raise SerLiveError("holds no sound track")
+        self._track = tracks[0]
+        self._track.codec_context.thread_type = "NONE"  # the same result whatever the machine
+        self._decoded = self._decode()
+        self._next: Float32 | None = None
+        self._damage: Damaged | None = None
+        self._advance()
+        if self._damage is not None:
+            self._container.close()
+            raise SerLiveError(f"damaged from its first sample on ({self._damage})")
+        self.samplerate = int(self._track.codec_context.sample_rate or 0)
+        self.channels = 1 if self._next is None else self._next.shape[1]
+        self.frames = 0 if self._next is None else self._promised()
+
+    def _promised(self) -> int:
+        track, container = self._track, self._container
+        if track.duration and track.time_base:
+            return int(float(track.duration * track.time_base) * self.samplerate)
+        return int((container.duration or 0) / 1e6 * self.samplerate)
+
+    def _decode(self) -> Iterator[Float32]:
+        """Frames as they come, ``(n, channels)``."""
+        import av
+
+        rate: int | None = None
+        try:
+            for frame in self._container.decode(self._track):
+                rate = rate or frame.sample_rate
+                if frame.sample_rate != rate:
+                    raise Damaged("its sample rate changes on the way")
+                converted = av.AudioResampler("fltp", frame.layout, rate).resample(frame)
+                for one in converted:
+                    yield np.ascontiguousarray(one.to_ndarray().T, np.float32)
+        except self._errors as error:
+            raise Damaged(_reason(error)) from error
+
+    def read(self, frames: int) -> Float32:
+        """The next frames ``(n, channels)``, fewer at the end.
+
+        Raises:
+            Damaged: it is; what came before was handed over.
+        """
+        found: list[Float32] = []
+        wanted = frames
+        while wanted and self._next is not None:
+            piece = self._next
+            if piece.shape[1] != self.channels:
+                piece = np.repeat(piece.mean(axis=1, keepdims=True), self.channels, axis=1)
+            found.append(piece[:wanted])
+            wanted -= len(found[-1])
+            self._next = piece[len(found[-1]) :]
+            if not len(self._next):
+                self._advance()
+        if not found and self._damage is not None:
+            raise self._damage
+        return np.concatenate(found) if found else np.zeros((0, self.channels), np.float32)
+
+    def _advance(self) -> None:
+        """Decode the next piece; of damage is told once all before it was handed over."""
+        try:
+            self._next = next(self._decoded, None)
+        except Damaged as error:
+            self._next, self._damage = None, error
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".")

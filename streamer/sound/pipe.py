@@ -1,0 +1,240 @@
+"""A live pipe: when each sample came, how late that makes a label, and how to catch up.
+
+A thread takes audio from the pipe as it comes, so that what waits is known and not hidden in the
+pipe. Latency counts from the moment at which a sample came; a burst at the start is a backlog and
+shows as one, and a writer that pauses makes nothing later.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from streamer.sound.pcm import RawPcm
+from streamer.sound.source import Away, Float32, Loss, keep_quiet
+
+#: More audio than this does not wait: a live pipe loses the oldest, another one's writer has to.
+MAX_LAG_S = 1.0
+MOST_WAITING_S = 30.0
+#: As a microphone has it: so much silence stands in for lost audio, the rest is left out.
+SILENCE_FOR_LOSS_S = 3.0
+#: A person is told of a backlog from here on, once.
+_BACKLOG_S = 1.5
+_READ_BYTES = 1 << 16
+_LOOK_S = 0.1
+
+
+class Arrivals:
+    """Bytes of a pipe and when they came; read by one thread, taken by another.
+
+    Attributes:
+        taken: bytes that were read or dropped so far.
+    """
+
+    def __init__(self, stream: BinaryIO, most_bytes: int) -> None:
+        """Take bytes from a stream, ahead of who reads them.
+
+        Args:
+            stream: binary.
+            most_bytes: that wait; the writer is held up beyond.
+        """
+        self.taken = 0
+        self._most = most_bytes
+        self._stream = stream
+        self._chunks: deque[tuple[float, bytes]] = deque()
+        self._marks: deque[tuple[int, float]] = deque()
+        self._came = 0
+        self._waiting = 0
+        self._is_over = False
+        self._error: OSError | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._take_in, daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and were not read yet."""
+        return self._waiting
+
+    def read(self, count: int) -> bytes:
+        """The next bytes, as soon as all have come; fewer at the end.
+
+        Raises:
+            OSError: the pipe cannot be read.
+        """
+        with self._changed:
+            while self._waiting < count and not self._is_over:
+                self._changed.wait(_LOOK_S)  # not for ever: a signal wants to be noticed
+            if self._error is not None and not self._waiting:
+                raise self._error
+            return self._pop(count)
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest bytes that wait."""
+        with self._changed:
+            self._pop(count)
+
+    def came_at(self, position: int) -> float:
+        """When the byte before ``position`` came, in monotonic seconds; asked in order."""
+        with self._changed:
+            while len(self._marks) > 1 and self._marks[0][0] < position:
+                self._marks.popleft()
+            return self._marks[0][1] if self._marks else time.monotonic()
+
+    def _pop(self, count: int) -> bytes:
+        parts = []
+        while count > 0 and self._chunks:
+            came_s, chunk = self._chunks.popleft()
+            part, rest = chunk[:count], chunk[count:]
+            if rest:
+                self._chunks.appendleft((came_s, rest))
+            parts.append(part)
+            count -= len(part)
+            self._waiting -= len(part)
+            self.taken += len(part)
+        self._changed.notify_all()
+        return b"".join(parts)
+
+    def _take_in(self) -> None:
+        read = self._reader()
+        try:
+            while chunk := read(_READ_BYTES):
+                self._add(chunk)
+        except OSError as error:
+            self._error = error
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _reader(self) -> Callable[[int], bytes]:
+        """Past the stream's buffer, whose lock would be held at the end of the program."""
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, AttributeError):  # no file: a test's
+            return self._stream.read
+        return lambda count: os.read(descriptor, count)
+
+    def _add(self, chunk: bytes) -> None:
+        with self._changed:
+            now_s = time.monotonic()
+            self._came += len(chunk)
+            self._waiting += len(chunk)
+            self._chunks.append((now_s, chunk))
+            self._marks.append((self._came, now_s))
+            self._changed.notify_all()
+            while self._waiting > self._most:
+                self._changed.wait()
+
+
+class LivePipe:
+    """Raw PCM from a pipe, heard at the pace of a clock, and that clock.
+
+    Attributes:
+        name: ``-``.
+        sample_rate: in Hz.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        make: Callable[[BinaryIO], RawPcm],
+        *,
+        speed: float,
+        is_live: bool,
+        say: Callable[[str], None] = keep_quiet,
+    ) -> None:
+        """Begin to take audio in.
+
+        Args:
+            stream: binary.
+            make: what decodes it.
+            speed: times real time at which it is heard.
+            is_live: hear it as it comes, and lose the oldest where more than
+                :data:`MAX_LAG_S` waits.
+            say: takes a line for the person.
+
+        Raises:
+            SerLiveError: as of :class:`RawPcm`.
+        """
+        self._pcm = make(stream)  # what is wrong with its description is told before it is read
+        self._frame_bytes = self._pcm.frame_bytes
+        self.name, self.sample_rate = self._pcm.name, self._pcm.sample_rate
+        self.streams = self._pcm.streams
+        self._bytes_a_second = self.sample_rate * self._frame_bytes
+        self._arrivals = Arrivals(stream, round(MOST_WAITING_S * self._bytes_a_second))
+        self._pcm.read_from(self._arrivals.read)
+        self._speed = speed
+        self._is_live = is_live
+        self._say = say
+        self._start: float | None = None
+
+    @property
+    def clipped(self) -> int:
+        return self._pcm.clipped
+
+    @property
+    def overflows(self) -> int:
+        return 0
+
+    def unheard(self, position: int) -> None:
+        """Nothing: a pipe waits."""
+
+    def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
+        """Blocks as of :class:`RawPcm`, and what a live pipe has lost.
+
+        Raises:
+            SerLiveError: it is no PCM, or ends within a sample.
+            RunFailure: it cannot be read.
+        """
+        blocks = self._pcm.blocks(block_ms)
+        while True:
+            if self._is_live and (lost := self._too_old()):
+                filled = min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate))
+                yield Loss(lost, filled, f"more than {MAX_LAG_S:g} s of audio waited in the pipe")
+            block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+    def _too_old(self) -> int:
+        """Frames that are dropped now, so that little waits."""
+        kept = round(MAX_LAG_S * self.sample_rate)
+        old = self._arrivals.waiting // self._frame_bytes - kept
+        if old <= 0:
+            return 0
+        self._arrivals.drop(old * self._frame_bytes)
+        return old
+
+    def wait_until(self, stream_s: float, block_s: float) -> None:
+        """Wait for the moment at which the block that ends at ``stream_s`` is to be heard.
+
+        A pipe that paused is heard from where it goes on, no faster for that.
+        """
+        if self._is_live:
+            return
+        now_s = time.monotonic()
+        if self._start is None:
+            self._start = now_s - block_s / self._speed
+        due_s = self._start + stream_s / self._speed
+        if due_s < now_s - MAX_LAG_S and not self._arrivals.waiting:
+            self._start = now_s - stream_s / self._speed
+        self._tell_backlog()
+        if due_s > now_s:
+            time.sleep(due_s - now_s)
+
+    def _tell_backlog(self) -> None:
+        waiting_s = self._arrivals.waiting / self._bytes_a_second
+        if waiting_s > _BACKLOG_S:
+            self._say(
+                f"standard input is {waiting_s:.1f} s ahead of what is heard, which makes labels "
+                "as late: --live drops what is old, --speed max hears it at once"
+            )
+            self._say = keep_quiet
+
+    def latency_ms(self, time_s: float) -> float:
+        """How long ago the sample at ``time_s`` of the stream came."""
+        position = round(time_s * self.sample_rate) * self._frame_bytes
+        return 1000.0 * (time.monotonic() - self._arrivals.came_at(position))

@@ -1,0 +1,239 @@
+"""Every container is heard whole, whatever its header says; or refused in a line."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from streamer.errors import SerLiveError
+from streamer.resampler import Resampler
+from streamer.sound.containers import PartFile, look_through
+from streamer.sound.recording import Recording, read_recording
+
+RATE = 16_000
+#: What a decoder may add or leave out at a join or an end.
+TOLERATED_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def voice(speech_16k):
+    return speech_16k[: 3 * RATE]
+
+
+@pytest.fixture(scope="module")
+def speech_16k():
+    from tests.conftest import CLIPS
+
+    return np.concatenate([read_recording(path) for path in CLIPS])
+
+
+def heard(path):
+    """What is heard of a file, and what is said."""
+    said = []
+    with Recording(path, say=said.append) as recording:
+        samples = np.concatenate(list(recording.blocks(100)))
+    return samples, recording.sample_rate, said
+
+
+def at_rate(samples, rate):
+    """16 kHz -> another rate, roughly: by repetition and picking."""
+    return samples[(np.arange(len(samples) * rate // RATE) * RATE) // rate]
+
+
+CODECS = [
+    *(("wav", "WAV", one) for one in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
+    *(("wav", "WAV", one) for one in ("ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")),
+    ("wav", "WAVEX", "PCM_16"),
+    ("wav", "RF64", "PCM_16"),
+    ("w64", "W64", "PCM_16"),
+    ("aiff", "AIFF", "PCM_16"),
+    ("aiff", "AIFF", "FLOAT"),
+    ("au", "AU", "PCM_16"),
+    ("au", "AU", "ULAW"),
+    ("caf", "CAF", "PCM_16"),
+    ("flac", "FLAC", "PCM_16"),
+    ("ogg", "OGG", "VORBIS"),
+    ("opus", "OGG", "OPUS"),
+    ("mp3", "MP3", "MPEG_LAYER_III"),
+]
+#: Rates that a codec does not have.
+IMPOSSIBLE = {"OPUS": {22_050, 44_100, 96_000}, "MPEG_LAYER_III": {96_000}, "GSM610": {96_000}}
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), CODECS)
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_whole_files_are_heard_whole(tmp_path, voice, suffix, kind, codec, rate, channels):
+    if rate in IMPOSSIBLE.get(codec, ()) or (codec == "GSM610" and channels > 1):
+        pytest.skip(f"no {codec} at {rate} Hz with {channels} channels")
+    path = tmp_path / f"voice.{suffix}"
+    data = np.stack([at_rate(voice, rate)] * channels, axis=1)
+    soundfile.write(path, data, rate, format=kind, subtype=codec)
+    samples, found, said = heard(path)
+    assert found == rate
+    assert len(samples) / rate == pytest.approx(len(voice) / RATE, abs=2 * TOLERATED_S)
+    assert not said
+
+
+def sizes(data):
+    """Where the header of a file says how long its audio is: position, form, first sample."""
+    if data[:4] in (b"RIFF", b"RIFX"):
+        at = data.index(b"data") + 4
+        return at, "<I", at + 4, 0
+    if data[:4] == b"RF64":
+        return data.index(b"ds64") + 16, "<Q", data.index(b"data") + 8, 0
+    if data[:4] == b"riff":
+        at = data.index(b"data\xf3\xac") + 16
+        return at, "<q", at + 8, 24
+    if data[:4] == b"FORM":
+        at = data.index(b"SSND") + 4
+        return at, ">I", at + 12, 8
+    if data[:4] == b".snd":
+        return 8, ">I", struct.unpack(">I", data[4:8])[0], 0
+    assert data[:4] == b"caff"
+    at = data.index(b"data") + 4
+    return at, ">q", at + 12, 4
+
+
+CHUNKED = [one for one in CODECS if one[0] in ("wav", "w64", "aiff", "au", "caf")]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), CHUNKED)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5])
+def test_a_header_that_is_too_small_hides_nothing(
+    tmp_path, voice, suffix, kind, codec, channels, share
+):
+    if codec == "GSM610" and channels > 1:
+        pytest.skip("GSM 06.10 has one channel")
+    path = tmp_path / f"killed.{suffix}"
+    soundfile.write(path, np.stack([voice] * channels, axis=1), RATE, format=kind, subtype=codec)
+    whole, _, _ = heard(path)
+    data = bytearray(path.read_bytes())
+    at, form, first, more = sizes(bytes(data))
+    del data[first + (len(data) - first) // 64 * 64 :]  # and no chunk behind
+    kept = (len(data) - first) * share // 64 * 64
+    struct.pack_into(form, data, at, int(kept) + more)
+    path.write_bytes(data)
+    samples, _, said = heard(path)
+    assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
+    np.testing.assert_allclose(samples[:RATE], whole[:RATE], atol=1e-6)
+    assert said == [said[0]]
+    assert "all of it is heard" in said[0]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), CHUNKED)
+def test_a_size_that_nobody_knew_means_to_the_end(tmp_path, voice, suffix, kind, codec):
+    path = tmp_path / f"streamed.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind, subtype=codec)
+    whole, _, _ = heard(path)
+    data = bytearray(path.read_bytes())
+    at, form, first, _ = sizes(bytes(data))
+    del data[first + (len(data) - first) // 64 * 64 :]
+    unknown = -1 if form[1] == "q" and suffix == "caf" else 2 ** (31 if form[1] == "I" else 62)
+    struct.pack_into(form, data, at, unknown if form[1] != "I" else 0xFFFF_FFFF)
+    path.write_bytes(data)
+    samples, _, said = heard(path)
+    assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
+    assert not said
+
+
+@pytest.mark.parametrize("more", [1, 2, 36, 44, 512])
+def test_a_header_some_bytes_too_long_is_no_fault(tmp_path, voice, more):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, voice, RATE)
+    data = bytearray(path.read_bytes())
+    at, form, first, _ = sizes(bytes(data))
+    struct.pack_into(form, data, at, len(data) - first + more)
+    path.write_bytes(data)
+    samples, _, said = heard(path)
+    assert len(samples) == len(voice)
+    assert not said
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), CHUNKED)
+def test_a_file_that_is_cut_is_told_after_what_is_there(tmp_path, voice, suffix, kind, codec):
+    path = tmp_path / f"cut.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind, subtype=codec)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    samples = []
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"truncated|damaged"):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) / RATE == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize("trailer", [b"LIST\x04\0\0\0abcd", b"id3 \x02\0\0\0ab", bytes(40)])
+def test_what_follows_the_audio_is_not_heard(tmp_path, voice, trailer):
+    path = tmp_path / "tagged.wav"
+    soundfile.write(path, voice, RATE)
+    path.write_bytes(path.read_bytes() + trailer * 3)
+    samples, _, said = heard(path)
+    assert len(samples) == len(voice)
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "codec"), [one for one in CODECS if one[0] in ("ogg", "opus", "mp3")]
+)
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_files_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, kind, codec, rate):
+    pieces = [voice, voice[:RATE], voice[RATE:]]
+    data = b""
+    for number, piece in enumerate(pieces):
+        path = tmp_path / f"{number}.{suffix}"
+        own = RATE if number else rate  # the parts need not have one rate
+        soundfile.write(path, at_rate(piece, own), own, format=kind, subtype=codec)
+        data += path.read_bytes()
+    path = tmp_path / f"joined.{suffix}"
+    path.write_bytes(data)
+    samples, found, said = heard(path)
+    assert found == rate
+    expected_s = sum(map(len, pieces)) / RATE
+    assert len(samples) / rate == pytest.approx(expected_s, abs=3 * TOLERATED_S)
+    assert said == [f"{path}: 3 recordings joined in one file; all are heard"]
+
+
+def test_a_part_of_a_file_is_a_file(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(100)))
+    (whole,) = look_through(path).parts
+    assert (whole.start, whole.stop) == (0, 100)
+    part = type(whole)(10, 30, ((12, b"ab"), (29, b"xyz")))
+    with PartFile(path, part) as file:
+        assert file.read() == bytes([10, 11]) + b"ab" + bytes(range(14, 29)) + b"x"
+        assert file.seek(-2, 2) == 18
+        assert file.read(5) == bytes([28]) + b"x"
+        assert file.seek(3) == file.tell() == 3
+        assert file.read(1) == b"b"
+
+
+def test_reading_at_any_rate_takes_time_that_grows_with_the_length_alone(tmp_path, monkeypatch):
+    """Counted in samples that are copied, for a clock may be anything."""
+    path = tmp_path / "high.wav"
+    soundfile.write(path, np.zeros(192_000 * 6, np.float32), 192_000)
+    copied = [0]
+    real = np.concatenate
+
+    def counted(parts, *arguments, **named):
+        joined = real(parts, *arguments, **named)
+        copied[0] += joined.size
+        return joined
+
+    monkeypatch.setattr(np, "concatenate", counted)
+    with Recording(path) as recording:
+        blocks = sum(len(block) for block in recording.blocks(10_000))
+    assert blocks == 192_000 * 6
+    assert copied[0] <= 3 * blocks
+
+
+def test_a_recording_at_16_khz_is_what_the_resampler_gives(tmp_path, voice):
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, at_rate(voice, 48_000), 48_000, subtype="FLOAT")
+    resampler = Resampler(48_000)
+    expected = np.concatenate([resampler.accept(at_rate(voice, 48_000)), resampler.flush()])
+    np.testing.assert_allclose(read_recording(path), expected, atol=1e-6)

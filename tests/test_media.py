@@ -1,0 +1,125 @@
+"""What soundfile does not read: through PyAV where it is there, with a way out where it is not."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamer.errors import SerLiveError
+from streamer.sound import media
+from streamer.sound.recording import Recording
+
+av = pytest.importorskip("av", reason="needs the extra media")
+
+RATE = 16_000
+#: Container, codec, rate that the codec has, sample format that its encoder takes.
+KINDS = [
+    ("m4a", "ipod", "aac", RATE, "fltp"),
+    ("mp4", "mp4", "aac", 48_000, "fltp"),
+    ("webm", "webm", "libopus", 48_000, "flt"),
+    ("mka", "matroska", "flac", RATE, "s16"),
+    ("oga", "ogg", "flac", RATE, "s16"),
+    ("wma", "asf", "wmav2", 44_100, "fltp"),
+    ("mp2", "mp2", "mp2", RATE, "s16"),
+    ("ac3", "ac3", "ac3", 48_000, "fltp"),
+    ("aac", "adts", "aac", RATE, "fltp"),
+    ("mov", "mov", "alac", RATE, "s16p"),
+]
+
+
+def write(path, samples, container, codec, rate, form, layout="mono"):
+    """Encode 16 kHz samples, a row a channel."""
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        stream.format, stream.bit_rate = form, 64_000
+        packed = np.ascontiguousarray(samples, np.float32)
+        frame = av.AudioFrame.from_ndarray(packed, format="fltp", layout=layout)
+        frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), 0
+        size = stream.codec_context.frame_size or 1024
+        convert = av.AudioResampler(form, layout, rate, frame_size=size)
+        for one in (*convert.resample(frame), *convert.resample(None)):
+            out.mux(stream.encode(one))
+        out.mux(stream.encode(None))
+
+
+def heard(path):
+    said = []
+    with Recording(path, say=said.append) as recording:
+        samples = np.concatenate(list(recording.blocks(100)))
+    return samples, recording.sample_rate, said
+
+
+@pytest.mark.parametrize(("suffix", "container", "codec", "rate", "form"), KINDS)
+def test_what_ffmpeg_reads_is_heard_whole(tmp_path, speech, suffix, container, codec, rate, form):
+    path = tmp_path / f"voice.{suffix}"
+    voice = speech[: 3 * RATE]
+    write(path, voice[None], container, codec, rate, form)
+    samples, found, said = heard(path)
+    assert found == rate
+    assert len(samples) / rate == pytest.approx(3.0, abs=0.15)
+    assert np.std(samples) == pytest.approx(np.std(voice), rel=0.1)
+    assert not said
+
+
+def test_it_is_decoded_the_same_in_any_blocks(tmp_path, speech):
+    path = tmp_path / "voice.m4a"
+    write(path, speech[None, : 3 * RATE], *KINDS[0][1:])
+    found = set()
+    for block_ms in (1, 37, 10_000):
+        with Recording(path) as recording:
+            found.add(np.concatenate(list(recording.blocks(block_ms))).tobytes())
+    assert len(found) == 1
+
+
+def test_its_channels_are_mixed_as_those_of_any_recording(tmp_path, speech):
+    path = tmp_path / "turned.mka"
+    voice = speech[: 3 * RATE]
+    write(path, np.stack([voice, -voice]), "matroska", "flac", RATE, "s16", "stereo")
+    samples, _, said = heard(path)
+    np.testing.assert_allclose(samples[:RATE], voice[:RATE], atol=1e-3)
+    assert "cancel each other" in said[0]
+
+
+@pytest.mark.parametrize("suffix", ["webm", "wma", "mka"])
+def test_one_that_is_cut_is_told_after_what_is_there(tmp_path, speech, suffix):
+    kind = next(one for one in KINDS if one[0] == suffix)
+    path = tmp_path / f"cut.{suffix}"
+    write(path, speech[None, : 4 * RATE], *kind[1:])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    samples = []
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"truncated|damaged"):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) > recording.sample_rate
+
+
+def test_a_film_without_sound_and_what_is_no_film_are_refused_in_a_line(tmp_path):
+    path = tmp_path / "silent.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with pytest.raises(SerLiveError, match=r"silent\.mp4: holds no sound track"):
+        Recording(path)
+    text = tmp_path / "notes.m4a"
+    text.write_text("no sound at all\n" * 99)
+    with pytest.raises(SerLiveError, match=r"notes\.m4a: no sound file that can be read"):
+        Recording(text)
+
+
+def test_without_pyav_the_line_names_both_ways_out(tmp_path, speech, monkeypatch):
+    path = tmp_path / "a voice.m4a"
+    write(path, speech[None, :RATE], *KINDS[0][1:])
+    monkeypatch.setattr(media, "is_at_hand", lambda: False)
+    with pytest.raises(SerLiveError) as caught:
+        Recording(path)
+    line = str(caught.value)
+    assert "pip install 'ser-live[media]'" in line
+    assert f"ffmpeg -v error -i '{path}' -ac 1 -ar 16000 -f s16le -" in line
+    assert line.endswith("| ser-live replay - --rate 16000")

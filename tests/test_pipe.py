@@ -1,0 +1,141 @@
+"""A live pipe: latency from when a sample came, backlogs that show, and how to catch up."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from streamer.errors import SerLiveError
+from streamer.sound.pcm import RawPcm
+from streamer.sound.pipe import MAX_LAG_S, Arrivals, LivePipe
+from streamer.sound.source import Loss
+
+RATE = 8_000
+SECOND = np.arange(RATE, dtype="<i2").tobytes()
+
+
+@pytest.fixture
+def pipe():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb", buffering=0) as writer:
+        yield reader, writer
+
+
+def pcm(stream):
+    return RawPcm(stream, RATE, 1, "s16le")
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_all_bytes_come_out_in_order_however_they_came(pipe):
+    reader, writer = pipe
+    data = np.random.default_rng(0).bytes(50_000)
+    arrivals = Arrivals(reader, 10_000)
+
+    def write():
+        for first in range(0, len(data), 777):
+            writer.write(data[first : first + 777])
+        writer.close()
+
+    threading.Thread(target=write, daemon=True).start()
+    found = []
+    while part := arrivals.read(1_234):
+        found.append(part)
+    assert b"".join(found) == data
+    assert {len(part) for part in found[:-1]} == {1_234}
+
+
+def test_no_more_waits_than_may(pipe):
+    reader, writer = pipe
+    arrivals = Arrivals(reader, 4_000)
+    for _ in range(6):
+        writer.write(bytes(1_000))
+    wait_for(lambda: arrivals.waiting > 4_000)
+    time.sleep(0.05)
+    assert 4_000 < arrivals.waiting <= 6_000
+    arrivals.drop(3_000)
+    assert arrivals.taken == 3_000
+
+
+def test_latency_counts_from_when_a_sample_came(pipe):
+    """A burst is a backlog: it was there before it was heard."""
+    reader, writer = pipe
+    source = LivePipe(reader, pcm, speed=1000.0, is_live=False)
+    before = time.monotonic()
+    writer.write(SECOND)
+    blocks = source.blocks(500)
+    next(blocks)
+    time.sleep(0.2)
+    writer.write(SECOND)
+    next(blocks), next(blocks)
+    now_ms = 1000 * (time.monotonic() - before)
+    assert 200 <= source.latency_ms(0.5) <= now_ms + 50
+    assert 200 <= source.latency_ms(1.0) <= now_ms + 50
+    assert source.latency_ms(1.5) <= now_ms - 150
+
+
+def test_a_pipe_that_pauses_is_no_later_for_it(pipe):
+    reader, writer = pipe
+    source = LivePipe(reader, pcm, speed=50.0, is_live=False)
+    writer.write(SECOND)
+    blocks = source.blocks(1_000)
+    next(blocks)
+    source.wait_until(1.0, 1.0)
+    time.sleep(MAX_LAG_S + 0.3)
+    writer.write(SECOND)
+    next(blocks)
+    source.wait_until(2.0, 1.0)
+    assert source.latency_ms(2.0) < 1000 * MAX_LAG_S
+    writer.write(SECOND)
+    next(blocks)
+    began = time.monotonic()
+    source.wait_until(3.0, 1.0)  # at the pace of the clock again, not in a hurry
+    assert time.monotonic() - began <= 1.0
+
+
+def test_a_backlog_is_told_once_with_both_ways_out(pipe):
+    reader, writer = pipe
+    said = []
+    source = LivePipe(reader, pcm, speed=1000.0, is_live=False, say=said.append)
+    writer.write(3 * SECOND)
+    blocks = source.blocks(100)
+    for number in range(1, 4):
+        wait_for(lambda: source._arrivals.waiting > 2 * RATE)
+        next(blocks)
+        source.wait_until(0.1 * number, 0.1)
+    (line,) = said
+    assert "ahead of what is heard" in line
+    assert "--live" in line
+    assert "--speed max" in line
+
+
+def test_a_live_pipe_loses_the_oldest_and_says_how_much(pipe):
+    reader, writer = pipe
+    source = LivePipe(reader, pcm, speed=1.0, is_live=True)
+    writer.write(SECOND * 3)
+    wait_for(lambda: source._arrivals.waiting == len(SECOND) * 3)
+    blocks = source.blocks(500)
+    loss = next(blocks)
+    assert isinstance(loss, Loss)
+    assert loss.samples == loss.filled == 2 * RATE
+    assert "waited in the pipe" in loss.reason
+    writer.close()
+    heard = np.concatenate(list(blocks))
+    np.testing.assert_array_equal(heard * 2**15, np.arange(RATE, dtype="<i2"))
+
+
+def test_a_pipe_that_makes_no_sense_is_refused_before_it_is_read(pipe):
+    reader, writer = pipe
+    writer.write(SECOND)
+    with pytest.raises(SerLiveError, match="--sample-format"):
+        LivePipe(reader, lambda one: RawPcm(one, RATE, 1, "s7"), speed=1.0, is_live=False)
+    assert os.read(reader.fileno(), 4) == SECOND[:4]
