@@ -129,6 +129,18 @@ class Decision:
             return WARMING_UP, replace(state, smoothed=None, emotion=None)
         return self._hold_emotion(probabilities, state)
 
+    def weighed(self, state: DecisionState) -> NDArray[np.float32] | None:
+        """``(labels,)`` what the label of a state was decided by, summing to 1; None: by speech.
+
+        The shown emotion has the lead that another one must have to take its place, so it is
+        always the greatest.
+        """
+        if state.smoothed is None or state.emotion is None:
+            return None
+        weights = state.smoothed.copy()
+        weights[state.emotion] += self._config.switch_margin
+        return np.asarray(weights / weights.sum(), np.float32)
+
     def _hold_emotion(
         self, probabilities: NDArray[np.float32], state: DecisionState
     ) -> tuple[str, DecisionState]:

@@ -6,7 +6,7 @@ import copy
 import os
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -42,9 +42,9 @@ Float32 = NDArray[np.float32]
 SHIPPED = {"research": "ser-live-research.onnx"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """The result for one timestep.
+    """The result for one timestep; two are equal if all of them is.
 
     Attributes:
         time: end of the timestep in stream time, seconds.
@@ -54,6 +54,8 @@ class Estimate:
         attention: ``(T,)`` weights over the rolling window, newest timestep last.
         ordinary: how likely speech is that nobody acts, where it is as common as it was in
             training; None of a model that does not tell.
+        weighed: ``(labels,)`` what the label was decided by: probabilities averaged over the last
+            moments, with a lead for the emotion that is shown; None where no emotion was.
     """
 
     time: float
@@ -62,6 +64,16 @@ class Estimate:
     speech: float
     attention: Float32
     ordinary: float | None = None
+    weighed: Float32 | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Estimate):
+            return NotImplemented
+        pairs = [(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]
+        return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.label, self.speech))
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +365,10 @@ class Recognizer:
                 label, run.decision = self._decision.decide(row, speech, run.decision)
                 run.emitted += 1
                 time = run.emitted * TIMESTEP_S
-                run.estimates.append(Estimate(time, label, row, speech, weights, is_ordinary))
+                weighed = self._decision.weighed(run.decision)
+                run.estimates.append(
+                    Estimate(time, label, row, speech, weights, is_ordinary, weighed)
+                )
 
 
 class Stream:

@@ -30,6 +30,9 @@ class Resampler:
     """
 
     def __init__(self, sample_rate: int) -> None:
+        if not sample_rate >= 1:
+            raise ValueError(f"sample_rate must be 1 Hz or more, is {sample_rate!r}")
+        self._is_flushed = False
         self._sample_rate = sample_rate
         self._soxr = None if sample_rate == SAMPLE_RATE else _soxr_stream(sample_rate)
         self._taken = 0
@@ -37,9 +40,19 @@ class Resampler:
         self.look_ahead_s = resampler_look_ahead_s(sample_rate)
 
     def accept(self, samples: Float32) -> Float32:
-        """Add samples ``(n,)`` at the source's rate; return those at 16 kHz that are ready."""
+        """Add samples ``(n,)`` at the source's rate; return those at 16 kHz that are ready.
+
+        Raises:
+            ValueError: not a vector of float32.
+            RuntimeError: it was flushed.
+        """
+        if self._is_flushed:
+            raise RuntimeError("the resampler was flushed: make another one")
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype != np.float32:
+            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
         if self._soxr is None:
-            return samples
+            return given
         ready: Float32 = self._soxr.resample_chunk(samples)
         self._taken += len(samples)
         self._given += len(ready)
@@ -48,6 +61,9 @@ class Resampler:
     def flush(self) -> Float32:
         """The samples held back; in all no more than the audio is long."""
         nothing = np.zeros(0, np.float32)
+        if self._is_flushed:
+            return nothing
+        self._is_flushed = True
         if self._soxr is None:
             return nothing
         owed = self._taken * SAMPLE_RATE // self._sample_rate - self._given

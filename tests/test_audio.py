@@ -213,3 +213,17 @@ def test_damage_is_met_at_the_same_place_in_any_blocks(tmp_path, speech, suffix,
 
 def test_no_more_is_given_than_was_taken():
     assert len(resample(np.zeros(1_763, np.float32), 44_100)) == 1_763 * 16_000 // 44_100 == 639
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_what_a_resampler_cannot_take_is_refused_alike_at_any_rate(rate):
+    for wrong in (np.zeros((3, 2), np.float32), np.zeros(3), [0, 1]):
+        with pytest.raises(ValueError, match="samples must be a float32 vector"):
+            Resampler(rate).accept(wrong)
+    flushed = Resampler(rate)
+    flushed.flush()
+    assert not len(flushed.flush())
+    with pytest.raises(RuntimeError, match="was flushed"):
+        flushed.accept(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="sample_rate"):
+        Resampler(0)

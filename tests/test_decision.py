@@ -123,3 +123,19 @@ def test_the_verdict_without_speech_is_silence():
     nothing = verdict([(ANGRY, 0.1)] * 9)
     assert nothing.overall == SILENCE
     np.testing.assert_allclose(nothing.probabilities, 1 / 3)
+
+
+def test_what_a_label_was_decided_by_is_greatest_for_the_label_that_is_shown():
+    decision = Decision(LABELS, WINDOW, DecisionConfig())
+    generator = np.random.default_rng(0)
+    state, shown = decision.initial_state(), set()
+    for _ in range(400):
+        probabilities = generator.dirichlet([0.6] * len(LABELS)).astype(np.float32)
+        label, state = decision.decide(probabilities, float(generator.random() > 0.1), state)
+        weighed = decision.weighed(state)
+        if label in LABELS:
+            assert LABELS[int(weighed.argmax())] == label
+            assert weighed.sum() == pytest.approx(1)
+            shown.add(label)
+    assert len(shown) > 1
+    assert decision.weighed(decision.initial_state()) is None

@@ -271,3 +271,12 @@ def test_other_files_are_no_models(model_file, tmp_path):
         with pytest.raises(SerLiveError, match=f"{name}.onnx") as caught:
             Recognizer.load(tmp_path / f"{name}.onnx")
         assert "\n" not in str(caught.value)
+
+
+def test_estimates_can_be_compared_and_kept_in_sets(shipped, speech):
+    one, other = shipped.stream(), shipped.stream()
+    ours, theirs = one.accept(speech[:32_000]), other.accept(speech[:32_000])
+    assert ours == theirs
+    assert len({*ours, *theirs}) == len(ours)
+    assert ours[0] != ours[1]
+    assert ours[0] != "an estimate"

@@ -312,3 +312,36 @@ def test_the_svg_is_the_picture(heard):
     assert text.startswith("<svg")
     for word in ("angry", "timeline", "speech.wav"):
         assert word in text
+
+
+def named(label, weighed, probabilities):
+    """An estimate whose label follows what was heard over the last moments."""
+    attention = np.full(38, 1 / 38, np.float32)
+    return Estimate(
+        0.04, label, np.float32(probabilities), 0.9, attention, None, np.float32(weighed)
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 12)])
+def test_the_word_is_that_of_the_longest_bar_with_its_share_and_lateness_beside_it(width, height):
+    weights = [0.2, 0.55, 0.15, 0.1]
+    heard = named(LABELS[1], weights, [0.6, 0.2, 0.1, 0.1])  # this moment alone says another
+    snapshot = monitor_of([Estimated(heard, 182.4)]).snapshot
+    picture = "\n".join(rows_of(snapshot, width, height))
+    assert "55%" in picture
+    assert "60%" not in picture
+    assert "55% sure" in picture
+    assert "182 ms late" in picture
+
+
+@pytest.mark.parametrize("label", ["silence", "uncertain", "warming up"])
+def test_bars_are_faint_where_no_emotion_is_named(label):
+    colours = {looks(LABELS)[index].colour for index in range(len(LABELS))}
+    heard = named(LABELS[0], [0.7, 0.1, 0.1, 0.1], [0.7, 0.1, 0.1, 0.1])
+    for event, are_bright in ((heard, True), (replace(heard, label=label), False)):
+        snapshot = monitor_of([Estimated(event, 1.0)]).snapshot
+        lines = draw(snapshot, View(), 80, 24)
+        rows = [line for line in lines if any(piece.text.strip() == "70%" for piece in line)]
+        grounds = {piece.style.bgcolor.name for piece in rows[0] if piece.style.bgcolor}
+        assert bool(grounds & colours) is are_bright
+        assert ("sure" in "".join(piece.text for line in lines for piece in line)) is are_bright

@@ -82,7 +82,7 @@ class Snapshot:
         session: its first event, None before it.
         time: end of the newest timestep in stream time, seconds.
         label: newest.
-        probabilities: ``(labels,)`` newest.
+        probabilities: ``(labels,)`` newest, as the label was decided by them where an emotion was.
         speech: newest speech probability.
         attention: ``(T,)`` weights over the rolling window, newest last.
         codes: ``(1500,)`` int8, what each of the last timesteps was, newest last.
@@ -201,11 +201,12 @@ class Monitor:
             latencies = (*latencies[1 - LATENCY_TIMESTEPS :], event.latency_ms)
             promptest_ms = min(promptest_ms, event.latency_ms)
             held_up += event.latency_ms > promptest_ms + HELD_UP_MS + self._block_ms
+        weighed = estimate.weighed
         return replace(
             before,
             time=estimate.time,
             label=estimate.label,
-            probabilities=estimate.probabilities,
+            probabilities=estimate.probabilities if weighed is None else weighed,
             speech=estimate.speech,
             attention=estimate.attention,
             codes=np.r_[before.codes, [GAP_CODE] * shown, newest].astype(np.int8)[

@@ -8,4 +8,6 @@ BACKGROUND = STATE_LOOKS[NOTHING_CODE].colour
 TEXT = "#d8dee4"
 FAINT = "#7d8894"
 TRACK = "#262d34"
+#: Of bars while no emotion is named.
+FADED = "#46505a"
 ALERT = "#d55e00"

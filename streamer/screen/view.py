@@ -13,7 +13,7 @@ from rich.terminal_theme import TerminalTheme
 
 from streamer.decision import SILENCE
 from streamer.errors import printable
-from streamer.looks import STATE_LOOKS, code_of, looks
+from streamer.looks import STATE_LOOKS, Look, code_of, looks
 from streamer.screen import widgets
 from streamer.screen.layout import Plan, plan
 from streamer.screen.monitor import Snapshot
@@ -23,6 +23,8 @@ from streamer.screen.widgets import Line, spread, text
 
 #: Columns left free on either side.
 _MARGIN = 1
+#: Columns between the label and what is said beside it.
+_BESIDE = 4
 #: From this width on there is room for words rather than letters.
 _WIDE = 70
 
@@ -105,12 +107,15 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
     rows = plan(height, len(emotions))
     blank: list[Line] = [[]] * rows.blank
     shown = list(zip(emotions, snapshot.probabilities.tolist(), strict=True))[: rows.bars]
+    is_named = snapshot.label in snapshot.labels
     top = [
         *[_header(snapshot, view, width)][: rows.header],
         *blank,
-        *widgets.label_lines(current, rows.label, width),
+        *_label(snapshot, current, rows.label, width),
         *blank,
-        *widgets.bar_lines(shown, rows.bar_gap, width, [look is current for look, _ in shown]),
+        *widgets.bar_lines(
+            shown, rows.bar_gap, width, [look is current for look, _ in shown], is_named
+        ),
         *blank,
         *_timeline(snapshot, view, rows, width),
         *blank,
@@ -125,6 +130,26 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
     ]
     spare: list[Line] = [[]] * max(0, height - len(top) - len(bottom))
     return [*top, *spare, *bottom]
+
+
+def _label(snapshot: Snapshot, look: Look, rows: int, width: int) -> list[Line]:
+    """The label, and beside it how sure and how late it is."""
+    beside = []
+    if snapshot.label in snapshot.labels:
+        share = float(snapshot.probabilities[snapshot.labels.index(snapshot.label)])
+        beside.append([text(f"{share:.0%} sure", bold=True)])
+    if snapshot.latencies_ms and not snapshot.is_away:
+        beside.append([text(f"{snapshot.latencies_ms[-1]:.0f} ms late")])
+    lines = widgets.label_lines(look, rows, width)
+    if len(lines) < len(beside):  # one row: side by side
+        beside = [[*beside[0], text("  "), *beside[1]]]
+    taken = max(map(widgets.width_of, lines)) + _BESIDE
+    first = (len(lines) - len(beside)) // 2
+    for number, piece in enumerate(beside, first):
+        gap = taken - widgets.width_of(lines[number])
+        if taken + widgets.width_of(piece) <= width:
+            lines[number] = [*lines[number], text(" " * gap), *piece]
+    return lines
 
 
 def _header(snapshot: Snapshot, view: View, width: int) -> Line:

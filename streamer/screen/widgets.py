@@ -16,7 +16,7 @@ from streamer.frontend import TIMESTEP_S
 from streamer.looks import NOTHING_CODE, Look
 from streamer.screen import lettering
 from streamer.screen.monitor import Meter
-from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK
+from streamer.screen.palette import ALERT, BACKGROUND, FADED, FAINT, TEXT, TRACK
 from streamer.screen.timeline import Timeline
 
 Line = list[Segment]
@@ -71,9 +71,16 @@ def label_lines(look: Look, rows: int, width: int) -> list[Line]:
 
 
 def bar_lines(
-    shown: Sequence[tuple[Look, float]], gap: int, width: int, is_current: Sequence[bool]
+    shown: Sequence[tuple[Look, float]],
+    gap: int,
+    width: int,
+    is_current: Sequence[bool],
+    is_named: bool = True,
 ) -> list[Line]:
-    """A bar for each emotion and its probability; ``gap`` blank lines between them."""
+    """A bar for each emotion and its probability; ``gap`` blank lines between them.
+
+    Where none is named, in silence or doubt, the bars are faint.
+    """
     longest = max((cell_len(look.name) for look, _ in shown), default=0)
     names = min(longest, max(4, width // 4))
     track = max(0, width - names - 9)
@@ -84,9 +91,9 @@ def bar_lines(
         name = look.name[:names].ljust(names)
         lines.append(
             [
-                text(look.letter, look.colour, bold=True),
+                text(look.letter, look.colour if is_named else FAINT, bold=True),
                 text(f" {name} ", TEXT if current else FAINT, bold=current),
-                *_bar(probability, track, look.colour),
+                *_bar(probability, track, look.colour if is_named else FADED),
                 text(f" {probability:4.0%}", TEXT if current else FAINT, bold=current),
             ]
         )
