@@ -15,6 +15,7 @@ from streamer.format_names import TIMELINES
 from streamer.formats import Changes, JsonLines, Plain, open_timeline, summary
 from streamer.marking import Marking
 from streamer.outputs import Output, say_on_stderr
+from streamer.screen.keyboard import is_in_foreground
 
 if TYPE_CHECKING:
     from streamer.interrupts import Interrupts
@@ -46,9 +47,14 @@ class _Summaries:
 
 
 def can_show_screen(out: TextIO | None) -> bool:
-    """Whether it is a terminal that can show the screen, and the person wants colours."""
+    """Whether it is a terminal that can show the screen, and the person wants to see it there."""
+    if out is None or not out.isatty():
+        return False
     is_dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
-    return out is not None and out.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
+    has_bars = (out.encoding or "").lower().replace("-", "").startswith("utf")
+    is_wanted = not os.environ.get("NO_COLOR")
+    # A job in the background that took the terminal would be stopped by the shell.
+    return is_wanted and has_bars and not is_dumb and is_in_foreground(out.fileno())
 
 
 def _writer(name: str, out: Output, names_file: bool, is_split: bool) -> Sink:

@@ -49,6 +49,10 @@ if sys.platform == "win32":
                 return ""
             return key
 
+    def is_in_foreground(_: int) -> bool:
+        """Whether what is typed at a console is for this process: it has one of its own."""
+        return True
+
     def keyboard() -> Keyboard:
         """The console's keyboard."""
         return _Console()
@@ -73,10 +77,13 @@ else:
                 before = termios.tcgetattr(self._fd)
             except (OSError, termios.error):  # nothing to type on: Ctrl-C still ends it
                 return
+            if not is_in_foreground(self._fd):  # the keys are somebody else's
+                return
             mode = [*before[:6], list(before[6])]
             mode[0] &= ~termios.IXON  # Ctrl-S would stop the picture in the middle of a line
             mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
-            # Suspended, or killed by the core-dump key, it would leave the screen as it is.
+            # Suspended at once (the screen does it when it has put the terminal back), or killed by
+            # the core-dump key, it would leave the screen as it is.
             for index in (termios.VSUSP, termios.VQUIT):
                 mode[6][index] = b"\0"
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
@@ -103,6 +110,12 @@ else:
             if not keys:  # hung up
                 time.sleep(timeout_s)
             return _ESCAPE_SEQUENCE.sub("", keys)
+
+    def is_in_foreground(descriptor: int) -> bool:
+        """Whether what is typed at a terminal is for this process."""
+        with suppress(OSError):
+            return os.tcgetpgrp(descriptor) == os.getpgrp()
+        return True
 
     def keyboard() -> Keyboard:
         """The terminal's keyboard."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import time
@@ -22,10 +23,12 @@ from streamer.marking import Marking
 from streamer.outputs import dated_path
 from streamer.screen.keyboard import keyboard
 from streamer.screen.monitor import Monitor
+from streamer.screen.palette import adapted
 from streamer.screen.view import View, draw, svg
 from streamer.screen.widgets import Line
 
 FRAMES_PER_S = 12
+_CTRL_Z = "\x1a"
 #: Every so often all lines are written, not only those that changed: something else may have
 #: written to the terminal.
 _FRAMES_BETWEEN_REPAIRS = 24
@@ -192,6 +195,11 @@ class Terminal:
             if is_all or line != self._lines[row]:
                 pieces += [Control.move_to(0, row).segment, *line]
         self._lines = lines
+        if system := self._console.color_system:
+            pieces = [
+                one if one.style is None else one._replace(style=adapted(one.style, system))
+                for one in pieces
+            ]
         if pieces:
             self._console.print(Segments(pieces), end="", crop=False)
 
@@ -211,6 +219,24 @@ class Terminal:
             self._recorder.toggle()
         elif key == "s":
             self._show_message(self._write_snapshot())
+        elif key == _CTRL_Z:
+            self._suspend()
+
+    def _suspend(self) -> None:
+        """Stop as job control has it, the terminal as it was; ``fg`` brings the screen back.
+
+        What is said at a microphone meanwhile is lost, and told as a gap.
+        """
+        if sys.platform == "win32":
+            return
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)
+        self._keyboard.close()
+        os.killpg(0, signal.SIGTSTP)
+        self._keyboard.open()
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+        self._size = (0, 0)  # all of it anew
 
     def _mark(self) -> None:
         """Mark what is seen, also while that stands still and the session goes on."""

@@ -16,7 +16,7 @@ from streamer.frontend import TIMESTEP_S
 from streamer.looks import NOTHING_CODE, Look
 from streamer.screen import lettering
 from streamer.screen.monitor import Meter
-from streamer.screen.palette import ALERT, BACKGROUND, FADED, FAINT, TEXT, TRACK
+from streamer.screen.palette import ALERT, BACKGROUND, FADED, FAINT, METER, TEXT, TRACK
 from streamer.screen.timeline import Timeline
 
 Line = list[Segment]
@@ -223,7 +223,7 @@ def level_line(meter: Meter, speech: float, is_speaking: bool | None, width: int
     track = max(1, width - width_of(left) - width_of(right))
     full = round(_on_meter(meter.rms_dbfs) * track)
     peak = min(track - 1, round(_on_meter(meter.peak_dbfs) * track))
-    colour = ALERT if clipped else "#9fb4c4"
+    colour = ALERT if clipped else METER
     cells = [" "] * track
     if meter.peak_dbfs > QUIETEST_SHOWN_DBFS:
         cells[peak] = "┃"

@@ -299,3 +299,70 @@ def test_other_outputs_and_help_do_not_import_rich():
     clip = sorted((ROOT / "tests" / "clips").glob("*.flac"))[0]
     result = subprocess.run([sys.executable, "-c", code, str(clip)], cwd=ROOT, capture_output=True)
     assert result.returncode == 0, result.stderr
+
+
+#: A shell's part in job control: the command in a process group of its own.
+SHELL = """
+import os, signal, sys, time
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+child = os.fork()
+if not child:
+    os.setpgid(0, 0)
+    if {is_foreground}:
+        os.tcsetpgrp(1, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    {run}
+_, status = os.waitpid(child, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.tcsetpgrp(1, os.getpgrp())
+    print("the shell again", flush=True)
+    time.sleep(1.5)
+    os.tcsetpgrp(1, child)
+    os.kill(child, signal.SIGCONT)
+    _, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_ctrl_z_stops_it_with_the_terminal_put_back_and_fg_goes_on(terminal, long):
+    code = SHELL.format(is_foreground=True, run=RUN)
+    seen = terminal("replay", long, code=code)
+    seen.wait_for("gaps 0", "quit")
+    seen.press("\x1a")
+    seen.wait_for("the shell again")
+    assert seen.raw.count(b"\x1b[?1049l") == 1
+    seen.wait_for("gaps 0", "quit", absent=("the shell again",))
+    seen.press("q")
+    code, stderr = seen.finish()
+    assert code == 0
+    assert "overall" in stderr
+    assert seen.raw.count(b"\x1b[?1049h") == seen.raw.count(b"\x1b[?1049l") == 2
+
+
+def test_in_the_background_it_writes_and_is_not_stopped(terminal, speech, tmp_path):
+    path, output = tmp_path / "short.wav", tmp_path / "out.jsonl"
+    soundfile.write(path, speech[:16_000], 16_000)
+    code = SHELL.format(is_foreground=False, run=RUN)
+    seen = terminal("replay", path, "--output", output, code=code)
+    code, _ = seen.finish()
+    assert code == 0
+    assert "the shell again" not in seen.text
+    assert b"\x1b[?1049h" not in seen.raw
+    assert json.loads(output.read_text().splitlines()[-1])["type"] == "end"
+
+
+@pytest.mark.parametrize(
+    ("environment", "there", "not_there"),
+    [
+        ({}, b"48;2;38;45;52", b"48;5;"),
+        ({"COLORTERM": ""}, b"48;5;236", b"48;2;"),
+        ({"COLORTERM": "", "TERM": "xterm"}, b"\x1b[", b"48;5;"),
+    ],
+)
+def test_colours_are_those_that_the_terminal_has(terminal, long, environment, there, not_there):
+    seen = terminal("replay", long, **environment)
+    seen.wait_for("gaps 0", "quit")
+    seen.press("q")
+    assert seen.finish()[0] == 0
+    assert there in seen.raw
+    assert not_there not in seen.raw
