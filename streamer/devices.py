@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -13,6 +17,8 @@ COMMON_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 #: A microphone has one or two channels. ALSA's plug-ins claim 32 and more and mix them up or down.
 MOST_CHANNELS = 2
 
+_SERVER = "sound server"
+_PATIENCE_S = 5.0
 #: PortAudio's number for it.
 INVALID_SAMPLE_RATE = -9997
 
@@ -37,6 +43,7 @@ class Device:
         sample_rate: the device's own, in Hz.
         channels: that will be captured, or played to.
         is_default: what the system gives to who does not choose.
+        pulse_source: of a sound server's source, its name there; "" of a device of PortAudio's.
     """
 
     index: int
@@ -45,6 +52,7 @@ class Device:
     sample_rate: int
     channels: int
     is_default: bool
+    pulse_source: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.host_api})"
@@ -85,6 +93,32 @@ def input_devices() -> list[Device]:
         RunFailure: PortAudio is missing, or there is none.
     """
     return _devices("input", "plug a microphone in, or check the system's sound input")
+
+
+def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
+    """Sources of PulseAudio or PipeWire, which PortAudio does not list one by one.
+
+    A source whose name ends in ``.monitor`` is what the computer plays. They are captured through
+    ALSA's device ``pulse``, which must be among the devices.
+    """
+    door = next((device for device in devices if device.name == "pulse"), None)
+    program = shutil.which("pactl")
+    if door is None or program is None:
+        return []
+    try:
+        command = [program, "list", "short", "sources"]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = []
+    for line in listed.stdout.splitlines():
+        _, name, *rest = line.split("\t")
+        form = re.search(r"(\d+)ch (\d+)Hz", " ".join(rest))
+        channels, rate = (int(form[1]), int(form[2])) if form else (door.channels, door.sample_rate)
+        found.append(
+            Device(door.index, name, _SERVER, rate, min(channels, MOST_CHANNELS), False, name)
+        )
+    return found
 
 
 def output_devices() -> list[Device]:
@@ -138,7 +172,8 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
             )
         return chosen[0]
     if wanted.isdecimal():
-        chosen = [device for device in devices if device.index == int(wanted)]
+        own = [device for device in devices if not device.pulse_source]
+        chosen = [device for device in own if device.index == int(wanted)]
     else:
         part = wanted.casefold()
         chosen = [device for device in devices if part in str(device).casefold()]
@@ -193,7 +228,8 @@ def describe(device: Device) -> str:
     """A line for ``ser-live devices``; an asterisk marks the default."""
     rates = accepted_rates(device)
     accepts = f"accepts {', '.join(map(str, rates))} Hz" if rates else "cannot be opened now"
+    number = "  -" if device.pulse_source else f"{device.index:3}"  # it goes by its name alone
     return (
-        f"{'*' if device.is_default else ' '} {device.index:3}  {device}: {device.sample_rate} Hz, "
+        f"{'*' if device.is_default else ' '} {number}  {device}: {device.sample_rate} Hz, "
         f"{device.channels} channel{'s' if device.channels > 1 else ''}; {accepts}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from streamer.devices import describe, find_device, input_devices
+from streamer.devices import describe, find_device, input_devices, sound_server_sources
 from streamer.display import Display
 from streamer.errors import told
 from streamer.interrupts import Interrupts
@@ -54,7 +54,10 @@ def listen(
         Interrupted: a signal came; after the last event.
     """
     voice = _Voice()
-    chosen = find_device(device, input_devices())
+    devices = input_devices()
+    if device is not None:  # the default is PortAudio's
+        devices += sound_server_sources(devices)
+    chosen = find_device(device, devices)
     microphone = Microphone(
         chosen, voice.say, duration_s=duration_s, reconnects=reconnects, wanted=wanted
     )
@@ -91,4 +94,5 @@ def list_devices() -> list[str]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    return [describe(device) for device in input_devices()]
+    devices = input_devices()
+    return [describe(device) for device in (*devices, *sound_server_sources(devices))]

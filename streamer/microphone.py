@@ -11,6 +11,7 @@ Bound of the lag. At most :data:`MAX_LAG_S` of audio waits; when more comes, the
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from streamer.devices import (
     input_devices,
     portaudio,
     rescan,
+    sound_server_sources,
 )
 from streamer.errors import RunFailure
 from streamer.frontend import LARGEST_SAMPLE
@@ -264,7 +266,10 @@ class Microphone:
         before = self._mark
         rescan()
         try:
-            same = [device for device in input_devices() if str(device) == self.name]
+            devices = input_devices()
+            if self._device.pulse_source:
+                devices += sound_server_sources(devices)
+            same = [device for device in devices if str(device) == self.name]
         except RunFailure:  # there is none at all
             return False
         if not same:
@@ -295,6 +300,8 @@ class Microphone:
     def _open(self) -> None:
         sounddevice = portaudio()
         is_wasapi = "WASAPI" in self._device.host_api
+        if self._device.pulse_source:
+            os.environ["PULSE_SOURCE"] = self._device.pulse_source  # read when it is opened
         self._stream = sounddevice.InputStream(
             device=self._device.index,
             samplerate=self.sample_rate,

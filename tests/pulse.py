@@ -62,6 +62,17 @@ class Pulse:
             self._run("pactl", "set-sink-mute", "speaker", "0")
 
     @contextmanager
+    def another_microphone(self) -> Iterator[None]:
+        """The default microphone hears nothing that is played."""
+        number = self._run("pactl", "load-module", "module-null-sink", "sink_name=other").strip()
+        self._run("pactl", "set-default-source", "other.monitor")
+        try:
+            yield
+        finally:
+            self._run("pactl", "set-default-source", "speaker.monitor")
+            self._run("pactl", "unload-module", number)
+
+    @contextmanager
     def playing(self, path: Path) -> Iterator[None]:
         """Speak a sound file into the microphone, over and over, in real time."""
         command = f'while paplay --device=speaker "{path}"; do :; done'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.devices import Device, find_device
+from streamer.devices import Device, find_device, sound_server_sources
 from streamer.errors import RunFailure, SerLiveError
 
 DEVICES = [
@@ -50,3 +50,17 @@ def test_an_unknown_device_is_wrong_usage(wanted):
 def test_a_system_without_a_default_is_said():
     with pytest.raises(RunFailure, match="no default input"):
         find_device(None, [DEVICES[0]])
+
+
+def test_a_sound_servers_sources_go_by_their_names_alone():
+    monitor = Device(9, "speaker.monitor", "sound server", 48_000, 2, False, "speaker.monitor")
+    devices = [*DEVICES, Device(9, "pulse", "ALSA", 44_100, 2, False), monitor]
+    assert find_device("monitor", devices) == monitor
+    assert find_device("9", devices).name == "pulse"
+    assert find_device("pulse", devices).name == "pulse"
+
+
+def test_without_a_sound_server_there_are_no_sources_of_it(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert not sound_server_sources([Device(9, "pulse", "ALSA", 44_100, 2, False)])
+    assert not sound_server_sources(DEVICES)

@@ -411,7 +411,7 @@ def ten_seconds(probabilities, shares, overall=None):
         (
             {"a": 0.7, "b": 0.3},
             {"a": 0.0, "uncertain": 0.2, "silence": 0.8},
-            "no emotion was clear (uncertain 100% of 2.0 s of speech)",
+            "no clear emotion overall (uncertain 100% of 2.0 s of speech)",
         ),
     ],
 )
@@ -421,6 +421,8 @@ def test_the_verdict_for_people_is_of_speech_and_of_what_was_shown(probabilities
 
 def test_without_speech_there_is_no_verdict_for_people():
     even = {"a": 0.5, "b": 0.5}
-    assert summary(ten_seconds(even, {"silence": 1.0}, "silence")) == "10.00 s: no speech"
+    assert summary(ten_seconds(even, {"silence": 1.0}, "silence")) == "10.00 s: no speech overall"
     little = summary(ten_seconds(even, {"silence": 0.98, "warming up": 0.02}, "silence"))
-    assert little.startswith("10.00 s: too little speech for a verdict (warming up 100% of 0.2 s")
+    assert little.startswith(
+        "10.00 s: too little speech for a verdict overall (warming up 100% of 0.2 s"
+    )

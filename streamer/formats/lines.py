@@ -122,12 +122,12 @@ def verdict_of(event: SessionEnded) -> str:
     """The verdict on a session in words: never an emotion that was not shown."""
     if event.overall == SILENCE:
         is_silent = event.summary.get(SILENCE, 1.0) == 1.0
-        return "no speech" if is_silent else "too little speech for a verdict"
+        return "no speech overall" if is_silent else "too little speech for a verdict overall"
     (first, most), (second, next_most), *_ = sorted(
         event.probabilities.items(), key=lambda item: -item[1]
     )
     if not event.summary.get(event.overall, 0.0):
-        return "no emotion was clear"
+        return "no clear emotion overall"
     if most - next_most < MIXED_BELOW:
         return f"mixed overall, {first} and {second}"
     return f"{event.overall} overall"

@@ -305,7 +305,7 @@ def test_plain_lines_name_the_device():
     assert result.returncode == 0
     assert first.startswith("# default (ALSA): 44100 Hz")
     assert len(estimates) == 10
-    assert last.startswith("# 0.40 s: silence")
+    assert last.startswith("# 0.40 s: no speech overall")
 
 
 @pytest.mark.usefixtures("pulse")
@@ -315,6 +315,24 @@ def test_devices_are_listed_with_the_default_and_rates():
     (default,) = [line for line in result.stdout.decode().splitlines() if line.startswith("*")]
     assert "default (ALSA): 44100 Hz, 2 channels; accepts" in default
     assert "48000" in default
+    assert "-  speaker.monitor (sound server): 48000 Hz, 2 channels" in result.stdout.decode()
+
+
+def test_what_the_computer_plays_is_heard_by_the_name_of_its_source(pulse, listen):
+    """The default microphone is another one, and hears nothing."""
+    with pulse.another_microphone(), pulse.playing(SAD):
+        deaf = listen("--duration", "2")
+        assert deaf.finish()[0] == 0
+        assert max(event["speech"] for event in of_type("estimate", deaf.events())) < 0.5
+    with pulse.another_microphone(), pulse.playing(SAD):
+        output = deaf.output.with_name("monitor.jsonl")
+        result = ser_live(
+            "listen", "--device", "speaker.monitor", "--duration", "6", "--output", output
+        )
+        assert result.returncode == 0, result.stderr
+    heard = [json.loads(line) for line in output.read_text().splitlines()]
+    assert heard[0]["source"] == "speaker.monitor (sound server)"
+    assert max(event["speech"] for event in of_type("estimate", heard)) > 0.5
 
 
 @pytest.mark.usefixtures("pulse")
