@@ -78,7 +78,7 @@ class MediaFile:
         self._advance()
         if self._damage is not None:
             self._container.close()
-            raise SerLiveError(f"damaged from its first sample on ({self._damage})")
+            raise SerLiveError(f"no sound file that can be read ({self._damage})")
         self.samplerate = int(self._track.codec_context.sample_rate or 0)
         self.channels = 1 if self._next is None else self._next.shape[1]
         self.frames = 0 if self._next is None else self._promised()

@@ -1,8 +1,8 @@
 """A live pipe: when each sample came, how late that makes a label, and how to catch up.
 
 A thread takes audio from the pipe as it comes, so that what waits is known and not hidden in the
-pipe. Latency counts from the moment at which a sample came; a burst at the start is a backlog and
-shows as one, and a writer that pauses makes nothing later.
+pipe. Latency counts from the moment at which a sample could have been heard; a burst at the start
+is a backlog and shows as one, and a writer that pauses makes nothing later.
 """
 
 from __future__ import annotations
@@ -77,12 +77,16 @@ class Arrivals:
         with self._changed:
             self._pop(count)
 
-    def came_at(self, position: int) -> float:
-        """When the byte before ``position`` came, in monotonic seconds; asked in order."""
+    def came_with(self, position: int) -> tuple[int, float]:
+        """What the byte before ``position`` came with; asked in order.
+
+        Returns:
+            position after the last byte of its piece, and when that came, in monotonic seconds.
+        """
         with self._changed:
             while len(self._marks) > 1 and self._marks[0][0] < position:
                 self._marks.popleft()
-            return self._marks[0][1] if self._marks else time.monotonic()
+            return self._marks[0] if self._marks else (position, time.monotonic())
 
     def _pop(self, count: int) -> bytes:
         parts = []
@@ -235,6 +239,12 @@ class LivePipe:
             self._say = keep_quiet
 
     def latency_ms(self, time_s: float) -> float:
-        """How long ago the sample at ``time_s`` of the stream came."""
+        """How long ago the sample at ``time_s`` of the stream was heard at the latest.
+
+        What comes in pieces was heard before: the first sample of a piece that long before it
+        came, up to :data:`MAX_LAG_S`; more at once is no piece but a backlog.
+        """
         position = round(time_s * self.sample_rate) * self._frame_bytes
-        return 1000.0 * (time.monotonic() - self._arrivals.came_at(position))
+        end, came_s = self._arrivals.came_with(position)
+        behind_s = max(0, end - position) / self._bytes_a_second
+        return 1000.0 * (time.monotonic() - came_s + min(behind_s, MAX_LAG_S))

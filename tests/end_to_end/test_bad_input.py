@@ -218,9 +218,7 @@ def test_a_sound_file_piped_as_raw_pcm_is_refused(tmp_path, speech, suffix):
     assert result.stdout == b""
 
 
-@pytest.mark.parametrize(
-    "option", [["--rate", 8_000], ["--channels", 2], ["--sample-format", "u8"]]
-)
+@pytest.mark.parametrize("option", [["--rate", 8_000], ["--live"], ["--sample-format", "u8"]])
 def test_options_of_raw_pcm_are_refused_where_a_file_says_itself(wav, option):
     result = replay(wav, *option)
     assert result.returncode == 2

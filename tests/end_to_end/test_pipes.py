@@ -86,8 +86,8 @@ def test_ffmpeg_brings_the_sound_of_anything(tmp_path, hifi, wav):
     heard = shell(readme("ffmpeg ").replace("VIDEO", "$VIDEO"), VIDEO=video)
     assert heard.returncode == 0
     assert heard.stderr == b""
-    overall = lines(replay(wav))[-1]["overall"]
-    assert f" s: {overall} overall" in heard.stdout.decode().splitlines()[-1]
+    own = ser_live("replay", wav, "--speed", "max", "--format", "plain")
+    assert heard.stdout.splitlines()[-1] == own.stdout.splitlines()[-1]
 
 
 def test_arecord_brings_the_microphone(pulse, wav):
@@ -96,9 +96,9 @@ def test_arecord_brings_the_microphone(pulse, wav):
         heard = shell(readme("arecord ").replace("arecord", "arecord -d 2"))
     assert heard.returncode == 0, heard.stderr
     assert heard.stderr == b""
-    _, *estimates, end = lines(heard)
-    assert end["duration"] == pytest.approx(2.0, abs=0.2)
-    assert any(estimate["label"] in EMOTIONS for estimate in estimates)
+    _, *changes, end = heard.stdout.decode().splitlines()
+    assert float(end.split()[1]) == pytest.approx(2.0, abs=0.2)
+    assert any(label in change for change in changes for label in EMOTIONS)
 
 
 def test_a_textgrid_is_written_when_the_microphone_is_gone(pulse, tmp_path):
