@@ -309,6 +309,19 @@ def test_plain_lines_name_the_device():
 
 
 @pytest.mark.usefixtures("pulse")
+def test_each_channel_of_a_microphone_can_be_a_stream(tmp_path):
+    options = ("--duration", "0.4", "--format", "jsonl")
+    result = ser_live("listen", *options, "--channels", "split")
+    assert result.returncode == 0, result.stderr
+    for number in (1, 2):
+        own = [line for line in lines(result) if line["channel"] == number]
+        assert [line["type"] for line in own] == ["session", *["estimate"] * 10, "end"]
+    refused = ser_live("listen", *options, "--channels", "split", "--record", tmp_path / "x.wav")
+    assert refused.returncode == 2
+    assert "--record keeps one channel" in complaint(refused)
+
+
+@pytest.mark.usefixtures("pulse")
 def test_devices_are_listed_with_the_default_and_rates():
     result = ser_live("devices")
     assert (result.returncode, result.stderr) == (0, b"")
