@@ -21,7 +21,7 @@ import train.drawing.sound
 import train.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
-from model.export import fold_batch_norms
+from model.export import describe_model, fold_batch_norms
 from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
 from streamer.sound.recording import read_recording
@@ -286,6 +286,19 @@ def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_
     assert "validation speakers" not in of_judged.training
     with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
         tune(model, folders.corpora)
+    # What was chosen on the validation speakers, by the network that has not heard them.
+    count = len(of_judged.labels)
+    prior = (1 - 0.1 * (count - 1), *[0.1] * (count - 1))
+    decision = replace(of_judged.decision, switch_margin=0.123)
+    chosen = replace(of_judged, everyday_prior=prior, decision=decision)
+    describe_model(judged, chosen, tmp_path / "tuned.onnx")
+    options = ["--corpora", folders.corpora, "--like", tmp_path / "tuned.onnx", "--force"]
+    monkeypatch.setattr(
+        sys, "argv", list(map(str, ["train", "export", folders.run, "-o", model, *options]))
+    )
+    assert main() == 0
+    liked = Recognizer.load(model).metadata
+    assert (liked.name, liked.everyday_prior, liked.decision) == ("tiny-1", prior, decision)
     for path, refitted in ((model, True), (judged, False)):
         network = load_run(folders.run, refitted)[0]
         bias = fold_batch_norms(network).classifier.bias.detach().numpy()

@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         help="by a recipe with refit: the network that the validation speakers judged, not the one "
         "that has heard them, too",
     )
+    export.add_argument(
+        "--like",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="with the decision layer and the everyday prior of this model: of the same run's "
+        "--judged network, tuned, where the validation speakers were trained on since",
+    )
     export.add_argument("--force", action="store_true", help="overwrite that file")
     _add_evaluate(commands)
     _add_tune(commands)
@@ -357,7 +364,9 @@ def _run_training(options: argparse.Namespace) -> None:
 
     if options.command == "export":
         check_output(options.output, options.force)
-        tested = export_run(options.run, options.output, options.corpora, options.judged)
+        tested = export_run(
+            options.run, options.output, options.corpora, options.judged, options.like
+        )
         print(json.dumps(tested))
         return
     recipe = recipe_of(options.recipe, options.without)

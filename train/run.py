@@ -23,6 +23,7 @@ from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
+from streamer.recognizer import Recognizer
 from streamer.sound.recording import Recording
 from train import ordinary
 from train.augment import BACKGROUNDS, load_noises, load_rooms
@@ -564,7 +565,9 @@ def _in_words(scores: dict[str, Any]) -> str:
     return f"{running} / {scores['uar']:.1f} % UAR"
 
 
-def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) -> dict[str, Any]:
+def export_run(
+    folder: Path, path: Path, corpora: Path, judged: bool = False, like: Path | None = None
+) -> dict[str, Any]:
     """Write the run's network as a model file, with its accuracy as the runtime measures it.
 
     Args:
@@ -573,6 +576,7 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
         corpora: unpacked corpora; those that the recipe names are tested.
         judged: of a run that was refit, the network that the validation speakers judged, which
             has not heard them.
+        like: model file whose decision layer and everyday prior are taken; None: the defaults.
 
     Returns:
         the scores on the test speakers by corpus, of each recording alone and, as ``running``, in
@@ -584,14 +588,21 @@ def export_run(folder: Path, path: Path, corpora: Path, judged: bool = False) ->
     if not isinstance(network, Network):
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
+    chosen: dict[str, Any] = {}
+    if like is not None:
+        other = Recognizer.load(like).metadata
+        if other.labels != network.config.labels:
+            raise SerLiveError(f"{like} knows {', '.join(other.labels)}: no choice for this run")
+        chosen = {"decision": other.decision, "everyday_prior": other.everyday_prior}
     untested = folder / "untested.onnx"
-    export(network, metadata_of(network, result, {}, refitted), untested)
+    export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
     results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
     tested = {
         corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
         for corpus, (alone, running) in results.items()
     }
-    describe_model(untested, metadata_of(network, result, tested, refitted), path)
+    described = replace(metadata_of(network, result, tested, refitted), **chosen)
+    describe_model(untested, described, path)
     untested.unlink()
     keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
     return tested
