@@ -345,3 +345,12 @@ def test_bars_are_faint_where_no_emotion_is_named(label):
         grounds = {piece.style.bgcolor.name for piece in rows[0] if piece.style.bgcolor}
         assert bool(grounds & colours) is are_bright
         assert ("sure" in "".join(piece.text for line in lines for piece in line)) is are_bright
+
+
+def test_only_the_start_warms_up():
+    labels = ["silence", "warming up", LABELS[0], "silence", "warming up", LABELS[1]]
+    monitor, seen = monitor_of([]), []
+    for number, label in enumerate(labels, 1):
+        monitor.take(estimated(0.04 * number, label))
+        seen.append(monitor.snapshot.label)
+    assert seen == [*labels[:4], "uncertain", LABELS[1]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
 from streamer.events import (
     Estimated,
     Event,
@@ -81,7 +82,8 @@ class Snapshot:
     Attributes:
         session: its first event, None before it.
         time: end of the newest timestep in stream time, seconds.
-        label: newest.
+        label: newest; "warming up" at the start alone, for after a pause it tells a person nothing
+            that "uncertain" does not.
         probabilities: ``(labels,)`` newest, as the label was decided by them where an emotion was.
         speech: newest speech probability.
         attention: ``(T,)`` weights over the rolling window, newest last.
@@ -95,6 +97,7 @@ class Snapshot:
         gaps: how often audio was lost.
         overflows: losses that the device flagged.
         is_away: the source gives nothing; what else is told was true before.
+        was_warm: an emotion or doubt was shown before.
     """
 
     session: SessionStarted | None = None
@@ -115,6 +118,7 @@ class Snapshot:
     gaps: int = 0
     overflows: int = 0
     is_away: bool = False
+    was_warm: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -190,8 +194,11 @@ class Monitor:
         self._spent_s = 0.0
         # Time that no estimate covers is time in which audio was lost.
         missing = max(0, round(estimate.time / TIMESTEP_S) - before.timesteps - 1)
-        code = STATE_CODES.get(estimate.label)
-        newest = before.labels.index(estimate.label) if code is None else code
+        label = estimate.label
+        if label == WARMING_UP and before.was_warm:
+            label = UNCERTAIN
+        code = STATE_CODES.get(label)
+        newest = before.labels.index(label) if code is None else code
         if event.is_lost:
             newest = GAP_CODE
         shown = min(missing, HISTORY_TIMESTEPS)
@@ -205,7 +212,8 @@ class Monitor:
         return replace(
             before,
             time=estimate.time,
-            label=estimate.label,
+            label=label,
+            was_warm=before.was_warm or label not in (SILENCE, WARMING_UP),
             probabilities=estimate.probabilities if weighed is None else weighed,
             speech=estimate.speech,
             attention=estimate.attention,
