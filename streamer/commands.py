@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -30,7 +31,7 @@ from streamer.prior import BALANCED, EVERYDAY
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Clock, Pace, run_session
-from streamer.sound.channels import MIX, Channels
+from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.pcm import RawPcm
 from streamer.sound.pipe import LivePipe
 from streamer.sound.recording import Recording
@@ -147,11 +148,18 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
-    if "-" not in files and (options.rate or options.sample_format):
-        raise SerLiveError("--rate and --sample-format describe raw PCM on standard input (FILE -)")
+    if "-" not in files and (options.rate or options.sample_format or options.live):
+        raise SerLiveError(
+            "--rate, --sample-format and --live are of raw PCM on standard input (FILE -)"
+        )
+    if options.live and options.speed != "1":
+        raise SerLiveError("--live hears standard input as it comes: no other --speed")
     count, wanted_of_pipe, wanted = _channels(options.channels, files)
     if "-" in files and sys.stdin is None:
         raise SerLiveError("standard input is closed")
+    if "-" in files and hasattr(os, "set_blocking"):  # some programs hand over one that is not
+        with suppress(OSError, ValueError):
+            os.set_blocking(sys.stdin.fileno(), True)
     speed = SPEEDS[options.speed]
     worst = 0
     with interrupts.shielded():
@@ -215,7 +223,7 @@ def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Ch
         return 1, MIX, MIX
     if "-" in files:
         count, _, which = text.partition(",")
-        if not count.isdecimal():
+        if not count.isdecimal() or len(count) > len(str(CHANNELS[-1])):
             raise SerLiveError(
                 "--channels says how many channels of raw PCM there are, and after a comma which "
                 f"is heard: 2 or 2,1; is {text!r}"

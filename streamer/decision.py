@@ -130,15 +130,15 @@ class Decision:
         return self._hold_emotion(probabilities, state)
 
     def weighed(self, state: DecisionState) -> NDArray[np.float32] | None:
-        """``(labels,)`` what the label of a state was decided by, summing to 1; None: by speech.
+        """``(labels,)`` what the emotion of a state was decided by, summing to 1; None without one.
 
-        The shown emotion has the lead that another one must have to take its place, so it is
-        always the greatest.
+        The shown emotion stays until another leads it by a margin; until then it counts as much as
+        that one.
         """
         if state.smoothed is None or state.emotion is None:
             return None
         weights = state.smoothed.copy()
-        weights[state.emotion] += self._config.switch_margin
+        weights[state.emotion] = weights.max() + 1e-6
         return np.asarray(weights / weights.sum(), np.float32)
 
     def _hold_emotion(

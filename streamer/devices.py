@@ -112,7 +112,9 @@ def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
         return []
     found = []
     for line in listed.stdout.splitlines():
-        _, name, *rest = line.split("\t")
+        _, name, *rest = [*line.split("\t"), ""]
+        if not name:
+            continue
         form = re.search(r"(\d+)ch (\d+)Hz", " ".join(rest))
         channels, rate = (int(form[1]), int(form[2])) if form else (door.channels, door.sample_rate)
         found.append(

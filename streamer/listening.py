@@ -6,9 +6,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from streamer.devices import describe, find_device, input_devices, sound_server_sources
+from streamer.devices import (
+    Device,
+    describe,
+    find_device,
+    input_devices,
+    sound_server_sources,
+)
 from streamer.display import Display
-from streamer.errors import told
+from streamer.errors import SerLiveError, told
 from streamer.interrupts import Interrupts
 from streamer.microphone import Microphone
 from streamer.outputs import say_on_stderr
@@ -54,10 +60,7 @@ def listen(
         Interrupted: a signal came; after the last event.
     """
     voice = _Voice()
-    devices = input_devices()
-    if device is not None:  # the default is PortAudio's
-        devices += sound_server_sources(devices)
-    chosen = find_device(device, devices)
+    chosen = _find(device)
     microphone = Microphone(
         chosen, voice.say, duration_s=duration_s, reconnects=reconnects, wanted=wanted
     )
@@ -75,6 +78,23 @@ def listen(
         listeners=display.listeners,
         streams=microphone.streams,
     )
+
+
+def _find(wanted: str | None) -> Device:
+    """PortAudio's device, or where it has none of that name a sound server's source."""
+    devices = input_devices()
+    try:
+        return find_device(wanted, devices)
+    except SerLiveError as error:
+        sources = sound_server_sources(devices) if wanted is not None else []
+        named = [one for one in sources if str(wanted).casefold() in one.name.casefold()]
+        exact = [one for one in named if one.name.casefold() == str(wanted).casefold()]
+        if len(named) == 1 or exact:
+            return (exact or named)[0]
+        if named:
+            names = ", ".join(one.name for one in named)
+            raise SerLiveError(f"{wanted!r} is several sources: {names}") from error
+        raise
 
 
 class _Voice:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.bundled import bundled
-from streamer.decision import Decision, DecisionState
+from streamer.decision import SILENCE, WARMING_UP, Decision, DecisionState
 from streamer.errors import SerLiveError
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
@@ -55,7 +55,7 @@ class Estimate:
         ordinary: how likely speech is that nobody acts, where it is as common as it was in
             training; None of a model that does not tell.
         weighed: ``(labels,)`` what the label was decided by: probabilities averaged over the last
-            moments, with a lead for the emotion that is shown; None where no emotion was.
+            moments, none above that of the emotion that is shown; None where no emotion was.
     """
 
     time: float
@@ -365,7 +365,9 @@ class Recognizer:
                 label, run.decision = self._decision.decide(row, speech, run.decision)
                 run.emitted += 1
                 time = run.emitted * TIMESTEP_S
-                weighed = self._decision.weighed(run.decision)
+                weighed = None
+                if label not in (SILENCE, WARMING_UP):
+                    weighed = self._decision.weighed(run.decision)
                 run.estimates.append(
                     Estimate(time, label, row, speech, weights, is_ordinary, weighed)
                 )

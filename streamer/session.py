@@ -137,9 +137,15 @@ class _Report:
         """Take estimates in; :meth:`deliver` hands them on."""
         self._owed.extend(estimates)
 
-    def deliver(self) -> None:
-        """Hand on the estimates that are owed, one by one."""
-        while self._owed:
+    @property
+    def next_time_s(self) -> float:
+        """Time of the oldest estimate that is owed, in samples heard; infinite if there is none."""
+        return self._owed[0].time if self._owed else float("inf")
+
+    def deliver(self, most: int | None = None) -> None:
+        """Hand on the estimates that are owed, one by one, or so many of them."""
+        while self._owed and most != 0:
+            most = None if most is None else most - 1
             estimate = self._owed[0]
             is_lost = self._stream_time.is_lost(estimate.time)
             time_s = self._stream_time.at(estimate.time)
@@ -237,6 +243,7 @@ class _Hearing:
         )
 
     def take(self, block: Float32 | Loss | Away) -> None:
+        """Hear a block; the estimates that it completes are owed."""
         self.start()
         if isinstance(block, Away):
             self._report.away()
@@ -257,7 +264,6 @@ class _Hearing:
             with self._interrupts.shielded():
                 self._report.owe(self._stream.accept(self._resampler.flush()))
                 self._report.owe(self._stream.flush())
-        self._report.deliver()
 
     def _lose(self, loss: Loss) -> None:
         skipped, silence = loss.samples - loss.filled, np.zeros(loss.filled, np.float32)
@@ -284,7 +290,6 @@ class _Hearing:
         heard = Heard(block, self._rate, clipped, self._source.overflows, compute_s)
         for listener in self._listeners:
             listener.hear(heard)
-        self._report.deliver()
 
 
 def _by_channel(
@@ -294,6 +299,18 @@ def _by_channel(
     if isinstance(block, np.ndarray) and block.ndim == 2:
         return list(np.ascontiguousarray(block.T))
     return [block] * len(channels)
+
+
+def _deliver(reports: Sequence[_Report]) -> None:
+    """Hand on what is owed, of several streams by time: no block size changes the order."""
+    if len(reports) == 1:
+        reports[0].deliver()
+        return
+    while True:
+        first = min(reports, key=lambda report: report.next_time_s)
+        if first.next_time_s == float("inf"):
+            return
+        first.deliver(1)
 
 
 def run_session(
@@ -335,8 +352,11 @@ def run_session(
     try:
         try:
             for block in source.blocks(block_ms):
+                for hearing in hearings:
+                    hearing.start()
                 for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
                     hearing.take(own)
+                _deliver(reports)
             for hearing in hearings:
                 hearing.start()
         except RunFailure:
@@ -347,12 +367,15 @@ def run_session(
             damage = error  # the audio ends here; what was heard is worth its last estimates
         for hearing in hearings:
             hearing.finish()
+        _deliver(reports)
     except (RunFailure, Interrupted) as error:
         is_impatient = isinstance(error, Interrupted) and error.is_impatient
         for report, hearing in zip(reports, hearings, strict=True):
             if report.is_started and not is_impatient:
                 with suppress(RunFailure):  # a sink may be what failed; the others go on
                     hearing.finish()
+                with suppress(RunFailure):
+                    report.deliver()
                 with suppress(RunFailure):
                     report.end(hearing.duration_s)
         raise

@@ -10,7 +10,7 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.resampler import Resampler
-from streamer.sound.containers import PartFile, look_through
+from streamer.sound.containers import PartFile, _mpeg_frame, look_through
 from streamer.sound.recording import Recording, read_recording
 
 RATE = 16_000
@@ -237,3 +237,97 @@ def test_a_recording_at_16_khz_is_what_the_resampler_gives(tmp_path, voice):
     resampler = Resampler(48_000)
     expected = np.concatenate([resampler.accept(at_rate(voice, 48_000)), resampler.flush()])
     np.testing.assert_allclose(read_recording(path), expected, atol=1e-6)
+
+
+def mp3(path, samples):
+    soundfile.write(path, samples, RATE, format="MP3", subtype="MPEG_LAYER_III")
+    return path.read_bytes()
+
+
+def without_index(data):
+    """An MP3 whose first frame, which says how many follow, is gone."""
+    first = _mpeg_frame(data[:4])
+    assert b"Xing" in data[: first.length] or b"Info" in data[: first.length]
+    return data[first.length :]
+
+
+def test_an_mp3_without_an_index_is_heard_to_its_end(tmp_path, speech_16k):
+    """Its bitrate varies, so no decoder can know how long it is from the first frame."""
+    path = tmp_path / "stripped.mp3"
+    quiet = np.concatenate([np.zeros(4 * RATE, np.float32), speech_16k])
+    path.write_bytes(without_index(mp3(path, quiet)))
+    samples, _, said = heard(path)
+    assert len(samples) / RATE == pytest.approx(len(quiet) / RATE, abs=0.2)
+    assert not said
+    path.write_bytes(path.read_bytes() * 2)
+    assert len(heard(path)[0]) / RATE == pytest.approx(2 * len(quiet) / RATE, abs=0.3)
+
+
+@pytest.mark.parametrize("junk", [b"", bytes(200_000), b"\xff" * 5_000])
+def test_what_follows_a_cut_or_damaged_mp3_is_heard_too(tmp_path, voice, junk):
+    path = tmp_path / "joined.mp3"
+    data = mp3(path, voice)
+    path.write_bytes(data[: len(data) // 2] + junk + data)
+    said, samples = [], []
+    with (
+        Recording(path, say=said.append) as recording,
+        pytest.raises(SerLiveError, match=r"truncated|damaged"),
+    ):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) / RATE == pytest.approx(1.5 * len(voice) / RATE, abs=0.3)
+    assert "2 recordings joined" in said[0]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("aiff", "AIFF")])
+def test_wavs_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, kind):
+    path = tmp_path / f"joined.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind)
+    path.write_bytes(path.read_bytes() * 3)
+    samples, _, said = heard(path)
+    np.testing.assert_allclose(samples, np.tile(voice, 3), atol=1e-4)
+    assert "3 recordings joined" in said[0]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("au", "AU"), ("aiff", "AIFF")])
+def test_a_header_without_audio_is_refused_in_a_line(tmp_path, voice, suffix, kind):
+    path = tmp_path / f"begun.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind)
+    _, _, first, _ = sizes(path.read_bytes())
+    path.write_bytes(path.read_bytes()[:first])
+    with pytest.raises(SerLiveError, match=r"holds no audio|no sound file"):
+        Recording(path)
+
+
+@pytest.mark.parametrize("trailer", [b"LIST\xff\x0f\0\0" + bytes(500), bytes(4_000)])
+def test_damaged_or_empty_trailers_are_not_heard(tmp_path, voice, trailer):
+    path = tmp_path / "trailer.wav"
+    soundfile.write(path, voice, RATE)
+    path.write_bytes(path.read_bytes() + trailer)
+    samples, _, said = heard(path)
+    assert len(samples) == len(voice)
+    assert not said
+
+
+def test_an_ogg_file_that_ends_between_two_pages_is_told(tmp_path, speech_16k):
+    path = tmp_path / "cut.ogg"
+    soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"OggS")])
+    assert "may have been cut short" in heard(path)[2][0]
+
+
+def test_a_signal_while_a_part_is_read_is_felt(tmp_path, voice):
+    path = tmp_path / "joined.wav"
+    soundfile.write(path, voice, RATE)
+    path.write_bytes(path.read_bytes() * 2)
+    with Recording(path) as recording, pytest.MonkeyPatch.context() as patch:
+        blocks = recording.blocks(10)
+        next(blocks)
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr(PartFile, "_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(blocks)

@@ -86,21 +86,24 @@ def test_latency_counts_from_when_a_sample_came(pipe):
 
 def test_a_pipe_that_pauses_is_no_later_for_it(pipe):
     reader, writer = pipe
-    source = LivePipe(reader, pcm, speed=50.0, is_live=False)
-    writer.write(SECOND)
-    blocks = source.blocks(1_000)
+    source = LivePipe(reader, pcm, speed=1.0, is_live=False)
+    tenth = SECOND[: len(SECOND) // 10]
+    writer.write(tenth)
+    blocks = source.blocks(100)
     next(blocks)
-    source.wait_until(1.0, 1.0)
-    time.sleep(MAX_LAG_S + 0.3)
-    writer.write(SECOND)
+    source.wait_until(0.1, 0.1)
+    time.sleep(MAX_LAG_S + 0.5)
+    writer.write(tenth)
     next(blocks)
-    source.wait_until(2.0, 1.0)
-    assert source.latency_ms(2.0) < 1000 * MAX_LAG_S
-    writer.write(SECOND)
-    next(blocks)
-    began = time.monotonic()
-    source.wait_until(3.0, 1.0)  # at the pace of the clock again, not in a hurry
-    assert time.monotonic() - began <= 1.0
+    source.wait_until(0.2, 0.1)
+    assert source.latency_ms(0.2) < 1000 * MAX_LAG_S
+    writer.write(3 * tenth)
+    for number in (3, 4, 5):
+        next(blocks)
+        began = time.monotonic()
+        source.wait_until(0.1 * number, 0.1)
+    # At the pace of the clock again: the last tenth was waited for, not heard in a hurry.
+    assert time.monotonic() - began >= 0.05
 
 
 def test_a_backlog_is_told_once_with_both_ways_out(pipe):

@@ -63,7 +63,7 @@ def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = Fal
         SerLiveError: the format cannot hold several recordings, or channels.
     """
     if name == "csv":
-        return Csv(out, is_several)
+        return Csv(out, is_several, is_split)
     if is_split:
         raise SerLiveError(f"{name} holds one channel: --channels 1, then 2, makes a file of each")
     if is_several:

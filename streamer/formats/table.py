@@ -18,13 +18,13 @@ class Csv:
     table have the same labels. Where channels are streams of their own, a column says which.
     """
 
-    def __init__(self, out: Output, names_file: bool) -> None:
+    def __init__(self, out: Output, names_file: bool, names_channel: bool = False) -> None:
         """Write to a text stream; with several files the first column is ``file``."""
         self._out = out
         self._names_file = names_file
         self._file: tuple[str, ...] = ()
         self._has_head = False
-        self._names_channel = False
+        self._names_channel = names_channel
 
     def take(self, event: Event) -> None:
         match event:
@@ -40,7 +40,6 @@ class Csv:
         self._file = (event.source,) if self._names_file else ()
         if not self._has_head:
             self._has_head = True
-            self._names_channel = event.channel is not None
             channel = ["channel"] if self._names_channel else []
             columns = ("time", "label", "speech", "latency_ms")
             emotions = (f"p_{label}" for label in event.labels)

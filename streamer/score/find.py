@@ -133,7 +133,7 @@ def with_channels(items: Sequence[Item], wanted: Channels) -> tuple[Item, ...]:
     found = []
     for item in items:
         count = 1
-        with suppress(SerLiveError), Recording(item.path, wanted) as recording:
+        with suppress(Exception), Recording(item.path, wanted) as recording:
             count = recording.streams or 1
         found += [replace(item, channels=Channels(number)) for number in range(1, count + 1)]
     return tuple(found)

@@ -19,15 +19,17 @@ from streamer.sound.source import Float32, keep_quiet
 
 CHANNELS = range(1, 65)
 
+_MOST_DIGITS = 3
 #: The channels are looked at so often; the moment does not depend on the size of the blocks.
 _PIECE_S = 0.25
 #: What was looked at before weighs half after so many seconds.
 _HALF_LIFE_S = 4.0
 #: Mean power below which nothing is decided: -70 dBFS.
 _QUIET = 1e-7
-#: Power of the mean over that of unrelated channels: below the first they cancel each other, above
-#: the second no more.
+#: Power of the mean over that of unrelated channels: below the first for so many pieces they cancel
+#: each other, above the second for so many no more.
 _CANCELS, _HELPS = 0.1, 0.4
+_CANCELS_FOR, _HELPS_FOR = 2, 8
 #: Power over that of the loudest channel: -60 dB.
 _DEAD = 1e-6
 #: A channel that was heard for so long beside dead ones.
@@ -57,7 +59,7 @@ class Channels:
         """
         if text in ("mix", "split"):
             return cls(is_split=text == "split")
-        if text.isdecimal() and int(text) in CHANNELS:
+        if text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) in CHANNELS:
             return cls(int(text))
         raise SerLiveError(
             f"--channels must be mix, split or a channel's number from {CHANNELS[0]} to "
@@ -114,6 +116,8 @@ class Mixer:
         self._powers = np.zeros(channels + 1)
         self._lone_s = np.zeros(channels)
         self._leading_s = np.zeros(channels)
+        self._cancelling = self._helping = 0
+        self._is_cancelled = False
         self._said: set[str] = set()
         self._chosen: tuple[int, ...] = tuple(range(channels))
 
@@ -140,7 +144,7 @@ class Mixer:
         """Decide by frames that are still to come, where they can be known; nothing is said."""
         ahead = Mixer(frames.shape[1], self._rate, self._wanted)
         ahead.accept(frames)
-        self._chosen = ahead._chosen
+        self._chosen, self._is_cancelled = ahead._chosen, ahead._is_cancelled
         self._powers, self._lone_s = ahead._powers, ahead._lone_s
         self._tell()
 
@@ -161,22 +165,28 @@ class Mixer:
         self._powers = self._keeps * self._powers + (1 - self._keeps) * powers
         self._notice_people(powers[:-1])
         if not self._wanted.is_split:
-            self._decide(powers[:-1])
+            self._decide(powers)
 
     def _decide(self, newest: NDArray[np.float64]) -> None:
-        powers, mean = self._powers[:-1], self._powers[-1]
-        loudest = powers.max()
-        if loudest < _QUIET:
+        powers = self._powers[:-1]
+        sounds = newest[:-1].max() >= _QUIET
+        if not sounds:
             return
-        is_dead = powers < _DEAD * loudest
-        sounds = newest.max() >= _QUIET
-        self._lone_s = np.where(is_dead, self._lone_s + _PIECE_S * sounds, 0.0)
-        unrelated = powers.mean() / len(powers)
-        cancelled = len(self._chosen) == 1 and not is_dead.any()
-        if mean < (_HELPS if cancelled else _CANCELS) * unrelated:
-            self._choose((int(powers.argmax()),))
-            return
+        is_dead = powers < _DEAD * powers.max()
+        self._lone_s = np.where(is_dead, self._lone_s + _PIECE_S, 0.0)
         dead = self._lone_s >= _DEAD_FOR_S
+        # By the newest pieces: what was in phase before must not hide what cancels now.
+        share = newest[-1] / (newest[:-1].mean() / len(powers))
+        self._cancelling = self._cancelling + 1 if share < _CANCELS else 0
+        self._helping = self._helping + 1 if share > _HELPS else 0
+        if self._cancelling >= _CANCELS_FOR:
+            self._is_cancelled = True
+        elif self._helping >= _HELPS_FOR:
+            self._is_cancelled = False
+        if self._is_cancelled and not dead.any():
+            if len(self._chosen) != 1:
+                self._choose((int(powers.argmax()),))
+            return
         self._choose(tuple(np.flatnonzero(~dead).tolist()))
 
     def _choose(self, chosen: tuple[int, ...]) -> None:
@@ -200,6 +210,8 @@ class Mixer:
             )
 
     def _notice_people(self, powers: NDArray[np.float64]) -> None:
+        if len(powers) < 2:
+            return
         order = np.argsort(powers)
         leader = int(order[-1])
         if powers[leader] < max(_LOUD, _LEADS * powers[order[-2]]):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from streamer.errors import SerLiveError
+from streamer.sound.containers import PartFile
 from streamer.sound.source import Damaged, Float32
 
 #: Endings of sound that this reads and soundfile does not; video is read where it is named.
@@ -24,6 +25,12 @@ MEDIA_SUFFIXES = frozenset(
         *(".ape", ".wv", ".tta", ".spx", ".gsm", ".ra", ".rm", ".avi", ".mpg", ".mpeg", ".ogv"),
     }
 )
+
+
+#: Containers that say how long they are; of others ffmpeg guesses by the bitrate.
+_SAYS_LENGTH = frozenset(("mov", "mp4", "m4a", "matroska", "webm", "asf", "avi", "ogg", "wav"))
+#: Audio that may be missing of that: an encoder's delay and padding; beside a film more.
+_TOLERATED_S, _TOLERATED_SHARE = 0.3, 0.05
 
 
 def is_at_hand() -> bool:
@@ -48,12 +55,14 @@ class MediaFile:
     Attributes:
         samplerate: in Hz.
         channels: of its first sound track.
-        frames: that its header promises; 0 if it promises nothing.
+        frames: more than 0 where there is audio.
+        promised_s: audio that its header promises; 0 if it promises nothing, or guesses.
+        tolerated_s: of that may be missing.
         tracks: of sound.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and decode its first piece.
+    def __init__(self, path: Path, part: PartFile | None = None) -> None:
+        """Open the file, or what is to be read of it instead, and decode its first piece.
 
         Raises:
             SerLiveError: it is none that can be read, or has no sound.
@@ -62,7 +71,8 @@ class MediaFile:
 
         self._errors: type[Exception] = av.error.FFmpegError
         try:
-            self._container: Any = av.open(os.fsdecode(path), metadata_errors="replace")
+            opened: Any = os.fsdecode(path) if part is None else part
+            self._container: Any = av.open(opened, metadata_errors="replace")
         except (av.error.FFmpegError, UnicodeError) as error:
             raise SerLiveError(f"no sound file that can be read ({_reason(error)})") from error
         tracks: Any = self._container.streams.audio
@@ -71,6 +81,9 @@ class MediaFile:
             self._container.close()
             raise SerLiveError("holds no sound track")
         self._track = tracks[0]
+        if self._track.codec_context is None:
+            self._container.close()
+            raise SerLiveError("its sound track is of a kind that is not known")
         self._track.codec_context.thread_type = "NONE"  # the same result whatever the machine
         self._decoded = self._decode()
         self._next: Float32 | None = None
@@ -81,13 +94,18 @@ class MediaFile:
             raise SerLiveError(f"no sound file that can be read ({self._damage})")
         self.samplerate = int(self._track.codec_context.sample_rate or 0)
         self.channels = 1 if self._next is None else self._next.shape[1]
-        self.frames = 0 if self._next is None else self._promised()
+        self.frames = 0 if self._next is None else len(self._next)
+        self.promised_s = self._promised_s()
+        has_others = len(self._container.streams) > self.tracks  # that may be longer
+        self.tolerated_s = _TOLERATED_SHARE * self.promised_s if has_others else _TOLERATED_S
 
-    def _promised(self) -> int:
+    def _promised_s(self) -> float:
         track, container = self._track, self._container
+        if not _SAYS_LENGTH & set(container.format.name.split(",")):
+            return 0.0
         if track.duration and track.time_base:
-            return int(float(track.duration * track.time_base) * self.samplerate)
-        return int((container.duration or 0) / 1e6 * self.samplerate)
+            return float(track.duration * track.time_base)
+        return (container.duration or 0) / 1e6
 
     def _decode(self) -> Iterator[Float32]:
         """Frames as they come, ``(n, channels)``."""

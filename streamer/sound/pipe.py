@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import BinaryIO
 
 from streamer.sound.pcm import RawPcm
@@ -25,6 +27,8 @@ SILENCE_FOR_LOSS_S = 3.0
 #: A person is told of a backlog from here on, once.
 _BACKLOG_S = 1.5
 _READ_BYTES = 1 << 16
+#: Pieces of which it is known when they came, at least: minutes.
+_MARKS = 20_000
 _LOOK_S = 0.1
 
 
@@ -46,13 +50,14 @@ class Arrivals:
         self._most = most_bytes
         self._stream = stream
         self._chunks: deque[tuple[float, bytes]] = deque()
-        self._marks: deque[tuple[int, float]] = deque()
+        self._marks: list[tuple[int, float]] = []
         self._came = 0
         self._waiting = 0
         self._is_over = False
         self._error: OSError | None = None
         self._changed = threading.Condition()
-        threading.Thread(target=self._take_in, daemon=True).start()
+        reader = self._reader()
+        threading.Thread(target=self._take_in, args=(reader,), daemon=True).start()
 
     @property
     def waiting(self) -> int:
@@ -78,15 +83,16 @@ class Arrivals:
             self._pop(count)
 
     def came_with(self, position: int) -> tuple[int, float]:
-        """What the byte before ``position`` came with; asked in order.
+        """What the byte before ``position`` came with.
 
         Returns:
             position after the last byte of its piece, and when that came, in monotonic seconds.
         """
         with self._changed:
-            while len(self._marks) > 1 and self._marks[0][0] < position:
-                self._marks.popleft()
-            return self._marks[0] if self._marks else (position, time.monotonic())
+            if not self._marks:
+                return position, time.monotonic()
+            found = bisect_left(self._marks, position, key=itemgetter(0))
+            return self._marks[min(found, len(self._marks) - 1)]
 
     def _pop(self, count: int) -> bytes:
         parts = []
@@ -102,8 +108,7 @@ class Arrivals:
         self._changed.notify_all()
         return b"".join(parts)
 
-    def _take_in(self) -> None:
-        read = self._reader()
+    def _take_in(self, read: Callable[[int], bytes]) -> None:
         try:
             while chunk := read(_READ_BYTES):
                 self._add(chunk)
@@ -116,7 +121,8 @@ class Arrivals:
     def _reader(self) -> Callable[[int], bytes]:
         """Past the stream's buffer, whose lock would be held at the end of the program."""
         try:
-            descriptor = self._stream.fileno()
+            # Its own, or who closes the stream would leave the thread to read another file's.
+            descriptor = os.dup(self._stream.fileno())
         except (OSError, AttributeError):  # no file: a test's
             return self._stream.read
         return lambda count: os.read(descriptor, count)
@@ -128,6 +134,8 @@ class Arrivals:
             self._waiting += len(chunk)
             self._chunks.append((now_s, chunk))
             self._marks.append((self._came, now_s))
+            if len(self._marks) > 2 * _MARKS:
+                del self._marks[:_MARKS]
             self._changed.notify_all()
             while self._waiting > self._most:
                 self._changed.wait()

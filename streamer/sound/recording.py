@@ -41,18 +41,27 @@ _READ_MS = 1_000
 _CHUNK_FRAMES = 1024
 #: How far ahead of the first block the channels are looked at.
 _FORESEEN_S = 10.0
-#: Audio that may be missing of what a header promises: an encoder's padding, a few odd bytes.
+#: Audio that may be missing of what a header promises: a few odd bytes, an encoder's padding.
 _TOLERATED_S = 0.05
-#: The length of MPEG audio without an index is an estimate, and so is what ffmpeg says.
-_ESTIMATED_SHARE = 0.95
+_PADDED_S = 0.2
 
 
 class _Decoder(Protocol):
-    """What is used of a :class:`soundfile.SoundFile`."""
+    """What is used of a decoder.
+
+    Attributes:
+        samplerate: in Hz.
+        channels: that it gives.
+        frames: none if there is no audio.
+        promised_s: audio that there should be; 0 where nobody says.
+        tolerated_s: of that may be missing.
+    """
 
     samplerate: int
     channels: int
     frames: int
+    promised_s: float
+    tolerated_s: float
 
     def read(self, frames: int) -> Float32: ...
     def close(self) -> None: ...
@@ -74,6 +83,7 @@ class _SoundFile:
             opened = self._bytes = PartFile(path, part)
         try:
             self._file = soundfile.SoundFile(opened)
+            self._check_bytes()
         except BaseException:
             self._close_bytes()
             raise
@@ -83,18 +93,28 @@ class _SoundFile:
         self.samplerate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self.frames = int(self._file.frames)
-        self.is_estimated = "MPEG" in self._file.subtype or self._file.format == "MP3"
+        is_mpeg = "MPEG" in self._file.subtype or self._file.format == "MP3"
+        self.promised_s = self.frames / max(self.samplerate, 1)
+        self.tolerated_s = _PADDED_S if is_mpeg else _TOLERATED_S
 
     def read(self, frames: int) -> Float32:
         try:
             found: Float32 = self._file.read(frames, dtype="float32", always_2d=True)
         except self._errors as error:
+            self._check_bytes()
             raise Damaged(_reason(error)) from error
+        self._check_bytes()
         return found
 
     def close(self) -> None:
         self._file.close()
         self._close_bytes()
+
+    def _check_bytes(self) -> None:
+        """Let out what happened while the decoder read: a signal, or a disk that failed."""
+        if self._bytes is not None and (failure := self._bytes.failure) is not None:
+            self._bytes.failure = None
+            raise failure
 
     def _close_bytes(self) -> None:
         if self._bytes is not None:
@@ -129,7 +149,7 @@ class Recording:
             self.sample_rate = self._decoder.samplerate
             if self.sample_rate not in RATES:
                 raise SerLiveError(f"{path}: impossible sample rate {self.sample_rate} Hz")
-            if self._decoder.frames == 0 and not isinstance(self._decoder, media.MediaFile):
+            if self._decoder.frames == 0:
                 raise SerLiveError(f"{path}: holds no audio")
             self._channels = self._decoder.channels
             self._mixer = self._make_mixer(wanted, say)
@@ -180,9 +200,11 @@ class Recording:
             raise SerLiveError(
                 f"{path}: no sound file that can be read ({reason}); {media.way_out(path)}"
             )
-        self._layout = Layout(layout.parts[:1], layout.missing)
+        self._layout = Layout(layout.parts[:1])
         try:
-            return media.MediaFile(path)
+            return media.MediaFile(
+                path, None if layout.is_plain else PartFile(path, layout.parts[0])
+            )
         except SerLiveError as error:
             raise SerLiveError(f"{path}: {error}") from error
 
@@ -207,10 +229,15 @@ class Recording:
         layout = self._layout
         if len(layout.parts) > 1:
             say(f"{self._path}: {len(layout.parts)} recordings joined in one file; all are heard")
-        if layout.promised < 1:
+        promised = min(part.promised for part in layout.parts)
+        if promised < 1:
             say(
-                f"{self._path}: its header speaks of {layout.promised:.1%} of the audio that is "
+                f"{self._path}: its header speaks of {promised:.1%} of the audio that is "
                 "there; all of it is heard"
+            )
+        if layout.is_open_ended:
+            say(
+                f"{self._path}: its last page is not marked as the last: it may have been cut short"
             )
         if isinstance(self._decoder, media.MediaFile) and self._decoder.tracks > 1:
             say(f"{self._path}: {self._decoder.tracks} sound tracks; the first one is heard")
@@ -266,19 +293,25 @@ class Recording:
             SerLiveError: damaged, truncated or no audio; after the chunk that comes before.
         """
         heard = 0
+        damage: SerLiveError | None = None
         for index in range(len(self._layout.parts)):
-            if index:
-                self._decoder.close()
-                self._decoder = self._open(index)
-            for frames in self._of_part():
-                good, is_audio = audible(frames)
-                self.clipped += clipped_samples(frames)
-                heard += len(good)
-                yield self._mixer.accept(good)
-                if not is_audio:
-                    raise no_audio(self.name, heard, self.sample_rate)
+            try:
+                if index:
+                    self._decoder.close()
+                    self._decoder = self._open(index)
+                for frames in self._of_part(self._layout.parts[index]):
+                    good, is_audio = audible(frames)
+                    self.clipped += clipped_samples(frames)
+                    heard += len(good)
+                    yield self._mixer.accept(good)
+                    if not is_audio:
+                        raise no_audio(self.name, heard, self.sample_rate)
+            except SerLiveError as error:  # the other parts are heard all the same
+                damage = damage or error
+        if damage is not None:
+            raise damage
 
-    def _of_part(self) -> Iterator[Float32]:
+    def _of_part(self, part: Part) -> Iterator[Float32]:
         """Frames ``(n, channels)`` of the part that is open, as the first part has them."""
         decoder = self._decoder
         convert = None
@@ -296,7 +329,7 @@ class Recording:
                     f"{self.name}: damaged after {at_s:.3f} s ({damage})"
                 ) from damage
             heard += len(frames)
-            is_last = len(frames) < _CHUNK_FRAMES
+            is_last = not len(frames)
             if decoder.channels != self._channels:
                 frames = np.repeat(frames.mean(axis=1, keepdims=True), self._channels, axis=1)
             if convert is not None:
@@ -304,22 +337,20 @@ class Recording:
             yield frames
             if is_last:
                 break
-        self._check_whole(heard)
+        self._check_whole(part, heard)
 
-    def _check_whole(self, heard: int) -> None:
+    def _check_whole(self, part: Part, heard: int) -> None:
         """Hold what was heard of a part against what the file promises.
 
         Raises:
             SerLiveError: it is less.
         """
-        decoder, missing = self._decoder, self._layout.missing
+        decoder, missing = self._decoder, part.missing
         heard_s = heard / decoder.samplerate
-        missing_s = heard_s * missing / (1.0 - missing) if missing < 1 else np.inf
-        if not missing:
-            missing_s = decoder.frames / decoder.samplerate - heard_s
-            if isinstance(decoder, media.MediaFile) or decoder.is_estimated:
-                missing_s -= (1 - _ESTIMATED_SHARE) * (heard_s + missing_s)
-        if missing_s > _TOLERATED_S:
+        missing_s = max(decoder.promised_s, part.seconds) - heard_s
+        if missing:
+            missing_s = heard_s * missing / (1.0 - missing) if missing < 1 else np.inf
+        if missing_s > decoder.tolerated_s:
             raise SerLiveError(
                 f"{self.name}: truncated: the header promises more audio than the "
                 f"{heard_s:.3f} s that are there"

@@ -126,3 +126,17 @@ def test_channels_that_are_not_there_are_refused(two_people, channels, message):
     result = replay(two_people, "--channels", channels)
     assert result.returncode == 2
     assert message in complaint(result)
+
+
+def test_a_recording_of_one_channel_can_be_split_too(each_alone):
+    split = lines(replay(each_alone[0], "--channels", "split"))
+    assert {line["channel"] for line in split} == {1}
+    assert split[-1]["overall"] == "angry"
+
+
+def test_what_is_split_does_not_depend_on_the_blocks(two_people):
+    found = set()
+    for block_ms in (1, 10, 1_000, 10_000):
+        result = replay(two_people, "--channels", "split", "--block-ms", block_ms)
+        found.add(b"".join(result.stdout.splitlines()[2:]))
+    assert len(found) == 1
