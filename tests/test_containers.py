@@ -10,7 +10,9 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.resampler import Resampler
-from streamer.sound.containers import PartFile, _mpeg_frame, look_through
+from streamer.sound.containers import look_through
+from streamer.sound.mpeg import mpeg_frame
+from streamer.sound.parts import PartFile
 from streamer.sound.recording import Recording, read_recording
 
 RATE = 16_000
@@ -246,7 +248,7 @@ def mp3(path, samples):
 
 def without_index(data):
     """An MP3 whose first frame, which says how many follow, is gone."""
-    first = _mpeg_frame(data[:4])
+    first = mpeg_frame(data[:4])
     assert b"Xing" in data[: first.length] or b"Info" in data[: first.length]
     return data[first.length :]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from streamer.errors import SerLiveError
-from streamer.sound.containers import PartFile
+from streamer.sound.parts import PartFile
 from streamer.sound.source import Damaged, Float32
 
 #: Endings of sound that this reads and soundfile does not; video is read where it is named.

@@ -16,7 +16,8 @@ from streamer.level import clipped_samples
 from streamer.resampler import Resampler
 from streamer.sound import media
 from streamer.sound.channels import MIX, Channels, Mixer
-from streamer.sound.containers import Layout, Part, PartFile, look_through
+from streamer.sound.containers import look_through
+from streamer.sound.parts import Layout, Part, PartFile
 from streamer.sound.source import (
     RATES,
     Damaged,

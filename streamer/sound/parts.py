@@ -1,0 +1,138 @@
+"""Stretches of a file that are whole sound files, read as files of their own."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a file that is a whole sound file.
+
+    Attributes:
+        start: first byte.
+        stop: byte after the last one.
+        patches: bytes that are to be read in place of the file's, by position in the file.
+        prefix: bytes that are to be read before those of the file.
+        seconds: of audio, where it was counted; 0 where it was not.
+        missing: share of the promised audio that the part is too short for, 0 to 1.
+        promised: share of the audio there that the header speaks of; 1 where it is right.
+    """
+
+    start: int
+    stop: int
+    patches: tuple[tuple[int, bytes], ...] = ()
+    prefix: bytes = b""
+    seconds: float = 0.0
+    missing: float = 0.0
+    promised: float = 1.0
+
+    def moved(self, by: int) -> Part:
+        """The same, of a file that begins so many bytes into another."""
+        patches = tuple((position + by, new) for position, new in self.patches)
+        return replace(self, start=self.start + by, stop=self.stop + by, patches=patches)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What was found in a file.
+
+    Attributes:
+        parts: to be heard one after the other; a single one without patches is the file itself.
+        is_open_ended: an Ogg file whose last page does not say that it is the last.
+    """
+
+    parts: tuple[Part, ...]
+    is_open_ended: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a decoder that believes the file hears all of it."""
+        first = self.parts[0]
+        return len(self.parts) == 1 and not (first.patches or first.prefix or first.start)
+
+
+class View(io.RawIOBase):
+    """An open file from a position on, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
+        self._file, self._start, self._stop = file, start, stop
+        self._at = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        assert whence == io.SEEK_SET
+        self._at = self._start + offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        self._file.seek(self._at)
+        found = self._file.read(max(0, min(size, self._stop - self._at)))
+        self._at += len(found)
+        return found
+
+
+class PartFile(io.RawIOBase):
+    """A part of a file as a file of its own, for a decoder that takes one.
+
+    Attributes:
+        failure: what happened within a read; decoders that call from C cannot pass it on.
+    """
+
+    def __init__(self, path: Path, part: Part) -> None:
+        self.failure: BaseException | None = None
+        self._file = path.open("rb")
+        self._part = part
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        part = self._part
+        length = len(part.prefix) + part.stop - part.start
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: length}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            read = self._bytes(len(buffer))
+        except BaseException as error:  # a signal too
+            self.failure = error
+            return 0
+        buffer[: len(read)] = read
+        return len(read)
+
+    def _bytes(self, count: int) -> bytes:
+        part = self._part
+        ahead = len(part.prefix)
+        if self._at < ahead:
+            found = part.prefix[self._at : self._at + count]
+            self._at += len(found)
+            return found
+        position = part.start + self._at - ahead
+        self._file.seek(position)
+        read = bytearray(self._file.read(max(0, min(count, part.stop - position))))
+        for at, new in part.patches:
+            first = max(at, position)
+            last = min(at + len(new), position + len(read))
+            if first < last:
+                read[first - position : last - position] = new[first - at : last - at]
+        self._at += len(read)
+        return bytes(read)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
