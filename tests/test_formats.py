@@ -402,16 +402,20 @@ def ten_seconds(probabilities, shares, overall=None):
 @pytest.mark.parametrize(
     ("probabilities", "summary_", "text"),
     [
-        ({"a": 0.8, "b": 0.2}, {"a": 0.3, "silence": 0.7}, "a overall (a 100% of 3.0 s of speech)"),
+        (
+            {"a": 0.8, "b": 0.2},
+            {"a": 0.3, "silence": 0.7},
+            "a overall (a 100% of the 3.0 s not silent)",
+        ),
         (
             {"a": 0.52, "b": 0.48},
             {"a": 0.4, "b": 0.4, "uncertain": 0.2, "silence": 0.0},
-            "mixed overall, a and b (a 40%, b 40%, uncertain 20% of 10.0 s of speech)",
+            "mixed overall, a and b (a 40%, b 40%, uncertain 20% of the 10.0 s not silent)",
         ),
         (
             {"a": 0.7, "b": 0.3},
             {"a": 0.0, "uncertain": 0.2, "silence": 0.8},
-            "no clear emotion overall (uncertain 100% of 2.0 s of speech)",
+            "no clear emotion overall, a likeliest (uncertain 100% of the 2.0 s not silent)",
         ),
     ],
 )
@@ -424,5 +428,5 @@ def test_without_speech_there_is_no_verdict_for_people():
     assert summary(ten_seconds(even, {"silence": 1.0}, "silence")) == "10.00 s: no speech overall"
     little = summary(ten_seconds(even, {"silence": 0.98, "warming up": 0.02}, "silence"))
     assert little.startswith(
-        "10.00 s: too little speech for a verdict overall (warming up 100% of 0.2 s"
+        "10.00 s: too little speech for a verdict overall (warming up 100% of the 0.2 s"
     )

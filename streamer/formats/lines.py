@@ -114,12 +114,12 @@ def summary(event: SessionEnded) -> str:
     speech_s = total * event.estimates * TIMESTEP_S
     shares = sorted(spoken.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{name} {share / total:.0%}" for name, share in shares if share)
-    shown = f" ({parts} of {speech_s:.1f} s of speech)" if parts else ""
+    shown = f" ({parts} of the {speech_s:.1f} s not silent)" if parts else ""
     return f"{event.duration_s:.2f} s: {verdict_of(event)}{shown}"
 
 
 def verdict_of(event: SessionEnded) -> str:
-    """The verdict on a session in words: never an emotion that was not shown."""
+    """The verdict on a session in words; it says so where that emotion was never shown."""
     if event.overall == SILENCE:
         is_silent = event.summary.get(SILENCE, 1.0) == 1.0
         return "no speech overall" if is_silent else "too little speech for a verdict overall"
@@ -127,8 +127,8 @@ def verdict_of(event: SessionEnded) -> str:
         event.probabilities.items(), key=lambda item: -item[1]
     )
     if not event.summary.get(event.overall, 0.0):
-        return "no clear emotion overall"
-    if most - next_most < MIXED_BELOW:
+        return f"no clear emotion overall, {event.overall} likeliest"
+    if most - next_most < MIXED_BELOW and event.summary.get(second, 0.0):
         return f"mixed overall, {first} and {second}"
     return f"{event.overall} overall"
 

@@ -79,8 +79,8 @@ def _examined(file: BinaryIO, size: int) -> Layout:
         elif head[:4] == b"caff":
             parts = _with_sizes(file, _find_caf(file, size), size)
         elif head[:4] == b"OggS":
-            starts, is_open_ended = _ogg_links(file, size)
-            return Layout(_parts(starts, size), is_open_ended)
+            starts, is_open_ended, is_cut = _ogg_links(file, size)
+            return Layout(_parts(starts, size), is_open_ended, is_cut)
         elif head[:3] == b"ID3" or mpeg_frame(head[:4]):
             parts = mpeg_parts(file, size)
     return Layout(parts or (Part(0, size),))
@@ -277,8 +277,8 @@ def _parts(starts: list[int], size: int) -> tuple[Part, ...]:
     )
 
 
-def _ogg_links(file: BinaryIO, size: int) -> tuple[list[int], bool]:
-    """Where the links of a chained Ogg file begin, and whether the last page is no last one."""
+def _ogg_links(file: BinaryIO, size: int) -> tuple[list[int], bool, bool]:
+    """Where the links of a chained Ogg file begin; whether its last page is no last one, or cut."""
     starts: list[int] = []
     position, opens, is_last = 0, False, False
     while position + 27 <= size:
@@ -295,7 +295,7 @@ def _ogg_links(file: BinaryIO, size: int) -> tuple[list[int], bool]:
             starts.append(position)
         opens = begins
         position += 27 + header[26] + sum(file.read(header[26]))
-    return starts or [0], not is_last
+    return starts or [0], not is_last, position != size
 
 
 def _next_page(file: BinaryIO, position: int) -> int | None:

@@ -67,7 +67,10 @@ class MediaFile:
         Raises:
             SerLiveError: it is none that can be read, or has no sound.
         """
-        import av
+        try:
+            import av
+        except ImportError as error:
+            raise SerLiveError(f"takes PyAV, which does not start: {error}") from error
 
         self._errors: type[Exception] = av.error.FFmpegError
         try:

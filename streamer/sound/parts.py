@@ -43,10 +43,12 @@ class Layout:
     Attributes:
         parts: to be heard one after the other; a single one without patches is the file itself.
         is_open_ended: an Ogg file whose last page does not say that it is the last.
+        is_cut: ... or is cut short itself.
     """
 
     parts: tuple[Part, ...]
     is_open_ended: bool = False
+    is_cut: bool = False
 
     @property
     def is_plain(self) -> bool:

@@ -202,13 +202,15 @@ class LivePipe:
             RunFailure: it cannot be read.
         """
         blocks = self._pcm.blocks(block_ms)
+        has_begun = False  # with what tells PCM from a sound file
         while True:
-            if self._is_live and (lost := self._too_old()):
+            if self._is_live and has_begun and (lost := self._too_old()):
                 filled = min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate))
                 yield Loss(lost, filled, f"more than {MAX_LAG_S:g} s of audio waited in the pipe")
             block = next(blocks, None)
             if block is None:
                 return
+            has_begun = True
             yield block
 
     def _too_old(self) -> int:

@@ -236,7 +236,7 @@ class Recording:
                 f"{self._path}: its header speaks of {promised:.1%} of the audio that is "
                 "there; all of it is heard"
             )
-        if layout.is_open_ended:
+        if layout.is_open_ended and not layout.is_cut:
             say(
                 f"{self._path}: its last page is not marked as the last: it may have been cut short"
             )
@@ -309,6 +309,11 @@ class Recording:
                         raise no_audio(self.name, heard, self.sample_rate)
             except SerLiveError as error:  # the other parts are heard all the same
                 damage = damage or error
+        if damage is None and self._layout.is_cut:
+            damage = SerLiveError(
+                f"{self.name}: truncated: its last page is cut after "
+                f"{heard / self.sample_rate:.3f} s"
+            )
         if damage is not None:
             raise damage
 

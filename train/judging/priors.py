@@ -27,7 +27,7 @@ from train.judging.false_alarms import (
 from train.judging.sessions import HeardSession
 
 #: Share of neutral speech that is tried; the other labels share the rest.
-NEUTRAL_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)
+NEUTRAL_SHARES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97)
 #: Most of ordinary speech that may be called an emotion, in %.
 MOST_CALLED = 20.0
 
