@@ -295,7 +295,9 @@ def _ogg_links(file: BinaryIO, size: int) -> tuple[list[int], bool, bool]:
             starts.append(position)
         opens = begins
         position += 27 + header[26] + sum(file.read(header[26]))
-    return starts or [0], not is_last, position != size
+    file.seek(min(position, size))
+    is_cut = position > size or file.read(27).startswith(b"OggS")
+    return starts or [0], not is_last, is_cut
 
 
 def _next_page(file: BinaryIO, position: int) -> int | None:

@@ -83,8 +83,9 @@ def test_bad_files_are_one_line_and_exit_2(bad_files, name, word):
 
 
 def test_a_cut_ogg_is_heard_to_where_it_ends(bad_files):
-    result = replay(bad_files / "half.ogg")  # its pages stand alone: nothing says there were more
-    assert result.returncode == 0
+    result = replay(bad_files / "half.ogg")
+    assert result.returncode == 2
+    assert "truncated: its last page is cut" in complaint(result)
     assert 0 < lines(result)[-1]["duration"] < 3.0
 
 
