@@ -60,10 +60,15 @@ def scored(folder, tmp_path_factory):
     return out
 
 
+def in_any_order(table):
+    """The lines of a table: rows come as their recordings are finished."""
+    return sorted(table.splitlines())
+
+
 def test_results_do_not_depend_on_the_number_of_workers(folder, scored):
     result = score(folder, "--workers=3")
     assert result.returncode == 2
-    assert result.stdout == (scored / "r.csv").read_bytes()
+    assert in_any_order(result.stdout) == in_any_order((scored / "r.csv").read_bytes())
 
 
 def test_a_row_says_what_replay_says(folder, scored):
@@ -237,10 +242,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_results(
         time.sleep(0.02)
     written = output.read_bytes()
     assert written.endswith(b"\n")
-    assert unstopped.startswith(written) and written != unstopped
+    assert set(written.splitlines()) < set(unstopped.splitlines())
     output.write_bytes(written[:-9])  # a row cut in the middle
     assert score(*arguments).returncode == 0
-    assert output.read_bytes() == unstopped
+    assert in_any_order(output.read_bytes()) == in_any_order(unstopped)
     timelines = list((tmp_path / "timelines").rglob("*.*"))
     assert [one.suffix for one in timelines if one.is_file()] == [".jsonl"] * 12
 
