@@ -525,7 +525,7 @@ def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
     recipe.write_text(
         'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
         'imitates = "teacher.safetensors"\n'
-        '[network]\nbase = "live"\nattention = "mean"\nhidden = 16\nmemory = 8\n'
+        '[network]\nbase = "live"\nattention = "mean"\n'
         "[streams]\nseconds = 3\nlead_s = 1\n"
         "[training]\nepochs = 1\nepoch_steps = 1\nbatch = 2\ndraws_ahead = false\n"
     )

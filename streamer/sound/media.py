@@ -17,6 +17,7 @@ from streamer.errors import SerLiveError
 from streamer.sound.parts import PartFile
 from streamer.sound.source import Damaged, Float32
 
+UNREADABLE = "no sound file that can be read"
 #: Endings of sound that this reads and soundfile does not; video is read where it is named.
 MEDIA_SUFFIXES = frozenset(
     {
@@ -77,7 +78,7 @@ class MediaFile:
             opened: Any = os.fsdecode(path) if part is None else part
             self._container: Any = av.open(opened, metadata_errors="replace")
         except (av.error.FFmpegError, UnicodeError) as error:
-            raise SerLiveError(f"no sound file that can be read ({_reason(error)})") from error
+            raise SerLiveError(f"{UNREADABLE} ({_reason(error)})") from error
         tracks: Any = self._container.streams.audio
         self.tracks = len(tracks)
         if not tracks:
@@ -94,7 +95,7 @@ class MediaFile:
         self._advance()
         if self._damage is not None:
             self._container.close()
-            raise SerLiveError(f"no sound file that can be read ({self._damage})")
+            raise SerLiveError(f"{UNREADABLE} ({self._damage})")
         self.samplerate = int(self._track.codec_context.sample_rate or 0)
         self.channels = 1 if self._next is None else self._next.shape[1]
         self.frames = 0 if self._next is None else len(self._next)

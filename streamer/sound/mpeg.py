@@ -118,6 +118,8 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         opens, tag_at = False, -1
         position += frame.length
     kept = [one for one in stretches if one.frames]
+    if not kept:
+        return ()
     ends = [*(one.start for one in kept[1:]), size]
     parts: list[Part] = []
     for one, end in zip(kept, ends, strict=True):

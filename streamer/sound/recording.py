@@ -207,6 +207,8 @@ class Recording:
                 path, None if layout.is_plain else PartFile(path, layout.parts[0])
             )
         except SerLiveError as error:
+            if str(error).startswith(media.UNREADABLE):  # whose reasons say less
+                raise SerLiveError(f"{path}: {media.UNREADABLE} ({reason})") from error
             raise SerLiveError(f"{path}: {error}") from error
 
     def _make_mixer(self, wanted: Channels, say: Callable[[str], None]) -> Mixer:
