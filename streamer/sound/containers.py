@@ -42,7 +42,7 @@ _HEADS = frozenset((b"RIFF", b"RIFX", b"RF64", b"FORM"))
 #: Fewer bytes than this behind the data are no audio: padding, or a tag.
 _FEWEST_BYTES = 256
 #: No file is longer: positions from here on are lies, and no system can seek to them.
-_FARTHEST = 2**62
+_FARTHEST = 2**48
 #: Zeros behind the audio that are looked through.
 _MOST_PADDING = 1 << 20
 #: Chunks that a file may have; more are no chunks.
