@@ -35,12 +35,8 @@ from streamer.frontend import LARGEST_SAMPLE
 from streamer.level import LevelWatch
 from streamer.ring import Ring
 from streamer.sound.channels import MIX, Channels, Mixer
-from streamer.sound.source import Away, Float32, Loss
+from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss
 
-MAX_LAG_S = 1.0
-#: As long as the rolling window of the shipped models: after a longer loss the attention pools
-#: nothing from before. What the normaliser knows of the speaker and the room still holds.
-SILENCE_FOR_LOSS_S = 3.0
 #: The callback gets this much at a time.
 CALLBACK_S = 0.01
 #: A sound server may take a while to wake a device up; one that runs does not pause.
@@ -204,7 +200,7 @@ class Microphone:
         return self._told(lost, reason)
 
     def _told(self, lost: int, reason: str) -> Loss:
-        return Loss(lost, min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate)), reason)
+        return Loss.after(lost, self.sample_rate, reason)
 
     def unheard(self, position: int) -> Loss | None:
         """What has passed at the device, or was lost there, beyond ``position``, at an end.

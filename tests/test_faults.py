@@ -17,9 +17,9 @@ from streamer.devices import INVALID_SAMPLE_RATE
 from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap, SessionEnded
 from streamer.interrupts import Interrupts
-from streamer.microphone import ASLEEP, GONE, MAX_LAG_S, SILENCE_FOR_LOSS_S
+from streamer.microphone import ASLEEP, GONE
 from streamer.session import Pace, run_session
-from streamer.sound.source import Loss
+from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.simulated import DEVICE, World
 from tests.test_session import Array, Collect
 

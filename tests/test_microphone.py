@@ -10,11 +10,11 @@ import pytest
 from streamer.errors import RunFailure
 from streamer.events import Estimated, Gap
 from streamer.interrupts import Interrupts
-from streamer.microphone import MAX_LAG_S, SILENCE_FOR_LOSS_S, Microphone
+from streamer.microphone import Microphone
 from streamer.recorder import Recorder
 from streamer.session import Pace, run_session
 from streamer.sound.recording import Recording
-from streamer.sound.source import Loss
+from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.conftest import CLIPS
 from tests.pulse import pulse, sound_server
 

@@ -11,8 +11,8 @@ import pytest
 
 from streamer.errors import SerLiveError
 from streamer.sound.pcm import RawPcm
-from streamer.sound.pipe import MAX_LAG_S, Arrivals, LivePipe
-from streamer.sound.source import Loss
+from streamer.sound.pipe import Arrivals, LivePipe
+from streamer.sound.source import MAX_LAG_S, Loss
 
 RATE = 8_000
 SECOND = np.arange(RATE, dtype="<i2").tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import Any
 
 from streamer.decision import SILENCE
@@ -133,54 +134,19 @@ def verdict_of(event: SessionEnded) -> str:
     return f"{event.overall} overall"
 
 
-class Changes:
-    """A line where the label changes: time, label, and of an emotion how likely it is."""
-
-    def __init__(self, out: Output) -> None:
-        self._out = out
-        self._labels: tuple[str, ...] = ()
-        self._shown: dict[int | None, str] = {}
-
-    def take(self, event: Event) -> None:
-        match event:
-            case SessionStarted():
-                self._labels = event.labels
-                self._shown.pop(event.channel, None)
-                line = f"# {printable(event.source)}"
-            case Estimated():
-                label = event.estimate.label
-                if label == self._shown.get(event.channel):
-                    return
-                self._shown[event.channel] = label
-                line = f"{event.estimate.time:9.2f} s  {label}"
-                if label in self._labels:
-                    share = float(event.estimate.probabilities[self._labels.index(label)])
-                    line += f"  {share:.0%}"
-            case Gap():
-                line = f"# gap at {event.time_s:.2f} s: {event.reason}"
-            case Marked():
-                line = f"# mark at {event.time_s:.2f} s"
-            case SourceAway():
-                return
-            case SessionEnded():
-                line = f"# {summary(event)}"
-        write_line(self._out, line if event.channel is None else f"[{event.channel}] {line}")
-
-
-class Plain:
-    """A line an estimate: time, label, probability with a bar, latency."""
+class _ForPeople(ABC):
+    """Lines of a session, notes among them begin with #."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self._labels: tuple[str, ...] = ()
 
     def take(self, event: Event) -> None:
+        line: str | None = None
         match event:
             case SessionStarted():
                 self._labels = event.labels
-                line = f"# {printable(event.source)}: {event.sample_rate} Hz, {event.model}, "
-                line += f"{event.prior} prior, "
-                line += f"{event.look_ahead_ms:.0f} ms look-ahead"
+                line = f"# {self._head(event)}"
             case Estimated():
                 line = self._estimate(event)
             case Gap():
@@ -188,11 +154,51 @@ class Plain:
                 line += event.reason
             case Marked():
                 line = f"# mark at {event.time_s:.2f} s"
-            case SourceAway():
-                return
             case SessionEnded():
                 line = f"# {summary(event)}"
-        write_line(self._out, line if event.channel is None else f"[{event.channel}] {line}")
+        if line is not None:
+            write_line(self._out, line if event.channel is None else f"[{event.channel}] {line}")
+
+    @abstractmethod
+    def _head(self, event: SessionStarted) -> str:
+        """What is said of a session at its start."""
+
+    @abstractmethod
+    def _estimate(self, event: Estimated) -> str | None:
+        """The line of an estimate, where it has one."""
+
+
+class Changes(_ForPeople):
+    """A line where the label changes: time, label, and of an emotion how likely it is."""
+
+    def __init__(self, out: Output) -> None:
+        super().__init__(out)
+        self._shown: dict[int | None, str] = {}
+
+    def _head(self, event: SessionStarted) -> str:
+        self._shown.pop(event.channel, None)
+        return printable(event.source)
+
+    def _estimate(self, event: Estimated) -> str | None:
+        label = event.estimate.label
+        if label == self._shown.get(event.channel):
+            return None
+        self._shown[event.channel] = label
+        line = f"{event.estimate.time:9.2f} s  {label}"
+        if label in self._labels:
+            share = float(event.estimate.probabilities[self._labels.index(label)])
+            line += f"  {share:.0%}"
+        return line
+
+
+class Plain(_ForPeople):
+    """A line an estimate: time, label, probability with a bar, latency."""
+
+    def _head(self, event: SessionStarted) -> str:
+        return (
+            f"{printable(event.source)}: {event.sample_rate} Hz, {event.model}, "
+            f"{event.prior} prior, {event.look_ahead_ms:.0f} ms look-ahead"
+        )
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate

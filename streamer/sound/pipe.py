@@ -17,13 +17,10 @@ from operator import itemgetter
 from typing import BinaryIO
 
 from streamer.sound.pcm import RawPcm
-from streamer.sound.source import Away, Float32, Loss, keep_quiet
+from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss, keep_quiet
 
-#: More audio than this does not wait: a live pipe loses the oldest, another one's writer has to.
-MAX_LAG_S = 1.0
+#: More audio than this does not wait: the writer has to.
 MOST_WAITING_S = 30.0
-#: As a microphone has it: so much silence stands in for lost audio, the rest is left out.
-SILENCE_FOR_LOSS_S = 3.0
 #: A person is told of a backlog from here on, once.
 _BACKLOG_S = 1.5
 _READ_BYTES = 1 << 16
@@ -205,8 +202,8 @@ class LivePipe:
         has_begun = False  # with what tells PCM from a sound file
         while True:
             if self._is_live and has_begun and (lost := self._too_old()):
-                filled = min(lost, round(SILENCE_FOR_LOSS_S * self.sample_rate))
-                yield Loss(lost, filled, f"more than {MAX_LAG_S:g} s of audio waited in the pipe")
+                reason = f"more than {MAX_LAG_S:g} s of audio waited in the pipe"
+                yield Loss.after(lost, self.sample_rate, reason)
             block = next(blocks, None)
             if block is None:
                 return

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import soxr
@@ -45,27 +45,6 @@ _FORESEEN_S = 10.0
 #: Audio that may be missing of what a header promises: a few odd bytes, an encoder's padding.
 _TOLERATED_S = 0.05
 _PADDED_S = 0.2
-
-
-class _Decoder(Protocol):
-    """What is used of a decoder.
-
-    Attributes:
-        samplerate: in Hz.
-        channels: that it gives.
-        frames: none if there is no audio.
-        promised_s: audio that there should be; 0 where nobody says.
-        tolerated_s: of that may be missing.
-    """
-
-    samplerate: int
-    channels: int
-    frames: int
-    promised_s: float
-    tolerated_s: float
-
-    def read(self, frames: int) -> Float32: ...
-    def close(self) -> None: ...
 
 
 class _SoundFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ Float32 = NDArray[np.float32]
 
 RATES = range(1_000, 768_001)
 BLOCK_MS = range(1, 10_001)
+
+#: At most so much audio of a live source waits; when more comes, the oldest is lost.
+MAX_LAG_S = 1.0
+#: So much silence stands in for lost audio, the rest is left out. It is longer than the rolling
+#: window of the shipped models: after such a loss the attention pools nothing from before. What the
+#: normaliser knows of the speaker and the room still holds.
+SILENCE_FOR_LOSS_S = 3.0
 
 
 class Damaged(Exception):
@@ -35,6 +42,11 @@ class Loss:
     samples: int
     filled: int
     reason: str
+
+    @classmethod
+    def after(cls, samples: int, sample_rate: int, reason: str) -> Self:
+        """A loss of which :data:`SILENCE_FOR_LOSS_S` are filled at most."""
+        return cls(samples, min(samples, round(SILENCE_FOR_LOSS_S * sample_rate)), reason)
 
 
 @dataclass(frozen=True, slots=True)

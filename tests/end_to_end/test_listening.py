@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.microphone import MAX_LAG_S, SILENCE_FOR_LOSS_S
+from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S
 from tests.conftest import CLIPS
 from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
 from tests.pulse import pulse, sound_server
