@@ -66,13 +66,15 @@ def _display(
     is_split: bool = False,
 ) -> Display:
     """Where the results of the inputs go; closed with the stack."""
+    # Said before anything is written; a format that is named goes before the suffix.
+    beside = "jsonl" if options.format not in (None, "tui") else suffix_format(options.output)
     out = _out(options, stack, [model_path(options.model), *inputs])
     return stack.enter_context(
         open_display(
             options.format,
             None if options.output is None else out,
             interrupts,
-            beside=suffix_format(options.output) or "jsonl",
+            beside=beside,
             is_paced=is_paced,
             names_file=len(inputs) > 1,
             recorder=recorder,
@@ -262,6 +264,7 @@ def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
         "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
         "temperature": f"{metadata.temperature:.3f}",
         "everyday prior": _shares(metadata) or "not known",
+        **metadata.lineage.facts,
         **metadata.training,
     }
     width = max(len(name) for name in facts)

@@ -193,16 +193,27 @@ class Verdict:
         self._heard: deque[bool] = deque(maxlen=window_timesteps)
         self._sum = np.zeros(len(self._labels))
         self._votes = self._spoken = 0
+        self._shown = np.zeros(len(self._labels), bool)
+        self._led = np.zeros(len(self._labels), bool)
 
-    def add(self, probabilities: NDArray[np.float32], speech: float) -> None:
-        """Take in the next timestep: probabilities ``(labels,)`` and speech probability."""
+    def add(self, probabilities: NDArray[np.float32], speech: float, label: str = "") -> None:
+        """Take in the next timestep.
+
+        Args:
+            probabilities: ``(labels,)``.
+            speech: speech probability.
+            label: that was shown for it, where the verdict may name only what was shown.
+        """
         is_speech = speech >= self._speech_on
+        if label in self._labels:
+            self._shown[self._labels.index(label)] = True
         self._heard.append(is_speech)
         if is_speech:
             weight = vote(sum(self._heard))
             self._sum += weight * probabilities
             self._votes += weight
             self._spoken += 1
+            self._led[probabilities.argmax()] = True
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -213,6 +224,11 @@ class Verdict:
 
     @property
     def overall(self) -> str:
-        """The likeliest emotion, or `silence` where there was hardly any speech."""
-        is_heard = self._spoken * TIMESTEP_S >= LEAST_SPEECH_S - TIMESTEP_S / 2
-        return self._labels[int(self.probabilities.argmax())] if is_heard else SILENCE
+        """The likeliest of the emotions that were shown, or `silence` with hardly any speech.
+
+        Where none was shown, it is the likeliest of those that led in an estimate.
+        """
+        if self._spoken * TIMESTEP_S < LEAST_SPEECH_S - TIMESTEP_S / 2:
+            return SILENCE
+        eligible = self._shown if self._shown.any() else self._led
+        return self._labels[int(np.where(eligible, self.probabilities, -1.0).argmax())]

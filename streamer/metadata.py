@@ -19,6 +19,7 @@ from streamer.frontend import (
     TIMESTEP_SAMPLES,
     Normaliser,
 )
+from streamer.lineage import LONGEST_NAME, Lineage, check_texts
 from streamer.prior import check_shares
 
 #: Key of the ONNX metadata that holds all of this as JSON.
@@ -39,11 +40,13 @@ UNKNOWN_END = 2**40
 #: What reading it can raise; the last two of numbers and brackets without end.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
+#: Of files that were written before there was any.
+_NO_LINEAGE = asdict(Lineage())
+
 _DTYPES = ("float32", "int64")
 #: Values that one stream carries; ours have 40,000.
 _LARGEST_STATE = 2**24
-#: Characters; what is longer no screen shows.
-LONGEST_NAME = 100
+#: Characters of a fact; what is longer no screen shows.
 LONGEST_FACT = 5_000
 
 
@@ -75,11 +78,7 @@ def check_names(model: str, labels: tuple[str, ...]) -> None:
     Raises:
         ValueError: no text to show, too long, or labels that are one or mean a state.
     """
-    names = (model, *labels)
-    if not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise ValueError("names and labels must be printable text")
-    if not all(name.strip() and len(name) <= LONGEST_NAME for name in names):
-        raise ValueError(f"names and labels must have 1 to {LONGEST_NAME} characters")
+    check_texts((model, *labels))
     check_labels(labels)
 
 
@@ -99,7 +98,8 @@ class ModelMetadata:
         states: every state tensor.
         everyday_prior: how often each label is met in ordinary life, in their order; empty where
             nobody knows.
-        training: corpora, licence, recipe, seed and measured accuracy, for people to read.
+        lineage: who and what it has learnt from, and who was held back.
+        training: recipe, seed and measured accuracy, for people to read.
         ordinary_share: of ordinary speech in training, for a network that tells it from acted
             emotions; 0 for one that does not.
     """
@@ -115,6 +115,7 @@ class ModelMetadata:
     states: tuple[StateSpec, ...]
     everyday_prior: tuple[float, ...] = ()
     ordinary_share: float = 0.0
+    lineage: Lineage = field(default_factory=Lineage)
     training: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -193,6 +194,7 @@ class ModelMetadata:
                     for state in values.pop("states")
                 ),
                 everyday_prior=tuple(values.pop("everyday_prior", ())),
+                lineage=Lineage.from_dict(values.pop("lineage", _NO_LINEAGE)),
                 **values,
             )
         except _UNREADABLE as error:

@@ -154,7 +154,7 @@ class _Report:
             with self._interrupts.shielded():  # counted and written, or neither
                 self._owed.popleft()
                 self._counts[estimate.label] += 1
-                self._verdict.add(estimate.probabilities, estimate.speech)
+                self._verdict.add(estimate.probabilities, estimate.speech, estimate.label)
                 latency_ms = None if is_lost else self._clock.latency_ms(time_s)
                 self._send(Estimated(estimate, latency_ms, is_lost, self.channel))
 

@@ -119,6 +119,31 @@ def test_the_verdict_is_of_the_speech_and_takes_10_timesteps_of_it():
     assert little.probabilities.argmax() == HAPPY.index(max(HAPPY))
 
 
+def test_the_verdict_names_no_emotion_that_was_not_shown():
+    # Twenty timesteps that are hardly happy, then five that are surely angry.
+    steps = [(np.array([0.46, 0.54], np.float32), 0.9)] * 20
+    steps += [(np.array([0.52, 0.48], np.float32), 0.9)] * 5
+    shown = Verdict(LABELS[:2], 8, 0.5)
+    for probabilities, speech in steps:
+        shown.add(probabilities, speech, "angry")
+    assert shown.probabilities.argmax() == 1
+    assert (LABELS[1], shown.overall) == ("happy", "angry")
+    for label in ("uncertain", "happy"):  # none shown; then it was shown once
+        shown = Verdict(LABELS[:2], 8, 0.5)
+        for probabilities, speech in steps:
+            shown.add(probabilities, speech, label)
+        assert shown.overall == "happy"
+
+
+def test_the_verdict_names_no_emotion_that_led_nowhere():
+    mixed = Verdict(("angry", "happy", "sad"), 8, 0.5)
+    for number in range(20):
+        first, last = (0.55, 0.0) if number % 2 else (0.0, 0.55)
+        mixed.add(np.array([first, 0.45, last], np.float32), 0.9)
+    assert mixed.probabilities.argmax() == 1
+    assert mixed.overall in ("angry", "sad")
+
+
 def test_the_verdict_without_speech_is_silence():
     nothing = verdict([(ANGRY, 0.1)] * 9)
     assert nothing.overall == SILENCE

@@ -19,6 +19,7 @@ from model.export import describe_model
 from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
+from streamer.lineage import HeardCorpus, Lineage
 from streamer.recognizer import Recognizer
 from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD
@@ -35,7 +36,6 @@ from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
 from train.judging.priors import everyday_shares
 from train.measures import answers
 from train.own import UNKNOWN
-from train.splits import Split
 from train.streams import HeardStream, follow, join, plan_streams
 from train.tune import candidates
 
@@ -86,6 +86,12 @@ def corpora_and_speech(corpora, tmp_path):
             samples = read_recording(CLIPS[number % len(CLIPS)])[:32_000]
             soundfile.write(folder / "speech" / sub / f"{stem}.flac", samples, SAMPLE_RATE)
     return folder
+
+
+def heard(name, split="fixed", *, trained=("1003",), validation=("1002",), test=("1001", "1008")):
+    """A lineage of one corpus whose speakers are held back; of CREMA-D, by its own split."""
+    corpus = HeardCorpus(name, False, "-", split, "speakers", trained, validation, test)
+    return Lineage((corpus,))
 
 
 def run_main(monkeypatch, *arguments):
@@ -266,7 +272,7 @@ def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
 
 def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
     plan = Plan(corpora)
-    elsewhere = replace(shipped.metadata, training={"trained on": "nemo"})
+    elsewhere = replace(shipped.metadata, lineage=heard("nemo"))
     assert {u.speaker for u in utterances_to_test("cremad", shipped.metadata, plan)} == {
         "1001",
         "1008",
@@ -275,22 +281,23 @@ def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
     named = replace(plan, split="speakers/1003")
     assert {u.speaker for u in utterances_to_test("cremad", elsewhere, named)} == {"1003"}
     with pytest.raises(SerLiveError, match="does not say"):
-        utterances_to_test("cremad", replace(shipped.metadata, training={}), plan)
+        utterances_to_test("cremad", replace(shipped.metadata, lineage=Lineage()), plan)
 
 
 def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corpora, capsys):
     plan = Plan(corpora, split="speakers/1003")
 
-    def test_speakers(**training):
-        metadata = replace(shipped.metadata, training={"trained on": "cremad", **training})
+    def test_speakers(lineage):
+        metadata = replace(shipped.metadata, lineage=lineage)
         return {one.speaker for one in utterances_to_test("cremad", metadata, plan)}
 
-    assert test_speakers(split="speakers/1003") == {"1003"}
+    own = heard(
+        "cremad", "speakers/1003", trained=("1001", "1002"), validation=("1008",), test=("1003",)
+    )
+    assert test_speakers(own) == {"1003"}
     assert not capsys.readouterr().err
-    assert test_speakers() == {"1003"}
-    assert "believe this only if" in capsys.readouterr().err
     with pytest.raises(SerLiveError, match="trained on the split 'fixed'"):
-        test_speakers(split="fixed")
+        test_speakers(heard("cremad"))
 
 
 def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monkeypatch, capsys):
@@ -426,8 +433,8 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
     metadata = Recognizer.load(model_file).metadata
     # Labels one further than the network means: everything it knows is wrong.
     shifted = (*metadata.labels[1:], metadata.labels[0])
-    training = {"trained on": "ravdess"}
-    describe_model(model_file, replace(metadata, labels=shifted, training=training), stranger)
+    elsewhere = replace(metadata, labels=shifted, lineage=heard("ravdess"))
+    describe_model(model_file, elsewhere, stranger)
     arguments = ("evaluate", model_file, stranger, "--corpora", corpora, "--transfer")
     assert run_main(monkeypatch, *arguments) == 1
     said = capsys.readouterr()
@@ -443,7 +450,7 @@ def test_tuning_writes_the_setting_it_shows(
 ):
     model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
     metadata = Recognizer.load(model_file).metadata
-    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    describe_model(model_file, replace(metadata, lineage=heard("cremad")), model)
     assert run_main(monkeypatch, "tune", model, "--corpora", corpora_and_speech, "-o", tuned) == 0
     rows = [line.strip("│").split("│") for line in capsys.readouterr().out.splitlines()]
     _, smoothing, margin, *_ = next(row for row in rows if row[0].strip() == "1")
@@ -460,7 +467,7 @@ def test_without_ordinary_speech_no_prior_is_chosen(
 ):
     model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
     metadata = Recognizer.load(model_file).metadata
-    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    describe_model(model_file, replace(metadata, lineage=heard("cremad")), model)
     assert run_main(monkeypatch, "tune", model, "--corpora", corpora, "-o", tuned) == 0
     assert "no everyday prior is chosen" in capsys.readouterr().err
     assert Recognizer.load(tuned).metadata.everyday_prior == metadata.everyday_prior
@@ -483,7 +490,7 @@ def test_without_speech_in_ordinary_speech_no_prior_is_chosen(
         soundfile.write(path, np.zeros(16_000), SAMPLE_RATE)
     model, tuned = tmp_path / "judged.onnx", tmp_path / "tuned.onnx"
     metadata = Recognizer.load(model_file).metadata
-    describe_model(model_file, replace(metadata, training={"trained on": "cremad"}), model)
+    describe_model(model_file, replace(metadata, lineage=heard("cremad")), model)
     assert run_main(monkeypatch, "tune", model, "--corpora", corpora_and_speech, "-o", tuned) == 0
     said = capsys.readouterr()
     assert "no everyday prior is chosen" in said.err
@@ -495,17 +502,17 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
     corpora, model_file, tmp_path, monkeypatch, capsys
 ):
     metadata = Recognizer.load(model_file).metadata
-    training = {"trained on": "cremad", "split": "speakers/1003"}
-    describe_model(model_file, replace(metadata, training=training), tmp_path / "own.onnx")
+    own = heard("cremad", "speakers/1003", validation=("1003",), trained=("1001",), test=())
+    describe_model(model_file, replace(metadata, lineage=own), tmp_path / "own.onnx")
     asked = []
 
-    def nobody(name, utterances):
-        asked.append(name)
-        return Split(tuple(utterances), (), ())
+    def streams_of(_pool, _model, utterances, *_):
+        asked.append({one.speaker for one in utterances})
+        return []
 
-    monkeypatch.setattr("train.tune.split_of", nobody)
+    monkeypatch.setattr("train.tune.hear_streams", streams_of)
     assert run_main(monkeypatch, "tune", tmp_path / "own.onnx", "--corpora", corpora) == 2
-    assert asked == ["speakers/1003"]
+    assert asked[0] == {"1003"}
     assert "no validation speakers" in capsys.readouterr().err
 
 

@@ -458,8 +458,9 @@ def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(f
     assert len([path for path in heard if "emogator" in path.parts]) == 8
     fit, later = started_from(folders)
     result = run(fit, later)
-    assert result["beside"]["EmoGator"] == "Apache-2.0"
-    assert "ordinary speech" in result["beside"]
+    beside = {one["name"]: one["licence"] for one in result["lineage"]["beside"]}
+    assert beside["EmoGator"] == "Apache-2.0"
+    assert "ordinary speech" in beside
 
 
 def test_voices_that_are_not_there_are_told_with_their_source(folders):
@@ -515,7 +516,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
-    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).training
+    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
     assert "MIT (Whisper's encoder" in said["licence"]
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
 from model.export import describe_model, fold_batch_norms
 from streamer.errors import SerLiveError
+from streamer.lineage import HeardCorpus, Lineage
 from streamer.recognizer import Recognizer
 from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
@@ -78,7 +79,7 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
     assert np.sum(tested["cremad"]["confusion"]) == 8
     recognizer = Recognizer.load(tmp_path / "tiny.onnx")
     assert recognizer.metadata.labels == EMOTIONS
-    assert recognizer.metadata.training["split"] == "fixed"
+    assert recognizer.metadata.lineage.facts["split"] == "fixed"
     assert np.sum(tested["cremad"]["running"]["confusion"]) == 8
     assert json.loads((folders.run / "test.json").read_text()) == tested
     running, alone = tested["cremad"]["running"]["uar"], tested["cremad"]["uar"]
@@ -282,8 +283,9 @@ def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_
     assert (folders.run / "refit" / "test.json").exists()
     of_model, of_judged = (Recognizer.load(path).metadata for path in (model, judged))
     assert (of_model.name, of_judged.name) == ("tiny-1", "tiny-1-judged")
-    assert "validation speakers" in of_model.training
-    assert "validation speakers" not in of_judged.training
+    assert of_model.lineage.is_refit
+    assert "validation speakers" in of_model.lineage.facts
+    assert not of_judged.lineage.is_refit
     with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
         tune(model, folders.corpora)
     # What was chosen on the validation speakers, by the network that has not heard them.
@@ -328,29 +330,48 @@ def test_a_start_of_another_shape_is_refused_before_anything_is_prepared(folders
     assert not fresh.cache.exists()
 
 
-def learnt_from(folders, heard):
+def learnt_from(folders, *corpora):
     """Rewrites what a finished run says that it has heard."""
     result = json.loads((folders.run / "result.json").read_text())
-    (folders.run / "result.json").write_text(json.dumps(result | {"heard": heard}))
+    result["lineage"]["corpora"] = [asdict(one) for one in corpora]
+    (folders.run / "result.json").write_text(json.dumps(result))
+
+
+def corpora_heard(result):
+    return {one["name"] for one in result["lineage"]["corpora"]}
+
+
+OTHERS = HeardCorpus("ravdess", False, "CC-BY-NC-SA-4.0", "fixed", "speakers", ("01",), (), ("02",))
 
 
 def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
-    assert run(recipe_with(epochs=1), folders)["heard"] == {"cremad": "fixed"}
-    learnt_from(folders, {"cremad": "fixed", "ravdess": "fixed"})
+    result = run(recipe_with(epochs=1), folders)
+    (own,) = Lineage.from_dict(result["lineage"]).corpora
+    assert (own.name, own.trained, own.validation, own.test) == (
+        "cremad",
+        ("1003", "1004", "1005", "1006"),
+        ("1002", "1009"),
+        ("1001", "1008"),
+    )
+    learnt_from(folders, own, OTHERS)
     ahead = replace(folders, run=tmp_path / "ahead")
     run(recipe_with(epochs=1, network=unbounded(EMOTIONS)), ahead)
-    learnt_from(ahead, {"cremad": "fixed", "ravdess": "fixed"})
+    learnt_from(ahead, own, OTHERS)
     for name, changes in (
         ("started", {"pretrained": str(folders.run)}),
         ("taught", {"teacher": (str(folders.run),)}),
         ("started-teacher", {"teacher": ("unbounded",), "teacher_pretrained": str(ahead.run)}),
     ):
         later = replace(folders, run=tmp_path / name)
-        assert set(run(recipe_with(epochs=1, **changes), later)["heard"]) == {"cremad", "ravdess"}
+        assert corpora_heard(run(recipe_with(epochs=1, **changes), later)) == {"cremad", "ravdess"}
         export_run(later.run, tmp_path / f"{name}.onnx", folders.corpora)
-        said = Recognizer.load(tmp_path / f"{name}.onnx").metadata.training
+        said = Recognizer.load(tmp_path / f"{name}.onnx").metadata.lineage.facts
         assert said["trained on"] == "cremad, ravdess"
         assert "CC-BY-NC-SA-4.0 (ravdess)" in said["licence"]
+
+
+def beside(result):
+    return {one["name"]: one["licence"] for one in result["lineage"]["beside"]}
 
 
 @pytest.mark.usefixtures("few_surroundings", "ordinary")
@@ -361,36 +382,44 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     own = {"noise": "CC-BY-NC-SA-4.0", "ordinary speech": "Apache-2.0", "measured rooms": "MIT"}
     streams = replace(STREAMED.streams, ordinary=0.3)
     recipe = replace(STREAMED, epochs=1, streams=streams, noises=("noise",))
-    assert run(recipe, folders)["beside"] == own
+    assert beside(run(recipe, folders)) == own
     later = replace(folders, run=tmp_path / "later")
     as_recorded = recipe_with(epochs=1, pretrained=str(folders.run))
     started = run(as_recorded, later)
-    assert started["beside"] == own
-    assert run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))["beside"] == {}
+    assert beside(started) == own
+    assert beside(run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))) == {}
     dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
-    assert "measured rooms" not in run(dry, replace(folders, run=tmp_path / "dry"))["beside"]
-    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).training
+    assert "measured rooms" not in beside(run(dry, replace(folders, run=tmp_path / "dry")))
+    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert said["heard beside"] == "noise, ordinary speech, measured rooms"
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
-    # A run of before results said so: as far as its recipe tells.
-    result = json.loads((folders.run / "result.json").read_text())
-    del result["beside"], own["measured rooms"]
-    (folders.run / "result.json").write_text(json.dumps(result))
-    again = run(as_recorded, replace(folders, run=tmp_path / "again"))
-    assert again["beside"] == own
 
 
 def test_nobody_who_is_judged_on_was_heard_before(folders, tmp_path):
-    run(recipe_with(epochs=1), folders)
+    result = run(recipe_with(epochs=1), folders)
+    (own,) = Lineage.from_dict(result["lineage"]).corpora
     later = replace(folders, run=tmp_path / "later")
     for heard, changes in (
-        ({"cremad": "speakers/1001"}, {}),
-        ({"ravdess": "fixed"}, {"transfer": ("ravdess",)}),
+        (replace(own, trained=("1001",)), {}),
+        (replace(own, trained=("1002",)), {}),
+        (OTHERS, {"transfer": ("ravdess",)}),
     ):
         learnt_from(folders, heard)
         for source in ({"pretrained": str(folders.run)}, {"teacher": (str(folders.run),)}):
-            with pytest.raises(SerLiveError, match=rf"has heard {next(iter(heard))} by the split"):
+            with pytest.raises(SerLiveError, match=rf"has heard {heard.name} by the split"):
                 run(recipe_with(epochs=1, **changes, **source), later)
+
+
+def test_a_run_does_not_go_on_with_other_recordings(folders):
+    run(recipe_with(epochs=1), folders)
+    assert run(recipe_with(epochs=1), folders)  # the same again
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    first = min(clips.iterdir())
+    first.rename(first.with_name(first.name.replace("1001", "1007")))
+    with pytest.raises(SerLiveError, match=r"other recordings .*1 new \(.*1007_.*1 gone"):
+        run(recipe_with(epochs=1), folders)
+    shutil.rmtree(folders.run)
+    assert run(recipe_with(epochs=1), folders)
 
 
 def test_extra_labels_are_trained_on_and_nowhere_else(folders):
@@ -446,7 +475,7 @@ def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split
     tested = export_run(folders.run, tmp_path / "own.onnx", folders.corpora)
     assert np.sum(tested[str(own)]["confusion"]) == 4
     metadata = Recognizer.load(tmp_path / "own.onnx").metadata
-    assert metadata.training["licence"] == "the owner's (own)"
+    assert metadata.lineage.facts["licence"] == "the owner's (own)"
     assert str(tmp_path) not in metadata.to_json()
     found = utterances_to_test(str(own), metadata, Plan(folders.corpora))
     assert {one.speaker for one in found} == {"ann"}
@@ -528,8 +557,8 @@ def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders
     export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
     metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
     assert (metadata.labels, metadata.ordinary_share) == (EMOTIONS, 0.3)
-    assert metadata.training["heard beside"] == "noise, ordinary speech"
-    assert "Apache-2.0 (ordinary speech)" in metadata.training["licence"]
+    assert metadata.lineage.facts["heard beside"] == "noise, ordinary speech"
+    assert "Apache-2.0 (ordinary speech)" in metadata.lineage.facts["licence"]
 
 
 @pytest.mark.usefixtures("few_surroundings")

@@ -14,7 +14,7 @@ from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
-from train.corpora import CORPORA, Utterance, at_hand, read_corpus, title_of
+from train.corpora import CORPORA, Utterance, at_hand, read_corpus
 from train.hearing import Heard, hear_utterances, samples_heard, verdicts_of
 from train.judging.choices import PARTS, Kind, Measured
 from train.judging.false_alarms import (
@@ -39,6 +39,7 @@ from train.judging.sessions import (
     hear_sessions,
     judge_sessions,
 )
+from train.lineage import heard_of, held_back
 from train.measures import Result, Scores, result_of, untempered
 from train.ordinary import FOLDER
 from train.splits import split_of
@@ -48,8 +49,6 @@ from train.workers import worker_pool
 WORKERS = 2
 #: Seconds after the first speech at which the verdict is judged.
 SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
-#: Entry of :attr:`ModelMetadata.training` of a model that was trained on its validation speakers.
-VALIDATION_HEARD = "validation speakers"
 #: A corpus never heard must score this many times what guessing does: 40 % on four classes.
 LEAST_OVER_CHANCE = 1.6
 
@@ -61,8 +60,8 @@ class Plan:
     Attributes:
         corpora: folder of the unpacked corpora, ``noise`` among them.
         names: corpora to score; all that are at hand if there is none.
-        split: named split whose test recordings are scored. None: of a corpus trained on the
-            test speakers of the model's own split, of another one everybody.
+        split: named split whose test recordings are scored. None: of a corpus trained on whom
+            the training held back, of another one everybody.
         kinds: of :data:`train.judging.choices.KINDS`, heard beside the recordings as they are.
         parts: of :data:`train.judging.choices.PARTS`; of a corpus, recordings alone are always
             among them.
@@ -137,18 +136,6 @@ class Evaluation:
         return self.whole.scores.uar < LEAST_OVER_CHANCE * 100.0 / len(self.whole.scores.confusion)
 
 
-def trained_on(metadata: ModelMetadata) -> frozenset[str]:
-    """Corpora that a model was trained on, as its file says.
-
-    Raises:
-        SerLiveError: it does not say.
-    """
-    names = metadata.training.get("trained on", "")
-    if not names:
-        raise SerLiveError(f"model {metadata.name} does not say what it was trained on")
-    return frozenset(names.split(", "))
-
-
 def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
     """Names of the known corpora that are in the folder.
 
@@ -167,38 +154,35 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
     What must be known before a figure on them is believed is said on stderr.
 
     Raises:
-        SerLiveError: there is no such corpus or split, or the model was trained on another split.
+        SerLiveError: there is no such corpus or split, the model was trained on another split, or
+            nobody is at hand who was held back.
     """
+    heard = heard_of(name, metadata)
+    if heard and plan.split not in (None, heard.split):
+        raise SerLiveError(
+            f"{metadata.name} was trained on the split {heard.split!r} of {name}: it may have "
+            f"heard the test speakers of {plan.split!r}"
+        )
     found = read_corpus(name, plan.corpora, metadata.labels)
-    is_trained_on = title_of(name) in trained_on(metadata)
-    if plan.split is None and not is_trained_on:
-        return _first_speakers(found, plan.limit)
-    split = plan.split or metadata.training.get("split", "fixed")
-    parts = split_of(split, found)
-    warnings = list(parts.warnings)
-    if is_trained_on and plan.split is not None:
-        warnings += _doubts_on_split(name, split, metadata)
+    warnings: tuple[str, ...] = ()
+    if heard:
+        kept = held_back(heard, "test", found)
+        found, warnings = list(kept.utterances), kept.warnings
+        if not found:
+            raise SerLiveError(
+                f"{name}: nobody is at hand who was held back from the training of {metadata.name}"
+            )
+    elif plan.split:
+        split = split_of(plan.split, found)
+        found, warnings = list(split.test), split.warnings
     for warning in warnings:
         say_on_stderr(f"train: {printable(warning)}")
-    return _first_speakers(parts.test, plan.limit)
+    return _first_speakers(found, plan.limit)
 
 
 def _first_speakers(utterances: Sequence[Utterance], limit: int | None) -> list[Utterance]:
     speakers = set(sorted({one.speaker for one in utterances})[:limit])
     return [one for one in utterances if one.speaker in speakers]
-
-
-def _doubts_on_split(name: str, split: str, metadata: ModelMetadata) -> list[str]:
-    """Whether the test speakers of a split that was asked for were trained on."""
-    own = metadata.training.get("split")
-    if own is None:
-        return [f"{name}: believe this only if {metadata.name} was trained on the split {split!r}"]
-    if own != split:
-        raise SerLiveError(
-            f"{metadata.name} was trained on the split {own!r} of {name}: it may have heard the "
-            f"test speakers of {split!r}"
-        )
-    return []
 
 
 class _Judge:
@@ -247,7 +231,7 @@ def _evaluate_corpus(
     clean = heard[CLEAN]
     return Evaluation(
         corpus=name,
-        is_trained_on=title_of(name) in trained_on(metadata),
+        is_trained_on=heard_of(name, metadata) is not None,
         speakers=len(set(judge.speakers)),
         alone=figures_of(alone(utterances, clean, metadata), metadata),
         untempered_error=judge.untempered_error(clean),

@@ -20,6 +20,7 @@ from torch.nn import functional
 from model.silero import SILERO_VERSION, VoiceGate, export_voice_gate, load_silero
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_SAMPLES
+from streamer.lineage import Material
 from streamer.outputs import say_on_stderr
 from streamer.speech import (
     CHUNK_SAMPLES,
@@ -146,10 +147,13 @@ def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None
 
 def taught_on(recipe: Recipe, corpora: Path, steps: int) -> dict[str, str]:
     """What the file of a taught gate says of that; ``source`` and ``licence`` are Silero's."""
-    voices = {f"training speakers of {title_of(name)}": licence_of(name) for name in recipe.corpora}
-    heard = voices | heard_beside(recipe, corpora)
+    voices = [
+        Material(f"training speakers of {title_of(name)}", licence_of(name))
+        for name in recipe.corpora
+    ]
+    heard = [*voices, *heard_beside(recipe, corpora)]
     return {
         "started from": f"Silero VAD {SILERO_VERSION} (MIT)",
-        "taught on": ", ".join(f"{name} ({licence})" for name, licence in heard.items()),
+        "taught on": ", ".join(f"{one.name} ({one.licence})" for one in heard),
         "recipe": f"{recipe.name}, seed {recipe.seed}, {steps} steps",
     }

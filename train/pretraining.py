@@ -12,7 +12,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from model.network import Network
 from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_SAMPLES
+from streamer.lineage import HeardCorpus, Lineage
 from streamer.sound.recording import read_recording
 from train.batches import Batch
 from train.corpora import Utterance, read_corpus
@@ -36,6 +37,7 @@ from train.data import digest_of, key_of
 from train.drawing.bank import Bank
 from train.drawing.drawer import StreamSet
 from train.fit import CHECKPOINT, log
+from train.lineage import heard_corpora
 from train.place import Place
 from train.progress import progress_bar
 from train.recipe import Recipe
@@ -212,7 +214,7 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
         )
     teacher = folders.corpora / recipe.imitates
     load_teacher(teacher)  # what is wrong with it is said before anything is decoded
-    voices = voices_of(recipe, folders.corpora)
+    voices, heard = voices_of(recipe, folders.corpora)
     data = training_data(recipe, voices, folders)
     assert isinstance(data, StreamSet)
     paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
@@ -220,8 +222,7 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     network = pretrain(recipe, data, frames, folders.run, place)
     result = {
         "recipe": recipe.to_dict(),
-        "heard": dict.fromkeys(recipe.corpora, recipe.split),
-        "beside": heard_beside(recipe, folders.corpora),
+        "lineage": asdict(Lineage(heard, heard_beside(recipe, folders.corpora))),
         "parameters": sum(one.numel() for one in network.parameters()),
         "recordings": len(paths),
     }
@@ -230,20 +231,23 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     return result
 
 
-def voices_of(recipe: Recipe, corpora: Path) -> list[Utterance]:
-    """All that the training speakers say, and voices without a label.
+def voices_of(recipe: Recipe, corpora: Path) -> tuple[list[Utterance], tuple[HeardCorpus, ...]]:
+    """All that the training speakers say and voices without a label, and who is held back.
 
     Raises:
         SerLiveError: recordings are missing, or speakers are shared by training and test: what is
             judged on later could be imitated.
     """
     found: list[Utterance] = []
+    heard: list[HeardCorpus] = []
     for name in recipe.corpora:
         split = split_of(recipe.split, read_corpus(name, corpora))
         if split.shared_speakers:
             raise SerLiveError(f"{name}: {split.warnings[0]}; it cannot be imitated")
         found += split.train
-    return [*found, *(one for name in recipe.voices for one in read_voices(name, corpora))]
+        heard += heard_corpora(split, recipe.split)
+    voices = [one for name in recipe.voices for one in read_voices(name, corpora)]
+    return [*found, *voices], tuple(heard)
 
 
 def pretrain(

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from model.network import Network, SpectrogramNetwork
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
+from streamer.lineage import HeardCorpus, Lineage, Material
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
@@ -28,14 +29,21 @@ from streamer.sound.recording import Recording
 from train import ordinary
 from train.augment import BACKGROUNDS, load_noises, load_rooms
 from train.batches import TrainingSet
-from train.corpora import Utterance, licence_of, read_corpus, title_of
+from train.corpora import CORPORA, Utterance, read_corpus, title_of
 from train.data import estimate_prior, normalise, prepare
 from train.drawing.bank import load_bank
 from train.drawing.drawer import StreamSet
 from train.drawing.sound import JUDGED_ON, make_surroundings
-from train.evaluate import VALIDATION_HEARD, evaluate
+from train.evaluate import evaluate
 from train.fit import CHECKPOINT, Fitted, TrainingData, fit, refit
 from train.judging.sessions import LONG_PAUSE_S
+from train.lineage import (
+    called,
+    check_recordings,
+    heard_corpora,
+    keep_recordings,
+    together,
+)
 from train.measures import Scores, reliability, score
 from train.place import CPU, Place
 from train.plots import plot_run
@@ -81,19 +89,6 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What a run has learnt from, by itself and by what it starts from or is taught by.
-
-    Attributes:
-        heard: corpora, and the split whose training speakers were heard.
-        beside: what has no label, and its licence.
-    """
-
-    heard: dict[str, str]
-    beside: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Parts:
     """Utterances of the recipe's corpora; of the extra labels only for training.
 
@@ -102,6 +97,7 @@ class Parts:
         validation: to choose the epoch and the temperature.
         test: to measure.
         refit: training and validation speakers, to fit the weights once the epoch is chosen.
+        heard: of each corpus, who is on which side.
         warnings: what a person must know of the split.
     """
 
@@ -109,6 +105,7 @@ class Parts:
     validation: list[Utterance]
     test: list[Utterance]
     refit: list[Utterance]
+    heard: tuple[HeardCorpus, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -132,6 +129,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         [one for one in whole.validation if one.label in recipe.network.labels],
         [one for one in whole.test if one.label in recipe.network.labels],
         [*whole.train, *whole.validation],
+        heard_corpora(whole, recipe.split),
         (*whole.warnings, *_too_few(whole.train, recipe.labelled)),
     )
     for part, utterances, labels in (
@@ -266,14 +264,19 @@ def run(
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
     _check_readable(parts.test)  # the others are read now
-    own = dict.fromkeys(recipe.corpora, recipe.split)
-    learnt = Learnt(own, heard_beside(recipe, folders.corpora))
+    goes_on = (folders.run / CHECKPOINT).exists()
+    recordings = check_recordings(
+        [*parts.refit, *parts.test], folders.corpora, folders.run, goes_on
+    )
+    lineage = Lineage(parts.heard, heard_beside(recipe, folders.corpora))
     pretrained = None
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained), is_start=True)
         check_start(pretrained.config, recipe.network, recipe.pretrained)
-        learnt = _heard_too(recipe, learnt, recipe.pretrained, started)
-    learnt = _finish_teachers(recipe, folders, place, learnt)
+        lineage = together(lineage, lineage_of(started), recipe.transfer, Path(recipe.pretrained))
+    lineage = _finish_teachers(recipe, folders, place, lineage)
+    if place.leads:
+        keep_recordings(recordings, folders.run)
     teachers = _load_teachers(recipe, folders, place)
     fitted, normaliser = _fit(recipe, parts, folders, place, teachers, pretrained)
     if recipe.refit:
@@ -281,8 +284,7 @@ def run(
     scores = score(fitted.probabilities, fitted.labels)
     result = {
         "recipe": recipe.to_dict(),
-        "heard": learnt.heard,
-        "beside": learnt.beside,
+        "lineage": asdict(lineage),
         "prior_spectrum": [float(f"{value:.6g}") for value in normaliser.prior_spectrum],
         "parameters": sum(p.numel() for p in fitted.network.parameters()),
         "epoch": fitted.epoch,
@@ -372,33 +374,20 @@ def finished_or_run(
     return run(recipe, folders, place, warns)
 
 
-def _learnt_by(result: dict[str, Any]) -> Learnt:
-    """What a finished run has learnt from."""
-    recipe = result["recipe"]
-    # Older runs had nobody else to learn from and knew no other split, or said less.
-    own = dict.fromkeys(recipe["corpora"], recipe.get("split", "fixed"))
-    return Learnt(result.get("heard", own), result.get("beside", _heard_beside(recipe)))
-
-
-def _heard_too(
-    recipe: Recipe, learnt: Learnt, folder: str | Path, result: dict[str, Any]
-) -> Learnt:
-    """What a run has heard together with what it starts from or is taught by.
+def lineage_of(result: dict[str, Any]) -> Lineage:
+    """What a finished run has learnt from.
 
     Raises:
-        SerLiveError: that has learnt from people whom this run is judged on.
+        SerLiveError: its result was written before a run said so.
     """
-    found = _learnt_by(result)
-    for corpus, split in found.heard.items():
-        if corpus in recipe.transfer or learnt.heard.get(corpus, split) != split:
-            raise SerLiveError(
-                f"{folder} has heard {corpus} by the split {split!r}: people among them whom "
-                f"{recipe.name} is judged on"
-            )
-    return Learnt(learnt.heard | found.heard, learnt.beside | found.beside)
+    if "lineage" not in result:
+        raise SerLiveError(
+            f"the run {result['recipe']['name']} does not say whom it has heard: train it again"
+        )
+    return Lineage.from_dict(result["lineage"])
 
 
-def _finish_teachers(recipe: Recipe, folders: Folders, place: Place, learnt: Learnt) -> Learnt:
+def _finish_teachers(recipe: Recipe, folders: Folders, place: Place, lineage: Lineage) -> Lineage:
     """Train the networks that the recipe names as teachers, and check all of its teachers.
 
     Returns:
@@ -422,8 +411,8 @@ def _finish_teachers(recipe: Recipe, folders: Folders, place: Place, learnt: Lea
                 f"the teacher {folder} knows {', '.join(network.config.labels)}, "
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
-        learnt = _heard_too(recipe, learnt, folder, result)
-    return learnt
+        lineage = together(lineage, lineage_of(result), recipe.transfer, folder)
+    return lineage
 
 
 def _teacher_folder(name: str, folders: Folders) -> Path:
@@ -498,40 +487,36 @@ def verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np
     return verdicts(votes, result["temperature"])
 
 
-def heard_beside(recipe: Recipe, corpora: Path) -> dict[str, str]:
-    """What a recipe itself learns from that has no label of ours, and its licence."""
+def heard_beside(recipe: Recipe, corpora: Path) -> tuple[Material, ...]:
+    """What a recipe itself learns from that has no label of ours."""
     is_drawn = recipe.streams is not None and recipe.augmentation.room > 0
-    rooms = {ROOMS: ROOMS_LICENCE} if is_drawn and load_rooms(corpora / NOISE) else {}
-    return _heard_beside(recipe.to_dict()) | rooms
-
-
-def _heard_beside(recipe: dict[str, Any]) -> dict[str, str]:
-    """The same, as far as the recipe tells: nothing of rooms."""
-    streams, imitates = recipe.get("streams"), recipe.get("imitates")
-    found = {name: BACKGROUNDS.get(name, "the owner's") for name in recipe.get("noises", ())}
-    found |= {VOICES[name].title: VOICES[name].licence for name in recipe.get("voices", ())}
-    if streams and streams["ordinary"]:
-        found["ordinary speech"] = ordinary.LICENCE
-    if imitates:
-        found[f"Whisper's encoder, {imitates}"] = "MIT"
-    return found
+    found = [Material(name, BACKGROUNDS.get(name, "the owner's")) for name in recipe.noises]
+    if recipe.streams is not None and recipe.streams.ordinary:
+        found.append(Material("ordinary speech", ordinary.LICENCE))
+    if is_drawn and load_rooms(corpora / NOISE):
+        found.append(Material(ROOMS, ROOMS_LICENCE))
+    found += [Material(VOICES[name].title, VOICES[name].licence) for name in recipe.voices]
+    if recipe.imitates:
+        found.append(Material(f"Whisper's encoder, {recipe.imitates}", "MIT"))
+    return tuple(found)
 
 
 def metadata_of(
     network: Network, result: dict[str, Any], tested: dict[str, Any], refitted: bool
 ) -> ModelMetadata:
     """What the exported file says of itself."""
-    recipe, config, learnt = result["recipe"], network.config, _learnt_by(result)
-    heard, beside = learnt.heard, learnt.beside
+    recipe, config = result["recipe"], network.config
+    lineage = replace(lineage_of(result), is_refit=refitted)
     model = f"{recipe['name']}-{recipe['seed']}"
     if _is_refit(result) and not refitted:
         model += "-judged"
-    trained_on = [title_of(name) for name in heard]
-    licences = [f"{licence_of(name)} ({name})" for name in trained_on]
-    licences += [f"{licence} ({name})" for name, licence in beside.items()]
     accuracy = [
         f"{title_of(name)} {_in_words(scores)}"
-        + ("" if name in heard else " (corpus never trained on)")
+        + (
+            ""
+            if lineage.corpus(called(name), name not in CORPORA)
+            else " (corpus never trained on)"
+        )
         for name, scores in tested.items()
     ]
     return ModelMetadata(
@@ -545,12 +530,8 @@ def metadata_of(
         decision=DecisionConfig(),
         states=state_specs(network.initial_state()),
         ordinary_share=_ordinary_share(recipe),
+        lineage=lineage,
         training={
-            "trained on": ", ".join(trained_on),
-            "split": recipe.get("split", "fixed"),  # older runs know no other
-            **({VALIDATION_HEARD: "trained on once the epoch was chosen"} if refitted else {}),
-            **({"heard beside": ", ".join(beside)} if beside else {}),
-            "licence": "; ".join(licences),
             "accuracy": f"on unseen speakers, in a stream with pauses of {LONG_PAUSE_S:g} s and, "
             "after a slash, each recording alone: " + ("; ".join(accuracy) or "not measured"),
             "recipe": f"{recipe['name']}, seed {recipe['seed']}",

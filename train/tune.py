@@ -19,12 +19,12 @@ from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
 from train.conditions import CLEAN, Condition
 from train.corpora import Utterance, read_corpus
-from train.evaluate import VALIDATION_HEARD, WORKERS, corpora_at_hand, trained_on
+from train.evaluate import WORKERS, corpora_at_hand
 from train.hearing import decide_again, hear_all
 from train.judging.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
 from train.judging.priors import PriorTrial, choose, try_priors
 from train.judging.sessions import LONG_PAUSE_S, hear_sessions
-from train.splits import split_of
+from train.lineage import heard_of, held_back
 from train.streams import Following, HeardStream, follow, hear_streams
 from train.workers import worker_pool
 
@@ -110,7 +110,7 @@ def tune(model: Path, corpora: Path) -> Tuned:
             model was trained on them.
     """
     metadata = Recognizer.load(model).metadata
-    if VALIDATION_HEARD in metadata.training:
+    if metadata.lineage.is_refit:
         raise SerLiveError(
             f"{metadata.name} was trained on its validation speakers: tune the network that they "
             "judged, python -m train export RUN --judged"
@@ -135,10 +135,12 @@ def tune(model: Path, corpora: Path) -> Tuned:
 
 def _validation_speakers(metadata: ModelMetadata, corpora: Path) -> list[list[Utterance]]:
     """What they say, by corpus; of none that is at hand if there are none."""
-    split = metadata.training.get("split", "fixed")
-    names = [name for name in corpora_at_hand(corpora) if name in trained_on(metadata)]
-    found = [split_of(split, read_corpus(name, corpora, metadata.labels)) for name in names]
-    return [list(one.validation) for one in found if one.validation]
+    found: list[list[Utterance]] = []
+    for name in corpora_at_hand(corpora):
+        if heard := heard_of(name, metadata):
+            kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
+            found.append(list(kept.utterances))
+    return [one for one in found if one]
 
 
 def _priors(

@@ -14,6 +14,8 @@ from streamer.formats.table import Csv
 from streamer.formats.textgrid import TextGrid
 from streamer.formats.tracks import Audacity, SubRip, WebVtt
 from streamer.outputs import Output
+from streamer.sound.media import MEDIA_SUFFIXES
+from streamer.sound.recording import SOUND_SUFFIXES
 
 __all__ = [
     "SCHEMA",
@@ -35,6 +37,8 @@ class Timeline(Sink, Protocol):
         ...
 
 
+_PICTURES = frozenset({".html", ".svg", ".png", ".pdf"})
+
 #: They hold one recording.
 _SINGLE: dict[str, Callable[[Output], Timeline]] = {
     "audacity": Audacity,
@@ -44,10 +48,20 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
 }
 
 
-def suffix_format(output: Path | None) -> str | None:
-    """The timeline that a session's output names by its suffix; .txt may be anything."""
+def suffix_format(output: Path | None) -> str:
+    """What a session's output is by its suffix: a timeline, else JSON lines; .txt may be anything.
+
+    Raises:
+        SerLiveError: the suffix promises sound or a picture.
+    """
     suffix = "" if output is None else output.suffix.lower()
-    return None if suffix == ".txt" else SUFFIXES.get(suffix)
+    if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
+        raise SerLiveError(f"{output}: --output takes results, such as .jsonl or .csv, not sound")
+    if suffix in _PICTURES:
+        raise SerLiveError(
+            f"{output}: --output takes results; ser-live report makes a {suffix} of a .jsonl"
+        )
+    return "jsonl" if suffix == ".txt" else SUFFIXES.get(suffix, "jsonl")
 
 
 def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
@@ -65,7 +79,10 @@ def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = Fal
     if name == "csv":
         return Csv(out, is_several, is_split)
     if is_split:
-        raise SerLiveError(f"{name} holds one channel: --channels 1, then 2, makes a file of each")
+        raise SerLiveError(
+            f"{name} holds one channel, csv and jsonl hold several; "
+            "ser-live replay --channels 1, then 2, makes a file of each"
+        )
     if is_several:
         raise SerLiveError(f"{name} holds one recording at a time; csv and jsonl hold several")
     return _SINGLE[name](out)

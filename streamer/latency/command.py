@@ -152,7 +152,10 @@ def _measure_live(
         else:
             source = Repeated(plan.recording or DEMO, duration_s)
             probe = replay_probe(recognizer)
-        _say(f"measuring for {duration_s:g} s; Ctrl-C ends it and shows what there is")
+        _say(
+            f"measuring for {plan.seconds:g} s, after {SETTLING_S:g} s to settle; Ctrl-C ends it "
+            "and shows what there is"
+        )
         try:
             run_probed(source, recognizer, probe, interrupts)
         except (Interrupted, RunFailure) as error:

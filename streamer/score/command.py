@@ -307,8 +307,12 @@ def _run(
                 )
             )
         raise
-    errors = sum(bool(row and row["error"]) for row in rows.values())
-    faults = f"; {errors} with an error, said in its row" if errors else ""
+    errors = [row for row in rows.values() if row and row["error"]]
+    faults = ""
+    if errors:
+        first = f"{errors[0]['file']}: {errors[0]['error']}"
+        such_as = "" if len(errors) == 1 else "such as "
+        faults = f"; {len(errors)} with an error, said in its row ({such_as}{first})"
     count = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
     say_on_stderr(told(f"{count}, {watched.pace}{before}{faults}"))
 

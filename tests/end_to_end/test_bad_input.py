@@ -127,6 +127,8 @@ def test_bad_pipes_are_one_line_and_exit_2(data, word):
         ["replay", "x.wav", "--format", "xml"],
         ["replay", "x.wav", "--model", "missing.onnx"],
         ["replay", "x.wav", "--output", "/nowhere/x.jsonl"],
+        ["replay", "assets/demo.flac", "--speed", "max", "--output", "x.wav"],
+        ["replay", "assets/demo.flac", "--speed", "max", "--output", "x.png"],
         ["info", "--model", "pyproject.toml"],
         ["latency", "--seconds", "nan"],
         ["latency", "missing.wav"],

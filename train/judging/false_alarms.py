@@ -125,8 +125,9 @@ def _alarms(labels: Sequence[str], emotions: Sequence[str]) -> int:
 
 def _verdict(heard: Heard, metadata: ModelMetadata) -> str:
     verdict = Verdict(metadata.labels, metadata.window_timesteps, metadata.decision.speech_on)
-    for probabilities, speech in zip(heard.probabilities, heard.speech, strict=True):
-        verdict.add(probabilities, float(speech))
+    steps = zip(heard.probabilities, heard.speech, heard.labels, strict=True)
+    for probabilities, speech, label in steps:
+        verdict.add(probabilities, float(speech), label)
     return verdict.overall
 
 

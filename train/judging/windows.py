@@ -16,12 +16,12 @@ from rich.table import Table
 from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S, Normaliser
-from train.corpora import read_corpus
+from train.corpora import CORPORA, Utterance, read_corpus
 from train.judging.sessions import PAUSES_S
+from train.lineage import called, held_back
 from train.measures import score
-from train.run import Folders, load_run
+from train.run import Folders, lineage_of, load_run
 from train.scoring import Votes, verdicts, votes_of
-from train.splits import split_of
 from train.targets import one_hot
 from train.validation import ValidationSet, alone, in_streams
 
@@ -90,21 +90,20 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
     if not isinstance(network, Network) or network.config.attention == "timestep":
         raise SerLiveError(f"the network of {folders.run} has a window of one length")
     recipe = result["recipe"]
-    utterances = [
-        one
-        for name in recipe["corpora"]
-        for one in split_of(
-            recipe.get("split", "fixed"), read_corpus(name, folders.corpora, network.config.labels)
-        ).validation
-    ]
+    lineage = lineage_of(result)
+    utterances: list[Utterance] = []
+    for name in recipe["corpora"]:
+        found = read_corpus(name, folders.corpora, network.config.labels)
+        if heard := lineage.corpus(called(name), name not in CORPORA):
+            utterances += held_back(heard, "validation", found).utterances
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"])
     labels = one_hot(utterances, network.config.labels).argmax(axis=1)
     sets = [alone(utterances, labels, normaliser, folders.cache)]
     for pause_s in reversed(PAUSES_S):
-        found = in_streams(utterances, labels, normaliser, folders.cache, pauses_s=(pause_s,))
-        if found is None:
+        joined = in_streams(utterances, labels, normaliser, folders.cache, pauses_s=(pause_s,))
+        if joined is None:
             raise SerLiveError("nobody says who speaks in the recordings: none can be joined")
-        sets.append(replace(found, name=f"pauses of {pause_s:g} s"))
+        sets.append(replace(joined, name=f"pauses of {pause_s:g} s"))
     longest = network.config.window_timesteps * TIMESTEP_S
     tried = sorted({min(seconds, longest) for seconds in (*SECONDS, longest)})
     return list(try_windows(network, sets, tried))
