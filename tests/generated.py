@@ -8,12 +8,12 @@ import numpy as np
 
 from model.config import BlockConfig, NetworkConfig
 from streamer.frontend import FREQUENCY_BINS, Normaliser
-from train.augment import Augmentation
-from train.batches import TrainingSet
-from train.data import Features
-from train.drawing.arrangement import Streams
-from train.recipe import Recipe
-from train.validation import ValidationSet
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
+from train.features.data import Features
+from train.fitting.batches import TrainingSet
+from train.fitting.recipe import Recipe
+from train.fitting.validation import ValidationSet
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 NORMALISER = Normaliser(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))

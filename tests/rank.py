@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.generated import recipe_with, training_set, validation_sets
-from train.fit import fit, refit
+from train.fitting.epochs import fit, refit
 from train.place import find_place
 
 torch.set_num_threads(1)

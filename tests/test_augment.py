@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from train.augment import (
+from train.features.augment import (
     Augmentation,
     active_rms,
     coloured_noise,

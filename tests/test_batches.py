@@ -8,8 +8,16 @@ import torch
 
 from streamer.errors import SerLiveError
 from tests.generated import NORMALISER, features, recipe_with, training_set
-from train.augment import KINDS, Augmentation
-from train.batches import Batch, Batches, TrainingSet, loss_weights, mask, mix, training_order
+from train.features.augment import KINDS, Augmentation
+from train.fitting.batches import (
+    Batch,
+    Batches,
+    TrainingSet,
+    loss_weights,
+    mask,
+    mix,
+    training_order,
+)
 from train.place import Place
 
 PLAIN = recipe_with(augmentation=Augmentation().without(KINDS))

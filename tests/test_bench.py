@@ -9,6 +9,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
+from train.drawing import drawer, sound
 
 from model.config import CONFIGURATIONS, live
 from model.network import Network
@@ -18,9 +19,9 @@ from streamer.recognizer import Recognizer, open_model
 from tests.conftest import CLIPS, SHIPPED, describe, enlivened, lively_network
 from tests.generated import TINY
 from tests.test_recognizer import altered
-from train import bench as bench_module
-from train import throughput
-from train.bench import (
+from train.endurance import bench as bench_module
+from train.endurance import throughput
+from train.endurance.bench import (
     PEAK_SIDE,
     RERUN_TIMESTEPS,
     _WindowRun,
@@ -31,8 +32,7 @@ from train.bench import (
     print_table,
     take_turns,
 )
-from train.drawing import drawer, sound
-from train.recipe import OWN, read_recipe
+from train.fitting.recipe import OWN, read_recipe
 
 
 class Clock:

@@ -12,22 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import train.compare
-import train.run
+import train.comparing.compare
+import train.fitting.run
 from model.baselines import c_bilstm, paper
 from model.config import EMOTIONS, live
 from streamer.errors import SerLiveError
 from streamer.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.generated import TINY, recipe_with
 from train.__main__ import main
-from train.compare import run_missing
-from train.comparison import LIVE, PAPER, REFERENCE, by_protocol, difference, prices, tables
-from train.finished import UNSEEDED, Finished, append_result, make_appendable, read_results
-from train.fit import Training
-from train.place import Place
-from train.recipe import read_recipe
-from train.run import Folders
-from train.trials import (
+from train.comparing.compare import run_missing
+from train.comparing.results_file import (
+    UNSEEDED,
+    Finished,
+    append_result,
+    make_appendable,
+    read_results,
+)
+from train.comparing.tables import LIVE, PAPER, REFERENCE, by_protocol, difference, prices, tables
+from train.comparing.trials import (
     COMPARED,
     ELSEWHERE,
     FULL,
@@ -40,6 +42,10 @@ from train.trials import (
     protocols_at_hand,
     trials,
 )
+from train.fitting.epochs import Training
+from train.fitting.recipe import read_recipe
+from train.fitting.run import Folders
+from train.place import Place
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
 ONE_SPLIT = {"cremad": Protocol("cremad", EMOTIONS, ("fixed",), 1)}
@@ -126,11 +132,13 @@ def test_what_ships_is_run_when_it_is_named_only(tmp_path):
     (tmp_path / "cremad").mkdir()
     (shipped,) = SHIPPED
     asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
-    systems = {one.system for one in train.compare._wanted(asked, Place())}
+    systems = {one.system for one in train.comparing.compare._wanted(asked, Place())}
     assert systems | {FUNCTIONALS} == set(COMPARED)
     asked.system = [shipped]
-    (trial, *_) = train.compare._wanted(asked, Place())
-    assert train.compare._recipe(trial, recipe_with()).network == SHIPPED[shipped](EMOTIONS)
+    (trial, *_) = train.comparing.compare._wanted(asked, Place())
+    assert train.comparing.compare._recipe(trial, recipe_with()).network == SHIPPED[shipped](
+        EMOTIONS
+    )
 
 
 def test_its_recipe_trains_on_recordings_as_they_are():
@@ -169,7 +177,7 @@ def forbid_training(monkeypatch):
     def called(*_, **__):
         pytest.fail("a network was trained")
 
-    monkeypatch.setattr(train.run, "run", called)
+    monkeypatch.setattr(train.fitting.run, "run", called)
 
 
 def test_a_stopped_comparison_goes_on_and_a_finished_one_does_nothing(
@@ -253,8 +261,8 @@ def test_without_its_packages_the_support_vector_machine_is_left_out_and_the_res
     tiny_corpus, tmp_path, small_systems, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "opensmile", None)
-    monkeypatch.setattr(train.compare, "COMPARED", (FUNCTIONALS, *small_systems))
-    monkeypatch.setattr(train.compare, "SMALL", ONE_SPLIT)
+    monkeypatch.setattr(train.comparing.compare, "COMPARED", (FUNCTIONALS, *small_systems))
+    monkeypatch.setattr(train.comparing.compare, "SMALL", ONE_SPLIT)
     text = (RECIPES / "compare.toml").read_text().replace("epochs = 15", "epochs = 1")
     (tmp_path / "quick.toml").write_text(text)
     recipe = ("--recipe", str(tmp_path / "quick.toml"), "--device", "cpu")
@@ -448,5 +456,5 @@ def test_the_time_of_teachers_trained_first_counts_and_no_others(tmp_path):
         lines = [json.dumps({"epoch": epoch, "trained_s": seconds}) for epoch in (1, 2)]
         (folder / "log.jsonl").write_text("\n".join(lines))
     taught = recipe_with(teacher=("unbounded", str(tmp_path / "elsewhere")))
-    assert train.compare._trained_s(tmp_path, taught) == 6.0
-    assert train.compare._trained_s(tmp_path, recipe_with()) == 2.0
+    assert train.comparing.compare._trained_s(tmp_path, taught) == 6.0
+    assert train.comparing.compare._trained_s(tmp_path, recipe_with()) == 2.0

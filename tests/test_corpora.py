@@ -14,8 +14,8 @@ from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 from tests.trees import make_corpus, make_dialog, make_tree
 from train.__main__ import main
-from train.corpora import CORPORA, EMOTIONS, at_hand, read_corpus
-from train.own import UNKNOWN
+from train.corpora.known import CORPORA, EMOTIONS, at_hand, read_corpus
+from train.corpora.own_recordings import UNKNOWN
 
 UNPACKED = Path.home() / ".cache" / "ser-live" / "corpora"
 FOUR = ("angry", "happy", "neutral", "sad")

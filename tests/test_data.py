@@ -12,9 +12,9 @@ from streamer.frontend import LOWEST_BIN, SpectralAnalysis
 from streamer.sound.recording import read_recording
 from streamer.speech import SpeechDetector
 from tests.generated import EMOTIONS, NORMALISER
-from train import data
-from train.corpora import read_corpus
-from train.data import analyse, digest_of, estimate_prior, normalise, prepare
+from train.corpora.known import read_corpus
+from train.features import data
+from train.features.data import analyse, digest_of, estimate_prior, normalise, prepare
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 import torch
 from scipy import signal
+from train.drawing import bank as bank_module
 
-import train.drawing.sound
+import train.features.sound
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
 from streamer.frontend import (
@@ -30,12 +31,14 @@ from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED
-from train.augment import KINDS, Augmentation, active_rms
-from train.data import analyse
-from train.drawing import bank as bank_module
-from train.drawing.arrangement import Placement, Pool, Streams, arrange
-from train.drawing.bank import load_bank
-from train.drawing.drawer import (
+from train.corpora.ordinary import is_word, ordinary_speech
+from train.features.arrangement import Placement, Pool, Streams, arrange
+from train.features.augment import KINDS, Augmentation, active_rms
+from train.features.bank import load_bank
+from train.features.data import analyse
+from train.features.sound import JUDGED_ON, make_surroundings, place, surround, thin_out
+from train.features.spectra import normalise, power_spectra, samples_of
+from train.fitting.drawer import (
     AFTERWARDS_S,
     FIRST_SPEECH_S,
     Drawer,
@@ -43,9 +46,6 @@ from train.drawing.drawer import (
     StreamSet,
     own_weights,
 )
-from train.drawing.sound import JUDGED_ON, make_surroundings, place, surround, thin_out
-from train.drawing.spectra import normalise, power_spectra, samples_of
-from train.ordinary import is_word, ordinary_speech
 from train.place import CPU, Place
 
 NOTHING = Augmentation().without(KINDS)
@@ -63,8 +63,8 @@ SEED = (1, 1, 0)
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
     """Backgrounds and rooms that are made in a moment."""
-    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 4)
-    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 4)
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 4)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 4)
 
 
 @pytest.fixture(scope="module")
@@ -388,8 +388,8 @@ def heard_of(data, augmentation):
 def untouched(data):
     """What is heard when nothing is drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.drawing.sound, "MADE_NOISES", 4)
-        patch.setattr(train.drawing.sound, "MADE_ROOMS", 4)
+        patch.setattr(train.features.sound, "MADE_NOISES", 4)
+        patch.setattr(train.features.sound, "MADE_ROOMS", 4)
         return heard_of(data, NOTHING)
 
 

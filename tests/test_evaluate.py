@@ -25,19 +25,19 @@ from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD
 from tests.conftest import CLIPS
 from train.__main__ import main
-from train.augment import active_rms, load_noises, noise_part
-from train.conditions import CLEAN, Condition, heard_in
-from train.corpora import Utterance
-from train.evaluate import Plan, evaluate, evaluate_model, utterances_to_test
-from train.hearing import Heard, decide_again, estimates_known, hear, verdicts_of
+from train.corpora.known import Utterance
+from train.corpora.own_recordings import UNKNOWN
+from train.features.augment import active_rms, load_noises, noise_part
 from train.judging.choices import KINDS
+from train.judging.conditions import CLEAN, Condition, heard_in
 from train.judging.effects import EFFECTS
+from train.judging.evaluate import Plan, evaluate, evaluate_model, utterances_to_test
 from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
+from train.judging.hearing import Heard, decide_again, estimates_known, hear, verdicts_of
+from train.judging.measures import answers
 from train.judging.priors import everyday_shares
-from train.measures import answers
-from train.own import UNKNOWN
-from train.streams import HeardStream, follow, join, plan_streams
-from train.tune import candidates
+from train.judging.streams import HeardStream, follow, join, plan_streams
+from train.judging.tune import candidates
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 
@@ -510,7 +510,7 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
         asked.append({one.speaker for one in utterances})
         return []
 
-    monkeypatch.setattr("train.tune.hear_streams", streams_of)
+    monkeypatch.setattr("train.judging.tune.hear_streams", streams_of)
     assert run_main(monkeypatch, "tune", tmp_path / "own.onnx", "--corpora", corpora) == 2
     assert asked[0] == {"1003"}
     assert "no validation speakers" in capsys.readouterr().err

@@ -17,12 +17,12 @@ import torch
 from model.baselines import SYSTEMS, build, c_bilstm
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, features, recipe_with, training_set, validation_sets
-from train.batches import Batch, TrainingSet
-from train.fit import fit, refit
+from train.fitting.batches import Batch, TrainingSet
+from train.fitting.epochs import fit, refit
+from train.fitting.scoring import vote_weights, votes_of
+from train.fitting.teachers import Teachers
+from train.fitting.training import MovingAverage, Training, loss_of
 from train.place import Place, find_place
-from train.scoring import vote_weights, votes_of
-from train.teachers import Teachers
-from train.training import MovingAverage, Training, loss_of
 
 
 def weights(fitted):
@@ -116,7 +116,7 @@ def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monk
     def judge(*_, **__):
         return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
 
-    monkeypatch.setattr("train.fit._judge", judge)
+    monkeypatch.setattr("train.fitting.epochs._judge", judge)
     recipe = recipe_with(epochs=5, patience=2)
     fitted = fit(recipe, training_set(8), validation_sets(), tmp_path)
     assert fitted.epoch == 2
@@ -129,7 +129,7 @@ def test_a_refit_on_the_same_speakers_gives_the_weights_of_the_chosen_epoch(tmp_
     def judge(*_, **__):
         return {"validation_uar": [[0.0]], "validation_loss": 1.0, "mean": next(uars)}
 
-    monkeypatch.setattr("train.fit._judge", judge)
+    monkeypatch.setattr("train.fitting.epochs._judge", judge)
     recipe = recipe_with(patience=1)
     fitted = fit(recipe, training_set(), validation_sets(), tmp_path / "fit")
     assert fitted.epoch == 2

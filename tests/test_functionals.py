@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import train.functionals
 from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
-from train.corpora import Utterance, read_corpus
-from train.functionals import Functionals, fit_functionals, prepare_functionals
-from train.splits import split_of
+from train.comparing import functionals
+from train.comparing.functionals import Functionals, fit_functionals, prepare_functionals
+from train.corpora.known import Utterance, read_corpus
+from train.corpora.splits import split_of
 
 CORPORA = Path.home() / ".cache" / "ser-live" / "corpora"
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -43,7 +43,7 @@ def test_the_penalty_is_chosen_on_the_validation_speakers():
     pytest.importorskip("sklearn")
     train_part, validation = generated(0, spread=0.2), generated(1, spread=0.2)
     fitted = fit_functionals(train_part, validation)
-    every = [train.functionals._fit(train_part, validation, c) for c in train.functionals.PENALTIES]
+    every = [functionals._fit(train_part, validation, c) for c in functionals.PENALTIES]
     assert len({one.validation_uar for one in every}) > 1
     assert fitted.validation_uar == max(one.validation_uar for one in every)
     assert fitted.validation_uar == np.mean([s.uar for s in fitted.scores(validation).values()])
@@ -56,7 +56,7 @@ def test_functionals_are_extracted_once(tmp_path, monkeypatch):
     assert np.isfinite(first.values).all()
     assert len(np.unique(first.values[:, 0])) == 4
     assert first.labels.tolist() == [0, 1, 2, 3]
-    monkeypatch.setattr(train.functionals, "worker_pool", None)
+    monkeypatch.setattr(functionals, "worker_pool", None)
     again = prepare_functionals(UTTERANCES, EMOTIONS, tmp_path)
     np.testing.assert_array_equal(first.values, again.values)
 

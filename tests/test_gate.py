@@ -10,18 +10,18 @@ import pytest
 import soundfile
 import torch
 
-import train.drawing.sound
+import train.features.sound
 from model.silero import PROPERTIES, export_voice_gate, load_silero
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.inference import open_session
 from streamer.speech import VOICE_GATE, SpeechDetector
 from tests.generated import STREAMED, recipe_with
-from train import gate
-from train.augment import Augmentation
-from train.data import _digest_of_gate
-from train.gate import chunks_of, targets_of, write_gate
-from train.run import Folders
+from train.features.augment import Augmentation
+from train.features.data import _digest_of_gate
+from train.fitting import gate
+from train.fitting.gate import chunks_of, targets_of, write_gate
+from train.fitting.run import Folders
 
 RECIPE = replace(STREAMED, augmentation=Augmentation(floor_db=(-10.0, 0.0), silent=0.0))
 
@@ -36,8 +36,8 @@ def silero():
 
 @pytest.fixture
 def folders(tiny_corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
     rooms = tiny_corpus / "noise" / "impulse_responses"
     rooms.mkdir()
     soundfile.write(rooms / "room.wav", 0.9 ** np.arange(200), 16_000)

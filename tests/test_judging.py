@@ -14,11 +14,11 @@ from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.recognizer import Recognizer
 from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
-from train.augment import active_rms, load_rooms
-from train.conditions import EFFECT_KINDS, Condition, heard_in
-from train.corpora import Utterance
-from train.hearing import Heard, decide_again, hear, votes_of
+from train.corpora.known import Utterance
+from train.corpora.own_recordings import UNKNOWN
+from train.features.augment import active_rms, load_rooms
 from train.judging.choices import KINDS
+from train.judging.conditions import EFFECT_KINDS, Condition, heard_in
 from train.judging.effects import (
     CLIPPED_SPEECH_RMS,
     EFFECTS,
@@ -30,6 +30,7 @@ from train.judging.effects import (
     telephone,
 )
 from train.judging.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
+from train.judging.hearing import Heard, decide_again, hear, votes_of
 from train.judging.held import Holding, held_for, judge_held, plan_holding
 from train.judging.priors import PriorTrial, choose, everyday_shares
 from train.judging.sessions import (
@@ -48,7 +49,6 @@ from train.judging.sessions import (
     parts_of,
     plan_sessions,
 )
-from train.own import UNKNOWN
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 

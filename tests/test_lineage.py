@@ -12,10 +12,10 @@ from streamer.errors import SerLiveError
 from streamer.lineage import HeardCorpus, Lineage
 from streamer.metadata import ModelMetadata
 from tests.conftest import CLIPS
-from train.corpora import read_corpus
-from train.evaluate import Plan, utterances_to_test
-from train.lineage import check_recordings, heard_corpora, keep_recordings
-from train.splits import split_of
+from train.corpora.known import read_corpus
+from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings
+from train.corpora.splits import split_of
+from train.judging.evaluate import Plan, utterances_to_test
 
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 

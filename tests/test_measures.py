@@ -8,8 +8,8 @@ import torch
 
 from streamer.decision import Verdict
 from streamer.speech import SPEECH_THRESHOLD
-from train.measures import reliability, score, uar_interval, untempered
-from train.scoring import Votes, fit_temperature, verdicts, vote_weights
+from train.fitting.scoring import Votes, fit_temperature, verdicts, vote_weights
+from train.judging.measures import reliability, score, uar_interval, untempered
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from train import plots
-from train.comparison import Price, Spread
+from train.comparing import plots
+from train.comparing.tables import Price, Spread
 
 
 def written_texts(monkeypatch, draw):

@@ -11,19 +11,18 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-import train.drawing.sound
-import train.run
+import train.features.sound
+import train.fitting.run
 from model.network import Network
 from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_filters
 from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY
-from train import pretraining
 from train.__main__ import main
-from train.drawing.bank import load_bank
-from train.drawing.drawer import StreamSet
-from train.place import Place
-from train.pretraining import (
+from train.features.bank import load_bank
+from train.fitting import pretraining
+from train.fitting.drawer import StreamSet
+from train.fitting.pretraining import (
     LAYERS,
     Imitator,
     TeacherFrames,
@@ -35,8 +34,9 @@ from train.pretraining import (
     teach,
     told_of,
 )
-from train.run import Folders, export_run, load_run, read_parts, run
-from train.training import Training
+from train.fitting.run import Folders, export_run, load_run, read_parts, run
+from train.fitting.training import Training
+from train.place import Place
 
 #: Width of the small encoder: one head.
 WIDTH = 64
@@ -51,8 +51,8 @@ RECIPE = replace(
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
     """Backgrounds and rooms that are made in a moment."""
-    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 def encoder(positions=1500):
@@ -380,8 +380,8 @@ def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, h
         starts.append(arguments[-1])
         return real(*arguments)
 
-    real = train.run.fit
-    monkeypatch.setattr(train.run, "fit", fit)
+    real = train.fitting.run.fit
+    monkeypatch.setattr(train.fitting.run, "fit", fit)
     imitation = run_pretraining(RECIPE, folders, Place())
     log = (folders.run / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in log] == [1, 2]
@@ -445,7 +445,7 @@ def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(f
         for path in (ordinary, burst):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(CLIPS[number % 4].read_bytes())
-    kept = train.run.ordinary.ordinary_speech(folders.corpora)
+    kept = train.fitting.run.ordinary.ordinary_speech(folders.corpora)
     assert kept.train and kept.validation
     run_pretraining(RECIPE, folders, Place())
     assert not {"speech", "emogator"} & {part for path in heard for part in path.parts}
@@ -502,8 +502,8 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
         starts.append(arguments[-1])
         return real(*arguments)
 
-    real = train.run.refit
-    monkeypatch.setattr(train.run, "refit", refit)
+    real = train.fitting.run.refit
+    monkeypatch.setattr(train.fitting.run, "refit", refit)
     run_pretraining(RECIPE, folders, Place())
     run(*started_from(folders, refit=True))
     (start,) = starts
@@ -516,7 +516,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
-    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = train.fitting.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
     assert "MIT (Whisper's encoder" in said["licence"]
 

@@ -12,11 +12,11 @@ from model.baselines import SYSTEMS, c_bilstm
 from model.config import unbounded
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
-from train.augment import Augmentation
-from train.drawing.arrangement import Streams
-from train.recipe import Recipe, network_config, read_recipe, recipe_of
-from train.training import check_start
-from train.trials import SHIPPED
+from train.comparing.trials import SHIPPED
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
+from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
+from train.fitting.training import check_start
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
 

@@ -17,8 +17,8 @@ import pytest
 import soundfile
 import torch
 
-import train.drawing.sound
-import train.run
+import train.features.sound
+import train.fitting.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
 from model.export import describe_model, fold_batch_norms
@@ -29,11 +29,11 @@ from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY, recipe_with
 from train.__main__ import main
-from train.evaluate import Plan, utterances_to_test
-from train.fit import Training
-from train.fit import fit as train_fit
-from train.run import Folders, export_run, load_run, read_parts, run
-from train.tune import tune
+from train.fitting.epochs import Training
+from train.fitting.epochs import fit as train_fit
+from train.fitting.run import Folders, export_run, load_run, read_parts, run
+from train.judging.evaluate import Plan, utterances_to_test
+from train.judging.tune import tune
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, m
     older = json.loads(kept.read_text())
     del older["recipe"]["teacher_pretrained"]  # as before recipes knew it
     kept.write_text(json.dumps(older))
-    monkeypatch.setattr(train.run, "fit", fit)
+    monkeypatch.setattr(train.fitting.run, "fit", fit)
     run(recipe, folders)
     assert fitted == [folders.run.name]
 
@@ -141,9 +141,9 @@ def refits(monkeypatch):
         calls.append((prepared[-1], epochs, teachers, pretrained))
         return real_refit(recipe, data, epochs, folder, place, teachers, pretrained)
 
-    real_data, real_refit = train.run.training_data, train.run.refit
-    monkeypatch.setattr(train.run, "training_data", training_data)
-    monkeypatch.setattr(train.run, "refit", refit)
+    real_data, real_refit = train.fitting.run.training_data, train.fitting.run.refit
+    monkeypatch.setattr(train.fitting.run, "training_data", training_data)
+    monkeypatch.setattr(train.fitting.run, "refit", refit)
     return calls
 
 
@@ -154,7 +154,9 @@ TAUGHT = recipe_with(epochs=2, teacher=("unbounded",))
 def small_teacher(monkeypatch):
     """A teacher that is trained in a moment."""
     ahead = replace(TINY, blocks=(BlockConfig(2, 3),))
-    monkeypatch.setitem(train.run.BASES, "unbounded", lambda labels: replace(ahead, labels=labels))
+    monkeypatch.setitem(
+        train.fitting.run.BASES, "unbounded", lambda labels: replace(ahead, labels=labels)
+    )
 
 
 @pytest.mark.usefixtures("small_teacher")
@@ -193,7 +195,7 @@ def test_a_refit_starts_from_what_was_refit_and_a_fit_from_what_was_judged(
         starts.append(arguments[-1])
         return train_fit(*arguments)
 
-    monkeypatch.setattr(train.run, "fit", fit)
+    monkeypatch.setattr(train.fitting.run, "fit", fit)
     later = recipe_with(epochs=1, refit=True, pretrained=str(folders.run))
     run(later, replace(folders, run=tmp_path / "later"))
     assert equal(starts[0], load_run(folders.run)[0])
@@ -390,7 +392,7 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     assert beside(run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))) == {}
     dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
     assert "measured rooms" not in beside(run(dry, replace(folders, run=tmp_path / "dry")))
-    said = train.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = train.fitting.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert said["heard beside"] == "noise, ordinary speech, measured rooms"
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
 
@@ -436,10 +438,10 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
 
 def test_few_recordings_of_a_label_are_warned_of_once(folders, tmp_path, monkeypatch, capsys):
     counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
-    monkeypatch.setattr(train.run, "FEWEST_RECORDINGS", min(counts.values()))
+    monkeypatch.setattr(train.fitting.run, "FEWEST_RECORDINGS", min(counts.values()))
     run(recipe_with(epochs=1), folders)
     assert "few recordings" not in capsys.readouterr().err
-    monkeypatch.setattr(train.run, "FEWEST_RECORDINGS", min(counts.values()) + 1)
+    monkeypatch.setattr(train.fitting.run, "FEWEST_RECORDINGS", min(counts.values()) + 1)
     run(recipe_with(epochs=1, teacher=("unbounded",)), replace(folders, run=tmp_path / "taught"))
     assert capsys.readouterr().err.count("few recordings") == 1
     (warning,) = read_parts(recipe_with(), folders.corpora).warnings
@@ -513,8 +515,8 @@ def test_recordings_as_they_are_are_judged_as_they_are(folders):
 @pytest.fixture
 def few_surroundings(monkeypatch):
     """Backgrounds and rooms that are made in a moment."""
-    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from streamer.frontend import SAMPLE_RATE
 from streamer.sound.recording import read_recording
 from tests.conftest import CLIPS
-from train.hearing import hear, votes_of
+from train.judging.hearing import hear, votes_of
 from train.judging.sessions import faint_noise, own_timesteps
 
 #: The probability of what a clip is called alone may fall by so much, and no more.

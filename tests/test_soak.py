@@ -14,8 +14,8 @@ from streamer.resampler import Resampler, resampler_look_ahead_s
 from streamer.session import Pace
 from tests.conftest import CLIPS
 from train import __main__ as command
-from train.day import Day, Material
-from train.soak import GRID_SAMPLES, soak, text_of
+from train.endurance.day import Day, Material
+from train.endurance.soak import GRID_SAMPLES, soak, text_of
 
 SECONDS = 120.0
 
@@ -76,7 +76,7 @@ def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step):
 
 def test_a_fault_is_a_failure_at_run_time(monkeypatch, capsys, tiny_corpus, result):
     broken = replace(result, not_finite=1)
-    monkeypatch.setattr("train.soak.soak", lambda *_: broken)
+    monkeypatch.setattr("train.endurance.soak.soak", lambda *_: broken)
     monkeypatch.setattr("sys.argv", ["train", "soak", "--corpora", str(tiny_corpus)])
     assert command.main() == RunFailure.exit_code
     assert "1 estimates are not finite" in capsys.readouterr().err

@@ -9,9 +9,9 @@ import pytest
 
 from streamer.errors import SerLiveError
 from tests.trees import make_corpus, make_tree
-from train.corpora import CORPORA, Utterance, read_corpus
-from train.own import UNKNOWN
-from train.splits import PARTS, describe_names, split_names, split_of
+from train.corpora.known import CORPORA, Utterance, read_corpus
+from train.corpora.own_recordings import UNKNOWN
+from train.corpora.splits import PARTS, describe_names, split_names, split_of
 
 UNPACKED = Path.home() / ".cache" / "ser-live" / "corpora"
 

@@ -9,8 +9,8 @@ import pytest
 
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, recipe_with
-from train.corpora import Utterance
-from train.targets import read_votes, targets
+from train.corpora.known import Utterance
+from train.fitting.targets import read_votes, targets
 
 CREMAD = Path.home() / ".cache" / "ser-live" / "corpora" / "cremad"
 HEADER = ",A,D,F,H,N,S,fileName,numResponses"

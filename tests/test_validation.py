@@ -7,23 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import train.drawing.sound
+import train.features.sound
 from model.baselines import build
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.recording import read_recording
 from streamer.speech import SPEECH_THRESHOLD
 from tests.conftest import enlivened
 from tests.generated import EMOTIONS, NORMALISER, TINY
-from train import validation
-from train.augment import KINDS, Augmentation
-from train.corpora import read_corpus
-from train.drawing.sound import make_surroundings
+from train.corpora.known import read_corpus
+from train.corpora.own_recordings import UNKNOWN
+from train.features.augment import KINDS, Augmentation
+from train.features.sound import make_surroundings
+from train.fitting import validation
+from train.fitting.scoring import verdicts, vote_weights, votes_of
+from train.fitting.targets import one_hot
+from train.fitting.validation import alone, in_streams, plan
 from train.judging.sessions import PAUSES_S
-from train.own import UNKNOWN
 from train.place import CPU
-from train.scoring import verdicts, vote_weights, votes_of
-from train.targets import one_hot
-from train.validation import alone, in_streams, plan
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def labels(utterances):
 @pytest.fixture
 def around(monkeypatch):
     """Backgrounds and rooms that are made in a moment."""
-    monkeypatch.setattr(train.drawing.sound, "MADE_NOISES", 2)
-    monkeypatch.setattr(train.drawing.sound, "MADE_ROOMS", 2)
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 2)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 2)
     return make_surroundings([], [], 0, CPU)
 
 

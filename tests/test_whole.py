@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from train.whole import whole_file
+from train.whole_file import whole_file
 
 
 def test_a_stop_leaves_what_was_there(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from train.corpora import CORPORA, EMOTIONS
+from train.corpora.known import CORPORA, EMOTIONS
 
 #: One line of an IEMOCAP evaluation file, and the raters' lines that follow it.
 EVALUATION = (

@@ -288,7 +288,7 @@ def main() -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from train.prepare import prepare
+    from train.corpora.check import prepare
 
     return prepare(options.corpus, options.corpora)
 
@@ -302,13 +302,13 @@ def _run_assessment(options: argparse.Namespace) -> None:
 
 def _run_bench(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
-    from train.bench import run_bench
+    from train.endurance.bench import run_bench
 
     run_bench(options)
 
 
 def _run_soak(options: argparse.Namespace) -> None:
-    from train.soak import run_soak
+    from train.endurance.soak import run_soak
 
     run_soak(options)
 
@@ -316,16 +316,16 @@ def _run_soak(options: argparse.Namespace) -> None:
 def _run_windows(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
     from streamer.outputs import show
-    from train.judging.windows import run_windows
+    from train.fitting.windows import run_windows
 
     show(run_windows(options.run, options.corpora, options.cache))
 
 
 def _run_gate(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
-    from train.gate import write_gate
-    from train.recipe import read_recipe
-    from train.run import Folders
+    from train.fitting.gate import write_gate
+    from train.fitting.recipe import read_recipe
+    from train.fitting.run import Folders
 
     check_output(options.output, options.force)
     folders = Folders(options.corpora, options.cache, options.output.parent)
@@ -334,17 +334,17 @@ def _run_gate(options: argparse.Namespace) -> None:
 
 def _run_comparison(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
-    from train.compare import run_compare
+    from train.comparing.compare import run_compare
 
     run_compare(options)
 
 
 def _run_pretraining(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
+    from train.fitting.pretraining import run_pretraining
+    from train.fitting.recipe import read_recipe
+    from train.fitting.run import Folders
     from train.place import find_place
-    from train.pretraining import run_pretraining
-    from train.recipe import read_recipe
-    from train.run import Folders
 
     recipe = read_recipe(options.recipe)
     run = options.run or Path("runs") / recipe.name
@@ -358,9 +358,9 @@ def _run_pretraining(options: argparse.Namespace) -> None:
 
 def _run_training(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
+    from train.fitting.recipe import recipe_of
+    from train.fitting.run import Folders, export_run, run
     from train.place import find_place
-    from train.recipe import recipe_of
-    from train.run import Folders, export_run, run
 
     if options.command == "export":
         check_output(options.output, options.force)

@@ -1,7 +1,7 @@
 """What lines, converters, rooms and voices do to speech, as functions of a recording at 16 kHz.
 
 Each is the same for the same recording, whatever else is heard. The rest of what a recording may
-meet, backgrounds and levels alone, is in :mod:`train.conditions`.
+meet, backgrounds and levels alone, is in :mod:`train.judging.conditions`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy import signal  # type: ignore[import-untyped]
 
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE
-from train.augment import EPSILON, active_rms, background, load_noises, synthetic_room
+from train.features.augment import EPSILON, active_rms, background, load_noises, synthetic_room
 
 Float32 = NDArray[np.float32]
 #: ``effect(samples, name of the recording, folder of background recordings)``.
@@ -29,8 +29,8 @@ TELEPHONE_RATE = 8_000
 TELEPHONE_BAND_HZ = (300.0, 3_400.0)
 #: libsndfile's compression that gives 12 kbit/s: 0 is 256 kbit/s, 1 is 6.
 OPUS_COMPRESSION = 0.972
-#: Level of speech (:func:`train.augment.active_rms`) that is clipped, 6 dB over full scale: a
-#: quarter of the samples is cut off.
+#: Level of speech (:func:`~train.features.augment.active_rms`) that is clipped, 6 dB over full
+#: scale: a quarter of the samples is cut off.
 CLIPPED_SPEECH_RMS = 2.0
 #: Offset of a converter, and the gain of the speech beside it: a quiet microphone's.
 OFFSET = 0.02

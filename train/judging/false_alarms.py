@@ -20,9 +20,9 @@ from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Ve
 from streamer.frontend import TIMESTEP_S
 from streamer.metadata import ModelMetadata
 from streamer.sound.recording import read_recording
-from train.hearing import Heard, decide_again, hear, hear_all, worker_recognizer
+from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
+from train.judging.hearing import Heard, decide_again, hear, hear_all, worker_recognizer
 from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
-from train.ordinary import commands, is_at_hand, ordinary_speech
 
 NEUTRAL = "neutral"
 
@@ -150,7 +150,7 @@ def sessions_again(
     config: DecisionConfig | None = None,
     shares: Sequence[float] = (),
 ) -> list[HeardSession]:
-    """Sessions under another decision layer or prior, as :func:`train.hearing.decide_again`."""
+    """Sessions under another decision layer or prior, as :func:`decide_again` hears each."""
     return [
         replace(one, heard=decide_again(one.heard, metadata, config, shares)) for one in sessions
     ]

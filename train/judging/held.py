@@ -17,9 +17,9 @@ from streamer.decision import WARMING_UP
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_S
 from streamer.metadata import ModelMetadata
 from streamer.sound.recording import read_recording
-from train.corpora import Utterance
-from train.hearing import Heard, hear, hear_all, worker_recognizer
-from train.streams import by_speaker, join
+from train.corpora.known import Utterance
+from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
+from train.judging.streams import by_speaker, join
 
 Float32 = NDArray[np.float32]
 

@@ -15,7 +15,6 @@ from functools import partial
 
 from streamer.decision import DecisionConfig
 from streamer.metadata import ModelMetadata
-from train.hearing import Heard, decide_again, hear_all
 from train.judging.false_alarms import (
     NEUTRAL,
     Acted,
@@ -24,6 +23,7 @@ from train.judging.false_alarms import (
     judge_acted,
     sessions_again,
 )
+from train.judging.hearing import Heard, decide_again, hear_all
 from train.judging.sessions import HeardSession
 
 #: Share of neutral speech that is tried; the other labels share the rest.

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
 from streamer.sound.recording import read_recording
-from train.corpora import Utterance
-from train.hearing import Heard, hear, hear_all, votes_of, worker_recognizer
-from train.measures import Result, result_of
-from train.streams import by_speaker, join, silence
+from train.corpora.known import Utterance
+from train.judging.hearing import Heard, hear, hear_all, votes_of, worker_recognizer
+from train.judging.measures import Result, result_of
+from train.judging.streams import by_speaker, join, silence
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -1,0 +1,246 @@
+"""``python -m train compare``: the paper's systems and the price of look-ahead, in one run.
+
+Every trial (a system, a split, a seed) is trained by the same recipe, on the same features and with
+the same selection, and tested on the same speakers. A finished trial is a line in a results file;
+a rerun skips what is there, and a stopped trial goes on from its last epoch. Tables and figures are
+drawn from that file alone (``train/comparing/tables.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group
+
+from model.config import NetworkConfig, live
+from model.cost import step_cost
+from streamer.errors import SerLiveError
+from streamer.outputs import say_on_stderr, show
+from train.comparing.functionals import check_packages, fit_functionals, prepare_functionals
+from train.comparing.plots import plot_confusions, plot_look_ahead
+from train.comparing.results_file import (
+    Finished,
+    append_result,
+    confusions_by_speaker,
+    make_appendable,
+    read_results,
+)
+from train.comparing.tables import PAPER, BySystem, by_protocol, prices, tables
+from train.comparing.trials import (
+    COMPARED,
+    ELSEWHERE,
+    FULL,
+    FUNCTIONALS,
+    NETWORKS,
+    SHIPPED,
+    SMALL,
+    Trial,
+    protocols_at_hand,
+    trials,
+)
+from train.corpora.known import Utterance
+from train.fitting.epochs import LOG
+from train.fitting.recipe import BASES, Recipe, read_recipe
+from train.fitting.run import Folders, finished_or_run, read_parts, verdicts_on
+from train.judging.measures import answers
+from train.place import Place, find_place
+
+T = TypeVar("T")
+
+#: Settings of a recipe that every trial has of its own.
+TRIALS_OWN = ("name", "corpora", "transfer", "network", "split", "seed")
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Run the trials that are missing, then show the tables and draw the figures.
+
+    Raises:
+        SerLiveError: a name is unknown, a corpus is missing, or there is no result.
+    """
+    if not options.tables:
+        with find_place(options.device) as place:
+            run_missing(
+                _wanted(options, place),
+                read_recipe(options.recipe),
+                Folders(options.corpora, options.cache, options.runs),
+                options.results,
+                place,
+            )
+            if not place.leads:
+                return
+    finished = read_results(options.results)
+    if not finished:
+        raise SerLiveError(f"no finished trial in {options.results}")
+    for protocol, by_system in by_protocol(finished, COMPARED).items():
+        show(Group(*tables(protocol, by_system)))
+        _draw(protocol, by_system, options.results)
+
+
+def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
+    """Trials that the options ask for, of corpora and packages that are at hand."""
+    is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
+    by_scale = FULL if is_full else SMALL
+    protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
+    known = dict.fromkeys((*COMPARED, *SHIPPED))
+    systems = list(_chosen("system", known, options.system or COMPARED))
+    if FUNCTIONALS in systems:
+        try:
+            check_packages()
+        except SerLiveError as error:
+            say_on_stderr(f"train: {FUNCTIONALS} is left out: {error}")
+            systems.remove(FUNCTIONALS)
+    return list(trials(protocols_at_hand(protocols, options.corpora), systems))
+
+
+def _chosen(kind: str, known: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:
+    if unknown := set(names) - set(known):
+        raise SerLiveError(f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    return {name: known[name] for name in known if not names or name in names}
+
+
+def _draw(protocol: str, by_system: BySystem, results: Path) -> None:
+    """The paper's figure 4 and the price of look-ahead, beside the results file."""
+    confusions = {
+        system: np.sum([trial.confusion for trial in trials], axis=0)
+        for system, trials in by_system.items()
+    }
+    labels = next(iter(by_system.values()))[0].labels
+    name = f"{results.stem}-{protocol}"
+    plot_confusions(confusions, labels, results.with_name(f"{name}-confusion.png"))
+    found = prices(by_system)
+    curve = [price for price in found if price.system != PAPER]
+    if len(curve) > 1:
+        others = [price for price in found if price.system == PAPER]
+        title = f"{protocol}, test speakers"
+        plot_look_ahead(curve, others, title, results.with_name(f"{name}-look-ahead.png"))
+
+
+def run_missing(
+    wanted: Sequence[Trial], base: Recipe, folders: Folders, results: Path, place: Place
+) -> None:
+    """Run the trials that the results file lacks, and append each as it ends.
+
+    Args:
+        wanted: in the order to run them.
+        base: training settings; corpora, split, network and seed are the trial's.
+        folders: corpora, cache, and the folder of the trials' runs.
+        results: JSON lines.
+        place: device and processes; the leader alone tests and writes.
+
+    Raises:
+        SerLiveError: a trial cannot be run, or the results are of another recipe.
+    """
+    if base.refit:
+        raise SerLiveError(
+            f"{base.name}: trials are of what the validation speakers chose: leave refit out"
+        )
+    if place.leads:
+        make_appendable(results)
+    done = place.leaders(_done(results, base) if place.leads else set())
+    missing = [trial for trial in wanted if trial.key not in done]
+    for index, trial in enumerate(missing, 1):
+        own = replace(folders, run=folders.run / trial.key)
+        if place.leads:
+            say_on_stderr(f"train: trial {index} of {len(missing)}: {trial.key}")
+        finished = _run_trial(trial, base, own, place)
+        if finished is not None:
+            append_result(results, finished)
+
+
+def _digest(recipe: Recipe) -> str:
+    """Of the settings that all trials of a comparison have in common.
+
+    What is off is left out: earlier lines stay valid when recipes learn another setting.
+    """
+    settings = recipe.to_dict().items()
+    common = {name: one for name, one in settings if one and name not in TRIALS_OWN}
+    return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:8]
+
+
+def _done(results: Path, base: Recipe) -> set[str]:
+    """Keys of the finished trials."""
+    finished = read_results(results)
+    for one in finished:
+        if one.recipe != _digest(base):
+            raise SerLiveError(
+                f"{results} holds trials of other settings, such as {one.key}: their figures do "
+                "not compare; name another --results and --runs"
+            )
+    return {one.key for one in finished}
+
+
+def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Finished | None:
+    """What came out; None in a process that does not lead."""
+    recipe = _recipe(trial, base)
+    if trial.system == FUNCTIONALS:
+        return _run_functionals(trial, recipe, folders) if place.leads else None
+    result = finished_or_run(recipe, folders, place)
+    if not place.leads:
+        return None
+    test = read_parts(recipe, folders.corpora).test
+    config = recipe.network
+    return replace(
+        _finished(trial, recipe, test, answers(verdicts_on(folders, test))),
+        epoch=result["epoch"],
+        parameters=result["parameters"],
+        train_s=_trained_s(folders.run, recipe),
+        multiply_adds=step_cost(config),
+        look_ahead_ms=config.look_ahead_ms if isinstance(config, NetworkConfig) else None,
+        place=str(place.device),
+    )
+
+
+def _recipe(trial: Trial, base: Recipe) -> Recipe:
+    try:
+        return replace(
+            base,
+            corpora=(trial.corpus,),
+            transfer=(),
+            network=(NETWORKS | SHIPPED).get(trial.system, live)(trial.labels),
+            split=trial.split,
+            seed=trial.seed,
+        )
+    except ValueError as error:
+        raise SerLiveError(f"the recipe does not fit the trial {trial.key}: {error}") from error
+
+
+def _trained_s(folder: Path, recipe: Recipe) -> float:
+    """Seconds of training over all stops, also of teachers trained first; judging not counted."""
+    trained = [folder, *(folder / name for name in recipe.teacher if name in BASES)]
+    logs = [(one / LOG).read_text(encoding="utf-8").splitlines() for one in trained]
+    return round(sum(json.loads(line)["trained_s"] for lines in logs for line in lines), 1)
+
+
+def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished:
+    parts = read_parts(recipe, folders.corpora)
+    train, validation, test = (
+        prepare_functionals(part, trial.labels, folders.cache)
+        for part in (parts.train, parts.validation, parts.test)
+    )
+    answered = fit_functionals(train, validation).answers(test)
+    return _finished(trial, recipe, parts.test, answered)
+
+
+def _finished(
+    trial: Trial, recipe: Recipe, test: Sequence[Utterance], answered: NDArray[np.int64]
+) -> Finished:
+    labels = np.array([trial.labels.index(one.label) for one in test], np.int64)
+    speakers = [one.speaker for one in test]
+    return Finished(
+        key=trial.key,
+        protocol=trial.protocol,
+        labels=trial.labels,
+        split=trial.split,
+        system=trial.system,
+        seed=trial.seed,
+        recipe=_digest(recipe),
+        confusions=confusions_by_speaker(answered, labels, speakers, len(trial.labels)),
+    )

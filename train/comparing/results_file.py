@@ -1,0 +1,151 @@
+"""Finished trials of a comparison, and the file of JSON lines that they are appended to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RunFailure, SerLiveError
+from streamer.outputs import say_on_stderr
+
+Int64 = NDArray[np.int64]
+
+#: Seed of a training in which nothing is drawn; its result stands beside those of every seed.
+UNSEEDED = 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished trial.
+
+    Attributes:
+        key: names the trial.
+        protocol: what was trained and tested on.
+        labels: told apart.
+        split: of the speakers.
+        system: as ``train/comparing/trials.py`` names it.
+        seed: of the training, or :data:`UNSEEDED`.
+        recipe: digest of the settings that all trials of a comparison have in common.
+        confusions: by test speaker, counts ``(labels, labels + 1)``; the last column: no verdict.
+        epoch: the one kept; as all below None where nothing of the kind applies.
+        parameters: of the network.
+        train_s: spent in training steps, those of teachers trained first included; see
+            :meth:`train.place.Place.worked_s`.
+        multiply_adds: of one estimate on a stream.
+        look_ahead_ms: of the network; None too where it needs the whole utterance.
+        place: device it was trained on.
+    """
+
+    key: str
+    protocol: str
+    labels: tuple[str, ...]
+    split: str
+    system: str
+    seed: int
+    recipe: str
+    confusions: Mapping[str, Int64]
+    epoch: int | None = None
+    parameters: int | None = None
+    train_s: float | None = None
+    multiply_adds: int | None = None
+    look_ahead_ms: float | None = None
+    place: str | None = None
+
+    @property
+    def confusion(self) -> Int64:
+        """Over all speakers."""
+        return np.asarray(np.sum(list(self.confusions.values()), axis=0))
+
+    def to_json(self) -> str:
+        counts = {speaker: one.tolist() for speaker, one in self.confusions.items()}
+        return json.dumps(asdict(self) | {"confusions": counts})
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        values: dict[str, Any] = json.loads(line)
+        values["labels"] = tuple(values["labels"])
+        values["confusions"] = {
+            speaker: np.array(one, np.int64) for speaker, one in values["confusions"].items()
+        }
+        return cls(**values)
+
+
+def confusions_by_speaker(
+    answered: Int64, labels: Int64, speakers: Sequence[str], classes: int
+) -> dict[str, Int64]:
+    """Counts ``(classes, classes + 1)`` of each speaker.
+
+    Args:
+        answered: ``(recordings,)`` as :func:`train.judging.measures.answers` gives them.
+        labels: ``(recordings,)`` indices of the true labels.
+        speakers: of each recording.
+        classes: number of labels.
+    """
+    counts = {one: np.zeros((classes, classes + 1), np.int64) for one in sorted(set(speakers))}
+    for speaker, label, answer in zip(speakers, labels, answered, strict=True):
+        counts[speaker][label, answer] += 1
+    return counts
+
+
+def read_results(path: Path) -> list[Finished]:
+    """Finished trials of a results file; none where there is no file.
+
+    A last line without an end is what a kill left of a trial: it is passed over.
+
+    Raises:
+        SerLiveError: the file cannot be read, or a line is no finished trial.
+    """
+    try:
+        whole, _, unfinished = path.read_bytes().rpartition(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SerLiveError(f"cannot read {path}: {error.strerror}") from error
+    if unfinished:
+        say_on_stderr(f"train: {path}: its last line is unfinished and passed over")
+    finished = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            finished.append(Finished.from_json(line.decode()))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SerLiveError(f"{path}, line {number}: no finished trial ({error})") from error
+    return finished
+
+
+def make_appendable(path: Path) -> None:
+    """Make the results file if it is missing, and cut off a last line that has no end.
+
+    Raises:
+        SerLiveError: it cannot be written; better known before hours of training.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            file.seek(0)
+            text = file.read()
+            unfinished = text.rpartition(b"\n")[2]
+            if unfinished:
+                file.truncate(len(text) - len(unfinished))
+    except OSError as error:
+        raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+    if unfinished:
+        say_on_stderr(f"train: {path}: its last line was unfinished and is cut off")
+
+
+def append_result(path: Path, finished: Finished) -> None:
+    """Add a line to a file that :func:`make_appendable` has seen.
+
+    Raises:
+        RunFailure: the disk is full.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(finished.to_json() + "\n")
+    except OSError as error:
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error

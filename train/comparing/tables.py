@@ -1,0 +1,256 @@
+"""What finished trials say: tables, differences between systems, the price of look-ahead.
+
+Intervals are bootstraps over test speakers and over seeds: another handful of people, and another
+throw of the dice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from streamer.measures import recalls
+from train.comparing.results_file import UNSEEDED, Finished
+from train.judging.measures import CONFIDENCE, RESAMPLES
+
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+
+#: What every system is compared with.
+REFERENCE = "c-bilstm"
+#: The paper's network. What the price of look-ahead is counted from, and how the same network with
+#: other look-aheads is called.
+PAPER = "c-pfsmn-a"
+LIVE = "c-pfsmn-a-live"
+LOOK_AHEAD = "look-ahead-"
+
+#: Trials by system.
+BySystem = Mapping[str, Sequence[Finished]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure with its interval of :data:`train.judging.measures.CONFIDENCE` %."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
+
+def difference(one: Sequence[Finished], other: Sequence[Finished]) -> Spread | None:
+    """UAR of one system minus that of another, in points, paired by split, seed and speaker.
+
+    Of a seed the recordings of all splits count together. Each draw takes as many test speakers
+    and as many seeds as both have, with replacement, the same for both systems.
+
+    Returns:
+        None where they have no trial, or not the same speakers, in common.
+    """
+    seeds = _common_seeds(one, other)
+    pairs, counts = _stacked(one, seeds)
+    other_pairs, other_counts = _stacked(other, seeds)
+    if not pairs or pairs != other_pairs:
+        return None
+    generator = np.random.default_rng(0)
+    people = _draws(len(pairs), generator)
+    throws = _draws(len(seeds), generator)
+    drawn = _uars(counts, people, throws) - _uars(other_counts, people, throws)
+    low, high = np.percentile(drawn, [50 - CONFIDENCE / 2, 50 + CONFIDENCE / 2])
+    once, all_seeds = np.ones((1, len(pairs)), np.int64), np.ones((1, len(seeds)), np.int64)
+    value = _uars(counts, once, all_seeds) - _uars(other_counts, once, all_seeds)
+    return Spread(float(value[0]), float(low), float(high))
+
+
+def _common_seeds(one: Sequence[Finished], other: Sequence[Finished]) -> list[int]:
+    """Seeds that both have; a system in which nothing is drawn goes with every one of the other."""
+    seeds = [{trial.seed for trial in trials} for trials in (one, other)]
+    drawn = [found for found in seeds if UNSEEDED not in found]
+    return sorted(set.intersection(*(drawn or seeds)))
+
+
+def _stacked(
+    trials: Sequence[Finished], seeds: Sequence[int]
+) -> tuple[list[tuple[str, str]], Int64]:
+    """(split, speaker) pairs that every seed has, and counts ``(seeds, pairs, labels, n)``."""
+    found = {
+        (seed, trial.split, speaker): counts
+        for trial in trials
+        for seed in (seeds if trial.seed == UNSEEDED else (trial.seed,))
+        for speaker, counts in trial.confusions.items()
+    }
+    pairs = sorted({(split, speaker) for _, split, speaker in found})
+    whole = [pair for pair in pairs if seeds and all((seed, *pair) in found for seed in seeds)]
+    return whole, np.array([[found[seed, *pair] for pair in whole] for seed in seeds])
+
+
+def _draws(count: int, generator: np.random.Generator) -> Int64:
+    """``(draws, count)``: how often each comes in a draw of as many, with replacement."""
+    return generator.multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
+
+
+def _uars(counts: Int64, people: Int64, throws: Int64) -> Float64:
+    """UAR ``(draws,)`` of counts ``(seeds, pairs, labels, n)``, the mean over the seeds drawn."""
+    drawn = np.einsum("dp,spij->dsij", people, counts)
+    uars = np.nanmean(recalls(drawn), axis=-1)
+    return np.asarray((uars * throws).sum(axis=1) / throws.sum(axis=1))
+
+
+def by_protocol(
+    finished: Iterable[Finished], systems: Iterable[str]
+) -> dict[str, dict[str, list[Finished]]]:
+    """Trials by protocol and system, the systems in the order given, those not named last."""
+    grouped: dict[str, dict[str, list[Finished]]] = {}
+    for trial in finished:
+        grouped.setdefault(trial.protocol, {}).setdefault(trial.system, []).append(trial)
+    order = list(dict.fromkeys((*systems, *(one for group in grouped.values() for one in group))))
+    return {
+        protocol: {system: by_system[system] for system in order if system in by_system}
+        for protocol, by_system in grouped.items()
+    }
+
+
+def uars_of(trials: Iterable[Finished]) -> list[float]:
+    """UAR (the paper's UA) of each run, in %."""
+    return [float(np.nanmean(recalls(trial.confusion))) for trial in trials]
+
+
+def tables(protocol: str, by_system: BySystem) -> list[Table]:
+    """The paper's Tables 2 and 3 and, where it was measured, the price of look-ahead.
+
+    Args:
+        protocol: its name.
+        by_system: its trials; a row a system.
+    """
+    result = [_recall(protocol, by_system), _accuracy(protocol, by_system)]
+    if any(trial.parameters for trials in by_system.values() for trial in trials):
+        result.append(_cost(protocol, by_system))
+    if any(system.startswith(LOOK_AHEAD) for system in by_system):
+        result.append(_price(protocol, by_system))
+    return result
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("system", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _recall(protocol: str, by_system: BySystem) -> Table:
+    """The paper's Table 2, its left half."""
+    labels = next(iter(by_system.values()))[0].labels
+    table = _table(f"{protocol}: recall in %, mean over runs", *labels)
+    for system, trials in by_system.items():
+        recall = np.nanmean([recalls(trial.confusion) for trial in trials], axis=0)
+        table.add_row(system, *(f"{one:.1f}" for one in recall))
+    return table
+
+
+def _accuracy(protocol: str, by_system: BySystem) -> Table:
+    """The paper's Table 2, its right half, and what its differences are worth."""
+    table = _table(
+        f"{protocol}: WA and UA in %, mean and deviation over runs; 95 % over speakers and seeds",
+        *("runs", "WA", "UA", f"UA minus {REFERENCE}"),
+    )
+    for system, trials in by_system.items():
+        wa = [100 * np.trace(trial.confusion) / trial.confusion.sum() for trial in trials]
+        table.add_row(
+            system,
+            str(len(trials)),
+            _mean_and_deviation(wa),
+            _mean_and_deviation(uars_of(trials)),
+            _minus(by_system, system, REFERENCE),
+        )
+    return table
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+
+
+def _minus(by_system: BySystem, system: str, other: str) -> str:
+    found = difference(by_system[system], by_system.get(other, ()))
+    return "" if found is None or system == other else str(found)
+
+
+def _cost(protocol: str, by_system: BySystem) -> Table:
+    """The paper's Table 3, and what it leaves out: an estimate every 40 ms on a stream."""
+    table = _table(
+        f"{protocol}: parameters, training, and an estimate on a stream",
+        *("parameters", "training, s", f"of {REFERENCE}", "on", "multiply-adds an estimate"),
+    )
+    reference = _mean_trained_s(by_system.get(REFERENCE, ()))
+    for system, trials in by_system.items():
+        first, trained_s = trials[0], _mean_trained_s(trials)
+        if first.parameters is None or first.multiply_adds is None:
+            continue
+        table.add_row(
+            system,
+            f"{first.parameters / 1e6:.2f} M",
+            f"{trained_s:.0f}",
+            f"{trained_s / reference:.2f}" if reference else "",
+            ", ".join(sorted({trial.place for trial in trials if trial.place})),
+            f"{first.multiply_adds / 1e6:.2f} M",
+        )
+    return table
+
+
+def _mean_trained_s(trials: Iterable[Finished]) -> float:
+    """Mean over the runs; zero where none has a time."""
+    known = [trial.train_s for trial in trials if trial.train_s is not None]
+    return float(np.mean(known)) if known else 0.0
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a look-ahead buys.
+
+    Attributes:
+        system: whose.
+        look_ahead_ms: the tail of the last frame included.
+        ua: mean over the runs, in %.
+        gained: on the live network, in points; None where they cannot be compared.
+    """
+
+    system: str
+    look_ahead_ms: float
+    ua: float
+    gained: Spread | None
+
+
+def prices(by_system: BySystem) -> list[Price]:
+    """The paper's network, and the live one by its look-ahead; the shortest first."""
+    found = [
+        Price(
+            system,
+            trials[0].look_ahead_ms,
+            float(np.mean(uars_of(trials))),
+            difference(trials, by_system.get(LIVE, ())),
+        )
+        for system, trials in by_system.items()
+        if system in (PAPER, LIVE) or system.startswith(LOOK_AHEAD)
+        if trials[0].look_ahead_ms is not None
+    ]
+    return sorted(found, key=lambda price: price.look_ahead_ms)
+
+
+def _price(protocol: str, by_system: BySystem) -> Table:
+    """UA against look-ahead, the live network being otherwise the same."""
+    table = _table(
+        f"{protocol}: the price of latency",
+        *("look-ahead, ms", "UA", f"UA minus {LIVE}"),
+    )
+    for price in prices(by_system):
+        gained = "" if price.gained is None or price.system == LIVE else str(price.gained)
+        table.add_row(price.system, f"{price.look_ahead_ms:.0f}", f"{price.ua:.1f}", gained)
+    return table

@@ -1,0 +1,238 @@
+"""Who a training hears and whom it holds back: written down once, and judged by ever after.
+
+What lies in a folder may change after the training, so nobody is dealt to training, validation
+and test a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from streamer.errors import SerLiveError, printable
+from streamer.lineage import LONGEST_NAME, HeardCorpus, HeldBy, Lineage
+from streamer.metadata import ModelMetadata
+from train.corpora.known import CORPORA, Utterance, licence_of, title_of
+from train.corpora.own_recordings import UNKNOWN
+from train.corpora.splits import Split
+from train.whole_file import whole_file
+
+#: File, in a run's folder, of the recordings that the run is of.
+RECORDINGS = "recordings.json"
+_DIGEST_BYTES = 8
+#: Recordings that an error names.
+_NAMED = 3
+
+
+def digest_of(path: Path) -> str:
+    """Digest of a file's bytes, which says whether a recording is the same wherever it lies.
+
+    Raises:
+        SerLiveError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES))
+    except OSError as error:
+        raise SerLiveError(f"cannot read {path}: {error.strerror}") from error
+    return found.hexdigest()
+
+
+def heard_corpora(split: Split, name: str) -> tuple[HeardCorpus, ...]:
+    """What a training on a split hears of each corpus, and what it holds back.
+
+    Args:
+        split: of all corpora.
+        name: of the split.
+
+    Raises:
+        SerLiveError: a name is none that a screen can show.
+    """
+    corpora = dict.fromkeys(one.corpus for one in (*split.train, *split.validation, *split.test))
+    return tuple(_heard_corpus(split, name, corpus) for corpus in corpora)
+
+
+def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
+    train, validation, test = (
+        [one for one in part if one.corpus == corpus]
+        for part in (split.train, split.validation, split.test)
+    )
+    is_mixed = any(who in split.shared_speakers for who in {(corpus, one.speaker) for one in test})
+    held_by: HeldBy = "speakers"
+    if is_mixed or any(one.speaker == UNKNOWN for one in (*train, *validation, *test)):
+        held_by = "recordings"
+    try:
+        return HeardCorpus(
+            name=called(corpus),
+            is_own=corpus not in CORPORA,
+            licence=licence_of(corpus),
+            split=printable(name),
+            held_by=held_by,
+            trained=_names(train, "speakers") if held_by == "speakers" else (),
+            validation=_names(validation, held_by),
+            test=_names(test, held_by),
+        )
+    except ValueError as error:  # names that no screen can show
+        raise SerLiveError(f"{corpus}: the corpus and its speakers: {error}") from error
+
+
+def called(corpus: str) -> str:
+    """What a lineage calls a corpus: own recordings without the folders they lie in."""
+    return printable(title_of(corpus))[:LONGEST_NAME]
+
+
+def _names(utterances: Iterable[Utterance], held_by: HeldBy) -> tuple[str, ...]:
+    return tuple(sorted({_name(one, held_by) for one in utterances}))
+
+
+def _name(utterance: Utterance, held_by: HeldBy) -> str:
+    return digest_of(utterance.path) if held_by == "recordings" else printable(utterance.speaker)
+
+
+def together(own: Lineage, found: Lineage, transfer: Sequence[str], folder: Path) -> Lineage:
+    """What a run learns from together with what it starts from or is taught by.
+
+    Args:
+        own: of the run.
+        found: of the other one.
+        transfer: corpora that the run is tested on and never trained on.
+        folder: of the other one.
+
+    Raises:
+        SerLiveError: the other one may have heard people whom the run is judged on.
+    """
+    corpora = {(one.name, one.is_own): one for one in own.corpora}
+    for other in found.corpora:
+        key = (other.name, other.is_own)
+        mine = corpora.get(key)
+        if (not other.is_own and other.name in transfer) or (mine and other.may_have_heard(mine)):
+            raise SerLiveError(
+                f"{folder} has heard {other.name} by the split {other.split!r}: people among them "
+                "on whom this run is judged"
+            )
+        trained = sorted({*other.trained, *(mine.trained if mine else ())})
+        corpora[key] = replace(mine or other, trained=tuple(trained))
+    beside = {one.name: one for one in (*own.beside, *found.beside)}
+    return Lineage(tuple(corpora.values()), tuple(beside.values()))
+
+
+def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
+    """What a model has heard of a corpus, None where it has heard nothing of it.
+
+    Raises:
+        SerLiveError: the model does not say what it was trained on.
+    """
+    if not metadata.lineage.corpora:
+        raise SerLiveError(
+            f"model {metadata.name} does not say whom it was trained on: export it again"
+        )
+    return metadata.lineage.corpus(called(name), name not in CORPORA)
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """Recordings of a corpus that were held back from a training.
+
+    Attributes:
+        utterances: of them.
+        warnings: what a person must know before believing a figure on them.
+    """
+
+    utterances: tuple[Utterance, ...]
+    warnings: tuple[str, ...]
+
+
+def held_back(
+    corpus: HeardCorpus, part: Literal["validation", "test"], utterances: Sequence[Utterance]
+) -> HeldBack:
+    """Of what is at hand now, that which was held back then."""
+    wanted = frozenset(corpus.validation if part == "validation" else corpus.test)
+    found = tuple(one for one in utterances if _name(one, corpus.held_by) in wanted)
+    if corpus.held_by == "recordings":
+        return HeldBack(
+            found,
+            (
+                f"{corpus.name}: recordings were held back, not speakers, so the model may have "
+                "been trained on the same voices; expect worse on new voices",
+            ),
+        )
+    new = sorted(set(_names(utterances, "speakers")).difference(corpus.names))
+    if not new:
+        return HeldBack(found, ())
+    speakers = "speaker is" if len(new) == 1 else "speakers are"
+    return HeldBack(
+        found,
+        (
+            f"{corpus.name}: {len(new)} {speakers} left out, who came after the training "
+            f"({_some(new)}); in a folder of another name all of them would be tested",
+        ),
+    )
+
+
+def check_recordings(
+    utterances: Sequence[Utterance], corpora: Path, folder: Path, goes_on: bool
+) -> dict[str, list[str]]:
+    """Make sure that a run which goes on is of the recordings that it began with.
+
+    Args:
+        utterances: of the run.
+        corpora: folder of the known corpora.
+        folder: of the run.
+        goes_on: whether the run has begun.
+
+    Returns:
+        label, speaker and digest of each recording by its name, for :func:`keep_recordings`.
+
+    Raises:
+        SerLiveError: recordings have come, gone or changed since, or one cannot be read.
+    """
+    now = {_place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
+           for one in utterances}  # fmt: skip
+    path = folder / RECORDINGS
+    if not (goes_on and path.is_file()):
+        return now
+    then: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    differences = {
+        "new": sorted(now.keys() - then.keys()),
+        "gone": sorted(then.keys() - now.keys()),
+        "changed": sorted(name for name in now.keys() & then.keys() if now[name] != then[name]),
+    }
+    said = [
+        f"{len(names)} {how} ({printable(_some(names))})"
+        for how, names in differences.items()
+        if names
+    ]
+    if said:
+        raise SerLiveError(
+            f"{folder} was trained on other recordings than these: {', '.join(said)}; train in "
+            "another folder, with --run"
+        )
+    return now
+
+
+def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:
+    """Write down what a run is of, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / RECORDINGS) as file:
+        lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in recordings.items())
+        file.write(f"{{\n{lines}\n}}\n".encode())
+
+
+def _place_of(utterance: Utterance, corpora: Path) -> str:
+    """Corpus and path within it, which stay when the whole moves."""
+    if utterance.corpus in CORPORA:
+        root = corpora / utterance.corpus
+    else:
+        root = Path(utterance.corpus).expanduser()
+        root = root if root.is_dir() else root.parent
+    return f"{title_of(utterance.corpus)}/{os.path.relpath(utterance.path, root)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,230 @@
+"""Splits of a corpus into training, validation and test, each under a name that says it all.
+
+fixed               every corpus's own choice, of several corpora at once; what a training takes
+ravdess-5/1         RAVDESS, five folds of actors with validation actors (ResLSTM-SER study)
+emobox-6/1          RAVDESS, six folds of actors (EmoBox)
+iemocap-random/1    IEMOCAP at random, as in the paper; 1 is the seed. Speakers are shared
+iemocap-sessions/1  IEMOCAP, test: one session, validation: the next one
+speakers/NAME       test: one speaker, validation: the next one
+folds-5/1           speakers dealt to any number of folds, test: one, validation: the next one
+random/1            by recording, where fewer than three speakers are known; 1 is the seed
+
+No speaker is on two sides, except at random, and then :attr:`Split.warnings` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from streamer.errors import SerLiveError
+from train.corpora.known import CORPORA, Utterance
+from train.corpora.own_recordings import UNKNOWN
+from train.corpora.published_splits import AGREED, HeldOut
+
+#: What a speaker is used for.
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+#: Folds that are offered; any other number is understood.
+OFFERED_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Split:
+    """Utterances by what they are used for; each is in one part.
+
+    Attributes:
+        train: to fit the weights.
+        validation: to choose the epoch and the temperature.
+        test: to measure, once.
+    """
+
+    train: tuple[Utterance, ...]
+    validation: tuple[Utterance, ...]
+    test: tuple[Utterance, ...]
+
+    @property
+    def shared_speakers(self) -> frozenset[tuple[str, str]]:
+        """Corpus and name of every speaker who is on more than one side."""
+        sides = (self.train, self.validation, self.test)
+        seen = Counter(who for side in sides for who in {(one.corpus, one.speaker) for one in side})
+        return frozenset(who for who, count in seen.items() if count > 1)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person must know before believing a figure measured on this split."""
+        by_corpus = Counter(corpus for corpus, _ in self.shared_speakers)
+        lines = [
+            f"{corpus}: nobody says who speaks, so the same voice may be trained and tested on; "
+            "expect worse on new voices"
+            if (corpus, UNKNOWN) in self.shared_speakers
+            else f"{corpus}: {count} speakers are on more than one side; expect worse on new voices"
+            for corpus, count in by_corpus.items()
+        ]
+        if not self.validation:
+            lines.append("no speakers are left to choose the epoch on")
+        return tuple(lines)
+
+
+def split_of(name: str, utterances: Sequence[Utterance]) -> Split:
+    """Split utterances as the name says; ``fixed`` splits several corpora, each in its own way.
+
+    Raises:
+        SerLiveError: the corpus has no split of that name, or it leaves nothing to train or to
+            test on.
+    """
+    corpora = list(dict.fromkeys(one.corpus for one in utterances))
+    if name != "fixed" and len(corpora) > 1:
+        raise SerLiveError(f"the split {name!r} is of one corpus, not of {', '.join(corpora)}")
+    parts: dict[Part, list[Utterance]] = {part: [] for part in PARTS}
+    for corpus in corpora:
+        for part, found in _split_corpus(
+            name, corpus, [one for one in utterances if one.corpus == corpus]
+        ).items():
+            parts[part].extend(found)
+    for part in ("train", "test"):
+        if not parts[part]:
+            raise SerLiveError(
+                f"the split {name!r} leaves nothing for {part} of the {len(utterances)} recordings "
+                f"of {', '.join(corpora) or 'no corpus'}"
+            )
+    return Split(*(tuple(parts[part]) for part in PARTS))
+
+
+def split_names(utterances: Sequence[Utterance]) -> list[str]:
+    """Names of the splits that the corpus of the utterances offers, ``fixed`` first.
+
+    Of those with a seed, the first; of those with a free number of folds, :data:`OFFERED_FOLDS`.
+    """
+    corpus, speakers = utterances[0].corpus, _speakers(utterances)
+    names = ["fixed", *(name for name in AGREED.get(corpus, {}) if name != "fixed")]
+    if random := _random_scheme(corpus, speakers):
+        names.append(f"{random}/1")
+    if _can_leave_out(utterances):
+        names += [f"speakers/{speaker}" for speaker in speakers]
+        if len(speakers) >= OFFERED_FOLDS:
+            folds = range(1, OFFERED_FOLDS + 1)
+            names += [f"folds-{OFFERED_FOLDS}/{fold}" for fold in folds]
+    return names
+
+
+def _speakers(utterances: Sequence[Utterance]) -> list[str]:
+    return sorted({one.speaker for one in utterances})
+
+
+def _random_scheme(corpus: str, speakers: Sequence[str]) -> str | None:
+    """Name of the random split, where there is one: the paper's, or for want of speakers."""
+    if corpus == "iemocap":
+        return "iemocap-random"
+    return "random" if UNKNOWN in speakers or len(speakers) < len(PARTS) else None
+
+
+def _can_leave_out(utterances: Sequence[Utterance]) -> bool:
+    """Whether single speakers can be: known, two or more, and not heard in each other's session."""
+    speakers = _speakers(utterances)
+    return (
+        UNKNOWN not in speakers and len(speakers) > 1 and not any(one.session for one in utterances)
+    )
+
+
+def _split_corpus(
+    name: str, corpus: str, utterances: Sequence[Utterance]
+) -> dict[Part, list[Utterance]]:
+    speakers = _speakers(utterances)
+    if name == "fixed" and corpus not in AGREED:
+        name = _default(corpus, speakers)
+    if held_out := AGREED.get(corpus, {}).get(name):
+        return _by_speaker(utterances, held_out)
+    scheme, _, which = name.partition("/")
+    if scheme == _random_scheme(corpus, speakers) and which.isdecimal():
+        return _at_random(utterances, int(which))
+    if _can_leave_out(utterances):
+        if scheme == "speakers" and which in speakers:
+            return _by_speaker(utterances, _leave_one_out(speakers, which))
+        if (folds := re.fullmatch(r"folds-(\d+)/(\d+)", name)) and (
+            found := _fold(corpus, speakers, int(folds[1]), int(folds[2]))
+        ):
+            return _by_speaker(utterances, found)
+    raise SerLiveError(
+        f"{corpus} has no split {name!r}: it has {describe_names(split_names(utterances))}"
+    )
+
+
+def _default(corpus: str, speakers: Sequence[str]) -> str:
+    """The ``fixed`` split of a corpus on which nothing is agreed."""
+    if random := _random_scheme(corpus, speakers):
+        return f"{random}/1"
+    few = len(speakers) < OFFERED_FOLDS
+    return f"speakers/{speakers[-1]}" if few else f"folds-{OFFERED_FOLDS}/1"
+
+
+def _leave_one_out(speakers: Sequence[str], tested: str) -> HeldOut:
+    """Test one speaker, validate on the next one, cyclically; of two, on nobody."""
+    following = speakers[(speakers.index(tested) + 1) % len(speakers)]
+    return frozenset({following} if len(speakers) > 2 else ()), frozenset({tested})
+
+
+def _fold(corpus: str, at_hand: Sequence[str], folds: int, tested: int) -> HeldOut | None:
+    """Deal the speakers, sorted, to the folds in turn; test on one, validate on the next.
+
+    All of the corpus's speakers are dealt, not those at hand: nobody moves when some are missing.
+    """
+    speakers = CORPORA[corpus].speakers if corpus in CORPORA else at_hand
+    if not (len(PARTS) <= folds <= len(speakers) and 1 <= tested <= folds):
+        return None
+    dealt = [frozenset(speakers[fold::folds]) for fold in range(folds)]
+    return dealt[tested % folds], dealt[tested - 1]
+
+
+def _side(speaker: str, held_out: HeldOut) -> Part:
+    validation, test = held_out
+    return "test" if speaker in test else "validation" if speaker in validation else "train"
+
+
+def _by_speaker(utterances: Sequence[Utterance], held_out: HeldOut) -> dict[Part, list[Utterance]]:
+    parts: dict[Part, list[Utterance]] = {part: [] for part in PARTS}
+    for one in utterances:
+        parts[_side(one.speaker, held_out)].append(one)
+    return parts
+
+
+def _at_random(utterances: Sequence[Utterance], seed: int) -> dict[Part, list[Utterance]]:
+    """A tenth for test and a tenth of the rest for validation (section 4.1 of the paper).
+
+    Drawn by a digest of what the recording is called, so that the draw is the same on every
+    machine and with every version of every library.
+    """
+
+    def draw(one: Utterance) -> tuple[str, str]:
+        called = f"{seed} {one.label} {one.speaker} {one.path.stem}"
+        return hashlib.sha256(called.encode(errors="surrogateescape")).hexdigest(), str(one.path)
+
+    drawn = sorted(utterances, key=draw)
+    test = max(1, round(len(drawn) / 10))
+    validation = max(1, round((len(drawn) - test) / 10))
+    return {
+        "train": drawn[test + validation :],
+        "validation": drawn[test : test + validation],
+        "test": drawn[:test],
+    }
+
+
+def describe_names(names: Iterable[str]) -> str:
+    """Names of splits for people, one for all that differ behind the stroke only."""
+    behind: dict[str, list[str]] = {}
+    for name in names:
+        scheme, _, which = name.partition("/")
+        behind.setdefault(scheme, []).append(which)
+    described = []
+    for scheme, (first, *more) in behind.items():
+        if scheme.endswith("random"):
+            described.append(f"{scheme}/SEED")
+        else:
+            described.append("/".join(filter(None, (scheme, first))))
+            described[-1] += f" to {more[-1]}" if more else ""
+    return ", ".join(described)

@@ -1,0 +1,1 @@
+"""What a step, a day and many streams cost."""

@@ -1,0 +1,364 @@
+"""What a step costs beside what it could cost: contenders in turns on one core, told as ratios.
+
+And, by ``train/endurance/throughput.py``, how fast training is.
+
+Other programs share the cores, so times alone say little. The contenders take short turns, round
+after round; a turn tells the mean processor time of its calls, a time is the median over the
+rounds, a ratio the median of the rounds' ratios.
+
+================  ==================================================================================
+whole step        a stream hears 40 ms: front end, voice gate, network, decision
+network step      the network alone
+of 16 together    the same for 16 streams in one call, one of them counted
+Silero chunk      the yardstick of a small streaming network: 32 ms of audio through Silero's own
+                  file, not through the voice gate that is laid out anew from it
+window run again  what stands in for streaming elsewhere: the same network over the last 4 s for
+                  one estimate, whose memory then reaches no further back than that
+multiply-adds     the least time for the step's multiply-adds, had it the speed of a great matrix
+                  product on this core
+================  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.attention import AttentionState
+from model.config import CONFIGURATIONS, NetworkConfig
+from model.cost import step_cost
+from model.export import fold_batch_norms, state_specs, write_onnx
+from model.network import Network
+from model.silero import silero_path
+from streamer.errors import SerLiveError
+from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.inference import open_session
+from streamer.latency.streams import most_streams
+from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
+from streamer.network import StepNetwork
+from streamer.outputs import OutputFile, write_line
+from streamer.recognizer import Recognizer, model_path
+from streamer.sound.recording import read_recording
+from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
+from train.endurance.throughput import drawing_share, training_rate
+
+#: The window that is run again: 4 s.
+RERUN_TIMESTEPS = 100
+#: Side of the square matrices whose product measures the core's peak; they fit its cache.
+PEAK_SIDE = 256
+#: Streams in one call.
+TOGETHER = 16
+#: A contender's turn, at least.
+TURN_S = 0.02
+#: A turn has a multiple of so many calls: four timesteps hold five chunks of the voice gate, every
+#: fourth step has two of them.
+CALLS = 4
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+#: A contender: every call does its work once.
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Costs and their ratios, medians over the rounds.
+
+    Attributes:
+        rounds: how often every contender had its turn.
+        microseconds: by contender, of one call.
+        step_multiply_adds: of the network, see :mod:`model.cost`.
+        peak_multiply_adds: a second, of the core in a great matrix product.
+        ratios: the figures that the project is judged by.
+        streams: that keep up on the core.
+        utterances_per_s: of 4 s, that training takes in, see :mod:`train.endurance.throughput`.
+        drawing: time to draw a batch of streams over the time to learn from it.
+    """
+
+    rounds: int
+    microseconds: dict[str, float]
+    step_multiply_adds: int
+    peak_multiply_adds: float
+    ratios: dict[str, float]
+    streams: int
+    utterances_per_s: float
+    drawing: float
+
+
+class _WindowRun(nn.Module):
+    """The offline network on a whole window, for the estimate at its end only."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> Tensor:
+        network = self.network
+        hidden = network.sequence(features)
+        before = hidden[:, -network.config.window_timesteps : -1]
+        pooled, _, _ = network.attention.streaming_forward(
+            hidden[:, -1],
+            torch.full((1,), RERUN_TIMESTEPS - 1),
+            AttentionState(before, network.attention.keys(before)),
+        )
+        return torch.softmax(network.classifier(pooled), dim=-1)
+
+
+def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes, without axes of one: older files have none of them for a single key."""
+    return [(one.name, tuple(size for size in one.shape if size > 1)) for one in states]
+
+
+def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
+    """The named configuration that a model file holds, with the attention and window that it has.
+
+    Raises:
+        SerLiveError: it is none of them.
+    """
+    window = metadata.window_timesteps
+    own = [
+        replace(make(metadata.labels), window_timesteps=window) for make in CONFIGURATIONS.values()
+    ]
+    for config in (*own, *(replace(one, attention="context") for one in own)):
+        if _laid_out(state_specs(Network(config).initial_state())) == _laid_out(metadata.states):
+            return replace(config, ordinary=metadata.tells_ordinary)
+    raise SerLiveError(f"model {metadata.name}: none of {', '.join(CONFIGURATIONS)}")
+
+
+def _export_window(config: NetworkConfig, path: Path) -> None:
+    """As the step is exported: batch norms folded; all shapes fixed, which can only help it."""
+    window = _WindowRun(fold_batch_norms(Network(config))).eval()
+    features = torch.zeros(1, RERUN_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    write_onnx(window, (features,), path, {}, input_names=["features"])
+
+
+def _window_again(config: NetworkConfig, folder: Path) -> Work:
+    _export_window(config, folder / "window.onnx")
+    session = open_session(folder / "window.onnx")
+    feeds = {"features": _random(1, RERUN_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)}
+    return lambda: session.run(None, feeds)
+
+
+def _matrix_product(folder: Path) -> Work:
+    """By onnxruntime, as in the step; NumPy's takes twice as long on some processors."""
+    from onnx import TensorProto, helper, save
+
+    matrices = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [PEAK_SIDE, PEAK_SIDE])
+        for name in "abc"
+    ]
+    product = helper.make_node("MatMul", ["a", "b"], ["c"])
+    graph = helper.make_graph([product], "product", matrices[:2], matrices[2:])
+    opset = helper.make_opsetid("", 20)
+    save(helper.make_model(graph, opset_imports=[opset], ir_version=9), folder / "product.onnx")
+    session = open_session(folder / "product.onnx")
+    feeds = {name: _random(PEAK_SIDE, PEAK_SIDE) for name in "ab"}
+    return lambda: session.run(None, feeds)
+
+
+def _random(*shape: int) -> Float32:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def _silero_chunk() -> Work:
+    session = open_session(silero_path())
+    feeds = {
+        "input": np.zeros((1, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32),
+        "state": np.zeros((2, 1, 128), np.float32),
+        "sr": np.array(SAMPLE_RATE, np.int64),
+    }
+
+    def chunk() -> None:
+        _, feeds["state"] = session.run(None, feeds)
+
+    return chunk
+
+
+def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
+    network = StepNetwork(open_session(model), metadata)
+    features = _random(streams, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    states = [network.initial_state() for _ in range(streams)]
+
+    def step() -> None:
+        nonlocal states
+        *_, states = network.step(features, UNKNOWN_END, states)
+
+    return step
+
+
+def _whole_step(recognizer: Recognizer, samples: Float32) -> Work:
+    timesteps = samples[: len(samples) // TIMESTEP_SAMPLES * TIMESTEP_SAMPLES]
+    blocks: Iterator[Float32] = cycle(timesteps.reshape(-1, TIMESTEP_SAMPLES))
+    stream = recognizer.stream()
+    return lambda: stream.accept(next(blocks))
+
+
+def _mean_s(work: Work) -> float:
+    """Mean processor time of the calls of one turn."""
+    calls, spent = 0, 0.0
+    began = time.thread_time()
+    while spent < TURN_S:
+        for _ in range(CALLS):
+            work()
+        calls += CALLS
+        spent = time.thread_time() - began
+    return spent / calls
+
+
+def take_turns(contenders: dict[str, Work], seconds: float) -> dict[str, Float64]:
+    """Round after round, at least one.
+
+    Args:
+        contenders: by name.
+        seconds: how long.
+
+    Returns:
+        by name ``(rounds,)`` seconds a call.
+    """
+    for work in contenders.values():  # caches settle, the rolling window fills
+        _mean_s(work)
+    rounds = []
+    end = time.perf_counter() + seconds
+    while not rounds or time.perf_counter() < end:
+        rounds.append([_mean_s(work) for work in contenders.values()])
+    return dict(zip(contenders, np.array(rounds).T, strict=True))
+
+
+def compare(
+    times: dict[str, Float64],
+    multiply_adds: int,
+    streams: int,
+    utterances_per_s: float,
+    drawing: float,
+) -> Bench:
+    """What the times of the contenders amount to.
+
+    Args:
+        times: as :func:`take_turns` returns them; the matrix product's among them.
+        multiply_adds: of the network, a step.
+        streams: that keep up on the core.
+        utterances_per_s: that training takes in.
+        drawing: time to draw a batch over the time to learn from it.
+    """
+    peak = PEAK_SIDE**3 / times["matrix product"]
+    step = times["network step"]
+    shown = {name: each for name, each in times.items() if name != "matrix product"}
+    shown["of 16 together"] = times["of 16 together"] / TOGETHER
+    shown["multiply-adds"] = multiply_adds / peak
+    ratios = {
+        "network step : Silero chunk": step / shown["Silero chunk"],
+        "window run again : network step": shown["window run again"] / step,
+        "network step : multiply-adds": step / shown["multiply-adds"],
+        "whole step : its audio (real-time factor)": shown["whole step"] / TIMESTEP_S,
+    }
+    return Bench(
+        len(step),
+        {name: round(1e6 * float(np.median(each)), 1) for name, each in shown.items()},
+        multiply_adds,
+        float(np.median(peak)),
+        {name: float(np.median(each)) for name, each in ratios.items()},
+        streams,
+        round(utterances_per_s, 1),
+        round(drawing, 3),
+    )
+
+
+def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
+    """Let the contenders take turns, then train as long.
+
+    Args:
+        model: file, None for the shipped one.
+        recording: any sound file; what the whole step hears.
+        seconds: how long.
+
+    Raises:
+        SerLiveError: a file cannot be read, or the model is of no named configuration.
+    """
+    recognizer = Recognizer.load(model)
+    config = configuration_of(recognizer.metadata)
+    samples = read_recording(recording)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        contenders = {
+            "whole step": _whole_step(recognizer, samples),
+            "network step": _network_step(model_path(model), recognizer.metadata, 1),
+            "of 16 together": _network_step(model_path(model), recognizer.metadata, TOGETHER),
+            "Silero chunk": _silero_chunk(),
+            "window run again": _window_again(config, folder),
+            "matrix product": _matrix_product(folder),
+        }
+        times = take_turns(contenders, seconds)
+    return compare(
+        times,
+        step_cost(config),
+        most_streams(recognizer, samples),
+        training_rate(config, seconds),
+        drawing_share(config, recording),
+    )
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    """``python -m train bench``.
+
+    Raises:
+        SerLiveError: a file cannot be read or written, or the model is of no named configuration.
+    """
+    with ExitStack() as stack:
+        out = None
+        if options.json is not None:
+            inputs = [options.recording, model_path(options.model)]
+            out = stack.enter_context(OutputFile(options.json, options.force, inputs))
+        result = bench(options.model, options.recording, options.seconds)
+        print_table(result)
+        if out is not None:
+            write_line(out, json_of(result))
+
+
+def print_table(result: Bench) -> None:
+    """Tables for people, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    times = Table(title=f"one core, medians of {result.rounds} rounds")
+    times.add_column("contender")
+    times.add_column("µs", justify="right")
+    for name, microseconds in result.microseconds.items():
+        times.add_row(name, f"{microseconds:.1f}")
+    ratios = Table(title="ratios")
+    ratios.add_column("what")
+    ratios.add_column("", justify="right")
+    for name, ratio in result.ratios.items():
+        ratios.add_row(name, f"{ratio:.3g}")
+    console = Console(width=72)
+    console.print(times)
+    console.print(
+        f"{result.step_multiply_adds / 1e6:.2f} M multiply-adds a step, "
+        f"{result.peak_multiply_adds / 1e9:.0f} G a second (median of the product)"
+    )
+    console.print(ratios)
+    console.print(f"{result.streams} streams keep up with their audio on the core")
+    console.print(
+        f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second "
+        f"({torch.get_num_threads()} threads)"
+    )
+    console.print(
+        f"drawing a batch of streams takes {result.drawing:.2f} of the time to learn from it, one "
+        "thread each"
+    )
+
+
+def json_of(result: Bench) -> str:
+    """The same as one JSON object."""
+    return json.dumps(asdict(result), indent=1)

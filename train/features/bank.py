@@ -1,0 +1,169 @@
+"""The bank: every recording decoded once, as it is and with its own noise taken out."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.frontend import FREQUENCY_BINS, SpectralAnalysis
+from streamer.inference import open_session
+from streamer.sound.recording import read_recording
+from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from train.features.augment import active_rms, take_out_noise
+from train.features.data import analyse, digest_of, front_end_sources, usable_prior
+from train.progress import progress_bar
+from train.whole_file import whole_file
+from train.workers import worker_pool
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int16 = NDArray[np.int16]
+Int64 = NDArray[np.int64]
+
+#: Recordings that are decoded together, into one file of the cache.
+CHUNK = 64
+#: A sample of full scale, as the bank holds it, and the share of it that every recording's peak is
+#: brought to, up or down.
+FULL_SCALE = 32767.0
+STORED_PEAK = 0.5
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Recordings one after the other, each brought to the same peak.
+
+    Attributes:
+        recorded: ``(samples,)`` as they are.
+        denoised: ``(samples,)`` with the stationary noise taken out.
+        ends: ``(recordings,)`` where each one's samples end.
+        speech: ``(timesteps,)`` speech probability of the recordings as they are, each in a stream
+            of its own.
+        speech_ends: ``(recordings,)`` where each one's timesteps end.
+        levels: ``(recordings,)`` :func:`~train.features.augment.active_rms` as recorded, 1 being
+            full scale.
+        gains: ``(recordings,)`` by which the stored samples were multiplied, below 1 where the
+            recording was louder.
+        prior: ``(201,)`` mean relative power spectrum of their speech, sums to 1.
+    """
+
+    recorded: Int16
+    denoised: Int16
+    ends: Int64
+    speech: Float32
+    speech_ends: Int64
+    levels: Float64
+    gains: Float64
+    prior: Float64
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def starts(self) -> Int64:
+        """``(recordings,)`` where each one's samples begin."""
+        return np.concatenate([[0], self.ends[:-1]])
+
+    @property
+    def lengths(self) -> Int64:
+        """``(recordings,)`` samples."""
+        return self.ends - self.starts
+
+    @property
+    def speech_starts(self) -> Int64:
+        """``(recordings,)`` where each one's timesteps begin."""
+        return np.concatenate([[0], self.speech_ends[:-1]])
+
+
+def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
+    """Worker: file to write, and the recordings that go into it."""
+    file, paths = job
+    analysis = SpectralAnalysis(SpeechDetector(gate and open_session(gate)))
+    parts: dict[str, list[NDArray[np.generic]]] = {
+        name: [] for name in ("recorded", "denoised", "speech")
+    }
+    levels, gains, lengths, timesteps = [], [], [], []
+    prior = np.zeros(FREQUENCY_BINS)
+    for path in paths:
+        samples = read_recording(path)
+        spectra = analyse(samples, analysis)
+        power = spectra.power[spectra.speech >= SPEECH_THRESHOLD].sum(axis=(0, 1), dtype=float)
+        prior += power / power.sum() if power.sum() > 0 else 0.0
+        gain = STORED_PEAK / max(float(np.abs(samples).max(initial=0.0)), 1e-4)
+        stored = samples * np.float32(gain)
+        parts["recorded"].append(_as_int16(stored))
+        parts["denoised"].append(_as_int16(take_out_noise(stored)))
+        parts["speech"].append(spectra.speech)
+        levels.append(active_rms(samples))
+        gains.append(gain)
+        lengths.append(len(samples))
+        timesteps.append(len(spectra.speech))
+    with whole_file(file) as stream:
+        np.savez(
+            stream,
+            **{name: np.concatenate(found) for name, found in parts.items()},
+            levels=np.array(levels),
+            gains=np.array(gains),
+            lengths=np.array(lengths),
+            timesteps=np.array(timesteps),
+            prior=prior,
+        )
+
+
+def _as_int16(samples: Float32) -> Int16:
+    return np.clip(samples * FULL_SCALE, -FULL_SCALE, FULL_SCALE).round().astype(np.int16)
+
+
+@cache
+def _sources() -> str:
+    """Digest of the code that the bank is made by: what older code has made is not used again."""
+    own = [inspect.getsource(one) for one in (_decode, take_out_noise, active_rms)]
+    return front_end_sources() + digest_of(*own)
+
+
+def load_bank(paths: Sequence[Path], cache_folder: Path, gate: Path | None = None) -> Bank:
+    """Decode recordings, on all cores, or take what was decoded before from the cache.
+
+    Args:
+        paths: of the recordings, in this order.
+        cache_folder: of decoded recordings.
+        gate: file of the voice gate that says where speech is, if not the shipped one.
+    """
+    jobs: dict[Path, Sequence[Path]] = {}
+    for first in range(0, len(paths), CHUNK):
+        chunk = paths[first : first + CHUNK]
+        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in chunk]
+        heard_by = gate and hashlib.sha256(gate.read_bytes()).hexdigest()
+        key = hashlib.sha256(repr((files, _sources(), heard_by)).encode()).hexdigest()
+        jobs[cache_folder / f"bank-{key[:24]}.npz"] = chunk
+    missing = [job for job in jobs.items() if not job[0].exists()]
+    if missing:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        work = partial(_decode, gate=gate)
+        with worker_pool() as pool, progress_bar() as bar:
+            for _ in bar.track(pool.map(work, missing), len(missing), description="decode"):
+                pass
+    return _joined([dict(np.load(file)) for file in jobs])
+
+
+def _joined(chunks: Sequence[dict[str, NDArray[np.generic]]]) -> Bank:
+    def whole(name: str) -> NDArray[np.generic]:
+        return np.concatenate([chunk[name] for chunk in chunks])
+
+    prior = np.sum([chunk["prior"] for chunk in chunks], axis=0)
+    return Bank(
+        recorded=whole("recorded"),
+        denoised=whole("denoised"),
+        ends=np.cumsum(whole("lengths")),
+        speech=whole("speech"),
+        speech_ends=np.cumsum(whole("timesteps")),
+        levels=whole("levels"),
+        gains=whole("gains"),
+        prior=usable_prior(prior),
+    )

@@ -1,0 +1,1 @@
+"""From a recipe to weights, and from weights to a model file."""

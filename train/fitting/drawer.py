@@ -1,0 +1,322 @@
+"""Examples drawn anew: from a seed to a batch of normalised features, targets and weights."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from threading import Thread
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streamer.frontend import TIMESTEP_S, TIMESTEP_SAMPLES, Normaliser
+from streamer.speech import SPEECH_THRESHOLD
+from train.features.arrangement import Placement, Pool, arrange
+from train.features.bank import Bank
+from train.features.sound import (
+    Bools,
+    Surroundings,
+    background,
+    coloured,
+    draw_colours,
+    make_surroundings,
+    place,
+    surround,
+    thin_out,
+)
+from train.features.spectra import normalise, power_spectra, samples_of
+from train.fitting.batches import FIRST_SPEECH_S, Batch, mask, mix
+from train.fitting.recipe import Recipe
+from train.place import CPU, Place
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Generator = np.random.Generator
+
+#: An estimate counts from FIRST_SPEECH_S of its own utterance's speech on, fully from this much.
+FULL_OWN_SPEECH_S = 1.2
+#: ... and for as long as this after the utterance, while its label is still shown.
+AFTERWARDS_S = 0.4
+#: Batches that are drawn before they are needed.
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class StreamSet:
+    """What stretches of streams are drawn from.
+
+    Attributes:
+        bank: of all recordings, those of ordinary speech last.
+        targets: ``(labelled recordings, classes)`` distribution over the classes.
+        corpora: of each labelled recording.
+        speakers: of each labelled recording.
+        ordinary: ``(classes,)`` target of ordinary speech.
+        ordinary_words: of each recording of ordinary speech whether it is a single word.
+        noises: background recordings.
+        rooms: measured impulse responses.
+        normaliser: of the front end.
+    """
+
+    bank: Bank
+    targets: Float32
+    corpora: Sequence[str]
+    speakers: Sequence[str]
+    ordinary: Float32
+    ordinary_words: Sequence[bool]
+    noises: Sequence[Float32]
+    rooms: Sequence[Float32]
+    normaliser: Normaliser
+
+    def batches(self, recipe: Recipe, place: Place) -> DrawnBatches:
+        """The batches that a recipe draws from it."""
+        return DrawnBatches(self, recipe, place)
+
+
+class Drawer:
+    """Draws batches on one device; what it draws depends on the seed alone."""
+
+    def __init__(self, data: StreamSet, recipe: Recipe, device: torch.device) -> None:
+        assert recipe.streams is not None
+        self._data, self._streams, self._ranges = data, recipe.streams, recipe.augmentation
+        self._device = device
+        bank = data.bank
+        self._recorded = torch.from_numpy(bank.recorded).to(device)
+        self._denoised = torch.from_numpy(bank.denoised).to(device)
+        labelled = len(data.targets)
+        kinds = data.targets.argmax(axis=1).tolist()
+        self._pool = Pool.of(bank.lengths[:labelled], data.corpora, data.speakers, kinds)
+        self._ordinary = None
+        if rest := len(bank) - labelled:
+            # Nobody says who speaks. Commands and single words are met alike.
+            kinds = [-2 if one else -1 for one in data.ordinary_words]
+            lengths, same = bank.lengths[labelled:], ["ordinary"] * rest
+            self._ordinary = Pool.of(lengths, same, same, kinds)
+        self._surroundings: Surroundings = make_surroundings(
+            data.noises, data.rooms, recipe.seed, device
+        )
+
+    def draw(self, batch: int, seed: Sequence[int]) -> Batch:
+        """One batch, whose targets sum to its examples.
+
+        Args:
+            batch: stretches.
+            seed: of everything drawn.
+        """
+        generator = np.random.default_rng(seed)
+        placements = self._arrange(batch, generator)
+        sources, targets = self._marks(placements)
+        speech = torch.from_numpy(self._speech(sources))
+        features = self._features(placements, speech, generator)
+        drawn = Batch(
+            features.to(torch.bfloat16),
+            torch.from_numpy(targets).to(self._device),
+            batch,
+            torch.from_numpy(sources).to(self._device),
+        )
+        drawn = mix(drawn, self._ranges.mixup, generator)
+        mask(drawn.features, self._ranges.masked_timesteps, self._ranges.masked_bins, generator)
+        return drawn
+
+    def sounds(self, batch: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Stretches as waveforms with the colours in them, for what hears before the front end.
+
+        Without what is done to spectra and features alone: codec, masks, mixing.
+
+        Returns:
+            samples ``(batch, samples)``, and the speech probability ``(batch, timesteps)`` of the
+            recordings as they are.
+        """
+        generator = np.random.default_rng(seed)
+        placements = self._arrange(batch, generator)
+        sources, _ = self._marks(placements)
+        phoned = generator.random(batch) < self._ranges.telephone
+        heard = self._heard(placements, phoned, generator)
+        colours = draw_colours(self._ranges, phoned, generator)
+        return coloured(heard, colours), torch.from_numpy(self._speech(sources)).to(self._device)
+
+    def background(self, length: int, generator: Generator) -> Tensor:
+        """A background alone, ``(length,)``, unit RMS."""
+        return background(length, self._surroundings, self._ranges.real_noise, generator)
+
+    def _arrange(self, batch: int, generator: Generator) -> list[list[Placement]]:
+        speeds = self._ranges.speed
+        return [
+            arrange(self._pool, self._ordinary, self._streams, speeds, generator)
+            for _ in range(batch)
+        ]
+
+    def _features(
+        self,
+        placements: Sequence[Sequence[Placement]],
+        speech: Tensor,
+        generator: Generator,
+    ) -> Tensor:
+        ranges = self._ranges
+        phoned = generator.random(len(placements)) < ranges.telephone
+        power = power_spectra(self._heard(placements, phoned, generator))
+        colours = torch.from_numpy(draw_colours(ranges, phoned, generator))
+        power *= colours.to(power)[:, None]
+        thin_out(power, ranges.codec, generator)
+        return normalise(power, speech.to(self._device), self._data.normaliser)
+
+    def _heard(
+        self,
+        placements: Sequence[Sequence[Placement]],
+        phoned: Bools,
+        generator: Generator,
+    ) -> Tensor:
+        length, ranges = samples_of(self._streams.timesteps), self._ranges
+        bank = self._data.bank
+        is_denoised = generator.random(len(placements)) < ranges.denoise
+        heard = torch.zeros(len(placements), length, device=self._device)
+        for samples, chosen in ((self._denoised, is_denoised), (self._recorded, ~is_denoised)):
+            rows = np.flatnonzero(chosen)
+            if len(rows):
+                heard[rows] = place(samples, bank, [placements[row] for row in rows], length)
+        levels = torch.from_numpy(np.array([self._level(one) for one in placements])).to(heard)
+        return surround(heard, levels, ranges, self._surroundings, phoned, generator)
+
+    def _level(self, stretch: Sequence[Placement]) -> float:
+        """Mean active level of a stretch's speech, 1 being full scale."""
+        powers = [
+            (self._data.bank.levels[one.recording] * 10.0 ** (one.gain_db / 20.0)) ** 2
+            for one in stretch
+        ]
+        return float(np.sqrt(np.mean(powers)))
+
+    def _speech(self, sources: Int64) -> Float32:
+        """Speech probability of the bank's timesteps, 0 where none is heard."""
+        return np.where(sources >= 0, self._data.bank.speech[sources], 0.0).astype(np.float32)
+
+    def _marks(self, placements: Sequence[Sequence[Placement]]) -> tuple[Int64, Float32]:
+        """The bank's timesteps that are heard, ``(batch, timesteps)``, and weighted targets."""
+        timesteps, data = self._streams.timesteps, self._data
+        sources = np.full((len(placements), timesteps), -1, np.int64)
+        weighted = np.zeros((len(placements), timesteps, data.targets.shape[1]), np.float32)
+        starts, ends = data.bank.speech_starts, data.bank.speech_ends
+        for row, stretch in enumerate(placements):
+            for one, following in zip(stretch, [*stretch, None][1:], strict=True):
+                start, known = starts[one.recording], ends[one.recording] - starts[one.recording]
+                if not known:
+                    continue
+                first = one.at // TIMESTEP_SAMPLES
+                last = min(-(-(one.at + one.samples) // TIMESTEP_SAMPLES), timesteps)
+                middles = (np.arange(first, last) + 0.5) * TIMESTEP_SAMPLES - one.at
+                index = (middles * one.speed / TIMESTEP_SAMPLES).astype(int)
+                sources[row, first:last] = start + np.clip(index, 0, known - 1)
+                stop = timesteps if following is None else following.at // TIMESTEP_SAMPLES
+                stop = min(stop, last + round(AFTERWARDS_S / TIMESTEP_S))
+                is_labelled = one.recording < len(data.targets)
+                target = data.targets[one.recording] if is_labelled else data.ordinary
+                weights = own_weights(self._speech(sources[row, first:stop]))
+                weighted[row, first:stop] = weights[:, None] * target
+        total = weighted.sum()
+        return sources, weighted * (len(placements) / total if total else 0.0)
+
+
+def own_weights(speech: Float32) -> Float32:
+    """How much the estimates of an utterance count ``(timesteps,)``: by its speech heard so far."""
+    heard_s = np.cumsum(speech >= SPEECH_THRESHOLD) * TIMESTEP_S
+    weights = np.clip(heard_s / FULL_OWN_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
+    return weights.astype(np.float32)
+
+
+class DrawnBatches:
+    """Batches of an epoch, drawn anew; on a CPU by a process that draws ahead of the training."""
+
+    def __init__(self, data: StreamSet, recipe: Recipe, place: Place) -> None:
+        self._data, self._recipe, self._place = data, recipe, place
+        self._own = -(-recipe.batch // place.ranks)
+        self._threads = torch.get_num_threads()
+        self._drawer: Drawer | None = None
+        self._pool: ProcessPoolExecutor | None = None
+        if place.device.type == "cpu" and recipe.draws_ahead:
+            torch.set_num_threads(max(1, self._threads - 1))
+            self._pool = ProcessPoolExecutor(
+                1,
+                multiprocessing.get_context("spawn"),
+                initializer=_start_drawing,
+                initargs=(data, recipe),
+            )
+        else:
+            self._drawer = Drawer(data, recipe, place.device)
+
+    @property
+    def examples(self) -> int:
+        """Stretches of an epoch."""
+        return self._recipe.batch * self._recipe.epoch_steps
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return self._recipe.epoch_steps
+
+    def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
+        """This process's share of every batch; the same seed gives the same batches."""
+        seeds = [[*seed, step, self._place.rank] for step in range(self.steps)]
+        yield from self._ahead(seeds) if self._pool else self._at_once(seeds)
+
+    def close(self) -> None:
+        """End the process that draws."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(self._threads)
+
+    def _at_once(self, seeds: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        assert self._drawer is not None
+        for seed in seeds:
+            yield self._drawer.draw(self._own, seed)
+
+    def _ahead(self, seeds: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        assert self._pool is not None
+        waiting: deque[Future[tuple[NDArray[np.generic], ...]]] = deque()
+        for seed in seeds:
+            waiting.append(self._pool.submit(_draw, self._own, seed))
+            if len(waiting) >= AHEAD:
+                yield _received(waiting.popleft().result())
+        while waiting:
+            yield _received(waiting.popleft().result())
+
+
+_drawer: Drawer | None = None
+
+
+def _start_drawing(data: StreamSet, recipe: Recipe) -> None:
+    """Worker: what it draws from."""
+    global _drawer
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says that it was stopped
+    Thread(target=_follow_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _drawer = Drawer(data, recipe, CPU)
+
+
+def _follow_parent() -> None:
+    """End with the training that is drawn for, however that ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _draw(batch: int, seed: Sequence[int]) -> tuple[NDArray[np.generic], ...]:
+    """Worker: a batch, as NumPy can hand it over; it knows no bfloat16."""
+    assert _drawer is not None
+    drawn = _drawer.draw(batch, seed)
+    assert drawn.sources is not None
+    return (
+        drawn.features.view(torch.int16).numpy(),
+        drawn.targets.numpy(),
+        drawn.sources.numpy(),
+    )
+
+
+def _received(drawn: tuple[NDArray[np.generic], ...]) -> Batch:
+    features, targets, sources = (torch.from_numpy(one) for one in drawn)
+    return Batch(features.view(torch.bfloat16), targets, len(targets), sources)

@@ -1,0 +1,243 @@
+"""Training: epochs over batches, each judged on the validation speakers, the best one kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from model.network import SpectrogramNetwork
+from train.fitting.batches import Batch
+from train.fitting.recipe import Recipe
+from train.fitting.scoring import fit_temperature, verdicts, votes_of
+from train.fitting.teachers import Teachers
+from train.fitting.training import Training, without_extra
+from train.fitting.validation import ValidationSet
+from train.judging.measures import score
+from train.place import Place
+from train.progress import progress_bar
+
+
+class Batches(Protocol):
+    """What an epoch is made of."""
+
+    @property
+    def examples(self) -> int:
+        """Examples of an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
+        """The batches; the same seed gives the same ones."""
+
+    def close(self) -> None:
+        """End what runs beside the training."""
+
+
+class TrainingData(Protocol):
+    """What is trained on: streams that are drawn, or utterances as recorded."""
+
+    def batches(self, recipe: Recipe, place: Place) -> Batches:
+        """What a recipe makes of it."""
+
+
+LOG = "log.jsonl"
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training yields.
+
+    Attributes:
+        network: averaged weights of the best epoch on the validation speakers, on the CPU.
+        temperature: fitted on the same speakers.
+        epoch: the best one, from 1.
+        validation_uar: mean over the validation sets and corpora, in %.
+        probabilities: ``(utterances, labels)`` calibrated verdicts on all validation sets.
+        labels: ``(utterances,)`` their true labels.
+    """
+
+    network: SpectrogramNetwork
+    temperature: float
+    epoch: int
+    validation_uar: float
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+def fit(
+    recipe: Recipe,
+    data: TrainingData,
+    validation: Sequence[ValidationSet],
+    folder: Path,
+    place: Place | None = None,
+    teachers: Teachers | None = None,
+    pretrained: SpectrogramNetwork | None = None,
+) -> Fitted:
+    """Train; log every epoch to ``folder/log.jsonl`` and resume from ``folder/checkpoint.pt``.
+
+    Args:
+        recipe: what to do.
+        data: to train on.
+        validation: the mean UAR over all sets and corpora chooses the epoch.
+        folder: of this run.
+        place: device and processes; the leader alone judges and writes.
+        teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
+
+    Raises:
+        SerLiveError: the folder holds the checkpoint of another recipe.
+    """
+    judge = partial(_judge, recipe=recipe, validation=validation)
+    training = _train(
+        recipe, data, recipe.epochs, folder, place or Place(), teachers, pretrained, judge
+    )
+    return _finish(training, recipe, validation)
+
+
+def refit(
+    recipe: Recipe,
+    data: TrainingData,
+    epochs: int,
+    folder: Path,
+    place: Place | None = None,
+    teachers: Teachers | None = None,
+    pretrained: SpectrogramNetwork | None = None,
+) -> SpectrogramNetwork:
+    """Train so many epochs of the recipe and judge none of them; log and resume as :func:`fit`.
+
+    Args:
+        recipe: what to do.
+        data: to train on; as no epoch is chosen, validation speakers may be among it.
+        epochs: after which training stops, on the schedule of all.
+        folder: of this training.
+        place: device and processes.
+        teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
+
+    Returns:
+        the averaged weights of the last epoch, on the CPU.
+
+    Raises:
+        SerLiveError: the folder holds the checkpoint of another recipe.
+    """
+    training = _train(recipe, data, epochs, folder, place or Place(), teachers, pretrained)
+    return without_extra(training.average.network.state_dict(), recipe)
+
+
+def _train(
+    recipe: Recipe,
+    data: TrainingData,
+    epochs: int,
+    folder: Path,
+    place: Place,
+    teachers: Teachers | None,
+    pretrained: SpectrogramNetwork | None,
+    judge: Callable[[Training], dict[str, Any]] | None = None,
+) -> Training:
+    """Train epoch by epoch, from the checkpoint on if there is one.
+
+    Args:
+        recipe: what to do.
+        data: to train on.
+        epochs: after which training stops, if not before, since judging found it stale.
+        folder: of the log and the checkpoint.
+        place: device and processes.
+        teachers: whose answers take over a part of the targets.
+        pretrained: to start from.
+        judge: says after every epoch what belongs into the log, by ``mean`` how good it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    with closing(data.batches(recipe, place)) as batches, progress_bar(place.leads) as bar:
+        training = Training(recipe, batches.steps, place, pretrained)
+        if checkpoint.exists():
+            training.load(checkpoint)
+        task = bar.add_task("train", total=epochs * batches.steps)
+        while training.epoch < epochs and not training.is_stale:
+            began, worked_s = time.monotonic(), place.worked_s()
+            bar.update(
+                task,
+                description=f"epoch {training.epoch + 1} of {epochs}",
+                completed=training.epoch * batches.steps,
+            )
+            epoch = batches.epoch([recipe.seed, training.epoch + 1])
+            loss = training.train_epoch(_watched(epoch, bar), teachers)
+            speed = {
+                "trained_s": round(place.worked_s() - worked_s, 1),
+                "examples_per_s": round(batches.examples / (time.monotonic() - began), 1),
+            }
+            judged: dict[str, Any] = {}
+            if judge is not None:
+                judged = place.leaders(judge(training) if place.leads else {})
+                training.keep_if_best(judged["mean"])
+            if place.leads:
+                training.save(checkpoint)
+                record = {"epoch": training.epoch, "loss": round(loss, 4)}
+                log(record | judged | speed, folder)
+    return training
+
+
+def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
+    (task,) = bar.task_ids
+    for batch in batches:
+        yield batch
+        bar.advance(task)
+
+
+def log(record: dict[str, Any], folder: Path) -> None:
+    """Add a line to the run's log, and show it."""
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(record) + "\n")
+    print(json.dumps(record), flush=True)
+
+
+def _judge(
+    training: Training, recipe: Recipe, validation: Sequence[ValidationSet]
+) -> dict[str, Any]:
+    """UAR of every set on every corpus, their mean, and the mean loss of the verdicts."""
+    network = without_extra(training.average.network.state_dict(), recipe)
+    network.to(training.device)
+    uars: list[list[float]] = []
+    losses = []
+    for data in validation:
+        probabilities = verdicts(votes_of(network, data.features, data.spans), temperature=1.0)
+        losses.append(-np.log(probabilities[np.arange(len(data.labels)), data.labels] + 1e-9))
+        uars.append([])
+        for corpus in dict.fromkeys(data.corpora):
+            rows = np.array([one == corpus for one in data.corpora])
+            uars[-1].append(round(score(probabilities[rows], data.labels[rows]).uar, 2))
+    return {
+        "validation_sets": [data.name for data in validation],
+        "validation_loss": round(float(np.concatenate(losses).mean()), 4),
+        "validation_uar": uars,
+        "mean": round(float(np.mean([uar for by_corpus in uars for uar in by_corpus])), 2),
+    }
+
+
+def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
+    """Calibrate the best weights: temperature of the verdicts on the validation speakers."""
+    network = without_extra(training.best_weights, recipe).to(training.device)
+    votes = [one for data in validation for one in votes_of(network, data.features, data.spans)]
+    labels = np.concatenate([data.labels for data in validation])
+    temperature = fit_temperature(votes, labels)
+    return Fitted(
+        network.cpu(),
+        temperature,
+        training.best_epoch,
+        training.best_uar,
+        verdicts(votes, temperature),
+        labels,
+    )

@@ -1,0 +1,347 @@
+"""Pre-training: the network learns what a large one hears at every timestep, before emotions.
+
+The teacher hears each recording as it is; the student hears it somewhere in a stream, with all that
+the recipe draws. A linear layer on what the attention pools, which is not kept, has to tell the
+teacher's frame. The teacher is the encoder of Whisper, see ``model/whisper.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+import model.whisper
+from model.config import NetworkConfig
+from model.network import Network
+from model.whisper import WhisperEncoder, load_whisper, log_mel
+from streamer.errors import SerLiveError
+from streamer.frontend import TIMESTEP_SAMPLES
+from streamer.lineage import HeardCorpus, Lineage
+from streamer.sound.recording import read_recording
+from train.corpora.known import Utterance, read_corpus
+from train.corpora.lineage import heard_corpora
+from train.corpora.splits import split_of
+from train.corpora.voices import read_voices
+from train.features.bank import Bank
+from train.features.data import digest_of, key_of
+from train.fitting.batches import Batch
+from train.fitting.drawer import StreamSet
+from train.fitting.epochs import CHECKPOINT, log
+from train.fitting.recipe import Recipe
+from train.fitting.run import (
+    RESULT,
+    Folders,
+    heard_beside,
+    keep_json,
+    keep_weights,
+    ordinary_of,
+    training_data,
+)
+from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
+from train.place import Place
+from train.progress import progress_bar
+from train.whole_file import whole_file
+from train.workers import worker_pool
+
+Float16 = NDArray[np.float16]
+
+#: Layers of the teacher whose mean is learnt, from 0; each is layer-normed first. They know more of
+#: how something is said than the last one, which knows the words.
+LAYERS = (3, 4, 5)
+#: Frames of the teacher to a timestep.
+FRAMES_PER_TIMESTEP = 2
+#: Weight of the angle beside the distance.
+ANGLE_WEIGHT = 0.5
+#: Recordings that a worker takes at a time.
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class TeacherFrames:
+    """What the teacher hears at every timestep of a bank.
+
+    Attributes:
+        values: ``(timesteps, width)`` standardised by dimension.
+    """
+
+    values: Float16
+
+    @property
+    def width(self) -> int:
+        return int(self.values.shape[1])
+
+
+def frames_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: int) -> Tensor:
+    """What the teacher hears of a recording: ``(timesteps, width)``, float32.
+
+    What is beyond its positions, 30 s, is as its last frame.
+    """
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        mel = log_mel(torch.from_numpy(samples).float())
+        outputs = encoder(mel[None, :, : 2 * encoder.embed_positions.num_embeddings])
+    hidden = [functional.layer_norm(outputs[i][0].float(), (encoder.width,)) for i in LAYERS]
+    frames = torch.stack(hidden).mean(dim=0)
+    pairs = functional.avg_pool1d(frames.T[None], FRAMES_PER_TIMESTEP)[0].T
+    index = torch.arange(timesteps).clamp(max=len(pairs) - 1)
+    return pairs[index]
+
+
+def load_teacher(path: Path) -> WhisperEncoder:
+    """An encoder that has the layers that are learnt.
+
+    Raises:
+        SerLiveError: it cannot be read, or has fewer.
+    """
+    encoder = load_whisper(path)
+    if len(encoder.layers) <= max(LAYERS):
+        raise SerLiveError(
+            f"the teacher {path} has {len(encoder.layers)} layers, and {max(LAYERS) + 1} are "
+            "listened to: take whisper-base"
+        )
+    return encoder
+
+
+def told_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: int) -> Tensor:
+    """What :func:`frames_of` gives; of what is too short for a timestep, nothing: zeros."""
+    if not timesteps or len(samples) < TIMESTEP_SAMPLES:
+        return torch.zeros(timesteps, encoder.width)
+    return frames_of(encoder, samples, timesteps)
+
+
+def teach(teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path) -> TeacherFrames:
+    """The teacher's frames of every recording of the bank, from the cache or computed now.
+
+    Args:
+        teacher: file of the encoder.
+        paths: of the bank's recordings.
+        bank: whose timesteps are told.
+        cache_folder: of what is computed.
+
+    Raises:
+        SerLiveError: the teacher cannot be read, or has too few layers.
+    """
+    load_teacher(teacher)  # what is wrong with it is said here, not by a worker
+    code = digest_of(inspect.getsource(frames_of), inspect.getsource(model.whisper), repr(LAYERS))
+    own = hashlib.sha256(teacher.read_bytes()).hexdigest()
+    file = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
+    if not file.exists():
+        timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
+        jobs = [
+            (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
+            for first in range(0, len(paths), CHUNK)
+        ]
+        with worker_pool() as pool, progress_bar() as bar:
+            heard = pool.map(partial(_hear, teacher), jobs)
+            found = list(bar.track(heard, len(jobs), description="teacher"))
+        values = np.concatenate(found)
+        mean = values.mean(axis=0, dtype=np.float64)
+        deviation = values.std(axis=0, dtype=np.float64) + 1e-6
+        with whole_file(file) as stream:
+            np.save(stream, ((values - mean) / deviation).astype(np.float16))
+    return TeacherFrames(np.load(file))
+
+
+@cache
+def _worker_encoder(teacher: Path) -> WhisperEncoder:
+    torch.set_num_threads(1)
+    return load_whisper(teacher)
+
+
+def _hear(teacher: Path, job: tuple[Sequence[Path], Sequence[int]]) -> Float16:
+    """Worker: the frames of some recordings, one after the other."""
+    encoder = _worker_encoder(teacher)
+    found = [
+        told_of(encoder, read_recording(path), count) for path, count in zip(*job, strict=True)
+    ]
+    return torch.cat(found).to(torch.float16).numpy()
+
+
+class Imitator(nn.Module):
+    """A network and what tells the teacher's frame from what it remembers."""
+
+    def __init__(self, network: Network, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.tell = nn.Linear(network.config.hidden, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, width)``."""
+        told: Tensor = self.tell(self.network.sequence(features))
+        return told
+
+
+def imitation_loss(told: Tensor, frames: Tensor) -> Tensor:
+    """Distance and angle of what is told, both ``(n, width)``, from the teacher's frames."""
+    distance = functional.smooth_l1_loss(told, frames)
+    angle = 1.0 - functional.cosine_similarity(told, frames, dim=-1).mean()
+    return distance + ANGLE_WEIGHT * angle
+
+
+def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
+    """Imitate as the recipe says and keep weights and result in the run's folder.
+
+    From the voices of the training speakers, whatever their emotion, from voices without a label
+    and from ordinary speech.
+
+    Args:
+        recipe: what to do.
+        folders: where from and where to.
+        place: where it runs; one process does it.
+
+    Returns:
+        the result, as far as it is one of a fit: recipe, what was heard, parameters.
+
+    Raises:
+        SerLiveError: recordings or the teacher are missing or cannot be read, it is not said who
+            speaks, or the folder holds another recipe's run.
+    """
+    if not recipe.imitates:
+        raise SerLiveError(
+            f"the recipe {recipe.name} imitates nobody: python -m train fit takes it"
+        )
+    teacher = folders.corpora / recipe.imitates
+    load_teacher(teacher)  # what is wrong with it is said before anything is decoded
+    voices, heard = voices_of(recipe, folders.corpora)
+    data = training_data(recipe, voices, folders)
+    assert isinstance(data, StreamSet)
+    paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
+    frames = teach(teacher, paths, data.bank, folders.cache)
+    network = pretrain(recipe, data, frames, folders.run, place)
+    result = {
+        "recipe": recipe.to_dict(),
+        "lineage": asdict(Lineage(heard, heard_beside(recipe, folders.corpora))),
+        "parameters": sum(one.numel() for one in network.parameters()),
+        "recordings": len(paths),
+    }
+    keep_weights(network, folders.run)
+    keep_json(result, folders.run / RESULT)
+    return result
+
+
+def voices_of(recipe: Recipe, corpora: Path) -> tuple[list[Utterance], tuple[HeardCorpus, ...]]:
+    """All that the training speakers say and voices without a label, and who is held back.
+
+    Raises:
+        SerLiveError: recordings are missing, or speakers are shared by training and test: what is
+            judged on later could be imitated.
+    """
+    found: list[Utterance] = []
+    heard: list[HeardCorpus] = []
+    for name in recipe.corpora:
+        split = split_of(recipe.split, read_corpus(name, corpora))
+        if split.shared_speakers:
+            raise SerLiveError(f"{name}: {split.warnings[0]}; it cannot be imitated")
+        found += split.train
+        heard += heard_corpora(split, recipe.split)
+    voices = [one for name in recipe.voices for one in read_voices(name, corpora)]
+    return [*found, *voices], tuple(heard)
+
+
+def pretrain(
+    recipe: Recipe, data: StreamSet, frames: TeacherFrames, folder: Path, place: Place
+) -> Network:
+    """Let the recipe's network imitate the teacher; log and resume as a fit does.
+
+    Args:
+        recipe: what to do; its ``epochs`` say how long.
+        data: streams that are drawn from the bank that the frames are of.
+        frames: of the teacher.
+        folder: of the log, the checkpoint and the weights.
+        place: where it runs; one process does it.
+
+    Returns:
+        the averaged network, on the CPU.
+    """
+    assert isinstance(recipe.network, NetworkConfig)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    imitator = Imitator(Network(recipe.network), frames.width).to(place.device)
+    epochs, checkpoint = recipe.epochs, folder / CHECKPOINT
+    progress = _Progress(recipe, imitator)
+    if checkpoint.exists():
+        progress.load(checkpoint, place.device)
+    values = torch.from_numpy(frames.values)
+    with closing(data.batches(recipe, place)) as batches:
+        while progress.epoch < epochs:
+            progress.epoch += 1
+            imitator.train()
+            # Drawn otherwise than what emotions are learnt from.
+            drawn = batches.epoch([recipe.seed, 0, progress.epoch])
+            losses = [progress.step(batch, values) for batch in drawn]
+            record = {"epoch": progress.epoch, "loss": round(float(torch.stack(losses).mean()), 4)}
+            progress.save(checkpoint)
+            log(record, folder)
+    network = progress.average.network.network
+    assert isinstance(network, Network)
+    return network.cpu().eval()
+
+
+class _Progress:
+    """Everything that changes from step to step, and its checkpoint."""
+
+    def __init__(self, recipe: Recipe, imitator: Imitator) -> None:
+        steps = recipe.epochs * recipe.epoch_steps
+        self.epoch = 0
+        self._imitator = imitator
+        self.average = MovingAverage(imitator, recipe.averaging)
+        self._optimiser = make_optimiser(recipe, imitator)
+        self._schedule = make_schedule(recipe, self._optimiser, steps + 1)
+        self._settings = json.dumps(recipe.to_dict())
+
+    def step(self, batch: Batch, values: Tensor) -> Tensor:
+        """Learn from one batch; its loss."""
+        assert batch.sources is not None
+        with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
+            told = self._imitator(batch.features)
+        is_heard = batch.sources >= 0
+        wanted = values[batch.sources[is_heard].to(values.device)].to(told.device).float()
+        loss = imitation_loss(told[is_heard].float(), wanted)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._imitator.parameters(), LARGEST_GRADIENT)
+        self._optimiser.step()
+        if self._schedule is not None:
+            self._schedule.step()
+        self.average.update(self._imitator)
+        return loss.detach()
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "imitator": self._imitator,
+            "average": self.average.network,
+            "optimiser": self._optimiser,
+        }
+        return parts | ({"schedule": self._schedule} if self._schedule else {})
+
+    def save(self, path: Path) -> None:
+        """A stop while it is written leaves the epoch before."""
+        saved = {name: part.state_dict() for name, part in self._parts().items()}
+        saved |= {"recipe": self._settings, "epoch": self.epoch, "steps": self.average.steps}
+        with whole_file(path) as file:
+            torch.save(saved, file)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Go on where a stopped one of the same recipe was.
+
+        Raises:
+            SerLiveError: the checkpoint is of another recipe.
+        """
+        saved = torch.load(path, map_location=device, weights_only=True)
+        if saved["recipe"] != self._settings:
+            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        self.epoch, self.average.steps = saved["epoch"], saved["steps"]

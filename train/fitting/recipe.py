@@ -1,0 +1,374 @@
+"""Recipes: everything that decides what comes out of a training, as one TOML file."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.baselines import SYSTEMS, RecurrentConfig
+from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
+from streamer.errors import SerLiveError
+from streamer.frontend import FREQUENCY_BINS, Normaliser
+from streamer.metadata import check_names as check_model_names
+from train.corpora.own_recordings import own_labels
+from train.corpora.voices import VOICES
+from train.features.arrangement import Streams
+from train.features.augment import KINDS, Augmentation
+from train.ranges import check_names, check_number
+
+#: By the name that a recipe calls a network's ``base``.
+BASES = CONFIGURATIONS | SYSTEMS
+#: Longest stream, in ``memory_timesteps`` of its normaliser: e to its power is weighed with, see
+#: :func:`train.features.spectra.normalise`.
+MOST_MEMORIES = 300
+#: What own recordings are trained by where no recipe says so.
+OWN = Path(__file__).parents[1] / "recipes" / "own.toml"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training.
+
+    Attributes:
+        name: of the recipe file.
+        corpora: trained on (their training speakers) and chosen on (their validation speakers);
+            names of corpora, or paths of folders of one's own.
+        network: shape of the network.
+        split: name of the split into training, validation and test speakers, see
+            ``train/corpora/splits.py``; other than "fixed" of a single corpus.
+        transfer: never trained on; all of it is tested.
+        extra_labels: further classes that are told apart in training only.
+        normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
+            defaults; the prior spectrum comes from the data.
+        augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
+            the masks and the mixing alone.
+        streams: stretches of streams to train on, drawn anew; None trains on utterances as they
+            were recorded, each in a stream of its own.
+        noises: folders of background recordings among the corpora, whose licences the weights
+            inherit.
+        epochs: after each of them the network is judged: passes over the utterances or, of streams,
+            ``epoch_steps`` batches.
+        epoch_steps: batches of streams between two judgements.
+        draws_ahead: on a CPU, whether another process draws the streams while this one trains.
+        patience: epochs without a better one after which training stops; 0: all are trained.
+        batch: utterances or streams a step, over all processes.
+        optimiser: "adamw", or "sgd" as in the paper.
+        learning_rate: peak of the schedule.
+        schedule: "one-cycle", or "constant", which an early stop cuts nothing off.
+        momentum: of SGD.
+        weight_decay: of the optimiser.
+        label_smoothing: share of the label spread over all classes.
+        soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
+        votes: what those raters had: the "voice" alone, or voice and face ("both").
+        imitates: file of Whisper's encoder, in the folder of the corpora: what the network learns
+            is what that hears, no emotions; see :mod:`train.fitting.pretraining`. "": the labels.
+        voices: of :data:`train.corpora.voices.VOICES`, whose recordings have no label: they are
+            only imitated.
+        pretrained: folder of a finished run to start from, all its weights but the classifier's
+            for labels that it does not know, and the attention's where that is another; "" starts
+            from random ones.
+        teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
+            folders of finished runs with the same labels; their mean estimate teaches.
+        teacher_pretrained: as ``pretrained``, of the networks that are trained first.
+        teacher_weight: share of the label that the teachers take over.
+        refit: whether, once the epoch is chosen, training starts again on the validation speakers,
+            too, and runs to that epoch; the temperature stays. The teachers that are trained first
+            are refit likewise.
+        shortest: utterances of fewer timesteps are not trained on.
+        longest: more timesteps of an example are cropped.
+        averaging: decay a step of the exponential moving average of the weights.
+        seed: of everything drawn at random.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    network: SystemConfig
+    split: str = "fixed"
+    transfer: tuple[str, ...] = ()
+    extra_labels: tuple[str, ...] = ()
+    normaliser: dict[str, float] = field(default_factory=dict)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    streams: Streams | None = None
+    noises: tuple[str, ...] = ()
+    epochs: int = 20
+    epoch_steps: int = 100
+    draws_ahead: bool = True
+    patience: int = 0
+    batch: int = 32
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    momentum: float = 0.9
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    soft_labels: float = 0.0
+    votes: Literal["voice", "both"] = "voice"
+    imitates: str = ""
+    voices: tuple[str, ...] = ()
+    pretrained: str = ""
+    teacher: tuple[str, ...] = ()
+    teacher_pretrained: str = ""
+    teacher_weight: float = 0.5
+    refit: bool = False
+    shortest: int = 12
+    longest: int = 150
+    averaging: float = 0.998
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
+        check_choice("schedule", self.schedule, ("one-cycle", "constant"))
+        check_choice("votes", self.votes, ("voice", "both"))
+        for name in ("corpora", "transfer", "extra_labels", "teacher", "noises", "voices"):
+            check_names(name, getattr(self, name))
+        check_model_names(self.name, self.network.labels)
+        if not isinstance(self.split, str):
+            raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
+        for name in ("pretrained", "teacher_pretrained"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
+        if not isinstance(self.imitates, str):
+            raise ValueError(f"imitates must be a file, is {self.imitates!r}")
+        for name in ("refit", "draws_ahead"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, is {getattr(self, name)!r}")
+        if self.imitates and self.streams is None:
+            raise ValueError("imitates needs streams")
+        for name in ("pretrained", "teacher", "soft_labels", "refit"):
+            if self.imitates and getattr(self, name):
+                raise ValueError(f"what imitates learns no emotions: leave {name} out")
+        if self.voices and not self.imitates:
+            raise ValueError("voices have no labels: they need imitates")
+        if unknown := set(self.voices) - set(VOICES):
+            raise ValueError(f"voices must be of {', '.join(VOICES)}: no {', '.join(unknown)}")
+        self._check_streams()
+        if ORDINARY in self.labelled:
+            raise ValueError(f"{ORDINARY!r} is the class of ordinary speech, no label")
+        if not self.corpora:
+            raise ValueError("corpora must name one or more")
+        if both := set(self.corpora) & set(self.transfer):
+            raise ValueError(f"{', '.join(both)}: both trained on and kept for transfer")
+        if both := set(self.network.labels) & set(self.extra_labels):
+            raise ValueError(f"{', '.join(both)}: both in labels and in extra_labels")
+        if self.soft_labels and "cremad" not in self.corpora:
+            raise ValueError("soft_labels needs a corpus whose raters voted: cremad")
+        if self.teacher_pretrained and len(set(self.teacher) & set(BASES)) != 1:
+            raise ValueError(
+                f"teacher_pretrained needs one teacher that is trained first: {', '.join(BASES)}"
+            )
+        if self.teacher and self.classes != self.network.labels:
+            raise ValueError(
+                "a teacher has no opinion on extra_labels or on ordinary speech: leave them out"
+            )
+
+    def _check_streams(self) -> None:
+        normaliser = self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
+        if self.streams is None:
+            return
+        own = {name: BASES[name](self.network.labels) for name in self.teacher if name in BASES}
+        for name, config in {"network": self.network, **own}.items():
+            if not isinstance(config, NetworkConfig):
+                raise ValueError(
+                    "streams need a network of memory blocks, which estimates at every timestep: "
+                    f"the {name} is none"
+                )
+        weights = self.streams.corpora
+        if unknown := set(weights) - set(self.corpora):
+            raise ValueError(f"corpora of streams: not trained on {', '.join(sorted(unknown))}")
+        if not any(weights.get(name, 1.0) for name in self.corpora):
+            raise ValueError("corpora of streams: one or more must weigh more than 0")
+        least = self.streams.timesteps / MOST_MEMORIES
+        if normaliser.memory_timesteps < least:
+            raise ValueError(
+                f"streams of {self.streams.seconds:g} s need memory_timesteps of {least:g} or more"
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("patience", "seed"):
+            check_number(name, getattr(self, name), whole=True)
+        for name in ("epochs", "epoch_steps", "batch", "shortest"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("longest", self.longest, self.shortest, whole=True)
+        check_number("learning_rate", self.learning_rate, 1e-8, 10)
+        check_number("weight_decay", self.weight_decay, 0, 1)
+        for name in ("momentum", "averaging"):
+            check_number(name, getattr(self, name), 0, 0.99999)
+        for name in ("label_smoothing", "soft_labels", "teacher_weight"):
+            check_number(name, getattr(self, name), 0, 1)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What streams are marked with: the network's labels first, ordinary speech last."""
+        has_ordinary = self.streams is not None and self.streams.ordinary > 0
+        return (*self.labelled, *((ORDINARY,) if has_ordinary else ()))
+
+    @property
+    def kept_network(self) -> SystemConfig:
+        """Shape of the network that is kept, without what only training tells apart."""
+        if isinstance(self.network, NetworkConfig) and ORDINARY in self.classes:
+            return replace(self.network, ordinary=True)
+        return self.network
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """The classes that recordings of corpora carry."""
+        return (*self.network.labels, *self.extra_labels)
+
+    def normaliser_with(self, prior_spectrum: NDArray[np.float64]) -> Normaliser:
+        """The front end's normaliser, with the prior ``(201,)`` of the data."""
+        return Normaliser(prior_spectrum, **self.normaliser)
+
+    def of_corpora(self, names: Collection[str]) -> Recipe:
+        """The same on some of its corpora alone; the others are never trained on, but tested.
+
+        Raises:
+            SerLiveError: a name is none of them.
+        """
+        if unknown := set(names) - set(self.corpora):
+            raise SerLiveError(
+                f"the recipe {self.name} trains on {', '.join(self.corpora)}, not on "
+                f"{', '.join(sorted(unknown))}"
+            )
+        kept = tuple(name for name in self.corpora if name in names)
+        others = tuple(name for name in self.corpora if name not in names)
+        name = "-".join((self.name, *(Path(one).stem for one in kept)))
+        streams = self.streams
+        if streams is not None:
+            weights = {one: weight for one, weight in streams.corpora.items() if one in kept}
+            streams = replace(streams, corpora=weights)
+        return replace(
+            self, name=name, corpora=kept, transfer=(*self.transfer, *others), streams=streams
+        )
+
+    def of_teacher(self, base: str) -> Recipe:
+        """What the teacher that is named so is trained by; its network is the base unchanged."""
+        return replace(
+            self,
+            name=f"{self.name}-{base}",
+            network=BASES[base](self.network.labels),
+            pretrained=self.teacher_pretrained,
+            teacher=(),
+            teacher_pretrained="",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def made(self, settings: dict[str, Any]) -> bool:
+        """Whether a run that keeps these settings, as read from JSON, was made by this recipe.
+
+        Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
+        as left alone: their default has to be what was done before.
+        """
+        left_alone = {
+            item.name: item.default for item in fields(self) if item.default is not MISSING
+        }
+        own = json.loads(json.dumps(self.to_dict()))
+        return bool(own == json.loads(json.dumps(left_alone | settings)))
+
+
+def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    ``[network]`` names a configuration as ``base`` and may change its fields; the other tables
+    hold fields of their dataclasses. ``[augmentation]`` may also say ``KIND = false``.
+
+    Args:
+        path: of the TOML file.
+        without: kinds of augmentation to leave out, see :data:`train.features.augment.KINDS`.
+
+    Raises:
+        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in ("network", "corpora", "labels"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+        network = _network(values.pop("network"), values.pop("labels"))
+        settings = values.pop("training", {}) | values
+        augmentation = _augmentation(settings.get("augmentation", {})).without(without)
+        if isinstance(settings.get("teacher"), str):
+            settings["teacher"] = [settings["teacher"]]
+        _check_known("training", settings, _fields(Recipe) - {"name", "network"})
+        if "streams" in settings:
+            _check_known("streams", settings["streams"], _fields(Streams))
+            settings["streams"] = Streams(**settings["streams"])
+        given = _tuples(settings) | {"augmentation": augmentation}
+        return Recipe(path.stem, network=network, **given)
+    except OSError as error:
+        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise SerLiveError(f"{path}: {error}") from error
+
+
+def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
+    """The recipe in a file; of own recordings (a folder or .csv) :data:`OWN`'s, with their labels.
+
+    They are all that it takes: no background recordings, ordinary speech or teacher beside them.
+
+    Raises:
+        SerLiveError: as :func:`read_recipe`, or the recordings do not fit their form.
+    """
+    if not (path.is_dir() or path.suffix.lower() == ".csv"):
+        return read_recipe(path, without)
+    recipe = read_recipe(OWN, without)
+    try:
+        return replace(
+            recipe,
+            name=path.absolute().stem,
+            corpora=(str(path.absolute()),),  # the run is exported from any folder
+            transfer=(),
+            network=replace(recipe.network, labels=own_labels(str(path))),
+        )
+    except ValueError as error:
+        raise SerLiveError(f"{path}: {error}") from error
+
+
+def network_config(values: dict[str, Any]) -> SystemConfig:
+    """Inverse of ``SystemConfig.to_dict`` for the configuration of any system."""
+    kind = NetworkConfig if "blocks" in values else RecurrentConfig
+    return kind.from_dict(values)
+
+
+def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
+    check_names("labels", labels)
+    base = values.get("base")
+    if base not in BASES:
+        raise ValueError(f"base of the network must be one of {', '.join(BASES)}; is {base!r}")
+    config = BASES[base](tuple(labels))
+    changes = {name: value for name, value in values.items() if name != "base"}
+    return type(config).from_dict(config.to_dict() | changes)
+
+
+def _augmentation(values: dict[str, Any]) -> Augmentation:
+    switches = {name: value for name, value in values.items() if isinstance(value, bool)}
+    ranges = {name: value for name, value in values.items() if name not in switches}
+    _check_known("augmentation", switches, KINDS)
+    _check_known("augmentation", ranges, _fields(Augmentation))
+    off = [name for name, is_on in switches.items() if not is_on]
+    return Augmentation(**_tuples(ranges)).without(off)
+
+
+def _fields(kind: type) -> set[str]:
+    return {item.name for item in fields(kind)}
+
+
+def _check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
+    if unknown := set(values) - set(known):
+        raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """TOML's lists as the tuples that they are here."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }

@@ -1,0 +1,119 @@
+"""Verdicts of a network in training, and the temperature that calibrates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.network import SpectrogramNetwork
+from streamer.decision import vote
+from streamer.speech import SPEECH_THRESHOLD
+from train.features.data import Features
+
+#: Recordings of one length that are heard together.
+TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The timesteps that vote on a recording.
+
+    Attributes:
+        logits: ``(votes, labels)``.
+        weights: ``(votes,)`` of the votes, sum to 1.
+    """
+
+    logits: Tensor
+    weights: Tensor
+
+
+def vote_weights(
+    speech: NDArray[np.float32], first: int, end: int, window: int
+) -> NDArray[np.float64]:
+    """How much each timestep of a stream counts in an utterance's verdict, as live; sums to 1.
+
+    Without speech everything counts alike; live that is no verdict.
+
+    Args:
+        speech: ``(timesteps,)`` speech probability.
+        first: timestep of the utterance.
+        end: timestep after the utterance.
+        window: timesteps of the rolling window.
+    """
+    index = np.arange(len(speech))
+    own = (index >= first) & (index < end)
+    is_speech = speech >= SPEECH_THRESHOLD
+    total = np.concatenate([np.zeros(window, np.int64), np.cumsum(is_speech)])
+    weights = own * is_speech * vote(total[window:] - total[:-window]).astype(np.float64)
+    if not weights.any():
+        weights = own.astype(np.float64)
+    return np.asarray(weights / max(weights.sum(), 1.0e-9))
+
+
+@torch.no_grad()
+def votes_of(
+    network: SpectrogramNetwork, features: Features, spans: NDArray[np.int64] | None = None
+) -> list[Votes]:
+    """What a network answers to each utterance, and how much of that votes.
+
+    A network that answers once, at the end of the stream, has one vote.
+
+    Args:
+        network: that is asked.
+        features: of the streams.
+        spans: ``(utterances, 3)`` stream, first timestep, and that after the last; None: each
+            stream is one utterance.
+    """
+    network.eval()
+    config = network.config
+    device = next(network.parameters()).device
+    answers = [torch.zeros(1, len(config.labels))] * len(features)
+    for group in _of_equal_length(features.lengths):
+        values = np.stack([features.values[features.rows(index)] for index in group])
+        estimates, _ = network(torch.from_numpy(values).to(device).float())
+        for index, logits in zip(group, estimates.cpu(), strict=True):
+            answers[index] = logits
+    votes = []
+    for stream, first, end in (features.whole if spans is None else spans).tolist():
+        speech, logits = features.speech[features.rows(stream)], answers[stream]
+        weights = torch.ones(1)
+        if len(logits) == len(speech):
+            found = vote_weights(speech, first, end, config.window_timesteps)
+            logits, weights = logits[first:end], torch.from_numpy(found[first:end])
+        votes.append(Votes(logits, weights))
+    return votes
+
+
+def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Indices of recordings that fit one batch without padding; of empty ones none."""
+    for length in np.unique(lengths[lengths > 0]):
+        (indices,) = np.nonzero(lengths == length)
+        for first in range(0, len(indices), TOGETHER):
+            yield indices[first : first + TOGETHER]
+
+
+def verdicts(votes: Sequence[Votes], temperature: float) -> NDArray[np.float64]:
+    """Weighted mean probabilities of the timesteps that vote: ``(recordings, labels)``."""
+    return np.stack(
+        [
+            (one.weights.double() @ torch.softmax(one.logits.double() / temperature, -1)).numpy()
+            for one in votes
+        ]
+    )
+
+
+def fit_temperature(votes: Sequence[Votes], labels: NDArray[np.int64]) -> float:
+    """Temperature that makes the verdicts likeliest, by bounded search on its logarithm."""
+    from scipy.optimize import minimize_scalar
+
+    def negative_log_likelihood(log_temperature: float) -> float:
+        probabilities = verdicts(votes, float(np.exp(log_temperature)))
+        return -float(np.log(probabilities[np.arange(len(labels)), labels] + 1e-9).mean())
+
+    found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded")
+    return float(np.exp(found.x))

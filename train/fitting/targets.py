@@ -1,0 +1,74 @@
+"""What each utterance should be heard as: its label, softened by what raters heard."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import SerLiveError
+from train.corpora.known import EMOTIONS, Utterance
+from train.fitting.recipe import Recipe
+
+Float32 = NDArray[np.float32]
+
+#: CREMA-D's file of votes, and the first digit of its rows by what the raters had.
+VOTES_FILE = "tabulatedVotes.csv"
+ROWS = {"voice": "1", "both": "3"}
+
+
+def one_hot(utterances: Sequence[Utterance], classes: Sequence[str]) -> Float32:
+    """``(utterances, classes)``: one where the utterance's label is."""
+    return np.array(
+        [[one.label == name for name in classes] for one in utterances], np.float32
+    ).reshape(len(utterances), len(classes))
+
+
+def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> Float32:
+    """Distributions over the recipe's classes ``(utterances, classes)``, each sums to 1.
+
+    The votes take over the share ``soft_labels`` of the label, in CREMA-D; the other corpora come
+    without votes. Votes for emotions that are not among the classes are left out; where no other
+    is left, the label stands alone.
+
+    Raises:
+        SerLiveError: votes are wanted and the corpus has come without them.
+    """
+    result = one_hot(utterances, recipe.classes)
+    if not recipe.soft_labels:
+        return result
+    votes = read_votes(corpora / "cremad", recipe.classes, recipe.votes)
+    for row, utterance in zip(result, utterances, strict=True):
+        if utterance.corpus == "cremad" and utterance.path.stem in votes:
+            row += recipe.soft_labels * (votes[utterance.path.stem] - row)
+    return result
+
+
+def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float32]:
+    """Share of CREMA-D's raters that heard each class, by name of the clip.
+
+    Args:
+        root: of the corpus.
+        classes: counted; ``(classes,)`` shares sum to 1.
+        had: key of :data:`ROWS`.
+
+    Raises:
+        SerLiveError: there is no file of votes.
+    """
+    file = next(iter(sorted(root.rglob(VOTES_FILE))), None)
+    if file is None:
+        raise SerLiveError(f"soft_labels needs CREMA-D's {VOTES_FILE}, which is not in {root}")
+    letters = {EMOTIONS["cremad"][code]: code[0] for code in EMOTIONS["cremad"]}
+    columns = [letters.get(name) for name in classes]
+    votes = {}
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if not row[""].startswith(ROWS[had]):
+                continue
+            counts = np.array([float(row[column]) if column else 0.0 for column in columns])
+            if counts.sum() > 0:
+                votes[row["fileName"]] = (counts / counts.sum()).astype(np.float32)
+    return votes

@@ -1,0 +1,294 @@
+"""The state of a training: everything that changes from step to step, and its checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from model.baselines import build
+from model.config import ORDINARY, SystemConfig
+from model.network import SpectrogramNetwork
+from streamer.errors import SerLiveError
+from train.fitting.batches import Batch
+from train.fitting.recipe import Recipe
+from train.fitting.teachers import Teachers
+from train.place import Place
+from train.whole_file import whole_file
+
+Module = TypeVar("Module", bound=nn.Module)
+
+#: Norm that gradients are cut to.
+LARGEST_GRADIENT = 2.0
+#: Share of the steps in which the learning rate rises.
+WARM_UP_SHARE = 0.2
+#: What shapes the pooling of a network alone.
+POOLING = ("attention", "attention_hidden", "window_timesteps")
+#: Torch's schedule divides by zero where less than one step is left to rise in.
+FEWEST_STEPS = 10
+
+
+class MovingAverage(Generic[Module]):
+    """Exponential moving average of a network's weights; what is evaluated and kept."""
+
+    def __init__(self, network: Module, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self._decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: Module) -> None:
+        self.steps += 1
+        decay = min(self._decay, self.steps / (self.steps + 10))
+        pairs = [
+            *zip(self.network.state_dict().values(), network.state_dict().values(), strict=True)
+        ]
+        floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        torch._foreach_lerp_(
+            [kept for kept, _ in floating], [new for _, new in floating], 1 - decay
+        )
+        for kept, new in pairs:
+            if not kept.dtype.is_floating_point:
+                kept.copy_(new)
+
+
+def loss_of(
+    network: nn.Module,
+    batch: Batch,
+    smoothing: float,
+    teachers: Teachers | None = None,
+    tells_ordinary: bool = False,
+) -> Tensor:
+    """Cross-entropy at every timestep, weighted; of a network that answers once, at the end.
+
+    Args:
+        network: in training.
+        batch: that is learnt from.
+        smoothing: share of the label that is spread over the classes.
+        teachers: whose answers take over a part of the targets.
+        tells_ordinary: whether the last class is ordinary speech, which is told from the others
+            and is none of them.
+    """
+    with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
+        logits, _ = network(batch.features)
+    told: Tensor | float = 0.0
+    targets = batch.targets
+    if tells_ordinary:
+        weights, ordinary = targets.sum(dim=-1), targets[..., -1]
+        wanted = ordinary / weights.clamp(min=1e-9)
+        told = functional.binary_cross_entropy_with_logits(
+            logits[..., -1].float(), wanted, weights, reduction="sum"
+        )
+        logits, targets = logits[..., :-1], targets[..., :-1]
+    even = targets.mean(dim=-1, keepdim=True)
+    targets = torch.lerp(targets, even.expand_as(targets), smoothing)
+    if teachers is not None:
+        targets = teachers.soften(targets, batch.features)
+    if logits.shape[1] == 1:
+        targets = targets.sum(dim=1, keepdim=True)
+    named = -(targets * torch.log_softmax(logits.float(), dim=-1)).sum()
+    return (named + told) / batch.examples
+
+
+def make_optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
+    """What the recipe trains with."""
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), rate, recipe.momentum, weight_decay=decay)
+    return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True)
+
+
+def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
+    """The learning rate over so many steps; None if it is constant."""
+    if recipe.schedule == "constant":
+        return None
+    return OneCycleLR(
+        optimiser,
+        recipe.learning_rate,
+        total_steps=max(steps, FEWEST_STEPS),
+        pct_start=WARM_UP_SHARE,
+        cycle_momentum=recipe.optimiser == "adamw",  # SGD's is the recipe's
+    )
+
+
+def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
+    """Refuse to start from a network that differs in more than outputs, dropout and pooling.
+
+    Raises:
+        SerLiveError: it does.
+    """
+    before, wanted = theirs.to_dict(), ours.to_dict()
+    others = {"labels", "ordinary", "dropout", *POOLING}
+    names = sorted((before.keys() | wanted.keys()) - others)
+    if differ := [name for name in names if before.get(name) != wanted.get(name)]:
+        raise SerLiveError(
+            f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
+        )
+
+
+@torch.no_grad()
+def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> None:
+    """Copy the weights of another training; of the classifier's those of the labels of both.
+
+    Where the pooling differs, attention and classifier start anew.
+
+    Raises:
+        SerLiveError: the networks differ in more than outputs, dropout and pooling.
+    """
+    check_start(pretrained.config, network.config, "another training")
+    weights, found = network.state_dict(), pretrained.state_dict()
+    before, wanted = pretrained.config.to_dict(), network.config.to_dict()
+    is_pooled_alike = all(before.get(name) == wanted.get(name) for name in POOLING)
+    anew = ("classifier.",) if is_pooled_alike else ("classifier.", "attention.", "ordinary.")
+    for name, weight in found.items():
+        if name in weights and not name.startswith(anew):
+            weights[name].copy_(weight)
+    if not is_pooled_alike:
+        return
+    ours, theirs = network.config.labels, pretrained.config.labels
+    both = [name for name in ours if name in theirs]
+    to, of = ([names.index(name) for name in both] for names in (ours, theirs))
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name][to] = found[name][of]
+
+
+def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
+    """The network that is kept: without the recipe's ``extra_labels``."""
+    network = build(recipe.kept_network)
+    rows = [recipe.labelled.index(name) for name in network.config.labels]
+    network.load_state_dict(
+        {
+            name: weight[rows] if name.startswith("classifier.") else weight
+            for name, weight in weights.items()
+        }
+    )
+    return network.eval()
+
+
+class Training:
+    """One network on its way, saved after every epoch.
+
+    Attributes:
+        network: trained.
+        average: its weights averaged over the steps.
+        epoch: finished ones.
+        best_uar: on the validation speakers, in %.
+        best_epoch: that had it, from 1.
+        best_weights: averaged, after that epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        epoch_steps: int,
+        place: Place,
+        pretrained: SpectrogramNetwork | None = None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._place = place
+        self.network = build(replace(recipe.kept_network, labels=recipe.labelled))
+        if pretrained is not None:
+            start_from(pretrained, self.network)
+        self.network.to(place.device)
+        self._parallel: nn.Module = self.network
+        if place.ranks > 1:
+            # Of the first convolution's, 400 values that lie in another order.
+            warnings.filterwarnings("ignore", "Grad strides do not match")
+            self._parallel = DistributedDataParallel(self.network)
+        self.average = MovingAverage(self.network, recipe.averaging)
+        self._optimiser = make_optimiser(recipe, self.network)
+        self._schedule = make_schedule(recipe, self._optimiser, recipe.epochs * epoch_steps + 1)
+        self.epoch = 0
+        self.best_uar = -1.0
+        self.best_epoch = 0
+        self.best_weights = self.average.network.state_dict()
+
+    @property
+    def device(self) -> torch.device:
+        return self._place.device
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether epochs were judged and the last ones brought nothing."""
+        stale = self.epoch - self.best_epoch
+        return self.best_epoch > 0 and 0 < self._recipe.patience <= stale
+
+    def train_epoch(self, batches: Iterable[Batch], teachers: Teachers | None = None) -> float:
+        """One pass over the utterances; the mean loss."""
+        self.epoch += 1
+        place = self._place
+        # Every process drops out other features.
+        torch.manual_seed((self._recipe.seed * 1000 + self.epoch) * place.ranks + place.rank)
+        self.network.train()
+        losses = [self._step(batch, teachers) for batch in batches]
+        return float(torch.stack(losses).mean())
+
+    def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
+        loss = loss_of(
+            self._parallel,
+            batch,
+            self._recipe.label_smoothing,
+            teachers,
+            ORDINARY in self._recipe.classes,
+        )
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self._optimiser.step()
+        if self._schedule is not None:
+            self._schedule.step()
+        self.average.update(self.network)
+        return loss.detach()
+
+    def keep_if_best(self, uar: float) -> None:
+        """Keep the averaged weights if no epoch did better on the validation speakers."""
+        if uar > self.best_uar:
+            self.best_uar, self.best_epoch = uar, self.epoch
+            self.best_weights = copy.deepcopy(self.average.network.state_dict())
+
+    def save(self, path: Path) -> None:
+        """A stop while it is written leaves the epoch before."""
+        saved = {
+            "recipe": json.dumps(self._recipe.to_dict()),
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict() if self._schedule else {},
+            "steps": self.average.steps,
+            "epoch": self.epoch,
+            "best_uar": self.best_uar,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+        with whole_file(path) as file:
+            torch.save(saved, file)
+
+    def load(self, path: Path) -> None:
+        """Go on where a stopped training of the same recipe was.
+
+        Raises:
+            SerLiveError: the checkpoint is of another recipe.
+        """
+        saved = torch.load(path, map_location=self._place.device, weights_only=True)
+        if not self._recipe.made(json.loads(saved["recipe"])):
+            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        self.network.load_state_dict(saved["network"])
+        self.average.network.load_state_dict(saved["average"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        if self._schedule is not None:
+            self._schedule.load_state_dict(saved["schedule"])
+        self.average.steps, self.epoch = saved["steps"], saved["epoch"]
+        self.best_uar, self.best_epoch = saved["best_uar"], saved["best_epoch"]
+        self.best_weights = saved["best_weights"]

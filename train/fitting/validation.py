@@ -1,0 +1,153 @@
+"""What epochs are judged on: validation speakers, alone and in the middle of a stream.
+
+Through the runtime's own front end and voice gate, once; a judgement is one pass of the network.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import train.features.sound
+from streamer.frontend import Normaliser, SpectralAnalysis
+from streamer.sound.recording import read_recording
+from streamer.speech import SpeechDetector
+from train.corpora.known import Utterance
+from train.features.augment import Augmentation, active_rms
+from train.features.data import (
+    Example,
+    Features,
+    digest_of,
+    example_of,
+    key_of,
+    load_examples,
+    normalise,
+    prepare,
+    save_examples,
+)
+from train.features.sound import Surroundings, coloured, draw_colours, surround
+from train.judging.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
+from train.judging.streams import join, silence
+from train.progress import progress_bar
+from train.workers import worker_pool
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Streams, and the utterances in them that are judged.
+
+    Attributes:
+        name: what is heard, for people.
+        features: of the streams.
+        spans: ``(utterances, 3)`` stream, first timestep, and that after the last.
+        labels: ``(utterances,)`` index of the network's label.
+        corpora: corpus of each utterance.
+    """
+
+    name: str
+    features: Features
+    spans: Int64
+    labels: Int64
+    corpora: Sequence[str]
+
+
+def plan(utterances: Sequence[Utterance], pauses_s: Sequence[float] = PAUSES_S) -> list[Session]:
+    """Every utterance of a known speaker in one session; pauses take turns over the sessions."""
+    by_pause = [plan_sessions(utterances, pause_s) for pause_s in pauses_s]
+    return [found[turn % len(pauses_s)] for turn, found in enumerate(zip(*by_pause, strict=True))]
+
+
+def alone(
+    utterances: Sequence[Utterance], labels: Int64, normaliser: Normaliser, cache_folder: Path
+) -> ValidationSet:
+    """Each utterance as recorded, in a stream of its own."""
+    features = normalise(prepare(utterances, cache_folder), normaliser)
+    corpora = [one.corpus for one in utterances]
+    return ValidationSet("alone", features, features.whole, labels, corpora)
+
+
+def in_streams(
+    utterances: Sequence[Utterance],
+    labels: Int64,
+    normaliser: Normaliser,
+    cache_folder: Path,
+    harm: tuple[Augmentation, Surroundings] | None = None,
+    pauses_s: Sequence[float] = PAUSES_S,
+) -> ValidationSet | None:
+    """Every utterance in the middle of a session; None where nobody says who speaks.
+
+    Args:
+        utterances: of the validation speakers.
+        labels: of each of them.
+        normaliser: of the front end.
+        cache_folder: of what is prepared.
+        harm: what is drawn on the way to the converter, and from what; None: nothing.
+        pauses_s: between two utterances; they take turns over the sessions.
+    """
+    name = "in streams" if harm is None else "in streams, augmented"
+    sessions = plan(utterances, pauses_s)
+    if not sessions:
+        return None
+    drawn = harm and (harm[0], harm[1].measured, _sources())
+    key = key_of([one.path for one in utterances], sessions, drawn)
+    file = cache_folder / f"sessions-{key}.npz"
+    if not file.exists():
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        with worker_pool() as pool, progress_bar() as bar:
+            heard = pool.map(partial(_hear, harm=harm), sessions)
+            found = bar.track(heard, len(sessions), description="sessions")
+            save_examples(list(found), file)
+    features = normalise(load_examples(file), normaliser)
+    spans = [
+        (stream, *span) for stream, session in enumerate(sessions) for span in _spans_of(session)
+    ]
+    order = [one for session in sessions for one in session.utterances]
+    index = {one.path: label for one, label in zip(utterances, labels.tolist(), strict=True)}
+    return ValidationSet(
+        name,
+        features,
+        np.array(spans, np.int64),
+        np.array([index[one.path] for one in order], np.int64),
+        [one.corpus for one in order],
+    )
+
+
+@cache
+def _sources() -> str:
+    """Digest of the code that harms: what older code has made is not used again."""
+    return digest_of(inspect.getsource(train.features.sound))
+
+
+def _spans_of(session: Session) -> list[tuple[int, int]]:
+    lengths = [len(read_recording(one.path)) for one in session.utterances]
+    _, starts = join([silence(length) for length in lengths], session.pause_s, session.lead_s)
+    return [own_timesteps(start, start + size) for start, size in zip(starts, lengths, strict=True)]
+
+
+def _hear(session: Session, harm: tuple[Augmentation, Surroundings] | None) -> Example:
+    """Worker: read, join and hear a session."""
+    torch.set_num_threads(1)
+    recordings = [read_recording(one.path) for one in session.utterances]
+    fill = faint_noise(session.name) if session.is_noisy else silence
+    samples, _ = join(recordings, session.pause_s, session.lead_s, fill)
+    if harm is not None:
+        ranges, around = harm
+        generator = np.random.default_rng(zlib.crc32(session.name.encode()))
+        level = np.sqrt(np.mean([active_rms(one) ** 2 for one in recordings]))
+        levels = torch.tensor([level], dtype=torch.float32)
+        phoned = generator.random(1) < ranges.telephone
+        given = torch.from_numpy(samples)[None].clone()
+        heard = surround(given, levels, ranges, around, phoned, generator)
+        samples = coloured(heard, draw_colours(ranges, phoned, generator))[0].numpy()
+    return example_of(samples, SpectralAnalysis(SpeechDetector()))

@@ -1,0 +1,130 @@
+"""``python -m train windows``: how long the rolling window should be.
+
+A window that holds the end of another emotion answers late and wrongly; a short one hears less of
+what goes on. A trained network is asked again with a shorter window, and nothing is trained anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from model.network import Network
+from streamer.errors import SerLiveError
+from streamer.frontend import TIMESTEP_S, Normaliser
+from train.corpora.known import CORPORA, Utterance, read_corpus
+from train.corpora.lineage import called, held_back
+from train.fitting.run import Folders, lineage_of, load_run
+from train.fitting.scoring import Votes, verdicts, votes_of
+from train.fitting.targets import one_hot
+from train.fitting.validation import ValidationSet, alone, in_streams
+from train.judging.measures import score
+from train.judging.sessions import PAUSES_S
+
+#: Windows that are tried, in seconds.
+SECONDS = (1.0, 1.5, 2.0, 2.5, 3.0)
+
+
+@dataclass(frozen=True)
+class WindowTrial:
+    """A network with a window of its own.
+
+    Attributes:
+        seconds: of the window.
+        uars: by the name of the set, UAR of the verdicts, in %.
+        changes: by the same, how often the likeliest emotion changes within utterances, a minute
+            of their speech.
+    """
+
+    seconds: float
+    uars: dict[str, float]
+    changes: dict[str, float]
+
+
+def with_window(network: Network, timesteps: int) -> Network:
+    """The same network with a shorter rolling window; the oldest positions are gone."""
+    other = Network(replace(network.config, window_timesteps=timesteps))
+    weights = network.state_dict()
+    if "attention.age" in weights:
+        weights["attention.age"] = weights["attention.age"][-timesteps:]
+    other.load_state_dict(weights)
+    return other.eval()
+
+
+def changes_a_minute(votes: Sequence[Votes]) -> float:
+    """How often the likeliest emotion changes between estimates that vote."""
+    changes = timesteps = 0
+    for one in votes:
+        answers = one.logits.argmax(dim=1)[one.weights > 0]
+        changes += int((answers[1:] != answers[:-1]).sum())
+        timesteps += len(answers)
+    return changes / max(timesteps * TIMESTEP_S / 60.0, 1e-9)
+
+
+def try_windows(
+    network: Network, sets: Sequence[ValidationSet], seconds: Sequence[float] = SECONDS
+) -> Iterator[WindowTrial]:
+    """Ask a network with one window after the other."""
+    for one in seconds:
+        shorter = with_window(network, round(one / TIMESTEP_S))
+        votes = {each.name: votes_of(shorter, each.features, each.spans) for each in sets}
+        yield WindowTrial(
+            one,
+            {each.name: score(verdicts(votes[each.name], 1.0), each.labels).uar for each in sets},
+            {name: changes_a_minute(found) for name, found in votes.items()},
+        )
+
+
+def windows_of(folders: Folders) -> list[WindowTrial]:
+    """Try windows on the validation speakers of a finished run.
+
+    Raises:
+        SerLiveError: there is no such run, its network has no attention over a window, or nobody
+            is known by name among the speakers.
+    """
+    network, result = load_run(folders.run)
+    if not isinstance(network, Network) or network.config.attention == "timestep":
+        raise SerLiveError(f"the network of {folders.run} has a window of one length")
+    recipe = result["recipe"]
+    lineage = lineage_of(result)
+    utterances: list[Utterance] = []
+    for name in recipe["corpora"]:
+        found = read_corpus(name, folders.corpora, network.config.labels)
+        if heard := lineage.corpus(called(name), name not in CORPORA):
+            utterances += held_back(heard, "validation", found).utterances
+    normaliser = Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"])
+    labels = one_hot(utterances, network.config.labels).argmax(axis=1)
+    sets = [alone(utterances, labels, normaliser, folders.cache)]
+    for pause_s in reversed(PAUSES_S):
+        joined = in_streams(utterances, labels, normaliser, folders.cache, pauses_s=(pause_s,))
+        if joined is None:
+            raise SerLiveError("nobody says who speaks in the recordings: none can be joined")
+        sets.append(replace(joined, name=f"pauses of {pause_s:g} s"))
+    longest = network.config.window_timesteps * TIMESTEP_S
+    tried = sorted({min(seconds, longest) for seconds in (*SECONDS, longest)})
+    return list(try_windows(network, sets, tried))
+
+
+def table_of(trials: Sequence[WindowTrial]) -> Table:
+    """UAR and changes of windows, for people."""
+    table = Table(
+        title="UAR % on validation speakers / changes of the likeliest emotion within utterances, "
+        "a minute",
+        title_justify="left",
+    )
+    table.add_column("window s")
+    for name in trials[0].uars:
+        table.add_column(name, justify="right")
+    for trial in trials:
+        cells = [f"{trial.uars[name]:.1f} / {trial.changes[name]:.0f}" for name in trial.uars]
+        table.add_row(f"{trial.seconds:g}", *cells)
+    return table
+
+
+def run_windows(run: Path, corpora: Path, cache: Path) -> Table:
+    """What the command shows."""
+    return table_of(windows_of(Folders(corpora, cache, run)))

@@ -1,0 +1,318 @@
+"""How well model files do on speakers they were not trained on, measured through the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from streamer.errors import SerLiveError, printable
+from streamer.metadata import ModelMetadata
+from streamer.outputs import say_on_stderr
+from streamer.recognizer import Recognizer
+from train.corpora.known import CORPORA, Utterance, at_hand, read_corpus
+from train.corpora.lineage import heard_of, held_back
+from train.corpora.ordinary import FOLDER
+from train.corpora.splits import split_of
+from train.judging.choices import PARTS, Kind, Measured
+from train.judging.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
+from train.judging.false_alarms import (
+    Acted,
+    Ordinary,
+    can_alarm,
+    hear_ordinary,
+    judge_acted,
+    judge_ordinary,
+    ordinary_to_judge,
+    sessions_again,
+)
+from train.judging.hearing import Heard, hear_utterances, samples_heard, verdicts_of
+from train.judging.held import Held, hear_held
+from train.judging.measures import Result, Scores, result_of, untempered
+from train.judging.sessions import (
+    LONG_PAUSE_S,
+    PAUSES_S,
+    Figures,
+    HeardSession,
+    Running,
+    alone,
+    figures_of,
+    hear_sessions,
+    judge_sessions,
+)
+from train.judging.streams import Following, follow, hear_streams
+from train.workers import worker_pool
+
+WORKERS = 2
+#: Seconds after the first speech at which the verdict is judged.
+SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
+#: A corpus never heard must score this many times what guessing does: 40 % on four classes.
+LEAST_OVER_CHANCE = 1.6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated, and where it lies.
+
+    Attributes:
+        corpora: folder of the unpacked corpora, ``noise`` among them.
+        names: corpora to score; all that are at hand if there is none.
+        split: named split whose test recordings are scored. None: of a corpus trained on whom
+            the training held back, of another one everybody.
+        kinds: of :data:`train.judging.choices.KINDS`, heard beside the recordings as they are.
+        parts: of :data:`train.judging.choices.PARTS`; of a corpus, recordings alone are always
+            among them.
+        limit: most speakers of a corpus, the first by name; None for all.
+        pauses_s: of the sessions; the long one is among them.
+    """
+
+    corpora: Path
+    names: tuple[str, ...] = ()
+    split: str | None = None
+    kinds: tuple[Kind, ...] = ()
+    parts: tuple[Measured, ...] = PARTS
+    limit: int | None = None
+    pauses_s: tuple[float, ...] = PAUSES_S
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise SerLiveError(f"--limit must be 1 or more, is {self.limit}")
+
+    @property
+    def wants_corpora(self) -> bool:
+        """Whether anything but ordinary speech is heard."""
+        return bool(self.kinds) or set(self.parts) != {"ordinary"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a corpus.
+
+    Attributes:
+        corpus: its name.
+        is_trained_on: the model has heard other speakers of this corpus in training.
+        speakers: how many.
+        alone: verdicts on whole recordings, as they are, each in a stream of its own.
+        untempered_error: their calibration error had no temperature been applied.
+        heard: by seconds after the first speech.
+        lasted: by the same seconds, share of the recordings that went on so long, in %.
+        running: the same recordings in running streams; None if not measured, or if no speaker
+            is known.
+        held: by emotion, how it is held; empty if not measured or if no speaker is known.
+        acted: emotions in running streams under the everyday prior; None if that is not known,
+            or if nothing was joined.
+        snr: by ratio in dB.
+        gain: by change of level in dB.
+        effects: by what was done to the recordings.
+        following: of changes of emotion; None if not measured, or if nobody has two emotions.
+    """
+
+    corpus: str
+    is_trained_on: bool
+    speakers: int
+    alone: Figures
+    untempered_error: float
+    heard: dict[float, Result]
+    lasted: dict[float, float]
+    running: Running | None
+    held: dict[str, Held]
+    acted: Acted | None
+    snr: dict[float, Result]
+    gain: dict[float, Result]
+    effects: dict[str, Result]
+    following: Following | None
+
+    @property
+    def whole(self) -> Result:
+        """The runtime's verdicts on whole recordings, alone."""
+        return self.alone.voted
+
+    @property
+    def is_at_chance(self) -> bool:
+        """Of no use on this corpus."""
+        return self.whole.scores.uar < LEAST_OVER_CHANCE * 100.0 / len(self.whole.scores.confusion)
+
+
+def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
+    """Names of the known corpora that are in the folder.
+
+    Raises:
+        SerLiveError: there is none.
+    """
+    names = tuple(at_hand(corpora))
+    if not names:
+        raise SerLiveError(f"no corpus in {corpora}: known are {', '.join(CORPORA)}")
+    return names
+
+
+def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[Utterance]:
+    """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
+
+    What must be known before a figure on them is believed is said on stderr.
+
+    Raises:
+        SerLiveError: there is no such corpus or split, the model was trained on another split, or
+            nobody is at hand who was held back.
+    """
+    heard = heard_of(name, metadata)
+    if heard and plan.split not in (None, heard.split):
+        raise SerLiveError(
+            f"{metadata.name} was trained on the split {heard.split!r} of {name}: it may have "
+            f"heard the test speakers of {plan.split!r}"
+        )
+    found = read_corpus(name, plan.corpora, metadata.labels)
+    warnings: tuple[str, ...] = ()
+    if heard:
+        kept = held_back(heard, "test", found)
+        found, warnings = list(kept.utterances), kept.warnings
+        if not found:
+            raise SerLiveError(
+                f"{name}: nobody is at hand who was held back from the training of {metadata.name}"
+            )
+    elif plan.split:
+        split = split_of(plan.split, found)
+        found, warnings = list(split.test), split.warnings
+    for warning in warnings:
+        say_on_stderr(f"train: {printable(warning)}")
+    return _first_speakers(found, plan.limit)
+
+
+def _first_speakers(utterances: Sequence[Utterance], limit: int | None) -> list[Utterance]:
+    speakers = set(sorted({one.speaker for one in utterances})[:limit])
+    return [one for one in utterances if one.speaker in speakers]
+
+
+class _Judge:
+    """What is true of a corpus's recordings, to judge verdicts by."""
+
+    def __init__(self, utterances: Sequence[Utterance], metadata: ModelMetadata) -> None:
+        self.metadata = metadata
+        self.labels = np.array([metadata.labels.index(u.label) for u in utterances], np.int64)
+        self.speakers = [utterance.speaker for utterance in utterances]
+
+    def result(self, heard: Sequence[Heard], after_s: float | None = None) -> Result:
+        verdicts = verdicts_of(heard, self.metadata, after_s)
+        return result_of(verdicts.probabilities, verdicts.has_verdict, self.labels, self.speakers)
+
+    def untempered_error(self, heard: Sequence[Heard]) -> float:
+        temperature = self.metadata.temperature
+        at_one = [replace(h, probabilities=untempered(h.probabilities, temperature)) for h in heard]
+        return self.result(at_one).scores.calibration_error
+
+    def lasted(self, heard: Sequence[Heard], after_s: float) -> float:
+        ends = [(samples_heard(one, self.metadata, after_s), one.samples) for one in heard]
+        return 100.0 * float(np.mean([at is not None and at <= end for at, end in ends]))
+
+
+def _evaluate_corpus(
+    name: str, model: Path, metadata: ModelMetadata, plan: Plan, pool: ProcessPoolExecutor
+) -> Evaluation:
+    utterances = utterances_to_test(name, metadata, plan)
+    judge = _Judge(utterances, metadata)
+    noise_root = plan.corpora / "noise"
+    snrs = {db: Condition(snr_db=db) for db in SNRS_DB if "snr" in plan.kinds}
+    gains = {db: Condition(gain_db=db) for db in GAINS_DB if "gain" in plan.kinds}
+    effects = {
+        effect: Condition(effect=effect)
+        for kind, names in EFFECT_KINDS.items()
+        for effect in names
+        if kind in plan.kinds
+    }
+    conditions = [CLEAN, *snrs.values(), *gains.values(), *effects.values()]
+    heard = hear_utterances(pool, model, utterances, conditions, noise_root)
+    by_pause: dict[float, list[HeardSession]] = {}
+    if "sessions" in plan.parts:
+        by_pause = {s: hear_sessions(pool, model, utterances, s) for s in plan.pauses_s}
+    wants_held, wants_streams = "held" in plan.parts, "streams" in plan.kinds
+    streams = hear_streams(pool, model, utterances, CLEAN, noise_root) if wants_streams else []
+    clean = heard[CLEAN]
+    return Evaluation(
+        corpus=name,
+        is_trained_on=heard_of(name, metadata) is not None,
+        speakers=len(set(judge.speakers)),
+        alone=figures_of(alone(utterances, clean, metadata), metadata),
+        untempered_error=judge.untempered_error(clean),
+        heard={s: judge.result(clean, s) for s in SECONDS_HEARD},
+        lasted={s: judge.lasted(clean, s) for s in SECONDS_HEARD},
+        running=judge_sessions(by_pause, metadata),
+        held=hear_held(pool, model, utterances, metadata) if wants_held else {},
+        acted=_everyday(by_pause.get(LONG_PAUSE_S, []), metadata),
+        snr={db: judge.result(heard[condition]) for db, condition in snrs.items()},
+        gain={db: judge.result(heard[condition]) for db, condition in gains.items()},
+        effects={effect: judge.result(heard[condition]) for effect, condition in effects.items()},
+        following=follow(streams, metadata) if streams else None,
+    )
+
+
+def _everyday(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Acted | None:
+    """Acted emotions under the everyday prior, if the model has one that can alarm."""
+    shares = metadata.everyday_prior
+    if not (sessions and shares and can_alarm(metadata)):
+        return None
+    return judge_acted(sessions_again(sessions, metadata, shares=shares), metadata)
+
+
+def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
+    """Evaluate a model file on one corpus after the other.
+
+    Raises:
+        SerLiveError: the model or a corpus cannot be read.
+    """
+    metadata = Recognizer.load(model).metadata
+    with worker_pool(WORKERS) as pool:
+        for name in plan.names or corpora_at_hand(plan.corpora):
+            yield _evaluate_corpus(name, model, metadata, plan, pool)
+
+
+def evaluate_ordinary(model: Path, plan: Plan) -> Ordinary | None:
+    """What a model file calls ordinary speech that nothing is trained on or chosen by.
+
+    Returns:
+        None if there is none at hand, or if the model knows of no speech without an emotion;
+        either is said on stderr.
+
+    Raises:
+        SerLiveError: the model or a recording cannot be read, or there is none at hand where
+            nothing else is asked for.
+    """
+    metadata = Recognizer.load(model).metadata
+    paths = ordinary_to_judge(plan.corpora)
+    missing = ""
+    if not can_alarm(metadata):
+        missing = f"{metadata.name} has no label 'neutral'"
+    elif not paths:
+        missing = f"there is none to judge by in {plan.corpora / FOLDER}"
+        if not plan.wants_corpora:
+            raise SerLiveError(f"no ordinary speech: {missing}")
+    if missing:
+        say_on_stderr(f"train: ordinary speech is left out: {printable(missing)}")
+        return None
+    with worker_pool(WORKERS) as pool:
+        return judge_ordinary(hear_ordinary(pool, model, paths), metadata)
+
+
+def evaluate(
+    model: Path, corpora: Path, names: Sequence[str] = ()
+) -> dict[str, tuple[Scores, Scores | None]]:
+    """Scores on recordings as they are: each in a stream of its own, and in running streams.
+
+    Args:
+        model: ONNX file.
+        corpora: folder of the unpacked corpora.
+        names: corpora to score; all that are at hand if there is none.
+
+    Returns:
+        by corpus the scores alone and with long pauses, None where nobody says who speaks.
+    """
+    parts: tuple[Measured, ...] = ("alone", "sessions")
+    plan = Plan(corpora, tuple(names), parts=parts, pauses_s=(LONG_PAUSE_S,))
+    return {
+        one.corpus: (
+            one.whole.scores,
+            None if one.running is None else one.running.headline.voted.scores,
+        )
+        for one in evaluate_model(model, plan)
+    }

@@ -1,0 +1,179 @@
+"""Evaluations as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamer.metadata import ModelMetadata
+from train.judging.evaluate import Evaluation
+from train.judging.false_alarms import Acted, Alarms, Ordinary
+from train.judging.held import Held
+from train.judging.measures import Result
+from train.judging.sessions import Figures, Running
+from train.judging.streams import Following
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model and how it does.
+
+    Attributes:
+        file: name of the model file.
+        metadata: what it says of itself.
+        evaluations: one a corpus.
+        ordinary: what it calls ordinary speech; None if not measured.
+    """
+
+    file: str
+    metadata: ModelMetadata
+    evaluations: tuple[Evaluation, ...]
+    ordinary: Ordinary | None = None
+
+    @property
+    def never_heard(self) -> list[Evaluation]:
+        """On corpora that the model was not trained on."""
+        return [one for one in self.evaluations if not one.is_trained_on]
+
+    @property
+    def at_chance(self) -> list[str]:
+        """Corpora never heard on which the model is of no use."""
+        return [one.corpus for one in self.never_heard if one.is_at_chance]
+
+
+def json_of(reports: Sequence[Report]) -> str:
+    """Everything, as one JSON object; null where there is no figure."""
+    models = [_model_facts(one) for one in reports]
+    return json.dumps({"schema": SCHEMA, "models": models}, indent=1)
+
+
+def _model_facts(report: Report) -> dict[str, Any]:
+    metadata = report.metadata
+    return {
+        "file": report.file,
+        "name": metadata.name,
+        "labels": metadata.labels,
+        "look_ahead_ms": metadata.look_ahead_ms,
+        "temperature": metadata.temperature,
+        "everyday_prior": metadata.everyday_prior,
+        "ordinary_speech": None if report.ordinary is None else _ordinary_facts(report.ordinary),
+        "corpora": {one.corpus: _corpus_facts(one) for one in report.evaluations},
+    }
+
+
+def _corpus_facts(one: Evaluation) -> dict[str, Any]:
+    return {
+        "trained_on": one.is_trained_on,
+        "speakers": one.speakers,
+        "running": None if one.running is None else _running_facts(one.running),
+        "held": {emotion: _held_facts(held) for emotion, held in one.held.items()},
+        "acted_with_everyday_prior": None if one.acted is None else _acted_facts(one.acted),
+        "whole": _result_facts(one.whole),
+        "whole_by_plain_mean": _result_facts(one.alone.plain),
+        "calibration_error_at_temperature_1": _number(one.untempered_error),
+        "seconds_heard": {
+            f"{s:g}": {**_result_facts(result), "lasted": _number(one.lasted[s])}
+            for s, result in one.heard.items()
+        },
+        "snr_db": {f"{db:g}": _result_facts(result) for db, result in one.snr.items()},
+        "gain_db": {f"{db:g}": _result_facts(result) for db, result in one.gain.items()},
+        "effects": {
+            name: {
+                **_result_facts(result),
+                "lost": _number(one.whole.scores.uar - result.scores.uar),
+            }
+            for name, result in one.effects.items()
+        },
+        "streams": None if one.following is None else _following_facts(one.following),
+    }
+
+
+def _running_facts(running: Running) -> dict[str, Any]:
+    return {
+        "sessions": running.sessions,
+        "minutes": _number(running.minutes),
+        "pause_s": {f"{s:g}": _figures_facts(one) for s, one in running.by_pause.items()},
+        "place": {name: _result_facts(one) for name, one in running.by_place.items()},
+        "lead_s_of_first": {f"{s:g}": _result_facts(one) for s, one in running.by_lead.items()},
+    }
+
+
+def _figures_facts(figures: Figures) -> dict[str, Any]:
+    return {**_result_facts(figures.voted), "by_plain_mean": _result_facts(figures.plain)}
+
+
+def _held_facts(held: Held) -> dict[str, Any]:
+    return {
+        "labelled_first_3_s": _number(held.labelled_early),
+        "labelled_from_6_s": _number(held.labelled_late),
+        "labelled_ratio": _number(held.labelled_ratio),
+        "likeliest_first_3_s": _number(held.likeliest_early),
+        "likeliest_from_6_s": _number(held.likeliest_late),
+        "likeliest_ratio": _number(held.likeliest_ratio),
+    }
+
+
+def _ordinary_facts(ordinary: Ordinary) -> dict[str, Any]:
+    everyday = ordinary.everyday
+    return {
+        "balanced": _alarms_facts(ordinary.balanced),
+        "everyday": None if everyday is None else _alarms_facts(everyday),
+    }
+
+
+def _alarms_facts(alarms: Alarms) -> dict[str, Any]:
+    """False alarms as JSON values."""
+    return {
+        "recordings": alarms.recordings,
+        "speech_minutes": _number(alarms.speech_minutes),
+        "called_an_emotion": _number(alarms.called),
+        "shares": {label: _number(share) for label, share in alarms.shares.items()},
+        "alarms_a_minute": _number(alarms.alarms_a_minute),
+        "verdicts_called_an_emotion": _number(alarms.verdicts_called),
+    }
+
+
+def _acted_facts(acted: Acted) -> dict[str, Any]:
+    """What is found of acted emotions as JSON values."""
+    return {
+        "shown": {label: _number(share) for label, share in acted.shown.items()},
+        "mean_shown": _number(acted.mean_shown),
+        "mean_recall": _number(acted.mean_recall),
+        **_figures_facts(acted.figures),
+    }
+
+
+def _result_facts(result: Result) -> dict[str, Any]:
+    scores = result.scores
+    return {
+        "uar": _number(scores.uar),
+        "uar_interval": [_number(bound) for bound in result.interval],
+        "wa": _number(scores.wa),
+        "macro_f1": _number(scores.macro_f1),
+        "recall": [_number(recall) for recall in scores.recall],
+        "calibration_error": _number(scores.calibration_error),
+        "without_verdict": scores.without_verdict,
+        "confusion": scores.confusion.tolist(),
+    }
+
+
+def _following_facts(one: Following) -> dict[str, Any]:
+    """Following as JSON values."""
+    return {
+        "changes_of_emotion": len(one.delays_s),
+        "median_delay_s": _number(one.median_delay_s),
+        "never_detected": _number(one.never_detected),
+        "minutes": _number(one.minutes),
+        "label_changes_a_minute": _number(one.label_changes / one.minutes),
+        "false_changes_a_minute": _number(one.false_changes / one.minutes),
+    }
+
+
+def _number(value: float) -> float | None:
+    """Four decimals; JSON has no NaN."""
+    return round(float(value), 4) if math.isfinite(value) else None

@@ -1,0 +1,160 @@
+"""The decision layer's settings and the everyday prior, chosen on validation speakers' streams.
+
+Smoothing and margin are chosen on streams of changing emotion, balanced; then the prior, and with
+it the bounds of certainty, on sessions of the same speakers and on ordinary speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+from streamer.decision import DecisionConfig
+from streamer.errors import SerLiveError
+from streamer.metadata import ModelMetadata
+from streamer.recognizer import Recognizer
+from train.corpora.known import Utterance, read_corpus
+from train.corpora.lineage import heard_of, held_back
+from train.judging.conditions import CLEAN, Condition
+from train.judging.evaluate import WORKERS, corpora_at_hand
+from train.judging.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
+from train.judging.hearing import decide_again, hear_all
+from train.judging.priors import PriorTrial, choose, try_priors
+from train.judging.sessions import LONG_PAUSE_S, hear_sessions
+from train.judging.streams import Following, HeardStream, follow, hear_streams
+from train.workers import worker_pool
+
+#: A label that turns to a wrong emotion costs a person as much as waiting so long for the right.
+FALSE_CHANGE_COST_S = 1.0
+
+#: Each stream is heard as it is and over a background: a room flickers more than a studio.
+CONDITIONS = (CLEAN, Condition(snr_db=10.0))
+
+#: Pauses of the streams, in seconds: emotions change within a sentence's breath and after long
+#: silence.
+CHANGE_PAUSES_S = (0.3, 1.0, 3.0)
+
+#: What is tried here. How sure a label must be is chosen on ordinary speech alone: a label that is
+#: never uncertain follows changes best.
+SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25)
+SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of the decision layer and what it does on the validation streams."""
+
+    config: DecisionConfig
+    following: Following
+
+    @property
+    def cost_s(self) -> float:
+        """What is minimised, for a change of emotion: the mean wait, and the false changes."""
+        false_changes = self.following.false_changes / len(self.following.delays_s)
+        return self.following.mean_wait_s + FALSE_CHANGE_COST_S * false_changes
+
+
+def candidates(start: DecisionConfig) -> list[DecisionConfig]:
+    """The starting point, then every other combination of what is tried."""
+    tried = [
+        replace(start, smoothing_s=smoothing_s, switch_margin=margin)
+        for smoothing_s, margin in product(SMOOTHING_S, SWITCH_MARGIN)
+    ]
+    return list(dict.fromkeys([start, *tried]))
+
+
+def try_config(
+    config: DecisionConfig, streams: Sequence[HeardStream], metadata: ModelMetadata
+) -> Trial:
+    """Measure one setting."""
+    labels = [decide_again(one.heard, metadata, config).labels for one in streams]
+    return Trial(config, follow(streams, metadata, labels))
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was tried and chosen.
+
+    Attributes:
+        own: the model's own setting of the decision layer.
+        ranked: all, it among them, the cheapest first.
+        priors: everyday priors with the best of these; none if there is no ordinary speech at
+            hand, or if the model knows of no speech without an emotion.
+    """
+
+    own: Trial
+    ranked: tuple[Trial, ...]
+    priors: tuple[PriorTrial, ...]
+
+    @property
+    def prior(self) -> PriorTrial | None:
+        """The one that is chosen."""
+        return choose(self.priors) if self.priors else None
+
+    def describe(self, metadata: ModelMetadata) -> ModelMetadata:
+        """The model's facts with what was chosen."""
+        if self.prior is None:
+            return replace(metadata, decision=self.ranked[0].config)
+        return replace(metadata, decision=self.prior.config, everyday_prior=self.prior.shares)
+
+
+def tune(model: Path, corpora: Path) -> Tuned:
+    """Try every candidate on the validation speakers of the corpora that the model trained on.
+
+    Raises:
+        SerLiveError: the model or a corpus cannot be read, nobody is there to validate on, or the
+            model was trained on them.
+    """
+    metadata = Recognizer.load(model).metadata
+    if metadata.lineage.is_refit:
+        raise SerLiveError(
+            f"{metadata.name} was trained on its validation speakers: tune the network that they "
+            "judged, python -m train export RUN --judged"
+        )
+    speakers = _validation_speakers(metadata, corpora)
+    with worker_pool(WORKERS) as pool:
+        streams = [
+            stream
+            for own in speakers
+            for pause_s in CHANGE_PAUSES_S
+            for condition in CONDITIONS
+            for stream in hear_streams(pool, model, own, condition, corpora / "noise", pause_s)
+        ]
+        if not streams:
+            raise SerLiveError(f"no validation speakers in {corpora} of what the model trained on")
+        work = partial(try_config, streams=streams, metadata=metadata)
+        trials = list(hear_all(pool, work, candidates(metadata.decision), "decisions"))
+        ranked = sorted(trials, key=lambda trial: trial.cost_s)
+        priors = _priors(pool, model, corpora, speakers, metadata, ranked[0].config)
+    return Tuned(trials[0], tuple(ranked), tuple(priors))
+
+
+def _validation_speakers(metadata: ModelMetadata, corpora: Path) -> list[list[Utterance]]:
+    """What they say, by corpus; of none that is at hand if there are none."""
+    found: list[list[Utterance]] = []
+    for name in corpora_at_hand(corpora):
+        if heard := heard_of(name, metadata):
+            kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
+            found.append(list(kept.utterances))
+    return [one for one in found if one]
+
+
+def _priors(
+    pool: ProcessPoolExecutor,
+    model: Path,
+    corpora: Path,
+    speakers: Sequence[Sequence[Utterance]],
+    metadata: ModelMetadata,
+    start: DecisionConfig,
+) -> list[PriorTrial]:
+    """Everyday priors, if there is anything to choose them on."""
+    paths = ordinary_to_choose(corpora)
+    if not (can_alarm(metadata) and paths):
+        return []
+    sessions = [one for own in speakers for one in hear_sessions(pool, model, own, LONG_PAUSE_S)]
+    tried = try_priors(pool, start, sessions, hear_ordinary(pool, model, paths), metadata)
+    return tried if all(one.is_measured for one in tried) else []
