@@ -44,7 +44,7 @@ from train.comparing.trials import (
 )
 from train.fitting.epochs import Training
 from train.fitting.recipe import read_recipe
-from train.fitting.run import Folders
+from train.fitting.run_folder import Folders
 from train.place import Place
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"

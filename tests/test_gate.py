@@ -21,7 +21,7 @@ from train.features.augment import Augmentation
 from train.features.data import _digest_of_gate
 from train.fitting import gate
 from train.fitting.gate import chunks_of, targets_of, write_gate
-from train.fitting.run import Folders
+from train.fitting.run_folder import Folders
 
 RECIPE = replace(STREAMED, augmentation=Augmentation(floor_db=(-10.0, 0.0), silent=0.0))
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from train.comparing import plots
+from train.comparing.plots import plot_look_ahead
 from train.comparing.tables import Price, Spread
+from train.judging import plots
 
 
 def written_texts(monkeypatch, draw):
@@ -94,7 +95,7 @@ def test_the_curve_of_look_ahead_shows_what_each_gains(monkeypatch, tmp_path):
     ]
     others = [Price("paper", 4375.0, 64.0, None)]
     axes, texts = written_texts(
-        monkeypatch, lambda: plots.plot_look_ahead(curve, others, "title", tmp_path)
+        monkeypatch, lambda: plot_look_ahead(curve, others, "title", tmp_path)
     )
     np.testing.assert_array_equal(axes.lines[0].get_data(), [[15, 175], [60, 62]])
     bars = [bar.get_segments()[0][:, 1].tolist() for bar in axes.collections]

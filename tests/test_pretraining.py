@@ -22,6 +22,8 @@ from train.__main__ import main
 from train.features.bank import load_bank
 from train.fitting import pretraining
 from train.fitting.drawer import StreamSet
+from train.fitting.export import export_run, metadata_of
+from train.fitting.material import read_parts
 from train.fitting.pretraining import (
     LAYERS,
     Imitator,
@@ -34,7 +36,8 @@ from train.fitting.pretraining import (
     teach,
     told_of,
 )
-from train.fitting.run import Folders, export_run, load_run, read_parts, run
+from train.fitting.run import run
+from train.fitting.run_folder import Folders, load_run
 from train.fitting.training import Training
 from train.place import Place
 
@@ -516,7 +519,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
-    said = train.fitting.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
     assert "MIT (Whisper's encoder" in said["licence"]
 

@@ -31,7 +31,10 @@ from tests.generated import EMOTIONS, STREAMED, TINY, recipe_with
 from train.__main__ import main
 from train.fitting.epochs import Training
 from train.fitting.epochs import fit as train_fit
-from train.fitting.run import Folders, export_run, load_run, read_parts, run
+from train.fitting.export import export_run, metadata_of
+from train.fitting.material import read_parts
+from train.fitting.run import run
+from train.fitting.run_folder import Folders, load_run
 from train.judging.evaluate import Plan, utterances_to_test
 from train.judging.tune import tune
 
@@ -141,7 +144,7 @@ def refits(monkeypatch):
         calls.append((prepared[-1], epochs, teachers, pretrained))
         return real_refit(recipe, data, epochs, folder, place, teachers, pretrained)
 
-    real_data, real_refit = train.fitting.run.training_data, train.fitting.run.refit
+    real_data, real_refit = train.fitting.material.training_data, train.fitting.run.refit
     monkeypatch.setattr(train.fitting.run, "training_data", training_data)
     monkeypatch.setattr(train.fitting.run, "refit", refit)
     return calls
@@ -392,7 +395,7 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     assert beside(run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))) == {}
     dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
     assert "measured rooms" not in beside(run(dry, replace(folders, run=tmp_path / "dry")))
-    said = train.fitting.run.metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
     assert said["heard beside"] == "noise, ordinary speech, measured rooms"
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
 

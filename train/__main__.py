@@ -325,7 +325,7 @@ def _run_gate(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
     from train.fitting.gate import write_gate
     from train.fitting.recipe import read_recipe
-    from train.fitting.run import Folders
+    from train.fitting.run_folder import Folders
 
     check_output(options.output, options.force)
     folders = Folders(options.corpora, options.cache, options.output.parent)
@@ -343,7 +343,7 @@ def _run_pretraining(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
     from train.fitting.pretraining import run_pretraining
     from train.fitting.recipe import read_recipe
-    from train.fitting.run import Folders
+    from train.fitting.run_folder import Folders
     from train.place import find_place
 
     recipe = read_recipe(options.recipe)
@@ -358,8 +358,10 @@ def _run_pretraining(options: argparse.Namespace) -> None:
 
 def _run_training(options: argparse.Namespace) -> None:
     # After parsing: torch takes seconds to import.
+    from train.fitting.export import export_run
     from train.fitting.recipe import recipe_of
-    from train.fitting.run import Folders, export_run, run
+    from train.fitting.run import run
+    from train.fitting.run_folder import Folders
     from train.place import find_place
 
     if options.command == "export":

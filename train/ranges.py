@@ -10,8 +10,8 @@ def check_number(
     name: str, value: Any, low: float = 0.0, high: float = math.inf, *, whole: bool = False
 ) -> None:
     """Raise ValueError that names the setting and its range, bounds included."""
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+    is_number = isinstance(value, int) or (isinstance(value, float) and not whole)
+    if is_number and not isinstance(value, bool) and low <= value <= high:
         return
     allowed = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
     raise ValueError(f"{name} must be a {'whole ' * whole}number, {allowed}; is {value!r}")

@@ -23,9 +23,10 @@ from rich.console import Group
 from model.config import NetworkConfig, live
 from model.cost import step_cost
 from streamer.errors import SerLiveError
+from streamer.frontend import Normaliser
 from streamer.outputs import say_on_stderr, show
 from train.comparing.functionals import check_packages, fit_functionals, prepare_functionals
-from train.comparing.plots import plot_confusions, plot_look_ahead
+from train.comparing.plots import plot_look_ahead
 from train.comparing.results_file import (
     Finished,
     append_result,
@@ -47,10 +48,15 @@ from train.comparing.trials import (
     trials,
 )
 from train.corpora.known import Utterance
+from train.features.data import normalise, prepare
 from train.fitting.epochs import LOG
+from train.fitting.material import read_parts
 from train.fitting.recipe import BASES, Recipe, read_recipe
-from train.fitting.run import Folders, finished_or_run, read_parts, verdicts_on
+from train.fitting.run import finished_or_run
+from train.fitting.run_folder import Folders, load_run
+from train.fitting.scoring import verdicts, votes_of
 from train.judging.measures import answers
+from train.judging.plots import plot_confusions
 from train.place import Place, find_place
 
 T = TypeVar("T")
@@ -188,7 +194,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
     test = read_parts(recipe, folders.corpora).test
     config = recipe.network
     return replace(
-        _finished(trial, recipe, test, answers(verdicts_on(folders, test))),
+        _finished(trial, recipe, test, answers(_verdicts_on(folders, test))),
         epoch=result["epoch"],
         parameters=result["parameters"],
         train_s=_trained_s(folders.run, recipe),
@@ -216,7 +222,7 @@ def _trained_s(folder: Path, recipe: Recipe) -> float:
     """Seconds of training over all stops, also of teachers trained first; judging not counted."""
     trained = [folder, *(folder / name for name in recipe.teacher if name in BASES)]
     logs = [(one / LOG).read_text(encoding="utf-8").splitlines() for one in trained]
-    return round(sum(json.loads(line)["trained_s"] for lines in logs for line in lines), 1)
+    return round(sum(float(json.loads(line)["trained_s"]) for lines in logs for line in lines), 1)
 
 
 def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished:
@@ -244,3 +250,17 @@ def _finished(
         recipe=_digest(recipe),
         confusions=confusions_by_speaker(answered, labels, speakers, len(trial.labels)),
     )
+
+
+def _verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
+    """Calibrated verdicts ``(utterances, labels)`` of a finished run, made offline.
+
+    For systems that cannot stream, too; what ships is measured through the runtime instead.
+
+    Raises:
+        SerLiveError: there is no finished run in the folder.
+    """
+    network, result = load_run(folders.run)
+    normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
+    votes = votes_of(network, normalise(prepare(utterances, folders.cache), normaliser))
+    return verdicts(votes, result["temperature"])

@@ -60,7 +60,8 @@ def _extractor() -> Any:
 def _extract(path: Path) -> Float32:
     """Worker: the functionals ``(88,)`` of a recording at 16 kHz."""
     frame = _extractor().process_signal(read_recording(path), SAMPLE_RATE)
-    return np.asarray(frame, np.float32)[0]
+    functionals: Float32 = np.asarray(frame, np.float32)[0]
+    return functionals
 
 
 @dataclass(frozen=True)

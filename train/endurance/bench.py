@@ -229,7 +229,7 @@ def take_turns(contenders: dict[str, Work], seconds: float) -> dict[str, Float64
     """
     for work in contenders.values():  # caches settle, the rolling window fills
         _mean_s(work)
-    rounds = []
+    rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
     while not rounds or time.perf_counter() < end:
         rounds.append([_mean_s(work) for work in contenders.values()])

@@ -85,6 +85,6 @@ class Day:
             seconds = np.exp(generator.uniform(*np.log(SILENCE_S)))
             return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
         files = self._material.speech if kind < SPEECH_SHARE else self._material.noise
-        samples = read_recording(files[generator.integers(len(files))])
+        samples = read_recording(files[int(generator.integers(len(files)))])
         gain = np.float32(10.0 ** (generator.uniform(*GAIN_DB) / 20.0))
-        return np.clip(samples * gain, -1.0, 1.0)
+        return np.asarray(np.clip(samples * gain, -1.0, 1.0))

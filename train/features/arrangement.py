@@ -171,17 +171,17 @@ def _fill(
     speed = float(generator.uniform(*speeds))
     is_uneven = generator.random() < 0.5
     kinds = list(voice)
-    kind = kinds[generator.integers(len(kinds))]
+    kind = kinds[int(generator.integers(len(kinds)))]
     at = _lead(streams, generator)
     placed = []
     while at < total - TIMESTEP_SAMPLES:
-        recording = int(voice[kind][generator.integers(len(voice[kind]))])
+        recording = voice[kind][int(generator.integers(len(voice[kind])))]
         whole = max(int(lengths[recording] / speed) - 2, 1)
         gain_db = float(generator.uniform(-1, 1)) * streams.uneven_db * is_uneven
         placed.append(Placement(offset + recording, at, min(whole, total - at), speed, gain_db))
         at += whole + _pause(streams, generator)
         if generator.random() >= streams.stays:
-            kind = kinds[generator.integers(len(kinds))]
+            kind = kinds[int(generator.integers(len(kinds)))]
     return placed
 
 

@@ -195,12 +195,12 @@ def take_out_noise(samples: Float32) -> Float32:
     noise = 1.5 * np.percentile(power, 10, axis=1, keepdims=True)
     gain = np.clip(1.0 - 2.0 * noise / (power + EPSILON**2), 10.0 ** (-40.0 / 20.0), 1.0)
     _, clean = signal.istft(spectrum * gain, SAMPLE_RATE, nperseg=512, noverlap=384)
-    return clean[: len(samples)].astype(np.float32)
+    return clean[: len(samples)].astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _unit_rms(samples: NDArray[np.floating]) -> Float32:
     rms = np.sqrt(np.mean(samples.astype(np.float64) ** 2))
-    return (samples / (rms + EPSILON)).astype(np.float32)
+    return np.asarray(samples / (rms + EPSILON), np.float32)
 
 
 def coloured_noise(samples: int, generator: Generator) -> Float32:
@@ -238,7 +238,7 @@ def made_background(samples: int, generator: Generator) -> Float32:
 
 def background(samples: int, noises: Sequence[Float32], generator: Generator) -> Float32:
     """A stretch of a background recording, repeated to length, unit RMS."""
-    noise = noises[generator.integers(len(noises))]
+    noise = noises[int(generator.integers(len(noises)))]
     start = int(generator.integers(len(noise)))
     return _unit_rms(np.resize(np.roll(noise, -start), samples))
 
@@ -265,4 +265,4 @@ def colour(samples: Float32, depth_db: float, generator: Generator) -> Float32:
     if generator.random() < 0.25:
         gain_db = gain_db - 40.0 * (frequency > generator.uniform(0.42, 1.0))  # band limit
     taps = signal.firwin2(129, frequency, 10.0 ** (gain_db / 20.0))
-    return signal.fftconvolve(samples, taps, mode="same").astype(np.float32)
+    return np.asarray(signal.fftconvolve(samples, taps, mode="same"), np.float32)

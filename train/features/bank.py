@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
     with whole_file(file) as stream:
         np.savez(
             stream,
-            **{name: np.concatenate(found) for name, found in parts.items()},
+            **{name: np.concatenate(found) for name, found in parts.items()},  # type: ignore[arg-type]
             levels=np.array(levels),
             gains=np.array(gains),
             lengths=np.array(lengths),
@@ -117,7 +118,8 @@ def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
 
 
 def _as_int16(samples: Float32) -> Int16:
-    return np.clip(samples * FULL_SCALE, -FULL_SCALE, FULL_SCALE).round().astype(np.int16)
+    scaled = np.clip(samples * FULL_SCALE, -FULL_SCALE, FULL_SCALE)
+    return np.asarray(scaled.round(), np.int16)
 
 
 @cache
@@ -152,8 +154,8 @@ def load_bank(paths: Sequence[Path], cache_folder: Path, gate: Path | None = Non
     return _joined([dict(np.load(file)) for file in jobs])
 
 
-def _joined(chunks: Sequence[dict[str, NDArray[np.generic]]]) -> Bank:
-    def whole(name: str) -> NDArray[np.generic]:
+def _joined(chunks: Sequence[dict[str, NDArray[Any]]]) -> Bank:
+    def whole(name: str) -> NDArray[Any]:
         return np.concatenate([chunk[name] for chunk in chunks])
 
     prior = np.sum([chunk["prior"] for chunk in chunks], axis=0)

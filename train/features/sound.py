@@ -95,7 +95,7 @@ def make_surroundings(
 
 def _looped(samples: Float32, length: int) -> Float32:
     looped = np.resize(samples, length).astype(np.float64)
-    return (looped / (np.sqrt(np.mean(looped**2)) + 1e-9)).astype(np.float32)
+    return np.asarray(looped / (np.sqrt(np.mean(looped**2)) + 1e-9), np.float32)
 
 
 def _cut(response: Float32, length: int) -> Float32:
@@ -203,7 +203,7 @@ def _reverberated(heard: Tensor, surroundings: Surroundings, generator: Generato
     size = heard.shape[1] + ROOM_SAMPLES
     size = 1 << (size - 1).bit_length()
     spectrum = torch.fft.rfft(heard, size) * torch.fft.rfft(surroundings.rooms[index], size)
-    wet = torch.fft.irfft(spectrum, size)[:, : heard.shape[1]]
+    wet: Tensor = torch.fft.irfft(spectrum, size)[:, : heard.shape[1]]
     return wet * (_rms(heard) / _rms(wet))
 
 
@@ -242,7 +242,7 @@ def _mu_law(samples: Tensor) -> Tensor:
     """Rounded to 8 bits on mu-law's scale, ``(samples,)`` within full scale."""
     bounded = samples.clamp(-1.0, 1.0)
     curved = bounded.sign() * torch.log1p(MU * bounded.abs()) / np.log1p(MU)
-    stepped = (curved * 127.0).round() / 127.0
+    stepped: Tensor = (curved * 127.0).round() / 127.0
     return stepped.sign() * torch.expm1(stepped.abs() * np.log1p(MU)) / MU
 
 
@@ -275,7 +275,7 @@ def draw_colours(ranges: Augmentation, phoned: Bools, generator: Generator) -> F
     line = _slope(frequency, generator.uniform(3_300, 3_900, (batch, 1)))
     line = line + np.clip((low - frequency) / low, 0, 1) * 30.0
     gain_db = gain_db - np.where(phoned[:, None], line, 0.0)
-    return (10.0 ** (gain_db / 10.0)).astype(np.float32)
+    return np.asarray(10.0 ** (gain_db / 10.0), np.float32)
 
 
 def coloured(heard: Tensor, gains: Float32) -> Tensor:
@@ -284,7 +284,8 @@ def coloured(heard: Tensor, gains: Float32) -> Tensor:
     amplitudes = torch.from_numpy(gains).to(heard).sqrt()[:, None]
     whole = functional.interpolate(amplitudes, size // 2 + 1, mode="linear", align_corners=True)
     spectrum = torch.fft.rfft(heard, size) * whole[:, 0]
-    return torch.fft.irfft(spectrum, size)[:, : heard.shape[1]]
+    shaped: Tensor = torch.fft.irfft(spectrum, size)[:, : heard.shape[1]]
+    return shaped
 
 
 def _slope(frequency: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ def power_spectra(samples: Tensor) -> Tensor:
     window = torch.hann_window(FRAME_SAMPLES, periodic=True, device=samples.device)
     frames = samples.unfold(1, FRAME_SAMPLES, HOP_SAMPLES)
     spectrum = torch.fft.rfft(frames * window)
-    power = spectrum.real.square() + spectrum.imag.square()
+    power: Tensor = spectrum.real.square() + spectrum.imag.square()
     power[..., :LOWEST_BIN] = 0.0
     return power
 
@@ -48,7 +48,7 @@ def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
     Returns:
         features ``(batch, timesteps, 4, 201)``.
     """
-    power = power.unflatten(1, (-1, FRAMES_PER_TIMESTEP))
+    power = torch.unflatten(power, 1, (-1, FRAMES_PER_TIMESTEP))
     mean = power.mean(dim=2, dtype=torch.float64)
     is_speech = (speech >= normaliser.speech_threshold).double()
     heard = is_speech.cumsum(dim=1)

@@ -168,8 +168,8 @@ def _kept(examples: int, length: int, widest: int, generator: Generator) -> NDAr
     widths = np.minimum(generator.integers(0, widest + 1, (examples, 2, 1)), length)
     firsts = generator.integers(0, length - widths + 1)
     index = np.arange(length)
-    taken: NDArray[np.bool_] = ((firsts <= index) & (index < firsts + widths)).any(axis=1)
-    return ~taken
+    taken = np.any((firsts <= index) & (index < firsts + widths), axis=1)
+    return np.asarray(~taken)
 
 
 def mix(batch: Batch, parameter: float, generator: Generator) -> Batch:

@@ -177,8 +177,8 @@ class Drawer:
         is_denoised = generator.random(len(placements)) < ranges.denoise
         heard = torch.zeros(len(placements), length, device=self._device)
         for samples, chosen in ((self._denoised, is_denoised), (self._recorded, ~is_denoised)):
-            rows = np.flatnonzero(chosen)
-            if len(rows):
+            rows = np.flatnonzero(chosen).tolist()
+            if rows:
                 heard[rows] = place(samples, bank, [placements[row] for row in rows], length)
         levels = torch.from_numpy(np.array([self._level(one) for one in placements])).to(heard)
         return surround(heard, levels, ranges, self._surroundings, phoned, generator)
@@ -225,7 +225,7 @@ def own_weights(speech: Float32) -> Float32:
     """How much the estimates of an utterance count ``(timesteps,)``: by its speech heard so far."""
     heard_s = np.cumsum(speech >= SPEECH_THRESHOLD) * TIMESTEP_S
     weights = np.clip(heard_s / FULL_OWN_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
-    return weights.astype(np.float32)
+    return np.asarray(weights, np.float32)
 
 
 class DrawnBatches:

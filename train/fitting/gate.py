@@ -31,8 +31,9 @@ from streamer.speech import (
 )
 from train.corpora.known import licence_of, title_of
 from train.fitting.drawer import Drawer, StreamSet
+from train.fitting.material import heard_beside, read_parts, training_data
 from train.fitting.recipe import Recipe
-from train.fitting.run import Folders, heard_beside, read_parts, training_data
+from train.fitting.run_folder import Folders
 from train.place import CPU
 
 #: Chunks at the start of a stretch that are not learnt from: the gate is waking up.
@@ -55,7 +56,7 @@ def chunks_of(samples: Tensor) -> Tensor:
     count = samples.shape[1] // CHUNK_SAMPLES
     samples = samples[:, : count * CHUNK_SAMPLES]
     samples = samples - samples.mean(dim=1, keepdim=True)
-    chunks = samples.unflatten(1, (count, CHUNK_SAMPLES))
+    chunks = torch.unflatten(samples, 1, (count, CHUNK_SAMPLES))
     rms = chunks.square().mean(dim=2).sqrt().clamp(min=QUIETEST_RMS).log()
     fallen = torch.arange(count, device=samples.device) * math.log(SLOW_DECAY)
     envelope = (
@@ -92,7 +93,7 @@ def teach_gate(drawer: Drawer, recipe: Recipe, steps: int) -> VoiceGate:
         wanted = targets_of(speech, fed.shape[1])[:, WAKING:]
         loss = functional.binary_cross_entropy_with_logits(gate.sequence(fed)[:, WAKING:], wanted)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(gate.parameters(), 1.0)
         optimiser.step()
         schedule.step()

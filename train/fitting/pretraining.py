@@ -40,16 +40,9 @@ from train.features.data import digest_of, key_of
 from train.fitting.batches import Batch
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import CHECKPOINT, log
+from train.fitting.material import heard_beside, ordinary_of, training_data
 from train.fitting.recipe import Recipe
-from train.fitting.run import (
-    RESULT,
-    Folders,
-    heard_beside,
-    keep_json,
-    keep_weights,
-    ordinary_of,
-    training_data,
-)
+from train.fitting.run_folder import RESULT, Folders, keep_json, keep_weights
 from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
 from train.place import Place
 from train.progress import progress_bar

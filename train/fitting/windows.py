@@ -18,7 +18,7 @@ from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S, Normaliser
 from train.corpora.known import CORPORA, Utterance, read_corpus
 from train.corpora.lineage import called, held_back
-from train.fitting.run import Folders, lineage_of, load_run
+from train.fitting.run_folder import Folders, lineage_of, load_run
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import ValidationSet, alone, in_streams

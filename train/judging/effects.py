@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from streamer.errors import SerLiveError
 from streamer.frontend import SAMPLE_RATE

@@ -1,0 +1,129 @@
+"""From the weights of a run to a model file that says how right it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.export import describe_model, export, state_specs
+from model.network import Network
+from streamer.decision import DecisionConfig
+from streamer.errors import SerLiveError
+from streamer.frontend import Normaliser
+from streamer.metadata import ModelMetadata
+from streamer.recognizer import Recognizer
+from train.corpora.known import CORPORA, title_of
+from train.corpora.lineage import called
+from train.fitting.run_folder import (
+    REFIT,
+    TESTED,
+    is_refit,
+    keep_json,
+    lineage_of,
+    load_run,
+    ordinary_share,
+)
+from train.judging.evaluate import evaluate
+from train.judging.measures import Scores
+from train.judging.sessions import LONG_PAUSE_S
+
+
+def metadata_of(
+    network: Network, result: dict[str, Any], tested: dict[str, Any], refitted: bool
+) -> ModelMetadata:
+    """What the exported file says of itself."""
+    recipe, config = result["recipe"], network.config
+    lineage = replace(lineage_of(result), is_refit=refitted)
+    model = f"{recipe['name']}-{recipe['seed']}"
+    if is_refit(result) and not refitted:
+        model += "-judged"
+    accuracy = [
+        f"{title_of(name)} {_in_words(scores)}"
+        + (
+            ""
+            if lineage.corpus(called(name), name not in CORPORA)
+            else " (corpus never trained on)"
+        )
+        for name, scores in tested.items()
+    ]
+    return ModelMetadata(
+        name=model,
+        labels=config.labels,
+        delay_timesteps=config.delay_timesteps,
+        look_ahead_samples=config.look_ahead_samples,
+        window_timesteps=config.window_timesteps,
+        temperature=result["temperature"],
+        normaliser=Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"]),
+        decision=DecisionConfig(),
+        states=state_specs(network.initial_state()),
+        ordinary_share=ordinary_share(recipe),
+        lineage=lineage,
+        training={
+            "accuracy": f"on unseen speakers, in a stream with pauses of {LONG_PAUSE_S:g} s and, "
+            "after a slash, each recording alone: " + ("; ".join(accuracy) or "not measured"),
+            "recipe": f"{recipe['name']}, seed {recipe['seed']}",
+            "parameters": str(result["parameters"]),
+        },
+    )
+
+
+def _in_words(scores: dict[str, Any]) -> str:
+    """UAR in a running stream and alone."""
+    running = "-" if scores["running"] is None else f"{scores['running']['uar']:.1f}"
+    return f"{running} / {scores['uar']:.1f} % UAR"
+
+
+def export_run(
+    folder: Path, path: Path, corpora: Path, judged: bool = False, like: Path | None = None
+) -> dict[str, Any]:
+    """Write the run's network as a model file, with its accuracy as the runtime measures it.
+
+    Args:
+        folder: of the finished run.
+        path: model file to write.
+        corpora: unpacked corpora; those that the recipe names are tested.
+        judged: of a run that was refit, the network that the validation speakers judged, which
+            has not heard them.
+        like: model file whose decision layer and everyday prior are taken; None: the defaults.
+
+    Returns:
+        the scores on the test speakers by corpus, of each recording alone and, as ``running``, in
+        a running stream, None if nobody says who speaks; also written beside the weights as
+        :data:`TESTED`.
+    """
+    network, result = load_run(folder, refitted=not judged)
+    refitted = is_refit(result) and not judged
+    if not isinstance(network, Network):
+        raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
+    recipe = result["recipe"]
+    chosen: dict[str, Any] = {}
+    if like is not None:
+        other = Recognizer.load(like).metadata
+        if other.labels != network.config.labels:
+            raise SerLiveError(f"{like} knows {', '.join(other.labels)}: no choice for this run")
+        chosen = {"decision": other.decision, "everyday_prior": other.everyday_prior}
+    untested = folder / "untested.onnx"
+    export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
+    results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
+    tested = {
+        corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
+        for corpus, (alone, running) in results.items()
+    }
+    described = replace(metadata_of(network, result, tested, refitted), **chosen)
+    describe_model(untested, described, path)
+    untested.unlink()
+    keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
+    return tested
+
+
+def _facts_of(scores: Scores) -> dict[str, Any]:
+    return {
+        "uar": round(scores.uar, 2),
+        "wa": round(scores.wa, 2),
+        "calibration_error": round(scores.calibration_error, 4),
+        "without_speech": scores.without_verdict,
+        "confusion": scores.confusion.tolist(),
+    }

@@ -1,0 +1,205 @@
+"""What a recipe trains on, is judged on, and learns from beside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.config import ORDINARY
+from streamer.errors import SerLiveError
+from streamer.frontend import Normaliser
+from streamer.lineage import HeardCorpus, Material
+from streamer.sound.recording import Recording
+from train.corpora import ordinary
+from train.corpora.known import Utterance, read_corpus
+from train.corpora.lineage import heard_corpora
+from train.corpora.splits import split_of
+from train.corpora.voices import VOICES
+from train.features.augment import BACKGROUNDS, load_noises, load_rooms
+from train.features.bank import load_bank
+from train.features.data import estimate_prior, normalise, prepare
+from train.features.sound import JUDGED_ON, make_surroundings
+from train.fitting.batches import TrainingSet
+from train.fitting.drawer import StreamSet
+from train.fitting.epochs import TrainingData
+from train.fitting.recipe import Recipe
+from train.fitting.run_folder import Folders
+from train.fitting.targets import one_hot, targets
+from train.fitting.validation import ValidationSet, alone, in_streams
+from train.place import CPU
+
+#: Folder of background recordings among the corpora; impulse responses lie below it.
+NOISE = "noise"
+#: What the measured rooms are called where a model says what it has heard, and their licence.
+ROOMS = "measured rooms"
+ROOMS_LICENCE = "MIT"
+#: Of the backgrounds and rooms that validation hears.
+SURROUNDINGS_SEED = 0
+#: Recordings of a label under which a person is warned that little can be learnt from them.
+FEWEST_RECORDINGS = 50
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Utterances of the recipe's corpora; of the extra labels only for training.
+
+    Attributes:
+        train: to fit the weights.
+        validation: to choose the epoch and the temperature.
+        test: to measure.
+        refit: training and validation speakers, to fit the weights once the epoch is chosen.
+        heard: of each corpus, who is on which side.
+        warnings: what a person must know of the split.
+    """
+
+    train: list[Utterance]
+    validation: list[Utterance]
+    test: list[Utterance]
+    refit: list[Utterance]
+    heard: tuple[HeardCorpus, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
+
+
+def read_parts(recipe: Recipe, corpora: Path) -> Parts:
+    """Read and split the recipe's corpora.
+
+    Raises:
+        SerLiveError: a corpus is missing, or a label has nobody to learn or to judge it from.
+    """
+    found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.labelled)]
+    whole = split_of(recipe.split, found)
+    named = f"the split {recipe.split!r} of {', '.join(recipe.corpora)}"
+    if not whole.validation:
+        raise SerLiveError(f"{named} leaves no validation speakers to choose the epoch on")
+    parts = Parts(
+        list(whole.train),
+        [one for one in whole.validation if one.label in recipe.network.labels],
+        [one for one in whole.test if one.label in recipe.network.labels],
+        [*whole.train, *whole.validation],
+        heard_corpora(whole, recipe.split),
+        (*whole.warnings, *_too_few(whole.train, recipe.labelled)),
+    )
+    for part, utterances, labels in (
+        ("training", parts.train, recipe.labelled),
+        ("validation", parts.validation, recipe.network.labels),
+    ):
+        if without := set(labels) - {one.label for one in utterances}:
+            raise SerLiveError(f"no {part} utterances of {', '.join(sorted(without))} in {named}")
+    return parts
+
+
+def check_readable(utterances: Iterable[Utterance]) -> None:
+    """Open every recording, so that one that training does not need is not found bad after it.
+
+    Raises:
+        SerLiveError: one is none.
+    """
+    for one in utterances:
+        with Recording(one.path):
+            pass
+
+
+def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
+    """A warning if a label has not enough recordings to learn from."""
+    counts = Counter(one.label for one in train)
+    few = [f"{label} {counts[label]}" for label in labels if counts[label] < FEWEST_RECORDINGS]
+    if not few:
+        return []
+    return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
+
+
+def prepare_run(
+    recipe: Recipe, parts: Parts, folders: Folders
+) -> tuple[TrainingData, list[ValidationSet], Normaliser]:
+    """What is trained on and judged on, and the normaliser of both."""
+    train = training_data(recipe, parts.train, folders)
+    normaliser = train.normaliser
+    labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
+    given = (parts.validation, labels, normaliser, folders.cache)
+    validation = [alone(*given)]
+    if recipe.streams is not None:
+        # None that anything is trained with; made noise alone, whatever the recipe may mix in.
+        rooms = load_rooms(folders.corpora / NOISE)
+        around = make_surroundings([], rooms, SURROUNDINGS_SEED, CPU, JUDGED_ON)
+        joined = (in_streams(*given), in_streams(*given, (recipe.augmentation, around)))
+        validation += [one for one in joined if one is not None]
+    return train, validation, normaliser
+
+
+def training_data(
+    recipe: Recipe,
+    utterances: Sequence[Utterance],
+    folders: Folders,
+    normaliser: Normaliser | None = None,
+    gate: Path | None = None,
+) -> TrainingSet | StreamSet:
+    """What the recipe trains on.
+
+    Args:
+        recipe: what to do.
+        utterances: that carry labels.
+        folders: of the corpora and the cache.
+        normaliser: of the front end; None: with the prior spectrum of these recordings.
+        gate: file of the voice gate that says where speech is in streams, if not the shipped one.
+    """
+    wanted = targets(utterances, recipe, folders.corpora)
+    corpora = [one.corpus for one in utterances]
+    if recipe.streams is None:
+        clean = prepare(utterances, folders.cache)
+        normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
+        return TrainingSet(normalise(clean, normaliser), wanted, corpora, normaliser)
+    heard = ordinary_of(recipe, folders)
+    bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate)
+    return StreamSet(
+        bank,
+        wanted,
+        corpora,
+        [one.speaker for one in utterances],
+        np.array([name == ORDINARY for name in recipe.classes], np.float32),
+        [ordinary.is_word(path) for path in heard],
+        [one for name in recipe.noises for one in _noises(folders.corpora / name)],
+        load_rooms(folders.corpora / NOISE),
+        normaliser or recipe.normaliser_with(bank.prior),
+    )
+
+
+def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
+    """Ordinary speech that the recipe trains on."""
+    if recipe.streams is None or not recipe.streams.ordinary:
+        return ()
+    return ordinary.ordinary_speech(folders.corpora).train
+
+
+def _noises(root: Path) -> list[NDArray[np.float32]]:
+    """Background recordings that may be trained on.
+
+    Raises:
+        SerLiveError: there are none.
+    """
+    found = load_noises(root, "train")
+    if not found:
+        raise SerLiveError(f"no background recordings in {root}, which the recipe mixes in")
+    return found
+
+
+def heard_beside(recipe: Recipe, corpora: Path) -> tuple[Material, ...]:
+    """What a recipe itself learns from that has no label of ours."""
+    is_drawn = recipe.streams is not None and recipe.augmentation.room > 0
+    found = [Material(name, BACKGROUNDS.get(name, "the owner's")) for name in recipe.noises]
+    if recipe.streams is not None and recipe.streams.ordinary:
+        found.append(Material("ordinary speech", ordinary.LICENCE))
+    if is_drawn and load_rooms(corpora / NOISE):
+        found.append(Material(ROOMS, ROOMS_LICENCE))
+    found += [Material(VOICES[name].title, VOICES[name].licence) for name in recipe.voices]
+    if recipe.imitates:
+        found.append(Material(f"Whisper's encoder, {recipe.imitates}", "MIT"))
+    return tuple(found)

@@ -1,0 +1,105 @@
+"""A run's folder: its weights, its result, and what that says of whom it has heard."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save
+
+from model.baselines import build
+from model.config import NetworkConfig
+from model.network import SpectrogramNetwork
+from streamer.errors import SerLiveError
+from streamer.lineage import Lineage
+from train.fitting.recipe import network_config
+from train.whole_file import whole_file
+
+WEIGHTS = "network.safetensors"
+#: Folder, within a run's, of the training that also heard the validation speakers.
+REFIT = "refit"
+RESULT = "result.json"
+TESTED = "test.json"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie.
+
+    Attributes:
+        corpora: unpacked corpora, a folder each, ``noise`` among them.
+        cache: prepared spectra, decoded waveforms, frames of teachers.
+        run: of this run: log, checkpoint, weights, result.
+    """
+
+    corpora: Path
+    cache: Path
+    run: Path
+
+
+def keep_weights(network: SpectrogramNetwork, folder: Path) -> None:
+    """Write the weights of a run, whole or not at all."""
+    with whole_file(folder / WEIGHTS) as file:
+        file.write(save(network.state_dict()))
+
+
+def keep_json(values: dict[str, Any], path: Path) -> None:
+    """Write what is known of a run, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(json.dumps(values, indent=1).encode() + b"\n")
+
+
+def load_run(
+    folder: Path, refitted: bool = False, is_start: bool = False
+) -> tuple[SpectrogramNetwork, dict[str, Any]]:
+    """Network and result of a finished run.
+
+    Args:
+        folder: of the run.
+        refitted: of a run that was refit, the network that has heard the validation speakers.
+        is_start: whether another training starts from it; then it need not know emotions.
+
+    Raises:
+        SerLiveError: there is none in the folder, or it has learnt no emotions.
+    """
+    if not (folder / RESULT).is_file():
+        raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    imitates = bool(result["recipe"].get("imitates"))
+    if imitates and not is_start:
+        raise SerLiveError(
+            f"{folder} has learnt no emotions yet: a recipe that names it as pretrained goes on"
+        )
+    config = network_config(result["recipe"]["network"])
+    if isinstance(config, NetworkConfig):
+        tells_ordinary = ordinary_share(result["recipe"]) > 0 and not imitates
+        config = replace(config, ordinary=tells_ordinary)
+    network = build(config)
+    weights = folder / REFIT / WEIGHTS if refitted and is_refit(result) else folder / WEIGHTS
+    network.load_state_dict(load_file(weights))
+    return network.eval(), result
+
+
+def lineage_of(result: dict[str, Any]) -> Lineage:
+    """What a finished run has learnt from.
+
+    Raises:
+        SerLiveError: its result was written before a run said so.
+    """
+    if "lineage" not in result:
+        raise SerLiveError(
+            f"the run {result['recipe']['name']} does not say whom it has heard: train it again"
+        )
+    return Lineage.from_dict(result["lineage"])
+
+
+def ordinary_share(recipe: dict[str, Any]) -> float:
+    """Of ordinary speech in what a run was trained on."""
+    return float((recipe.get("streams") or {}).get("ordinary", 0.0))
+
+
+def is_refit(result: dict[str, Any]) -> bool:
+    """Whether the run was trained once more on the validation speakers, too."""
+    return bool(result["recipe"].get("refit", False))  # older runs never were
