@@ -9,7 +9,6 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
-from train.drawing import drawer, sound
 
 from model.config import CONFIGURATIONS, live
 from model.network import Network
@@ -32,6 +31,8 @@ from train.endurance.bench import (
     print_table,
     take_turns,
 )
+from train.features import sound
+from train.fitting import drawer
 from train.fitting.recipe import OWN, read_recipe
 
 

@@ -12,7 +12,6 @@ import pytest
 import soundfile
 import torch
 from scipy import signal
-from train.drawing import bank as bank_module
 
 import train.features.sound
 from model.config import ORDINARY
@@ -32,6 +31,7 @@ from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED
 from train.corpora.ordinary import is_word, ordinary_speech
+from train.features import bank as bank_module
 from train.features.arrangement import Placement, Pool, Streams, arrange
 from train.features.augment import KINDS, Augmentation, active_rms
 from train.features.bank import load_bank

@@ -288,7 +288,7 @@ def test_speech_that_stays_neutral_or_uncertain_raises_no_alarm(shipped):
 
 
 def test_verdicts_are_called_too(shipped):
-    heard = [ordinary(["neutral"] * 20) for _ in range(4)]
+    heard = [ordinary([emotion] * 20) for emotion in EMOTIONS]
     for one, emotion in zip(heard, EMOTIONS, strict=True):
         one.probabilities[:, EMOTIONS.index(emotion)] = 0.9
     silent = ordinary([SILENCE] * 20, [0.0] * 20)

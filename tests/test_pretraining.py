@@ -19,6 +19,7 @@ from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY
 from train.__main__ import main
+from train.corpora.ordinary import ordinary_speech
 from train.features.bank import load_bank
 from train.fitting import pretraining
 from train.fitting.drawer import StreamSet
@@ -448,7 +449,7 @@ def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(f
         for path in (ordinary, burst):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(CLIPS[number % 4].read_bytes())
-    kept = train.fitting.run.ordinary.ordinary_speech(folders.corpora)
+    kept = ordinary_speech(folders.corpora)
     assert kept.train and kept.validation
     run_pretraining(RECIPE, folders, Place())
     assert not {"speech", "emogator"} & {part for path in heard for part in path.parts}

@@ -18,6 +18,7 @@ import soundfile
 import torch
 
 import train.features.sound
+import train.fitting.material
 import train.fitting.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
@@ -441,10 +442,10 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
 
 def test_few_recordings_of_a_label_are_warned_of_once(folders, tmp_path, monkeypatch, capsys):
     counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
-    monkeypatch.setattr(train.fitting.run, "FEWEST_RECORDINGS", min(counts.values()))
+    monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()))
     run(recipe_with(epochs=1), folders)
     assert "few recordings" not in capsys.readouterr().err
-    monkeypatch.setattr(train.fitting.run, "FEWEST_RECORDINGS", min(counts.values()) + 1)
+    monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()) + 1)
     run(recipe_with(epochs=1, teacher=("unbounded",)), replace(folders, run=tmp_path / "taught"))
     assert capsys.readouterr().err.count("few recordings") == 1
     (warning,) = read_parts(recipe_with(), folders.corpora).warnings
