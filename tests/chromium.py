@@ -25,8 +25,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 class Chromium:
     """One page in a browser of its own; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start it with its files in a folder."""
+    def __init__(self, folder: Path, *flags: str) -> None:
+        """Start it with its files in a folder, and with more flags."""
         commands, self._commands = _pipe()
         self._answers, answers = _pipe()
         self._process = subprocess.Popen(
@@ -34,6 +34,7 @@ class Chromium:
                 *(sys.executable, "-c", _EXEC, str(commands), str(answers), CHROMIUM),
                 *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
                 *("--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"),
+                *flags,
                 "about:blank",
             ],
             pass_fds=(commands, answers),
@@ -72,10 +73,11 @@ class Chromium:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, path: Path) -> None:
-        """Open a file, and wait until it is there."""
+    def open(self, place: Path | str) -> None:
+        """Open a file or an address, and wait until it is there."""
         self.events.clear()
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        url = place if isinstance(place, str) else place.absolute().as_uri()
+        self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

@@ -9,42 +9,68 @@ from streamer.errors import SerLiveError
 from streamer.figures import check_matplotlib
 from streamer.outputs import OutputFile, check_output, write_line
 from streamer.report.html import to_html
-from streamer.report.page import draw_page
+from streamer.report.page import check_number, draw_sheet, make_page
 from streamer.report.plotted import write_plotted
+from streamer.report.sound import Sound, SoundReader, choose_sounds
 from streamer.report.svg import to_svg
 from streamer.session_file import RecordedSession, read_sessions
 
-_WRITTEN = {".svg": to_svg, ".html": to_html}
+_PAGE = ".html"
 _PLOTTED = (".png", ".pdf")
 
 
 def write_report(
-    paths: Sequence[Path], output: Path, force: bool, say: Callable[[str], None]
+    paths: Sequence[Path],
+    output: Path,
+    force: bool,
+    say: Callable[[str], None],
+    sounds: Sequence[str | None] = (),
 ) -> None:
-    """Draw every session of some files side by side.
+    """Draw every session of some files over one axis of time.
 
     Args:
         paths: files of JSON lines.
         output: to be written; its suffix says as what.
         force: the output may be overwritten.
         say: is told the lines that the person should know.
+        sounds: files to take the sound from, as :func:`choose_sounds` has them; none without one.
 
     Raises:
         SerLiveError: a file cannot be read, none has an estimate, or the output is refused.
         RunFailure: matplotlib is missing where it is needed, or the output cannot be written.
     """
     suffix = output.suffix.lower()
-    if suffix not in (*_WRITTEN, *_PLOTTED):
+    if suffix not in (_PAGE, ".svg", *_PLOTTED):
         raise SerLiveError(f"{output}: a report is a .png, .pdf, .svg or .html file")
     if suffix in _PLOTTED:
         check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
     check_output(output, force, paths)
-    page = draw_page([session for path in paths for session in _with_estimates(path, say)])
+    read = [(path, session) for path in paths for session in _with_estimates(path, say)]
+    sessions = [session for _, session in read]
+    check_number(sessions)
+    files = choose_sounds(read, sounds)
+    inputs = [*paths, *(file for file in files if file is not None)]
+    check_output(output, force, inputs)
+    page = make_page(sessions, _read_sounds(files, sessions, output, say))
     if suffix in _PLOTTED:
-        write_plotted(page, output)
+        write_plotted(draw_sheet(page).drawing, page.title, output)
         return
-    with OutputFile(output, force, paths) as out:
-        write_line(out, _WRITTEN[suffix](page))
+    with OutputFile(output, force, inputs) as out:
+        is_page = suffix == _PAGE
+        write_line(out, to_html(page) if is_page else to_svg(draw_sheet(page).drawing, page.title))
+
+
+def _read_sounds(
+    files: Sequence[Path | None],
+    sessions: Sequence[RecordedSession],
+    output: Path,
+    say: Callable[[str], None],
+) -> list[Sound | None]:
+    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say)
+    return [
+        None if file is None else reader.read(file, session)
+        for file, session in zip(files, sessions, strict=True)
+    ]
 
 
 def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:

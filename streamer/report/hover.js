@@ -1,11 +1,6 @@
 
-"use strict";
-// Tells what the column under the pointer was; the data are those of html.py.
-const panels = JSON.parse(document.getElementById("panels").textContent);
-const svg = document.querySelector("svg");
+// Tells what the moment under the pointer was.
 const told = document.getElementById("told");
-const cursor = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
-cursor.setAttribute("stroke", "#1b2127");
 
 function element(name, text) {
   const made = document.createElement(name);
@@ -13,49 +8,56 @@ function element(name, text) {
   return made;
 }
 
-function row([name, letter, colour, ink], percent) {
+function row([name, letter, , ,], colour, percent) {
   const made = document.createElement("div");
   const sign = element("b", letter);
   sign.style.background = colour;
-  sign.style.color = ink;
+  sign.style.color = inkOn(colour);
   made.append(sign, element("span", name), element("i", `${percent}%`));
   return made;
 }
 
-function lines(panel, column) {
-  const { times, looks, shares, probabilities, speech } = panel;
-  const seen = looks.map((look, index) => [look, shares[column][index]]).filter(([, share]) => share);
-  const likely = probabilities[column].map((percent, index) => [looks[index], percent]);
-  const isHeard = likely.every(([, percent]) => percent !== null);
+// The cells of a session under x: those of a column as it is drawn.
+function cellsAt(session, x) {
+  return columns(session.step, session.cells).find((one) => one.x <= x && x < one.x + one.width);
+}
+
+function lines(session, { from, to }) {
+  const { counts, looks, probabilities, speech, step, duration } = session;
+  const rows = counts
+    .map((sums, index) => [index, Math.round(100 * (sums[to] - sums[from]) / (to - from))])
+    .filter(([index]) => counts[index][to] > counts[index][from])
+    .sort((one, other) => other[1] - one[1]);
+  const likely = probabilities.map((values, index) => [index, Math.round(mean(values, from, to))]);
+  const heard = Math.round(mean(speech, from, to));
+  const decimals = (to - from) * step < 10 ? 2 : 0;
+  const [begins, ends] = [from * step, Math.min(duration, to * step)].map((time) => clock(time, decimals));
+  const shown = ([index, percent]) => row(looks[index], colourOf(session, index), percent);
   return [
-    element("p", `${times[column]}–${times[column + 1]}`),
-    element("p", seen.length ? "label" : "no estimate"),
-    ...seen.sort((one, other) => other[1] - one[1]).map((pair) => row(...pair)),
-    ...(isHeard ? [element("p", "probability"), ...likely.map((pair) => row(...pair))] : []),
-    ...(speech[column] === null ? [] : [element("p", `speech ${speech[column]}%`)]),
+    element("p", `${begins}–${ends}${view.span < 60 ? " s" : ""}`),
+    element("p", rows.length ? "label" : "no estimate"),
+    ...rows.map(shown),
+    ...(likely.some(([, percent]) => Number.isNaN(percent)) ? [] : [element("p", "probability"), ...likely.map(shown)]),
+    ...(Number.isNaN(heard) ? [] : [element("p", `speech ${heard}%`)]),
   ];
 }
 
 function hide() {
   told.hidden = true;
-  cursor.setAttribute("d", "");
+  for (const { pointer } of strips) pointer.hidden = true;
 }
 
-function tell(event) {
-  const { x, y } = new DOMPoint(event.clientX, event.clientY)
-    .matrixTransform(svg.getScreenCTM().inverse());
-  const panel = panels.find(({ edges, top, bottom }) =>
-    edges[0] <= x && x < edges[edges.length - 1] && top <= y && y <= bottom);
-  if (!panel) return hide();
-  const column = panel.edges.findIndex((edge) => edge > x) - 1;
-  cursor.setAttribute("d", `M${x} ${panel.top}V${panel.bottom}`);
-  told.replaceChildren(...lines(panel, column));
+function tell(strip, clientX, clientY) {
+  const x = clientX - strip.canvas.getBoundingClientRect().left;
+  const cells = cellsAt(strip.session, x);
+  if (!cells) return hide();
+  for (const { pointer } of strips) {
+    pointer.hidden = false;
+    pointer.style.left = `${x}px`;
+  }
+  told.replaceChildren(...lines(strip.session, cells));
   told.hidden = false;
-  const isRight = event.clientX + told.offsetWidth + 24 > innerWidth;
-  told.style.left = `${event.clientX + (isRight ? -told.offsetWidth - 12 : 12)}px`;
-  told.style.top = `${Math.max(0, Math.min(event.clientY + 12, innerHeight - told.offsetHeight))}px`;
+  const isRight = clientX + told.offsetWidth + 24 > innerWidth;
+  told.style.left = `${Math.max(0, clientX + (isRight ? -told.offsetWidth - 12 : 12))}px`;
+  told.style.top = `${Math.max(0, Math.min(clientY + 12, innerHeight - told.offsetHeight))}px`;
 }
-
-svg.addEventListener("pointermove", tell);
-svg.addEventListener("pointerdown", tell);
-svg.addEventListener("pointerleave", hide);

@@ -31,6 +31,13 @@ _PAPER_COLOURS = {
     NOTHING_CODE: PAPER,
 }
 
+#: On a light colour, on dark paper too: it is none of the colours that a dark page changes.
+_ON_LIGHT = "#14181d"
+_ON_DARK = "#fefefe"
+#: On greys that are light on paper and dark on a dark page, which changes this letter with them.
+_ON_GREY = "#14181e"
+_CHANGING_GREYS = ("#d3dae1", "#b3bdc7")
+
 CHIP = 14.0
 
 
@@ -40,6 +47,18 @@ def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
         code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
         for code, look in looks(labels).items()
     }
+
+
+def shared_looks(sessions: Sequence[Sequence[str]]) -> list[dict[int, Look]]:
+    """How the labels of each of some sessions look: one label alike in all of them."""
+    every = list(dict.fromkeys(label for labels in sessions for label in labels))
+    of_all = paper_looks(every)
+    index = {label: number for number, label in enumerate(every)}
+    states = {code: look for code, look in of_all.items() if code < 0}
+    return [
+        {code: of_all[index[label]] for code, label in enumerate(labels)} | states
+        for labels in sessions
+    ]
 
 
 def chip(look: Look, x: float, y: float) -> list[Shape]:
@@ -53,8 +72,12 @@ def chip(look: Look, x: float, y: float) -> list[Shape]:
 
 def on(colour: str) -> str:
     """Black or white, whichever is read better on a colour."""
+    if colour in _CHANGING_GREYS:
+        return _ON_GREY
+    if colour == _PAPER_COLOURS[GAP_CODE]:  # which a dark page turns over, as it does paper
+        return PAPER
     red, green, blue = _channels(colour)
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else PAPER
+    return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _ON_DARK
 
 
 def darker(colour: str) -> str:

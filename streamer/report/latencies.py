@@ -2,55 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.latency.spread import Spread
 from streamer.report.axis import ticks
 from streamer.report.ink import FAINT, INK, RULE
+from streamer.report.picture import Drawing
 from streamer.report.shapes import Area, Line, Shape, Text, steps
 
 Float64 = NDArray[np.float64]
 
 _SIZE = 11.0
 _NUMBERS_HEIGHT = 20.0
+_HEIGHT = 190.0
 _BINS = 40
 _BAR = "#8ea3b5"
 _GUTTER = 40.0
+#: The last number of the axis may stand half beyond it.
+_LAST_HALF = 14.0
 #: What is beyond is counted, not drawn: one late estimate would squeeze the others into one bin.
 _PERCENTILES = (1.0, 99.0)
 
 
-def common_range(latencies_ms: Sequence[Float64]) -> tuple[float, float] | None:
-    """Range in ms in which the histograms of all sessions lie, None where there is nothing."""
-    known = [known for one in latencies_ms if len(known := one[~np.isnan(one)])]
-    if not known:
-        return None
-    lows, highs = zip(*(np.percentile(one, _PERCENTILES).tolist() for one in known), strict=True)
-    low, high = min(lows), max(highs)
-    margin = max(1.0, 0.05 * (high - low))
-    return low - margin, high + margin
+def draw_latencies(
+    latency_ms: Float64, spread: Spread, at: tuple[float, float], width: float
+) -> Drawing:
+    """Draw a histogram.
 
-
-def histogram(
-    latency_ms: Float64,
-    shown_ms: tuple[float, float] | None,
-    at: tuple[float, float],
-    size: tuple[float, float],
-) -> list[Shape]:
-    """Draw latencies, ``(n,)`` in ms, NaN where no clock applied, within a range."""
+    Args:
+        latency_ms: ``(n,)`` in ms, NaN where no clock applied, at least one of them known.
+        spread: of those that are known.
+        at: upper left corner.
+        width: of the drawing.
+    """
     x, y = at
-    title = Text(x, y, "Latency in ms, from sound to label", _SIZE, INK, is_bold=True)
     known = latency_ms[~np.isnan(latency_ms)]
-    if shown_ms is None or not len(known):
-        return [title, Text(x, y + 20, "not paced by a clock", _SIZE, FAINT)]
-    spread = Spread.of(known)
-    counts, edges_ms = np.histogram(known, _BINS, shown_ms)
-    left, right = x + _GUTTER, x + size[0]
-    base, top = y + size[1] - _NUMBERS_HEIGHT, y + 46.0
-    low, high = shown_ms
+    low, high = _range(known)
+    counts, edges_ms = np.histogram(known, _BINS, (low, high))
+    left, right = x + _GUTTER, x + width - _LAST_HALF
+    base, top = y + _HEIGHT - _NUMBERS_HEIGHT, y + 56.0
 
     def x_of(value_ms: Float64 | float) -> Float64:
         return np.asarray(left + (right - left) * (value_ms - low) / (high - low))
@@ -58,8 +49,8 @@ def histogram(
     shares = counts / len(known)
     scale = (base - top) / shares.max() if shares.any() else 0.0
     shapes: list[Shape] = [
-        title,
-        *_captions(spread, len(known) - int(counts.sum()), len(known), x, y),
+        Text(x, y + 10, "Latency in ms, from sound to label", _SIZE, INK, is_bold=True),
+        *_captions(spread, len(known) - int(counts.sum()), len(known), x, y + 10),
     ]
     for share in ticks(0.0, 100.0 * float(shares.max()), 3) if shares.any() else []:
         height = base - scale * share / 100.0
@@ -77,7 +68,14 @@ def histogram(
             Line(at_x, base, at_x, base + 4, INK),
             Text(at_x, base + 16, f"{tick_ms:g}", _SIZE, INK, "middle"),
         ]
-    return [*shapes, Line(left, base, right, base, INK)]
+    return Drawing(width, _HEIGHT, (*shapes, Line(left, base, right, base, INK)))
+
+
+def _range(known_ms: Float64) -> tuple[float, float]:
+    """Range of the axis in ms, without the latest and the earliest."""
+    low, high = np.percentile(known_ms, _PERCENTILES).tolist()
+    margin = max(1.0, 0.05 * (high - low))
+    return low - margin, high + margin
 
 
 def _captions(spread: Spread, beyond: int, number: int, x: float, y: float) -> list[Shape]:

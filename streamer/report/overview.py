@@ -50,13 +50,8 @@ class Overview:
 
     @property
     def column_s(self) -> float:
-        """Time that a column covers, a whole number of timesteps."""
+        """Time that a column covers."""
         return float(self.edges_s[1] - self.edges_s[0])
-
-    @property
-    def is_coarse(self) -> bool:
-        """Whether columns are means over several estimates."""
-        return self.column_s > 1.5 * TIMESTEP_S
 
     @property
     def total(self) -> Float64:
@@ -66,10 +61,21 @@ class Overview:
         return total
 
 
-def overview(session: RecordedSession) -> Overview:
-    """Cut a session that has estimates into columns."""
+def timesteps_per_column(duration_s: float, most_columns: int = MOST_COLUMNS) -> int:
+    """The fewest timesteps a column that cut so much time into so many columns or fewer."""
+    return max(1, int(np.ceil(duration_s / TIMESTEP_S / most_columns - 1e-9)))
+
+
+def overview(session: RecordedSession, per_column: int | None = None) -> Overview:
+    """Cut a session that has estimates into columns.
+
+    Args:
+        session: to be cut.
+        per_column: timesteps a column; as :func:`timesteps_per_column` has it if not said.
+    """
     emotions = len(session.header.labels)
-    edges_s = _edges(max(session.duration_s, TIMESTEP_S))
+    duration_s = max(session.duration_s, TIMESTEP_S)
+    edges_s = _edges(duration_s, per_column or timesteps_per_column(duration_s))
     columns = len(edges_s) - 1
     lost = _Lost(session.gaps, session.header.sample_rate)
     heard = 1.0 - lost.between(session.times - TIMESTEP_S, session.times) / TIMESTEP_S
@@ -101,11 +107,9 @@ def overview(session: RecordedSession) -> Overview:
     )
 
 
-def _edges(duration_s: float) -> Float64:
+def _edges(duration_s: float, per_column: int) -> Float64:
     """Edges of columns of whole timesteps; the last column may be narrower."""
-    timesteps = duration_s / TIMESTEP_S
-    per_column = max(1, int(np.ceil(timesteps / MOST_COLUMNS - 1e-9)))
-    columns = max(1, int(np.ceil(timesteps / per_column - 1e-9)))
+    columns = max(1, int(np.ceil(duration_s / TIMESTEP_S / per_column - 1e-9)))
     edges_s: Float64 = np.arange(columns + 1, dtype=np.float64) * (per_column * TIMESTEP_S)
     edges_s[-1] = duration_s
     return edges_s

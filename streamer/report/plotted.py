@@ -1,4 +1,4 @@
-"""A page as PNG or PDF, by matplotlib."""
+"""A drawing as PNG or PDF, by matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer.figures import save
 from streamer.report.ink import PAPER
-from streamer.report.page import Page
+from streamer.report.picture import Drawing
 from streamer.report.shapes import Area, Box, Line, Shape, Text
 
 if TYPE_CHECKING:
@@ -21,23 +21,23 @@ _POINTS_PER_PIXEL = 72.0 / _PIXELS_PER_INCH
 _PNG_DPI = 192
 
 
-def write_plotted(page: Page, path: Path) -> None:
-    """Write a page to a file that does not exist or may be overwritten; the suffix says as what.
+def write_plotted(drawing: Drawing, title: str, path: Path) -> None:
+    """Write a drawing to a file that does not exist or may be overwritten; the suffix says as what.
 
     Raises:
         RunFailure: the file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    size = (page.width / _PIXELS_PER_INCH, page.height / _PIXELS_PER_INCH)
+    size = (drawing.width / _PIXELS_PER_INCH, drawing.height / _PIXELS_PER_INCH)
     figure = Figure(figsize=size, facecolor=PAPER)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, page.width), ylim=(page.height, 0))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, drawing.width), ylim=(drawing.height, 0))
     axes.set_axis_off()
-    for order, shape in enumerate(page.shapes):
+    for order, shape in enumerate(drawing.shapes):
         _add(axes, shape, order)
     is_pdf = path.suffix.lower() == ".pdf"
     # The same input gives the same bytes, whenever it is drawn.
-    metadata = {"Title": page.title, **({"CreationDate": None} if is_pdf else {})}
+    metadata = {"Title": title, **({"CreationDate": None} if is_pdf else {})}
     with warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; that is no news for the terminal.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ Points = NDArray[np.float64]
 
 #: Widths of characters, in their size, in the widest of the fonts that are asked for.
 _COMMON, _WIDE = 0.68, 1.15
+#: Not between a number and its unit, nor before the last number in brackets.
+_BREAKS = re.compile(r" (?!(?:s|ms|min|h)\b|\d+\))")
 _WIDE_LETTERS = frozenset("MWmw@%…")
 
 
@@ -75,6 +78,24 @@ def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) 
         return content
     kept = content[::order][: int((widths <= width - size * _WIDE).sum())][::order]
     return f"…{kept}" if keeps_end else f"{kept}…"
+
+
+def wrapped(content: str, size: float, width: float, most_lines: int) -> list[str]:
+    """The text on as many lines as it takes; what ``most_lines`` do not hold is left out."""
+    lines: list[str] = []
+    words = _BREAKS.split(printable(content))
+    while words and len(lines) < most_lines - 1:
+        taken = 1
+        while taken < len(words) and text_width(" ".join(words[: taken + 1]), size) <= width:
+            taken += 1
+        lines.append(fitted(" ".join(words[:taken]), size, width))
+        words = words[taken:]
+    return [*lines, fitted(" ".join(words), size, width)] if words else lines
+
+
+def text_width(content: str, size: float) -> float:
+    """At most so wide is a text."""
+    return size * sum(map(_width, printable(content)))
 
 
 def _width(letter: str) -> float:

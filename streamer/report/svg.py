@@ -1,4 +1,4 @@
-"""A page as SVG, made without a library."""
+"""Drawings as SVG, made without a library."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from html import escape
 
 import numpy as np
 
+from streamer.errors import printable
 from streamer.report.ink import PAPER
-from streamer.report.page import Page
+from streamer.report.picture import Drawing
 from streamer.report.shapes import Area, Box, Line, Points, Shape, Text
 
 _FONTS = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 
 
-def to_svg(page: Page) -> str:
-    """The page as an SVG element, with everything in it that it needs."""
-    title = escape(page.title)
+def to_svg(drawing: Drawing, title: str) -> str:
+    """A drawing as an SVG element, with everything in it that it needs."""
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {page.width:g} {page.height:g}" '
-        f'width="{page.width:g}" height="{page.height:g}" font-family="{_FONTS}" role="img">',
-        f"<title>{title}</title>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width:g} '
+        f'{drawing.height:g}" width="{drawing.width:g}" height="{drawing.height:g}" '
+        f'font-family="{_FONTS}" role="img">',
+        f"<title>{escape(printable(title))}</title>",
         f'<rect width="100%" height="100%" fill="{PAPER}"/>',
-        *(_element(shape) for shape in page.shapes),
+        *(_element(shape) for shape in drawing.shapes),
         "</svg>",
     ]
     return "\n".join(lines)

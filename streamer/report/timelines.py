@@ -1,4 +1,4 @@
-"""The rows of a panel that share one axis of time."""
+"""The rows of one session over the axis of time."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from itertools import groupby
 import numpy as np
 
 from streamer.looks import Look
-from streamer.report.axis import clock, clock_unit, time_ticks
 from streamer.report.ink import FAINT, INK, TRACK, chip, darker, on
 from streamer.report.overview import Float64, Overview
 from streamer.report.shapes import Area, Box, Line, Shape, Text, fitted, runs, steps, triangle
+from streamer.report.waveform import Waveform
 from streamer.session_file import RecordedSession
 
 _SIZE, _SMALL = 11.0, 9.5
-_GUTTER, _SCALE = 112.0, 16.0
-_RIBBON, _LANE, _BETWEEN, _STRIP = 40.0, 26.0, 7.0, 14.0
-_TICK_WIDTH = 80.0
-#: Room that the axis takes under the rows.
-AXIS_HEIGHT = 40.0
+#: Room for the names of the rows on the left, and for the scale on the right.
+GUTTER, SCALE = 112.0, 16.0
+_STRIP = 14.0
+#: Lanes as high as this say where 0 and 1 are.
+_LEAST_SCALED = 20.0
 #: A letter stands in the ribbon where its label has at least this share of at least this width.
 _CLEAR_SHARE, _LETTER_WIDTH = 0.8, 14.0
+_WAVE = "#5b7083"
 
 
 @dataclass(frozen=True, slots=True)
-class Scales:
-    """What the panels of a page have in common, so that they can be compared.
+class Rows:
+    """Heights of rows."""
 
-    Attributes:
-        span_s: time that the timelines have room for; None where each has its own.
-        latency_ms: range of the histograms; None where no session has latencies.
-        has_strip: whether there is a row for gaps and marks.
-    """
+    wave: float
+    ribbon: float
+    lane: float
+    between: float
 
-    span_s: float | None
-    latency_ms: tuple[float, float] | None
-    has_strip: bool
+
+ALONE = Rows(wave=48.0, ribbon=40.0, lane=26.0, between=7.0)
+AMONG_OTHERS = Rows(wave=30.0, ribbon=26.0, lane=16.0, between=4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,7 @@ class Frame:
     """Where timelines are, and how time becomes x."""
 
     left: float
-    top: float
     width: float
-    bottom: float
     span_s: float
 
     def x(self, times_s: Float64) -> Float64:
@@ -54,50 +52,88 @@ class Frame:
         return self.left + self.width * times_s / self.span_s
 
 
-def timelines(
-    session: RecordedSession,
-    seen: Overview,
-    looks: dict[int, Look],
-    at: tuple[float, float],
-    width: float,
-    scales: Scales,
-) -> tuple[Frame, list[Shape]]:
-    """Labels, a lane for each emotion, speech, gaps and marks over one axis."""
-    left, y = at
-    lanes = len(session.header.labels) + 1
-    ribbon_bottom = y + _RIBBON
-    lanes_bottom = ribbon_bottom + lanes * (_BETWEEN + _LANE)
-    bottom = lanes_bottom + scales.has_strip * (_BETWEEN + _STRIP)
-    frame = Frame(
-        left + _GUTTER,
-        y,
-        width - _GUTTER - _SCALE,
-        bottom,
-        scales.span_s or float(seen.edges_s[-1]),
+@dataclass(frozen=True, slots=True, eq=False)
+class Strand:
+    """What is drawn of one session."""
+
+    session: RecordedSession
+    seen: Overview
+    looks: dict[int, Look]
+    waveform: Waveform | None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is anything to draw of emotions: there is none of silence."""
+        return not bool(np.isnan(self.seen.probabilities).all())
+
+    @property
+    def has_strip(self) -> bool:
+        """Whether there is anything to draw of gaps and marks."""
+        return bool(self.session.gaps) or len(self.session.marks) > 0
+
+
+def timelines(strand: Strand, frame: Frame, top: float, rows: Rows) -> tuple[float, list[Shape]]:
+    """Sound, labels, a lane for each emotion, speech, gaps and marks; and where they end."""
+    seen, looks = strand.seen, strand.looks
+    left = frame.left - GUTTER
+    shapes: list[Shape] = []
+    y = top
+    if strand.waveform is not None:
+        shapes += _wave(strand.waveform, seen, frame, left, y, rows.wave)
+        y += rows.wave + rows.between
+    ribbon_bottom = y + rows.ribbon
+    shapes += _ribbon(seen, looks, frame, y, rows.ribbon)
+    shapes.append(Text(left, y + rows.ribbon / 2 + 4, "label", _SIZE, INK))
+    y = ribbon_bottom + rows.between
+    emotions = list(enumerate(seen.probabilities.T)) if strand.is_heard else []
+    for index, values in [*emotions, (None, seen.speech)]:
+        look = None if index is None else looks[index]
+        shapes += _lane(values, look, seen, frame, left, y, rows.lane)
+        y += rows.lane + rows.between
+    if strand.has_strip:
+        shapes += _strip(strand, frame, left, ribbon_bottom, y)
+        y += _STRIP + rows.between
+    return y - rows.between, shapes
+
+
+def _wave(
+    waveform: Waveform, seen: Overview, frame: Frame, left: float, top: float, height: float
+) -> list[Shape]:
+    """The outline of the sound, its peak as high as the row."""
+    middle, scale = top + height / 2, 0.5 * height / max(waveform.peak, 1e-9)
+    pixels = max(1, int(float(frame.width) * seen.edges_s[-1] / frame.span_s))
+    edges_s = np.linspace(0.0, seen.edges_s[-1], pixels + 1)
+    low, high = waveform.between(edges_s)
+    # Silence is seen as a line.
+    upper, lower = middle - np.maximum(scale * high, 0.4), middle - np.minimum(scale * low, -0.4)
+    x = frame.x(edges_s)
+    polygons = tuple(
+        np.concatenate(
+            [
+                np.stack([np.repeat(x[start : end + 1], 2)[1:-1], np.repeat(edge, 2)], axis=1)[
+                    ::direction
+                ]
+                for edge, direction in ((upper[start:end], 1), (lower[start:end], -1))
+            ]
+        )
+        for start, end in runs(~np.isnan(high)).tolist()
     )
-    shapes = [
-        *_ribbon(seen, looks, frame),
-        *_lanes(seen, looks, frame, left, ribbon_bottom + _BETWEEN),
-        Text(left, y + _RIBBON / 2 + 4, "label", _SIZE, INK),
-    ]
-    if scales.has_strip:
-        shapes += _strip(session, seen, looks, frame, left)
-    return frame, [*shapes, *_axis(seen, frame)]
+    shapes: list[Shape] = [Text(left, middle + 4, "sound", _SIZE, INK)]
+    return [*shapes, Area(polygons, _WAVE)] if polygons else shapes
 
 
-def _ribbon(seen: Overview, looks: dict[int, Look], frame: Frame) -> list[Shape]:
+def _ribbon(
+    seen: Overview, looks: dict[int, Look], frame: Frame, top: float, height: float
+) -> list[Shape]:
     """In each column every label's share of it, the emotions below."""
     edges = frame.x(seen.edges_s)
-    tops = _RIBBON * np.cumsum(seen.shares, axis=1)
-    base = frame.top + _RIBBON
+    tops = height * np.cumsum(seen.shares, axis=1)
     shapes: list[Shape] = []
     for index in reversed(range(len(seen.codes))):  # each hides the lower part of the one before
         own = np.where(seen.shares[:, index] > 0, tops[:, index], np.nan)
-        if polygons := steps(edges, own, base):
+        if polygons := steps(edges, own, top + height):
             shapes.append(Area(polygons, looks[seen.codes[index]].colour))
-    if seen.is_coarse:
-        shapes += _scale(frame, frame.top, _RIBBON)
-    return [*shapes, *_letters(seen, looks, edges, frame.top + _RIBBON / 2 + 4)]
+    return [*shapes, *_letters(seen, looks, edges, top + height / 2 + 4)]
 
 
 def _letters(seen: Overview, looks: dict[int, Look], edges: Float64, y: float) -> list[Shape]:
@@ -114,80 +150,58 @@ def _letters(seen: Overview, looks: dict[int, Look], edges: Float64, y: float) -
     return shapes
 
 
-def _lanes(
-    seen: Overview, looks: dict[int, Look], frame: Frame, left: float, y: float
+def _lane(
+    values: Float64,
+    look: Look | None,
+    seen: Overview,
+    frame: Frame,
+    left: float,
+    top: float,
+    height: float,
 ) -> list[Shape]:
-    """Each emotion's mean probability where one was heard, and that of speech."""
-    shapes: list[Shape] = []
-    rows = [*seen.probabilities.T, seen.speech]
-    for index, values in enumerate(rows):
-        top = y + index * (_LANE + _BETWEEN)
-        is_speech = index == len(rows) - 1
-        if is_speech:
-            colour = FAINT
-            shapes.append(Text(left, top + 17, "speech", _SIZE, INK))
-        else:
-            look = looks[index]
-            colour = look.colour
-            name = fitted(look.name, _SIZE, _GUTTER - 24)
-            shapes += [
-                *chip(look, left, top + 6),
-                Text(left + 20, top + 17, name, _SIZE, INK),
-            ]
-        shapes += _lane(frame, seen.edges_s, values, top, colour)
+    """Means over columns from 0 to 1: an emotion's where one was heard, or that of speech."""
+    edges = frame.x(seen.edges_s)
+    baseline = top + height / 2 + 4
+    shapes: list[Shape] = [
+        Box(frame.left, top, float(edges[-1]) - frame.left, height, TRACK),
+    ]
+    if height >= _LEAST_SCALED:
+        shapes += [
+            Text(frame.left + frame.width + 4, top + 8, "1", _SMALL, FAINT),
+            Text(frame.left + frame.width + 4, top + height, "0", _SMALL, FAINT),
+        ]
+    if look is None:
+        shapes.append(Text(left, baseline, "speech", _SIZE, INK))
+    else:
+        name = fitted(look.name, _SIZE, GUTTER - 24)
+        shapes += [
+            *chip(look, left, top + height / 2 - 7),
+            Text(left + 20, baseline, name, _SIZE, INK),
+        ]
+    colour = FAINT if look is None else look.colour
+    if polygons := steps(edges, height * values, top + height):
+        shapes.append(Area(polygons, colour, darker(colour)))
     return shapes
 
 
-def _lane(frame: Frame, edges_s: Float64, values: Float64, top: float, colour: str) -> list[Shape]:
-    end = float(frame.x(edges_s[-1]))
-    shapes: list[Shape] = [Box(frame.left, top, end - frame.left, _LANE, TRACK)]
-    polygons = steps(frame.x(edges_s), _LANE * values, top + _LANE)
-    if polygons:
-        shapes.append(Area(polygons, colour, darker(colour)))
-    return [*shapes, *_scale(frame, top, _LANE)]
-
-
-def _scale(frame: Frame, top: float, height: float) -> list[Shape]:
-    """From nothing to all, on the right of a row."""
-    x = frame.left + frame.width + 4
-    return [
-        Text(x, top + 8, "1", _SMALL, FAINT),
-        Text(x, top + height, "0", _SMALL, FAINT),
-    ]
-
-
 def _strip(
-    session: RecordedSession, seen: Overview, looks: dict[int, Look], frame: Frame, left: float
+    strand: Strand, frame: Frame, left: float, marked_from: float, top: float
 ) -> list[Shape]:
     """Gaps, to be seen however short, and the person's marks."""
-    top = frame.bottom - _STRIP
+    seen, session = strand.seen, strand.session
     edges = frame.x(seen.edges_s)
-    shapes: list[Shape] = [Text(left, top + 11, "gaps, marks", _SIZE, INK)]
-    colour = looks[seen.codes[-1]].colour
+    kinds = [
+        name for name, there in (("gaps", session.gaps), ("marks", session.marks.size)) if there
+    ]
+    shapes: list[Shape] = [Text(left, top + 11, ", ".join(kinds), _SIZE, INK)]
+    colour = strand.looks[seen.codes[-1]].colour
     for start, end in runs(seen.shares[:, -1] > 0).tolist():
         width = max(2.0, float(edges[end] - edges[start]))
         shapes.append(Box(float(edges[start]), top + 2, width, _STRIP - 4, colour))
     marks_s = session.marks[session.marks <= seen.edges_s[-1]]
     for x in np.unique(frame.x(marks_s).round()).tolist():
         shapes += [
-            Line(x, frame.top + _RIBBON, x, top + 2, INK, 0.8, is_dashed=True),
+            Line(x, marked_from, x, top + 2, INK, 0.8, is_dashed=True),
             Area((triangle(x, top + 2, 10.0),), INK),
         ]
     return shapes
-
-
-def _axis(seen: Overview, frame: Frame) -> list[Shape]:
-    span_s = frame.span_s
-    y = frame.bottom + 4
-    shapes: list[Shape] = [Line(frame.left, y, frame.left + frame.width, y, INK)]
-    for tick_s in time_ticks(span_s, int(frame.width / _TICK_WIDTH)):
-        x = float(frame.x(np.array(tick_s)))
-        shapes += [
-            Line(x, y, x, y + 4, INK),
-            Text(x, y + 16, clock(tick_s, span_s), _SIZE, INK, "middle"),
-        ]
-    columns = f"columns of {seen.column_s:g} s: shares of labels, mean probabilities"
-    note = (
-        f"time ({clock_unit(span_s)}); {columns if seen.is_coarse else 'a column is an estimate'}"
-    )
-    return [*shapes, Text(frame.left, y + 32, fitted(note, _SMALL, frame.width), _SMALL, FAINT)]

@@ -15,11 +15,41 @@ def demo(tmp_path_factory):
     return path
 
 
-def test_the_recordings_of_a_file_stand_side_by_side(demo, tmp_path):
+def test_the_recordings_of_a_file_stand_over_one_axis_with_one_table(demo, tmp_path):
     output = tmp_path / "report.html"
     result = ser_live("report", demo, "-o", output)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
-    assert output.read_text(encoding="utf-8").count("Share of time") == 2
+    page = output.read_text(encoding="utf-8")
+    assert page.count("<section>") == 2
+    assert page.count("<table>") == 1
+    assert page.count('<th scope="row"') == 2
+    assert page.count("time (s)") == 1
+    assert "<audio" not in page
+
+
+def test_the_sound_is_in_the_page_where_it_is_asked_for(demo, tmp_path):
+    output = tmp_path / "report.html"
+    result = ser_live("report", demo, "--sound", "-o", output)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert output.read_text(encoding="utf-8").count('src="data:audio/flac;base64,') == 2
+
+
+def test_a_sound_that_cannot_be_read_leaves_no_report(demo, tmp_path):
+    output, sound = tmp_path / "report.html", tmp_path / "gone.wav"
+    result = ser_live("report", demo, "--sound", sound, "--sound", sound, "-o", output)
+    assert result.returncode == 2
+    assert "gone.wav" in complaint(result)
+    assert not output.exists()
+
+
+def test_a_sound_is_not_drawn_over(demo, tmp_path):
+    sound = tmp_path / "sound.svg"
+    sound.write_bytes((ROOT / "assets" / "demo.flac").read_bytes())
+    options = ("--sound", sound, "--sound", sound, "--force")
+    result = ser_live("report", demo, *options, "-o", sound)
+    assert result.returncode == 2
+    assert "is to be read" in complaint(result)
+    assert sound.read_bytes()[:4] == b"fLaC"
 
 
 @pytest.mark.parametrize(
