@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.errors import printable
@@ -14,7 +16,7 @@ from streamer.events import Event, Listener, SessionEnded, SessionStarted, Sink
 from streamer.format_names import TIMELINES
 from streamer.formats import Changes, JsonLines, Plain, open_timeline, summary
 from streamer.marking import Marking
-from streamer.outputs import Output, say_on_stderr
+from streamer.outputs import Output, OutputFile, say_on_stderr
 from streamer.screen.keyboard import is_in_foreground
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ class Display:
 class _Summaries:
     """Tells the person each session's end in a line."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, conclude: Callable[[str], None]) -> None:
+        self._conclude = conclude
         self._source = ""
 
     def take(self, event: Event) -> None:
@@ -43,7 +45,18 @@ class _Summaries:
             case SessionStarted():
                 self._source = printable(event.source)
             case SessionEnded():
-                self._say(f"{self._source}: {summary(event)}")
+                self._conclude(f"{self._source}: {summary(event)}")
+
+
+def _next_step(output: Output | None, beside: str) -> str:
+    """What the person can do with the results once the screen is closed."""
+    if not isinstance(output, OutputFile):
+        return "--output session.jsonl keeps the timeline of a session"
+    path = Path(printable(str(output._path)))
+    if beside != "jsonl":
+        return f"the timeline is in {path}"
+    page = shlex.quote(str(path.with_suffix(".html")))
+    return f"ser-live report {shlex.quote(str(path))} -o {page}"
 
 
 def can_show_screen(out: TextIO | None) -> bool:
@@ -116,6 +129,7 @@ def open_display(
     from streamer.screen.terminal import Terminal
 
     monitor = Monitor()
-    with Terminal(monitor, interrupts, recorder, marking) as terminal:
-        sinks = (*written, monitor, _Summaries(terminal.say))
+    next_step = _next_step(output, beside)
+    with Terminal(monitor, interrupts, recorder, marking, next_step) as terminal:
+        sinks = (*written, monitor, _Summaries(terminal.conclude))
         yield Display(sinks, (monitor,), terminal.say)

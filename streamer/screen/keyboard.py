@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -19,13 +20,83 @@ class Keyboard(Protocol):
         """Put the terminal back as it was; safe to call twice, or without :meth:`open`."""
         ...
 
-    def read(self, timeout_s: float) -> str:
-        """The keys pressed, waiting for the first at most this long."""
+    def read(self, timeout_s: float) -> Sequence[str]:
+        """The keys pressed, waiting for the first at most this long.
+
+        A key is the character it types, or its name where it types none: ``left``, ``right``,
+        ``home``, ``end``, ``page up``, ``page down``.
+        """
         ...
+
+
+#: What a terminal sends for a key without a character, from its last letter or its number.
+_NAMES = {
+    **{"C": "right", "D": "left", "F": "end", "H": "home"},
+    **{"1~": "home", "4~": "end", "5~": "page up", "6~": "page down", "7~": "home", "8~": "end"},
+}
+#: A whole sequence, Alt and a letter among them; or the beginning of one.
+_SEQUENCE = re.compile(r"\x1b(?:\[([0-?]*)[ -/]*([@-~])|O(.)|[^\x1b\[O])", re.DOTALL)
+_BEGINNING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?")
+
+
+class KeyParser:
+    """Makes keys of what a terminal sends, however it is cut into reads."""
+
+    #: The rest of a sequence comes at once, over a network a little later. Where nothing has come
+    #: after this time, nothing will: somebody pressed Esc alone.
+    PATIENCE_S = 0.1
+
+    def __init__(self) -> None:
+        self._begun = ""
+        self._begun_s = 0.0
+
+    def feed(self, text: str, now_s: float) -> list[str]:
+        """The keys that are complete now; ``text`` is empty where nothing has come by now."""
+        if not text:
+            if now_s - self._begun_s > self.PATIENCE_S:
+                self._begun = ""
+            return []
+        text, self._begun = self._begun + text, ""
+        keys: list[str] = []
+        at = 0
+        while at < len(text):
+            if text[at] != "\x1b":
+                keys.append(text[at])
+                at += 1
+            elif whole := _SEQUENCE.match(text, at):
+                keys += _named(whole)
+                at = whole.end()
+            elif _BEGINNING.fullmatch(text, at):
+                self._begun, self._begun_s = text[at:], now_s
+                break
+            else:  # Esc alone before another sequence, or no sequence that terminals send
+                at += 1
+        return keys
+
+
+def _named(sequence: re.Match[str]) -> list[str]:
+    """The name of a key, none for keys that mean nothing here."""
+    numbers, letter, after_o = sequence.groups()
+    if after_o is not None:
+        name = _NAMES.get(after_o)
+    elif letter == "~":  # a number may come before it, and a modifier key's after that
+        name = _NAMES.get(f"{numbers.split(';')[0]}~")
+    else:
+        name = _NAMES.get(letter or "")
+    return [name] if name else []
 
 
 if sys.platform == "win32":
     import msvcrt
+
+    _CONSOLE_NAMES = {
+        "K": "left",
+        "M": "right",
+        "G": "home",
+        "O": "end",
+        "I": "page up",
+        "Q": "page down",
+    }
 
     class _Console:
         """The Windows console."""
@@ -36,18 +107,18 @@ if sys.platform == "win32":
         def close(self) -> None:
             pass
 
-        def read(self, timeout_s: float) -> str:
+        def read(self, timeout_s: float) -> Sequence[str]:
             deadline = time.monotonic() + timeout_s
             while not msvcrt.kbhit():
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    return ""
+                    return ()
                 time.sleep(min(left_s, 0.02))
             key = msvcrt.getwch()
             if key in "\0\xe0":  # a function key: its second half says which
-                msvcrt.getwch()
-                return ""
-            return key
+                name = _CONSOLE_NAMES.get(msvcrt.getwch())
+                return (name,) if name else ()
+            return (key,)
 
     def is_in_foreground(_: int) -> bool:
         """Whether what is typed at a console is for this process: it has one of its own."""
@@ -61,15 +132,13 @@ else:
     import select
     import termios
 
-    #: Arrow and function keys, and letters pressed with Alt.
-    _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
-
     class _Tty:
         """A POSIX terminal; of standard input, or the controlling one if that is a pipe."""
 
         def __init__(self) -> None:
             self._fd: int | None = None
             self._before: list[Any] | None = None
+            self._parser = KeyParser()
 
         def open(self) -> None:
             try:
@@ -100,16 +169,16 @@ else:
             os.close(self._fd)
             self._fd = self._before = None
 
-        def read(self, timeout_s: float) -> str:
+        def read(self, timeout_s: float) -> Sequence[str]:
             if self._before is None or self._fd is None:
                 time.sleep(timeout_s)
-                return ""
+                return ()
             if not select.select([self._fd], [], [], timeout_s)[0]:
-                return ""
+                return self._parser.feed("", time.monotonic())
             keys = os.read(self._fd, 64).decode("ascii", "ignore")
             if not keys:  # hung up
                 time.sleep(timeout_s)
-            return _ESCAPE_SEQUENCE.sub("", keys)
+            return self._parser.feed(keys, time.monotonic())
 
     def is_in_foreground(descriptor: int) -> bool:
         """Whether what is typed at a terminal is for this process."""

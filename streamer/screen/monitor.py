@@ -18,61 +18,15 @@ from streamer.events import (
     SourceAway,
 )
 from streamer.frontend import TIMESTEP_S
-from streamer.looks import GAP_CODE, NOTHING_CODE, STATE_CODES
+from streamer.looks import GAP_CODE, STATE_CODES
+from streamer.screen.history import NO_HISTORY, History, Log
+from streamer.screen.lateness import NO_LATENESS, Lateness, LatenessCounts
+from streamer.screen.meter import NO_LEVEL, Meter
 
 Float32 = NDArray[np.float32]
 
-HISTORY_TIMESTEPS = round(60.0 / TIMESTEP_S)
-#: An estimate is held up if it comes so much, and a block, later than the promptest did; resampler
-#: and device make a difference of less.
-HELD_UP_MS = 2 * 1000.0 * TIMESTEP_S
-#: Latencies kept for the percentiles: 10 s.
-LATENCY_TIMESTEPS = round(10.0 / TIMESTEP_S)
-
-QUIETEST_DBFS = -90.0
-#: A shown peak falls slowly enough to be read, as on a mixing desk.
-PEAK_FALL_DB_PER_S = 20.0
-RMS_TIME_CONSTANT_S = 0.3
 #: Weight of the past, per step, in the mean cost of a step: it follows the last second or two.
 _COST_MEMORY = 0.97
-
-
-def _dbfs(amplitude: float) -> float:
-    return max(QUIETEST_DBFS, 20.0 * float(np.log10(max(amplitude, 1e-9))))
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """How loud the audio is, with the ballistics of a meter.
-
-    Attributes:
-        peak_dbfs: falling peak.
-        power: mean square over the last 0.3 s.
-        since_clipping_s: audio since it last clipped.
-    """
-
-    peak_dbfs: float = QUIETEST_DBFS
-    power: float = 0.0
-    since_clipping_s: float = float("inf")
-
-    @property
-    def rms_dbfs(self) -> float:
-        return _dbfs(float(np.sqrt(self.power)))
-
-    def after(self, heard: Heard) -> Meter:
-        """The level once that was heard as well."""
-        samples = heard.samples
-        if not len(samples):
-            return self
-        duration_s = len(samples) / heard.sample_rate
-        memory = float(np.exp(-duration_s / RMS_TIME_CONSTANT_S))
-        newest = float(np.mean(samples * samples, dtype=np.float64))
-        fallen = self.peak_dbfs - PEAK_FALL_DB_PER_S * duration_s
-        return Meter(
-            peak_dbfs=max(_dbfs(float(np.abs(samples).max())), fallen),
-            power=newest + memory * (self.power - newest),
-            since_clipping_s=0.0 if heard.clipped else self.since_clipping_s + duration_s,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,17 +41,17 @@ class Snapshot:
         probabilities: ``(labels,)`` newest, as the label was decided by them where an emotion was.
         speech: newest speech probability.
         attention: ``(T,)`` weights over the rolling window, newest last.
-        codes: ``(1500,)`` int8, what each of the last timesteps was, newest last.
-        lanes: ``(1500, labels)`` their probabilities.
-        latencies_ms: ``(n,)`` of the last estimates, where a clock applies.
-        promptest_ms: least latency so far, infinite before there is one.
-        held_up: estimates that came more than :data:`HELD_UP_MS` and a block after that.
+        history: what the last ten minutes were, and totals of the session.
+        lateness: how late estimates come.
         compute_ms: mean cost of a step, None before the first.
         meter: level of the audio.
         gaps: how often audio was lost.
+        lost_s: how much audio was lost.
         overflows: losses that the device flagged.
         is_away: the source gives nothing; what else is told was true before.
         was_warm: an emotion or doubt was shown before.
+        ended: last event of the session, None while it goes on.
+        session_latency_ms: median and 95th percentile over the whole session, once it has ended.
     """
 
     session: SessionStarted | None = None
@@ -106,19 +60,17 @@ class Snapshot:
     probabilities: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
     speech: float = 0.0
     attention: Float32 = field(default_factory=lambda: np.zeros(1, np.float32))
-    codes: NDArray[np.int8] = field(
-        default_factory=lambda: np.full(HISTORY_TIMESTEPS, NOTHING_CODE, np.int8)
-    )
-    lanes: Float32 = field(default_factory=lambda: np.zeros((HISTORY_TIMESTEPS, 0), np.float32))
-    latencies_ms: tuple[float, ...] = ()
-    promptest_ms: float = float("inf")
-    held_up: int = 0
+    history: History = NO_HISTORY
+    lateness: Lateness = NO_LATENESS
     compute_ms: float | None = None
-    meter: Meter = Meter()
+    meter: Meter = NO_LEVEL
     gaps: int = 0
+    lost_s: float = 0.0
     overflows: int = 0
     is_away: bool = False
     was_warm: bool = False
+    ended: SessionEnded | None = None
+    session_latency_ms: tuple[float, float] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -143,6 +95,16 @@ class Monitor:
         self._cost_s = 0.0
         self._steps = 0.0
         self._block_ms = 0.0
+        self._log = Log(0)
+        self._latencies = LatenessCounts()
+
+    def stopped(self) -> None:
+        """The process is about to be stopped by hand: what comes late by that is no latency."""
+        self._latencies.stopped()
+
+    def resumed(self) -> None:
+        """The process goes on."""
+        self._latencies.resumed()
 
     def hear(self, heard: Heard) -> None:
         self._spent_s += heard.compute_s
@@ -159,20 +121,26 @@ class Monitor:
         match event:
             case SessionStarted():
                 self._spent_s = self._cost_s = self._steps = 0.0
-                lanes = np.zeros((HISTORY_TIMESTEPS, len(event.labels)), np.float32)
+                self._log, self._latencies = Log(len(event.labels)), LatenessCounts()
                 self.snapshot = Snapshot(
                     session=event,
                     probabilities=np.zeros(len(event.labels), np.float32),
-                    lanes=lanes,
+                    history=self._log.history(),
                 )
             case Estimated():
                 self.snapshot = self._after(event)
             case Gap():
-                self.snapshot = replace(self.snapshot, gaps=self.snapshot.gaps + 1)
+                self.snapshot = self._with_gap(event)
             case SourceAway():
                 self.snapshot = self._without_audio()
             case SessionEnded():
-                pass  # the last picture stands
+                latency_ms = self._latencies.of_session()
+                self.snapshot = replace(self.snapshot, ended=event, session_latency_ms=latency_ms)
+
+    def _with_gap(self, gap: Gap) -> Snapshot:
+        before = self.snapshot
+        lost_s = gap.lost_samples / before.session.sample_rate if before.session else 0.0
+        return replace(before, gaps=before.gaps + 1, lost_s=before.lost_s + lost_s)
 
     def _without_audio(self) -> Snapshot:
         """Nothing is heard, so no emotion is; the past stays to be seen."""
@@ -183,7 +151,7 @@ class Monitor:
             probabilities=np.zeros_like(before.probabilities),
             speech=0.0,
             attention=np.zeros_like(before.attention),
-            meter=Meter(),
+            meter=NO_LEVEL,
             is_away=True,
         )
 
@@ -201,13 +169,7 @@ class Monitor:
         newest = before.labels.index(label) if code is None else code
         if event.is_lost:
             newest = GAP_CODE
-        shown = min(missing, HISTORY_TIMESTEPS)
-        lost = np.zeros((shown, len(before.labels)), np.float32)
-        latencies, promptest_ms, held_up = before.latencies_ms, before.promptest_ms, before.held_up
-        if event.latency_ms is not None:
-            latencies = (*latencies[1 - LATENCY_TIMESTEPS :], event.latency_ms)
-            promptest_ms = min(promptest_ms, event.latency_ms)
-            held_up += event.latency_ms > promptest_ms + HELD_UP_MS + self._block_ms
+        self._log.add(newest, estimate.probabilities, missing)
         weighed = estimate.weighed
         return replace(
             before,
@@ -217,14 +179,7 @@ class Monitor:
             probabilities=estimate.probabilities if weighed is None else weighed,
             speech=estimate.speech,
             attention=estimate.attention,
-            codes=np.r_[before.codes, [GAP_CODE] * shown, newest].astype(np.int8)[
-                -HISTORY_TIMESTEPS:
-            ],
-            lanes=np.concatenate([before.lanes, lost, estimate.probabilities[None]])[
-                -HISTORY_TIMESTEPS:
-            ],
-            latencies_ms=latencies,
-            promptest_ms=promptest_ms,
-            held_up=held_up,
+            history=self._log.history(),
+            lateness=self._latencies.after(event.latency_ms, self._block_ms),
             compute_ms=1000.0 * self._cost_s / self._steps,
         )

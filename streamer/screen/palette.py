@@ -13,6 +13,8 @@ BACKGROUND = STATE_LOOKS[NOTHING_CODE].colour
 TEXT = "#d8dee4"
 FAINT = "#7d8894"
 TRACK = "#262d34"
+#: Of the lines around panels.
+BORDER = "#3a444e"
 #: Of bars while no emotion is named.
 FADED = "#46505a"
 ALERT = "#d55e00"
@@ -27,6 +29,7 @@ _BY_HAND: dict[str, dict[str, str]] = {
         TEXT: "color(253)",
         FAINT: "color(245)",
         TRACK: "color(236)",
+        BORDER: "color(239)",
         FADED: "color(240)",
         METER: "color(250)",
         "#d55e00": "color(166)",
@@ -45,14 +48,16 @@ _BY_HAND: dict[str, dict[str, str]] = {
         TEXT: "bright_white",
         FAINT: "white",
         TRACK: "bright_black",
+        BORDER: "bright_black",
         FADED: "white",
         METER: "white",
+        # Not the bright ones where it can be helped: many themes have greys in their place.
         "#d55e00": "red",
-        "#f0e442": "bright_yellow",
+        "#f0e442": "yellow",
         "#009e73": "green",
-        "#56b4e9": "bright_cyan",
+        "#56b4e9": "cyan",
         "#cc79a7": "magenta",
-        "#e69f00": "yellow",
+        "#e69f00": "bright_yellow",
         "#0072b2": "blue",
         "#4a545e": "bright_black",
         "#a3adb8": "white",
@@ -66,7 +71,7 @@ def adapted(style: Style, system: str | None) -> Style:
     """The style in the colours that a terminal has: rich's name of its ``color_system``."""
     table = _BY_HAND.get(system or "", {})
     found = [_named(colour, table) for colour in (style.color, style.bgcolor)]
-    return Style(color=found[0], bgcolor=found[1], bold=style.bold)
+    return Style(color=found[0], bgcolor=found[1], bold=style.bold, dim=style.dim)
 
 
 def _named(colour: Color | None, table: dict[str, str]) -> Color | str | None:

@@ -10,8 +10,9 @@ from streamer.events import Event
 from streamer.interrupts import Interrupts
 from streamer.outputs import Output, write_line
 from streamer.recognizer import Recognizer
+from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
-from streamer.screen.view import View, svg
+from streamer.screen.view import svg
 from streamer.session import Pace, run_session
 from streamer.sound.recording import Recording
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,11 +20,14 @@ from streamer.errors import RunFailure
 from streamer.interrupts import Interrupts
 from streamer.marking import Marking
 from streamer.outputs import dated_path
+from streamer.screen.ending import ending_lines
 from streamer.screen.keyboard import keyboard
+from streamer.screen.keys import View, pressed
 from streamer.screen.monitor import Monitor
 from streamer.screen.palette import adapted
-from streamer.screen.view import View, draw, svg
-from streamer.screen.widgets import Line
+from streamer.screen.segments import Line
+from streamer.screen.stopping import Stopping
+from streamer.screen.view import draw, svg
 
 FRAMES_PER_S = 12
 _CTRL_Z = "\x1a"
@@ -62,6 +64,7 @@ class Terminal:
         interrupts: Interrupts,
         recorder: RecordSwitch | None = None,
         marking: Marking | None = None,
+        next_step: str = "",
     ) -> None:
         """Join the parts.
 
@@ -70,22 +73,26 @@ class Terminal:
             interrupts: are told when the person quits or the screen fails.
             recorder: None where nothing can be recorded.
             marking: takes marked moments to a file; None where there is none.
+            next_step: what the last screen says that the person can do next.
         """
         self._monitor = monitor
         self._interrupts = interrupts
         self._recorder = recorder
         self._marking = marking
+        self._next_step = next_step
         self._console = Console(legacy_windows=False)
         self._output = self._console.file.fileno()
         self._lines: list[Line] = []
         self._size = (0, 0)
         self._frames = 0
         self._keyboard = keyboard()
+        self._stopping = Stopping()
         self._view = View()
         self._shown = monitor.snapshot
-        self._marked_session = monitor.snapshot.session
+        self._seen_session = monitor.snapshot.session
         self._message = ("", 0.0)
         self._said: deque[str] = deque(maxlen=_SAID_LINES)
+        self._conclusion = ""
         self._is_done = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._show, name="screen", daemon=True)
@@ -95,6 +102,7 @@ class Terminal:
             with self._interrupts.shielded(is_firm=True):
                 # For what could get between the end of a session and the end of this context.
                 atexit.register(self._put_back)
+                self._stopping.open()
                 self._keyboard.open()
                 self._console.set_alt_screen(True)
                 self._console.show_cursor(False)
@@ -111,6 +119,15 @@ class Terminal:
         """Tell the person: on the screen now, on standard error once it is closed."""
         self._said.append(line)
         self._show_message(line)
+
+    def conclude(self, line: str) -> None:
+        """Tell the person how a session ended.
+
+        The last screen says the same of the last session. So that line goes to standard error
+        only where that is no terminal, and somebody keeps it.
+        """
+        self._conclusion = line
+        self.say(line)
 
     def _close(self) -> None:
         """Put the terminal back, then say what was said meanwhile.
@@ -137,10 +154,22 @@ class Terminal:
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
         self._keyboard.close()
+        self._stopping.close()
         with suppress(OSError):
-            for line in self._said:
+            self._say_again()
+
+    def _say_again(self) -> None:
+        """What was said while the screen hid it, and the last screen, which stays."""
+        snapshot = self._monitor.snapshot
+        stays = snapshot.ended is not None and self._failure is None
+        said_twice = self._conclusion if stays and sys.stderr.isatty() else None
+        for line in self._said:
+            if line is not said_twice:
                 print(line, file=sys.stderr)
-            sys.stderr.flush()
+        sys.stderr.flush()
+        if stays:
+            for pieces in ending_lines(snapshot, self._measure()[0], self._next_step):
+                self._print([*pieces, Segment.line()])
 
     def _show(self) -> None:
         """The thread: a frame, then the keys until the next one is due."""
@@ -161,9 +190,9 @@ class Terminal:
         if not self._view.is_paused:
             self._shown = newest
         session = self._shown.session
-        if session is not self._marked_session:  # its marks are no moments of the next file
-            self._marked_session = session
-            self._view = replace(self._view, marks=())
+        if session is not self._seen_session:  # no moment of it is one of the next file
+            self._seen_session = session
+            self._view = replace(self._view, marks=(), until_s=None)
         size = self._measure()
         message, until = self._message
         view = replace(self._view_now(), message=message if time.monotonic() < until else "")
@@ -195,24 +224,23 @@ class Terminal:
             if is_all or line != self._lines[row]:
                 pieces += [Control.move_to(0, row).segment, *line]
         self._lines = lines
+        if pieces:
+            self._print(pieces)
+
+    def _print(self, pieces: list[Segment]) -> None:
+        """Write pieces in the colours that the terminal has."""
         if system := self._console.color_system:
             pieces = [
                 one if one.style is None else one._replace(style=adapted(one.style, system))
                 for one in pieces
             ]
-        if pieces:
-            self._console.print(Segments(pieces), end="", crop=False)
+        self._console.print(Segments(pieces), end="", crop=False)
 
     def _press(self, key: str) -> None:
-        view = self._view
-        if view.is_help:
-            self._view = replace(view, is_help=False)
-        elif key == "?":
-            self._view = replace(view, is_help=True)
+        if self._view.is_help:  # any key closes it, and does nothing else
+            self._view = pressed(self._view, key, self._shown)
         elif key == "q":
             self._interrupts.quit()
-        elif key == "p":
-            self._view = replace(view, is_paused=not view.is_paused)
         elif key == "m":
             self._mark()
         elif key == "r" and self._recorder is not None:
@@ -221,6 +249,8 @@ class Terminal:
             self._show_message(self._write_snapshot())
         elif key == _CTRL_Z:
             self._suspend()
+        else:
+            self._view = pressed(self._view, key, self._shown)
 
     def _suspend(self) -> None:
         """Stop as job control has it, the terminal as it was; ``fg`` brings the screen back.
@@ -232,7 +262,9 @@ class Terminal:
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
         self._keyboard.close()
-        os.killpg(0, signal.SIGTSTP)
+        self._monitor.stopped()
+        self._stopping.stop()
+        self._monitor.resumed()
         self._keyboard.open()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)

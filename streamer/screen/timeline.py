@@ -1,4 +1,4 @@
-"""The past as columns of a picture: what each stretch of time was, at any width."""
+"""The past as columns of a picture: what each stretch of time was, at any width and zoom."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 
 from streamer.frontend import TIMESTEP_S
 from streamer.looks import GAP_CODE, NOTHING_CODE, UNCERTAIN_CODE
-from streamer.screen.monitor import HISTORY_TIMESTEPS, Snapshot
+from streamer.screen.history import FIRST_COLUMN, KEPT_TIMESTEPS, History
+from streamer.screen.monitor import Snapshot
 
-#: The timeline shows at least this much; up to twice, where the width does not divide well.
-SHORTEST_S = 30.0
+#: The strip of the session has the first of these lengths that holds it, else the last.
+_STRIP_SPANS_S = (30.0, 60.0, 120.0, 300.0, KEPT_TIMESTEPS * TIMESTEP_S)
+#: Against the rounding of a moment that falls on a timestep.
+_TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """The last half minute or more, cut into halves of cells.
+    """A stretch of the past, cut into halves of cells.
 
     Columns lie at fixed moments of the stream, so that a picture moves but does not flicker.
 
@@ -31,52 +34,79 @@ class Timeline:
 
     halves: NDArray[np.int8]
     cells: NDArray[np.int8]
-    lanes: NDArray[np.float32]
+    lanes: NDArray[np.float64]
     cell_s: float
     end_s: float
 
+    @property
+    def span_s(self) -> float:
+        """Time from edge to edge."""
+        return len(self.cells) * self.cell_s
+
     def cell_at(self, time_s: float) -> int:
         """Index of the cell of a moment; negative once it has left on the left."""
-        return len(self.cells) - 1 - int((self.end_s - time_s) / self.cell_s)
+        return len(self.cells) - 1 - int((self.end_s - time_s) // self.cell_s)
 
 
-def _dominant(codes: NDArray[np.int8], emotions: int) -> NDArray[np.int8]:
-    """``(columns, timesteps)`` -> the code each column is shown as."""
-    counts = np.stack([(codes == code).sum(1) for code in range(NOTHING_CODE, emotions)], axis=1)
-    counts[:, 0] = 0  # nothing is shown only where there is nothing else
+def timeline(
+    snapshot: Snapshot, cells: int, span_s: float, until_s: float | None = None
+) -> Timeline:
+    """Cut so many seconds of a snapshot's history into ``cells`` cells.
+
+    Args:
+        snapshot: whose history it is.
+        cells: as many, or fewer where a half of one would be shorter than a timestep.
+        span_s: from edge to edge.
+        until_s: stream time at the right edge; None is now.
+    """
+    cells = max(1, min(cells, round(span_s / TIMESTEP_S) // 2))
+    cell_s = span_s / cells
+    end_s = snapshot.time if until_s is None else until_s
+    last = int(np.ceil(end_s / cell_s - _TINY))
+    counts, sums = _totals(snapshot, 0.5 * cell_s / TIMESTEP_S, 2 * (last - cells), 2 * last)
+    halves = counts[1::2] - counts[::2]
+    whole = counts[3::4] - counts[::4]
+    voiced = whole[:, FIRST_COLUMN:].sum(1) + whole[:, UNCERTAIN_CODE + FIRST_COLUMN]
+    spoken = (sums[3::4] - sums[::4]) / np.maximum(voiced, 1)[:, None]
+    lanes: NDArray[np.float64] = np.where(voiced[:, None] > 0, spoken, np.nan)
+    return Timeline(_dominant(halves), _dominant(whole), lanes, cell_s, last * cell_s)
+
+
+def session_strip(snapshot: Snapshot, cells: int) -> Timeline:
+    """The whole session so far, up to the last ten minutes.
+
+    It fills from the left, so that a short session does not move all the time.
+    """
+    for span_s in _STRIP_SPANS_S:
+        if snapshot.time <= span_s:
+            return timeline(snapshot, cells, span_s, span_s)
+    return timeline(snapshot, cells, _STRIP_SPANS_S[-1])
+
+
+def _totals(
+    snapshot: Snapshot, half: float, first: int, end: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Running totals at the start and the end of each column, in turn.
+
+    Args:
+        snapshot: whose history it is.
+        half: timesteps that a column covers; a timestep of which it covers a part counts whole.
+        first: number of the first column since the start of the stream.
+        end: number after that of the last column.
+    """
+    history: History = snapshot.history
+    columns = np.arange(first, end)
+    edges = np.empty(2 * len(columns))
+    edges[::2] = np.floor(columns * half + _TINY)
+    edges[1::2] = np.ceil((columns + 1) * half - _TINY)
+    oldest = snapshot.timesteps - len(history)
+    rows = np.clip(edges - oldest, 0, len(history)).astype(np.intp)
+    return history.counts[rows], history.sums[rows]
+
+
+def _dominant(counts: NDArray[np.int32]) -> NDArray[np.int8]:
+    """``(columns, codes)`` -> the code each column is shown as."""
+    # No timestep counts as nothing: where there was none, the first of equals is the answer.
     shown: NDArray[np.int8] = (counts.argmax(1) + NOTHING_CODE).astype(np.int8)
-    shown[(codes == GAP_CODE).any(1)] = GAP_CODE  # a loss is never hidden
+    shown[counts[:, GAP_CODE + FIRST_COLUMN] > 0] = GAP_CODE  # a loss is never hidden
     return shown
-
-
-def timeline(snapshot: Snapshot, cells: int) -> Timeline:
-    """Cut the history of a snapshot into ``cells`` cells, the newest on the right."""
-    cells = min(max(cells, 1), HISTORY_TIMESTEPS // 2)
-    per_half = -(-round(SHORTEST_S / TIMESTEP_S) // (2 * cells))
-    per_cell = 2 * per_half
-    emotions = len(snapshot.labels)
-    ahead = -snapshot.timesteps % per_cell
-    used = cells * per_cell - ahead
-    codes = np.full(cells * per_cell, NOTHING_CODE, np.int8)
-    lanes = np.full((cells * per_cell, emotions), np.nan, np.float32)
-    known = min(used, HISTORY_TIMESTEPS)
-    codes[used - known : used] = snapshot.codes[-known:]
-    spoken = (codes[used - known : used] >= 0) | (codes[used - known : used] == UNCERTAIN_CODE)
-    lanes[used - known : used] = np.where(spoken[:, None], snapshot.lanes[-known:], np.nan)
-    shown = _dominant(codes.reshape(cells, per_cell), emotions)
-    return Timeline(
-        halves=_dominant(codes.reshape(2 * cells, per_half), emotions),
-        cells=shown,
-        lanes=_means(lanes.reshape(cells, per_cell, emotions)),
-        cell_s=per_cell * TIMESTEP_S,
-        end_s=(snapshot.timesteps + ahead) * TIMESTEP_S,
-    )
-
-
-def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``(cells, timesteps, labels)`` -> means of what is no NaN, NaN where all are."""
-    known = ~np.isnan(values)
-    sums = np.where(known, values, 0.0).sum(1)
-    counts = known.sum(1)
-    means: NDArray[np.float32] = np.where(counts, sums / np.maximum(counts, 1), np.nan)
-    return means

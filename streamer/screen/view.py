@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import StringIO
 
-import numpy as np
 from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
-from streamer.decision import SILENCE
-from streamer.errors import printable
-from streamer.looks import STATE_LOOKS, Look, code_of, looks
-from streamer.screen import widgets
-from streamer.screen.layout import Plan, plan
+from streamer.screen.frame import framed, unframed
+from streamer.screen.keys import View, back_plate, help_lines, key_line
+from streamer.screen.layout import plan
 from streamer.screen.monitor import Snapshot
-from streamer.screen.palette import ALERT, BACKGROUND, FAINT, TEXT, TRACK
-from streamer.screen.timeline import Timeline, timeline
-from streamer.screen.widgets import Line, spread, text
+from streamer.screen.panels import Parts, facts_of
+from streamer.screen.segments import Line, fitted, spread, text, width_of
+from streamer.screen.widgets import fact_lines
 
-#: Columns left free on either side.
-_MARGIN = 1
-#: Columns between the label and what is said beside it.
-_BESIDE = 4
-#: From this width on there is room for words rather than letters.
-_WIDE = 70
-
-KEYS = (
-    ("q", "quit", "end the session"),
-    ("p", "pause", "picture; audio goes on"),
-    ("r", "record", "start or stop recording"),
-    ("s", "snapshot", "screen to an SVG file"),
-    ("m", "mark", "moment, in --output too"),
-    ("?", "help", "any key closes it"),
-)
+#: Columns left free on either side where there is no frame, and taken by one.
+_MARGIN, _FRAME = 1, 2
 _THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the person did to the screen.
-
-    Attributes:
-        is_paused: the picture stands still.
-        is_help: the keys are explained on top of it.
-        can_record: there is a microphone.
-        is_recording: what is heard is being written.
-        message: shown instead of the keys.
-        marks: marked moments in stream time, seconds.
-    """
-
-    is_paused: bool = False
-    is_help: bool = False
-    can_record: bool = False
-    is_recording: bool = False
-    message: str = ""
-    marks: tuple[float, ...] = ()
+_MOST_FACTS = 2
+#: Columns beside the help that are worth seeing.
+_LEAST_BESIDE_BOX = 12
 
 
 def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:
@@ -90,187 +55,64 @@ def _pieces(line: Line) -> Iterator[Segment]:
 
 def draw(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """All ``height`` lines of the picture, each exactly ``width`` cells."""
-    inner = max(1, width - 2 * _MARGIN)
-    lines = _body(snapshot, view, inner, height)[:height]
+    inner = max(1, width - 2 * _FRAME)
+    facts = len(fact_lines(facts_of(snapshot, inner), _MOST_FACTS, inner))
+    rows = plan(width, height, len(snapshot.labels), facts)
+    edge = _FRAME if rows.is_framed else _MARGIN
+    parts = Parts(snapshot, view, rows, max(1, width - 2 * edge))
+    if rows.is_framed:
+        lines = _in_frames(parts, view, height - rows.rows)
+    else:
+        bare = _below_each_other(parts, view, height)
+        lines = [fitted([text(" " * edge), *line], width) for line in bare[:height]]
     if view.is_help:
-        _put_in_the_middle(lines, _help(view, inner))
-    edge = text(" " * _MARGIN)
-    return [
-        Segment.adjust_line_length([edge, *line], width, style=widgets.style()) for line in lines
+        _put_in_the_middle(lines, help_lines(view, width, height), width)
+    return lines
+
+
+def _in_frames(parts: Parts, view: View, spare: int) -> list[Line]:
+    rows = parts.rows
+    panels = [
+        parts.top(spare),
+        parts.emotions(),
+        *([[parts.timeline()]] if rows.timeline else []),
+        *([[parts.session()]] if rows.session else []),
+        *([[parts.sound()]] if rows.level + rows.status else []),
     ]
+    return framed([row for row in panels if row[0].lines], key_line(view, parts.width - 2))
 
 
-def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    appearance = looks(snapshot.labels)
-    emotions = [appearance[index] for index in range(len(snapshot.labels))]
-    current = appearance[code_of(snapshot.label, snapshot.labels)]
-    rows = plan(height, len(emotions))
+def _below_each_other(parts: Parts, view: View, height: int) -> list[Line]:
+    rows = parts.rows
     blank: list[Line] = [[]] * rows.blank
-    shown = list(zip(emotions, snapshot.probabilities.tolist(), strict=True))[: rows.bars]
-    is_named = snapshot.label in snapshot.labels
+    label = parts.label(0, parts.width)
     top = [
-        *[_header(snapshot, view, width)][: rows.header],
+        *[spread(label.title, label.status, parts.width)][: rows.header],
         *blank,
-        *_label(snapshot, current, rows.label, width),
+        *label.lines,
         *blank,
-        *widgets.bar_lines(
-            shown, rows.bar_gap, width, [look is current for look, _ in shown], is_named
-        ),
+        *parts.emotions()[0].lines,
         *blank,
-        *_timeline(snapshot, view, rows, width),
+        *unframed([parts.timeline()], bool(rows.title)),
         *blank,
-        *_attention(snapshot, rows, width),
+        *unframed([parts.session()] if rows.session else [], bool(rows.title)),
+        *[parts.shares()][: rows.shares],
     ]
-    is_speaking = None if snapshot.is_away else snapshot.label not in ("", SILENCE)
-    bottom = [
-        *blank,
-        *[widgets.level_line(snapshot.meter, snapshot.speech, is_speaking, width)][: rows.level],
-        *(widgets.fact_lines(_facts(snapshot, width), rows.status, width) if rows.status else []),
-        *[_keys(view, width)][: rows.keys],
-    ]
+    keys = key_line(view, parts.width)
+    if not rows.title and not view.message:  # nothing else says that the timeline is not live
+        keys = back_plate(view, parts.snapshot) or keys
+    bottom = [*blank, *parts.sound().lines, *[keys][: rows.keys]]
     spare: list[Line] = [[]] * max(0, height - len(top) - len(bottom))
     return [*top, *spare, *bottom]
 
 
-def _label(snapshot: Snapshot, look: Look, rows: int, width: int) -> list[Line]:
-    """The label, and beside it how sure and how late it is."""
-    beside = []
-    if snapshot.label in snapshot.labels:
-        share = float(snapshot.probabilities[snapshot.labels.index(snapshot.label)])
-        beside.append([text(f"{share:.0%} sure", bold=True)])
-    if snapshot.latencies_ms and not snapshot.is_away:
-        beside.append([text(f"{snapshot.latencies_ms[-1]:.0f} ms late")])
-    lines = widgets.label_lines(look, rows, width)
-    if len(lines) < len(beside):  # one row: side by side
-        beside = [[*beside[0], text("  "), *beside[1]]]
-    taken = max(map(widgets.width_of, lines)) + _BESIDE
-    first = (len(lines) - len(beside)) // 2
-    for number, piece in enumerate(beside, first):
-        gap = taken - widgets.width_of(lines[number])
-        if taken + widgets.width_of(piece) <= width:
-            lines[number] = [*lines[number], text(" " * gap), *piece]
-    return lines
-
-
-def _header(snapshot: Snapshot, view: View, width: int) -> Line:
-    left = [text("ser-live", bold=True)]
-    tenths = round(10 * snapshot.time)
-    right = [text(f" {tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}")]
-    is_wide = width >= _WIDE  # narrow, all of them fit together
-    if snapshot.is_away:
-        says = " NO DEVICE " if is_wide else " NO MIC "
-        right.insert(0, text(says, "#ffffff", ALERT, bold=True))
-    if view.is_recording:
-        says = " ● REC " if is_wide else " REC "
-        right.insert(0, text(says, "#ffffff", ALERT, bold=True))
-    if view.is_paused:
-        says = " PAUSED, audio goes on " if is_wide else " PAUSED "
-        right.insert(0, text(says, BACKGROUND, TEXT, bold=True))
-    room = width - widgets.width_of(left) - widgets.width_of(right) - 3
-    if snapshot.session and room > 0:
-        left.append(text("  " + _shortened(snapshot.session.source, room), FAINT))
-    return spread(left, right, width)
-
-
-def _shortened(name: str, width: int) -> str:
-    """A name without what a terminal could take for a command, its end kept if it is long."""
-    shown = printable(name)
-    return shown if len(shown) <= width else "…" + shown[max(1, len(shown) - width + 1) :]
-
-
-def _timeline(snapshot: Snapshot, view: View, rows: Plan, width: int) -> list[Line]:
-    past = timeline(snapshot, width - 2)
-    appearance = looks(snapshot.labels)
-    emotions = [appearance[index] for index in range(len(snapshot.labels))]
-    window_s = widgets.seconds(len(snapshot.attention))
-    lines = [_timeline_title(past, width)][: rows.title]
-    if rows.lane:
-        lines += widgets.lane_lines(past, emotions, rows.lane)
-    lines += [widgets.ribbon_line(past, appearance)] * rows.ribbon
-    lines += [widgets.letter_line(past, appearance)][: rows.letters]
-    return lines + [widgets.axis_line(past, view.marks, window_s)][: rows.axis]
-
-
-def _timeline_title(past: Timeline, width: int) -> Line:
-    left = [text("timeline", bold=True), text(f"  {len(past.cells) * past.cell_s:.0f} s", FAINT)]
-    legend = [
-        text(f"   {look.letter} {look.name}", FAINT) for look in STATE_LOOKS.values() if look.name
-    ]
-    return spread(left, legend, width)
-
-
-def _attention(snapshot: Snapshot, rows: Plan, width: int) -> list[Line]:
-    weights = snapshot.attention
-    title = [text("attention", bold=True)]
-    title.append(text(f"  which of the last {widgets.seconds(len(weights)):g} s decided", FAINT))
-    times = float(weights.max()) * len(weights)
-    strongest = [text(f"strongest {times:.1f} times the mean", FAINT)] if times else []
-    lines = [spread(title, strongest, width)][: rows.attention_title]
-    if rows.attention:
-        codes = widgets.window_codes(snapshot.codes, len(weights))
-        appearance = looks(snapshot.labels)
-        lines += widgets.attention_lines(weights, codes, appearance, rows.attention, width)
-    return lines
-
-
-def _facts(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
-    """Name and value, the most important first."""
-    session = snapshot.session
-    if session is None:
-        return [("", "waiting for audio")]
-    latency = compute = "-"
-    if snapshot.latencies_ms:
-        p50, p95 = np.percentile(snapshot.latencies_ms, (50, 95))
-        latency = f"{p50:.0f}/{p95:.0f} ms"
-    if snapshot.compute_ms is not None:
-        compute = f"{snapshot.compute_ms:.1f} ms"
-    rate = f"{session.sample_rate / 1000:g} kHz"
-    losses = [("gaps", f"{snapshot.gaps}"), ("overflows", f"{snapshot.overflows}")]
-    if snapshot.held_up:
-        losses.append(("held up", f"{snapshot.held_up}"))
-    if width < _WIDE:
-        return [("late", latency), ("step", compute), *losses, ("", rate)]
-    return [
-        ("latency p50/p95", latency),
-        ("compute", f"{compute} a step"),
-        *losses,
-        ("look-ahead", f"{session.look_ahead_ms:.0f} ms"),
-        ("rate", rate),
-        ("model", _shortened(session.model, 32)),
-        ("prior", session.prior),
-    ]
-
-
-def _keys(view: View, width: int) -> Line:
-    """The keyboard in a line, or what there is to say."""
-    if view.message:
-        shown = printable(view.message)
-        shown = shown if len(shown) <= width else shown[: width - 1] + "…"
-        return [text(shown, BACKGROUND, TEXT, bold=True)]
-    keys = _keys_of(view)
-    if width >= _WIDE:
-        pieces = [[text(f" {key} ", TEXT, TRACK, bold=True), text(f" {word}   ", FAINT)]
-                  for key, word, _ in keys]  # fmt: skip
-    else:  # the key is the first letter of its word
-        pieces = [
-            [text(key, bold=True), text((word[1:] if word[0] == key else "") + " ", FAINT)]
-            for key, word, _ in keys
-        ]
-    return [segment for piece in pieces for segment in piece]
-
-
-def _keys_of(view: View) -> list[tuple[str, str, str]]:
-    return [key for key in KEYS if view.can_record or key[0] != "r"]
-
-
-def _help(view: View, width: int) -> list[Line]:
-    names = max(len(word) for _, word, _ in KEYS)
-    texts = [f"  {key}  {word:<{names}}  {what}" for key, word, what in _keys_of(view)]
-    box = min(width, max(map(len, texts)) + 2)
-    left = text(" " * ((width - box) // 2))
-    return [[left, text(line[:box].ljust(box), TEXT, TRACK)] for line in ("", "  KEYS", *texts, "")]
-
-
-def _put_in_the_middle(lines: list[Line], box: list[Line]) -> None:
+def _put_in_the_middle(lines: list[Line], box: list[Line], width: int) -> None:
+    """Lay a box over lines of ``width`` cells; what does not fit is left out at the end."""
     first = max(0, (len(lines) - len(box)) // 2)
-    lines[first : first + len(box)] = box[: len(lines) - first]
+    for row, line in enumerate(box[: len(lines) - first], first):
+        line = fitted(line, min(width_of(line), width))
+        left = (width - width_of(line)) // 2
+        before, _, after = Segment.divide(lines[row], [left, left + width_of(line), width])
+        if left < _LEAST_BESIDE_BOX:  # scraps of words
+            before, after = [text(" " * left)], []
+        lines[row] = fitted([*before, *line, *after], width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from tests.end_to_end.command import ROOT
 BEGIN = "import os; os.close(os.open(os.ttyname(1), os.O_RDWR))\n"
 RUN = "from streamer.cli import run; run()"
 PATIENCE_S = 30
+CLOSED = b"\x1b[?1049l"
 
 
 class Terminal:
@@ -96,7 +98,18 @@ class Terminal:
         assert termios.tcgetattr(self.slave) == self.before
         assert self.raw.count(b"\x1b[?1049h") == self.raw.count(b"\x1b[?1049l") == 1
         assert self.raw.rindex(b"\x1b[?25h") > self.raw.rindex(b"\x1b[?25l")
-        assert self.raw.rindex(b"\x1b[?1049l") > len(self.raw) - 20  # nothing is drawn after it
+        # Only lines come after it, in colours: the cursor goes nowhere any more.
+        assert set(re.findall(rb"\x1b\[[0-9;?]*([^0-9;?])", self.after_it)) <= {b"m"}
+
+    @property
+    def after_it(self):
+        """What was written once the screen was closed."""
+        return self.raw[self.raw.rindex(CLOSED) + len(CLOSED) :]
+
+    @property
+    def stays(self):
+        """The same as a person sees it."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.after_it.decode()).replace("\r", "")
 
     def hang_up(self):
         """The window is closed: whoever still writes to it fails, and SIGHUP comes."""

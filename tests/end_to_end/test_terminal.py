@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 
 from tests.end_to_end.command import ROOT, ser_live
-from tests.end_to_end.pseudo_terminal import RUN
+from tests.end_to_end.pseudo_terminal import PATIENCE_S, RUN
 
 SIZES = [(120, 40), (80, 24), (40, 12)]
 
@@ -33,9 +34,11 @@ def test_three_sizes_then_quit(terminal, long, tmp_path):
         seen.resize(columns, rows)
         seen.wait_for("ser-live", "angry", "happy", "neutral", "sad", "%", "level", "gaps 0", "ms")
         if columns >= 80:
-            seen.wait_for("timeline", "attention", "latency p50/p95", "look-ahead 175 ms", "dBFS")
-        lanes = sum(row.startswith(" A ") for row in seen.screen.display) - 1
-        assert lanes == (columns >= 120)
+            seen.wait_for("timeline", "session so far", "speech so far", "latency p50/p95", "dBFS")
+        if columns >= 120:
+            seen.wait_for("what decided the label", "look-ahead 175 ms")
+        lanes = sum(bool(re.match("[│ ]*A(  |$)", row.rstrip("│ "))) for row in seen.screen.display)
+        assert lanes == (columns >= 80)
     seen.wait_for("quit", "●")
     seen.press("q")
     code, stderr = seen.finish()
@@ -53,7 +56,7 @@ def test_the_terminal_is_believed_not_the_environment(terminal, long):
     seen = terminal("replay", long, size=(40, 12), COLUMNS="80", LINES="24")
     seen.wait_for("ser-live", "level", "gaps 0", "quit")
     seen.resize(80, 24)
-    seen.wait_for("attention", "look-ahead 175 ms")
+    seen.wait_for("session so far", "overflows 0")
     seen.press("q")
     assert seen.finish()[0] == 0
 
@@ -79,11 +82,11 @@ def test_the_screen_fills_the_terminal_though_audio_comes_through_a_pipe(termina
 
 def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     seen = terminal("replay", long, cwd=tmp_path)
-    seen.wait_for("gaps 0", "speech")
+    seen.wait_for("gaps 0", "● speech")
     seen.press("?")
-    seen.wait_for("KEYS", "screen to an SVG file", absent=["start or stop recording"])
+    seen.wait_for("─ keys ─", "screen to an SVG", absent=["start or stop"])
     seen.press(" ")
-    seen.wait_for("level", absent=["KEYS"])
+    seen.wait_for("level", absent=["─ keys ─"])
     seen.press("m")
     seen.wait_for("▲")
     seen.press("rs")  # there is no microphone to record
@@ -92,11 +95,11 @@ def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     assert "long.wav" in picture.read_text()
     seen.press("p")
     seen.wait_for("PAUSED, audio goes on")
-    clock = seen.screen.display[0][-8:]
+    clock = seen.screen.display[0][-12:]
     time.sleep(0.5)
     seen.read()
-    assert seen.screen.display[0][-8:] == clock
-    seen.press("\x1b[A")  # an arrow is no key of ours
+    assert seen.screen.display[0][-12:] == clock
+    seen.press("\x1b[A")  # that arrow is no key of ours
     seen.press("p")
     seen.wait_for("gaps 0", absent=["PAUSED", clock])
     seen.press("\x03")
@@ -107,10 +110,71 @@ def test_the_keys_do_what_they_say_then_ctrl_c(terminal, long, tmp_path):
     seen.assert_put_back()
 
 
+def test_the_timeline_is_zoomed_and_scrolled_by_keys_that_come_in_pieces(terminal, long):
+    seen = terminal("replay", long, "--speed", "2", size=(120, 40))
+    seen.wait_for("timeline  30 s", "+- zoom", "←→ back")
+    seen.press("+")
+    seen.wait_for("timeline  15 s")
+    deadline = time.monotonic() + PATIENCE_S
+    while " 0:2" not in seen.screen.display[0]:  # more than the timeline has room for
+        assert time.monotonic() < deadline, seen.text
+        seen.read()
+    seen.press("\x1b")
+    seen.press("[D")
+    seen.wait_for(" back, End: live ", "0 live")
+    seen.press("\x1b[F")
+    seen.wait_for("-10 s", absent=["End: live"])
+    seen.press("\x1b")  # alone it holds nothing up
+    seen.press("-")
+    seen.wait_for("timeline  15 s")  # Alt and -
+    seen.press("-")
+    seen.wait_for("timeline  30 s")
+    seen.press("q")
+    assert seen.finish()[0] == 0
+
+
+@pytest.mark.parametrize("errors_are_shown", [True, False])
+@pytest.mark.parametrize(("ends_by", "code"), [("q", 0), ("\x03", 130), (None, 0)])
+def test_a_last_screen_stays_and_says_each_thing_once(
+    terminal, speech, tmp_path, ends_by, code, errors_are_shown
+):
+    path, output = tmp_path / "short.wav", tmp_path / "out.jsonl"
+    soundfile.write(path, np.resize(speech, (2 if ends_by is None else 60) * 16_000), 16_000)
+    seen = terminal("replay", path, "--output", output, shows_errors=errors_are_shown)
+    if ends_by:
+        seen.wait_for("gaps 0", "● speech")
+        seen.press(ends_by)
+    returned, stderr = seen.finish()
+    assert returned == code
+    seen.assert_put_back()
+    assert seen.stays.count("overall") == 1
+    assert seen.stays.count("latency p50/p95") == 1
+    assert " s of speech in 0:0" in seen.stays
+    assert seen.stays.endswith(f"next: ser-live report {output} -o {output.with_suffix('.html')}\n")
+    # Where somebody keeps standard error, the line is there; a person reads it once.
+    assert stderr.count("overall") == (not errors_are_shown)
+    assert json.loads(output.read_text().splitlines()[-1])["type"] == "end"
+
+
+def test_of_several_files_all_but_the_last_stay_as_a_line(terminal, speech, tmp_path):
+    paths = [tmp_path / f"{name}.wav" for name in ("first", "second", "third")]
+    for path in paths:
+        soundfile.write(path, speech[:16_000], 16_000)
+    seen = terminal("replay", *paths, shows_errors=True)
+    assert seen.finish()[0] == 0
+    lines = [line for line in seen.stays.splitlines() if "overall" in line]
+    assert len(lines) == 3
+    for line, path in zip(lines[:2], paths, strict=False):
+        assert line.startswith(f"{path}: 1.00 s: ")
+    assert lines[2].endswith("third.wav")
+    assert "1.00 s" not in lines[2]
+    assert seen.stays.count("next: ") == 1
+
+
 def test_a_marked_moment_is_a_line_of_the_file(terminal, long, tmp_path):
     output = tmp_path / "out.jsonl"
     seen = terminal("replay", long, "--output", output)
-    seen.wait_for("gaps 0", "speech")
+    seen.wait_for("gaps 0", "● speech")
     seen.press("m")
     seen.wait_for("▲")
     seen.press("mq")  # the second is not lost at the end
@@ -127,7 +191,7 @@ def test_a_marked_moment_is_a_line_of_the_file(terminal, long, tmp_path):
 def test_a_mark_is_of_the_moment_that_is_seen_also_while_it_stands_still(terminal, long, tmp_path):
     output = tmp_path / "out.jsonl"
     seen = terminal("replay", long, "--output", output)
-    seen.wait_for("gaps 0", "speech")
+    seen.wait_for("gaps 0", "● speech")
     seen.press("p")
     seen.wait_for("PAUSED")
     lines = output.read_text().count("\n")
@@ -148,7 +212,7 @@ def test_the_screen_is_shown_beside_the_timeline_that_a_suffix_names(
 ):
     output = tmp_path / "out.TextGrid"
     seen = terminal("replay", long, *wanted, "--output", output)
-    seen.wait_for("gaps 0", "speech")
+    seen.wait_for("gaps 0", "● speech")
     seen.press("m")
     seen.wait_for("▲")
     seen.press("q")
@@ -332,6 +396,10 @@ def test_ctrl_z_stops_it_with_the_terminal_put_back_and_fg_goes_on(terminal, lon
     seen.wait_for("the shell again")
     assert seen.raw.count(b"\x1b[?1049l") == 1
     seen.wait_for("gaps 0", "quit", absent=("the shell again",))
+    later = time.monotonic() + 2.0
+    while time.monotonic() < later:  # the audio of the stop comes late, and is not held against it
+        seen.read()
+    assert "held up" not in seen.text
     seen.press("q")
     code, stderr = seen.finish()
     assert code == 0
