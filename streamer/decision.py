@@ -193,7 +193,7 @@ class Verdict:
         self._heard: deque[bool] = deque(maxlen=window_timesteps)
         self._sum = np.zeros(len(self._labels))
         self._votes = self._spoken = 0
-        self._shown = np.zeros(len(self._labels), bool)
+        self._shown = np.zeros(len(self._labels), np.int64)
         self._led = np.zeros(len(self._labels), bool)
 
     def add(self, probabilities: NDArray[np.float32], speech: float, label: str = "") -> None:
@@ -206,7 +206,7 @@ class Verdict:
         """
         is_speech = speech >= self._speech_on
         if label in self._labels:
-            self._shown[self._labels.index(label)] = True
+            self._shown[self._labels.index(label)] += 1
         self._heard.append(is_speech)
         if is_speech:
             weight = vote(sum(self._heard))
@@ -226,9 +226,15 @@ class Verdict:
     def overall(self) -> str:
         """The likeliest of the emotions that were shown, or `silence` with hardly any speech.
 
-        Where none was shown, it is the likeliest of those that led in an estimate.
+        What was shown for a moment only does not outdo what is likelier. Where nothing was shown
+        for longer, it is the likeliest of those that led in an estimate.
         """
-        if self._spoken * TIMESTEP_S < LEAST_SPEECH_S - TIMESTEP_S / 2:
+        least = LEAST_SPEECH_S / TIMESTEP_S - 0.5
+        if self._spoken < least:
             return SILENCE
-        eligible = self._shown if self._shown.any() else self._led
-        return self._labels[int(np.where(eligible, self.probabilities, -1.0).argmax())]
+        probabilities = self.probabilities
+        if not self._shown[probabilities.argmax()]:
+            eligible = self._shown >= least
+            eligible = eligible if eligible.any() else self._led
+            probabilities = np.where(eligible, probabilities, -1.0)
+        return self._labels[int(probabilities.argmax())]

@@ -27,6 +27,8 @@ class HeardCorpus:
         trained: the weights were fitted to these; empty where recordings were held back.
         validation: the epoch and the temperature were chosen on these.
         test: the model has never heard these.
+        digests: of a person's own recordings, those that trained or chose: they are known again
+            in another folder and under another name.
     """
 
     name: str
@@ -37,13 +39,18 @@ class HeardCorpus:
     trained: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.held_by not in ("speakers", "recordings"):
             raise ValueError(f"held_by must be speakers or recordings, is {self.held_by!r}")
-        if not all(isinstance(one, tuple) for one in (self.trained, self.validation, self.test)):
+        lists = (self.trained, self.validation, self.test, self.digests)
+        if not all(isinstance(one, tuple) for one in lists):
             raise ValueError("speakers and recordings must be lists of names")
-        check_texts((self.name, self.licence, self.split, *self.names))
+        check_texts((self.name, self.licence, self.split, *self.names, *self.digests))
+        parts = (self.trained, self.validation, self.test)
+        if len({*self.names}) < sum(len({*part}) for part in parts):
+            raise ValueError("nobody may be both trained on and held back, or held back twice")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,11 +62,17 @@ class HeardCorpus:
         """What no weights were fitted to before a refit."""
         return frozenset((*self.validation, *self.test))
 
-    def may_have_heard(self, other: HeardCorpus) -> bool:
-        """Whether who learnt by this split may have heard someone whom the other one judges by."""
+    def may_have_heard(self, other: HeardCorpus, is_refit: bool = False) -> bool:
+        """Whether who learnt by this split may have heard someone whom the other one judges by.
+
+        Args:
+            other: the split that judges.
+            is_refit: both were trained on their validation people, too, at the end.
+        """
         if "recordings" in (self.held_by, other.held_by):
-            return self.held_back != other.held_back
-        return not other.held_back.isdisjoint(self.trained)
+            return (self.validation, self.test) != (other.validation, other.test)
+        heard_late = is_refit and not set(other.test).isdisjoint(self.validation)
+        return heard_late or not other.held_back.isdisjoint(self.trained)
 
 
 @dataclass(frozen=True)
@@ -95,13 +108,21 @@ class Lineage:
     def __post_init__(self) -> None:
         if not isinstance(self.is_refit, bool):
             raise ValueError("is_refit must be true or false")
-        if sum(len(corpus.names) for corpus in self.corpora) > MOST_NAMES:
+        names = sum(len(corpus.names) + len(corpus.digests) for corpus in self.corpora)
+        if names > MOST_NAMES:
             raise ValueError(f"a lineage must have at most {MOST_NAMES} names")
+        if len({(one.name, one.is_own) for one in self.corpora}) < len(self.corpora):
+            raise ValueError("corpora must have different names")
 
     def corpus(self, name: str, is_own: bool) -> HeardCorpus | None:
         """The corpus of that name, None where the model has not heard it."""
         found = (one for one in self.corpora if (one.name, one.is_own) == (name, is_own))
         return next(found, None)
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Of all own recordings that trained or chose."""
+        return frozenset(digest for corpus in self.corpora for digest in corpus.digests)
 
     @property
     def facts(self) -> dict[str, str]:

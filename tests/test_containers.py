@@ -10,10 +10,12 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.resampler import Resampler
+from streamer.sound import heads, parts
 from streamer.sound.containers import look_through
 from streamer.sound.mpeg import mpeg_frame
-from streamer.sound.parts import PartFile
+from streamer.sound.parts import Part, PartFile
 from streamer.sound.recording import Recording, read_recording
+from tests.matrix.headers import riff_chunk, sizes
 
 RATE = 16_000
 #: What a decoder may add or leave out at a join or an end.
@@ -80,26 +82,6 @@ def test_whole_files_are_heard_whole(tmp_path, voice, suffix, kind, codec, rate,
     assert not said
 
 
-def sizes(data):
-    """Where the header of a file says how long its audio is: position, form, first sample."""
-    if data[:4] in (b"RIFF", b"RIFX"):
-        at = data.index(b"data") + 4
-        return at, "<I", at + 4, 0
-    if data[:4] == b"RF64":
-        return data.index(b"ds64") + 16, "<Q", data.index(b"data") + 8, 0
-    if data[:4] == b"riff":
-        at = data.index(b"data\xf3\xac") + 16
-        return at, "<q", at + 8, 24
-    if data[:4] == b"FORM":
-        at = data.index(b"SSND") + 4
-        return at, ">I", at + 12, 8
-    if data[:4] == b".snd":
-        return 8, ">I", struct.unpack(">I", data[4:8])[0], 0
-    assert data[:4] == b"caff"
-    at = data.index(b"data") + 4
-    return at, ">q", at + 12, 4
-
-
 CHUNKED = [one for one in CODECS if one[0] in ("wav", "w64", "aiff", "au", "caf")]
 
 
@@ -115,11 +97,9 @@ def test_a_header_that_is_too_small_hides_nothing(
     soundfile.write(path, np.stack([voice] * channels, axis=1), RATE, format=kind, subtype=codec)
     whole, _, _ = heard(path)
     data = bytearray(path.read_bytes())
-    at, form, first, more = sizes(bytes(data))
-    del data[first + (len(data) - first) // 64 * 64 :]  # and no chunk behind
-    kept = (len(data) - first) * share // 64 * 64
-    struct.pack_into(form, data, at, int(kept) + more)
-    path.write_bytes(data)
+    size = sizes(bytes(data))
+    del data[size.first + (len(data) - size.first) // 64 * 64 :]  # and no chunk behind
+    path.write_bytes(size.set(bytes(data), int((len(data) - size.first) * share // 64 * 64)))
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
     np.testing.assert_allclose(samples[:RATE], whole[:RATE], atol=1e-6)
@@ -133,11 +113,10 @@ def test_a_size_that_nobody_knew_means_to_the_end(tmp_path, voice, suffix, kind,
     soundfile.write(path, voice, RATE, format=kind, subtype=codec)
     whole, _, _ = heard(path)
     data = bytearray(path.read_bytes())
-    at, form, first, _ = sizes(bytes(data))
-    del data[first + (len(data) - first) // 64 * 64 :]
-    unknown = -1 if form[1] == "q" and suffix == "caf" else 2 ** (31 if form[1] == "I" else 62)
-    struct.pack_into(form, data, at, unknown if form[1] != "I" else 0xFFFF_FFFF)
-    path.write_bytes(data)
+    size = sizes(bytes(data))
+    del data[size.first + (len(data) - size.first) // 64 * 64 :]
+    unknown = {"I": 2**32 - 1, "Q": 2**64 - 1, "q": -1 if suffix == "caf" else 2**62}
+    path.write_bytes(size.set(bytes(data), unknown[size.form[1]] - size.more))
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
     assert not said
@@ -147,10 +126,9 @@ def test_a_size_that_nobody_knew_means_to_the_end(tmp_path, voice, suffix, kind,
 def test_a_header_some_bytes_too_long_is_no_fault(tmp_path, voice, more):
     path = tmp_path / "long.wav"
     soundfile.write(path, voice, RATE)
-    data = bytearray(path.read_bytes())
-    at, form, first, _ = sizes(bytes(data))
-    struct.pack_into(form, data, at, len(data) - first + more)
-    path.write_bytes(data)
+    data = path.read_bytes()
+    size = sizes(data)
+    path.write_bytes(size.set(data, len(data) - size.first + more))
     samples, _, said = heard(path)
     assert len(samples) == len(voice)
     assert not said
@@ -205,6 +183,12 @@ def test_a_part_of_a_file_is_a_file(tmp_path):
     path.write_bytes(bytes(range(100)))
     (whole,) = look_through(path).parts
     assert (whole.start, whole.stop) == (0, 100)
+    gaps = Part(0, 100, ((51, b"z"),), b"head", pieces=((10, 12), (50, 53)))
+    with PartFile(path, gaps) as file:
+        assert file.read(5) == b"head" + bytes([10])
+        assert file.read() == bytes([11, 50]) + b"z" + bytes([52])
+        assert file.seek(-1, 2) == 8
+        assert file.read() == bytes([52])
     part = type(whole)(10, 30, ((12, b"ab"), (29, b"xyz")))
     with PartFile(path, part) as file:
         assert file.read() == bytes([10, 11]) + b"ab" + bytes(range(14, 29)) + b"x"
@@ -281,7 +265,10 @@ def test_what_follows_a_cut_or_damaged_mp3_is_heard_too(tmp_path, voice, junk):
     assert "2 recordings joined" in said[0]
 
 
-@pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("aiff", "AIFF")])
+JOINED = [("wav", "WAV"), ("aiff", "AIFF"), ("au", "AU"), ("caf", "CAF"), ("w64", "W64")]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC"), ("rf64", "RF64")])
 def test_wavs_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, kind):
     path = tmp_path / f"joined.{suffix}"
     soundfile.write(path, voice, RATE, format=kind)
@@ -291,12 +278,122 @@ def test_wavs_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, ki
     assert "3 recordings joined" in said[0]
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC")])
+def test_a_file_behind_one_that_is_cut_is_heard_and_the_cut_told(tmp_path, voice, suffix, kind):
+    path = tmp_path / f"joined.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + whole)
+    samples = []
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"truncated|damaged"):
+        for block in recording.blocks(100):
+            samples.append(block)
+    np.testing.assert_allclose(np.concatenate(samples)[-len(voice) :], voice, atol=1e-4)
+
+
+def test_audio_in_several_chunks_of_a_wav_is_heard(tmp_path, voice):
+    path = tmp_path / "chunks.wav"
+    soundfile.write(path, voice, RATE)
+    data = path.read_bytes()
+    first = sizes(data).first
+    middle = first + RATE
+    pieces = riff_chunk(b"data", data[first:middle]), riff_chunk(b"data", data[middle:])
+    path.write_bytes(data[: first - 8] + pieces[0] + riff_chunk(b"LIST", b"odd") + pieces[1])
+    samples, _, said = heard(path)
+    np.testing.assert_allclose(samples, voice, atol=1e-4)
+    assert not said
+
+
+@pytest.mark.parametrize("codec", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
+@pytest.mark.parametrize("block", [0, 1234])
+def test_a_wrong_length_of_block_makes_no_noise(tmp_path, voice, codec, block):
+    path = tmp_path / "blocks.wav"
+    soundfile.write(path, voice, RATE, subtype=codec)
+    whole, _, _ = heard(path)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, data.index(b"fmt ") + 20, block)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(heard(path)[0], whole)
+
+
+@pytest.mark.parametrize("stated", [1, 10, 16_000])
+def test_a_flac_that_states_too_few_samples_is_heard_whole(tmp_path, voice, stated):
+    path = tmp_path / "few.flac"
+    soundfile.write(path, voice, RATE)
+    data = path.read_bytes()
+    path.write_bytes(data[:21] + bytes((data[21] & 0xF0,)) + struct.pack(">I", stated) + data[26:])
+    samples, _, said = heard(path)
+    np.testing.assert_allclose(samples, voice, atol=1e-4)
+    assert "all of it is heard" in said[0]
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 512, b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC"), ("ogg", "OGG")])
+def test_a_file_behind_some_junk_is_heard_and_the_junk_told(tmp_path, voice, suffix, kind, junk):
+    path = tmp_path / f"junk.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind)
+    path.write_bytes(junk + path.read_bytes())
+    samples, _, said = heard(path)
+    assert len(samples) == len(voice)
+    assert f"its first {len(junk)} bytes are no sound" in said[0]
+
+
+def test_an_mp3_whose_index_counts_too_few_frames_is_heard_whole(tmp_path, voice):
+    path = tmp_path / "few.mp3"
+    data = mp3(path, voice)
+    whole = len(heard(path)[0])
+    at = max(data[:300].find(b"Xing"), data[:300].find(b"Info"))
+    path.write_bytes(data[: at + 8] + struct.pack(">I", 5) + data[at + 12 :])
+    assert len(heard(path)[0]) == pytest.approx(whole, abs=TOLERATED_S * RATE)
+
+
+def test_a_damaged_page_of_an_ogg_file_is_told(tmp_path, speech_16k):
+    path = tmp_path / "damaged.ogg"
+    soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with Recording(path) as recording, pytest.raises(SerLiveError, match="wrong checksum"):
+        list(recording.blocks(100))
+
+
+def test_a_float_wave64_with_a_long_format_is_no_noise(tmp_path, voice):
+    """Ffmpeg writes them; libsndfile takes the samples for integers."""
+    path = tmp_path / "float.w64"
+    soundfile.write(path, voice, RATE, format="W64", subtype="FLOAT")
+    data = path.read_bytes()
+    at = data.index(b"fmt \xf3\xac")
+    length, form = struct.unpack_from("<Q", data, at + 16)[0], data[at + 24 : at + 40]
+    guid = b"\x03\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
+    extended = b"\xfe\xff" + form[2:] + struct.pack("<HHI", 22, 32, 4) + guid
+    chunk = data[at : at + 16] + struct.pack("<Q", 24 + len(extended)) + extended
+    path.write_bytes(data[:at] + chunk + data[at + length + -length % 8 :])
+    np.testing.assert_allclose(heard(path)[0], voice, atol=1e-6)
+
+
+@pytest.mark.parametrize("blocks", [1, 7])
+def test_all_blocks_of_a_voc_are_heard(tmp_path, voice, blocks):
+    path = tmp_path / "blocks.voc"
+    pcm = (voice * 32767).astype("<i2").tobytes()
+    step = len(pcm) // blocks // 2 * 2
+    data = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x0114, 0x111F)
+    for number, first in enumerate(range(0, len(pcm), step)):
+        body = pcm[first : first + step]
+        if not number:
+            body = struct.pack("<IBBHI", RATE, 16, 1, 4, 0) + body
+        data += bytes((2 if number else 9,)) + len(body).to_bytes(3, "little") + body
+    path.write_bytes(data + b"\0")
+    samples, rate, said = heard(path)
+    assert rate == RATE
+    np.testing.assert_allclose(samples, voice, atol=1e-3)
+    assert not said
+
+
 @pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("au", "AU"), ("aiff", "AIFF")])
 def test_a_header_without_audio_is_refused_in_a_line(tmp_path, voice, suffix, kind):
     path = tmp_path / f"begun.{suffix}"
     soundfile.write(path, voice, RATE, format=kind)
-    _, _, first, _ = sizes(path.read_bytes())
-    path.write_bytes(path.read_bytes()[:first])
+    path.write_bytes(path.read_bytes()[: sizes(path.read_bytes()).first])
     with pytest.raises(SerLiveError, match=r"holds no audio|no sound file"):
         Recording(path)
 
@@ -333,3 +430,35 @@ def test_a_signal_while_a_part_is_read_is_felt(tmp_path, voice):
         patch.setattr(PartFile, "_bytes", interrupted)
         with pytest.raises(KeyboardInterrupt):
             list(blocks)
+
+
+@pytest.mark.parametrize("suffix", ["au", "snd"])
+def test_text_is_no_sound_whatever_its_name_ends_in(tmp_path, suffix):
+    """Libsndfile takes what has no header for mu-law by such an ending."""
+    path = tmp_path / f"notes.{suffix}"
+    path.write_text("no sound at all\n" * 99)
+    with pytest.raises(SerLiveError, match="no sound file that can be read"):
+        Recording(path)
+
+
+def test_a_flac_that_was_written_to_a_pipe_is_no_damaged_one(tmp_path, voice):
+    path = tmp_path / "piped.flac"
+    soundfile.write(path, voice, RATE)
+    data = path.read_bytes()
+    path.write_bytes(data[:21] + bytes((data[21] & 0xF0, 0, 0, 0, 0)) + data[26:])
+    samples, _, said = heard(path)
+    assert len(samples) == len(voice)
+    assert not said
+
+
+def test_a_whole_file_is_not_read_through_for_another_behind_it(tmp_path, monkeypatch):
+    path = tmp_path / "whole.wav"
+    soundfile.write(path, np.zeros(60 * RATE, np.float32), RATE)
+    read = []
+    real = parts.View.read
+    monkeypatch.setattr(parts.View, "read", lambda self, n=-1: read.append(n) or real(self, n))
+    monkeypatch.setattr(heads, "_BLOCK", 1 << 12)
+    look_through(path)
+    assert sum(read) < 10_000
+    path.write_bytes(path.read_bytes() * 2)
+    assert len(look_through(path).parts) == 2

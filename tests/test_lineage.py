@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,12 @@ from streamer.lineage import HeardCorpus, Lineage
 from streamer.metadata import ModelMetadata
 from tests.conftest import CLIPS
 from train.corpora.known import read_corpus
-from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings
+from train.corpora.lineage import (
+    check_recordings,
+    heard_corpora,
+    keep_recordings,
+    together,
+)
 from train.corpora.splits import split_of
 from train.judging.evaluate import Plan, utterances_to_test
 
@@ -55,6 +61,74 @@ def test_a_speaker_who_comes_later_makes_nobody_a_test_speaker(shipped, tmp_path
     assert "1 speaker is left out, who came after the training (aaa)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("elsewhere", ["link", "table", "copy", "."])
+def test_what_was_trained_on_is_known_again_under_another_name(
+    shipped, tmp_path, elsewhere, monkeypatch, capsys
+):
+    folder = record(tmp_path / "voices", *SPEAKERS)
+    metadata, split = trained(shipped.metadata, folder)
+    if elsewhere == "link":
+        (tmp_path / "link").symlink_to(folder)
+    elif elsewhere == "copy":
+        shutil.copytree(folder, tmp_path / "copy")
+    elif elsewhere == "table":
+        files = sorted(folder.rglob("*.flac"))
+        rows = [f"{one.relative_to(tmp_path)},{one.parts[-3]},{one.parts[-2]}" for one in files]
+        (tmp_path / "table").with_suffix(".csv").write_text(
+            "\n".join(["file,label,speaker", *rows])
+        )
+    monkeypatch.chdir(folder if elsewhere == "." else tmp_path)
+    name = f"./{elsewhere}.csv" if elsewhere == "table" else elsewhere
+    found = utterances_to_test(name, metadata, Plan(tmp_path))
+    assert {one.speaker for one in found} == {one.speaker for one in split.test}
+    if elsewhere in ("copy", "table"):
+        assert "was trained on or chosen by" in capsys.readouterr().err
+
+
+def test_two_folders_of_one_name_are_refused(tmp_path):
+    folders = [record(tmp_path / side / "voices", *SPEAKERS) for side in ("a", "b")]
+    found = [one for folder in folders for one in read_corpus(str(folder), folder)]
+    with pytest.raises(SerLiveError, match="have one name"):
+        heard_corpora(split_of("fixed", found), "fixed")
+
+
+def test_a_speaker_on_two_sides_is_held_back_by_recording(tmp_path):
+    folder = record(tmp_path / "voices", "ann", "bob")
+    split = split_of("random/0", read_corpus(str(folder), folder))
+    (corpus,) = heard_corpora(split, "random/0")
+    assert corpus.held_by == "recordings"
+    assert len(corpus.validation) == len(split.validation)
+
+
+def test_a_copy_of_what_is_trained_on_is_not_held_back(tmp_path):
+    folder = tmp_path / "voices"
+    for number in range(12):  # a random split deals copies to all sides
+        for clip, label in zip(CLIPS, ("angry", "happy", "neutral", "sad"), strict=True):
+            file = folder / label / f"{number}.flac"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(clip.read_bytes())
+    split = split_of("fixed", read_corpus(str(folder), folder))
+    (corpus,) = heard_corpora(split, "fixed")
+    assert split.test
+    assert corpus.test == corpus.validation == ()
+
+
+def test_a_refit_start_has_heard_its_validation_speakers_too():
+    def corpus(trained, validation, test):
+        return HeardCorpus("cremad", False, "-", "x", "speakers", trained, validation, test)
+
+    start = Lineage((corpus(("c", "d"), ("b",), ("a",)),))
+    mine = Lineage((corpus(("c", "d"), ("a",), ("b",)),))
+    together(mine, start, (), Path("start"))
+    with pytest.raises(SerLiveError, match="has heard cremad"):
+        together(mine, start, (), Path("start"), is_refit=True)
+
+
+def test_nobody_is_trained_on_and_held_back():
+    with pytest.raises(ValueError, match="both trained on and held back"):
+        HeardCorpus("cremad", False, "-", "x", "speakers", ("a",), (), ("a",))
+
+
 def test_nobody_is_tested_where_nobody_who_was_held_back_is_at_hand(shipped, tmp_path):
     folder = record(tmp_path / "voices", *SPEAKERS)
     metadata, split = trained(shipped.metadata, folder)
@@ -93,10 +167,13 @@ def test_a_run_is_of_the_recordings_that_it_began_with(tmp_path):
     folder = record(tmp_path / "voices", *SPEAKERS)
     run = tmp_path / "run"
 
+    with pytest.raises(SerLiveError, match="does not say which recordings"):
+        check_recordings(read_corpus(str(folder), folder), folder, run, goes_on=True)
+
     def check(goes_on=True):
         return check_recordings(read_corpus(str(folder), folder), folder, run, goes_on)
 
-    keep_recordings(check(), run)
+    keep_recordings(check(goes_on=False), run)
     assert check() == json.loads((run / "recordings.json").read_text())
     moved = folder.rename(tmp_path / "elsewhere").rename(tmp_path / "voices")
     assert check() and moved == folder

@@ -96,6 +96,40 @@ def test_one_that_is_cut_is_told_after_what_is_there(tmp_path, speech, suffix):
     assert len(np.concatenate(samples)) > recording.sample_rate
 
 
+@pytest.mark.parametrize("suffix", ["m4a", "webm", "mka", "oga", "wma", "aac"])
+def test_files_that_were_joined_are_heard_to_the_last(tmp_path, speech, suffix):
+    kind = next(one for one in KINDS if one[0] == suffix)
+    path = tmp_path / f"joined.{suffix}"
+    data = b""
+    for seconds in (3, 1, 2):
+        write(path, speech[None, : seconds * RATE], *kind[1:])
+        data += path.read_bytes()
+    path.write_bytes(data)
+    samples, rate, said = heard(path)
+    assert len(samples) / rate == pytest.approx(6.0, abs=0.4)
+    assert suffix == "aac" or "3 recordings joined" in said[0]
+
+
+def test_what_follows_a_damaged_place_is_heard_too(tmp_path, speech):
+    path = tmp_path / "damaged.aac"
+    write(path, speech[None, : 4 * RATE], *next(one for one in KINDS if one[0] == "aac")[1:])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(range(64))
+    path.write_bytes(data)
+    samples = []
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"damaged after [12]\.\d"):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) / RATE == pytest.approx(4.0, abs=0.5)
+
+
+def test_what_nothing_at_hand_reads_is_refused_with_a_way_out(tmp_path):
+    path = tmp_path / "notes.m4a"
+    path.write_text("no sound at all\n" * 99)
+    with pytest.raises(SerLiveError, match=r"if your ffmpeg reads it: ffmpeg -v error -i"):
+        Recording(path)
+
+
 def test_a_film_without_sound_and_what_is_no_film_are_refused_in_a_line(tmp_path):
     path = tmp_path / "silent.mp4"
     with av.open(str(path), "w") as out:

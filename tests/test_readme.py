@@ -25,14 +25,32 @@ from streamer.interrupts import Interrupts
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = (ROOT / "streamer" / "README.md").read_text(encoding="utf-8")
+#: The pages that people read, each with the folder that its links start from.
+PAGES = {
+    one: (ROOT / one).parent
+    for one in (
+        "README.md",
+        "streamer/README.md",
+        "model/README.md",
+        "train/README.md",
+        "tests/README.md",
+        "tests/FAULTS.md",
+        "assets/MEASURED.md",
+        "assets/MODEL_CARD.md",
+    )
+}
 
-
-RECORDING, ASYNCIO, CALLBACK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RECORDING, ASYNCIO, CALLBACK = re.findall(r"```python\n(.*?)```", MANUAL, re.DOTALL)
 
 
 def labels_of(recognizer, samples):
     stream = recognizer.stream()
     return [estimate.label for estimate in stream.accept(samples) + stream.flush()]
+
+
+def test_the_example_of_the_first_page_is_that_of_the_manual():
+    assert re.findall(r"```python\n(.*?)```", README, re.DOTALL) == [RECORDING]
 
 
 def test_the_recording_example_runs():
@@ -125,16 +143,25 @@ def test_examples_in_docstrings_are_true(module):
     assert failed == 0
 
 
-def test_the_commands_it_names_exist():
-    named = set(re.findall(r"ser-live (\w+)", README))
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_it_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"^(?:.*[|`&] ?)?ser-live ([a-z]+)", text, re.MULTILINE))
     assert named <= set(COMMANDS)
 
 
-def test_the_files_it_names_exist():
-    paths = re.findall(r"[(\s`]((?:assets|train|tests|\.ci)/[\w./-]*\w)", README)
-    assert paths
-    for path in paths:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_it_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"[(\s`]((?:assets|train|tests|streamer|\.ci)/[\w./-]*\w)", text)
+    for path in named:
         assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (PAGES[page] / link).exists(), f"{page}: {link}"
+
+
+def test_the_first_page_is_short():
+    assert len(README.split()) <= 950
 
 
 def test_help_names_the_sample_formats(capsys):

@@ -95,7 +95,7 @@ def test_a_verdict_without_a_leader_is_mixed_and_no_emotion_is_called_the_main_o
         (
             [("silence", 100)],
             None,
-            "Cut short after 4 s, so without a verdict; 0% of it speech: no speech.",
+            "Cut short after 4 s, no speech.",
         ),
     ],
 )

@@ -124,14 +124,22 @@ def verdict_of(event: SessionEnded) -> str:
     if event.overall == SILENCE:
         is_silent = event.summary.get(SILENCE, 1.0) == 1.0
         return "no speech overall" if is_silent else "too little speech for a verdict overall"
-    (first, most), (second, next_most), *_ = sorted(
-        event.probabilities.items(), key=lambda item: -item[1]
-    )
     if not event.summary.get(event.overall, 0.0):
         return f"no clear emotion overall, {event.overall} likeliest"
-    if most - next_most < MIXED_BELOW and event.summary.get(second, 0.0):
-        return f"mixed overall, {first} and {second}"
-    return f"{event.overall} overall"
+    other = close_second(event)
+    if other is None:
+        return f"{event.overall} overall"
+    return f"mixed overall, {event.overall} and {other}"
+
+
+def close_second(event: SessionEnded) -> str | None:
+    """The emotion that was shown and lies close to the verdict, if there is one."""
+    likely = event.probabilities
+    shown = [name for name in likely if name != event.overall and event.summary.get(name, 0.0)]
+    other = max(shown, key=likely.__getitem__, default=None)
+    if other is None or likely[event.overall] - likely[other] >= MIXED_BELOW:
+        return None
+    return other
 
 
 class _ForPeople(ABC):

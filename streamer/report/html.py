@@ -48,7 +48,7 @@ def to_html(page: Page) -> str:
             "</head>",
             "<body>",
             *_body(page),
-            '<div id="told" role="status" hidden></div>',
+            '<div id="told" aria-hidden="true" hidden></div>',
             f'<script type="application/json" id="data">{data}</script>',
             f"<script>{script}</script>",
             "</body>",
@@ -107,12 +107,12 @@ def _body(page: Page) -> list[str]:
             f"{sign}</button>"
             for name, sign, title in _BUTTONS
         ),
-        '<span id="range" role="status"></span><canvas id="axis" aria-hidden="true"></canvas>',
+        '<span id="range"></span><canvas id="axis" aria-hidden="true"></canvas>',
         "</div>",
         '<div id="sessions">',
         *(line for entry in page.entries for line in _session(entry, is_alone)),
         "</div>",
-        f'<div id="overview" class="wide">{to_svg(overview, page.title)}</div>',
+        f'<div id="overview" class="wide" tabindex="0">{to_svg(overview, page.title)}</div>',
         f'<p class="faint" id="help" hidden>{_help(page)}</p>',
         *(_numbers(first) if is_alone else _table(page.columns)),
         "</main>",
@@ -190,7 +190,7 @@ def _table(columns: Sequence[Column]) -> list[str]:
     heads = "".join(_head(column) for column in columns)
     rows = zip(*(column.cells for column in columns), strict=True)
     return [
-        '<div class="wide"><table>',
+        '<div class="wide" tabindex="0"><table>',
         f"<thead><tr>{heads}</tr></thead>",
         "<tbody>",
         *(f"<tr>{_row(cells, columns)}</tr>" for cells in rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamer.decision import SILENCE, UNCERTAIN
+from streamer.formats.lines import close_second
 from streamer.report.axis import clock
 from streamer.report.facts import Facts, longest_stretch
 from streamer.session_file import RecordedSession
@@ -21,14 +22,15 @@ def sentence(session: RecordedSession, facts: Facts) -> str:
     Shares of emotions are shares of the speech, as in the line that the command writes.
     """
     length, speech = duration(facts.duration_s), f"{percent(facts.speech)} of it speech"
-    if facts.verdict is None:
+    if not facts.speech:
+        how = "Over" if facts.verdict is not None else "Cut short after"
+        parts = [f"{how} {length}, no speech"]
+    elif facts.verdict is None:
         parts = [f"Cut short after {length}, so without a verdict; {speech}: {_shown(facts)}"]
-    elif not facts.speech:
-        parts = [f"Over {length}, no speech"]
     else:
         parts = [f"Over {length}, {speech}: {_verdict(facts, session)}"]
     doubt = facts.shares[UNCERTAIN]
-    if doubt >= _DOUBTFUL:
+    if doubt >= _DOUBTFUL and f"{UNCERTAIN} " not in parts[0]:
         parts.append(f"uncertain for {percent(doubt)} of speech")
     parts += _stretch(session, facts)
     if facts.gaps:
@@ -47,10 +49,9 @@ def _verdict(facts: Facts, session: RecordedSession) -> str:
         return ""
     if end.overall == SILENCE:
         return said.removesuffix(" overall")
-    if said.startswith(_MIXED):
-        first, second = sorted(end.probabilities, key=lambda name: -end.probabilities[name])[:2]
-        shares = f"{percent(facts.shares[first])} and {percent(facts.shares[second])} of speech"
-        return f"{said} ({shares})"
+    if said.startswith(_MIXED) and (other := close_second(end)) is not None:
+        both = f"{percent(facts.shares[end.overall])} and {percent(facts.shares[other])}"
+        return f"{said} ({both} of speech)"
     share = facts.shares[end.overall]
     if not share:
         return said
@@ -83,6 +84,8 @@ def _stretch(session: RecordedSession, facts: Facts) -> list[str]:
     """When another emotion than the main one held longest."""
     is_mixed = facts.verdict is not None and facts.verdict.startswith(_MIXED)
     main = [] if is_mixed else [_leader(facts, session)]
+    if not is_mixed and session.end is not None:  # what the sentence has named already
+        main.append(session.end.overall)
     found = longest_stretch(session, main)
     least_s = min(max(_LEAST_SHARE * facts.duration_s, _LEAST_S), _ENOUGH_S)
     if found is None or found.end_s - found.start_s < least_s:

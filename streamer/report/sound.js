@@ -12,14 +12,17 @@ function placeCursors() {
   }
 }
 
-// The view follows the sound, a page at a time.
+// The view follows the sound, a page at a time, in one chain of frames whichever sound plays.
+let frame = 0;
+
 function follow() {
+  cancelAnimationFrame(frame);
   if (!player || player.paused) return placeCursors();
   const time = player.currentTime;
   const isSeen = time >= view.start && time <= view.start + view.length;
   if (!isSeen && !isHeld() && time < view.span) look(time - 0.05 * view.length, view.length);
   placeCursors();
-  requestAnimationFrame(follow);
+  frame = requestAnimationFrame(follow);
 }
 
 function seek(strip, time) {

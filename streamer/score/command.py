@@ -310,9 +310,12 @@ def _run(
     errors = [row for row in rows.values() if row and row["error"]]
     faults = ""
     if errors:
-        first = f"{errors[0]['file']}: {errors[0]['error']}"
-        such_as = "" if len(errors) == 1 else "such as "
-        faults = f"; {len(errors)} with an error, said in its row ({such_as}{first})"
+        reason = str(errors[0]["error"]).split(";")[0]
+        first = "" if len(errors) == 1 else "first "
+        faults = (
+            f"; {len(errors)} with an error, which the column error tells: "
+            f"{first}{errors[0]['file']}: {reason}"
+        )
     count = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
     say_on_stderr(told(f"{count}, {watched.pace}{before}{faults}"))
 

@@ -140,7 +140,7 @@ def test_a_bad_recording_is_a_row_with_its_error(tmp_path, wav):
     (tmp_path / "gone.wav").symlink_to("nothing")
     result = score(tmp_path, wav, tmp_path / "missing", "--output", tmp_path / "r.jsonl")
     assert result.returncode == 2
-    assert "7 with an error, said in its row (such as " in complaint(result)
+    assert "7 with an error, which the column error tells: first " in complaint(result)
     found = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     by_name = {Path(row["file"]).name: row for row in found}
     assert by_name.pop("speech.wav")["error"] is None

@@ -54,6 +54,9 @@ def heard_corpora(split: Split, name: str) -> tuple[HeardCorpus, ...]:
         SerLiveError: a name is none that a screen can show.
     """
     corpora = dict.fromkeys(one.corpus for one in (*split.train, *split.validation, *split.test))
+    names = [(called(corpus), corpus in CORPORA) for corpus in corpora]
+    if len(set(names)) < len(names):
+        raise SerLiveError(f"two of {', '.join(corpora)} have one name: give them different ones")
     return tuple(_heard_corpus(split, name, corpus) for corpus in corpora)
 
 
@@ -62,20 +65,26 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
         [one for one in part if one.corpus == corpus]
         for part in (split.train, split.validation, split.test)
     )
-    is_mixed = any(who in split.shared_speakers for who in {(corpus, one.speaker) for one in test})
+    is_own = corpus not in CORPORA
+    is_mixed = any(corpus == name_of for name_of, _ in split.shared_speakers)
     held_by: HeldBy = "speakers"
     if is_mixed or any(one.speaker == UNKNOWN for one in (*train, *validation, *test)):
         held_by = "recordings"
+    of_train, of_validation, of_test = (_names(part, held_by) for part in (train, validation, test))
+    if held_by == "recordings":  # of copies, one may be trained on and another held back
+        of_validation = _without(of_validation, of_train)
+        of_test = _without(of_test, (*of_train, *of_validation))
     try:
         return HeardCorpus(
             name=called(corpus),
-            is_own=corpus not in CORPORA,
+            is_own=is_own,
             licence=licence_of(corpus),
             split=printable(name),
             held_by=held_by,
-            trained=_names(train, "speakers") if held_by == "speakers" else (),
-            validation=_names(validation, held_by),
-            test=_names(test, held_by),
+            trained=of_train if held_by == "speakers" else (),
+            validation=of_validation,
+            test=of_test,
+            digests=_names([*train, *validation], "recordings") if is_own else (),
         )
     except ValueError as error:  # names that no screen can show
         raise SerLiveError(f"{corpus}: the corpus and its speakers: {error}") from error
@@ -83,7 +92,12 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
 
 def called(corpus: str) -> str:
     """What a lineage calls a corpus: own recordings without the folders they lie in."""
-    return printable(title_of(corpus))[:LONGEST_NAME]
+    title = corpus if corpus in CORPORA else Path(corpus).expanduser().resolve().name
+    return printable(title)[:LONGEST_NAME]
+
+
+def _without(names: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names).difference(others)))
 
 
 def _names(utterances: Iterable[Utterance], held_by: HeldBy) -> tuple[str, ...]:
@@ -94,7 +108,13 @@ def _name(utterance: Utterance, held_by: HeldBy) -> str:
     return digest_of(utterance.path) if held_by == "recordings" else printable(utterance.speaker)
 
 
-def together(own: Lineage, found: Lineage, transfer: Sequence[str], folder: Path) -> Lineage:
+def together(
+    own: Lineage,
+    found: Lineage,
+    transfer: Sequence[str],
+    folder: Path,
+    is_refit: bool = False,
+) -> Lineage:
     """What a run learns from together with what it starts from or is taught by.
 
     Args:
@@ -102,6 +122,7 @@ def together(own: Lineage, found: Lineage, transfer: Sequence[str], folder: Path
         found: of the other one.
         transfer: corpora that the run is tested on and never trained on.
         folder: of the other one.
+        is_refit: both are trained on their validation people, too, at the end.
 
     Raises:
         SerLiveError: the other one may have heard people whom the run is judged on.
@@ -110,13 +131,15 @@ def together(own: Lineage, found: Lineage, transfer: Sequence[str], folder: Path
     for other in found.corpora:
         key = (other.name, other.is_own)
         mine = corpora.get(key)
-        if (not other.is_own and other.name in transfer) or (mine and other.may_have_heard(mine)):
+        is_judge = mine is not None and other.may_have_heard(mine, is_refit)
+        if is_judge or (not other.is_own and other.name in transfer):
             raise SerLiveError(
                 f"{folder} has heard {other.name} by the split {other.split!r}: people among them "
                 "on whom this run is judged"
             )
         trained = sorted({*other.trained, *(mine.trained if mine else ())})
-        corpora[key] = replace(mine or other, trained=tuple(trained))
+        digests = sorted({*other.digests, *(mine.digests if mine else ())})
+        corpora[key] = replace(mine or other, trained=tuple(trained), digests=tuple(digests))
     beside = {one.name: one for one in (*own.beside, *found.beside)}
     return Lineage(tuple(corpora.values()), tuple(beside.values()))
 
@@ -169,7 +192,7 @@ def held_back(
         found,
         (
             f"{corpus.name}: {len(new)} {speakers} left out, who came after the training "
-            f"({_some(new)}); in a folder of another name all of them would be tested",
+            f"({_some(new)}); a folder that holds only them would test them",
         ),
     )
 
@@ -193,10 +216,9 @@ def check_recordings(
     """
     now = {_place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
            for one in utterances}  # fmt: skip
-    path = folder / RECORDINGS
-    if not (goes_on and path.is_file()):
+    if not goes_on:
         return now
-    then: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    then = _read_recordings(folder)
     differences = {
         "new": sorted(now.keys() - then.keys()),
         "gone": sorted(then.keys() - now.keys()),
@@ -213,6 +235,41 @@ def check_recordings(
             "another folder, with --run"
         )
     return now
+
+
+def _read_recordings(folder: Path) -> dict[str, Any]:
+    """What a run said at its beginning.
+
+    Raises:
+        SerLiveError: it did not say it, or the file is damaged.
+    """
+    try:
+        found = json.loads((folder / RECORDINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SerLiveError(
+            f"{folder} does not say which recordings its run began with ({RECORDINGS}): train in "
+            "another folder, with --run"
+        ) from error
+    return dict(found)
+
+
+def without_known(
+    utterances: Sequence[Utterance], metadata: ModelMetadata
+) -> tuple[list[Utterance], tuple[str, ...]]:
+    """Recordings that the model knows from its training are left out, whatever they are called.
+
+    Returns:
+        the others, and what a person must know of it.
+    """
+    digests = metadata.lineage.digests
+    if not digests:
+        return list(utterances), ()
+    found = [one for one in utterances if digest_of(one.path) not in digests]
+    if len(found) == len(utterances):
+        return found, ()
+    left = len(utterances) - len(found)
+    recordings = "1 recording is" if left == 1 else f"{left} recordings are"
+    return found, (f"{recordings} left out, which {metadata.name} was trained on or chosen by",)
 
 
 def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:

@@ -13,6 +13,7 @@ from model.network import Network
 from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
+from streamer.lineage import Lineage
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
 from train.corpora.known import CORPORA, title_of
@@ -41,12 +42,7 @@ def metadata_of(
     if is_refit(result) and not refitted:
         model += "-judged"
     accuracy = [
-        f"{title_of(name)} {_in_words(scores)}"
-        + (
-            ""
-            if lineage.corpus(called(name), name not in CORPORA)
-            else " (corpus never trained on)"
-        )
+        f"{title_of(name)} {_in_words(scores)}{_held_by(lineage, name)}"
         for name, scores in tested.items()
     ]
     return ModelMetadata(
@@ -62,12 +58,20 @@ def metadata_of(
         ordinary_share=ordinary_share(recipe),
         lineage=lineage,
         training={
-            "accuracy": f"on unseen speakers, in a stream with pauses of {LONG_PAUSE_S:g} s and, "
-            "after a slash, each recording alone: " + ("; ".join(accuracy) or "not measured"),
+            "accuracy": f"on what was held back, in a stream with pauses of {LONG_PAUSE_S:g} s "
+            "and, after a slash, each recording alone: " + ("; ".join(accuracy) or "not measured"),
             "recipe": f"{recipe['name']}, seed {recipe['seed']}",
             "parameters": str(result["parameters"]),
         },
     )
+
+
+def _held_by(lineage: Lineage, name: str) -> str:
+    """What was held back of a corpus that was tested."""
+    corpus = lineage.corpus(called(name), name not in CORPORA)
+    if corpus is None:
+        return " (corpus never trained on)"
+    return " (unseen speakers)" if corpus.held_by == "speakers" else " (voices may be known)"
 
 
 def _in_words(scores: dict[str, Any]) -> str:
@@ -104,6 +108,7 @@ def export_run(
         other = Recognizer.load(like).metadata
         if other.labels != network.config.labels:
             raise SerLiveError(f"{like} knows {', '.join(other.labels)}: no choice for this run")
+        _check_chosen_by_others(other.lineage, lineage_of(result), like)
         chosen = {"decision": other.decision, "everyday_prior": other.everyday_prior}
     untested = folder / "untested.onnx"
     export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
@@ -117,6 +122,18 @@ def export_run(
     untested.unlink()
     keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
     return tested
+
+
+def _check_chosen_by_others(chosen: Lineage, own: Lineage, like: Path) -> None:
+    """Make sure that nothing was chosen on whom a run is tested on.
+
+    Raises:
+        SerLiveError: something may have been.
+    """
+    for mine in own.corpora:
+        other = chosen.corpus(mine.name, mine.is_own)
+        if other is not None and not {*other.validation}.isdisjoint(mine.test):
+            raise SerLiveError(f"{like} was tuned on people of {mine.name} whom this run tests on")
 
 
 def _facts_of(scores: Scores) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
 from streamer.frontend import Normaliser
-from streamer.lineage import HeardCorpus, Material
+from streamer.lineage import LONGEST_NAME, HeardCorpus, Material
 from streamer.sound.recording import Recording
 from train.corpora import ordinary
 from train.corpora.known import Utterance, read_corpus
@@ -201,5 +201,6 @@ def heard_beside(recipe: Recipe, corpora: Path) -> tuple[Material, ...]:
         found.append(Material(ROOMS, ROOMS_LICENCE))
     found += [Material(VOICES[name].title, VOICES[name].licence) for name in recipe.voices]
     if recipe.imitates:
-        found.append(Material(f"Whisper's encoder, {recipe.imitates}", "MIT"))
+        name = f"Whisper's encoder, {Path(recipe.imitates).name}"
+        found.append(Material(name[:LONGEST_NAME], "MIT"))
     return tuple(found)

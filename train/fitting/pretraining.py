@@ -32,7 +32,7 @@ from streamer.frontend import TIMESTEP_SAMPLES
 from streamer.lineage import HeardCorpus, Lineage
 from streamer.sound.recording import read_recording
 from train.corpora.known import Utterance, read_corpus
-from train.corpora.lineage import heard_corpora
+from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings
 from train.corpora.splits import split_of
 from train.corpora.voices import read_voices
 from train.features.bank import Bank
@@ -208,6 +208,10 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     teacher = folders.corpora / recipe.imitates
     load_teacher(teacher)  # what is wrong with it is said before anything is decoded
     voices, heard = voices_of(recipe, folders.corpora)
+    lineage = Lineage(heard, heard_beside(recipe, folders.corpora))
+    goes_on = (folders.run / CHECKPOINT).exists()
+    recordings = check_recordings(voices, folders.corpora, folders.run, goes_on)
+    keep_recordings(recordings, folders.run)
     data = training_data(recipe, voices, folders)
     assert isinstance(data, StreamSet)
     paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
@@ -215,7 +219,7 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     network = pretrain(recipe, data, frames, folders.run, place)
     result = {
         "recipe": recipe.to_dict(),
-        "lineage": asdict(Lineage(heard, heard_beside(recipe, folders.corpora))),
+        "lineage": asdict(lineage),
         "parameters": sum(one.numel() for one in network.parameters()),
         "recordings": len(paths),
     }

@@ -28,6 +28,7 @@ from train.fitting.run_folder import (
     REFIT,
     RESULT,
     Folders,
+    is_refit,
     keep_json,
     keep_weights,
     lineage_of,
@@ -78,7 +79,9 @@ def run(
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained), is_start=True)
         check_start(pretrained.config, recipe.network, recipe.pretrained)
-        lineage = together(lineage, lineage_of(started), recipe.transfer, Path(recipe.pretrained))
+        found, is_late = lineage_of(started), recipe.refit and is_refit(started)
+        start = Path(recipe.pretrained)
+        lineage = together(lineage, found, recipe.transfer, start, is_late)
     lineage = _finish_teachers(recipe, folders, place, lineage)
     if place.leads:
         keep_recordings(recordings, folders.run)
@@ -117,8 +120,9 @@ def _fit(
     pretrained: SpectrogramNetwork | None,
 ) -> tuple[Fitted, Normaliser]:
     """Fit, the same with and without a refit: a finished fit can be refit later."""
-    if place.leads and not (folders.run / CHECKPOINT).exists():
-        shutil.rmtree(folders.run / REFIT, ignore_errors=True)  # it followed another fit
+    if place.leads and not (folders.run / CHECKPOINT).exists():  # what follows another fit
+        shutil.rmtree(folders.run / REFIT, ignore_errors=True)
+        (folders.run / RESULT).unlink(missing_ok=True)
     with place.leader_first():
         train, validation, normaliser = prepare_run(recipe, parts, folders)
     own = replace(recipe, refit=False)
@@ -191,7 +195,8 @@ def _finish_teachers(recipe: Recipe, folders: Folders, place: Place, lineage: Li
                 f"the teacher {folder} knows {', '.join(network.config.labels)}, "
                 f"the recipe {', '.join(recipe.network.labels)}"
             )
-        lineage = together(lineage, lineage_of(result), recipe.transfer, folder)
+        is_late = recipe.refit and is_refit(result)
+        lineage = together(lineage, lineage_of(result), recipe.transfer, folder, is_late)
     return lineage
 
 

@@ -88,11 +88,12 @@ def lineage_of(result: dict[str, Any]) -> Lineage:
     Raises:
         SerLiveError: its result was written before a run said so.
     """
-    if "lineage" not in result:
+    try:
+        return Lineage.from_dict(result["lineage"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SerLiveError(
             f"the run {result['recipe']['name']} does not say whom it has heard: train it again"
-        )
-    return Lineage.from_dict(result["lineage"])
+        ) from error
 
 
 def ordinary_share(recipe: dict[str, Any]) -> float:

@@ -96,6 +96,8 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
         found = read_corpus(name, folders.corpora, network.config.labels)
         if heard := lineage.corpus(called(name), name not in CORPORA):
             utterances += held_back(heard, "validation", found).utterances
+    if not utterances:
+        raise SerLiveError(f"no validation speakers of {folders.run} in {folders.corpora}")
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"])
     labels = one_hot(utterances, network.config.labels).argmax(axis=1)
     sets = [alone(utterances, labels, normaliser, folders.cache)]

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from streamer.errors import SerLiveError, printable
+from streamer.lineage import HeldBy
 from streamer.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from train.corpora.known import CORPORA, Utterance, at_hand, read_corpus
-from train.corpora.lineage import heard_of, held_back
+from train.corpora.lineage import heard_of, held_back, without_known
 from train.corpora.ordinary import FOLDER
 from train.corpora.splits import split_of
 from train.judging.choices import PARTS, Kind, Measured
@@ -93,7 +94,8 @@ class Evaluation:
 
     Attributes:
         corpus: its name.
-        is_trained_on: the model has heard other speakers of this corpus in training.
+        held_by: what was held back of this corpus, of which the model has heard the rest in
+            training; None of a corpus that it was not trained on.
         speakers: how many.
         alone: verdicts on whole recordings, as they are, each in a stream of its own.
         untempered_error: their calibration error had no temperature been applied.
@@ -111,7 +113,7 @@ class Evaluation:
     """
 
     corpus: str
-    is_trained_on: bool
+    held_by: HeldBy | None
     speakers: int
     alone: Figures
     untempered_error: float
@@ -124,6 +126,11 @@ class Evaluation:
     gain: dict[float, Result]
     effects: dict[str, Result]
     following: Following | None
+
+    @property
+    def is_trained_on(self) -> bool:
+        """Whether the model has heard others of this corpus in training."""
+        return self.held_by is not None
 
     @property
     def whole(self) -> Result:
@@ -168,13 +175,15 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[U
     if heard:
         kept = held_back(heard, "test", found)
         found, warnings = list(kept.utterances), kept.warnings
-        if not found:
-            raise SerLiveError(
-                f"{name}: nobody is at hand who was held back from the training of {metadata.name}"
-            )
     elif plan.split:
         split = split_of(plan.split, found)
         found, warnings = list(split.test), split.warnings
+    found, known = without_known(found, metadata)
+    if not found:
+        raise SerLiveError(
+            f"{name}: nobody is at hand who was held back from the training of {metadata.name}"
+        )
+    warnings = (*warnings, *known)
     for warning in warnings:
         say_on_stderr(f"train: {printable(warning)}")
     return _first_speakers(found, plan.limit)
@@ -231,7 +240,7 @@ def _evaluate_corpus(
     clean = heard[CLEAN]
     return Evaluation(
         corpus=name,
-        is_trained_on=heard_of(name, metadata) is not None,
+        held_by=None if (known := heard_of(name, metadata)) is None else known.held_by,
         speakers=len(set(judge.speakers)),
         alone=figures_of(alone(utterances, clean, metadata), metadata),
         untempered_error=judge.untempered_error(clean),

@@ -69,6 +69,7 @@ def _model_facts(report: Report) -> dict[str, Any]:
 def _corpus_facts(one: Evaluation) -> dict[str, Any]:
     return {
         "trained_on": one.is_trained_on,
+        "held_back": one.held_by,
         "speakers": one.speakers,
         "running": None if one.running is None else _running_facts(one.running),
         "held": {emotion: _held_facts(held) for emotion, held in one.held.items()},

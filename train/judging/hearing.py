@@ -187,6 +187,8 @@ def verdicts_of(
 ) -> Verdicts:
     """The runtime's verdicts: on whole recordings, or so many seconds after the first speech.
 
+    By their probabilities: `overall` names what was shown, which differs in 1 % of recordings.
+
     Args:
         heard: the recordings.
         metadata: of the model that heard them.

@@ -49,7 +49,7 @@ def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
 
 def _headline(one: Evaluation, metadata: ModelMetadata) -> str:
     scores = one.whole.scores
-    trained = "trained on other speakers" if one.is_trained_on else "never trained on"
+    trained = f"trained on other {one.held_by}" if one.is_trained_on else "never trained on"
     lines = [
         f"{one.corpus} ({trained}): {scores.confusion.sum()} recordings of {one.speakers} "
         f"speakers; {scores.without_verdict} without speech are errors"

@@ -14,8 +14,9 @@ from itertools import product
 from pathlib import Path
 
 from streamer.decision import DecisionConfig
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
 from streamer.metadata import ModelMetadata
+from streamer.outputs import say_on_stderr
 from streamer.recognizer import Recognizer
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import heard_of, held_back
@@ -139,6 +140,8 @@ def _validation_speakers(metadata: ModelMetadata, corpora: Path) -> list[list[Ut
     for name in corpora_at_hand(corpora):
         if heard := heard_of(name, metadata):
             kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
+            for warning in kept.warnings:
+                say_on_stderr(f"train: {printable(warning)}")
             found.append(list(kept.utterances))
     return [one for one in found if one]
 
