@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamer.client import connect
     from streamer.errors import SerLiveError
     from streamer.metadata import ModelMetadata
     from streamer.recognizer import Estimate, Recognizer, Stream, StreamState
@@ -28,6 +29,7 @@ __all__ = [
     "SerLiveError",
     "Stream",
     "StreamState",
+    "connect",
     "read_sessions",
 ]
 
@@ -40,6 +42,7 @@ _MODULES = {
     "SerLiveError": "errors",
     "Stream": "recognizer",
     "StreamState": "recognizer",
+    "connect": "client",
     "read_sessions": "session_file",
 }
 

@@ -171,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands.add_parser)
     _add_report(commands.add_parser)
     _add_score(commands.add_parser)
+    _add_serve(commands.add_parser)
     return parser
 
 
@@ -205,6 +206,12 @@ def _add_latency(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="N",
         help="instead: play N chirps (10) and find them in the microphone's signal",
     )
+    latency.add_argument(
+        "--server",
+        metavar="URL",
+        help="instead: play --streams paced streams to a server (ser-live serve), from another "
+        "process or machine; its token is taken from SER_LIVE_TOKEN",
+    )
     latency.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
     latency.add_argument("--output-device", metavar="NAME|N", help="speaker for --loopback")
     _add_model(latency)
@@ -236,8 +243,9 @@ def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     report = add_parser(
         "report",
         help="sessions as a picture or a page",
-        description="Draw what --format jsonl wrote: labels, probabilities, speech, gaps and marks "
-        "over time, the share of each label, and latencies; several recordings side by side.",
+        description="Draw what --format jsonl wrote: a sentence of summary, labels, probabilities, "
+        "speech, gaps and marks over time, shares of the speech, and latencies; several recordings "
+        "over one axis of time, with one table.",
     )
     report.add_argument(
         "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="what was recorded"
@@ -248,7 +256,15 @@ def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help=".html to point at, .svg, or .png and .pdf (matplotlib)",
+        help=".html to zoom and to point at, .svg, or .png and .pdf (matplotlib)",
+    )
+    report.add_argument(
+        "--sound",
+        nargs="?",
+        action="append",
+        metavar="FILE",
+        help="draw the sound too, and play it in an .html, which then holds it; once for each "
+        "recording in turn, or alone, without FILE, for the files that were replayed",
     )
     report.add_argument("--force", action="store_true", help="overwrite the output file")
 
@@ -297,6 +313,63 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     )
     _add_model(score)
     _add_prior(score)
+
+
+def _add_serve(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    serve = add_parser(
+        "serve",
+        help="a WebSocket for other programs, and a page in the browser",
+        description="Serve streams at /v1/stream (WebSocket; its protocol is at "
+        "/v1/asyncapi.json) and a page at / that listens to the browser's microphone; /healthz and "
+        "/metrics say how it is doing. Without a token only this machine can connect. Ctrl-C or "
+        "SIGTERM ends every stream with its verdict.",
+    )
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="address to listen at (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--port", type=int, default=8765, metavar="P", help="0: any (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--token",
+        metavar="T",
+        help="that clients must show, of 16 characters or more; safer in the environment, as "
+        "SER_LIVE_TOKEN, where no list of processes shows it",
+    )
+    serve.add_argument(
+        "--max-streams", type=int, metavar="N", help="streams at once (default: 200)"
+    )
+    serve.add_argument(
+        "--max-idle", type=float, metavar="S", help="end a stream that sends nothing so long (60)"
+    )
+    serve.add_argument(
+        "--max-seconds", type=float, metavar="S", help="end a stream after so long (14400)"
+    )
+    serve.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another server whose pages may connect, as https://example.org; may be repeated",
+    )
+    serve.add_argument("--certfile", type=Path, metavar="FILE.pem", help="certificate: TLS only")
+    serve.add_argument("--keyfile", type=Path, metavar="FILE.pem", help="its private key")
+    serve.add_argument(
+        "--log-addresses", action="store_true", help="name each client's address in the log"
+    )
+    _add_model(serve)
+    serve.add_argument(
+        "--also-model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="one more, that a client may ask for by its name; may be repeated",
+    )
+    _add_prior(serve)
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:

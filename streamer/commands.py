@@ -282,6 +282,8 @@ def _shares(metadata: ModelMetadata) -> str:
 def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.latency.command import Findings, Plan, measure, measure_round_trips
 
+    if options.server is not None:
+        return _latency_of_server(options)
     out = _stdout()
     named = {
         name: getattr(options, name)
@@ -311,6 +313,33 @@ def _latency(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
+def _latency_of_server(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from streamer.latency.command import Findings
+    from streamer.latency.server import Load, measure_server, server_text
+
+    others = ("source", "model", "prior", "plot", "loopback", "device", "output_device")
+    if any(getattr(options, name) is not None for name in others):
+        raise SerLiveError("--server goes with FILE, --streams, --seconds and --json only")
+    asked = {name: getattr(options, name) for name in ("streams", "seconds", "recording")}
+    load = Load(
+        options.server,
+        token=os.environ.get("SER_LIVE_TOKEN") or None,
+        **{name: value for name, value in asked.items() if value is not None},
+    )
+    out = _stdout()
+    with ExitStack() as stack:
+        keep = None
+        if options.json is not None:
+            keep = stack.enter_context(OutputFile(options.json, options.force))
+        findings = Findings(lambda text: write_line(out, text), keep)
+        stack.callback(findings.close)
+        cost = measure_server(load)
+        findings.add(server_text(cost), server=asdict(cost))
+    return 0
+
+
 def _convert(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     from streamer.convert import convert, format_of
 
@@ -324,7 +353,7 @@ def _convert(options: argparse.Namespace, _interrupts: Interrupts) -> int:
 def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     from streamer.report.command import write_report
 
-    write_report(options.sessions, options.output, options.force, _say)
+    write_report(options.sessions, options.output, options.force, _say, options.sound or ())
     return 0
 
 
@@ -346,6 +375,32 @@ def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return score(plan, interrupts)
 
 
+def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.serve.command import serve
+    from streamer.serve.config import Limits, ServerConfig
+
+    named = {
+        "streams": options.max_streams,
+        "idle_s": options.max_idle,
+        "longest_s": options.max_seconds,
+    }
+    config = ServerConfig(
+        host=options.host,
+        port=options.port,
+        token=options.token or os.environ.get("SER_LIVE_TOKEN") or None,
+        allow_origins=tuple(options.allow_origin),
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+        model=options.model,
+        also=tuple(options.also_model),
+        prior=options.prior or BALANCED,
+        logs_addresses=options.log_addresses,
+        limits=Limits(**{name: value for name, value in named.items() if value is not None}),
+    )
+    serve(config, interrupts)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
@@ -356,4 +411,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "convert": _convert,
     "report": _report,
     "score": _score,
+    "serve": _serve,
 }

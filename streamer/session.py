@@ -103,7 +103,7 @@ class _StreamTime:
         return bool(self._silences) and heard_s > self._silences[0][0]
 
 
-class _Report:
+class Report:
     """Hands events to the sinks and counts what the last event sums up."""
 
     def __init__(
@@ -202,7 +202,7 @@ class _Hearing:
         self,
         source: Source,
         recognizer: Recognizer,
-        report: _Report,
+        report: Report,
         clock: Clock,
         interrupts: Interrupts,
         listeners: Sequence[Listener],
@@ -301,7 +301,7 @@ def _by_channel(
     return [block] * len(channels)
 
 
-def _deliver(reports: Sequence[_Report]) -> None:
+def deliver_by_time(reports: Sequence[Report]) -> None:
     """Hand on what is owed, of several streams by time: no block size changes the order."""
     if len(reports) == 1:
         reports[0].deliver()
@@ -343,7 +343,7 @@ def run_session(
     """
     remaining = list(sinks)  # of all channels alike: one that failed gets nothing more
     channels = [None] if streams is None else [*range(1, streams + 1)]
-    reports = [_Report(recognizer, remaining, clock, interrupts, one) for one in channels]
+    reports = [Report(recognizer, remaining, clock, interrupts, one) for one in channels]
     hearings = [
         _Hearing(source, recognizer, report, clock, interrupts, listeners if first else ())
         for first, report in zip([True, *[False] * len(reports)], reports, strict=False)
@@ -356,7 +356,7 @@ def run_session(
                     hearing.start()
                 for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
                     hearing.take(own)
-                _deliver(reports)
+                deliver_by_time(reports)
             for hearing in hearings:
                 hearing.start()
         except RunFailure:
@@ -367,7 +367,7 @@ def run_session(
             damage = error  # the audio ends here; what was heard is worth its last estimates
         for hearing in hearings:
             hearing.finish()
-        _deliver(reports)
+        deliver_by_time(reports)
     except (RunFailure, Interrupted) as error:
         is_impatient = isinstance(error, Interrupted) and error.is_impatient
         for report, hearing in zip(reports, hearings, strict=True):

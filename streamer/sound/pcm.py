@@ -15,7 +15,7 @@ from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
 from streamer.sound.source import RATES, Float32, audible, block_ends, keep_quiet, no_audio
 
 #: First bytes of sound files, which would be heard as a click or as noise.
-_CONTAINERS = (
+CONTAINERS = (
     *(b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"caff"),
     b"\x1aE\xdf\xa3",  # webm, mkv
 )
@@ -218,7 +218,7 @@ class RawPcm:
                 data = self._read((end - heard) * self.frame_bytes)
             except OSError as error:
                 raise RunFailure(f"standard input: {error.strerror}") from error
-            if heard == 0 and (data.startswith(_CONTAINERS) or data[4:8] == b"ftyp"):
+            if heard == 0 and (data.startswith(CONTAINERS) or data[4:8] == b"ftyp"):
                 raise SerLiveError(
                     "standard input: a sound file, not raw PCM; give its name, or have the writer "
                     "leave the header out (arecord -t raw, ffmpeg -f s16le)"

@@ -55,7 +55,9 @@ ROWS = {
     "convert": Row(("{session}",), {"--output": "converted.csv"}),
 }
 #: Options that take a file to read.
-READ = {"--model", "--labels"}
+READ = {"--model", "--labels", "--certfile", "--keyfile", "--also-model"}
+#: It goes on until it is stopped, and is watched in ``tests/serve/test_ends.py``.
+ENDLESS = {"serve"}
 
 
 def writing_options(command: str) -> set[str]:

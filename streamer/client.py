@@ -1,0 +1,212 @@
+"""A client of ``ser-live serve``, for asyncio; websockets is the extra ``serve``.
+
+>>> async def main(blocks):
+...     async with connect("ws://127.0.0.1:8765", sample_rate=48_000) as stream:
+...         async for message in stream.hear(blocks):
+...             print(message)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RunFailure, SerLiveError
+from streamer.prior import Prior
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+#: What is sent: bytes as the start message says, or samples.
+Block = bytes | NDArray[np.float32] | NDArray[np.int16]
+
+PATH = "/v1/stream"
+#: NumPy's types of samples, by the name in the start message.
+_TYPES = {"f32le": "<f4", "s16le": "<i2"}
+#: Of one message; the server takes no endless ones.
+_PIECE_BYTES = 1 << 16
+_NORMAL = (1000, 1001)
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    sample_rate: int = 16_000,
+    channels: int = 1,
+    sample_format: str = "f32le",
+    channels_wanted: str | int | None = None,
+    prior: Prior | None = None,
+    model: str | None = None,
+    source: str | None = None,
+    token: str | None = None,
+) -> AsyncIterator[RemoteStream]:
+    """Begin a stream at a server; it is closed with the block.
+
+    Args:
+        url: of the server, ``ws://`` or ``wss://``; its path may be left out.
+        sample_rate: of the audio that will be sent, in Hz.
+        channels: interleaved.
+        sample_format: ``f32le``, ``s16le``, or for bytes any that the server knows.
+        channels_wanted: ``mix``, ``split`` or a channel's number; None for the mix.
+        prior: ``everyday`` or ``balanced``; None for what the server was started with.
+        model: name of one of the server's; None for its first.
+        source: name of the audio.
+        token: where the server demands one.
+
+    Raises:
+        SerLiveError: the address is none.
+        RunFailure: the server is not there or does not want us, or websockets is not installed.
+    """
+    try:
+        from websockets.asyncio.client import connect as open_websocket
+        from websockets.exceptions import InvalidStatus, WebSocketException
+    except ImportError as error:
+        raise RunFailure("connect needs websockets: pip install 'ser-live[serve]'") from error
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.netloc:
+        raise SerLiveError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8765")
+    address = url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
+    asked = {
+        "sample_rate": sample_rate,
+        "channels": channels,
+        "sample_format": sample_format,
+        "channels_wanted": channels_wanted,
+        "prior": prior,
+        "model": model,
+        "source": source,
+    }
+    start = {"type": "start"} | {key: one for key, one in asked.items() if one is not None}
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        websocket = await open_websocket(
+            address, additional_headers=headers, compression=None, max_queue=None
+        )
+    except InvalidStatus as error:
+        raise RunFailure(f"{url}: {_why(error.response.body)}") from error
+    except (OSError, TimeoutError, WebSocketException) as error:
+        raise RunFailure(f"{url}: no server answers there ({error})") from error
+    async with websocket:
+        with suppress(WebSocketException):  # why it went is told by what it has sent
+            await websocket.send(json.dumps(start))
+        yield RemoteStream(url, websocket, sample_format)
+
+
+class RemoteStream:
+    """A stream at a server: ``send`` audio, ``end`` it, and iterate over what comes back.
+
+    What comes back waits here until it is asked for. :meth:`hear` sends and yields at once.
+    """
+
+    def __init__(self, url: str, websocket: ClientConnection, sample_format: str) -> None:
+        """Take over a connection that has sent its start message; :func:`connect` makes it."""
+        self._url = url
+        self._websocket = websocket
+        self._type = _TYPES.get(sample_format)
+        self._error: str | None = None
+
+    async def send(self, block: Block) -> None:
+        """Send samples ``(n,)`` or ``(n, channels)``, or bytes; waits where the server is slow.
+
+        Raises:
+            SerLiveError: samples of another type than was said at the start.
+            RunFailure: the server has closed the connection.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        data = self._bytes_of(block)
+        try:
+            for at in range(0, len(data), _PIECE_BYTES):
+                await self._websocket.send(data[at : at + _PIECE_BYTES])
+        except ConnectionClosed as error:
+            raise self._failure() from error
+
+    async def end(self) -> None:
+        """Say that no more audio comes; the last messages follow.
+
+        Raises:
+            RunFailure: the server has closed the connection.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            await self._websocket.send('{"type":"end"}')
+        except ConnectionClosed as error:
+            raise self._failure() from error
+
+    async def hear(self, blocks: AsyncIterable[Block] | Iterable[Block]) -> AsyncIterator[Any]:
+        """Send all blocks and then the end; yield the messages meanwhile.
+
+        Raises:
+            SerLiveError: as of :meth:`send`.
+            RunFailure: the server refused.
+        """
+        sending = asyncio.create_task(self._send_all(blocks))
+        try:
+            async for message in self:
+                yield message
+            await sending
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError, Exception):  # it was told, or nobody asks
+                await sending
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """The server's messages as dictionaries, keys as in JSON lines, to the end.
+
+        Raises:
+            RunFailure: the server refused, with its reason.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            async for text in self._websocket:
+                message = json.loads(text)
+                if message["type"] == "error":
+                    self._error = message["message"]
+                else:
+                    yield message
+        except ConnectionClosed as error:
+            raise self._failure() from error
+        if self._error is not None or self._websocket.close_code not in _NORMAL:
+            raise self._failure()
+
+    async def _send_all(self, blocks: AsyncIterable[Block] | Iterable[Block]) -> None:
+        try:
+            if isinstance(blocks, AsyncIterable):
+                async for block in blocks:
+                    await self.send(block)
+            else:
+                for block in blocks:
+                    await self.send(block)
+            await self.end()
+        except Exception:  # or the server would wait for more, and we for the server
+            await self._websocket.close()
+            raise
+
+    def _bytes_of(self, block: Block) -> bytes:
+        if isinstance(block, bytes | bytearray | memoryview):
+            return bytes(block)
+        if self._type is None or block.dtype != np.dtype(self._type):
+            raise SerLiveError(f"samples are {block.dtype}; sample_format says {self._type}")
+        return np.ascontiguousarray(block, self._type).tobytes()
+
+    def _failure(self) -> RunFailure:
+        reason = self._error or self._websocket.close_reason or "the connection was lost"
+        return RunFailure(f"{self._url}: {reason}")
+
+
+def _why(body: bytes | bytearray | None) -> str:
+    """What a server that refuses says."""
+    try:
+        return str(json.loads(body or b"")["message"])
+    except (ValueError, KeyError, TypeError):
+        return "the server refused the connection"

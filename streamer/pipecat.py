@@ -1,0 +1,288 @@
+"""A processor for Pipecat: a voice agent learns how its user spoke (extra ``pipecat``).
+
+Put it behind the transport's input. Every frame passes at once and as it is; what is heard is
+computed beside the pipeline, on this machine, and comes as frames of its own:
+:class:`EmotionFrame` when the label changes, :class:`TurnEmotionFrame` at the end of a turn.
+
+>>> pipeline = Pipeline([transport.input(), EmotionProcessor(), stt, user, llm, tts,
+...                      transport.output()])
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+try:
+    from pipecat.frames.frames import (
+        CancelFrame,
+        EndFrame,
+        Frame,
+        InputAudioRawFrame,
+        StartFrame,
+        SystemFrame,
+        UserStartedSpeakingFrame,
+        UserStoppedSpeakingFrame,
+    )
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+except ImportError as error:
+    raise ImportError("streamer.pipecat needs Pipecat: pip install 'ser-live[pipecat]'") from error
+
+from streamer.decision import SILENCE, Verdict
+from streamer.frontend import TIMESTEP_S
+from streamer.recognizer import Estimate, Recognizer
+from streamer.resampler import Resampler
+from streamer.serve.hearing import ArrivalClock
+
+#: Audio that waits to be heard; when a machine is too slow for more, the oldest is left out.
+MOST_WAITING_S = 5.0
+
+
+@dataclass
+class EmotionFrame(SystemFrame):  # type: ignore[misc]  # Pipecat is an extra
+    """The label has changed.
+
+    Attributes:
+        label: an emotion, `silence`, `uncertain` or `warming up`.
+        probabilities: of this moment, by emotion.
+        time_s: end of the timestep, in audio that was heard.
+        latency_ms: since the audio of that moment came.
+    """
+
+    label: str = SILENCE
+    probabilities: dict[str, float] = field(default_factory=dict)
+    time_s: float = 0.0
+    latency_ms: float = 0.0
+
+
+@dataclass
+class TurnEmotionFrame(SystemFrame):  # type: ignore[misc]
+    """How the turn that has ended was spoken.
+
+    Attributes:
+        overall: the verdict, an emotion; `silence` where there was too little speech for one.
+        probabilities: of the verdict, by emotion.
+        summary: share of the turn, by label.
+        start_s: of the turn, in audio that was heard.
+        end_s: of it.
+        latency_ms: since its end was told.
+    """
+
+    overall: str = SILENCE
+    probabilities: dict[str, float] = field(default_factory=dict)
+    summary: dict[str, float] = field(default_factory=dict)
+    start_s: float = 0.0
+    end_s: float = 0.0
+    latency_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Audio:
+    data: bytes
+    sample_rate: int
+    channels: int
+    came_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _TurnBegins:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _TurnEnds:
+    told_s: float
+
+
+class _Over:
+    """No more comes."""
+
+
+class _Turn:
+    """What was heard since a turn began."""
+
+    def __init__(self, recognizer: Recognizer, start_s: float) -> None:
+        metadata = recognizer.metadata
+        self._labels = metadata.labels
+        self._verdict = Verdict(
+            metadata.labels, metadata.window_timesteps, metadata.decision.speech_on
+        )
+        self._counts: dict[str, int] = {}
+        self._start_s = self._end_s = start_s
+
+    @property
+    def has_speech(self) -> bool:
+        return any(label != SILENCE for label in self._counts)
+
+    def add(self, estimate: Estimate) -> None:
+        self._verdict.add(estimate.probabilities, estimate.speech, estimate.label)
+        self._counts[estimate.label] = self._counts.get(estimate.label, 0) + 1
+        self._end_s = estimate.time
+
+    def frame(self, told_s: float) -> TurnEmotionFrame:
+        total = max(1, sum(self._counts.values()))
+        return TurnEmotionFrame(
+            self._verdict.overall,
+            dict(zip(self._labels, self._verdict.probabilities.tolist(), strict=True)),
+            {label: count / total for label, count in self._counts.items()},
+            self._start_s,
+            self._end_s,
+            1000.0 * (time.monotonic() - told_s),
+        )
+
+
+class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
+    """Hears the audio that passes through, of one user.
+
+    A turn is what the pipeline says it is (``UserStartedSpeakingFrame``,
+    ``UserStoppedSpeakingFrame``). Where it never does, a turn ends when `silence` begins. The end
+    of a turn is judged by what was heard until then: it waits for no look-ahead.
+    """
+
+    def __init__(self, recognizer: Recognizer | None = None, *, name: str | None = None) -> None:
+        """Hear with a recognizer; one serves any number of processors.
+
+        Args:
+            recognizer: None for the shipped model, as ``listen`` uses it.
+            name: of the processor.
+
+        Raises:
+            SerLiveError: the shipped model cannot be loaded.
+        """
+        super().__init__(name=name)
+        self._recognizer = recognizer or Recognizer.load(prior="everyday")
+        self._stream = self._recognizer.stream()
+        self._resampler: Resampler | None = None
+        self._clock: ArrivalClock | None = None
+        self._format = (0, 0)
+        self._heard = 0
+        self._begins_s = 0.0
+        self._waiting: asyncio.Queue[_Audio | _TurnBegins | _TurnEnds | _Over] = asyncio.Queue()
+        self._waiting_s = 0.0
+        self._hearing: asyncio.Task[None] | None = None
+        self._label = ""
+        self._time_s = 0.0
+        self._tells_turns = False
+        self._turn: _Turn | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Pass a frame on, and take note of it."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                if self._hearing is None:
+                    self._hearing = asyncio.create_task(self._hear())
+            case InputAudioRawFrame():
+                self._take(frame)
+            case UserStartedSpeakingFrame():
+                self._waiting.put_nowait(_TurnBegins())
+            case UserStoppedSpeakingFrame():
+                self._waiting.put_nowait(_TurnEnds(time.monotonic()))
+            case EndFrame():
+                await self._finish()
+            case CancelFrame():
+                await self._stop()
+        await self.push_frame(frame, direction)
+
+    async def cleanup(self) -> None:
+        """Leave nothing running."""
+        await self._stop()
+        await super().cleanup()
+
+    def _take(self, frame: InputAudioRawFrame) -> None:
+        """Note audio down to be heard."""
+        seconds = len(frame.audio) / 2 / max(1, frame.sample_rate * frame.num_channels)
+        if self._waiting_s > MOST_WAITING_S:
+            return
+        self._waiting_s += seconds
+        self._waiting.put_nowait(
+            _Audio(frame.audio, frame.sample_rate, frame.num_channels, time.monotonic())
+        )
+
+    async def _finish(self) -> None:
+        """Hear what waits, to its end."""
+        if self._hearing is not None:
+            self._waiting.put_nowait(_Over())
+            await self._hearing
+            self._hearing = None
+
+    async def _stop(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
+            self._hearing = None
+
+    async def _hear(self) -> None:
+        while True:
+            match await self._waiting.get():
+                case _Audio() as audio:
+                    estimates = await asyncio.to_thread(self._estimates, audio)
+                    self._waiting_s -= len(audio.data) / 2 / (audio.sample_rate * audio.channels)
+                    await self._tell(estimates)
+                case _TurnBegins():
+                    self._tells_turns = True
+                    self._turn = self._turn or _Turn(self._recognizer, self._time_s)
+                case _TurnEnds(told_s):
+                    await self._end_turn(told_s)
+                case _Over():
+                    await self._tell(await asyncio.to_thread(self._last_estimates))
+                    if not self._tells_turns:
+                        await self._end_turn(time.monotonic())
+                    return
+
+    def _estimates(self, audio: _Audio) -> list[Estimate]:
+        """What audio gives; in another thread, one piece after the other."""
+        estimates = []
+        if self._resampler is None or (audio.sample_rate, audio.channels) != self._format:
+            if self._resampler is not None:  # the user came back by another line
+                estimates = self._stream.accept(self._resampler.flush())
+                self._begins_s += self._heard / self._format[0]
+            self._format = audio.sample_rate, audio.channels
+            self._resampler, self._heard = Resampler(audio.sample_rate), 0
+            self._clock = ArrivalClock(audio.sample_rate)
+        assert self._clock is not None
+        whole = len(audio.data) // (2 * audio.channels) * 2 * audio.channels
+        frames = np.frombuffer(audio.data[:whole], "<i2").reshape(-1, audio.channels)
+        self._heard += len(frames)
+        self._clock.arrived(self._heard, audio.came_s)
+        mono = frames.mean(axis=1, dtype=np.float32) / np.float32(32_768)
+        return estimates + self._stream.accept(self._resampler.accept(mono))
+
+    def _last_estimates(self) -> list[Estimate]:
+        if self._resampler is None:
+            return []
+        return self._stream.accept(self._resampler.flush()) + self._stream.flush()
+
+    async def _tell(self, estimates: list[Estimate]) -> None:
+        for estimate in estimates:
+            self._time_s = estimate.time
+            if self._turn is None and not self._tells_turns and estimate.label != SILENCE:
+                self._turn = _Turn(self._recognizer, estimate.time - TIMESTEP_S)
+            if self._turn is not None:
+                self._turn.add(estimate)
+            if estimate.label == self._label:
+                continue
+            self._label = estimate.label
+            await self.push_frame(self._frame(estimate))
+            if estimate.label == SILENCE and not self._tells_turns:
+                await self._end_turn(time.monotonic())
+
+    async def _end_turn(self, told_s: float) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None and turn.has_speech:
+            await self.push_frame(turn.frame(told_s))
+
+    def _frame(self, estimate: Estimate) -> EmotionFrame:
+        assert self._clock is not None
+        self._clock.now_s = time.monotonic()
+        latency_ms = self._clock.latency_ms(estimate.time - self._begins_s)
+        labels = self._recognizer.metadata.labels
+        return EmotionFrame(
+            estimate.label,
+            dict(zip(labels, estimate.probabilities.tolist(), strict=True)),
+            estimate.time,
+            latency_ms or 0.0,
+        )

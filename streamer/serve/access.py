@@ -1,0 +1,70 @@
+"""Who may come in: by token, by the page that asks, by the name that was asked for."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name that can mean nothing else, is this machine's own."""
+    plain = host.strip("[]").partition("%")[0]
+    try:
+        return ipaddress.ip_address(plain).is_loopback
+    except ValueError:
+        return plain.lower().rstrip(".") in _LOOPBACK_NAMES
+
+
+class Access:
+    """Decides by a request's headers."""
+
+    def __init__(self, token: str | None, allow_origins: tuple[str, ...]) -> None:
+        """Without a token only what runs on this machine is let in."""
+        self._token = token
+        self._origins = frozenset(origin.lower() for origin in allow_origins)
+
+    @property
+    def needs_token(self) -> bool:
+        return self._token is not None
+
+    def has_token(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Whether the token is shown, in ``Authorization: Bearer`` or as ``?token=``.
+
+        How long this takes does not tell how much of a wrong token is right.
+        """
+        if self._token is None:
+            return True
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            shown = query.get("token", "")
+        return hmac.compare_digest(shown.strip().encode(), self._token.encode())
+
+    def is_own_host(self, headers: Mapping[str, str]) -> bool:
+        """Whether the server is called by a name of its own.
+
+        A page of elsewhere can have its own name lead to this machine; the browser then takes it
+        for this server's page. It does not know the token.
+        """
+        return self._token is not None or is_loopback(_host_of(headers.get("host", "")))
+
+    def is_own_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether it is no page that asks, or this server's, or one that is allowed."""
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        if origin.lower() in self._origins:
+            return True
+        parts = urlsplit(origin)
+        return bool(parts.netloc) and parts.netloc.lower() == headers.get("host", "").lower()
+
+
+def _host_of(header: str) -> str:
+    """A Host header without the port."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""

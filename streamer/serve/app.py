@@ -1,0 +1,176 @@
+"""What the server answers: the page, the streams, and how it is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from streamer.frontend import TIMESTEP_S
+from streamer.looks import looks
+from streamer.recognizer import Recognizer
+from streamer.report.ink import paper_looks
+from streamer.serve.access import Access
+from streamer.serve.config import ServerConfig
+from streamer.serve.metrics import Metrics
+from streamer.serve.streams import Streams
+
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/capture.js": ("capture.js", "text/javascript"),
+}
+#: Nothing from elsewhere, nothing inline, in nobody's frame.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Server:
+    """All that is served, in one event loop."""
+
+    def __init__(self, config: ServerConfig, recognizers: Sequence[Recognizer]) -> None:
+        """Begin to step the streams of recognizers; called in the event loop."""
+        self._limits = config.limits
+        self._access = Access(config.token, config.allow_origins)
+        self._recognizer = recognizers[0]
+        self._metrics = Metrics()
+        self.streams = Streams(config, recognizers, self._metrics)
+
+    def app(self) -> Starlette:
+        """The application for an ASGI server."""
+        routes = [
+            Route("/healthz", self._open_to_all(self._health)),
+            Route("/metrics", self._for_clients(self._figures)),
+            Route("/v1/info", self._for_clients(self._info)),
+            Route("/v1/asyncapi.json", self._open_to_all(self._asyncapi)),
+            *(Route(path, self._open_to_all(_file(*what))) for path, what in _PAGE.items()),
+            WebSocketRoute("/v1/stream", self._stream),
+        ]
+        return Starlette(routes=routes, exception_handlers={404: self._unknown})
+
+    def _open_to_all(self, handler: _Handler) -> _Handler:
+        async def answer(request: Request) -> Response:
+            if not self._access.is_own_host(request.headers):
+                response: Response = _refusal(403, _FOREIGN_HOST)
+            else:
+                response = await handler(request)
+            response.headers.update(_HEADERS)
+            return response
+
+        return answer
+
+    def _for_clients(self, handler: _Handler) -> _Handler:
+        async def answer(request: Request) -> Response:
+            if refusal := self._why_not(request):
+                self._metrics.refused[refusal[0]] += 1
+                return _refusal(*refusal[1:])
+            return await handler(request)
+
+        return self._open_to_all(answer)
+
+    def _why_not(self, request: HTTPConnection) -> tuple[str, int, str] | None:
+        """Why a client may not come in: for the metrics, the HTTP status, and in words."""
+        headers = request.headers
+        if not self._access.is_own_host(headers):
+            return "host", 403, _FOREIGN_HOST
+        if not self._access.is_own_page(headers):
+            return "origin", 403, "this page may not connect; the server's --allow-origin names it"
+        if not self._access.has_token(headers, request.query_params):
+            return "token", 401, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN"
+        return None
+
+    async def _health(self, _: Request) -> Response:
+        if not self.streams.is_well:
+            return PlainTextResponse("going\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def _figures(self, _: Request) -> Response:
+        self.streams.count()
+        return PlainTextResponse(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _info(self, _: Request) -> Response:
+        metadata = self._recognizer.metadata
+        paper = paper_looks(metadata.labels)
+        return JSONResponse(
+            {
+                "model": metadata.name,
+                "labels": list(metadata.labels),
+                "looks": [
+                    {
+                        "code": code,
+                        "name": look.name,
+                        "letter": look.letter,
+                        "colour": look.colour,
+                        "on_paper": paper[code].colour,
+                    }
+                    for code, look in looks(metadata.labels).items()
+                ],
+                "look_ahead_ms": metadata.look_ahead_ms,
+                "timestep_ms": round(1000 * TIMESTEP_S),
+                "window_s": metadata.window_timesteps * TIMESTEP_S,
+                "prior": self._recognizer.prior,
+                "priors": self.streams.models[metadata.name],
+                "models": self.streams.models,
+                "limits": asdict(self._limits),
+            }
+        )
+
+    async def _asyncapi(self, _: Request) -> Response:
+        return Response(_read("asyncapi.json"), media_type="application/json")
+
+    async def _unknown(self, _: Request, __: Exception) -> Response:
+        response = _refusal(404, "there is no such page; / is one")
+        response.headers.update(_HEADERS)
+        return response
+
+    async def _stream(self, websocket: WebSocket) -> None:
+        refusal = self._why_not(websocket)
+        if refusal is None and not self.streams.has_room:
+            refusal = "connections", 503, "too many connections; try again later"
+        if refusal is None:
+            await self.streams.serve(websocket)
+            return
+        self._metrics.refused[refusal[0]] += 1
+        await websocket.send_denial_response(_refusal(*refusal[1:]))
+
+
+_FOREIGN_HOST = (
+    "without a token this server answers to the names of this machine only; start it with --token"
+)
+
+
+def _refusal(status: int, why: str) -> JSONResponse:
+    response = JSONResponse({"type": "error", "message": why}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _read(name: str) -> bytes:
+    return files("streamer.serve").joinpath(name).read_bytes()
+
+
+def _file(name: str, media_type: str) -> _Handler:
+    content = _read(f"page/{name}")
+
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type=media_type)
+
+    return answer

@@ -1,0 +1,207 @@
+"""``ser-live serve``: from options to a running server, and to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from streamer.errors import RunFailure, SerLiveError, told
+from streamer.interrupts import Interrupted, Interrupts
+from streamer.outputs import say_on_stderr
+from streamer.recognizer import Recognizer
+from streamer.serve.access import is_loopback
+from streamer.serve.config import ServerConfig
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+_EXTRA = ("starlette", "uvicorn", "websockets")
+#: Of the system's, for each connection: some ten seconds of results.
+_SEND_BUFFER_BYTES = 1 << 16
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+def serve(config: ServerConfig, interrupts: Interrupts) -> None:
+    """Serve until a signal comes, and end what is under way.
+
+    Raises:
+        SerLiveError: the address, the certificate or the model cannot be had.
+        RunFailure: the extra is not installed, or the port is taken.
+        Interrupted: a signal came; every stream has had its last line.
+    """
+    if any(find_spec(name) is None for name in _EXTRA):
+        raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
+    with interrupts.shielded():
+        listening = listen(config)
+        try:
+            models = (config.model, *config.also)
+            recognizers = [Recognizer.load(model, config.prior) for model in models]
+            names = [one.metadata.name for one in recognizers]
+            if len(set(names)) < len(names):
+                raise SerLiveError(f"two models go by one name: {', '.join(names)}")
+            host = Host(config, recognizers, listening)
+            with _signals(host.stop):
+                number = asyncio.run(host.run())
+        finally:
+            listening.close()
+    raise Interrupted(number)
+
+
+def listen(config: ServerConfig) -> socket.socket:
+    """The socket, bound; outside loopback only with a token.
+
+    Raises:
+        SerLiveError: there is no such address, or it needs a token.
+        RunFailure: it cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, ValueError) as error:  # a name may be no name at all
+        raise SerLiveError(f"--host {config.host}: there is no such address") from error
+    family, _, _, _, address = found[0]
+    if config.token is None and not is_loopback(str(address[0])):
+        raise SerLiveError(
+            f"--host {config.host} can be reached from other machines: say a --token, or set "
+            "SER_LIVE_TOKEN"
+        )
+    try:
+        listening = socket.create_server(address[:2], family=family, backlog=512)
+        # Connections inherit it. Results that nobody reads wait where they are counted.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return listening
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise RunFailure(f"cannot listen at {config.host}, port {config.port}: {why}") from error
+
+
+class Host:
+    """A server from its socket to its end."""
+
+    def __init__(
+        self, config: ServerConfig, recognizers: Sequence[Recognizer], listening: socket.socket
+    ) -> None:
+        """Serve recognizers' streams at a socket that listens; :meth:`run` begins."""
+        self._config = config
+        self._recognizers = recognizers
+        self._listening = listening
+        self._stops: list[int] = []
+        self._stopped, self._is_impatient = asyncio.Event(), asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self, number: int) -> None:
+        """End what is under way, then the server; a second time, do not wait. For any thread."""
+        self._stops.append(number)
+        if self._loop is not None:
+            event = self._stopped if len(self._stops) == 1 else self._is_impatient
+            self._loop.call_soon_threadsafe(event.set)
+
+    async def run(self) -> int:
+        """Serve until it is stopped; what with.
+
+        Raises:
+            SerLiveError: the certificate or its key cannot be used.
+            RunFailure: the server ended by itself.
+        """
+        import uvicorn
+
+        from streamer.serve.app import Server
+
+        self._loop = asyncio.get_running_loop()
+        server = Server(self._config, self._recognizers)
+        try:
+            host = uvicorn.Server(_settings(self._config, server.app()))
+            _tell(self._config, self._listening)
+            # Not ``serve``, which would take the signals for itself.
+            running = asyncio.create_task(host._serve([self._listening]))
+            if self._stops:  # before there was a loop to tell
+                self._stopped.set()
+            await _first_of(running, asyncio.create_task(self._stopped.wait()))
+            if not self._stopped.is_set():
+                await running
+                raise RunFailure("the server ended by itself")
+            impatience = asyncio.create_task(self._is_impatient.wait())
+            await _first_of(asyncio.create_task(server.streams.drain()), impatience)
+            host.should_exit = True
+            host.force_exit = self._is_impatient.is_set()
+            impatience.cancel()
+            await running
+        finally:
+            server.streams.close()
+        return self._stops[0]
+
+
+def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
+    """How uvicorn is to serve.
+
+    Raises:
+        SerLiveError: the certificate or its key cannot be used.
+    """
+    import ssl
+
+    import uvicorn
+
+    from streamer.serve.transport import HttpProtocol, WebSocketProtocol
+
+    # Its complaints are of what clients do; what goes wrong here is logged here.
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    settings = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=config.limits.message_bytes,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=None,  # a pong may wait behind audio; the idle time ends dead peers
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=config.certfile,
+        ssl_keyfile=config.keyfile,
+    )
+    try:
+        settings.load()
+    except (ssl.SSLError, OSError) as error:
+        raise SerLiveError(f"the certificate or its key cannot be used: {error}") from error
+    return settings
+
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _tell(config: ServerConfig, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    scheme = "http" if config.certfile is None else "https"
+    shown = f"[{host}]" if ":" in host else host
+    needs = "" if config.token is None else "; the page asks for the token"
+    say_on_stderr(told(f"{scheme}://{shown}:{port}/ is the page{needs}; Ctrl-C ends the server"))
+
+
+@contextmanager
+def _signals(stop: Callable[[int], None]) -> Iterator[None]:
+    """Have signals stop the server; those that the caller ignores (nohup) stay ignored."""
+    before: dict[int, Any] = {}
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda number, _frame: stop(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,254 @@
+"""The audio of one client on its way to JSON lines; all of it in the worker's thread."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from streamer.events import SessionStarted
+from streamer.formats.lines import JsonLines
+from streamer.frontend import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
+from streamer.interrupts import Interrupts
+from streamer.recognizer import Estimate, Recognizer, Stream
+from streamer.resampler import Resampler
+from streamer.serve.protocol import Code, Refused, Start
+from streamer.session import Report, deliver_by_time
+from streamer.sound.channels import Mixer
+from streamer.sound.pcm import CONTAINERS, ENCODINGS
+from streamer.sound.source import Float32, audible
+
+#: Moments of arrival closer together than this are one.
+_SAME_MOMENT_S = 0.001
+
+
+class Lines:
+    """Collects lines, as the output of :class:`JsonLines`."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def write(self, text: str, /) -> None:
+        self._lines.append(text[:-1])
+
+    def flush(self) -> None:
+        """Nothing: a line is handed over when it is taken."""
+
+    def add(self, kind: str, message: str) -> None:
+        """A line that is no event of a session."""
+        self._lines.append(json.dumps({"type": kind, "message": message}, separators=(",", ":")))
+
+    def take(self) -> list[str]:
+        """The lines since the last time."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
+class ArrivalClock:
+    """When each sample came to the server; a clock of a session.
+
+    Asked in ascending order, so it remembers only what is still to be asked for.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._marks: deque[tuple[int, float]] = deque()
+        self.now_s = 0.0
+
+    def arrived(self, position: int, moment_s: float) -> None:
+        """All samples before ``position`` have come by a moment of the monotonic clock."""
+        if self._marks and moment_s - self._marks[-1][1] < _SAME_MOMENT_S:
+            moment_s = self._marks.pop()[1]
+        self._marks.append((position, moment_s))
+
+    def wait_until(self, stream_s: float, block_s: float) -> None:
+        """Nothing: audio comes when it comes."""
+
+    def latency_ms(self, time_s: float) -> float | None:
+        """How long before ``now_s`` the sample at ``time_s`` of the stream came."""
+        if not self._marks:
+            return None
+        position = round(time_s * self._rate)
+        while len(self._marks) > 1 and self._marks[0][0] < position:
+            self._marks.popleft()
+        return 1000.0 * (self.now_s - self._marks[0][1])
+
+
+class _Channel:
+    """A stream, and audio at 16 kHz that waits for it."""
+
+    def __init__(self, recognizer: Recognizer, sample_rate: int, report: Report) -> None:
+        self.stream = recognizer.stream()
+        self.report = report
+        self.resampler = Resampler(sample_rate)
+        self._pieces: list[Float32] = []
+        self._waiting = 0
+        self._wanted = TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+
+    def add(self, samples: Float32) -> None:
+        if len(samples):
+            self._pieces.append(samples)
+            self._waiting += len(samples)
+
+    @property
+    def is_due(self) -> bool:
+        return self._waiting >= self._wanted
+
+    def next_block(self) -> Float32:
+        """Exactly what completes the next timestep: streams step together best in step."""
+        waiting = self.rest()
+        block, after = waiting[: self._wanted], waiting[self._wanted :]
+        self._wanted = TIMESTEP_SAMPLES
+        self.add(after)
+        return block
+
+    def rest(self) -> Float32:
+        pieces, self._pieces, self._waiting = self._pieces, [], 0
+        return pieces[0] if len(pieces) == 1 else np.concatenate([*pieces, np.zeros(0, np.float32)])
+
+
+class Hearing:
+    """One client's audio: bytes in, blocks for its streams, and lines of what they gave.
+
+    Attributes:
+        recognizer: of its streams.
+    """
+
+    def __init__(self, start: Start, recognizer: Recognizer) -> None:
+        """Describe the audio that will come."""
+        self.recognizer = recognizer
+        self._start = start
+        self._encoding = ENCODINGS[start.sample_format]
+        self.frame_bytes = self._encoding.size * start.channels
+        self._lines = lines = Lines()
+        self._mixer = Mixer(
+            start.channels,
+            start.sample_rate,
+            start.wanted,
+            lambda line: lines.add("note", line.replace("--channels", "channels_wanted")),
+        )
+        self._clock = ArrivalClock(start.sample_rate)
+        self._heard = 0
+        self._odd = b""
+        sink = JsonLines(self._lines, names_file=False)
+        streams = self._mixer.streams
+        numbers = [None] if streams is None else range(1, streams + 1)
+        shields = Interrupts()  # signals are the main thread's: nothing is ever raised here
+        self._channels = [
+            _Channel(
+                recognizer,
+                start.sample_rate,
+                Report(recognizer, [sink], self._clock, shields, number),
+            )
+            for number in numbers
+        ]
+        look_ahead_s = self._channels[0].resampler.look_ahead_s
+        for channel in self._channels:
+            channel.report.start(
+                SessionStarted(
+                    start.source,
+                    start.sample_rate,
+                    recognizer.metadata.name,
+                    recognizer.metadata.labels,
+                    recognizer.metadata.look_ahead_ms + 1000.0 * look_ahead_s,
+                    datetime.now(UTC),
+                    recognizer.prior,
+                    channel.report.channel,
+                )
+            )
+
+    @property
+    def duration_s(self) -> float:
+        """Audio heard so far."""
+        return self._heard / self._start.sample_rate
+
+    def bytes_in(self, seconds: float) -> int:
+        """Bytes of so much audio, whole samples of all channels."""
+        return max(1, round(seconds * self._start.sample_rate)) * self.frame_bytes
+
+    @property
+    def is_due(self) -> bool:
+        """Whether audio for a timestep waits."""
+        return self._channels[0].is_due
+
+    def take(self, data: bytes, moment_s: float) -> None:
+        """Hear bytes that came at a moment of the monotonic clock.
+
+        Raises:
+            Refused: they are no audio; what came before it is heard.
+        """
+        if self._heard == 0 and (data.startswith(CONTAINERS) or data[4:8] == b"ftyp"):
+            raise Refused(
+                Code.BAD_AUDIO,
+                "a sound file came where raw PCM belongs: leave its header out "
+                "(ffmpeg -i FILE -f s16le -)",
+            )
+        data = self._odd + data
+        whole = len(data) // self.frame_bytes * self.frame_bytes
+        self._odd = data[whole:]
+        if not whole:
+            return
+        values = self._encoding.decode(data[:whole]).reshape(-1, self._start.channels)
+        frames, is_audio = audible(values)
+        if len(frames):
+            self._heard += len(frames)
+            self._clock.arrived(self._heard, moment_s)
+            mixed = self._mixer.accept(frames)
+            by_channel = [mixed] if mixed.ndim == 1 else np.ascontiguousarray(mixed.T)
+            for channel, samples in zip(self._channels, by_channel, strict=True):
+                channel.add(_bounded(channel.resampler.accept(np.ascontiguousarray(samples))))
+        if not is_audio:
+            self._odd = b""
+            raise Refused(
+                Code.BAD_AUDIO,
+                f"a sample at {self.duration_s:.3f} s is NaN, infinite or beyond all scale; "
+                "check sample_format",
+            )
+
+    def next_blocks(self) -> Iterator[tuple[Stream, Float32]]:
+        """A timestep of each channel."""
+        for channel in self._channels:
+            yield channel.stream, channel.next_block()
+
+    def owe(self, estimates: Sequence[list[Estimate]]) -> None:
+        """Take what the streams gave, by channel."""
+        for channel, own in zip(self._channels, estimates, strict=True):
+            channel.report.owe(own)
+
+    def lines(self, now_s: float) -> list[str]:
+        """Lines of all that is owed by a moment of the monotonic clock."""
+        self._clock.now_s = now_s
+        deliver_by_time([channel.report for channel in self._channels])
+        return self._lines.take()
+
+    def finish(self, now_s: float) -> list[str]:
+        """The last lines, with the verdict."""
+        for channel in self._channels:
+            channel.add(_bounded(channel.resampler.flush()))
+            channel.report.owe(channel.stream.accept(channel.rest()))
+            channel.report.owe(channel.stream.flush())
+        lines = self.lines(now_s)
+        for channel in self._channels:
+            channel.report.end(self.duration_s)
+        return lines + self._lines.take()
+
+    def check_whole(self) -> None:
+        """Whether the audio ended where a sample did.
+
+        Raises:
+            Refused: it ended within one.
+        """
+        if self._odd:
+            raise Refused(
+                Code.BAD_AUDIO,
+                f"the audio ends {len(self._odd)} bytes into a sample of {self.frame_bytes}; "
+                "check channels and sample_format",
+            )
+
+
+def _bounded(samples: Float32) -> Float32:
+    """What a resampler made of audio at the end of all scale may lie a little beyond it."""
+    return np.clip(samples, -LARGEST_SAMPLE, LARGEST_SAMPLE)

@@ -1,0 +1,14 @@
+"""The server's log: a JSON object a line, on stderr."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from streamer.outputs import say_on_stderr
+
+
+def log(event: str, **facts: object) -> None:
+    """Write a line: when, what, and what is known of it."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    say_on_stderr(json.dumps({"time": now, "event": event, **facts}, separators=(",", ":")))

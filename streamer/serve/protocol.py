@@ -1,0 +1,238 @@
+"""What a client says, read with distrust; and what it is told when it is refused.
+
+``asyncapi.json`` beside this file describes the same for other programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from streamer.errors import SerLiveError
+from streamer.prior import PRIORS, Prior
+from streamer.sound.channels import CHANNELS, MIX, Channels
+from streamer.sound.pcm import ENCODINGS
+from streamer.sound.source import RATES
+
+_Name = TypeVar("_Name", bound=str)
+
+#: Characters of the name that a client may give its audio.
+LONGEST_NAME = 200
+#: Characters of a JSON message; ours have 200.
+LONGEST_TEXT = 4_096
+_MOST_DIGITS = 9
+#: Bytes of the reason in a closing frame (RFC 6455, 5.5.1).
+_LONGEST_REASON = 123
+
+
+class Code(IntEnum):
+    """How a connection is closed (RFC 6455, 7.4.1, and the registry that it began)."""
+
+    DONE = 1000
+    GOING_AWAY = 1001
+    UNSUPPORTED = 1003
+    BAD_AUDIO = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    FAILED = 1011
+    TRY_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a connection ends.
+
+    Attributes:
+        code: of the closing frame.
+        reason: in words, for the person who wrote the client.
+    """
+
+    code: Code
+    reason: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the client or the server did something that it should not."""
+        return self.code not in (Code.DONE, Code.GOING_AWAY)
+
+    @property
+    def message(self) -> str:
+        """The JSON message that goes before the closing frame of a refusal."""
+        return json.dumps({"type": "error", "message": self.reason}, separators=(",", ":"))
+
+    @property
+    def short_reason(self) -> str:
+        """As much of the reason as a closing frame holds."""
+        return self.reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
+
+
+class Refused(Exception):
+    """A client is told no, and why."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(reason)
+        self.ending = Ending(code, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message: what kind of audio comes.
+
+    Attributes:
+        sample_rate: in Hz.
+        channels: interleaved.
+        sample_format: a name of :data:`streamer.sound.pcm.ENCODINGS`.
+        wanted: what is heard of the channels.
+        prior: how often each label is taken to be met; None for the server's own.
+        model: name of one of the server's; None for its first.
+        source: name of the audio, given back in the message of the type session.
+    """
+
+    sample_rate: int
+    channels: int = 1
+    sample_format: str = "s16le"
+    wanted: Channels = MIX
+    prior: Prior | None = None
+    model: str | None = None
+    source: str = "stream"
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """A JSON message with a type.
+
+    Raises:
+        Refused: it is none.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise Refused(Code.POLICY, f"a text message has {LONGEST_TEXT} characters at most")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(Code.UNSUPPORTED, "a text message must be a JSON object") from error
+    if not isinstance(values, dict) or not isinstance(values.get("type"), str):
+        raise Refused(Code.UNSUPPORTED, 'a text message must be a JSON object with a "type"')
+    return values
+
+
+def read_start(text: str) -> Start:
+    """The first message.
+
+    Raises:
+        Refused: it is no such message, or asks for what there is not.
+    """
+    values = read_object(text)
+    if values.pop("type") != "start":
+        raise Refused(Code.POLICY, 'the first message must be of the type "start"')
+    return _start_of(values)
+
+
+def start_in_address(query: Mapping[str, str]) -> Start | None:
+    """The same from an address, ``?sample_rate=16000&channels=1``; None where it says none of it.
+
+    For clients that can send binary messages alone.
+
+    Raises:
+        Refused: it asks for what there is not.
+    """
+    if "sample_rate" not in query:
+        return None
+    values: dict[str, Any] = {key: value for key, value in query.items() if key != "token"}
+    for key in ("sample_rate", "channels", "channels_wanted"):
+        number = values.get(key, "")
+        if number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS:
+            values[key] = int(number)
+    return _start_of(values)
+
+
+def _start_of(values: dict[str, Any]) -> Start:
+    own = [one.name for one in fields(Start) if one.name != "wanted"]
+    known = (*own, "channels_wanted")
+    if unknown := sorted(set(values) - set(known)):
+        raise Refused(
+            Code.POLICY,
+            f"start: there is no field {_shown(unknown[0])}; there are {', '.join(known)}",
+        )
+    if "sample_rate" not in values:
+        raise Refused(Code.POLICY, "start: sample_rate is missing")
+    channels = _whole(values, "channels", CHANNELS) if "channels" in values else 1
+    return Start(
+        _whole(values, "sample_rate", RATES),
+        channels,
+        _one_of(values, "sample_format", tuple(ENCODINGS)) or "s16le",
+        _wanted(values.get("channels_wanted", "mix"), channels),
+        _one_of(values, "prior", PRIORS),
+        _name(values, "model"),
+        _name(values, "source") or "stream",
+    )
+
+
+def read_end(text: str) -> None:
+    """A later text message, which can only end the stream.
+
+    Raises:
+        Refused: it is something else.
+    """
+    values = read_object(text)
+    if values != {"type": "end"}:
+        raise Refused(
+            Code.POLICY,
+            f'after start comes binary audio, then {{"type":"end"}}; not {_shown(values)}',
+        )
+
+
+def _whole(values: dict[str, Any], key: str, allowed: range) -> int:
+    value = values[key]
+    if type(value) is not int or value not in allowed:
+        raise Refused(
+            Code.POLICY,
+            f"start: {key} must be a whole number in {allowed[0]}..{allowed[-1]}, is "
+            f"{_shown(value)}",
+        )
+    return value
+
+
+def _one_of(values: dict[str, Any], key: str, allowed: tuple[_Name, ...]) -> _Name | None:
+    if key not in values:
+        return None
+    value = values[key]
+    found = next((one for one in allowed if one == value), None)
+    if found is None:
+        raise Refused(
+            Code.POLICY,
+            f"start: {key} must be one of {', '.join(allowed)}, is {_shown(value)}",
+        )
+    return found
+
+
+def _wanted(value: object, channels: int) -> Channels:
+    is_number = type(value) is int and value in range(1, channels + 1)
+    if not is_number and value not in ("mix", "split"):
+        raise Refused(
+            Code.POLICY,
+            f"start: channels_wanted must be mix, split, or a number from 1 to channels, is "
+            f"{_shown(value)}",
+        )
+    try:
+        return Channels.parse(str(value))
+    except SerLiveError as error:
+        raise Refused(Code.POLICY, f"start: {error}") from error
+
+
+def _name(values: dict[str, Any], key: str) -> str | None:
+    if key not in values:
+        return None
+    value = values[key]
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= LONGEST_NAME:
+        raise Refused(
+            Code.POLICY, f"start: {key} must be printable text of 1 to {LONGEST_NAME} characters"
+        )
+    return value
+
+
+def _shown(value: object) -> str:
+    """A client's value in a few characters."""
+    text = ascii(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,284 @@
+"""All streams step together, in one thread beside the event loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from streamer.frontend import TIMESTEP_S
+from streamer.recognizer import Recognizer, Stream
+from streamer.serve.hearing import Hearing
+from streamer.serve.metrics import Metrics
+from streamer.serve.protocol import Code, Ending, Refused
+from streamer.sound.source import Float32
+
+_Result = TypeVar("_Result")
+
+DONE = Ending(Code.DONE, "the stream was ended")
+_FAILED = Ending(Code.FAILED, "the model failed; the stream is lost")
+
+#: Timesteps of one stream in one tick: who brings more waits for the others.
+MOST_A_TICK = 2
+#: From so many streams on, ticks wait for each other: together they cost less.
+MANY_STREAMS = 16
+#: Time between the starts of two ticks, with few streams and with many.
+_TICK_S, _LONG_TICK_S = 0.005, 0.02
+#: Sleep of a thread that has nothing to do; it is woken by what comes.
+_LOOK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tick had for one stream.
+
+    Attributes:
+        member: the stream.
+        lines: that go to its client.
+        taken: bytes of its audio that wait no more.
+        ending: why it ended, None while it goes on.
+    """
+
+    member: Member
+    lines: list[str]
+    taken: int
+    ending: Ending | None = None
+
+
+@dataclass(eq=False)
+class Member:
+    """One client among the others: what it brought, and where that is heard.
+
+    The event loop adds to it and the worker takes from it, both under the stepper's lock; the
+    hearing is the worker's alone.
+
+    Attributes:
+        hearing: of its audio.
+        waiting: bytes that came and were not taken.
+        ending: it is to end so, once all that came was heard.
+        is_gone: its client has left: nothing of it is wanted any more.
+    """
+
+    hearing: Hearing
+    waiting: int = 0
+    ending: Ending | None = None
+    is_gone: bool = False
+    _came: deque[tuple[float, bytes]] = field(default_factory=deque)
+
+    def add(self, data: bytes, moment_s: float) -> None:
+        self._came.append((moment_s, data))
+        self.waiting += len(data)
+
+    def take(self, most: int) -> list[tuple[float, bytes]]:
+        """The oldest bytes, so many at most."""
+        taken = []
+        while self._came and most > 0:
+            moment_s, data = self._came.popleft()
+            if len(data) > most:
+                self._came.appendleft((moment_s, data[most:]))
+                data = data[:most]
+            taken.append((moment_s, data))
+            most -= len(data)
+            self.waiting -= len(data)
+        return taken
+
+
+class _Turn:
+    """A member in the course of a tick."""
+
+    def __init__(self, member: Member) -> None:
+        """Take what it has brought; under the lock."""
+        self.member = member
+        self.hearing = member.hearing
+        came = member.take(member.hearing.bytes_in(MOST_A_TICK * TIMESTEP_S))
+        self.taken = sum(len(data) for _, data in came)
+        self._came = came
+        self._ending = member.ending
+        self._is_all = member.waiting == 0
+        self.ended: Ending | None = None
+        self.lines: list[str] = []
+
+    def hear(self) -> None:
+        """Decode it."""
+        try:
+            for moment_s, data in self._came:
+                self.hearing.take(data, moment_s)
+        except Refused as refused:  # the audio ends here; what came before is worth its verdict
+            self._ending, self._is_all = refused.ending, True
+
+    @property
+    def is_due(self) -> bool:
+        return self.ended is None and self.hearing.is_due
+
+    def fail(self, ending: Ending) -> None:
+        """Nothing more can be heard."""
+        self.ended = ending
+
+    def conclude(self) -> None:
+        """Collect the lines, and end where all was heard."""
+        if self.ended is not None:
+            return
+        now_s = time.monotonic()
+        self.lines = self.hearing.lines(now_s)
+        if self._ending is None or not self._is_all or self.hearing.is_due:
+            return
+        try:
+            self.lines += self.hearing.finish(now_s)
+            self.ended = self._ending
+            if not self._ending.is_refusal:
+                self.hearing.check_whole()
+        except Refused as refused:
+            self.ended = refused.ending
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to do without anything coming; under the lock."""
+        member = self.member
+        if member.is_gone or self.ended is not None:
+            return False
+        return self.hearing.is_due or member.waiting > 0 or member.ending is not None
+
+
+class Stepper:
+    """Steps members in a thread of its own; all methods are the event loop's.
+
+    Attributes:
+        members: clients at present.
+    """
+
+    def __init__(
+        self,
+        hand_over: Callable[[list[Outcome]], None],
+        complain: Callable[[Exception], None],
+        metrics: Metrics,
+    ) -> None:
+        """Begin to work.
+
+        Args:
+            hand_over: takes what a tick had, in the worker's thread.
+            complain: takes what went wrong that no client is to blame for, there too.
+            metrics: counts it.
+        """
+        self._hand_over = hand_over
+        self._complain = complain
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._ready: dict[Member, None] = {}
+        self._is_over = False
+        self.members = 0
+        self._thread = threading.Thread(target=self._run, name="stepper", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Stop; what has not been heard will not be."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        self._thread.join()
+
+    def join(self, member: Member) -> None:
+        """A client has come; its first line is sent at once."""
+        with self._changed:
+            self.members += 1
+            self._wake(member)
+
+    def feed(self, member: Member, data: bytes) -> None:
+        """A client has brought audio."""
+        with self._changed:
+            member.add(data, time.monotonic())
+            self._wake(member)
+
+    def end(self, member: Member, ending: Ending) -> None:
+        """A client is to end when all that came was heard; its first ending counts."""
+        with self._changed:
+            member.ending = member.ending or ending
+            self._wake(member)
+
+    def leave(self, member: Member) -> None:
+        """A client has gone, by itself or after its end."""
+        with self._changed:
+            self.members -= 1
+            member.is_gone = True
+            self._ready.pop(member, None)
+
+    def _wake(self, member: Member) -> None:
+        self._ready[member] = None
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._ready and not self._is_over:
+                    self._changed.wait(_LOOK_S)
+                if self._is_over:
+                    return
+                turns = [_Turn(member) for member in self._ready]
+                self._ready.clear()
+                tick_s = _TICK_S if self.members < MANY_STREAMS else _LONG_TICK_S
+            began_s, began_cpu_s = time.monotonic(), time.thread_time()
+            estimates = self._tick(turns)
+            self._hand_over([Outcome(t.member, t.lines, t.taken, t.ended) for t in turns])
+            took_s = time.monotonic() - began_s
+            if estimates:
+                self._metrics.estimates += estimates
+                self._metrics.stepped(took_s, time.thread_time() - began_cpu_s)
+            with self._changed:
+                self._ready |= dict.fromkeys(turn.member for turn in turns if turn.goes_on)
+                has_more = bool(self._ready)
+            # What comes meanwhile steps together. Where many share a core, this also holds who
+            # brings audio faster than it was spoken to so many times its pace.
+            if not has_more or tick_s == _LONG_TICK_S:
+                time.sleep(max(0.0, tick_s - took_s))
+
+    def _tick(self, turns: list[_Turn]) -> int:
+        """Step every stream that has audio, and collect the lines; how many estimates were due."""
+        estimates = 0
+        for turn in turns:
+            self._guard([turn], turn.hear)
+        for _ in range(MOST_A_TICK):
+            groups: dict[int, list[_Turn]] = {}
+            for turn in turns:
+                if turn.is_due:
+                    groups.setdefault(id(turn.hearing.recognizer), []).append(turn)
+            for group in groups.values():
+                recognizer = group[0].hearing.recognizer
+                estimates += self._guard(group, partial(self._step, recognizer, group)) or 0
+        for turn in turns:
+            self._guard([turn], turn.conclude)
+        return estimates
+
+    def _guard(self, turns: list[_Turn], work: Callable[[], _Result]) -> _Result | None:
+        """Whatever goes wrong ends these streams, and no others."""
+        try:
+            return work()
+        except Exception as error:
+            self._complain(error)
+            for turn in turns:
+                turn.fail(_FAILED)
+            return None
+
+    def _step(self, recognizer: Recognizer, turns: list[_Turn]) -> int:
+        """One timestep of each; how many streams that were."""
+        streams: list[Stream] = []
+        blocks: list[Float32] = []
+        counts = []
+        for turn in turns:
+            before = len(streams)
+            for stream, block in turn.hearing.next_blocks():
+                streams.append(stream)
+                blocks.append(block)
+            counts.append(len(streams) - before)
+        results = recognizer.accept_many(streams, blocks)
+        first = 0
+        for turn, count in zip(turns, counts, strict=True):
+            turn.hearing.owe(results[first : first + count])
+            first += count
+        return len(streams)

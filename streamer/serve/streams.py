@@ -1,0 +1,217 @@
+"""The streams that are open: who may begin one, what it gives, and how all of them end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from streamer.prior import EVERYDAY, PRIORS, Prior
+from streamer.recognizer import Recognizer
+from streamer.serve.config import ServerConfig
+from streamer.serve.connection import Connection, close
+from streamer.serve.hearing import Hearing
+from streamer.serve.log import log
+from streamer.serve.metrics import Metrics
+from streamer.serve.protocol import Code, Ending, Refused, Start, read_start, start_in_address
+from streamer.serve.stepping import Outcome, Stepper
+
+_GOING = Ending(Code.GOING_AWAY, "the server is shutting down")
+
+
+class Streams:
+    """All connections for streams; its methods are the event loop's.
+
+    Attributes:
+        is_going: the server is shutting down.
+    """
+
+    def __init__(
+        self, config: ServerConfig, recognizers: Sequence[Recognizer], metrics: Metrics
+    ) -> None:
+        """Serve streams of recognizers, the first if a client names none, under any prior."""
+        self._config = config
+        self._limits = config.limits
+        self._first = recognizers[0]
+        self._recognizers: dict[tuple[str, Prior], Recognizer] = {
+            (one.metadata.name, prior): one.with_prior(prior)
+            for one in recognizers
+            for prior in PRIORS
+            if prior != EVERYDAY or one.metadata.everyday_prior
+        }
+        self._metrics = metrics
+        self._connections: dict[object, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._open = self._taken = 0
+        self.is_going = False
+        self._loop = asyncio.get_running_loop()
+        self._stepper = Stepper(self._hand_over, self._complain, metrics)
+
+    @property
+    def models(self) -> dict[str, list[Prior]]:
+        """What a client may name: models, and the priors that each knows."""
+        found: dict[str, list[Prior]] = {}
+        for model, prior in self._recognizers:
+            found.setdefault(model, []).append(prior)
+        return found
+
+    @property
+    def is_well(self) -> bool:
+        """Whether streams are being stepped, and new ones taken in."""
+        return self._stepper.is_alive and not self.is_going
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more connection may come, if only to be told that all streams are taken."""
+        return self._open < self._limits.streams + self._limits.waiting
+
+    def count(self) -> None:
+        """Write into the metrics what is at this moment."""
+        self._metrics.streams = len(self._connections)
+        self._metrics.backlog_s = sum(one.backlog_s for one in self._connections.values())
+
+    def close(self) -> None:
+        """Stop stepping."""
+        self._stepper.close()
+
+    async def drain(self) -> None:
+        """Take nobody in any more, and give every stream its last lines."""
+        self.is_going = True
+        for connection in self._connections.values():
+            connection.end(_GOING)
+        until_s = time.monotonic() + self._limits.drain_s
+        while self._connections and time.monotonic() < until_s:
+            await asyncio.sleep(0.02)
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """A client that may come in, from the handshake to the end."""
+        self._open += 1
+        try:
+            await websocket.accept()
+            await self._talk(websocket)
+        except (WebSocketDisconnect, OSError):
+            pass  # gone before it had begun
+        finally:
+            self._open -= 1
+
+    def _hand_over(self, outcomes: list[Outcome]) -> None:
+        """From the stepper's thread into the event loop."""
+        self._loop.call_soon_threadsafe(self._take, outcomes)
+
+    def _take(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if connection := self._connections.get(outcome.member):
+                connection.take(outcome)
+
+    @staticmethod
+    def _complain(error: Exception) -> None:
+        log("failure", error=f"{type(error).__name__}: {error}")
+
+    async def _talk(self, websocket: WebSocket) -> None:
+        """A connection from its first message to its last."""
+        number = next(self._numbers)
+        facts: dict[str, object] = {"stream": number}
+        if self._config.logs_addresses and websocket.client is not None:
+            facts["address"] = websocket.client.host
+        began_s = time.monotonic()
+        duration_s = 0.0
+        try:
+            connection = await self._begin(websocket, facts)
+        except Refused as refused:
+            ending = refused.ending
+            await close(websocket, ending)
+        else:
+            try:
+                await connection.run()
+            finally:
+                del self._connections[connection.member]
+                self._taken -= 1
+            ending = connection.ending or _GOING
+            duration_s = connection.member.hearing.duration_s
+            self._metrics.seconds_heard += duration_s
+        self._metrics.ended[ending.code] += 1
+        log(
+            "end",
+            **facts,
+            code=int(ending.code),
+            reason=ending.reason,
+            audio_s=round(duration_s, 3),
+            open_s=round(time.monotonic() - began_s, 3),
+        )
+
+    async def _begin(self, websocket: WebSocket, facts: Mapping[str, object]) -> Connection:
+        """Hear the first message, and make room for the stream.
+
+        Raises:
+            Refused: it is no such message, or there is no room.
+        """
+        start = start_in_address(websocket.query_params)
+        if start is None:
+            start = read_start(await self._first_text(websocket))
+        if self.is_going:
+            raise Refused(Code.TRY_LATER, _GOING.reason)
+        if self._taken >= self._limits.streams:
+            self._metrics.refused["streams"] += 1
+            raise Refused(
+                Code.TRY_LATER,
+                f"all {self._limits.streams} streams of this server are taken; try again later",
+            )
+        recognizer = self._recognizer(start)
+        self._taken += 1
+        try:
+            hearing = await asyncio.to_thread(Hearing, start, recognizer)
+        except BaseException:
+            self._taken -= 1
+            raise
+        connection = Connection(websocket, hearing, self._stepper, self._limits, self._metrics)
+        self._connections[connection.member] = connection
+        self._metrics.started += 1
+        log(
+            "start",
+            **facts,
+            sample_rate=start.sample_rate,
+            channels=start.channels,
+            sample_format=start.sample_format,
+            prior=recognizer.prior,
+            streams=len(self._connections),
+        )
+        return connection
+
+    def _recognizer(self, start: Start) -> Recognizer:
+        """What a client has asked for.
+
+        Raises:
+            Refused: there is none.
+        """
+        model = start.model or self._first.metadata.name
+        prior = start.prior or self._first.prior
+        priors = self.models.get(model)
+        if priors is None:
+            there = ", ".join(self.models)
+            raise Refused(Code.POLICY, f"start: there is no model {model!a}; there are {there}")
+        if prior not in priors:
+            raise Refused(
+                Code.POLICY, f"start: the model {model} has no prior {prior}; say balanced"
+            )
+        return self._recognizers[model, prior]
+
+    async def _first_text(self, websocket: WebSocket) -> str:
+        """The first message.
+
+        Raises:
+            Refused: it does not come, or is binary.
+        """
+        try:
+            async with asyncio.timeout(self._limits.start_s):
+                message = await websocket.receive()
+        except TimeoutError as error:
+            raise Refused(Code.POLICY, "the first message did not come in time") from error
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"])
+        text: str | None = message.get("text")
+        if text is None:
+            raise Refused(Code.UNSUPPORTED, "the first message must be text, the start message")
+        return text

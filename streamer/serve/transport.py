@@ -1,0 +1,87 @@
+"""uvicorn's protocols with a little less patience: what a hostile peer could hold on to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+#: Until a connection has to have sent its first request.
+FIRST_REQUEST_S = 15.0
+#: Bytes that are parsed at a time.
+PIECE_BYTES = 8_192
+#: Key of the function in a connection's state that cuts it off at once.
+ABORT = "abort"
+
+
+class HttpProtocol(H11Protocol):
+    """HTTP/1.1; a connection that asks for nothing is cut off."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        # After an upgrade the transport has another protocol.
+        if self.cycle is None and self.transport.get_protocol() is self:
+            self.transport.abort()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket, for peers that mean no good.
+
+    The application can cut a connection off; thousands of tiny frames in one piece hold nobody up;
+    pongs do not pile up for a peer that does not read them.
+    """
+
+    _unparsed = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed += data
+        self._parse()
+
+    def _parse(self) -> None:
+        """Parse a piece, and let others have their turn."""
+        if self.read_paused:  # the application has messages to read first
+            return
+        piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
+        super().data_received(piece)
+        if self._unparsed and not self.read_paused and not self.disconnected:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._parse)
+        elif not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self._parse()
+        return message
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            state = cast(dict[str, object], self.scope["state"])
+            state[ABORT] = self.transport.abort
+
+    def handle_bytes(self, event: Frame) -> None:
+        if not event.fin or self.close_sent or not self.queue.empty():
+            super().handle_bytes(event)  # holds the peer up until the application has read it
+            return
+        # Nothing else waits, as mostly: holding the peer up for it would cost more than it.
+        self.queue.put_nowait({"type": "websocket.receive", "bytes": bytes(event.data)})
+
+    def handle_ping(self) -> None:
+        output = self.conn.data_to_send()
+        if self.writable.is_set():  # who does not read needs no answers (RFC 6455, 5.5.3)
+            self.transport.write(b"".join(output))

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamer.serve.config import Limits, ServerConfig
+from tests.end_to_end.command import lines, replay
+
+CLIPS = sorted((Path(__file__).parents[1] / "clips").glob("*.flac"))
+
+
+@pytest.fixture(scope="session")
+def server(shipped):
+    from tests.serve.serving import InThread
+
+    with InThread(ServerConfig(port=0), shipped) as running:
+        yield running
+
+
+@pytest.fixture
+def serve_with(shipped):
+    """Starts a server of one's own."""
+    from tests.serve.serving import InThread
+
+    running = []
+
+    def begin(limits=None, **options):
+        config = ServerConfig(port=0, limits=Limits(**(limits or {})), **options)
+        running.append(InThread(config, shipped).__enter__())
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.__exit__()
+
+
+@pytest.fixture(scope="session")
+def replayed():
+    """What ``replay --speed max`` says of each clip."""
+    return {clip: lines(replay(clip)) for clip in CLIPS}

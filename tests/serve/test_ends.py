@@ -1,0 +1,172 @@
+"""The command as a process: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.end_to_end.command import ROOT, complaint, ser_live
+from tests.serve.serving import END, Command, get, start, talk
+
+TOKEN = "0123456789abcdef-a-token"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_every_stream_with_its_verdict(number, code):
+    async def until_stopped(server):
+        async with connect(server.stream) as one, connect(server.stream) as two:
+            for client in (one, two):
+                await client.send(start())
+                await client.send(bytes(32_000))
+                await client.recv()
+            server.process.send_signal(number)
+            messages = []
+            for client in (one, two):
+                try:
+                    while True:
+                        messages.append(json.loads(await client.recv()))
+                except ConnectionClosed:
+                    assert client.close_code == 1001
+                    assert client.close_reason == "the server is shutting down"
+            return messages
+
+    with Command() as server:
+        messages = asyncio.run(until_stopped(server))
+        out, said = server.process.communicate(timeout=60)
+    assert (server.process.returncode, out) == (code, "")
+    ends = [one for one in messages if one["type"] == "end"]
+    assert [(one["duration"], one["estimates"]) for one in ends] == [(1.0, 25)] * 2
+    log = [json.loads(line) for line in said.splitlines()]
+    assert [one["event"] for one in log] == ["start", "start", "end", "end"]
+    assert {one["code"] for one in log if one["event"] == "end"} == {1001}
+    assert not any("address" in one for one in log)
+
+
+def test_nobody_there_and_it_ends_at_once():
+    with Command() as server:
+        assert server.first_line.startswith("ser-live: http://127.0.0.1:")
+        assert server.end(signal.SIGTERM) == (143, "")
+
+
+def test_addresses_are_logged_where_they_are_wanted_and_tokens_never():
+    with Command("--log-addresses", environment={"SER_LIVE_TOKEN": TOKEN}) as server:
+        url = f"{server.stream}?token={TOKEN}"
+        heard = asyncio.run(talk(url, [start(source="my secret name"), END]))
+        assert heard.code == 1000
+        _, said = server.end(signal.SIGTERM)
+    log = [json.loads(line) for line in said.splitlines()]
+    assert [one["address"] for one in log] == ["127.0.0.1"] * 2
+    assert TOKEN not in said
+    assert "secret" not in said
+
+
+def test_it_writes_no_file_and_calls_nobody(tmp_path):
+    deeds = tmp_path / "deeds"
+    watched = {
+        "PYTHONPATH": f"{ROOT / 'tests' / 'hostile' / 'watching'}{os.pathsep}{ROOT}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DEEDS": str(deeds),
+    }
+    with Command(environment=watched) as server:
+        heard = asyncio.run(talk(server.stream, [start(), bytes(32_000), END]))
+        assert heard.code == 1000
+        assert get(f"{server.http}/")[0] == 200
+        assert server.end(signal.SIGTERM)[0] == 143
+    told = [line.split(" ", 1) for line in deeds.read_text().splitlines()]
+    # A socket says its family alone; whom it calls is looked up before.
+    looked_up = [what for kind, what in told if kind == "socket" and not what.startswith("(2, ")]
+    assert all("'127.0.0.1'" in what for what in looked_up)
+    written = [what for kind, what in told if kind == "writes"]
+    assert [path for path in written if not path.startswith("/dev/")] == []
+
+
+def test_tls(tmp_path):
+    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
+    made = subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip("openssl is not installed")
+    with Command("--certfile", certificate, "--keyfile", key) as server:
+        trusting = ssl.create_default_context(cafile=certificate)
+        url = server.stream.replace("127.0.0.1", "localhost")
+        heard = asyncio.run(talk(url, [start(), bytes(6_400), END], ssl=trusting))
+        assert heard.code == 1000
+        assert len(heard.estimates) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["--host", "0.0.0.0"], "say a --token, or set SER_LIVE_TOKEN", 2),
+        (["--host", "::"], "say a --token, or set SER_LIVE_TOKEN", 2),
+        (["--host", "no.such.host.invalid"], "there is no such address", 2),
+        (["--token", "short"], "16 characters or more", 2),
+        (["--port", "99999"], "--port must lie in 0..65535", 2),
+        (["--max-streams", "0"], "limit streams must be more than 0", 2),
+        (["--max-idle", "nan"], "limit idle_s must be more than 0", 2),
+        (["--certfile", "no.pem"], "no such file", 2),
+        (["--certfile", "README.md"], "the certificate or its key cannot be used", 2),
+        (["--model", "no.onnx"], "no such file", 2),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, words, code):
+    result = ser_live("serve", "--port", "0", *arguments)
+    assert words in complaint(result)
+    assert result.returncode == code
+
+
+def test_a_port_that_is_taken():
+    with Command() as server:
+        result = ser_live("serve", "--port", server.port)
+        assert "cannot listen at 127.0.0.1, port" in complaint(result)
+        assert result.returncode == 1
+        assert get(f"{server.http}/healthz")[0] == 200
+
+
+def without(*names):
+    """A program that runs the command where some packages are missing."""
+    return (
+        "import importlib.util as u, sys\n"
+        f"missing = {names!r}\n"
+        "found = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name in missing else found(name, *rest)\n"
+        "for name in missing: sys.modules[name] = None\n"
+        "from streamer.cli import run; run()"
+    )
+
+
+def test_without_the_extra_a_line_says_what_to_install():
+    result = subprocess.run(
+        [sys.executable, "-c", without("starlette", "uvicorn", "websockets"), "serve"],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert "pip install 'ser-live[serve]'" in complaint(result)
+    assert result.returncode == 1
+
+
+def test_nothing_else_imports_the_extra():
+    program = (
+        "import sys, streamer, streamer.commands, streamer.session\n"
+        "taken = {'starlette', 'uvicorn', 'websockets', 'anyio'} & set(sys.modules)\n"
+        "sys.exit(str(taken) if taken else 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)

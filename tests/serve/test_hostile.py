@@ -1,0 +1,63 @@
+"""Hostile clients disturb no other, and leave nothing behind."""
+
+from __future__ import annotations
+
+import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
+
+import asyncio
+import time
+
+import numpy as np
+
+from streamer.latency.server import Load, measure_server, server_text
+from tests.end_to_end.command import ser_live
+from tests.serve.conftest import CLIPS
+from tests.serve.hostility import KINDS, many
+from tests.serve.serving import END, assert_same, cut, get, pcm, start, talk
+
+CONNECTIONS = 120
+
+
+def test_hostile_clients_beside_others(serve_with, replayed):
+    server = serve_with({"idle_s": 2.0, "start_s": 2.0, "unread_bytes": 50_000})
+
+    async def both():
+        hostile = asyncio.create_task(many(server.port, CONNECTIONS))
+        samples, rate = pcm(CLIPS[2])
+        heard = []
+        while not hostile.done() or not heard:
+            blocks = cut(samples.tobytes(), np.random.default_rng(len(heard)))
+            heard.append(await talk(server.stream, [start(rate), *blocks, END]))
+        return await hostile, heard
+
+    kinds, heard = asyncio.run(both())
+    assert len(kinds) == len(KINDS)
+    for one in heard:
+        assert one.code == 1000
+        assert_same(one.estimates, replayed[CLIPS[2]][1:-1])
+    deadline = time.monotonic() + 30
+    while server.figures()["streams"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert get(f"{server.http}/healthz") == (200, "ok\n")
+    assert server.figures()['streams_ended_total{code="1008"}'] > 0
+    assert 'streams_ended_total{code="1011"}' not in server.figures()
+
+
+def test_the_load_of_paced_streams_is_measured(server):
+    cost = measure_server(Load(server.ws, streams=3, seconds=2.0))
+    assert cost.streams == 3
+    assert cost.estimates > 0
+    assert cost.beyond.p50 <= cost.beyond.p99 <= cost.beyond.max
+    assert "3 paced streams" in server_text(cost)
+
+
+def test_the_load_command(server):
+    result = ser_live("latency", "--server", server.http, "--streams", 2, "--seconds", 1)
+    assert result.returncode == 0, result.stderr
+    assert "2 paced streams" in result.stdout.decode()
+    result = ser_live("latency", "--server", server.http, "--source", "mic")
+    assert result.returncode == 2
+    result = ser_live("latency", "--server", "http://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "no server answers there" in result.stderr.decode()

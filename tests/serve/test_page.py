@@ -1,0 +1,301 @@
+"""The page in a real browser, with a recording as its microphone."""
+
+from __future__ import annotations
+
+import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
+
+import base64
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from textgrid import TextGrid
+
+from streamer.session_file import read_sessions
+from tests.chromium import CHROMIUM, Chromium
+from tests.end_to_end.command import ROOT
+from tests.serve.conftest import CLIPS
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+TOKEN = "0123456789abcdef-a-token"
+PATIENCE_S = 60
+WIDTHS = (390, 800, 1280)
+#: Where screenshots go that a person wants to look at.
+PICTURES = os.environ.get("SER_LIVE_PICTURES")
+
+
+class Page(Chromium):
+    """The page, as a person finds it."""
+
+    def text(self, name):
+        return self.value(f"document.getElementById('{name}').textContent")
+
+    def click(self, name):
+        self.value(f"document.getElementById('{name}').click()")
+
+    def until(self, expression):
+        """Wait until an expression is true, and say what it is."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if found := self.value(expression):
+                return found
+            time.sleep(0.05)
+        told = [self.text(name) for name in ("status-text", "word", "sure", "problem")]
+        raise AssertionError(f"never: {expression}; the page says {told}")
+
+    def until_text(self, name, part):
+        return self.until(
+            f"document.getElementById('{name}').textContent.includes({json.dumps(part)})"
+        )
+
+    def resize(self, width, height=1_000):
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
+        )
+
+    def dress(self, scheme):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key)
+
+
+@pytest.fixture
+def browse(tmp_path):
+    @contextmanager
+    def begin(clip=None, *flags):
+        if clip is not None:
+            samples, rate = soundfile.read(clip, dtype="float32")
+            wav = tmp_path / "microphone.wav"
+            soundfile.write(wav, samples, rate, subtype="PCM_16")
+            flags = (
+                *flags,
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-audio-capture={wav}",
+            )
+        with Page(tmp_path / "browser", "--use-fake-device-for-media-stream", *flags) as page:
+            yield page
+
+    return begin
+
+
+def complaints(page):
+    return [
+        event
+        for event in page.complaints()
+        if event["params"].get("entry", {}).get("level") not in ("verbose", "info")
+    ]
+
+
+@pytest.mark.parametrize(("clip", "label"), [(CLIPS[0], "angry"), (CLIPS[3], "sad")])
+def test_the_label_of_the_recording_appears(server, browse, clip, label):
+    assert label[:3].upper() in clip.name
+    with browse(clip) as page:
+        page.open(f"{server.http}/")
+        page.until_text("status-text", "not listening")
+        assert "not what a person feels" in page.text("limits")
+        page.value("localStorage.setItem('prior', 'balanced')")
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until_text("word", label)
+        page.until_text("announce", label)  # what a screen reader says
+        assert "% sure" in page.text("sure")
+        page.until("document.getElementById('late').textContent.endsWith(' ms late')")
+        page.until("document.getElementById('meter-text').textContent.endsWith(' dBFS')")
+        assert page.text("problem") == ""
+        assert complaints(page) == []
+        assert {url.split("/")[2] for url in page.requested() if url.startswith("http")} == {
+            f"127.0.0.1:{server.port}"
+        }
+
+
+def test_marks_and_what_is_saved(server, browse, tmp_path):
+    saved = tmp_path / "saved"
+    with browse(CLIPS[2]) as page:
+        page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.press("l")
+        page.until("document.getElementById('clock').textContent > '0:02'")
+        page.press("m")
+        page.until_text("announce", "marked at")
+        page.press("l")
+        page.until_text("status-text", "not listening")
+        page.until_text("sure", "overall")
+        page.click("save-jsonl")
+        page.click("save-textgrid")
+        deadline = time.monotonic() + PATIENCE_S
+        while len([*saved.glob("*.jsonl"), *saved.glob("*.TextGrid")]) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+    [session] = read_sessions(next(saved.glob("*.jsonl")), print)
+    assert session.end is not None
+    assert len(session.times) == session.end.estimates
+    assert len(session.marks) == 1
+    labels, marks = TextGrid.fromFile(str(next(saved.glob("*.TextGrid")))).tiers
+    assert labels.maxTime == pytest.approx(max(session.end.duration_s, session.times[-1]))
+    assert [one.time for one in marks] == pytest.approx(session.marks)
+
+
+def dropped(data):
+    """Drops a file on the page."""
+    text = base64.b64encode(data).decode()
+    return f"""(() => {{
+        const bytes = Uint8Array.from(atob("{text}"), (one) => one.charCodeAt(0));
+        const carried = new DataTransfer();
+        carried.items.add(new File([bytes], "a clip.flac"));
+        dispatchEvent(new DragEvent("drop", {{ dataTransfer: carried, cancelable: true }}));
+    }})()"""
+
+
+def test_a_recording_that_is_dropped_is_heard_to_its_end(server, browse):
+    with browse() as page:
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.value(dropped(CLIPS[0].read_bytes()))
+        page.until_text("status-text", "recording heard")
+        assert page.text("word") == "angry"
+        assert page.text("sure").startswith("overall")
+        assert "a clip.flac" in page.text("facts")
+        page.value(dropped(b"no sound at all"))
+        page.until_text("problem", "cannot decode a clip.flac")
+
+
+def test_a_microphone_that_is_refused(server, browse):
+    with browse(None, "--deny-permission-prompts") as page:
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until_text("problem", "The microphone was refused")
+        assert page.text("listen-text") == "Listen"
+
+
+def test_a_microphone_that_gives_zeros(server, browse, tmp_path):
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(32_000, np.float32), 16_000)
+    with browse(silent) as page:
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until_text("problem", "digital silence")
+
+
+def test_a_microphone_that_is_lost(server, browse):
+    with browse(CLIPS[0]) as page:
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="const ask = MediaDevices.prototype.getUserMedia; window.streams = [];"
+            "MediaDevices.prototype.getUserMedia = async function (...all) {"
+            "const one = await ask.apply(this, all); streams.push(one); return one; };",
+        )
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until_text("status-text", "listening")
+        page.until("streams.length && document.getElementById('clock').textContent")
+        page.value("streams[0].getAudioTracks()[0].dispatchEvent(new Event('mute'))")
+        page.until_text("problem", "is muted by the system")
+        page.value("streams[0].getAudioTracks()[0].dispatchEvent(new Event('ended'))")
+        page.until_text("problem", "The microphone is gone")
+        assert page.text("listen-text") == "Listen"
+
+
+def test_a_server_that_goes_and_comes_back(shipped, browse):
+    from streamer.serve.config import ServerConfig
+    from tests.serve.serving import InThread
+
+    with browse(CLIPS[0]) as page:
+        with InThread(ServerConfig(port=0), shipped) as first:
+            page.open(f"{first.http}/")
+            page.until("document.querySelectorAll('#bars li').length === 4")
+            page.click("listen")
+            page.until("document.getElementById('clock').textContent > '0:01'")
+            port = first.port
+        page.until_text("problem", "Trying again")
+        page.until_text("status-text", "reconnecting")
+        with InThread(ServerConfig(port=port), shipped):
+            page.until("document.getElementById('status-text').textContent === 'listening'")
+            page.until("document.getElementById('problem').hidden")
+
+
+def test_a_server_without_room_is_told_and_tried_again(serve_with, browse):
+    import asyncio
+
+    from websockets.asyncio.client import connect
+
+    from tests.serve.serving import start
+
+    server = serve_with({"streams": 1})
+
+    async def hold(page):
+        async with connect(server.stream) as client:
+            await client.send(start())
+            await client.recv()
+            await asyncio.to_thread(page.click, "listen")
+            await asyncio.to_thread(page.until_text, "problem", "has no room")
+
+    with browse(CLIPS[0]) as page:
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        asyncio.run(hold(page))
+        page.until("document.getElementById('status-text').textContent === 'listening'")
+
+
+def test_a_token_is_asked_for(serve_with, browse):
+    server = serve_with(token=TOKEN)
+    with browse(CLIPS[0]) as page:
+        page.open(f"{server.http}/")
+        page.until("!document.getElementById('token-form').hidden")
+        for given in ("a wrong token, though a long one", TOKEN):
+            page.value(
+                f"document.getElementById('token').value = '{given}';"
+                "document.querySelector('#token-form button').click()"
+            )
+            if given != TOKEN:
+                page.until_text("problem", "does not know this token")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until("document.getElementById('status-text').textContent === 'listening'")
+        page.open(f"{server.http}/?token={TOKEN}")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        assert TOKEN not in page.value("location.href")
+
+
+def test_nothing_spreads_beyond_the_window_and_everything_has_a_name(server, browse):
+    """And pictures at three widths, dark and light, for a person to look at."""
+    with browse(ROOT / "assets" / "demo.flac") as page:
+        page.resize(1_280)
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until(f"document.getElementById('clock').textContent > '0:0{8 if PICTURES else 2}'")
+        page.click("mark")
+        for width in WIDTHS:
+            for scheme in ("light", "dark"):
+                page.resize(width, 1_150 if width < 500 else 950)
+                page.dress(scheme)
+                time.sleep(0.3)
+                assert page.value("document.documentElement.scrollWidth") <= width
+                picture = page.screenshot()
+                if PICTURES:
+                    Path(PICTURES, f"page-{width}-{scheme}.png").write_bytes(picture)
+        tree = page.call("Accessibility.getFullAXTree")["nodes"]
+        controls = [one for one in tree if one["role"]["value"] in ("button", "combobox", "meter")]
+        assert len(controls) >= 7
+        assert all(one["name"]["value"] for one in controls)
+        status = [one for one in tree if one["role"]["value"] == "status"]
+        assert status, "nothing tells a screen reader of a new label"

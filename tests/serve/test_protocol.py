@@ -1,0 +1,115 @@
+"""The document describes the server, and the server keeps to the document."""
+
+from __future__ import annotations
+
+import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.prior import PRIORS
+from streamer.serve import protocol
+from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start
+from streamer.sound.pcm import ENCODINGS
+from streamer.sound.source import RATES
+from tests.serve.conftest import CLIPS
+from tests.serve.serving import END, converse, get, pcm, start
+
+jsonschema = pytest.importorskip("jsonschema")
+DOCUMENT = json.loads(Path(protocol.__file__).with_name("asyncapi.json").read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+
+
+def checker(name):
+    resolved = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    return jsonschema.Draft202012Validator(resolved)
+
+
+def test_the_server_hands_its_document_out(server):
+    status, text = get(f"{server.http}/v1/asyncapi.json")
+    assert status == 200
+    assert json.loads(text) == DOCUMENT
+
+
+def test_all_that_the_server_says_is_in_the_document(server):
+    samples, rate = pcm(CLIPS[0])
+    stereo = samples.repeat(2, axis=1)
+    stereo[:, 1] *= -1
+    talks = [
+        converse(server.stream, start(rate), samples.tobytes(), END),
+        converse(server.stream, start(rate, channels=2), stereo.tobytes(), END),
+        converse(
+            server.stream, start(rate, channels=2, channels_wanted="split"), stereo.tobytes(), END
+        ),
+        converse(server.stream, start(rate, sample_format="f32le"), b"\xff" * 999),
+    ]
+    messages = [message for talk in talks for message in talk.messages]
+    for message in messages:
+        checker(message["type"]).validate(message)
+    described = DOCUMENT["operations"]["tell"]["messages"]
+    assert {message["type"] for message in messages} == {
+        one["$ref"].rsplit("/", 1)[1] for one in described
+    }
+
+
+def test_the_closing_codes_are_in_the_document():
+    for code in Code:
+        assert str(int(code)) in DOCUMENT["info"]["description"]
+
+
+def test_names_and_ranges_are_those_of_the_document():
+    fields = SCHEMAS["start"]["properties"]
+    assert fields["sample_format"]["enum"] == list(ENCODINGS)
+    assert fields["prior"]["enum"] == list(PRIORS)
+    assert (fields["sample_rate"]["minimum"], fields["sample_rate"]["maximum"]) == (
+        RATES[0],
+        RATES[-1],
+    )
+
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 100_000),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["s16le", "f32le", "mix", "split", "everyday", "balanced", "x", "", 16_000]),
+)
+_FIELDS = st.dictionaries(st.sampled_from([*SCHEMAS["start"]["properties"], "more"]), _VALUES)
+_STARTS = _FIELDS.map(lambda one: {"type": "start", "sample_rate": 16_000, "channels": 64} | one)
+
+
+@given(
+    _FIELDS.map(lambda fields: {"type": "start", "sample_rate": 16_000, "channels": 64} | fields)
+)
+def test_the_server_takes_the_starts_that_the_document_allows_and_no_others(values):
+    is_allowed = checker("start").is_valid(values)
+    # JSON Schema takes 16000.0 for whole; the document cannot say that a number is a channel.
+    is_written_whole = not any(isinstance(value, float) for value in values.values())
+    try:
+        read_start(json.dumps(values))
+    except Refused as refused:
+        assert refused.ending.code in (Code.POLICY, Code.UNSUPPORTED)
+        wanted, channels = values.get("channels_wanted"), values.get("channels")
+        beyond = isinstance(wanted, int) and isinstance(channels, int) and wanted > channels
+        assert not is_allowed or not is_written_whole or beyond
+    else:
+        assert is_allowed
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_start_or_refused(text):
+    for read in (read_start, read_end):
+        with pytest.raises(Refused):
+            read(text)
+
+
+@given(st.text(max_size=300))
+def test_a_reason_fits_into_a_closing_frame(text):
+    ending = Ending(Code.POLICY, text)
+    assert len(ending.short_reason.encode()) <= 123
+    assert text.startswith(ending.short_reason)
+    assert json.loads(ending.message)["message"] == text

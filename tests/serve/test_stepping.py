@@ -1,0 +1,118 @@
+"""The worker: what goes wrong in it ends the streams that it happened to, and no others."""
+
+from __future__ import annotations
+
+import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from streamer.recognizer import Recognizer
+from streamer.serve.config import ServerConfig
+from streamer.serve.hearing import ArrivalClock, Hearing
+from streamer.serve.metrics import Metrics
+from streamer.serve.protocol import Ending, Start
+from streamer.serve.stepping import DONE, MOST_A_TICK, Member, Stepper
+from tests.serve.conftest import CLIPS
+from tests.serve.serving import END, InThread, assert_same, get, pcm, start, talk
+
+
+class Fragile(Recognizer):
+    """Breaks where it is loud."""
+
+    def accept_many(self, streams, blocks):
+        if any(np.abs(block).max(initial=0.0) > 0.99 for block in blocks):
+            raise MemoryError("no memory is left")
+        return super().accept_many(streams, blocks)
+
+
+def test_a_model_that_fails_ends_its_streams_and_no_others(replayed, capfd):
+    samples, rate = pcm(CLIPS[1])
+    quiet = [samples[at : at + 1_600].tobytes() for at in range(0, len(samples), 1_600)]
+    paced = [part for one in quiet for part in (one, 0.05)]
+    loud = [start(prior="everyday"), *[np.full(1_600, 32_767, "<i2").tobytes()] * 9]
+
+    async def two(server):
+        return await asyncio.gather(
+            talk(server.stream, [start(rate), *paced, END]),
+            talk(server.stream, loud),
+        )
+
+    with InThread(ServerConfig(port=0), Fragile.load()) as server:
+        fine, failed = asyncio.run(two(server))
+        assert (failed.code, failed.error) == (1011, "the model failed; the stream is lost")
+        assert fine.code == 1000
+        assert_same(fine.estimates, replayed[CLIPS[1]][1:-1])
+        assert get(f"{server.http}/healthz") == (200, "ok\n")
+    assert '"error":"MemoryError: no memory is left"' in capfd.readouterr().err
+
+
+@pytest.fixture
+def outcomes():
+    """A stepper, and a list of what it hands over."""
+    found, complaints = [], []
+    stepper = Stepper(found.extend, complaints.append, Metrics())
+    yield stepper, found
+    stepper.close()
+    assert complaints == []
+    assert not stepper.is_alive
+
+
+def until(found, condition):
+    import time
+
+    deadline = time.monotonic() + 60
+    while not condition(found):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_no_tick_gives_one_stream_more_than_its_share(outcomes, shipped):
+    stepper, found = outcomes
+    member = Member(Hearing(Start(16_000), shipped))
+    stepper.join(member)
+    stepper.feed(member, bytes(2 * 16_000))
+    stepper.end(member, DONE)
+    until(found, lambda many: any(one.ending for one in many))
+    assert max(one.taken for one in found) <= MOST_A_TICK * 640 * 2
+    assert sum(one.taken for one in found) == 2 * 16_000
+    lines = [line for one in found for line in one.lines]
+    assert len(lines) == 1 + 25 + 1
+    assert found[-1].ending == DONE
+
+
+def test_who_has_left_is_forgotten_with_all_that_waited(outcomes, shipped):
+    stepper, found = outcomes
+    gone, stays = (Member(Hearing(Start(16_000), shipped)) for _ in range(2))
+    for member in (gone, stays):
+        stepper.join(member)
+        stepper.feed(member, bytes(32_000))
+    stepper.leave(gone)
+    stepper.end(stays, Ending(DONE.code, "enough"))
+    until(found, lambda many: any(one.ending for one in many))
+    assert stepper.members == 1
+    assert sum(one.taken for one in found if one.member is gone) < 32_000
+    assert [one.ending.reason for one in found if one.ending] == ["enough"]
+
+
+def test_the_clock_knows_when_each_sample_came():
+    clock = ArrivalClock(1_000)
+    assert clock.latency_ms(0.0) is None
+    for position, moment_s in ((100, 5.0), (200, 5.1), (201, 5.1004), (300, 7.0)):
+        clock.arrived(position, moment_s)
+    clock.now_s = 8.0
+    assert clock.latency_ms(0.05) == pytest.approx(3_000)
+    assert clock.latency_ms(0.1) == pytest.approx(3_000)
+    assert clock.latency_ms(0.101) == pytest.approx(2_900)
+    assert clock.latency_ms(0.201) == pytest.approx(2_900)  # a moment later is the same moment
+    assert clock.latency_ms(0.3) == pytest.approx(1_000)
+    assert clock.latency_ms(0.31) == pytest.approx(1_000)  # the flush's last, a little beyond
+
+
+def test_the_clock_does_not_grow_with_tiny_pieces():
+    clock = ArrivalClock(48_000)
+    for position in range(1, 100_000):
+        clock.arrived(position, position / 48_000)
+    assert len(clock._marks) < 5_000

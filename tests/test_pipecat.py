@@ -1,0 +1,131 @@
+"""In a real Pipecat pipeline: frames pass untouched, and the user's emotions come beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+pytest.importorskip("pipecat", reason="the extra pipecat is not installed")
+
+from pipecat.frames.frames import (
+    InputAudioRawFrame,
+    TextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.tests.utils import SleepFrame, run_test
+
+from streamer.pipecat import EmotionFrame, EmotionProcessor, TurnEmotionFrame
+from streamer.recognizer import Recognizer
+
+CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer.load()
+
+
+def audio(clip, rate, channels=1):
+    """A recording as a transport hands it over, 20 ms a frame."""
+    samples, own_rate = soundfile.read(clip, dtype="float32")
+    resampled = np.clip(soxr.resample(samples, own_rate, rate), -1, 1)
+    whole = np.repeat(np.round(resampled * 32_767).astype("<i2"), channels)
+    size = rate // 50 * channels
+    return [
+        InputAudioRawFrame(whole[at : at + size].tobytes(), rate, channels)
+        for at in range(0, len(whole), size)
+    ]
+
+
+def through(processor, frames):
+    down, up = asyncio.run(run_test(processor, frames_to_send=frames, start_timeout=30.0))
+    assert up == []
+    return down
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (24_000, 1), (48_000, 2)])
+def test_a_recording_at_any_rate(recognizer, rate, channels):
+    sent = audio(CLIPS[0], rate, channels)
+    down = through(EmotionProcessor(recognizer), [*sent, SleepFrame(sleep=1.0)])
+    passed = [one for one in down if isinstance(one, InputAudioRawFrame)]
+    assert [(id(one), one.audio) for one in passed] == [(id(one), one.audio) for one in sent]
+    changes = [one for one in down if isinstance(one, EmotionFrame)]
+    assert "angry" in [one.label for one in changes]
+    assert all(a.label != b.label for a, b in pairwise(changes))
+    assert all(one.latency_ms >= 0 for one in changes)
+    [turn] = [one for one in down if isinstance(one, TurnEmotionFrame)]
+    assert turn.overall == "angry"
+    assert sum(turn.summary.values()) == pytest.approx(1.0)
+    assert 0 <= turn.start_s < turn.end_s <= 2.2
+
+
+def test_turns_are_those_of_the_pipeline(recognizer):
+    frames = []
+    for clip in (CLIPS[0], CLIPS[3]):
+        frames += [UserStartedSpeakingFrame(), *audio(clip, 16_000), UserStoppedSpeakingFrame()]
+        frames += [SleepFrame(sleep=1.0)]
+    down = through(EmotionProcessor(recognizer), frames)
+    turns = [one for one in down if isinstance(one, TurnEmotionFrame)]
+    assert [one.overall for one in turns] == ["angry", "sad"]
+    assert turns[0].end_s <= turns[1].start_s
+    assert all(set(one.probabilities) == set(recognizer.metadata.labels) for one in turns)
+
+
+def test_whatever_else_passes_is_left_alone(recognizer):
+    sent = [TextFrame("hello"), SleepFrame(sleep=0.1), TextFrame("there")]
+    down = through(EmotionProcessor(recognizer), sent)
+    assert [one.text for one in down if isinstance(one, TextFrame)] == ["hello", "there"]
+    assert not any(isinstance(one, EmotionFrame | TurnEmotionFrame) for one in down)
+
+
+def test_nothing_waits_for_the_computing(recognizer):
+    """The audio is through the processor before it has been heard."""
+    processor = EmotionProcessor(recognizer)
+    heard_after = []
+    estimates = processor._estimates
+    release = asyncio.Event()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def slow(piece):
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+            return estimates(piece)
+
+        processor._estimates = slow
+        original = processor.push_frame
+
+        async def push(frame, *rest):
+            heard_after.append((type(frame), release.is_set()))
+            await original(frame, *rest)
+            if isinstance(frame, TextFrame):
+                release.set()
+
+        processor.push_frame = push
+        frames = [*audio(CLIPS[0], 16_000), SleepFrame(sleep=0.2), TextFrame("after it")]
+        await run_test(processor, frames_to_send=frames, start_timeout=30.0)
+
+    asyncio.run(main())
+    assert all(not is_released for kind, is_released in heard_after if kind is InputAudioRawFrame)
+    assert any(kind is TurnEmotionFrame for kind, _ in heard_after)
+
+
+def test_the_example_on_a_recording():
+    result = subprocess.run(
+        [sys.executable, "-m", "streamer.pipecat_example", CLIPS[0]],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "the turn was" in result.stdout
