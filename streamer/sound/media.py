@@ -32,6 +32,12 @@ MEDIA_SUFFIXES = frozenset(
 _SAYS_LENGTH = frozenset(("mov", "mp4", "m4a", "matroska", "webm", "asf", "avi", "ogg", "wav"))
 #: Audio that may be missing of that: an encoder's delay and padding; beside a film more.
 _TOLERATED_S, _TOLERATED_SHARE = 0.3, 0.05
+#: Written to a pipe, it counts what was to be sent ahead.
+_TOLERATED_OF_ASF_S = 0.6
+#: Containers whose damage shows in their timestamps alone; silence that was not sent is shorter.
+_SAYS_TIMES, _TOLERATED_GAP_S = frozenset(("matroska", "webm")), 0.5
+#: Errors of a container in a row after which it is given up.
+_MOST_FAILURES = 3
 
 
 def is_at_hand() -> bool:
@@ -42,12 +48,14 @@ def is_at_hand() -> bool:
 
 
 def way_out(path: Path) -> str:
-    """What a person can do who has no PyAV."""
+    """What a person can do whose file nothing at hand reads."""
     quoted = shlex.quote(os.fsencode(path).decode(errors="replace"))
-    return (
-        "pip install 'ser-live[media]' reads most others, or: "
+    command = (
         f"ffmpeg -v error -i {quoted} -ac 1 -ar 16000 -f s16le - | ser-live replay - --rate 16000"
     )
+    if is_at_hand():
+        return f"if your ffmpeg reads it: {command}"
+    return f"pip install 'ser-live[media]' reads most others, or: {command}"
 
 
 class MediaFile:
@@ -89,6 +97,7 @@ class MediaFile:
             self._container.close()
             raise SerLiveError("its sound track is of a kind that is not known")
         self._track.codec_context.thread_type = "NONE"  # the same result whatever the machine
+        self._expected_s: float | None = None
         self._decoded = self._decode()
         self._next: Float32 | None = None
         self._damage: Damaged | None = None
@@ -102,6 +111,8 @@ class MediaFile:
         self.promised_s = self._promised_s()
         has_others = len(self._container.streams) > self.tracks  # that may be longer
         self.tolerated_s = _TOLERATED_SHARE * self.promised_s if has_others else _TOLERATED_S
+        if "asf" in self._container.format.name:
+            self.tolerated_s = max(self.tolerated_s, _TOLERATED_OF_ASF_S)
 
     def _promised_s(self) -> float:
         track, container = self._track, self._container
@@ -112,20 +123,68 @@ class MediaFile:
         return (container.duration or 0) / 1e6
 
     def _decode(self) -> Iterator[Float32]:
-        """Frames as they come, ``(n, channels)``."""
+        """Frames as they come, ``(n, channels)``, at the rate of the first.
+
+        What cannot be decoded is left out, and told at the end.
+
+        Raises:
+            Damaged: something was left out.
+        """
         import av
 
-        rate: int | None = None
-        try:
-            for frame in self._container.decode(self._track):
+        kind: tuple[object, ...] | None = None
+        convert: Any = None
+        rate, given = 0, 0
+        damage: Damaged | None = None
+        for packet in self._packets():
+            try:
+                frames = [] if isinstance(packet, Exception) else packet.decode()
+            except self._errors as error:
+                frames = []
+                if packet.size:  # an empty one ends the track: nothing is lost with it
+                    packet = error
+            if isinstance(packet, Exception):
+                # Before the first frame it may be no sound file at all: the first reason counts.
+                damage = damage or Damaged(_reason(packet), given / rate if rate else None)
+            for frame in frames:
                 rate = rate or frame.sample_rate
-                if frame.sample_rate != rate:
-                    raise Damaged("its sample rate changes on the way")
-                converted = av.AudioResampler("fltp", frame.layout, rate).resample(frame)
-                for one in converted:
-                    yield np.ascontiguousarray(one.to_ndarray().T, np.float32)
-        except self._errors as error:
-            raise Damaged(_reason(error)) from error
+                if (gap_s := self._gap_s(frame)) > 0:
+                    lacks = f"{gap_s:.1f} s are missing by its timestamps"
+                    damage = damage or Damaged(lacks, given / rate)
+                converted: list[Any] = []
+                if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                    converted = convert.resample(None) if convert is not None else []
+                    convert = av.AudioResampler("fltp", frame.layout, rate)
+                for one in (*converted, *convert.resample(frame)):
+                    samples = np.ascontiguousarray(one.to_ndarray().T, np.float32)
+                    given += len(samples)
+                    yield samples
+        for one in convert.resample(None) if convert is not None else ():
+            yield np.ascontiguousarray(one.to_ndarray().T, np.float32)
+        if damage is not None:
+            raise damage
+
+    def _gap_s(self, frame: Any) -> float:
+        """What lies between a frame and the one before; 0 where that says nothing."""
+        if frame.pts is None or not _SAYS_TIMES & set(self._container.format.name.split(",")):
+            return 0.0
+        begin, expected = float(frame.pts * frame.time_base), self._expected_s
+        self._expected_s = begin + frame.samples / frame.sample_rate
+        gap_s = 0.0 if expected is None else begin - expected
+        return gap_s if gap_s > _TOLERATED_GAP_S else 0.0
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets of the track, and errors where a piece of the container cannot be read."""
+        failures = 0
+        while failures <= _MOST_FAILURES:
+            try:
+                for packet in self._container.demux(self._track):
+                    failures = 0
+                    yield packet
+                return
+            except self._errors as error:
+                failures += 1
+                yield error
 
     def read(self, frames: int) -> Float32:
         """The next frames ``(n, channels)``, fewer at the end.

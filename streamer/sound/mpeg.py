@@ -10,6 +10,8 @@ from streamer.sound.parts import Part
 
 #: Bytes between two frames from which on a decoder does not find the next.
 _MOST_JUNK = 1024
+#: Frames that have to follow each other in a file that does not begin with one.
+_SURE_FRAMES = 5
 #: Kilobits a second by version (1, or 2 and 2.5) and layer.
 _BITRATES = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -71,6 +73,7 @@ class _Stretch:
         frames: that hold audio.
         seconds: of audio.
         has_index: its first frame is an index and no audio.
+        index: the first bytes of it, and where they are.
     """
 
     start: int
@@ -79,6 +82,8 @@ class _Stretch:
     frames: int = 0
     seconds: float = 0.0
     has_index: bool = False
+    index: bytes = b""
+    index_at: int = 0
 
 
 def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
@@ -112,6 +117,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
             start = tag_at if tag_at >= 0 else position
             stretches.append(_Stretch(start, position, head[:4]))
             stretches[-1].has_index = is_index
+            stretches[-1].index, stretches[-1].index_at = head[at : at + 12], position + at
         if not is_index:
             stretches[-1].frames += 1
             stretches[-1].seconds += frame.seconds
@@ -123,11 +129,47 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
     ends = [*(one.start for one in kept[1:]), size]
     parts: list[Part] = []
     for one, end in zip(kept, ends, strict=True):
-        prefix = b"" if one.has_index else _made_index(one)
+        patches = _mended_index(one)
+        prefix = b"" if one.has_index and patches is not None else _made_index(one)
         # The index comes before the first frame, and a tag has nothing to do between the two.
         start = one.frames_at if prefix else one.start if parts else 0
-        parts.append(Part(start, end, prefix=prefix, seconds=one.seconds))
+        parts.append(Part(start, end, patches or (), prefix, one.seconds))
     return tuple(parts)
+
+
+def _mended_index(stretch: _Stretch) -> tuple[tuple[int, bytes], ...] | None:
+    """What has to be read in place of an index that counts too few frames; None: it counts none.
+
+    One that counts too many is left: it says that the file is cut.
+    """
+    index = stretch.index
+    if not stretch.has_index or index[:4] not in (b"Xing", b"Info"):
+        return ()
+    flags, count = struct.unpack(">II", index[4:])
+    if not flags & 1:
+        return None
+    if count >= stretch.frames:
+        return ()
+    return ((stretch.index_at + 8, struct.pack(">I", stretch.frames)),)
+
+
+def first_frames(file: BinaryIO, position: int, last: int, size: int) -> int | None:
+    """Where several frames follow each other, which chance does not bring, before ``last``."""
+    while position < last:
+        found = _next_frame(file, position, size)
+        if found is None or found >= last:
+            return None
+        at = found
+        for _ in range(_SURE_FRAMES):
+            file.seek(at)
+            frame = mpeg_frame(file.read(4))
+            if frame is None:
+                break
+            at += frame.length
+        else:
+            return found
+        position = found + 1
+    return None
 
 
 def _goes_on(file: BinaryIO, position: int, size: int) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +22,8 @@ class Part:
         seconds: of audio, where it was counted; 0 where it was not.
         missing: share of the promised audio that the part is too short for, 0 to 1.
         promised: share of the audio there that the header speaks of; 1 where it is right.
+        is_open_ended: whether what should stand at its end is not there.
+        pieces: first bytes and ends of what is to be read of it, where that is not all.
     """
 
     start: int
@@ -29,11 +33,15 @@ class Part:
     seconds: float = 0.0
     missing: float = 0.0
     promised: float = 1.0
+    is_open_ended: bool = False
+    pieces: tuple[tuple[int, int], ...] = ()
 
     def moved(self, by: int) -> Part:
         """The same, of a file that begins so many bytes into another."""
         patches = tuple((position + by, new) for position, new in self.patches)
-        return replace(self, start=self.start + by, stop=self.stop + by, patches=patches)
+        pieces = tuple((first + by, last + by) for first, last in self.pieces)
+        start, stop = self.start + by, self.stop + by
+        return replace(self, start=start, stop=stop, patches=patches, pieces=pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +52,24 @@ class Layout:
         parts: to be heard one after the other; a single one without patches is the file itself.
         is_open_ended: an Ogg file whose last page does not say that it is the last.
         is_cut: ... or is cut short itself.
+        damaged_pages: ... and how many of its pages have a wrong checksum.
+        junk: bytes before the file that are neither of it nor a tag.
+        size: of the file; 0 if nobody asks.
     """
 
     parts: tuple[Part, ...]
     is_open_ended: bool = False
     is_cut: bool = False
+    damaged_pages: int = 0
+    junk: int = 0
+    size: int = 0
 
     @property
     def is_plain(self) -> bool:
         """Whether a decoder that believes the file hears all of it."""
         first = self.parts[0]
-        return len(self.parts) == 1 and not (first.patches or first.prefix or first.start)
+        changed = first.patches or first.prefix or first.start or first.pieces
+        return len(self.parts) == 1 and not changed and first.stop >= self.size
 
 
 class View(io.RawIOBase):
@@ -74,7 +89,8 @@ class View(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         self._file.seek(self._at)
-        found = self._file.read(max(0, min(size, self._stop - self._at)))
+        left = max(0, self._stop - self._at)
+        found = self._file.read(left if size < 0 else min(size, left))
         self._at += len(found)
         return found
 
@@ -90,6 +106,10 @@ class PartFile(io.RawIOBase):
         self.failure: BaseException | None = None
         self._file = path.open("rb")
         self._part = part
+        self._pieces = part.pieces or ((part.start, part.stop),)
+        lengths = (last - first for first, last in self._pieces)
+        #: Where each of the pieces begins as the part is read, and where the last one ends.
+        self._begins = list(accumulate(lengths, initial=len(part.prefix)))
         self._at = 0
 
     def readable(self) -> bool:
@@ -102,8 +122,7 @@ class PartFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        part = self._part
-        length = len(part.prefix) + part.stop - part.start
+        length = self._begins[-1]
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: length}[whence]
         self._at = max(0, base + offset)
         return self._at
@@ -118,22 +137,33 @@ class PartFile(io.RawIOBase):
         return len(read)
 
     def _bytes(self, count: int) -> bytes:
-        part = self._part
-        ahead = len(part.prefix)
-        if self._at < ahead:
-            found = part.prefix[self._at : self._at + count]
+        found = b""
+        if self._at < (ahead := len(self._part.prefix)):
+            found = self._part.prefix[self._at : self._at + min(count, ahead - self._at)]
             self._at += len(found)
-            return found
-        position = part.start + self._at - ahead
+        # All that was asked for: a decoder takes less for the end.
+        while len(found) < count and self._at < self._begins[-1]:
+            index = bisect_right(self._begins, self._at) - 1
+            first, last = self._pieces[index]
+            position = first + self._at - self._begins[index]
+            read = self._patched(position, min(count - len(found), last - position))
+            if not read:
+                break
+            self._at += len(read)
+            found += read
+        return found
+
+    def _patched(self, position: int, count: int) -> bytes:
         self._file.seek(position)
-        read = bytearray(self._file.read(max(0, min(count, part.stop - position))))
-        for at, new in part.patches:
+        read = self._file.read(count)
+        for at, new in self._part.patches:
             first = max(at, position)
             last = min(at + len(new), position + len(read))
             if first < last:
-                read[first - position : last - position] = new[first - at : last - at]
-        self._at += len(read)
-        return bytes(read)
+                changed = bytearray(read)
+                changed[first - position : last - position] = new[first - at : last - at]
+                read = bytes(changed)
+        return read
 
     def close(self) -> None:
         self._file.close()

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import soxr
 
 from streamer.errors import SerLiveError
-from streamer.level import clipped_samples
+from streamer.level import FULL_SCALE, clipped_samples
 from streamer.resampler import Resampler
 from streamer.sound import media
 from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.containers import look_through
-from streamer.sound.parts import Layout, Part, PartFile
+from streamer.sound.decoders import SoundFile, open_part
+from streamer.sound.parts import Layout, Part
 from streamer.sound.source import (
-    RATES,
     Damaged,
     Float32,
     audible,
@@ -38,67 +37,10 @@ SOUND_SUFFIXES = frozenset(
 
 #: Block of a recording that is read whole.
 _READ_MS = 1_000
-#: Frames decoded at a time.
-_CHUNK_FRAMES = 1024
+#: Decoded at a time: so many frames that what a chunk costs does not grow with the rate.
+_CHUNK_MS = 64
 #: How far ahead of the first block the channels are looked at.
 _FORESEEN_S = 10.0
-#: Audio that may be missing of what a header promises: a few odd bytes, an encoder's padding.
-_TOLERATED_S = 0.05
-_PADDED_S = 0.2
-
-
-class _SoundFile:
-    """Soundfile's decoder of a part."""
-
-    def __init__(self, path: Path, part: Part | None) -> None:
-        import soundfile
-
-        self._errors = soundfile.SoundFileError
-        self._bytes: PartFile | None = None
-        opened: Any
-        if part is None:
-            # As bytes: soundfile cannot encode a name that is no valid text.
-            opened = os.fsencode(path) if os.name == "posix" else path
-        else:
-            opened = self._bytes = PartFile(path, part)
-        try:
-            self._file = soundfile.SoundFile(opened)
-            self._check_bytes()
-        except BaseException:
-            self._close_bytes()
-            raise
-        # soundfile seeks to where it is after every read, upon which an mp3 decoder forgets the
-        # bits that the next frame needs.
-        self._file.seekable = lambda: False
-        self.samplerate = int(self._file.samplerate)
-        self.channels = int(self._file.channels)
-        self.frames = int(self._file.frames)
-        is_mpeg = "MPEG" in self._file.subtype or self._file.format == "MP3"
-        self.promised_s = self.frames / max(self.samplerate, 1)
-        self.tolerated_s = _PADDED_S if is_mpeg else _TOLERATED_S
-
-    def read(self, frames: int) -> Float32:
-        try:
-            found: Float32 = self._file.read(frames, dtype="float32", always_2d=True)
-        except self._errors as error:
-            self._check_bytes()
-            raise Damaged(_reason(error)) from error
-        self._check_bytes()
-        return found
-
-    def close(self) -> None:
-        self._file.close()
-        self._close_bytes()
-
-    def _check_bytes(self) -> None:
-        """Let out what happened while the decoder read: a signal, or a disk that failed."""
-        if self._bytes is not None and (failure := self._bytes.failure) is not None:
-            self._bytes.failure = None
-            raise failure
-
-    def _close_bytes(self) -> None:
-        if self._bytes is not None:
-            self._bytes.close()
 
 
 class Recording:
@@ -124,13 +66,10 @@ class Recording:
         self.clipped = self.overflows = 0
         self._path = path
         self._layout = self._look_through()
-        self._decoder = self._open(0)
+        self._damage: SerLiveError | None = None
+        self._first, self._decoder = self._open_first()
         try:
             self.sample_rate = self._decoder.samplerate
-            if self.sample_rate not in RATES:
-                raise SerLiveError(f"{path}: impossible sample rate {self.sample_rate} Hz")
-            if self._decoder.frames == 0:
-                raise SerLiveError(f"{path}: holds no audio")
             self._channels = self._decoder.channels
             self._mixer = self._make_mixer(wanted, say)
         except BaseException:
@@ -153,42 +92,19 @@ class Recording:
         except OSError as error:
             raise SerLiveError(f"{path}: {error.strerror or error}") from error
 
-    def _open(self, index: int) -> _SoundFile | media.MediaFile:
-        """Decoder of a part.
+    def _open_first(self) -> tuple[int, SoundFile | media.MediaFile]:
+        """Decoder of the first part that can be read, with its number.
 
         Raises:
-            SerLiveError: nothing at hand reads it.
+            SerLiveError: there is none.
         """
-        import soundfile
-
-        path, layout = self._path, self._layout
-        try:
-            return _SoundFile(path, None if layout.is_plain else layout.parts[index])
-        except OSError as error:
-            raise SerLiveError(f"{path}: {error.strerror or error}") from error
-        except soundfile.SoundFileError as error:
-            reason = _reason(error)
-            if index:
-                raise SerLiveError(
-                    f"{path}: part {index + 1} of {len(layout.parts)} cannot be read ({reason})"
-                ) from error
-        except TypeError as error:  # soundfile's way to say so of .raw
-            raise SerLiveError(
-                f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
-            ) from error
-        if not media.is_at_hand():
-            raise SerLiveError(
-                f"{path}: no sound file that can be read ({reason}); {media.way_out(path)}"
-            )
-        self._layout = Layout(layout.parts[:1])
-        try:
-            return media.MediaFile(
-                path, None if layout.is_plain else PartFile(path, layout.parts[0])
-            )
-        except SerLiveError as error:
-            if str(error).startswith(media.UNREADABLE):  # whose reasons say less
-                raise SerLiveError(f"{path}: {media.UNREADABLE} ({reason})") from error
-            raise SerLiveError(f"{path}: {error}") from error
+        for index in range(len(self._layout.parts)):
+            try:
+                return index, open_part(self._path, self._layout, index)
+            except SerLiveError as error:  # told at the end if another part is read
+                self._damage = self._damage or error
+        assert self._damage is not None
+        raise self._damage
 
     def _make_mixer(self, wanted: Channels, say: Callable[[str], None]) -> Mixer:
         try:
@@ -198,7 +114,7 @@ class Recording:
         except SerLiveError as error:
             raise SerLiveError(f"{self._path}: {error}") from error
         if self._channels > 1 and wanted == MIX:
-            ahead = self._open(0)
+            ahead = open_part(self._path, self._layout, self._first)
             try:
                 mixer.foresee(ahead.read(round(_FORESEEN_S * self.sample_rate)))
             except Damaged:  # the person is told where it is heard
@@ -220,6 +136,13 @@ class Recording:
         if layout.is_open_ended and not layout.is_cut:
             say(
                 f"{self._path}: its last page is not marked as the last: it may have been cut short"
+            )
+        if any(part.is_open_ended for part in layout.parts):
+            say(f"{self._path}: nothing marks its end: it may have been cut short")
+        if layout.junk:
+            say(
+                f"{self._path}: its first {layout.junk} bytes are no sound; what follows them "
+                "is heard"
             )
         if isinstance(self._decoder, media.MediaFile) and self._decoder.tracks > 1:
             say(f"{self._path}: {self._decoder.tracks} sound tracks; the first one is heard")
@@ -275,25 +198,33 @@ class Recording:
             SerLiveError: damaged, truncated or no audio; after the chunk that comes before.
         """
         heard = 0
-        damage: SerLiveError | None = None
-        for index in range(len(self._layout.parts)):
+        damage = self._damage
+        for index in range(self._first, len(self._layout.parts)):
             try:
-                if index:
+                if index > self._first:
                     self._decoder.close()
-                    self._decoder = self._open(index)
+                    self._decoder = open_part(self._path, self._layout, index)
                 for frames in self._of_part(self._layout.parts[index]):
-                    good, is_audio = audible(frames)
-                    self.clipped += clipped_samples(frames)
+                    good, is_audio = frames, True
+                    if not _is_quiet(frames):  # which is not true of NaN either
+                        good, is_audio = audible(frames)
+                        self.clipped += clipped_samples(frames)
                     heard += len(good)
                     yield self._mixer.accept(good)
                     if not is_audio:
                         raise no_audio(self.name, heard, self.sample_rate)
             except SerLiveError as error:  # the other parts are heard all the same
                 damage = damage or error
-        if damage is None and self._layout.is_cut:
+        layout = self._layout
+        if damage is None and layout.is_cut:
             damage = SerLiveError(
                 f"{self.name}: truncated: its last page is cut after "
                 f"{heard / self.sample_rate:.3f} s"
+            )
+        if layout.damaged_pages:  # which says more than what is missing
+            damage = SerLiveError(
+                f"{self.name}: damaged: {layout.damaged_pages} of its pages have a wrong checksum "
+                "and may be missing; the others were heard"
             )
         if damage is not None:
             raise damage
@@ -307,13 +238,16 @@ class Recording:
                 decoder.samplerate, self.sample_rate, self._channels, dtype="float32"
             )
         heard = 0
+        chunk = max(1, decoder.samplerate * _CHUNK_MS // 1000)
         while True:
             try:
-                frames = decoder.read(_CHUNK_FRAMES)
+                frames = decoder.read(chunk)
             except Damaged as damage:
-                at_s = heard / decoder.samplerate
+                at_s, behind = damage.after_s, "; what could be decoded behind it was heard"
+                if at_s is None:
+                    at_s, behind = heard / decoder.samplerate, ""
                 raise SerLiveError(
-                    f"{self.name}: damaged after {at_s:.3f} s ({damage})"
+                    f"{self.name}: damaged after {at_s:.3f} s ({damage}){behind}"
                 ) from damage
             heard += len(frames)
             is_last = not len(frames)
@@ -344,8 +278,9 @@ class Recording:
             )
 
 
-def _reason(error: Exception) -> str:
-    return str(error).rpartition(": ")[2].rstrip(".")
+def _is_quiet(frames: Float32) -> bool:
+    """Whether no sample is at full scale, or no number at all."""
+    return not frames.size or max(frames.max(), -frames.min()) < FULL_SCALE
 
 
 def read_recording(path: Path, seconds: float | None = None) -> Float32:

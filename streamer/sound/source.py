@@ -26,7 +26,15 @@ SILENCE_FOR_LOSS_S = 3.0
 
 
 class Damaged(Exception):
-    """A decoder cannot go on; its text says why."""
+    """A decoder cannot go on, or left something out; its text says why.
+
+    Attributes:
+        after_s: where, in seconds of what was decoded; None where it stopped.
+    """
+
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
 
 
 @dataclass(frozen=True, slots=True)
