@@ -27,7 +27,8 @@ What the paper says, and what is decided here where it says nothing:
   :class:`model.attention.WindowMean`. pFSMN and LSTM are pooled likewise.
 - C-pFSMN-A: 1.85 M parameters in the paper; see :func:`model.config.paper` and, for the network
   that ships, :func:`model.config.live`.
-- HSF-CRNN, on functionals of hand-crafted features, has its stand-in in ``train/comparing/functionals.py``.
+- HSF-CRNN, on functionals of hand-crafted features, has its stand-in in
+  ``train/comparing/functionals.py``.
 """
 
 from __future__ import annotations

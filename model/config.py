@@ -225,8 +225,8 @@ def immediate(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
 def paper(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
     """The paper's: look-ahead as large as look-back (4.4 s), scalar taps, positional attention.
 
-    Its channel counts are not given. With 64 and 96 it has 1.69 M parameters; 128 and 96, with which
-    the comparison was not run, give the 1.85 M of Table 3.
+    Its channel counts are not given. With 64 and 96 it has 1.69 M parameters; 128 and 96,
+    with which the comparison was not run, give the 1.85 M of Table 3.
     """
     return NetworkConfig(
         labels,
