@@ -3,8 +3,8 @@
 With the weights of Silero's own file (MIT licence, https://github.com/snakers4/silero-vad) the
 function is theirs to float rounding; a test holds it. A gate that was taught starts from them and
 has its own, see ``train/fitting/gate.py``; its file says what it was taught on. Silero's file is
-made for chunks of any length and convolves the four short frames of a chunk by general means, which takes a
-batch of streams three times as long as the matrix products here.
+made for chunks of any length and convolves the four short frames of a chunk by general means, which
+takes a batch of streams three times as long as the matrix products here.
 """
 
 from __future__ import annotations
