@@ -516,6 +516,30 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
     assert "no validation speakers" in capsys.readouterr().err
 
 
+def test_a_model_of_own_recordings_is_tuned_on_those_that_were_held_back(
+    corpora, model_file, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "voices"
+    for speaker in ("ann", "bob"):
+        for clip, label in zip(CLIPS, EMOTIONS, strict=True):
+            (folder / label / speaker).mkdir(parents=True)
+            shutil.copy(clip, folder / label / speaker)
+    metadata = Recognizer.load(model_file).metadata
+    corpus = HeardCorpus("voices", True, "-", "fixed", "speakers", ("ann",), ("bob",), ())
+    own = replace(metadata, lineage=Lineage((corpus,)))
+    describe_model(model_file, own, tmp_path / "own.onnx")
+    asked = []
+
+    def streams_of(_pool, _model, utterances, *_):
+        asked.append({one.speaker for one in utterances})
+        return []
+
+    monkeypatch.setattr("train.judging.tune.hear_streams", streams_of)
+    given = ("tune", tmp_path / "own.onnx", "--corpora", corpora, "--corpus", folder)
+    assert run_main(monkeypatch, *given) == 2
+    assert asked[0] == {"bob"}
+
+
 def test_evaluation_needs_no_torch():
     code = "import train.commands, sys; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[1]

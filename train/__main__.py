@@ -167,6 +167,14 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("model", type=Path, metavar="MODEL.onnx", help="model file")
     _add_corpora(tune)
     tune.add_argument(
+        "--corpus",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="corpora that the model was trained on, your own recordings by their path (default: "
+        "all known ones that are at hand)",
+    )
+    tune.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the model with the best setting"
     )
     tune.add_argument("--force", action="store_true", help="overwrite that file")

@@ -80,7 +80,7 @@ def run_tune(options: argparse.Namespace) -> None:
     """
     if options.output is not None:
         check_output(options.output, options.force, [options.model])
-    tuned = tune(options.model, options.corpora)
+    tuned = tune(options.model, options.corpora, options.corpus)
     show(trials_of([tuned.own, *tuned.ranked[:SHOWN_TRIALS]]))
     if tuned.priors:
         show(priors_of(tuned.priors))

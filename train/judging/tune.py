@@ -103,8 +103,13 @@ class Tuned:
         return replace(metadata, decision=self.prior.config, everyday_prior=self.prior.shares)
 
 
-def tune(model: Path, corpora: Path) -> Tuned:
+def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
     """Try every candidate on the validation speakers of the corpora that the model trained on.
+
+    Args:
+        model: file.
+        corpora: folder of the known corpora, and of ordinary speech.
+        names: corpora, own recordings by their path; all known ones that are at hand if none.
 
     Raises:
         SerLiveError: the model or a corpus cannot be read, nobody is there to validate on, or the
@@ -116,7 +121,7 @@ def tune(model: Path, corpora: Path) -> Tuned:
             f"{metadata.name} was trained on its validation speakers: tune the network that they "
             "judged, python -m train export RUN --judged"
         )
-    speakers = _validation_speakers(metadata, corpora)
+    speakers = _validation_speakers(metadata, corpora, names)
     with worker_pool(WORKERS) as pool:
         streams = [
             stream
@@ -134,10 +139,12 @@ def tune(model: Path, corpora: Path) -> Tuned:
     return Tuned(trials[0], tuple(ranked), tuple(priors))
 
 
-def _validation_speakers(metadata: ModelMetadata, corpora: Path) -> list[list[Utterance]]:
+def _validation_speakers(
+    metadata: ModelMetadata, corpora: Path, names: Sequence[str]
+) -> list[list[Utterance]]:
     """What they say, by corpus; of none that is at hand if there are none."""
     found: list[list[Utterance]] = []
-    for name in corpora_at_hand(corpora):
+    for name in names or corpora_at_hand(corpora):
         if heard := heard_of(name, metadata):
             kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
             for warning in kept.warnings:
