@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         SerLiveError: wrong usage.
     """
-    return _parser().parse_args(arguments or ["listen"])
+    arguments = list(arguments) or ["listen"]
+    first = Path(arguments[0])
+    if first.suffix and os.path.lexists(first):
+        raise SerLiveError(f"{first} is a file: ser-live replay FILE hears it")
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        raise SerLiveError(
+            f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} --help"
+        )
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -252,6 +262,7 @@ def _add_report(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     )
     report.add_argument(
         "-o",
+        "-o",
         "--output",
         type=Path,
         required=True,
@@ -282,6 +293,7 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="recording, or folder of recordings"
     )
     score.add_argument(
+        "-o",
         "--output",
         type=Path,
         metavar="FILE",
@@ -373,7 +385,9 @@ def _add_serve(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write here, not to stdout"
+    )
     command.add_argument("--force", action="store_true", help="overwrite the output file")
 
 
@@ -388,6 +402,7 @@ def _add_output(command: argparse.ArgumentParser) -> None:
         "names, else jsonl)",
     )
     command.add_argument(
+        "-o",
         "--output",
         type=Path,
         metavar="FILE",

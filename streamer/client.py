@@ -167,16 +167,20 @@ class RemoteStream:
         """
         from websockets.exceptions import ConnectionClosed
 
+        has_end = False  # then nothing is lost, whyever the server goes
         try:
             async for text in self._websocket:
                 message = json.loads(text)
+                has_end = has_end or message["type"] == "end"
                 if message["type"] == "error":
                     self._error = message["message"]
                 else:
                     yield message
         except ConnectionClosed as error:
+            if self._error is None and has_end:
+                return
             raise self._failure() from error
-        if self._error is not None or self._websocket.close_code not in _NORMAL:
+        if self._error is not None or not (has_end or self._websocket.close_code in _NORMAL):
             raise self._failure()
 
     async def _send_all(self, blocks: AsyncIterable[Block] | Iterable[Block]) -> None:

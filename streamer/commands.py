@@ -240,6 +240,8 @@ def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
     size = size_of(options.size)
     if not options.at >= 0:
         raise SerLiveError("--at must be 0 or more seconds")
+    if options.output is not None and options.output.suffix.lower() != ".svg":
+        raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:
         out = _out(options, stack, [options.file, model_path(options.model)])
         draw_recording(

@@ -517,7 +517,7 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
 
 
 def test_a_model_of_own_recordings_is_tuned_on_those_that_were_held_back(
-    corpora, model_file, tmp_path, monkeypatch, capsys
+    corpora, model_file, tmp_path, monkeypatch
 ):
     folder = tmp_path / "voices"
     for speaker in ("ann", "bob"):

@@ -405,17 +405,17 @@ def ten_seconds(probabilities, shares, overall=None):
         (
             {"a": 0.8, "b": 0.2},
             {"a": 0.3, "silence": 0.7},
-            "a overall (a 100% of the 3.0 s not silent)",
+            "a overall (shown: a 100% of the 3.0 s not silent)",
         ),
         (
             {"a": 0.52, "b": 0.48},
             {"a": 0.4, "b": 0.4, "uncertain": 0.2, "silence": 0.0},
-            "mixed overall, a and b (a 40%, b 40%, uncertain 20% of the 10.0 s not silent)",
+            "mixed overall, a and b (shown: a 40%, b 40%, uncertain 20% of the 10.0 s not silent)",
         ),
         (
             {"a": 0.7, "b": 0.3},
             {"a": 0.0, "uncertain": 0.2, "silence": 0.8},
-            "no clear emotion overall, a likeliest (uncertain 100% of the 2.0 s not silent)",
+            "no clear emotion overall, a likeliest (shown: uncertain 100% of the 2.0 s not silent)",
         ),
     ],
 )

@@ -412,6 +412,7 @@ def test_letters_the_font_lacks_are_left_to_the_terminal():
 
 def test_the_svg_is_the_picture(heard):
     text = svg(heard, View(), 100, 30)
+    assert "@font-face" not in text  # it asks nothing of the network
     assert text.startswith("<svg")
     for word in ("angry", "timeline", "speech.wav"):
         assert word in text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.bundled import bundled
-from streamer.errors import SerLiveError, printable
+from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.outputs import check_output, say_on_stderr
 from train.judging.choices import KINDS, PARTS
 
@@ -288,6 +288,11 @@ def main() -> int:
     except SerLiveError as error:
         say_on_stderr(f"train: {printable(error)}")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):
+            raise  # our own fault
+        say_on_stderr(f"train: training needs {error.name}: pip install --editable '.[train]'")
+        return RunFailure.exit_code
     except KeyboardInterrupt:
         goes_on = "; the same command goes on" * (options.command in ("fit", "pretrain", "compare"))
         say_on_stderr(f"train: stopped{goes_on}")

@@ -115,7 +115,7 @@ def summary(event: SessionEnded) -> str:
     speech_s = total * event.estimates * TIMESTEP_S
     shares = sorted(spoken.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{name} {share / total:.0%}" for name, share in shares if share)
-    shown = f" ({parts} of the {speech_s:.1f} s not silent)" if parts else ""
+    shown = f" (shown: {parts} of the {speech_s:.1f} s not silent)" if parts else ""
     return f"{event.duration_s:.2f} s: {verdict_of(event)}{shown}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 
@@ -19,6 +20,8 @@ from streamer.screen.widgets import fact_lines
 
 #: Columns left free on either side where there is no frame, and taken by one.
 _MARGIN, _FRAME = 1, 2
+#: Rich's fonts from the network: a picture asks for nothing, and has a font without them.
+_FONT_FACE = re.compile(r"\s*@font-face\s*\{[^}]*\}")
 _THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)
 _MOST_FACTS = 2
 #: Columns beside the help that are worth seeing.
@@ -39,7 +42,8 @@ def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:
     )
     lines = draw(snapshot, view, width, height)
     console.print(Segments([piece for line in lines for piece in _pieces(line)]))
-    return console.export_svg(title="ser-live", theme=_THEME)
+    drawn = console.export_svg(title="ser-live", theme=_THEME)
+    return _FONT_FACE.sub("", drawn)
 
 
 def _pieces(line: Line) -> Iterator[Segment]:

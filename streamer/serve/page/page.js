@@ -268,7 +268,7 @@ async function hearFile(file) {
   }
   forget();
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
-  const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: "balanced", source: nameOf(file.name) };
+  const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name) };
   listening.isWanted = true;
   buttons();
   listening.link = new Link(start, (link) => sendAll(link, channels, audio.sampleRate),
@@ -337,10 +337,17 @@ function take(line, text, late) {
   draw();
 }
 
+// As in streamer/formats/lines.py.
+const MIXED_BELOW = 0.1;
+
 function over(line) {
   const speech = 1 - (line.summary.silence || 0);
   const share = line.probabilities[line.overall];
-  heard.verdict = share === undefined ? "no speech overall" : `overall, ${Math.round(100 * share)} % likely; speech ${Math.round(100 * speech)} % of ${clockOf(line.duration)}`;
+  const others = info.labels.filter((label) => label !== line.overall && line.summary[label] > 0);
+  const next = others.sort((one, other) => line.probabilities[other] - line.probabilities[one])[0];
+  const isMixed = next !== undefined && share - line.probabilities[next] < MIXED_BELOW;
+  const verdict = isMixed ? `mixed overall, ${line.overall} and ${next}` : `overall, ${Math.round(100 * share)} % likely`;
+  heard.verdict = share === undefined ? "no speech overall" : `${verdict}; speech ${Math.round(100 * speech)} % of ${clockOf(line.duration)}`;
   say("announce", heard.verdict);
   heard.label = "";
   heard.final = share === undefined ? null : info.labels.map((label) => line.probabilities[label]);
@@ -529,7 +536,7 @@ function level(peak) {
 function facts() {
   const session = heard.session;
   const pairs = [["model", info.model], ["late p50/p95", "–"], ["look-ahead", `${Math.round((session || info).look_ahead_ms)} ms`],
-    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"], ["prior", (session || info).prior], ["source", session ? session.source : "–"]];
+    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"], ["prior", session ? session.prior : $("prior").value], ["source", session ? session.source : "–"]];
   $("facts").replaceChildren(...pairs.map(([name, value]) => {
     const pair = document.createElement("div");
     const [term, fact] = [document.createElement("dt"), document.createElement("dd")];
