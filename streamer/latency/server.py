@@ -190,7 +190,9 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
             await client.send('{"type":"start","sample_rate":16000,"source":"load"}')
             head = json.loads(await client.recv())
     except InvalidStatus as error:
-        raise RunFailure(f"{load.url}: refused with {error.response.status_code}") from error
+        status = error.response.status_code
+        hint = "; set SER_LIVE_TOKEN to its token" if status == 401 else ""
+        raise RunFailure(f"{load.url}: refused with {status}{hint}") from error
     except OSError as error:
         raise RunFailure(f"{load.url}: no server answers there") from error
     async with client:

@@ -93,7 +93,11 @@ class Server:
         if not self._access.is_own_page(headers):
             return "origin", 403, "this page may not connect; the server's --allow-origin names it"
         if not self._access.has_token(headers, request.query_params):
-            return "token", 401, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN"
+            return (
+                "token",
+                401,
+                "a token is needed, the right one: Authorization: Bearer TOKEN, or ?token=TOKEN",
+            )
         return None
 
     async def _health(self, _: Request) -> Response:
