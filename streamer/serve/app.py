@@ -96,7 +96,7 @@ class Server:
             return (
                 "token",
                 401,
-                "a token is needed, the right one: Authorization: Bearer TOKEN, or ?token=TOKEN",
+                "the right token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN",
             )
         return None
 

@@ -99,7 +99,7 @@ def test_no_server_and_no_address():
 
 def test_a_token(serve_with):
     server = serve_with(token="0123456789abcdef-a-token")
-    with pytest.raises(RunFailure, match="a token is needed"):
+    with pytest.raises(RunFailure, match="the right token is needed"):
         heard(server.ws, [])
     messages = heard(server.ws, [], token="0123456789abcdef-a-token")
     assert [one["type"] for one in messages] == ["session", "end"]

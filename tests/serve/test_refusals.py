@@ -258,7 +258,7 @@ def status_of(url, **options):
 def test_a_token_is_demanded(guarded):
     status, body = status_of(guarded.stream)
     assert status == 401
-    assert "a token is needed" in json.loads(body)["message"]
+    assert "the right token is needed" in json.loads(body)["message"]
     for wrong in ("x", TOKEN[:-1], TOKEN + "x", "ü"):
         assert status_of(f"{guarded.stream}?token={wrong}")[0] == 401
     bearer = {"additional_headers": {"Authorization": f"Bearer {TOKEN}"}}
