@@ -410,6 +410,14 @@ def test_letters_the_font_lacks_are_left_to_the_terminal():
     assert narrow("") is None
 
 
+@pytest.mark.parametrize("width", [77, 85, 100])
+def test_wide_characters_fit_the_line(heard, width):
+    view = View(message="wrote " + "録音" * 30 + ".svg")
+    named = replace(heard, session=replace(heard.session, source="録音" * 40 + ".wav"))
+    for line in draw(named, view, width, 24):
+        assert sum(segment.cell_length for segment in line) == width
+
+
 def test_the_svg_is_the_picture(heard):
     text = svg(heard, View(), 100, 30)
     assert "@font-face" not in text  # it asks nothing of the network

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rich.cells import cell_len, set_cell_size
+
 from streamer.errors import printable
 from streamer.frontend import TIMESTEP_S
 from streamer.looks import STATE_LOOKS
@@ -128,7 +130,8 @@ def key_line(view: View, width: int) -> Line:
     """The keyboard in a line, or what there is to say."""
     if view.message:
         shown = printable(view.message)
-        shown = shown if len(shown) <= width else shown[: width - 1] + "…"
+        if cell_len(shown) > width:
+            shown = set_cell_size(shown, max(0, width - 1)).rstrip() + "…"
         return [text(shown, BACKGROUND, TEXT, bold=True)]
     keys = _keys_of(view)
     for gap in (2, 1):

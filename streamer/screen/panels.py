@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
+from rich.cells import cell_len
+
 from streamer.decision import SILENCE
 from streamer.errors import printable
 from streamer.frontend import TIMESTEP_S
@@ -37,7 +39,11 @@ def clock(time_s: float) -> str:
 def shortened(name: str, width: int) -> str:
     """A name without what a terminal could take for a command, its end kept if it is long."""
     shown = printable(name)
-    return shown if len(shown) <= width else "…" + shown[max(1, len(shown) - width + 1) :]
+    if cell_len(shown) <= width:
+        return shown
+    while shown and cell_len(shown) >= width:
+        shown = shown[1:]
+    return f"…{shown}"
 
 
 _looks = cache(looks)

@@ -21,7 +21,7 @@ from streamer.interrupts import Interrupts
 from streamer.marking import Marking
 from streamer.outputs import dated_path
 from streamer.screen.ending import ending_lines
-from streamer.screen.keyboard import keyboard
+from streamer.screen.keyboard import is_in_foreground, keyboard
 from streamer.screen.keys import View, pressed
 from streamer.screen.monitor import Monitor
 from streamer.screen.palette import adapted
@@ -39,6 +39,8 @@ MESSAGE_S = 4.0
 _SAID_LINES = 20
 #: Longer than a frame takes on the slowest line; then the terminal is put back all the same.
 _JOIN_S = 2.0
+#: How often a process in the background looks whether it is in the foreground again.
+_LOOK_S = 0.1
 
 
 class RecordSwitch(Protocol):
@@ -265,6 +267,10 @@ class Terminal:
         self._monitor.stopped()
         self._stopping.stop()
         self._monitor.resumed()
+        # Sent on in the background (``bg``), it works there and draws nothing over the shell.
+        while not is_in_foreground(self._output):
+            if self._is_done.wait(_LOOK_S):
+                return
         self._keyboard.open()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)

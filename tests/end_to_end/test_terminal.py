@@ -409,6 +409,22 @@ def test_ctrl_z_stops_it_with_the_terminal_put_back_and_fg_goes_on(terminal, lon
     assert seen.raw.count(b"\x1b[?1049h") == seen.raw.count(b"\x1b[?1049l") == 2
 
 
+def test_sent_on_in_the_background_it_draws_nothing_over_the_shell(terminal, long):
+    code = SHELL.format(is_foreground=True, run=RUN).replace(
+        "os.tcsetpgrp(1, child)\n    os.kill(child, signal.SIGCONT)",
+        "os.kill(child, signal.SIGCONT)\n    time.sleep(2.0)\n    print('the prompt', flush=True)\n"
+        "    os.tcsetpgrp(1, child)",
+    )
+    seen = terminal("replay", long, code=code)
+    seen.wait_for("gaps 0", "quit")
+    seen.press("\x1a")
+    seen.wait_for("the prompt")
+    assert seen.raw.count(b"\x1b[?1049h") == 1  # not again before it is in the foreground
+    seen.wait_for("gaps 0", "quit", absent=("the prompt",))
+    seen.press("q")
+    assert seen.finish()[0] == 0
+
+
 def test_in_the_background_it_writes_and_is_not_stopped(terminal, speech, tmp_path):
     path, output = tmp_path / "short.wav", tmp_path / "out.jsonl"
     soundfile.write(path, speech[:16_000], 16_000)
