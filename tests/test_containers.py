@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 from streamer.errors import SerLiveError
 from streamer.resampler import Resampler
 from streamer.sound import heads, parts
+from streamer.sound import recording as recording_module
 from streamer.sound.containers import look_through
 from streamer.sound.mpeg import mpeg_frame
 from streamer.sound.parts import Part, PartFile
@@ -462,3 +464,186 @@ def test_a_whole_file_is_not_read_through_for_another_behind_it(tmp_path, monkey
     assert sum(read) < 10_000
     path.write_bytes(path.read_bytes() * 2)
     assert len(look_through(path).parts) == 2
+
+
+def id3(length):
+    """A tag of so many bytes."""
+    return b"ID3\x04\0\0\0\0\0" + bytes((length - 10,)) + bytes(length - 10)
+
+
+def frames_of(data):
+    """The frames of an MP3 without tags."""
+    position = 0
+    while frame := mpeg_frame(data[position : position + 4]):
+        yield data[position : position + frame.length]
+        position += frame.length
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_tags_between_the_frames_of_an_mp3_take_nothing_away(tmp_path, has_index):
+    """As HLS and Icecast send them: a frame behind one needs the bits before it."""
+    path = tmp_path / "timed.mp3"
+    data = mp3(path, soundfile.read("assets/demo.flac", dtype="float32")[0])
+    data = data if has_index else without_index(data)
+    path.write_bytes(data)
+    whole, _, _ = heard(path)
+    frames = list(frames_of(data))
+    assert len(frames) > 150
+    tagged = [b"".join(frames[at : at + 50]) for at in range(0, len(frames), 50)]
+    path.write_bytes(id3(20).join((b"", *tagged)))
+    samples, _, said = heard(path)
+    assert not said
+    np.testing.assert_array_equal(samples, whole)
+
+
+@pytest.mark.parametrize("second", [RATE, 48_000])
+@pytest.mark.parametrize("has_index", [True, False])
+def test_mp3s_with_tags_that_were_joined_are_heard_to_the_last(tmp_path, voice, has_index, second):
+    path = tmp_path / "joined.mp3"
+    data = b""
+    for rate in (RATE, second):
+        soundfile.write(path, at_rate(voice, rate), rate, format="MP3", subtype="MPEG_LAYER_III")
+        own = path.read_bytes()
+        data += id3(20) + (own if has_index else without_index(own))
+    path.write_bytes(data)
+    samples, _, said = heard(path)
+    assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=0.2)
+    if has_index or second != RATE:  # what is alike and counts nothing is one
+        assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
+
+
+def voc(*blocks):
+    data = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x0114, 0x111F)
+    return data + b"".join(
+        bytes((kind,)) + len(body).to_bytes(3, "little") + body for kind, body in blocks
+    )
+
+
+@pytest.mark.parametrize("block", [b"\x01\x10\0\0", b"\x01\x10\0\0\x83", b"\x09\x10\0\0"])
+def test_a_voc_that_ends_in_its_first_block_is_refused_in_a_line(tmp_path, block):
+    path = tmp_path / "begun.voc"
+    path.write_bytes(voc() + block)
+    with pytest.raises(SerLiveError, match=r"begun\.voc: [^\n]+$"):
+        Recording(path)
+
+
+def test_silence_and_repeats_of_a_voc_are_heard(tmp_path, voice):
+    path = tmp_path / "blocks.voc"
+    pcm = (voice[:RATE] * 127 + 128).astype(np.uint8)
+    rate = 1_000_000 / (256 - 193)
+    sound = bytes((193, 0)) + pcm.tobytes()
+    silence = struct.pack("<HB", RATE // 2 - 1, 256 - 125)  # at half the rate
+    repeat = struct.pack("<H", 2)
+    path.write_bytes(voc((3, silence), (6, repeat), (1, sound), (7, b"")) + b"\0")
+    samples, found, said = heard(path)
+    assert found == round(rate)
+    lead = round(RATE // 2 * 125 * found / 1e6)
+    assert len(samples) == lead + 3 * len(pcm)
+    assert not samples[:lead].any()
+    np.testing.assert_allclose(samples[lead:], np.tile((pcm - 128.0) / 128, 3), atol=1e-6)
+    assert not said
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64"])
+def test_a_second_chunk_of_audio_that_is_cut_is_told(tmp_path, voice, kind):
+    path = tmp_path / "chunks.wav"
+    soundfile.write(path, voice, RATE, format=kind)
+    data = path.read_bytes()
+    size = sizes(data)
+    data = size.set(data[: size.first + RATE], RATE)
+    again = riff_chunk(b"data", bytes(2 * RATE))
+    path.write_bytes(data + again)
+    assert len(heard(path)[0]) == RATE // 2 + RATE
+    path.write_bytes(data + again[:-RATE])
+    samples = []
+    with Recording(path) as recording, pytest.raises(SerLiveError, match="truncated"):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) == RATE
+
+
+def test_a_wrong_length_of_block_is_mended_in_several_chunks_too(tmp_path, voice):
+    path = tmp_path / "blocks.wav"
+    soundfile.write(path, voice, RATE, subtype="IMA_ADPCM")
+    whole, _, _ = heard(path)
+    data = bytearray(path.read_bytes())
+    first = sizes(bytes(data)).first
+    block = struct.unpack_from("<H", data, data.index(b"fmt ") + 20)[0]
+    struct.pack_into("<H", data, data.index(b"fmt ") + 20, 1234)
+    middle = first + 4 * block
+    chunks = riff_chunk(b"data", data[first:middle]) + riff_chunk(b"data", data[middle:])
+    path.write_bytes(bytes(data[: first - 8]) + chunks)
+    np.testing.assert_array_equal(heard(path)[0][: len(voice)], whole[: len(voice)])
+
+
+@pytest.mark.parametrize(
+    "forged", [b"\xff\xf8\xc9\x18", b"\xff\xf9\x59\x08", b"\xff\xf8\x55\x08", b"\xff\xf8\xc5\x08"]
+)
+def test_bytes_that_look_like_a_frame_do_not_make_a_flac_longer(tmp_path, voice, forged):
+    from streamer.sound.flac import _crc8
+
+    path = tmp_path / "chance.flac"
+    soundfile.write(path, voice, RATE)
+    frame = forged + "\U0000ffff".encode()
+    frame += bytes((_crc8(frame),))
+    path.write_bytes(path.read_bytes() + frame + bytes(20))
+    assert all(part.promised == 1 for part in look_through(path).parts)
+
+
+def test_a_flac_that_states_too_few_samples_and_is_cut_is_heard(tmp_path, voice):
+    path = tmp_path / "few.flac"
+    soundfile.write(path, voice, RATE)
+    data = path.read_bytes()
+    data = data[:21] + bytes((data[21] & 0xF0,)) + struct.pack(">I", 10) + data[26:-500]
+    path.write_bytes(data)
+    samples, said = [], []
+    with Recording(path, say=said.append) as recording, contextlib.suppress(SerLiveError):
+        for block in recording.blocks(100):
+            samples.append(block)
+    assert len(np.concatenate(samples)) > len(voice) - 2 * 4096
+    assert "all of it is heard" in said[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"NIST_1A\n" * 200_000,
+        (b"OggS\0\2".ljust(27, b"\0") + b"OggS".ljust(27, b"\0")) * 11_000,
+        id3(10).join(
+            [b"\xff\xfb\x10\0".ljust(104, b"\0"), b"\xff\xfb\x14\0".ljust(96, b"\0")] * 6_000
+        ),
+    ],
+)
+def test_what_names_a_mark_all_over_is_no_sound(tmp_path, data):
+    path = tmp_path / "marks.wav"
+    path.write_bytes(data)
+    with pytest.raises(
+        SerLiveError, match=r"marks\.wav: more than 10000 beginnings of files in it"
+    ):
+        Recording(path)
+
+
+def test_a_file_of_which_the_first_parts_cannot_be_read_is_given_up(tmp_path, monkeypatch):
+    path = tmp_path / "marks.sph"
+    path.write_bytes(b"NIST_1A\n" * 9_000)
+    tried = []
+    real = recording_module.open_part
+    monkeypatch.setattr(
+        recording_module, "open_part", lambda *args: tried.append(args) or real(*args)
+    )
+    with pytest.raises(SerLiveError, match="no sound file"):
+        Recording(path)
+    assert 2 < len(tried) < 100
+
+
+def test_a_negative_length_behind_the_audio_of_a_wave64_is_no_fault(tmp_path, voice):
+    path = tmp_path / "negative.w64"
+    soundfile.write(path, voice, RATE, format="W64")
+    data = path.read_bytes()
+    for length in (-1, -(2**40), 2**62):
+        guid = b"levl\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a"
+        path.write_bytes(data + (guid + struct.pack("<q", length)).ljust(200, b"\0"))
+        assert len(heard(path)[0]) >= len(voice)
+    size = sizes(data)
+    path.write_bytes(size.set(data, -(2**40)))
+    assert len(heard(path)[0]) == pytest.approx(len(voice), abs=100)

@@ -428,5 +428,5 @@ def test_without_speech_there_is_no_verdict_for_people():
     assert summary(ten_seconds(even, {"silence": 1.0}, "silence")) == "10.00 s: no speech overall"
     little = summary(ten_seconds(even, {"silence": 0.98, "warming up": 0.02}, "silence"))
     assert little.startswith(
-        "10.00 s: too little speech for a verdict overall (warming up 100% of the 0.2 s"
+        "10.00 s: too little speech for a verdict overall (shown: warming up 100% of the 0.2 s"
     )

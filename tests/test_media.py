@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +158,36 @@ def test_without_pyav_the_line_names_both_ways_out(tmp_path, speech, monkeypatch
     assert "pip install 'ser-live[media]'" in line
     assert f"ffmpeg -v error -i '{path}' -ac 1 -ar 16000 -f s16le -" in line
     assert line.endswith("| ser-live replay - --rate 16000")
+
+
+@pytest.mark.parametrize("name", ["12:30.m4a", "http:talk.m4a"])
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, speech, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "voice.m4a", speech[None, :RATE], *KINDS[0][1:])
+    Path("voice.m4a").rename(name)
+    samples, _, said = heard(Path(name))
+    assert len(samples) == pytest.approx(RATE, abs=0.1 * RATE)
+    assert not said
+
+
+@pytest.mark.parametrize("is_cover", [True, False])
+def test_a_cover_is_no_film_that_may_be_longer(tmp_path, speech, is_cover):
+    path = tmp_path / "covered.m4a"
+    with av.open(str(path), "w", format="mp4") as out:
+        sound = out.add_stream("aac", rate=RATE, layout="mono")
+        cover = out.add_stream("mjpeg", rate=1)
+        cover.width = cover.height = 32
+        cover.pix_fmt = "yuvj420p"
+        if is_cover:
+            cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+        out.mux(cover.encode(picture.reformat(format="yuvj420p")))
+        out.mux(cover.encode(None))
+        packed = np.ascontiguousarray(speech[None, : 4 * RATE], np.float32)
+        frame = av.AudioFrame.from_ndarray(packed, format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), 0
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    opened = media.MediaFile(path)
+    assert (opened.tolerated_s == media._TOLERATED_S) == is_cover
+    opened.close()

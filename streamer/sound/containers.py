@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from streamer.errors import SerLiveError
 from streamer.sound.chunks import FARTHEST, MOST_CHUNKS, Data, chunks, follows, is_unknown, sized
 from streamer.sound.flac import flac_parts
 from streamer.sound.heads import MOST_JUNK, Head, first_head, head_at, heads_behind, tag_bytes
@@ -42,10 +43,14 @@ def look_through(path: Path) -> Layout:
 
     Raises:
         OSError: the file cannot be read.
+        SerLiveError: it is none, as too many files seem to begin in it.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        return replace(_looked_through(file, size), size=size)
+        try:
+            return replace(_looked_through(file, size), size=size)
+        except SerLiveError as error:
+            raise SerLiveError(f"{path}: {error}") from error
 
 
 def parts_of(file: BinaryIO, size: int) -> tuple[Part, ...]:
@@ -175,7 +180,7 @@ def _find_wave64(file: BinaryIO, size: int) -> Data | None:
 
 
 def _follows_wave64(file: BinaryIO, position: int, size: int) -> bool:
-    while position < size - 24:
+    while 0 < position < size - 24:
         file.seek(position)
         read = file.read(24)
         length = struct.unpack("<q", read[16:])[0]

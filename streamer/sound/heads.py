@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from streamer.sound.parts import check_number
+
 #: Bytes before a header that are looked through; what has more of them is another kind of file.
 MOST_JUNK = 1 << 16
 #: Read at a time.
@@ -121,6 +123,7 @@ def heads_behind(file: BinaryIO, head: Head, position: int, size: int) -> list[i
             first = found - head.offset
             if 0 <= first < last and head.pattern.match(data, first):
                 starts.append(at + first)
+                check_number(len(starts))
         if len(block) < _BLOCK:
             break
         at, kept = at + len(data) - _LONGEST, data[-_LONGEST:]

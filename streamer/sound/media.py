@@ -83,7 +83,8 @@ class MediaFile:
 
         self._errors: type[Exception] = av.error.FFmpegError
         try:
-            opened: Any = os.fsdecode(path) if part is None else part
+            # Absolute, as ffmpeg takes what stands before a colon for a protocol.
+            opened: Any = os.fsdecode(path.absolute()) if part is None else part
             self._container: Any = av.open(opened, metadata_errors="replace")
         except (av.error.FFmpegError, UnicodeError) as error:
             raise SerLiveError(f"{UNREADABLE} ({_reason(error)})") from error
@@ -109,7 +110,10 @@ class MediaFile:
         self.channels = 1 if self._next is None else self._next.shape[1]
         self.frames = 0 if self._next is None else len(self._next)
         self.promised_s = self._promised_s()
-        has_others = len(self._container.streams) > self.tracks  # that may be longer
+        has_others = any(  # that may be longer
+            one.type != "audio" and not one.disposition & av.stream.Disposition.attached_pic
+            for one in self._container.streams
+        )
         self.tolerated_s = _TOLERATED_SHARE * self.promised_s if has_others else _TOLERATED_S
         if "asf" in self._container.format.name:
             self.tolerated_s = max(self.tolerated_s, _TOLERATED_OF_ASF_S)

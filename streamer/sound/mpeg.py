@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from streamer.sound.parts import Part
+from streamer.sound.parts import Part, check_number
 
 #: Bytes between two frames from which on a decoder does not find the next.
 _MOST_JUNK = 1024
@@ -74,6 +74,7 @@ class _Stretch:
         seconds: of audio.
         has_index: its first frame is an index and no audio.
         index: the first bytes of it, and where they are.
+        tags: first bytes and ends of those between its frames.
     """
 
     start: int
@@ -84,16 +85,21 @@ class _Stretch:
     has_index: bool = False
     index: bytes = b""
     index_at: int = 0
+    tags: list[tuple[int, int]] = field(default_factory=list)
 
 
 def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """The files that one MPEG audio file was joined from: each has a tag or an index of its own.
+    """The files that one MPEG audio file was joined from.
+
+    Each has an index of its own, or a tag and frames of another kind than the one before. A tag
+    alone begins none: streams have them between any two frames, which need each other's bits.
 
     Without an index the decoder guesses the length from the first frame's bitrate, and stops there;
     so one is made.
     """
     stretches: list[_Stretch] = []
     position, tag_at = 0, -1
+    tags: list[tuple[int, int]] = []
     opens = True
     while position + 10 <= size:
         file.seek(position)
@@ -101,6 +107,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         if skipped := _tag_length(head):
             if head[:3] == b"ID3" and tag_at < 0:
                 tag_at = position
+            tags.append((position, min(position + skipped, size)))
             position += skipped
             continue
         frame = mpeg_frame(head[:4])
@@ -113,15 +120,19 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
             continue
         at = 4 + frame.side
         is_index = head[at : at + 4] in (b"Xing", b"Info") or head[36:40] == b"VBRI"
-        if opens or is_index or tag_at >= 0 or not stretches:
+        differs = bool(tags and stretches) and _kind(head) != _kind(stretches[-1].first)
+        if opens or is_index or differs or not stretches:
             start = tag_at if tag_at >= 0 else position
+            check_number(len(stretches) + 1)
             stretches.append(_Stretch(start, position, head[:4]))
             stretches[-1].has_index = is_index
             stretches[-1].index, stretches[-1].index_at = head[at : at + 12], position + at
+        else:
+            stretches[-1].tags += tags
         if not is_index:
             stretches[-1].frames += 1
             stretches[-1].seconds += frame.seconds
-        opens, tag_at = False, -1
+        opens, tag_at, tags = False, -1, []
         position += frame.length
     kept = [one for one in stretches if one.frames]
     if not kept:
@@ -133,8 +144,22 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         prefix = b"" if one.has_index and patches is not None else _made_index(one)
         # The index comes before the first frame, and a tag has nothing to do between the two.
         start = one.frames_at if prefix else one.start if parts else 0
-        parts.append(Part(start, end, patches or (), prefix, one.seconds))
+        pieces = _without(one.tags, start, end)
+        parts.append(Part(start, end, patches or (), prefix, one.seconds, pieces=pieces))
     return tuple(parts)
+
+
+def _kind(header: bytes) -> tuple[int, int, bool]:
+    """Version, layer, rate and channels, which the frames of a file have in common."""
+    return header[1] & 0x1E, header[2] & 0x0C, header[3] >> 6 == 3
+
+
+def _without(tags: list[tuple[int, int]], start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """What is left of a stretch; empty if that is all."""
+    if not tags:
+        return ()
+    bounds = [start, *(bound for tag in tags for bound in tag), end]
+    return tuple(zip(bounds[::2], bounds[1::2], strict=True))
 
 
 def _mended_index(stretch: _Stretch) -> tuple[tuple[int, bytes], ...] | None:

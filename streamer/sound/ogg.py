@@ -6,7 +6,7 @@ import zlib
 from itertools import pairwise
 from typing import BinaryIO
 
-from streamer.sound.parts import Layout, Part
+from streamer.sound.parts import Layout, Part, check_number
 
 _BEGINS, _ENDS = 2, 4
 _HEADER_BYTES = 27
@@ -32,6 +32,7 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout:
         begins, is_last = bool(page[5] & _BEGINS), bool(page[5] & _ENDS)
         if begins and not opens:
             starts.append(position)
+            check_number(len(starts))
         opens = begins
         end = position + _HEADER_BYTES + page[26] + sum(table)
         if end <= size and not _is_sound(page, table + body):

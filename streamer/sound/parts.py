@@ -9,6 +9,23 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
+from streamer.errors import SerLiveError
+
+#: Files that one may be joined from; where more seem to begin, it is text that names their marks.
+MOST_PARTS = 10_000
+#: ... and of the first ones that cannot be read, after which it is given up.
+MOST_UNREADABLE = 32
+
+
+def check_number(starts: int) -> None:
+    """Give up on a file in which too many seem to begin.
+
+    Raises:
+        SerLiveError: they do.
+    """
+    if starts > MOST_PARTS:
+        raise SerLiveError(f"more than {MOST_PARTS} beginnings of files in it: no sound file")
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -23,7 +40,9 @@ class Part:
         missing: share of the promised audio that the part is too short for, 0 to 1.
         promised: share of the audio there that the header speaks of; 1 where it is right.
         is_open_ended: whether what should stand at its end is not there.
-        pieces: first bytes and ends of what is to be read of it, where that is not all.
+        pieces: first bytes and ends of what is to be read of it, where that is not all; silence of
+            so many bytes where they are negative and 0.
+        silence: a byte of it.
     """
 
     start: int
@@ -35,11 +54,14 @@ class Part:
     promised: float = 1.0
     is_open_ended: bool = False
     pieces: tuple[tuple[int, int], ...] = ()
+    silence: bytes = b"\0"
 
     def moved(self, by: int) -> Part:
         """The same, of a file that begins so many bytes into another."""
         patches = tuple((position + by, new) for position, new in self.patches)
-        pieces = tuple((first + by, last + by) for first, last in self.pieces)
+        pieces = tuple(
+            (first + by, last + by) if first >= 0 else (first, last) for first, last in self.pieces
+        )
         start, stop = self.start + by, self.stop + by
         return replace(self, start=start, stop=stop, patches=patches, pieces=pieces)
 
@@ -146,7 +168,8 @@ class PartFile(io.RawIOBase):
             index = bisect_right(self._begins, self._at) - 1
             first, last = self._pieces[index]
             position = first + self._at - self._begins[index]
-            read = self._patched(position, min(count - len(found), last - position))
+            length = min(count - len(found), last - position)
+            read = self._patched(position, length) if first >= 0 else self._part.silence * length
             if not read:
                 break
             self._at += len(read)

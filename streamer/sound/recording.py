@@ -17,7 +17,7 @@ from streamer.sound import media
 from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.containers import look_through
 from streamer.sound.decoders import SoundFile, open_part
-from streamer.sound.parts import Layout, Part
+from streamer.sound.parts import MOST_UNREADABLE, Layout, Part
 from streamer.sound.source import (
     Damaged,
     Float32,
@@ -98,7 +98,7 @@ class Recording:
         Raises:
             SerLiveError: there is none.
         """
-        for index in range(len(self._layout.parts)):
+        for index in range(min(len(self._layout.parts), MOST_UNREADABLE)):
             try:
                 return index, open_part(self._path, self._layout, index)
             except SerLiveError as error:  # told at the end if another part is read

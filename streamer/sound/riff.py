@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-from streamer.sound.chunks import Data, chunks, follows
+from streamer.sound.chunks import FARTHEST, Data, chunks, follows, is_unknown
 from streamer.sound.parts import Part
 
 #: Formats whose samples come in blocks, of which the header gives the length in samples too.
@@ -22,48 +22,56 @@ def find_riff(file: BinaryIO, size: int) -> Data | Part | None:
     form = f"{order}4sI"
     large: tuple[int, int] | None = None
     patches: tuple[tuple[int, bytes], ...] = ()
-    fmt = b""
+    fmt, fmt_at = b"", 0
     for name, first, length in chunks(file, 12, form, 2):
         if name == b"ds64":
             file.seek(first + 8)
             large = first, struct.unpack("<Q", file.read(8))[0]
         if name == b"fmt " and length <= _LONGEST_FORMAT:
             file.seek(first)
-            fmt = file.read(length)
+            fmt, fmt_at = file.read(length), first
             patches = _mended(fmt, first, order)
         if name == b"data":
-            more = _more_data(file, first + length, form, size)
-            if more and fmt:
-                return _of_pieces(fmt, order, ((first, first + length), *more), size)
             sizes = ((4, f"{order}I", first - 8), (first - 4, f"{order}I", 0))
             if large is not None and length == 0xFFFF_FFFF:
                 length = large[1]
                 sizes = ((large[0], "<Q", first - 8), (large[0] + 8, "<Q", 0))
+            more = _more_data(file, first + length, form, size)
+            if more and fmt:
+                for at, new in patches:
+                    fmt = fmt[: at - fmt_at] + new + fmt[at - fmt_at + len(new) :]
+                return _of_pieces(fmt, order, ((first, first + length), *more), size)
             behind = follows(file, first + length, size, form, 2)
             return Data(first, length, behind, sizes, patches=patches)
     return None
 
 
 def _more_data(file: BinaryIO, position: int, form: str, size: int) -> list[tuple[int, int]]:
-    """Further chunks of audio, which decoders leave out: first byte and end of each."""
-    found = []
+    """Further chunks of audio, which decoders leave out: first byte and stated end of each."""
+    found: list[tuple[int, int]] = []
+    if not 0 <= position < FARTHEST:
+        return found
     for name, first, length in chunks(file, position + position % 2, form, 2):
         if not all(0x20 <= one < 0x7F for one in name) or first > size:
             break
         if name == b"data":
-            found.append((first, min(first + length, size)))
+            found.append((first, size if is_unknown(length) else first + length))
     return found
 
 
 def _of_pieces(fmt: bytes, order: str, pieces: tuple[tuple[int, int], ...], size: int) -> Part:
     """A file of a format with one chunk of audio, read from pieces of another."""
-    total = min(sum(last - first for first, last in pieces), 0xFFFF_FFFF)
+    stated = sum(last - first for first, last in pieces)
+    pieces = tuple((first, min(last, size)) for first, last in pieces)
+    there = sum(last - first for first, last in pieces)
+    missing = 1.0 - there / stated if there < stated else 0.0
+    total = min(there, 0xFFFF_FFFF)
     fmt += bytes(len(fmt) % 2)
     riff = b"RIFX" if order == ">" else b"RIFF"
     prefix = riff + struct.pack(f"{order}I", min(total + 28 + len(fmt), 0xFFFF_FFFF)) + b"WAVE"
     prefix += b"fmt " + struct.pack(f"{order}I", len(fmt)) + fmt
     prefix += b"data" + struct.pack(f"{order}I", total)
-    return Part(0, size, prefix=prefix, pieces=pieces)
+    return Part(0, size, prefix=prefix, missing=missing, pieces=pieces)
 
 
 def _mended(fmt: bytes, position: int, order: str) -> tuple[tuple[int, bytes], ...]:
