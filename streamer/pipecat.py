@@ -11,7 +11,9 @@ computed beside the pipeline, on this machine, and comes as frames of its own:
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +41,7 @@ from streamer.serve.hearing import ArrivalClock
 
 #: Audio that waits to be heard; when a machine is too slow for more, the oldest is left out.
 MOST_WAITING_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,6 +89,10 @@ class _Audio:
     channels: int
     came_s: float
 
+    @property
+    def duration_s(self) -> float:
+        return len(self.data) / 2 / max(1, self.sample_rate * self.channels)
+
 
 @dataclass(frozen=True, slots=True)
 class _TurnBegins:
@@ -99,6 +106,9 @@ class _TurnEnds:
 
 class _Over:
     """No more comes."""
+
+
+_Item = _Audio | _TurnBegins | _TurnEnds | _Over
 
 
 class _Turn:
@@ -140,6 +150,12 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
     A turn is what the pipeline says it is (``UserStartedSpeakingFrame``,
     ``UserStoppedSpeakingFrame``). Where it never does, a turn ends when `silence` begins. The end
     of a turn is judged by what was heard until then: it waits for no look-ahead.
+
+    Where hearing fails, an ``ErrorFrame`` says so, upstream; what comes next is heard from a new
+    beginning, at time 0.
+
+    Attributes:
+        left_out_s: audio that was not heard because the machine was too slow.
     """
 
     def __init__(self, recognizer: Recognizer | None = None, *, name: str | None = None) -> None:
@@ -154,18 +170,21 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         """
         super().__init__(name=name)
         self._recognizer = recognizer or Recognizer.load(prior="everyday")
+        self._waiting: deque[_Item] = deque()
+        self._has_come = asyncio.Event()
+        self._waiting_s = self.left_out_s = 0.0
+        self._hearing: asyncio.Task[None] | None = None
+        self._tells_turns = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._stream = self._recognizer.stream()
         self._resampler: Resampler | None = None
         self._clock: ArrivalClock | None = None
         self._format = (0, 0)
         self._heard = 0
-        self._begins_s = 0.0
-        self._waiting: asyncio.Queue[_Audio | _TurnBegins | _TurnEnds | _Over] = asyncio.Queue()
-        self._waiting_s = 0.0
-        self._hearing: asyncio.Task[None] | None = None
+        self._begins_s = self._time_s = 0.0
         self._label = ""
-        self._time_s = 0.0
-        self._tells_turns = False
         self._turn: _Turn | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -178,9 +197,9 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
             case InputAudioRawFrame():
                 self._take(frame)
             case UserStartedSpeakingFrame():
-                self._waiting.put_nowait(_TurnBegins())
+                self._note(_TurnBegins())
             case UserStoppedSpeakingFrame():
-                self._waiting.put_nowait(_TurnEnds(time.monotonic()))
+                self._note(_TurnEnds(time.monotonic()))
             case EndFrame():
                 await self._finish()
             case CancelFrame():
@@ -194,19 +213,33 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
 
     def _take(self, frame: InputAudioRawFrame) -> None:
         """Note audio down to be heard."""
-        seconds = len(frame.audio) / 2 / max(1, frame.sample_rate * frame.num_channels)
-        if self._waiting_s > MOST_WAITING_S:
-            return
-        self._waiting_s += seconds
-        self._waiting.put_nowait(
-            _Audio(frame.audio, frame.sample_rate, frame.num_channels, time.monotonic())
-        )
+        audio = _Audio(frame.audio, frame.sample_rate, frame.num_channels, time.monotonic())
+        self._waiting_s += audio.duration_s
+        while self._waiting_s > MOST_WAITING_S and self._leave_oldest_out():
+            pass
+        self._note(audio)
+
+    def _leave_oldest_out(self) -> bool:
+        """The machine is too slow; whether there was audio to leave out."""
+        oldest = next((one for one in self._waiting if isinstance(one, _Audio)), None)
+        if oldest is None:
+            return False
+        self._waiting.remove(oldest)
+        self._waiting_s -= oldest.duration_s
+        if not self.left_out_s:
+            _log.warning("%s: this machine is too slow; audio is left out", self.name)
+        self.left_out_s += oldest.duration_s
+        return True
+
+    def _note(self, item: _Item) -> None:
+        self._waiting.append(item)
+        self._has_come.set()
 
     async def _finish(self) -> None:
         """Hear what waits, to its end."""
         if self._hearing is not None:
-            self._waiting.put_nowait(_Over())
-            await self._hearing
+            self._note(_Over())
+            await asyncio.gather(self._hearing, return_exceptions=True)  # the end has to go on
             self._hearing = None
 
     async def _stop(self) -> None:
@@ -216,22 +249,36 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
             self._hearing = None
 
     async def _hear(self) -> None:
-        while True:
-            match await self._waiting.get():
-                case _Audio() as audio:
+        item: _Item | None = None
+        while not isinstance(item, _Over):
+            while not self._waiting:
+                self._has_come.clear()
+                await self._has_come.wait()
+            item = self._waiting.popleft()
+            try:
+                await self._take_up(item)
+            except Exception as error:  # whatever it is, the conversation goes on
+                self._begin_anew()
+                _log.exception("%s: hearing failed", self.name)
+                await self.push_error(f"hearing failed: {error}")
+
+    async def _take_up(self, item: _Item) -> None:
+        match item:
+            case _Audio() as audio:
+                try:
                     estimates = await asyncio.to_thread(self._estimates, audio)
-                    self._waiting_s -= len(audio.data) / 2 / (audio.sample_rate * audio.channels)
-                    await self._tell(estimates)
-                case _TurnBegins():
-                    self._tells_turns = True
-                    self._turn = self._turn or _Turn(self._recognizer, self._time_s)
-                case _TurnEnds(told_s):
-                    await self._end_turn(told_s)
-                case _Over():
-                    await self._tell(await asyncio.to_thread(self._last_estimates))
-                    if not self._tells_turns:
-                        await self._end_turn(time.monotonic())
-                    return
+                finally:
+                    self._waiting_s -= audio.duration_s
+                await self._tell(estimates)
+            case _TurnBegins():
+                self._tells_turns = True
+                self._turn = self._turn or _Turn(self._recognizer, self._time_s)
+            case _TurnEnds(told_s):
+                await self._end_turn(told_s)
+            case _Over():
+                await self._tell(await asyncio.to_thread(self._last_estimates))
+                if not self._tells_turns:
+                    await self._end_turn(time.monotonic())
 
     def _estimates(self, audio: _Audio) -> list[Estimate]:
         """What audio gives; in another thread, one piece after the other."""

@@ -16,6 +16,7 @@ import soxr
 pytest.importorskip("pipecat", reason="the extra pipecat is not installed")
 
 from pipecat.frames.frames import (
+    ErrorFrame,
     InputAudioRawFrame,
     TextFrame,
     UserStartedSpeakingFrame,
@@ -129,3 +130,43 @@ def test_the_example_on_a_recording():
     )
     assert result.returncode == 0, result.stderr
     assert "the turn was" in result.stdout
+
+
+def test_hearing_that_fails_is_told_and_begins_anew(recognizer):
+    processor = EmotionProcessor(recognizer)
+    estimates = processor._estimates
+    failures = [MemoryError("no memory is left")]
+
+    def fragile(piece):
+        if failures:
+            raise failures.pop()
+        return estimates(piece)
+
+    processor._estimates = fragile
+    sent = [*audio(CLIPS[0], 16_000), SleepFrame(sleep=1.0)]
+    down, up = asyncio.run(run_test(processor, frames_to_send=sent, start_timeout=30.0))
+    assert ["no memory is left" in one.error for one in up if isinstance(one, ErrorFrame)] == [True]
+    [turn] = [one for one in down if isinstance(one, TurnEmotionFrame)]
+    assert turn.overall == "angry"
+
+
+def test_the_end_passes_though_hearing_is_dead(recognizer):
+    processor = EmotionProcessor(recognizer)
+
+    async def dead():
+        raise OSError("dead")
+
+    processor._hear = dead
+    down = through(processor, [TextFrame("hello"), SleepFrame(sleep=0.1)])  # ends with an EndFrame
+    assert [one.text for one in down if isinstance(one, TextFrame)] == ["hello"]
+
+
+def test_a_machine_that_is_too_slow_leaves_the_oldest_out_and_says_so_once(recognizer, caplog):
+    processor = EmotionProcessor(recognizer)
+    for number in range(400):
+        data = np.full(320, number, "<i2").tobytes()
+        processor._take(InputAudioRawFrame(data, 16_000, 1))
+    firsts = [np.frombuffer(one.data, "<i2")[0] for one in processor._waiting]
+    assert firsts == list(range(150, 400))
+    assert processor.left_out_s == pytest.approx(3.0)
+    assert [one.message.endswith("audio is left out") for one in caplog.records] == [True]

@@ -58,8 +58,11 @@ class Access:
             return True
         if origin.lower() in self._origins:
             return True
-        parts = urlsplit(origin)
-        return bool(parts.netloc) and parts.netloc.lower() == headers.get("host", "").lower()
+        try:
+            netloc = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return bool(netloc) and netloc == headers.get("host", "").lower()
 
 
 def _host_of(header: str) -> str:

@@ -74,7 +74,7 @@ def listen(config: ServerConfig) -> socket.socket:
             "SER_LIVE_TOKEN"
         )
     try:
-        listening = socket.create_server(address[:2], family=family, backlog=512)
+        listening = socket.create_server(address[:2], family=family, backlog=128)
         # Connections inherit it. Results that nobody reads wait where they are counted.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return listening
@@ -149,7 +149,7 @@ def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
 
     import uvicorn
 
-    from streamer.serve.transport import HttpProtocol, WebSocketProtocol
+    from streamer.serve.transport import BACKLOG, WebSocketProtocol, http_protocol
 
     # Its complaints are of what clients do; what goes wrong here is logged here.
     for name in ("uvicorn", "uvicorn.error"):
@@ -157,8 +157,9 @@ def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
     settings = uvicorn.Config(
         app,
         loop="asyncio",
-        http=HttpProtocol,
+        http=http_protocol(config.limits),
         ws=WebSocketProtocol,
+        backlog=BACKLOG,
         ws_max_size=config.limits.message_bytes,
         ws_ping_interval=20.0,
         ws_ping_timeout=None,  # a pong may wait behind audio; the idle time ends dead peers

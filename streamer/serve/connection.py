@@ -17,10 +17,11 @@ from streamer.serve.protocol import Code, Ending, Refused, read_end
 from streamer.serve.stepping import DONE, Member, Outcome, Stepper
 from streamer.serve.transport import ABORT
 
-#: The peer may take the last lines and answer the closing frame for so long; then it is cut off.
+#: The peer may take the last lines for so long, and answer the closing frame; then it is cut off.
 _LAST_WORDS_S = 20.0
 #: What sending to a peer can raise that has gone, or is about to.
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
+_DEAF = Ending(Code.POLICY, "the client does not read its results")
 
 
 class Pace:
@@ -46,6 +47,7 @@ class Connection:
 
     Attributes:
         ending: why it ended; None while it goes on.
+        streams: how many of the server's it takes.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Connection:
         self._metrics = metrics
         self.member = Member(hearing)
         self.ending: Ending | None = None
+        self.streams = 1
         self._most_waiting = hearing.bytes_in(limits.backlog_s)
         self._waiting = 0
         self._has_room = asyncio.Event()
         self._unsent: deque[str] = deque()
         self._unsent_bytes = 0
         self._has_news = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
 
     @property
     def backlog_s(self) -> float:
@@ -85,9 +89,9 @@ class Connection:
         self._unsent_bytes += sum(map(len, outcome.lines))
         if outcome.ending is not None:
             self.ending = self.ending or outcome.ending
+            self._wait_no_longer_than(_LAST_WORDS_S)
         if self._unsent_bytes > self._limits.unread_bytes:
-            self.ending = Ending(Code.POLICY, "the client does not read its results")
-            self._abort()
+            self._cut_off()
         self._has_news.set()
 
     async def run(self) -> None:
@@ -100,13 +104,24 @@ class Connection:
             hearing.cancel()
             with suppress(asyncio.CancelledError):
                 await hearing
+            if self._patience is not None:
+                self._patience.cancel()
             self._stepper.leave(self.member)
 
     def end(self, ending: Ending) -> None:
         """Ask for the last lines, and then to end."""
         self._stepper.end(self.member, ending)
 
-    def _abort(self) -> None:
+    def _wait_no_longer_than(self, seconds: float) -> None:
+        """All has been said; who does not take it by then is cut off."""
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(seconds, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """The client does not read: sending to it fails from now on."""
+        self.ending = _DEAF
+        self._unsent.clear()
+        self._has_news.set()
         abort: Callable[[], None] = self._websocket.scope["state"][ABORT]
         abort()
 
@@ -127,6 +142,7 @@ class Connection:
             self.ending = self.ending or Ending(Code.GOING_AWAY, f"the client left ({gone.code})")
             self._unsent.clear()
             self._has_news.set()
+            self._wait_no_longer_than(_LAST_WORDS_S)  # it may have left its end of the line open
 
     async def _hear_one(self) -> bool:
         """Hear a message; whether more may come."""
@@ -152,7 +168,8 @@ class Connection:
         self._waiting += len(data)
         if self._waiting >= self._most_waiting:
             self._has_room.clear()
-        self._stepper.feed(self.member, data)
+        if not self._stepper.feed(self.member, data):
+            self._waiting -= len(data)
         if self._waiting >= self._most_waiting:
             await self._has_room.wait()
 
@@ -165,7 +182,12 @@ class Connection:
                 while self._unsent:
                     line = self._unsent.popleft()
                     self._unsent_bytes -= len(line)
-                    await self._websocket.send_text(line)
+                    try:
+                        async with asyncio.timeout(self._limits.idle_s):
+                            await self._websocket.send_text(line)
+                    except TimeoutError:
+                        self._cut_off()
+                        return
                     self._metrics.messages_out += 1
                 continue
             self.ending = self.ending or Ending(Code.GOING_AWAY, "the client left")

@@ -23,6 +23,8 @@ _Name = TypeVar("_Name", bound=str)
 LONGEST_NAME = 200
 #: Characters of a JSON message; ours have 200.
 LONGEST_TEXT = 4_096
+#: Channels that one client may have split: each costs what a client costs.
+MOST_SPLIT = 8
 _MOST_DIGITS = 9
 #: Bytes of the reason in a closing frame (RFC 6455, 5.5.1).
 _LONGEST_REASON = 123
@@ -98,6 +100,11 @@ class Start:
     prior: Prior | None = None
     model: str | None = None
     source: str = "stream"
+
+    @property
+    def streams(self) -> int:
+        """How many streams of the server it takes."""
+        return self.channels if self.wanted.is_split else 1
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -214,6 +221,10 @@ def _wanted(value: object, channels: int) -> Channels:
             Code.POLICY,
             f"start: channels_wanted must be mix, split, or a number from 1 to channels, is "
             f"{_shown(value)}",
+        )
+    if value == "split" and channels > MOST_SPLIT:
+        raise Refused(
+            Code.POLICY, f"start: {MOST_SPLIT} channels at most can be split, there are {channels}"
         )
     try:
         return Channels.parse(str(value))

@@ -60,31 +60,40 @@ class Member:
         hearing: of its audio.
         waiting: bytes that came and were not taken.
         ending: it is to end so, once all that came was heard.
+        is_over: it has ended: nothing of it is heard any more.
         is_gone: its client has left: nothing of it is wanted any more.
     """
 
     hearing: Hearing
     waiting: int = 0
     ending: Ending | None = None
+    is_over: bool = False
     is_gone: bool = False
-    _came: deque[tuple[float, bytes]] = field(default_factory=deque)
+    _came: deque[tuple[float, memoryview]] = field(default_factory=deque)
 
     def add(self, data: bytes, moment_s: float) -> None:
-        self._came.append((moment_s, data))
+        self._came.append((moment_s, memoryview(data)))
         self.waiting += len(data)
 
     def take(self, most: int) -> list[tuple[float, bytes]]:
         """The oldest bytes, so many at most."""
         taken = []
         while self._came and most > 0:
-            moment_s, data = self._came.popleft()
-            if len(data) > most:
-                self._came.appendleft((moment_s, data[most:]))
-                data = data[:most]
+            moment_s, waiting = self._came.popleft()
+            if len(waiting) > most:  # no copy of what stays, which may be a thousand times as much
+                self._came.appendleft((moment_s, waiting[most:]))
+            data = bytes(waiting[:most])
             taken.append((moment_s, data))
             most -= len(data)
             self.waiting -= len(data)
         return taken
+
+    def forget(self) -> int:
+        """It is over; how many bytes are not heard for that."""
+        waiting, self.waiting = self.waiting, 0
+        self._came.clear()
+        self.is_over = True
+        return waiting
 
 
 class _Turn:
@@ -138,7 +147,7 @@ class _Turn:
     def goes_on(self) -> bool:
         """Whether there is more to do without anything coming; under the lock."""
         member = self.member
-        if member.is_gone or self.ended is not None:
+        if member.is_gone or member.is_over:
             return False
         return self.hearing.is_due or member.waiting > 0 or member.ending is not None
 
@@ -190,11 +199,14 @@ class Stepper:
             self.members += 1
             self._wake(member)
 
-    def feed(self, member: Member, data: bytes) -> None:
-        """A client has brought audio."""
+    def feed(self, member: Member, data: bytes) -> bool:
+        """A client has brought audio; whether it will be heard: after the end none is."""
         with self._changed:
+            if member.is_over:
+                return False
             member.add(data, time.monotonic())
             self._wake(member)
+            return True
 
     def end(self, member: Member, ending: Ending) -> None:
         """A client is to end when all that came was heard; its first ending counts."""
@@ -210,6 +222,8 @@ class Stepper:
             self._ready.pop(member, None)
 
     def _wake(self, member: Member) -> None:
+        if member.is_over:
+            return
         self._ready[member] = None
         self._changed.notify()
 
@@ -225,6 +239,11 @@ class Stepper:
                 tick_s = _TICK_S if self.members < MANY_STREAMS else _LONG_TICK_S
             began_s, began_cpu_s = time.monotonic(), time.thread_time()
             estimates = self._tick(turns)
+            with self._changed:
+                for turn in turns:
+                    if turn.ended is not None:
+                        turn.taken += turn.member.forget()
+                        self._ready.pop(turn.member, None)
             self._hand_over([Outcome(t.member, t.lines, t.taken, t.ended) for t in turns])
             took_s = time.monotonic() - began_s
             if estimates:

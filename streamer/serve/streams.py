@@ -83,7 +83,7 @@ class Streams:
         for connection in self._connections.values():
             connection.end(_GOING)
         until_s = time.monotonic() + self._limits.drain_s
-        while self._connections and time.monotonic() < until_s:
+        while self._taken and time.monotonic() < until_s:
             await asyncio.sleep(0.02)
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -128,7 +128,7 @@ class Streams:
                 await connection.run()
             finally:
                 del self._connections[connection.member]
-                self._taken -= 1
+                self._taken -= connection.streams
             ending = connection.ending or _GOING
             duration_s = connection.member.hearing.duration_s
             self._metrics.seconds_heard += duration_s
@@ -153,21 +153,29 @@ class Streams:
             start = read_start(await self._first_text(websocket))
         if self.is_going:
             raise Refused(Code.TRY_LATER, _GOING.reason)
-        if self._taken >= self._limits.streams:
+        most = self._limits.streams
+        if start.streams > most:
+            raise Refused(
+                Code.POLICY, f"start: {start.streams} streams are wanted, this server has {most}"
+            )
+        if self._taken + start.streams > most:
             self._metrics.refused["streams"] += 1
             raise Refused(
                 Code.TRY_LATER,
-                f"all {self._limits.streams} streams of this server are taken; try again later",
+                f"all {most} streams of this server are taken; try again later",
             )
         recognizer = self._recognizer(start)
-        self._taken += 1
+        self._taken += start.streams
         try:
             hearing = await asyncio.to_thread(Hearing, start, recognizer)
         except BaseException:
-            self._taken -= 1
+            self._taken -= start.streams
             raise
         connection = Connection(websocket, hearing, self._stepper, self._limits, self._metrics)
+        connection.streams = start.streams
         self._connections[connection.member] = connection
+        if self.is_going:  # since it was asked for
+            connection.end(_GOING)
         self._metrics.started += 1
         log(
             "start",

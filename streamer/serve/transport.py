@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import cast
 
 from uvicorn._types import ASGIReceiveEvent
@@ -11,8 +12,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-#: Until a connection has to have sent its first request.
-FIRST_REQUEST_S = 15.0
+from streamer.serve.config import Limits
+
+#: Until a request has to be here and answered, the first from the connection's beginning on.
+REQUEST_S = 15.0
+#: Connections that the system lets wait, and that are accepted before any of them is looked at.
+BACKLOG = 64
+#: Files of this process that are no client's: its own, and connections on their way to be cut off.
+_OWN_FILES = 64 + 4 * BACKLOG
 #: Bytes that are parsed at a time.
 PIECE_BYTES = 8_192
 #: Key of the function in a connection's state that cuts it off at once.
@@ -20,20 +27,76 @@ ABORT = "abort"
 
 
 class HttpProtocol(H11Protocol):
-    """HTTP/1.1; a connection that asks for nothing is cut off."""
+    """HTTP/1.1; a connection that asks for nothing, or for ever, is cut off.
+
+    Attributes:
+        most: connections at once, streams and others; one more is cut off.
+    """
+
+    most = 1 << 16
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+        if len(self.connections) > self.most:
+            transport.abort()
+            return
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
+        self._unset_deadline()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have a deadline from a request's first byte to the answer's last."""
+        if self.timeout_keep_alive_task is not None:  # between two requests there is another one
+            self._unset_deadline()
+        elif self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(REQUEST_S, self._give_up)
+
+    def _unset_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _give_up(self) -> None:
         # After an upgrade the transport has another protocol.
-        if self.cycle is None and self.transport.get_protocol() is self:
+        if self.transport.get_protocol() is self:
             self.transport.abort()
+
+
+def http_protocol(limits: Limits) -> type[HttpProtocol]:
+    """For as many connections as limits speak of, and this process may have files."""
+
+    class Bounded(HttpProtocol):
+        most = _room_for(limits.streams + 2 * limits.waiting)
+
+    return Bounded
+
+
+def _room_for(wanted: int) -> int:
+    """How many of the wanted connections the system lets this process have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return wanted
+    needed = wanted + _OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    return min(wanted, max(soft - _OWN_FILES, soft // 4))
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -299,3 +299,75 @@ def test_nothing_spreads_beyond_the_window_and_everything_has_a_name(server, bro
         assert all(one["name"]["value"] for one in controls)
         status = [one for one in tree if one["role"]["value"] == "status"]
         assert status, "nothing tells a screen reader of a new label"
+
+
+def test_a_microphone_that_comes_after_stop_is_let_go(server, browse):
+    with browse(CLIPS[0]) as page:
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="const ask = MediaDevices.prototype.getUserMedia; window.streams = [];"
+            "MediaDevices.prototype.getUserMedia = async function (...all) {"
+            "const one = await ask.apply(this, all);"
+            "await new Promise((go) => { window.go = go; }); streams.push(one); return one; };",
+        )
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.click("listen")
+        page.until("Boolean(window.go)")
+        page.click("listen")
+        page.value("go()")
+        page.until("streams.length === 1")
+        page.until("streams[0].getTracks().every((one) => one.readyState === 'ended')")
+        assert page.text("status-text") == "not listening"
+        assert page.text("listen-text") == "Listen"
+        page.value("window.go = null")
+        page.click("listen")  # and once more, to the end
+        page.until("Boolean(window.go)")
+        page.value("go()")
+        page.until("document.getElementById('status-text').textContent === 'listening'")
+
+
+def test_hours_are_no_burden_and_are_saved_whole(server, browse, tmp_path):
+    saved = tmp_path / "saved"
+    session = {"type": "session", "look_ahead_ms": 40, "sample_rate": 16_000, "prior": "balanced"}
+    with browse() as page:
+        page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="window.WebSocket = class { constructor() { window.server = this; } };"
+            "const Own = Blob; window.largest = 0; window.Blob = class extends Own {"
+            "constructor(parts, kind) { super(parts, kind);"
+            "for (const one of parts) if (one.length > largest) largest = one.length; } };",
+        )
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.value(dropped(CLIPS[0].read_bytes()))
+        page.until("Boolean(window.server)")
+        page.value(
+            f"""(() => {{
+                const say = (line) => window.server.onmessage({{ data: JSON.stringify(line) }});
+                say({json.dumps(session)});
+                const probabilities = {{ angry: 0.25, happy: 0.25, neutral: 0.25, sad: 0.25 }};
+                for (let i = 1; i <= 12000; i++) {{
+                  say({{ type: "estimate", time: i / 25, label: "sad", probabilities }});
+                  if (i === 11999) document.getElementById("mark").click();
+                }}
+            }})()"""
+        )
+        page.until_text("clock", "8:00.0")
+        page.click("save-jsonl")
+        page.click("save-textgrid")
+        deadline = time.monotonic() + PATIENCE_S
+        while len([*saved.glob("*.jsonl"), *saved.glob("*.TextGrid")]) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert page.value("largest") < 5_000 * 120  # characters
+        assert complaints(page) == []
+    [whole] = saved.glob("*.jsonl")
+    lines = [json.loads(line) for line in whole.read_text().splitlines()]
+    times = [one["time"] for one in lines[1:] if one["type"] == "estimate"]
+    assert times == [i / 25 for i in range(1, 12_001)]
+    labels, marks = TextGrid.fromFile(str(next(saved.glob("*.TextGrid")))).tiers
+    assert labels.maxTime == pytest.approx(480)
+    assert [one.time for one in marks] == [479.96]

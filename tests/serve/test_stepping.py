@@ -5,6 +5,7 @@ from __future__ import annotations
 import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -61,8 +62,6 @@ def outcomes():
 
 
 def until(found, condition):
-    import time
-
     deadline = time.monotonic() + 60
     while not condition(found):
         assert time.monotonic() < deadline
@@ -116,3 +115,32 @@ def test_the_clock_does_not_grow_with_tiny_pieces():
     for position in range(1, 100_000):
         clock.arrived(position, position / 48_000)
     assert len(clock._marks) < 5_000
+
+
+def test_what_comes_after_the_end_is_neither_heard_nor_kept(outcomes, shipped):
+    """Bad audio ends a stream; its client has sent more by then, and goes on sending."""
+    stepper, found = outcomes
+    member = Member(Hearing(Start(16_000, sample_format="f32le"), shipped))
+    stepper.join(member)
+    bad = np.full(16_000, np.nan, "<f4").tobytes()
+    stepper.feed(member, bad)
+    until(found, lambda many: any(one.ending for one in many))
+    assert sum(one.taken for one in found) == len(bad)
+    assert not stepper.feed(member, bad)
+    stepper.end(member, DONE)
+    time.sleep(0.1)
+    assert member.waiting == 0
+    assert [one.ending.code for one in found if one.ending] == [1007]
+
+
+def test_a_large_message_is_not_copied_at_each_tick(shipped):
+    member = Member(Hearing(Start(16_000), shipped))
+    data = bytes(range(256)) * 4_096
+    member.add(data, 0.0)
+    first = member.take(128)
+    assert [type(piece) for _, piece in first] == [bytes]
+    [(_, rest)] = member._came
+    assert isinstance(rest, memoryview)
+    assert rest.obj is data
+    assert b"".join(piece for _, piece in first + member.take(len(data))) == data
+    assert member.waiting == 0

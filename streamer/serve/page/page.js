@@ -6,6 +6,8 @@ const SMOOTHING = 1 - Math.exp(-TIMESTEP_S / 0.3);
 const SILENT_S = 1.5;
 const RETRY_S = [1, 2, 4, 8, 15];
 const MOST_UNSENT_S = 4;
+const MOST_STEPS = 3000; // twice what the timeline shows
+const MOST_LINES = 5000; // as text; older ones are kept in the browser's blobs
 const SILENCE = -1, UNCERTAIN = -2, WARMING_UP = -3, GAP = -4, NOTHING = -5;
 
 let info = null;
@@ -15,7 +17,7 @@ let token = sessionStorage.getItem("token") || "";
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
 // What was heard: kept for the timeline and for saving, over reconnections too.
-const heard = { lines: [], steps: [], marks: [], shares: [], label: "", sessions: 0, time: 0, late: [], gaps: 0,
+const heard = { packed: [], lines: [], steps: [], marks: [], shares: [], label: "", sessions: 0, time: 0, late: [], gaps: 0,
   final: null, overall: NOTHING };
 
 // ---------------------------------------------------------------- words for people
@@ -114,7 +116,7 @@ class Link {
 
 // ---------------------------------------------------------------- the microphone
 
-const listening = { stream: null, context: null, link: null, isWanted: false, tries: 0, retry: 0,
+const listening = { attempt: 0, stream: null, context: null, link: null, isWanted: false, tries: 0, retry: 0,
   sent: 0, marks: [], silent_s: 0, wasSilent: false, peak: 0, blocks: 0 };
 
 const REFUSALS = {
@@ -133,36 +135,48 @@ async function listen() {
   problem("");
   listening.isWanted = true;
   listening.tries = 0;
+  const attempt = ++listening.attempt;
+  const isStale = () => attempt !== listening.attempt; // asked after each wait: Stop may have been pressed
   buttons();
   status("busy", "asking for the microphone");
   const wanted = $("device").value;
+  let stream;
   try {
-    listening.stream = await navigator.mediaDevices.getUserMedia({ audio: {
+    stream = await navigator.mediaDevices.getUserMedia({ audio: {
       ...(wanted ? { deviceId: { exact: wanted } } : {}),
       echoCancellation: false, noiseSuppression: false, autoGainControl: false,
     } });
   } catch (error) {
+    if (isStale()) return;
     stop();
     status("bad", "no microphone");
     problem(REFUSALS[error.name] || `The microphone cannot be opened: ${error.message}`);
     return;
   }
-  const [track] = listening.stream.getAudioTracks();
+  const drop = () => { for (const one of stream.getTracks()) { one.onended = null; one.stop(); } };
+  if (isStale()) { drop(); return; }
+  listening.stream = stream;
+  const [track] = stream.getAudioTracks();
   track.onended = () => { stop(); status("bad", "microphone lost"); problem("The microphone is gone. Plug it in again or choose another one, then press Listen."); };
   track.onmute = () => problem("The microphone is muted by the system or the browser.");
   track.onunmute = () => problem("");
+  let context = null;
+  const leave = () => { drop(); if (context && context.state !== "closed") context.close(); };
   try {
-    const context = new AudioContext({ latencyHint: "interactive" });
+    context = new AudioContext({ latencyHint: "interactive" });
     listening.context = context;
     context.onstatechange = () => {
       if (listening.context === context && context.state !== "running" && context.state !== "closed") problem("The browser has paused the microphone. Press Stop, then Listen.");
     };
     await context.audioWorklet.addModule("/capture.js");
+    if (isStale()) { leave(); return; }
     const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     capture.port.onmessage = ({ data }) => { if (listening.context === context) captured(data); };
-    context.createMediaStreamSource(listening.stream).connect(capture);
+    context.createMediaStreamSource(stream).connect(capture);
     await context.resume();
+    if (isStale()) { leave(); return; }
   } catch (error) {
+    if (isStale()) { leave(); return; }
     stop();
     status("bad", "no microphone");
     problem(`The browser cannot capture: ${error.message}`);
@@ -232,6 +246,7 @@ function lateness(line) {
 
 function stop() {
   listening.isWanted = false;
+  listening.attempt++;
   clearTimeout(listening.retry);
   if (listening.stream) for (const track of listening.stream.getTracks()) { track.onended = null; track.stop(); }
   if (listening.context) listening.context.close();
@@ -266,6 +281,7 @@ async function hearFile(file) {
     problem(`The browser cannot decode ${file.name}. ser-live replay reads more formats.`);
     return;
   }
+  if (listening.isWanted) return; // Listen was pressed meanwhile
   forget();
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
   const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name) };
@@ -302,8 +318,15 @@ const nameOf = (text) => text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "").slice(0,
 // ---------------------------------------------------------------- lines of the server
 
 function forget() {
-  Object.assign(heard, { lines: [], steps: [], marks: [], label: "", sessions: 0, time: 0, late: [], gaps: 0, final: null, overall: NOTHING });
+  Object.assign(heard, { packed: [], lines: [], steps: [], marks: [], label: "", sessions: 0, time: 0, late: [], gaps: 0, final: null, overall: NOTHING });
   heard.shares = info.labels.map(() => 0);
+}
+
+// A line to be saved; hours of them are no burden to the page.
+function keep(text) {
+  heard.lines.push(text);
+  if (heard.lines.length <= MOST_LINES) return;
+  heard.packed.push(new Blob([heard.lines.splice(0, MOST_LINES / 2).join("\n"), "\n"]));
 }
 
 function take(line, text, late) {
@@ -312,18 +335,23 @@ function take(line, text, late) {
     if (heard.sessions++) for (let i = 0; i < 25; i++) heard.steps.push({ code: NOTHING, shares: null });
     heard.session = line;
     heard.marks = heard.marks.filter((mark) => mark.step < heard.steps.length);
-    heard.lines.push(text);
+    keep(text);
     facts();
     buttons();
     return;
   }
-  heard.lines.push(text);
+  keep(text);
   if (line.type === "gap") heard.gaps++;
   if (line.type === "end") { over(line); return; }
   if (line.type !== "estimate") return;
   const code = codes.get(line.label) ?? NOTHING;
   info.labels.forEach((label, index) => { heard.shares[index] += SMOOTHING * (line.probabilities[label] - heard.shares[index]); });
   heard.steps.push({ code, shares: code === SILENCE || code === WARMING_UP ? null : [...heard.shares] });
+  if (heard.steps.length > MOST_STEPS) {
+    const gone = heard.steps.length - MOST_STEPS / 2;
+    heard.steps.splice(0, gone);
+    heard.marks = heard.marks.map((mark) => ({ ...mark, step: mark.step - gone })).filter((mark) => mark.step >= 0);
+  }
   heard.time = line.time;
   heard.speech = line.speech;
   const late_ms = late(line);
@@ -568,14 +596,16 @@ function toggle() { if (listening.isWanted) stop(); else { if (heard.lines.lengt
 function mark() {
   if (!listening.isWanted || !heard.time) return;
   heard.marks.push({ step: heard.steps.length, time: heard.time });
-  heard.lines.push(JSON.stringify({ type: "mark", time: Number(heard.time.toFixed(6)) }));
+  keep(JSON.stringify({ type: "mark", time: Number(heard.time.toFixed(6)) }));
   say("announce", `marked at ${clockOf(heard.time)}`);
   draw();
 }
 
-function save(name, text) {
+const everything = () => new Blob([...heard.packed, `${heard.lines.join("\n")}\n`]);
+
+function save(name, part) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.href = URL.createObjectURL(new Blob([part], { type: "text/plain" }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -583,8 +613,8 @@ function save(name, text) {
 const stamp = () => new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
 
 // Praat's TextGrid: a tier of labels and one of marks, of the last session.
-function textGrid() {
-  const lines = heard.lines.map((line) => JSON.parse(line));
+async function textGrid() {
+  const lines = (await everything().text()).trimEnd().split("\n").map((line) => JSON.parse(line));
   const own = lines.slice(lines.findLastIndex((line) => line.type === "session"));
   const estimates = own.filter((line) => line.type === "estimate" && !line.channel);
   const runs = [];
@@ -615,8 +645,8 @@ $("listen").onclick = toggle;
 $("mark").onclick = mark;
 $("open").onclick = () => $("file").click();
 $("file").onchange = () => { if ($("file").files[0]) hearFile($("file").files[0]); $("file").value = ""; };
-$("save-jsonl").onclick = () => save(`ser-live-${stamp()}.jsonl`, `${heard.lines.join("\n")}\n`);
-$("save-textgrid").onclick = () => save(`ser-live-${stamp()}.TextGrid`, textGrid());
+$("save-jsonl").onclick = () => save(`ser-live-${stamp()}.jsonl`, everything());
+$("save-textgrid").onclick = async () => save(`ser-live-${stamp()}.TextGrid`, await textGrid());
 $("device").onchange = () => localStorage.setItem("device", $("device").value);
 $("prior").onchange = () => localStorage.setItem("prior", $("prior").value);
 $("token-form").onsubmit = (event) => {
