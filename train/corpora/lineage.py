@@ -144,6 +144,11 @@ def together(
     return Lineage(tuple(corpora.values()), tuple(beside.values()))
 
 
+def corpus_of(lineage: Lineage, name: str) -> HeardCorpus | None:
+    """The corpus that a recipe or a person calls so, None where it was not heard."""
+    return lineage.corpus(called(name), name not in CORPORA)
+
+
 def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
     """What a model has heard of a corpus, None where it has heard nothing of it.
 
@@ -154,7 +159,7 @@ def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
         raise SerLiveError(
             f"model {metadata.name} does not say whom it was trained on: export it again"
         )
-    return metadata.lineage.corpus(called(name), name not in CORPORA)
+    return corpus_of(metadata.lineage, name)
 
 
 @dataclass(frozen=True)

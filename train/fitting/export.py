@@ -16,8 +16,8 @@ from streamer.frontend import Normaliser
 from streamer.lineage import Lineage
 from streamer.metadata import ModelMetadata
 from streamer.recognizer import Recognizer
-from train.corpora.known import CORPORA, title_of
-from train.corpora.lineage import called
+from train.corpora.known import title_of
+from train.corpora.lineage import corpus_of
 from train.fitting.run_folder import (
     REFIT,
     TESTED,
@@ -68,7 +68,7 @@ def metadata_of(
 
 def _held_by(lineage: Lineage, name: str) -> str:
     """What was held back of a corpus that was tested."""
-    corpus = lineage.corpus(called(name), name not in CORPORA)
+    corpus = corpus_of(lineage, name)
     if corpus is None:
         return " (corpus never trained on)"
     return " (unseen speakers)" if corpus.held_by == "speakers" else " (voices may be known)"

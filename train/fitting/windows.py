@@ -16,8 +16,8 @@ from rich.table import Table
 from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.frontend import TIMESTEP_S, Normaliser
-from train.corpora.known import CORPORA, Utterance, read_corpus
-from train.corpora.lineage import called, held_back
+from train.corpora.known import Utterance, read_corpus
+from train.corpora.lineage import corpus_of, held_back
 from train.fitting.run_folder import Folders, lineage_of, load_run
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
@@ -94,7 +94,7 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
     utterances: list[Utterance] = []
     for name in recipe["corpora"]:
         found = read_corpus(name, folders.corpora, network.config.labels)
-        if heard := lineage.corpus(called(name), name not in CORPORA):
+        if heard := corpus_of(lineage, name):
             utterances += held_back(heard, "validation", found).utterances
     if not utterances:
         raise SerLiveError(f"no validation speakers of {folders.run} in {folders.corpora}")
