@@ -122,6 +122,17 @@ def test_the_label_of_the_recording_appears(server, browse, clip, label):
         }
 
 
+def save_both(page, saved):
+    """Saves JSON lines and TextGrid, and waits until both files are there."""
+    page.click("save-jsonl")
+    page.click("save-textgrid")
+    deadline = time.monotonic() + PATIENCE_S
+    while len([*saved.glob("*.jsonl"), *saved.glob("*.TextGrid")]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+
+
 def test_marks_and_what_is_saved(server, browse, tmp_path):
     saved = tmp_path / "saved"
     with browse(CLIPS[2]) as page:
@@ -135,13 +146,7 @@ def test_marks_and_what_is_saved(server, browse, tmp_path):
         page.press("l")
         page.until_text("status-text", "not listening")
         page.until_text("sure", "overall")
-        page.click("save-jsonl")
-        page.click("save-textgrid")
-        deadline = time.monotonic() + PATIENCE_S
-        while len([*saved.glob("*.jsonl"), *saved.glob("*.TextGrid")]) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.3)
+        save_both(page, saved)
     [session] = read_sessions(next(saved.glob("*.jsonl")), print)
     assert session.end is not None
     assert len(session.times) == session.end.estimates
@@ -355,13 +360,7 @@ def test_hours_are_no_burden_and_are_saved_whole(server, browse, tmp_path):
             }})()"""
         )
         page.until_text("clock", "8:00.0")
-        page.click("save-jsonl")
-        page.click("save-textgrid")
-        deadline = time.monotonic() + PATIENCE_S
-        while len([*saved.glob("*.jsonl"), *saved.glob("*.TextGrid")]) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.3)
+        save_both(page, saved)
         assert page.value("largest") < 5_000 * 120  # characters
         assert complaints(page) == []
     [whole] = saved.glob("*.jsonl")
