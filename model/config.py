@@ -154,6 +154,7 @@ class NetworkConfig(SystemConfig):
             the same.
         attention_hidden: width of the attention's hidden layer.
         ordinary: whether it also tells ordinary speech from acted emotions, as one output more.
+        voice: whether it remembers what the voice has sounded like, see :mod:`model.voice`.
     """
 
     memory: int = 128
@@ -162,6 +163,7 @@ class NetworkConfig(SystemConfig):
     attention: Literal["timestep", "statistics", "context", "mean"] = "statistics"
     attention_hidden: int = 64
     ordinary: bool = False
+    voice: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

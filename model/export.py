@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from model.network import Network, NetworkState
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-from streamer.metadata import METADATA_KEY, ModelMetadata, StateSpec
+from streamer.metadata import HEARD, METADATA_KEY, ModelMetadata, StateSpec
 
 OPSET = 20
 
@@ -61,9 +61,10 @@ class _Step(nn.Module):
         self._template = network.initial_state(1)
         self._names = [name for name, _ in self._template.named()]
 
-    def forward(self, features: Tensor, end: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, features: Tensor, end: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        heard, states = (rest[0], rest[1:]) if self.network.config.voice else (None, rest)
         state = self._template.replaced(dict(zip(self._names, states, strict=True)))
-        logits, attention, newest = self.network.step(features, state, end)
+        logits, attention, newest = self.network.step(features, state, end, heard)
         labels = logits[:, : len(self.network.config.labels)]
         results = [torch.softmax(labels / self.temperature, dim=-1), attention]
         if self.network.config.ordinary:
@@ -88,20 +89,22 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         raise ValueError("the metadata does not describe this network")
     names = [spec.name for spec in metadata.states]
     tensors = tuple(tensor for _, tensor in state.named())
+    if config.voice:
+        tensors = (torch.zeros(2), *tensors)
     features = torch.zeros(2, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     end = torch.zeros(2, dtype=torch.int64)
     batch = batch_dimension()
     dynamic: dict[str, Any] = {
         "features": {0: batch},
         "end": {0: batch},
-        "states": tuple({0: batch} for _ in names),
+        "rest": tuple({0: batch} for _ in tensors),
     }
     write_onnx(
         _Step(fold_batch_norms(network), metadata.temperature).eval(),
         (features, end, *tensors),
         path,
         {METADATA_KEY: metadata.to_json()},
-        input_names=["features", "end", *names],
+        input_names=["features", "end", *([HEARD] if config.voice else ()), *names],
         output_names=[*metadata.results, *(f"next_{name}" for name in names)],
         dynamic_shapes=dynamic,
     )

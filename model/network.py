@@ -15,8 +15,9 @@ from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
 from model.layers import Dropout, normed_relu
 from model.memory import MemoryBlock, MemoryState
 from model.positions import exists
+from model.voice import VoiceMemory, averaged
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-from streamer.metadata import UNKNOWN_END
+from streamer.metadata import UNKNOWN_END, VOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,15 @@ class NetworkState:
         convolution: context of the convolutions.
         memories: delay lines of each block.
         attention: the rolling window.
+        voice: ``(batch, 1, pooled + 1)`` what the voice has sounded like, see :mod:`model.voice`;
+            of no row where that is not remembered.
         position: ``(batch,)`` int64, timesteps that came in so far.
     """
 
     convolution: ConvolutionState
     memories: tuple[MemoryState, ...]
     attention: AttentionState
+    voice: Tensor
     position: Tensor
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
@@ -47,6 +51,8 @@ class NetworkState:
                 yield f"skip_{index}", memory.skip
         yield "window_features", self.attention.features
         yield "window_keys", self.attention.keys
+        if self.voice.shape[1]:
+            yield VOICE, self.voice
         yield "position", self.position
 
     def replaced(self, tensors: dict[str, Tensor]) -> NetworkState:
@@ -61,6 +67,7 @@ class NetworkState:
                 for i, memory in enumerate(self.memories)
             ),
             AttentionState(tensors["window_features"], tensors["window_keys"]),
+            tensors.get(VOICE, self.voice),
             tensors["position"],
         )
 
@@ -92,11 +99,13 @@ class SpectrogramNetwork(nn.Module):
         self.enter = nn.Linear(self.front.features, config.hidden)
         self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Estimates of whole utterances.
 
         Args:
             features: ``(batch, timesteps, 4, 201)``, normalised.
+            heard: ``(batch, timesteps)`` what is taken in of the voice, see :mod:`model.voice`, by
+                a system that remembers it; None: nothing.
 
         Returns:
             logits ``(batch, n, labels)`` and the weights they were pooled with, ``(batch, n, m)``:
@@ -114,11 +123,17 @@ class SpectrogramNetwork(nn.Module):
         entered = self.front(features.flatten(1, 2), self.enter)
         pooled, weights = self._pool(normed_relu(self.enter_norm, entered))
         logits = self._classify(pooled)
+        if heard is not None:
+            logits = self._knowing(logits, pooled, heard)
         return (logits if self.training else logits[..., : len(self.config.labels)]), weights
 
     def _classify(self, pooled: Tensor) -> Tensor:
         """``(..., pooled)`` -> a logit for each of the configuration's outputs."""
         logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+    def _knowing(self, logits: Tensor, _pooled: Tensor, _heard: Tensor) -> Tensor:
+        """Logits by one who knows the voice."""
         return logits
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,6 +161,7 @@ class Network(SpectrogramNetwork):
         self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
         self.ordinary = nn.Linear(self.attention.pooled, 1) if config.ordinary else None
+        self.voice = VoiceMemory(config, self.attention.pooled) if config.voice else None
 
     def sequence(self, features: Tensor) -> Tensor:
         """What is pooled: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
@@ -169,11 +185,16 @@ class Network(SpectrogramNetwork):
             self.front.initial_state(batch),
             tuple(block.initial_state(batch) for block in self._memory_blocks()),
             self.attention.initial_state(batch),
+            self.voice.initial_state(batch) if self.voice else torch.zeros(batch, 0, 0),
             torch.zeros(batch, dtype=torch.int64),
         )
 
     def streaming_forward(
-        self, features: Tensor, state: NetworkState, end: Tensor | None = None
+        self,
+        features: Tensor,
+        state: NetworkState,
+        end: Tensor | None = None,
+        heard: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, NetworkState]:
         """One timestep in, the estimate for ``delay_timesteps`` earlier out, and the new state.
 
@@ -181,11 +202,11 @@ class Network(SpectrogramNetwork):
         """
         if end is None:
             end = torch.full_like(state.position, UNKNOWN_END)
-        logits, attention, newest = self.step(features, state, end)
+        logits, attention, newest = self.step(features, state, end, heard)
         return logits[:, : len(self.config.labels)], attention, state.advanced(newest)
 
     def step(
-        self, features: Tensor, state: NetworkState, end: Tensor
+        self, features: Tensor, state: NetworkState, end: Tensor, heard: Tensor | None = None
     ) -> tuple[Tensor, Tensor, NetworkState]:
         """One timestep in, the estimate for ``delay_timesteps`` earlier out.
 
@@ -197,6 +218,8 @@ class Network(SpectrogramNetwork):
             state: of the streams.
             end: ``(batch,)`` int64 number of timesteps of the streams, ``UNKNOWN_END`` while they
                 go on.
+            heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
+                for, by a network that remembers it; None: nothing.
 
         Returns:
             logits ``(batch, outputs)`` of the configuration's outputs, attention ``(batch, T)``,
@@ -218,7 +241,14 @@ class Network(SpectrogramNetwork):
             hidden, state.position - lags[-1], state.attention
         )
         logits = self._classify(pooled)
-        new = NetworkState(convolution, tuple(memories), attention, state.position + 1)
+        voice = state.voice
+        if self.voice is not None:
+            if heard is None:
+                heard = torch.zeros_like(pooled[:, 0])
+            is_there = state.position >= lags[-1]  # while the delay lines fill nothing is
+            *known, voice = self.voice.streaming_forward(pooled, heard * is_there, voice)
+            logits = self._averaged(logits, *known)
+        new = NetworkState(convolution, tuple(memories), attention, voice, state.position + 1)
         return logits, weights, new
 
     def _classify(self, pooled: Tensor) -> Tensor:
@@ -228,6 +258,16 @@ class Network(SpectrogramNetwork):
         # Learnt from what the network hears, without shaping it: sentences that no actor speaks are
         # told by anything, and what tells them is no help with emotions.
         return torch.cat([logits, self.ordinary(pooled.detach())], dim=-1)
+
+    def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
+        if self.voice is None:
+            return logits
+        return self._averaged(logits, *self.voice(pooled, heard))
+
+    def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
+        """What one who knows the voice answers as well, of the labels alone."""
+        labels = averaged(logits[..., : answer.shape[-1]], answer, believed)
+        return torch.cat([labels, logits[..., answer.shape[-1] :]], dim=-1)
 
     def _lags(self) -> list[int]:
         """Timesteps by which the input of each block lags behind, and of the attention."""

@@ -46,12 +46,14 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 def log_mel(samples: Tensor) -> Tensor:
-    """What the encoder takes: ``(samples,)`` at 16 kHz -> ``(80, samples // 160)``."""
-    window = torch.hann_window(FRAME_SAMPLES)
+    """What the encoder takes: ``(..., samples)`` at 16 kHz -> ``(..., 80, samples // 160)``."""
+    window = torch.hann_window(FRAME_SAMPLES, device=samples.device)
     spectrum = torch.stft(samples, FRAME_SAMPLES, HOP_SAMPLES, window=window, return_complex=True)
-    power = spectrum[:, :-1].abs().square()
-    logs = (torch.from_numpy(mel_filters()) @ power).clamp(min=1e-10).log10()
-    return (torch.maximum(logs, logs.max() - _RANGE) + 4.0) / 4.0
+    power = spectrum[..., :-1].abs().square()
+    filters = torch.from_numpy(mel_filters()).to(samples.device)
+    logs = (filters @ power).clamp(min=1e-10).log10()
+    loudest = logs.amax(dim=(-2, -1), keepdim=True)
+    return (torch.maximum(logs, loudest - _RANGE) + 4.0) / 4.0
 
 
 class _Layer(nn.Module):

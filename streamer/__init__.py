@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from streamer.client import connect
     from streamer.errors import SerLiveError
     from streamer.metadata import ModelMetadata
+    from streamer.profile import Profile
     from streamer.recognizer import Estimate, Recognizer, Stream, StreamState
     from streamer.resampler import Resampler
     from streamer.session_file import RecordedSession, read_sessions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimate",
     "ModelMetadata",
+    "Profile",
     "Recognizer",
     "RecordedSession",
     "Resampler",
@@ -36,6 +38,7 @@ __all__ = [
 _MODULES = {
     "Estimate": "recognizer",
     "ModelMetadata": "metadata",
+    "Profile": "profile",
     "Recognizer": "recognizer",
     "RecordedSession": "session_file",
     "Resampler": "resampler",

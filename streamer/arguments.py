@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(listen)
     _add_prior(listen, "everyday where the model knows it")
+    _add_adaptation(listen)
 
     commands.add_parser(
         "devices",
@@ -134,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(replay)
     _add_prior(replay)
+    _add_adaptation(replay)
     pcm = replay.add_argument_group("standard input")
     pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
     pcm.add_argument(
@@ -147,6 +149,32 @@ def _parser() -> argparse.ArgumentParser:
         help="by ffmpeg's or ALSA's name: u8, s8, s16le, s24le (three bytes), s24_32le (ALSA's "
         "S24_LE, four), s32le, f32le, f64le, the same with be, mulaw, alaw (default: s16le)",
     )
+
+    enrol = commands.add_parser(
+        "enrol",
+        help="a voice that will be heard, from 20 s of ordinary speech",
+        description="Make a profile of a voice, for --profile: from recordings of it, or from a "
+        "microphone until 20 s of speech were heard. Speak as you usually do. What is kept are "
+        "numbers, no audio; they tell that voice from others, so keep them as you would a picture "
+        "of a face. They are of one model.",
+    )
+    enrol.add_argument("profile", type=Path, metavar="NAME.profile", help="written here")
+    enrol.add_argument(
+        "files",
+        nargs="*",
+        default=[],  # or argparse calls them required
+        type=Path,
+        metavar="FILE",
+        help="recording of that voice alone; none: a microphone",
+    )
+    enrol.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
+    enrol.add_argument(
+        "--channels",
+        metavar="C",
+        help="mix (default): the mean of the channels; a number, from 1: that one alone",
+    )
+    enrol.add_argument("--force", action="store_true", help="overwrite an older profile")
+    _add_model(enrol)
 
     picture = commands.add_parser(
         "picture",
@@ -169,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model(picture)
     _add_prior(picture)
+    _add_adaptation(picture)
 
     info = commands.add_parser(
         "info",
@@ -325,6 +354,7 @@ def _add_score(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     )
     _add_model(score)
     _add_prior(score)
+    _add_adaptation(score)
 
 
 def _add_serve(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
@@ -382,6 +412,7 @@ def _add_serve(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         help="one more, that a client may ask for by its name; may be repeated",
     )
     _add_prior(serve)
+    _add_no_adaptation(serve, "; a client may ask for the other with adapts")
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
@@ -428,4 +459,25 @@ def _add_prior(command: argparse.ArgumentParser, default: str = BALANCED) -> Non
         choices=PRIORS,
         help="everyday: most speech is taken to be neutral, as in ordinary life; balanced: every "
         f"emotion is taken to be as common as the others (default: {default})",
+    )
+
+
+def _add_adaptation(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="whose voice it is, as ser-live enrol made it with the same model; all that is heard "
+        "is taken for that voice",
+    )
+    _add_no_adaptation(command, "; a --profile stays as it is")
+
+
+def _add_no_adaptation(command: argparse.ArgumentParser, more: str) -> None:
+    command.add_argument(
+        "--no-adaptation",
+        dest="adapts",
+        action="store_false",
+        help="do not get to know the voice while it is heard, if the model can at all: a moment is "
+        f"judged without the minutes before it{more}",
     )

@@ -24,6 +24,8 @@ from streamer.prior import Prior
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+    from streamer.profile import Profile
+
 #: What is sent: bytes as the start message says, or samples.
 Block = bytes | NDArray[np.float32] | NDArray[np.int16]
 
@@ -46,6 +48,8 @@ async def connect(
     prior: Prior | None = None,
     model: str | None = None,
     source: str | None = None,
+    profile: Profile | None = None,
+    adapts: bool | None = None,
     token: str | None = None,
 ) -> AsyncIterator[RemoteStream]:
     """Begin a stream at a server; it is closed with the block.
@@ -59,6 +63,8 @@ async def connect(
         prior: ``everyday`` or ``balanced``; None for what the server was started with.
         model: name of one of the server's; None for its first.
         source: name of the audio.
+        profile: of the voice, made with the server's model; None: nothing is known of it.
+        adapts: whether the stream gets to know the voice; None for the server's own way.
         token: where the server demands one.
 
     Raises:
@@ -83,6 +89,8 @@ async def connect(
         "prior": prior,
         "model": model,
         "source": source,
+        "profile": None if profile is None else profile.to_values(),
+        "adapts": adapts,
     }
     start = {"type": "start"} | {key: one for key, one in asked.items() if one is not None}
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -28,6 +28,7 @@ from streamer.outputs import (
     write_line,
 )
 from streamer.prior import BALANCED, EVERYDAY
+from streamer.profile import Adaptation
 from streamer.recognizer import Recognizer, model_path
 from streamer.recorder import Recorder
 from streamer.session import Clock, Pace, run_session
@@ -68,7 +69,7 @@ def _display(
     """Where the results of the inputs go; closed with the stack."""
     # Said before anything is written; a format that is named goes before the suffix.
     beside = "jsonl" if options.format not in (None, "tui") else suffix_format(options.output)
-    out = _out(options, stack, [model_path(options.model), *inputs])
+    out = _out(options, stack, [*_read(options), *inputs])
     return stack.enter_context(
         open_display(
             options.format,
@@ -96,6 +97,33 @@ def _recognizer_at_a_laptop(options: argparse.Namespace) -> Recognizer:
     return recognizer
 
 
+def _adaptation(
+    options: argparse.Namespace, recognizer: Recognizer, *wanted: Channels
+) -> Adaptation:
+    """How the streams are to go about the voice that they hear.
+
+    Raises:
+        SerLiveError: the profile cannot be read or is not of the model, or is given to several
+            channels.
+    """
+    _check_one_voice(options, *wanted)
+    profile = None if options.profile is None else recognizer.load_profile(options.profile)
+    return Adaptation(profile, options.adapts)
+
+
+def _check_one_voice(options: argparse.Namespace, *wanted: Channels) -> None:
+    if options.profile is not None and any(one.is_split for one in wanted):
+        raise SerLiveError(
+            "--profile is of one voice, and --channels split hears several: name the channel of "
+            "that voice, as --channels 1"
+        )
+
+
+def _read(options: argparse.Namespace) -> list[Path]:
+    """Files that a recognizer is made of, which nothing may be written over."""
+    return [model_path(options.model), *([] if options.profile is None else [options.profile])]
+
+
 def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     # A user may lack PortAudio; everything else works without it.
     from streamer.listening import listen
@@ -108,7 +136,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if options.record and options.record.suffix.lower() != ".wav":
         raise SerLiveError(f"{options.record}: a recording is a .wav file")
     for path in filter(None, (options.output, options.record)):  # before anything is opened
-        check_output(path, options.force, [model_path(options.model)])
+        check_output(path, options.force, _read(options))
     wanted = MIX if options.channels is None else Channels.parse(options.channels)
     if wanted.is_split and options.record is not None:
         raise SerLiveError("--record keeps one channel: --channels 1 records the first")
@@ -116,6 +144,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
         _stdout()
     with interrupts.shielded():
         recognizer = _recognizer_at_a_laptop(options)
+    adaptation = _adaptation(options, recognizer, wanted)
     with ExitStack() as stack:
         listen(
             recognizer,
@@ -130,6 +159,7 @@ def _listen(options: argparse.Namespace, interrupts: Interrupts) -> int:
             force=options.force,
             interrupts=interrupts,
             wanted=wanted,
+            adaptation=adaptation,
         )
     return 0
 
@@ -166,6 +196,7 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
     worst = 0
     with interrupts.shielded():
         recognizer = _recognizer(options)
+    adaptation = _adaptation(options, recognizer, wanted, wanted_of_pipe)
     with ExitStack() as stack:
         inputs = [Path(name) for name in files]
         display = _display(
@@ -206,6 +237,7 @@ def _replay(options: argparse.Namespace, interrupts: Interrupts) -> int:
                         interrupts=interrupts,
                         listeners=display.listeners,
                         streams=source.streams,
+                        adaptation=adaptation,
                     )
             except RunFailure:
                 raise
@@ -234,6 +266,23 @@ def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Ch
     return 1, MIX, Channels.parse(text)
 
 
+def _enrol(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from streamer.enrolment import Plan, enrol
+
+    plan = Plan(
+        options.profile,
+        tuple(options.files),
+        device=options.device,
+        wanted=MIX if options.channels is None else Channels.parse(options.channels),
+        force=options.force,
+    )
+    plan.check([model_path(options.model)])
+    with interrupts.shielded():
+        recognizer = Recognizer.load(options.model)
+    enrol(plan, recognizer, interrupts)
+    return 0
+
+
 def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.screen.picture import draw_recording, size_of
 
@@ -243,15 +292,17 @@ def _picture(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if options.output is not None and options.output.suffix.lower() != ".svg":
         raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:
-        out = _out(options, stack, [options.file, model_path(options.model)])
+        out = _out(options, stack, [options.file, *_read(options)])
+        recognizer = _recognizer(options)
         draw_recording(
             options.file,
-            _recognizer(options),
+            recognizer,
             out,
             interrupts,
             at_s=options.at,
             size=size,
             speed=SPEEDS[options.speed],
+            adaptation=_adaptation(options, recognizer),
         )
     return 0
 
@@ -266,6 +317,9 @@ def _info(options: argparse.Namespace, _interrupts: Interrupts) -> int:
         "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
         "temperature": f"{metadata.temperature:.3f}",
         "everyday prior": _shares(metadata) or "not known",
+        "voices": "gets to know them, and takes a profile; see ser-live enrol"
+        if metadata.knows_voices
+        else "does not get to know them, and takes no profile",
         **metadata.lineage.facts,
         **metadata.training,
     }
@@ -362,6 +416,8 @@ def _report(options: argparse.Namespace, _interrupts: Interrupts) -> int:
 def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from streamer.score.command import Plan, score
 
+    wanted = MIX if options.channels is None else Channels.parse(options.channels)
+    _check_one_voice(options, wanted)
     plan = Plan(
         tuple(options.paths),
         output=options.output,
@@ -370,8 +426,10 @@ def _score(options: argparse.Namespace, interrupts: Interrupts) -> int:
         labels=options.labels,
         model=options.model,
         prior=options.prior or BALANCED,
+        profile=options.profile,
+        adapts=options.adapts,
         force=options.force,
-        wanted=MIX if options.channels is None else Channels.parse(options.channels),
+        wanted=wanted,
         names_passed_over=options.passed_over,
     )
     return score(plan, interrupts)
@@ -396,6 +454,7 @@ def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
         model=options.model,
         also=tuple(options.also_model),
         prior=options.prior or BALANCED,
+        adapts=options.adapts,
         logs_addresses=options.log_addresses,
         limits=Limits(**{name: value for name, value in named.items() if value is not None}),
     )
@@ -407,6 +466,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Interrupts], int]] = {
     "listen": _listen,
     "devices": _devices,
     "replay": _replay,
+    "enrol": _enrol,
     "picture": _picture,
     "info": _info,
     "latency": _latency,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.prior import BALANCED, Prior
+from streamer.profile import USUAL
 from streamer.recognizer import Estimate
 
 
@@ -26,6 +27,8 @@ class SessionStarted:
             included.
         started: wall-clock time.
         prior: how often each label was taken to be met.
+        adaptation: how the stream goes about its voice, as
+            :meth:`streamer.profile.Adaptation.told` says it; None of a model that knows no voices.
         channel: of the source, from 1; None where its channels are one stream.
     """
 
@@ -36,7 +39,14 @@ class SessionStarted:
     look_ahead_ms: float
     started: datetime
     prior: Prior = BALANCED
+    adaptation: str | None = None
     channel: int | None = None
+
+    @property
+    def unusual(self) -> str:
+        """What people are told of the adaptation, after a comma; empty where it is as usual."""
+        is_usual = self.adaptation in (None, USUAL)
+        return "" if is_usual else f", adaptation: {self.adaptation}"
 
 
 @dataclass(frozen=True, slots=True)

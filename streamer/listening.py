@@ -18,6 +18,7 @@ from streamer.errors import SerLiveError, told
 from streamer.interrupts import Interrupts
 from streamer.microphone import Microphone
 from streamer.outputs import say_on_stderr
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognizer import Recognizer
 from streamer.recorder import Recorder
 from streamer.session import run_session
@@ -39,6 +40,7 @@ def listen(
     force: bool,
     interrupts: Interrupts,
     wanted: Channels = MIX,
+    adaptation: Adaptation = UNKNOWN_VOICE,
 ) -> None:
     """Listen until the duration is over, a signal comes, or the device is lost for good.
 
@@ -53,6 +55,7 @@ def listen(
         force: overwrite it.
         interrupts: signals.
         wanted: what is heard of the channels.
+        adaptation: how each stream goes about its voice.
 
     Raises:
         SerLiveError: no such device or channel, or the file cannot be made.
@@ -60,7 +63,7 @@ def listen(
         Interrupted: a signal came; after the last event.
     """
     voice = _Voice()
-    chosen = _find(device)
+    chosen = find_microphone(device)
     microphone = Microphone(
         chosen, voice.say, duration_s=duration_s, reconnects=reconnects, wanted=wanted
     )
@@ -77,11 +80,17 @@ def listen(
         interrupts=interrupts,
         listeners=display.listeners,
         streams=microphone.streams,
+        adaptation=adaptation,
     )
 
 
-def _find(wanted: str | None) -> Device:
-    """PortAudio's device, or where it has none of that name a sound server's source."""
+def find_microphone(wanted: str | None) -> Device:
+    """PortAudio's device, or where it has none of that name a sound server's source.
+
+    Raises:
+        SerLiveError: there is no such device, or several.
+        RunFailure: PortAudio is missing, or there is no device at all.
+    """
     devices = input_devices()
     try:
         return find_device(wanted, devices)

@@ -34,6 +34,13 @@ SIGNAL = {
     "frames_per_timestep": FRAMES_PER_TIMESTEP,
 }
 
+#: State of a network that remembers what the voice has sounded like, see ``model/voice.py``, and
+#: the input that says of a timestep how much of it is taken in.
+VOICE = "voice"
+HEARD = "heard"
+#: Values of the mean that it remembers, at most; ours have 512.
+LARGEST_VOICE = 4_096
+
 #: End position of a stream that goes on: 1400 years, and safe from overflow when scaled.
 UNKNOWN_END = 2**40
 
@@ -124,6 +131,16 @@ class ModelMetadata:
         return self.ordinary_share > 0
 
     @property
+    def knows_voices(self) -> bool:
+        """Whether the network remembers what the voice has sounded like, and takes a profile."""
+        return self.voice_values > 0
+
+    @property
+    def voice_values(self) -> int:
+        """Values of the mean that is a voice; 0 of a network that remembers none."""
+        return next((state.size - 1 for state in self.states if state.name == VOICE), 0)
+
+    @property
     def results(self) -> tuple[str, ...]:
         """What a step yields beside the states."""
         return ("probabilities", "attention", *(("ordinary",) if self.tells_ordinary else ()))
@@ -150,6 +167,12 @@ class ModelMetadata:
             raise ValueError(f"impossible window_timesteps {self.window_timesteps}")
         if not 0 < self.temperature < 100:
             raise ValueError(f"impossible temperature {self.temperature}")
+        for state in self.states:
+            if state.name == VOICE and (
+                state != StateSpec(VOICE, (1, state.size), "float32")
+                or not 1 <= state.size - 1 <= LARGEST_VOICE
+            ):
+                raise ValueError(f"state {VOICE}: impossible shape {state.shape} or dtype")
         if len({state.name for state in self.states}) < len(self.states):
             raise ValueError("states must have different names")
         if sum(state.size for state in self.states) > _LARGEST_STATE:

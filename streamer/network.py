@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamer.errors import RunFailure, SerLiveError
 from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 from streamer.inference import LARGEST_BATCH, try_run
-from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
+from streamer.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -60,7 +60,7 @@ class _Batch:
             for name, tensor in tensors.items():
                 bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
 
-    def step(self, features: Float32, end: int) -> None:
+    def step(self, features: Float32, end: int, heard: Float32 | None) -> None:
         """Run the network once.
 
         Raises:
@@ -68,6 +68,8 @@ class _Batch:
         """
         self.inputs["features"][:] = features
         self.inputs["end"].fill(end)
+        if HEARD in self.inputs:
+            self.inputs[HEARD][:] = 0.0 if heard is None else heard
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
@@ -147,14 +149,38 @@ class StepNetwork:
         self._session = session
         self._results = metadata.results
         features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
-        self._inputs = (features, StateSpec("end", (), "int64"), *metadata.states)
+        heard = (StateSpec(HEARD, (), "float32"),) if metadata.knows_voices else ()
+        self._inputs = (features, StateSpec("end", (), "int64"), *heard, *metadata.states)
         self._outputs = self._checked_outputs(metadata)
 
-    def initial_state(self) -> NetworkState:
-        return NetworkState(self._batch(1), 0, 0)
+    def initial_state(self, voice: Float32 | None = None) -> NetworkState:
+        """State of a stream that has heard nothing.
+
+        Args:
+            voice: ``(values + 1,)`` what a network that remembers its voice knows of it: the mean
+                and the timesteps in it; None: nothing.
+        """
+        batch = self._batch(1)
+        if voice is not None:
+            batch.inputs[VOICE][0, 0] = voice
+        return NetworkState(batch, 0, 0)
+
+    def voice_of(self, state: NetworkState) -> Float32:
+        """What a network that remembers its voice knows of it by now, as of :meth:`initial_state`.
+
+        Raises:
+            RuntimeError: the state was used up before.
+        """
+        state.check()
+        voice: Float32 = state.batch.inputs[VOICE][state.row, 0].copy()
+        return voice
 
     def step(
-        self, features: Float32, end: int, states: Sequence[NetworkState]
+        self,
+        features: Float32,
+        end: int,
+        states: Sequence[NetworkState],
+        heard: Float32 | None = None,
     ) -> tuple[Float32, Float32, Float32 | None, list[NetworkState]]:
         """One timestep of each stream.
 
@@ -162,6 +188,8 @@ class StepNetwork:
             features: ``(batch, 4, 201)`` normalised.
             end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
             states: of the streams; used up.
+            heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
+                for, by a network that remembers it; None: nothing.
 
         Returns:
             probabilities ``(batch, labels)``, attention ``(batch, T)``, how likely ordinary speech
@@ -173,7 +201,7 @@ class StepNetwork:
         for state in states:
             state.check()
         batch = self._gather(states)
-        batch.step(features, end)
+        batch.step(features, end, heard)
         outputs = batch.outputs
         after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
         ordinary = outputs["ordinary"].copy() if "ordinary" in outputs else None
@@ -218,6 +246,10 @@ class StepNetwork:
         feeds = _zeros(self._inputs, 1)
         feeds["features"].fill(0.5)
         feeds["end"].fill(UNKNOWN_END)
+        if HEARD in feeds:  # as of a stream that knows its voice, and hears it
+            feeds[HEARD].fill(1.0)
+            feeds[VOICE].fill(1.0)
+            feeds[_POSITION].fill(metadata.delay_timesteps)
         try:
             results = try_run(self._session, names, feeds)
         except Exception as error:  # onnxruntime raises a dozen unrelated types

@@ -141,6 +141,31 @@ def check_apart(one: Path, other: Path) -> None:
         raise SerLiveError(f"{one} and {other} are one file; name two")
 
 
+def write_whole(path: Path, text: str, force: bool) -> None:
+    """Write a file at once: whatever happens meanwhile, it is there whole or as it was before.
+
+    Raises:
+        SerLiveError: as of :func:`check_output`.
+        RunFailure: it cannot be written.
+    """
+    check_output(path, force)
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{os.getpid()}.partial")  # short: names have a limit
+    try:
+        try:
+            with partial.open("x", encoding="utf-8", newline="") as file:
+                if target.exists():
+                    os.chmod(file.fileno(), target.stat().st_mode)  # noqa: PTH101 (it is open)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
+
+
 class OutputFile:
     """A text file that is made, or emptied, when the first text comes."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamer.bundled import bundled
 from streamer.decision import SILENCE, WARMING_UP, Decision, DecisionState
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.frontend import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
@@ -31,12 +34,16 @@ from streamer.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
 from streamer.network import NetworkState, StepNetwork, in_batches
 from streamer.onnx_file import read_onnx
 from streamer.prior import BALANCED, EVERYDAY, PRIORS, Prior, under_prior
-from streamer.speech import SpeechDetector
+from streamer.profile import ALL, NOTHING, ORDINARY, Profile
+from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Float32 = NDArray[np.float32]
+
+#: Speech that a profile is made of: what it takes at least, and what makes a good one.
+LEAST_SPEECH_S, GOOD_SPEECH_S = 5.0, 20.0
 
 #: Shipped models beside the default, by the name that ``--model`` takes.
 SHIPPED = {"research": "ser-live-research.onnx"}
@@ -90,6 +97,7 @@ class StreamState:
         decision: smoothing and hysteresis.
         speech: speech probability of timesteps whose estimate is still to come.
         emitted: number of estimates that went out.
+        takes_in: how much of its voice, see :data:`streamer.profile.ORDINARY`.
     """
 
     spectra: SpectraState
@@ -98,6 +106,7 @@ class StreamState:
     decision: DecisionState
     speech: tuple[float, ...]
     emitted: int
+    takes_in: float
 
 
 class _Run:
@@ -116,6 +125,7 @@ class _Run:
         self.decision = state.decision
         self.speech = deque(state.speech)
         self.emitted = state.emitted
+        self.takes_in = state.takes_in
         self.features: Float32
         self.estimates: list[Estimate] = []
 
@@ -127,7 +137,14 @@ class _Run:
             self.decision,
             tuple(self.speech),
             self.emitted,
+            self.takes_in,
         )
+
+    def heard(self, delay_timesteps: int) -> float:
+        """What the next step takes in of the voice, at the timestep that its estimate is for."""
+        if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
+            return NOTHING
+        return self.takes_in
 
 
 def model_path(path: Path | str | None) -> Path:
@@ -145,14 +162,23 @@ def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]
     Raises:
         SerLiveError: the file is missing, no model of ours, or of another schema.
     """
+    return _opened(path, _read_model(path))
+
+
+def _read_model(path: Path) -> bytes:
+    """A model file, looked through; raises as :func:`open_model` does."""
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         raise SerLiveError(f"model {path}: no such file")
     try:
-        data = read_onnx(path)
+        return read_onnx(path)
     except SerLiveError as error:
         raise SerLiveError(f"model {path}: {error}") from error
     except OSError as error:
         raise SerLiveError(f"model {path}: {error.strerror}") from error
+
+
+def _opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """What :func:`open_model` opens, of a file that was read."""
     try:
         session = open_stranger(data)
         properties = session.get_modelmeta().custom_metadata_map
@@ -183,6 +209,7 @@ class Recognizer:
     Attributes:
         metadata: labels, look-ahead, and what the model was trained on.
         prior: how often each label is taken to be met.
+        digest: SHA-256 of the model's file, in hexadecimal digits; empty if it was not loaded.
     """
 
     def __init__(
@@ -198,6 +225,7 @@ class Recognizer:
         """
         self.metadata = metadata
         self.prior: Prior = BALANCED
+        self.digest = ""
         self._network = StepNetwork(session, metadata)
         self._analysis = SpectralAnalysis(detector or SpeechDetector())
         self._normaliser = metadata.normaliser
@@ -217,9 +245,12 @@ class Recognizer:
                 without the prior.
         """
         path = model_path(path)
-        session, metadata = open_model(path)
+        data = _read_model(path)
+        session, metadata = _opened(path, data)
         try:
-            return cls(session, metadata).with_prior(prior)
+            recognizer = cls(session, metadata).with_prior(prior)
+            recognizer.digest = hashlib.sha256(data).hexdigest()
+            return recognizer
         except SerLiveError as error:
             raise SerLiveError(f"model {path}: {error}") from error
 
@@ -240,19 +271,111 @@ class Recognizer:
         other.prior = prior
         return other
 
-    def stream(self) -> Stream:
-        """A new stream that has heard nothing."""
-        return Stream(self)
+    def check_knows_voices(self) -> None:
+        """Refuse to make a profile, or to take one, with a model that cannot.
 
-    def initial_state(self) -> StreamState:
+        Raises:
+            SerLiveError: it knows no voices.
+        """
+        if not self.metadata.knows_voices:
+            raise SerLiveError(
+                f"the model {self.metadata.name} knows no voices: it makes and takes no profile"
+            )
+
+    def check_profile(self, profile: Profile) -> None:
+        """Refuse a profile that says nothing to the model.
+
+        Raises:
+            SerLiveError: it was made with another one, or the model knows no voices.
+        """
+        self.check_knows_voices()
+        profile.check(self.metadata, self.digest)
+
+    def load_profile(self, path: Path | str) -> Profile:
+        """Load a profile for this model; it is trusted with nothing.
+
+        Raises:
+            SerLiveError: it cannot be read, is none, or of another model.
+        """
+        profile = Profile.load(path)
+        try:
+            self.check_profile(profile)
+        except SerLiveError as error:
+            raise SerLiveError(f"profile {path}: {error}") from error
+        return profile
+
+    def stream(self, profile: Profile | None = None, adapts: bool = True) -> Stream:
+        """A new stream that has heard nothing.
+
+        A model that knows voices (``metadata.knows_voices``) judges by how somebody sounds
+        otherwise.
+
+        Args:
+            profile: what is known of the voice before; None: nothing.
+            adapts: whether the stream gets to know the voice better as it hears it.
+
+        Raises:
+            SerLiveError: as of :meth:`check_profile`.
+        """
+        return Stream(self, profile, ORDINARY if adapts else NOTHING)
+
+    def enrol(self, samples: Float32 | Iterable[Float32]) -> Profile:
+        """The profile of a voice, of 20 s of its ordinary speech or more.
+
+        Args:
+            samples: one recording as :meth:`Stream.accept` takes it, whole or in blocks.
+
+        Raises:
+            SerLiveError: the model knows no voices, or less than 5 s of speech were heard.
+            ValueError: what is given is no audio.
+        """
+        enrolment = Enrolment(self)
+        for block in [samples] if isinstance(samples, np.ndarray) else samples:
+            enrolment.accept(block)
+        enrolment.end_recording()
+        return enrolment.profile()
+
+    def initial_state(
+        self, profile: Profile | None = None, takes_in: float = ORDINARY
+    ) -> StreamState:
+        """State of a stream that has heard nothing.
+
+        Args:
+            profile: as of :meth:`stream`.
+            takes_in: how much of its voice, see :data:`streamer.profile.ORDINARY`.
+
+        Raises:
+            SerLiveError: as of :meth:`check_profile`.
+        """
+        if profile is not None:
+            self.check_profile(profile)
         return StreamState(
             spectra=self._analysis.initial_state(),
             normaliser=self._normaliser.initial_state(),
-            network=self._network.initial_state(),
+            network=self._network.initial_state(None if profile is None else profile.voice),
             decision=self._decision.initial_state(),
             speech=(),
             emitted=0,
+            takes_in=takes_in,
         )
+
+    def profile_of(self, state: StreamState) -> Profile:
+        """What a stream knows of its voice by now; the state stays as it is.
+
+        Raises:
+            SerLiveError: the model knows no voices, or nothing is known of this one yet.
+            RunFailure: the model has made no profile of it.
+            RuntimeError: the state was used up before.
+        """
+        self.check_knows_voices()
+        voice = self._network.voice_of(state.network)
+        if not voice[-1]:
+            raise SerLiveError("no speech was heard, so nothing is known of the voice")
+        name = self.metadata.name
+        try:
+            return Profile.of_voice(voice, name, self.digest, datetime.now(UTC))
+        except ValueError as error:
+            raise RunFailure(f"the model {name} has made no profile: {error}") from error
 
     def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
         """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete.
@@ -350,8 +473,12 @@ class Recognizer:
 
     def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
         """One timestep into the network, and one estimate out of each full delay line."""
+        heard = None
+        if self.metadata.knows_voices:
+            delay = self.metadata.delay_timesteps
+            heard = np.array([run.heard(delay) for run in runs], np.float32)
         probabilities, attention, ordinary, states = self._network.step(
-            np.array(frames), end, [run.network for run in runs]
+            np.array(frames), end, [run.network for run in runs], heard
         )
         if self.prior == EVERYDAY:
             share = self.metadata.ordinary_share
@@ -390,10 +517,32 @@ class Stream:
         is_flushed: nothing is accepted before a reset.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    def __init__(
+        self, recognizer: Recognizer, profile: Profile | None = None, takes_in: float = ORDINARY
+    ) -> None:
+        """Begin; :meth:`Recognizer.stream` is the usual way.
+
+        Raises:
+            SerLiveError: as of :meth:`Recognizer.check_profile`.
+        """
         self.recognizer = recognizer
-        self.state = recognizer.initial_state()
+        self._profile = profile
+        self._takes_in = takes_in
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard; the profile that it began with is known still."""
+        self.state = self.recognizer.initial_state(self._profile, self._takes_in)
         self.is_flushed = False
+
+    def profile(self) -> Profile:
+        """What it knows of its voice by now.
+
+        Raises:
+            SerLiveError: the model knows no voices, or nothing is known of this one yet.
+            RunFailure: the model has made no profile of it.
+        """
+        return self.recognizer.profile_of(self.state)
 
     def check(self, samples: Float32) -> None:
         """Whether the stream would accept the samples.
@@ -434,7 +583,51 @@ class Stream:
         self.is_flushed = True
         return estimates
 
-    def reset(self) -> None:
-        """Forget everything heard."""
-        self.state = self.recognizer.initial_state()
-        self.is_flushed = False
+
+class Enrolment:
+    """Ordinary speech of one voice on its way into a profile; all that is speech is taken in.
+
+    Attributes:
+        speech_s: seconds of speech so far.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        """Begin.
+
+        Raises:
+            SerLiveError: the model knows no voices.
+        """
+        recognizer.check_knows_voices()
+        self._stream = Stream(recognizer, takes_in=ALL)
+        self._timesteps = 0
+
+    @property
+    def speech_s(self) -> float:
+        return self._timesteps * TIMESTEP_S
+
+    def accept(self, samples: Float32) -> None:
+        """Add samples of the recording; raises as :meth:`Stream.accept` does."""
+        self._count(self._stream.accept(samples))
+
+    def end_recording(self) -> None:
+        """What comes next is another recording of the voice, heard from its own beginning."""
+        self._count(self._stream.flush())
+        known = self._stream.profile() if self._timesteps else None
+        self._stream = Stream(self._stream.recognizer, known, ALL)
+
+    def profile(self) -> Profile:
+        """Of all recordings so far.
+
+        Raises:
+            SerLiveError: too little speech was heard.
+            RunFailure: the model has made no profile of it.
+        """
+        if self.speech_s < LEAST_SPEECH_S:
+            raise SerLiveError(
+                f"{floor(10 * self.speech_s) / 10} s of speech were heard; a profile takes "
+                f"{LEAST_SPEECH_S:g} s at least, and {GOOD_SPEECH_S:g} s make a good one"
+            )
+        return self._stream.profile()
+
+    def _count(self, estimates: list[Estimate]) -> None:
+        self._timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)

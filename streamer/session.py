@@ -27,6 +27,7 @@ from streamer.events import (
 )
 from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupted, Interrupts
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognizer import Estimate, Recognizer
 from streamer.resampler import Resampler
 from streamer.sound.source import Away, Float32, Loss, Source
@@ -206,13 +207,15 @@ class _Hearing:
         clock: Clock,
         interrupts: Interrupts,
         listeners: Sequence[Listener],
+        adaptation: Adaptation,
     ) -> None:
         self._source = source
         self._rate = source.sample_rate
         self._metadata = recognizer.metadata
         self._prior = recognizer.prior
         self._resampler = Resampler(source.sample_rate)
-        self._stream = recognizer.stream()
+        self._adaptation = adaptation.told(recognizer.metadata)
+        self._stream = recognizer.stream(adaptation.profile, adaptation.adapts)
         self._report = report
         self._clock = clock
         self._interrupts = interrupts
@@ -238,6 +241,7 @@ class _Hearing:
                 self._metadata.look_ahead_ms + 1000.0 * self._resampler.look_ahead_s,
                 datetime.now(UTC) - timedelta(seconds=age_s),
                 self._prior,
+                self._adaptation,
                 self._report.channel,
             )
         )
@@ -323,6 +327,7 @@ def run_session(
     interrupts: Interrupts,
     listeners: Sequence[Listener] = (),
     streams: int | None = None,
+    adaptation: Adaptation = UNKNOWN_VOICE,
 ) -> None:
     """Run a source to its end, or to a signal; either way the sinks get their last event.
 
@@ -335,9 +340,11 @@ def run_session(
         interrupts: signals.
         listeners: hear every block before the estimates that it completes, of the first channel.
         streams: how many channels the source has that are streams of their own; None: none.
+        adaptation: how each stream goes about its voice.
 
     Raises:
-        SerLiveError: the audio turned out damaged; after the last event of what was heard.
+        SerLiveError: the audio turned out damaged; after the last event of what was heard. Or the
+            profile is not of this model; before the first event.
         RunFailure: a sink failed; after the last event of the others.
         Interrupted: a signal came; after the last event.
     """
@@ -345,7 +352,15 @@ def run_session(
     channels = [None] if streams is None else [*range(1, streams + 1)]
     reports = [Report(recognizer, remaining, clock, interrupts, one) for one in channels]
     hearings = [
-        _Hearing(source, recognizer, report, clock, interrupts, listeners if first else ())
+        _Hearing(
+            source,
+            recognizer,
+            report,
+            clock,
+            interrupts,
+            listeners if first else (),
+            adaptation,
+        )
         for first, report in zip([True, *[False] * len(reports)], reports, strict=False)
     ]
     damage: SerLiveError | None = None

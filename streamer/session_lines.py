@@ -9,6 +9,7 @@ from streamer.decision import SILENCE, check_labels, names_of
 from streamer.events import Gap, SessionEnded, SessionStarted
 from streamer.formats.lines import SCHEMA
 from streamer.prior import BALANCED, PRIORS
+from streamer.profile import TOLD
 
 #: Three years: times and durations beyond are damage.
 LONGEST_S = 1e8
@@ -54,8 +55,19 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
         look_ahead_ms=_number(values, "look_ahead_ms", 1000 * LONGEST_S),
         started=started,
         prior=prior,
+        adaptation=_adaptation(values),
         channel=channel_of(values),
     )
+
+
+def _adaptation(values: dict[str, Any]) -> str | None:
+    """The key adaptation; files of models that know no voices have none."""
+    if values.get("adaptation") is None:
+        return None
+    adaptation = _text(values, "adaptation")
+    if not TOLD.fullmatch(adaptation):
+        raise Wrong(f"adaptation {shown(adaptation)} is none")
+    return adaptation
 
 
 def gap_of(values: dict[str, Any], sample_rate: int) -> Gap:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,7 @@ class Exported:
 def lively_network(name: str) -> Network:
     if name == SHIPPED:
         live = CONFIGURATIONS["live"]()
-        config = replace(live, attention="context", ordinary=True, window_timesteps=38)
+        config = replace(live, attention="context", ordinary=True, voice=True, window_timesteps=38)
         return enlivened(config)
     return enlivened(CONFIGURATIONS[name]())
 
@@ -77,6 +79,8 @@ def enlivened(config: NetworkConfig) -> Network:
     for block in network.blocks:  # the farthest tap must be felt at the output
         nn.init.constant_(block.look_ahead[-1:], 1.0)
     nn.init.normal_(network.classifier.weight, std=0.3)
+    if network.voice is not None:
+        nn.init.normal_(network.voice.differ.weight, std=0.3)
     return network.eval()
 
 
@@ -97,14 +101,31 @@ def describe(network: Network) -> ModelMetadata:
     )
 
 
+@pytest.fixture(scope="session")
+def export_lively(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """Exports a network by its name, once."""
+
+    @cache
+    def export_named(name: str) -> Exported:
+        network = lively_network(name)
+        metadata = describe(network)
+        path = tmp_path_factory.mktemp("models") / f"{name}.onnx"
+        export(network, metadata, path)
+        return Exported(network, metadata, path)
+
+    return export_named
+
+
 @pytest.fixture(scope="session", params=[*sorted(CONFIGURATIONS), SHIPPED])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(request: pytest.FixtureRequest, export_lively: Callable[[str], Exported]) -> Exported:
     """Look-ahead of 15 ms, 175 ms and 4.4 s."""
-    network = lively_network(request.param)
-    metadata = describe(network)
-    path = tmp_path_factory.mktemp("models") / f"{request.param}.onnx"
-    export(network, metadata, path)
-    return Exported(network, metadata, path)
+    return export_lively(request.param)
+
+
+@pytest.fixture(scope="session")
+def knowing(export_lively: Callable[[str], Exported]) -> Exported:
+    """A network that gets to know voices."""
+    return export_lively(SHIPPED)
 
 
 @pytest.fixture

@@ -219,8 +219,14 @@ def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
                 "time.time", "time.time_ns", "datetime.now", "datetime.today", "time.localtime",
             ):  # fmt: skip
                 asked[path.name] = asked.get(path.name, 0) + 1
-    # The server's sessions start, too, and the lines of its log have a time.
-    assert asked == {"session.py": 1, "outputs.py": 1, "hearing.py": 1, "log.py": 1}
+    # The server's sessions start, too, the lines of its log have a time, and a profile was made.
+    assert asked == {
+        "session.py": 1,
+        "outputs.py": 1,
+        "hearing.py": 1,
+        "log.py": 1,
+        "recognizer.py": 1,
+    }
 
 
 def test_every_test_that_the_table_of_faults_names_exists():

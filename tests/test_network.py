@@ -13,6 +13,7 @@ from model.attention import window_attention
 from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
 from model.layers import Dropout, filter_features
 from model.network import Network
+from model.voice import HEARD, KNOWN, MEMORY_TIMESTEPS, SHARE, UNHEARD, VoiceMemory, averaged
 from tests.conftest import enlivened, lively_network
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
@@ -34,7 +35,7 @@ def without_gradients():
         yield
 
 
-def stream(network, features):
+def stream(network, features, heard=None):
     """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
     batch, timesteps = features.shape[:2]
     state = network.initial_state(batch)
@@ -45,7 +46,9 @@ def stream(network, features):
     for step in range(timesteps + delay if timesteps else 0):
         frames = features[:, step] if step < timesteps else nothing
         known = end if step >= timesteps else None
-        one, weights, state = network.streaming_forward(frames, state, known)
+        # Of timesteps before the stream nothing is taken in, whatever is asked for.
+        taken = None if heard is None else heard[:, max(step - delay, 0)]
+        one, weights, state = network.streaming_forward(frames, state, known, taken)
         if step >= delay:
             logits.append(one)
             attention.append(weights)
@@ -74,6 +77,74 @@ def test_streaming_equals_offline(make, timesteps):
         torch.softmax(streamed, -1), torch.softmax(logits, -1), atol=1e-5, rtol=0
     )
     torch.testing.assert_close(streamed_attention, attention, atol=1e-5, rtol=0)
+
+
+def test_what_is_known_of_the_voice_streams_exactly():
+    network = enlivened(replace(live(), attention="context", ordinary=True, voice=True))
+    torch.nn.init.normal_(network.voice.differ.weight, std=0.3)
+    features = torch.rand(3, 150, 4, 201, generator=torch.Generator().manual_seed(5))
+    heard = torch.randint(0, 3, (3, 150), generator=torch.Generator().manual_seed(6)).float()
+    heard[0] = 0
+    logits, _ = network(features, heard)
+    streamed, _ = stream(network, features, heard)
+    torch.testing.assert_close(
+        torch.softmax(streamed, -1), torch.softmax(logits, -1), atol=1e-5, rtol=0
+    )
+    unknown, _ = network(features)
+    torch.testing.assert_close(unknown[0], logits[0])
+    torch.testing.assert_close(unknown[1:, 0], logits[1:, 0])  # nothing was there before it
+    assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
+
+
+def memory_of_voices():
+    torch.manual_seed(2)
+    memory = VoiceMemory(live(), 6).eval()
+    torch.nn.init.normal_(memory.differ.weight)
+    return memory
+
+
+def test_a_voice_is_the_mean_of_what_is_known_of_it():
+    memory = memory_of_voices()
+    pooled = torch.randn(1, 40, 6)
+    state = memory.initial_state(1)
+    for row in pooled[0]:
+        *_, state = memory.streaming_forward(row[None], torch.tensor([KNOWN]), state)
+    # Forty timesteps of a minute: next to nothing is forgotten.
+    torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
+    assert 39.4 < state[0, 0, -1] < 40
+    *_, same = memory.streaming_forward(10 + pooled[:, 0], torch.tensor([UNHEARD]), state)
+    assert torch.equal(same, state)
+    *_, learnt = memory.streaming_forward(10 + pooled[:, 0], torch.tensor([HEARD]), state)
+    assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
+
+
+def test_a_voice_of_minutes_ago_is_forgotten():
+    memory = memory_of_voices()
+    state = memory.initial_state(1)
+    for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
+        for _ in range(timesteps):
+            known = torch.tensor([KNOWN])
+            *_, state = memory.streaming_forward(torch.full((1, 6), value), known, state)
+    assert state[0, 0, -1] <= MEMORY_TIMESTEPS
+    assert state[0, 0, 0] < -0.95
+
+
+def test_a_voice_that_is_not_known_is_not_believed():
+    memory = memory_of_voices()
+    pooled = torch.randn(2, 30, 6)
+    _, believed = memory(pooled, torch.full((2, 30), UNHEARD))
+    assert not believed.any()
+    _, believed = memory(pooled, torch.full((2, 30), KNOWN))
+    assert not believed[:, 0].any()  # an estimate sees what was there before it
+    assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_answer_by_the_voice_has_at_most_half_of_the_mean():
+    own, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 4.0]])
+    for believed in (0.0, 0.5, 1.0):
+        mean = averaged(own, other, torch.tensor([[believed]]))
+        expected = [[1 - SHARE * believed, SHARE * believed * 4.0]]
+        torch.testing.assert_close(mean, torch.tensor(expected))
 
 
 blocks = st.lists(

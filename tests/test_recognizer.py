@@ -17,7 +17,7 @@ from streamer.frontend import TIMESTEP_S, SpectralAnalysis
 from streamer.metadata import METADATA_KEY, UNKNOWN_END
 from streamer.network import StepNetwork
 from streamer.recognizer import Recognizer, open_model
-from streamer.speech import SpeechDetector
+from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
 from tests.test_network import stream as stream_torch
@@ -46,13 +46,21 @@ def probabilities(estimates):
     return np.array([estimate.probabilities for estimate in estimates])
 
 
-def torch_probabilities(exported, samples, forward):
-    """Probabilities by torch, from the front end run on the whole recording at once."""
+def offline_torch(network, features, heard):
+    return network(features, heard)
+
+
+def torch_probabilities(exported, samples, forward=offline_torch):
+    """Probabilities by torch, from the front end run on the whole recording at once.
+
+    A network that remembers its voice takes in what is speech.
+    """
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     normaliser = exported.metadata.normaliser
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    heard = torch.from_numpy(spectra.speech >= SPEECH_THRESHOLD).float()[None]
     with torch.no_grad():
-        logits, _ = forward(exported.network, torch.from_numpy(features)[None])
+        logits, _ = forward(exported.network, torch.from_numpy(features)[None], heard)
     return torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy()
 
 
@@ -77,7 +85,7 @@ def test_three_ways_are_equal(exported, recognizer, speech, data):
     assert [e.label for e in estimates] == [e.label for e in run(recognizer, samples)]
     if not estimates:
         return
-    offline = torch_probabilities(exported, samples, lambda network, x: network(x))
+    offline = torch_probabilities(exported, samples)
     streamed = torch_probabilities(exported, samples, stream_torch)
     assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
     assert np.abs(streamed - offline).max() <= TOLERANCE
@@ -86,7 +94,7 @@ def test_three_ways_are_equal(exported, recognizer, speech, data):
 def test_three_ways_are_equal_long_after_the_window_has_filled(exported, recognizer, speech):
     samples = speech[:140_000]  # 218 timesteps: twice the delay of `paper`
     estimates = run(recognizer, samples, [7_001] * 19)
-    offline = torch_probabilities(exported, samples, lambda network, x: network(x))
+    offline = torch_probabilities(exported, samples)
     assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
     assert [e.label for e in estimates] == decide(exported.metadata, offline, estimates)
 

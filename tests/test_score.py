@@ -21,6 +21,7 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.events import Estimated, SessionEnded
 from streamer.interrupts import Interrupts
 from streamer.outputs import show
+from streamer.profile import Adaptation
 from streamer.recognizer import Estimate
 from streamer.score.command import Plan, score
 from streamer.score.find import find, timeline_path
@@ -370,6 +371,7 @@ def identity_of(shipped, model_file):
     return {
         "model": f"{shipped.metadata.name} {digest}",
         "prior": "balanced",
+        "adaptation": Adaptation().told(shipped.metadata),
         "version": version("ser-live"),
     }
 
@@ -395,7 +397,13 @@ def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "other", [{"model": "open-1 0"}, {"prior": "everyday"}, {"version": "0.0.1"}]
+    "other",
+    [
+        {"model": "open-1 0"},
+        {"prior": "everyday"},
+        {"adaptation": "profile 0123456789ab"},
+        {"version": "0.0.1"},
+    ],
 )
 def test_rows_of_another_model_or_prior_are_not_mixed_in(shipped, model_file, tmp_path, other):
     output = tmp_path / "r.csv"
@@ -422,8 +430,13 @@ def test_a_run_under_another_prior_is_another_run(tmp_path, suffix, capsys):
 
 @pytest.mark.parametrize(
     ("goes_on", "changed"),
-    [(True, {"model": "other"}), (True, {"prior": "everyday"}), (False, {})],
-    ids=["model", "prior", "anew"],
+    [
+        (True, {"model": "other"}),
+        (True, {"prior": "everyday"}),
+        (True, {"adaptation": "profile 0123456789ab"}),
+        (False, {}),
+    ],
+    ids=["model", "prior", "adaptation", "anew"],
 )
 def test_a_timeline_of_something_else_is_not_overwritten(
     shipped, model_file, tmp_path, monkeypatch, goes_on, changed
@@ -431,7 +444,8 @@ def test_a_timeline_of_something_else_is_not_overwritten(
     monkeypatch.chdir(tmp_path)
     output, timeline = Path("r.csv"), Path("T/x.wav.jsonl")
     timeline.parent.mkdir()
-    first = {"source": "x.wav", "model": shipped.metadata.name, "prior": "balanced"} | changed
+    first = {"source": "x.wav", "model": shipped.metadata.name, "prior": "balanced"}
+    first |= {"adaptation": Adaptation().told(shipped.metadata)} | changed
     timeline.write_text(json.dumps(first) + "\n")
     if goes_on:
         record(output, [row_of("y.wav", **identity_of(shipped, model_file))])

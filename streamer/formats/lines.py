@@ -60,6 +60,7 @@ class JsonLines:
 
     @staticmethod
     def _session(event: SessionStarted) -> dict[str, Any]:
+        adaptation = {} if event.adaptation is None else {"adaptation": event.adaptation}
         return {
             "type": "session",
             "schema": SCHEMA,
@@ -67,6 +68,7 @@ class JsonLines:
             "sample_rate": event.sample_rate,
             "model": event.model,
             "prior": event.prior,
+            **adaptation,
             "labels": list(event.labels),
             "look_ahead_ms": round(event.look_ahead_ms, 3),
             "started": event.started.isoformat(timespec="milliseconds"),
@@ -205,7 +207,7 @@ class Plain(_ForPeople):
     def _head(self, event: SessionStarted) -> str:
         return (
             f"{printable(event.source)}: {event.sample_rate} Hz, {event.model}, "
-            f"{event.prior} prior, {event.look_ahead_ms:.0f} ms look-ahead"
+            f"{event.prior} prior, {event.look_ahead_ms:.0f} ms look-ahead{event.unusual}"
         )
 
     def _estimate(self, event: Estimated) -> str:

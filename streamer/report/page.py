@@ -136,7 +136,7 @@ def circumstances(session: RecordedSession) -> str:
     header = session.header
     return " · ".join(
         [
-            f"model {header.model}, {header.prior} prior",
+            f"model {header.model}, {header.prior} prior{header.unusual}",
             f"{header.sample_rate / 1000:g} kHz",
             f"look-ahead {header.look_ahead_ms:.0f} ms",
             f"{header.started:%Y-%m-%d %H:%M %Z}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from streamer.errors import RunFailure, SerLiveError, told
 from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import check_apart, check_output, say_on_stderr, show
 from streamer.prior import BALANCED, Prior
+from streamer.profile import Adaptation
 from streamer.recognizer import Recognizer, model_path
 from streamer.score.find import Item, find, timeline_path, with_channels
 from streamer.score.progress import Watched
@@ -45,6 +45,8 @@ class Plan:
         labels: table of what is spoken; None if nobody knows.
         model: as ``--model`` names it.
         prior: how often each label is taken to be met.
+        profile: file of what is known of the voice of all recordings; None: nothing.
+        adapts: whether a stream gets to know its voice better as it hears it.
         force: overwrite results and timelines.
         wanted: what is heard of the channels.
         names_passed_over: name the files that are passed over, not only how many they are.
@@ -57,6 +59,8 @@ class Plan:
     labels: Path | None = None
     model: Path | None = None
     prior: Prior = BALANCED
+    profile: Path | None = None
+    adapts: bool = True
     force: bool = False
     wanted: Channels = MIX
     names_passed_over: bool = False
@@ -110,6 +114,8 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
     """
     with interrupts.shielded():
         recognizer = Recognizer.load(plan.model, plan.prior)
+    profile = None if plan.profile is None else recognizer.load_profile(plan.profile)
+    adaptation = Adaptation(profile, plan.adapts)
     labels = recognizer.metadata.labels
     found = find(plan.paths)
     items = with_channels(found.items, plan.wanted)
@@ -117,15 +123,15 @@ def score(plan: Plan, interrupts: Interrupts) -> int:
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
     _tell_passed_over(found.passed_over, plan.names_passed_over)
-    identity = _identity(recognizer, model_path(plan.model))
+    identity = _identity(recognizer, adaptation)
     with ExitStack() as stack:
         results = _open(plan, columns_of(labels), items, stack)
         _check_identity(results, identity, plan.output)
         rows = {item.key: results.recorded.get(item.key) for item in items}
-        jobs = _missing(plan, items, results, recognizer)
+        jobs = _missing(plan, items, results, recognizer, adaptation)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
-        _run(plan, jobs, results, rows, identity, labels, interrupts)
+        _run(plan, jobs, results, rows, identity, labels, adaptation, interrupts)
         with interrupts.shielded():
             results.finish()
     complete = {key: row for key, row in rows.items() if row is not None}
@@ -169,23 +175,25 @@ def _make_folder(folder: Path) -> None:
         raise SerLiveError(f"cannot make {folder}: {error.strerror}") from error
 
 
-def _identity(recognizer: Recognizer, model: Path) -> Row:
-    """Which model, prior and program rows are of; without any of them they cannot be compared."""
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()[:_DIGEST_DIGITS]
+def _identity(recognizer: Recognizer, adaptation: Adaptation) -> Row:
+    """Which model, prior, adaptation and program rows are of; others cannot be compared."""
     try:
         installed = version("ser-live")
     except PackageNotFoundError:  # a bare checkout
         installed = "unknown"
-    name = recognizer.metadata.name
-    return {"model": f"{name} {digest}", "prior": recognizer.prior, "version": installed}
+    return {
+        "model": f"{recognizer.metadata.name} {recognizer.digest[:_DIGEST_DIGITS]}",
+        "prior": recognizer.prior,
+        "adaptation": adaptation.told(recognizer.metadata),
+        "version": installed,
+    }
 
 
 def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: ExitStack) -> Results:
     if plan.output is None:
         return Piped(sys.stdout, columns)
     inputs = [model_path(plan.model), *(item.path for item in items)]
-    if plan.labels is not None:
-        inputs.append(plan.labels)
+    inputs += [one for one in (plan.labels, plan.profile) if one is not None]
     keys = {item.key for item in items}
     return open_results(plan.output, columns, plan.force, inputs, keys, stack)
 
@@ -194,19 +202,24 @@ def _check_identity(results: Results, identity: Row, output: Path | None) -> Non
     """Refuse to mix rows of two models.
 
     Raises:
-        SerLiveError: the file holds rows of another model, prior or version.
+        SerLiveError: the file holds rows of another model, prior, adaptation or version.
     """
     for row in results.recorded.values():
         if any(row[column] != value for column, value in identity.items()):
             raise SerLiveError(
-                f"{output} holds results of {row['model']} ({row['prior']} prior, ser-live "
-                f"{row['version']}), this is {identity['model']} ({identity['prior']}, "
+                f"{output} holds results of {row['model']} ({row['prior']} prior, adaptation "
+                f"{row['adaptation'] or 'none'}, ser-live {row['version']}), this is "
+                f"{identity['model']} ({identity['prior']}, {identity['adaptation'] or 'none'}, "
                 f"{identity['version']}); name another file, or begin anew with --force"
             )
 
 
 def _missing(
-    plan: Plan, items: Sequence[Item], results: Results, recognizer: Recognizer
+    plan: Plan,
+    items: Sequence[Item],
+    results: Results,
+    recognizer: Recognizer,
+    adaptation: Adaptation,
 ) -> list[_Job]:
     """Recordings without a row or without a timeline.
 
@@ -227,7 +240,9 @@ def _missing(
             owners[timeline] = item.name
             _check_apart(timeline, results)
             if row is None:
-                is_lost = results.goes_on and _is_timeline_of(timeline, item, recognizer)
+                is_lost = results.goes_on and _is_timeline_of(
+                    timeline, item, recognizer, adaptation
+                )
                 _check_timeline(timeline, plan.force or is_lost)
             elif os.path.lexists(timeline):
                 timeline = None
@@ -236,13 +251,15 @@ def _missing(
     return jobs
 
 
-def _is_timeline_of(path: Path, item: Item, recognizer: Recognizer) -> bool:
+def _is_timeline_of(path: Path, item: Item, recognizer: Recognizer, adaptation: Adaptation) -> bool:
     """Whether the recording was heard before, and only its row was cut short or deleted."""
     try:
         with path.open(encoding="utf-8") as lines:
             first = json.loads(lines.readline())
-        made = (first["source"], first["model"], first["prior"])
-        return made == (str(item.path), recognizer.metadata.name, recognizer.prior)
+        made = (first["source"], first["model"], first["prior"], first.get("adaptation"))
+        metadata = recognizer.metadata
+        told = adaptation.told(metadata)
+        return made == (str(item.path), metadata.name, recognizer.prior, told)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -271,6 +288,7 @@ def _run(
     rows: dict[Key, Row | None],
     identity: Row,
     labels: tuple[str, ...],
+    adaptation: Adaptation,
     interrupts: Interrupts,
 ) -> None:
     """Do the jobs, and tell how it went."""
@@ -285,7 +303,9 @@ def _run(
     try:
         with (
             watched,
-            Workers(processes, model_path(plan.model), plan.prior, labels, interrupts) as workers,
+            Workers(
+                processes, model_path(plan.model), plan.prior, labels, interrupts, adaptation
+            ) as workers,
         ):
             for index, answer in workers.answers([job.task for job in jobs]):
                 job = jobs[index]

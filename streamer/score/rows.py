@@ -30,13 +30,15 @@ def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
         "error",
         "model",
         "prior",
+        "adaptation",
         "version",
     )
 
 
 def text_columns(columns: Sequence[str]) -> frozenset[str]:
     """Those that hold text; the others hold numbers."""
-    return frozenset(columns) & {"file", "channel", "overall", "error", "model", "prior", "version"}
+    texts = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
+    return frozenset(columns) & set(texts)
 
 
 def key_of(row: Row) -> Key:

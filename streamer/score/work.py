@@ -21,6 +21,7 @@ from streamer.frontend import TIMESTEP_S
 from streamer.interrupts import Interrupts
 from streamer.outputs import OutputFile
 from streamer.prior import Prior
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognizer import Recognizer
 from streamer.score.rows import Row, columns_of
 from streamer.session import Pace, run_session
@@ -108,14 +109,16 @@ def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
     return dict.fromkeys(columns_of(labels)) | own
 
 
-def hear(task: Task, recognizer: Recognizer) -> Answer:
+def hear(task: Task, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE) -> Answer:
     """Hear a recording as ``replay --speed max`` does."""
     notices: list[str] = []
-    answer = _hear(task, recognizer, notices.append)
+    answer = _hear(task, recognizer, adaptation, notices.append)
     return replace(answer, notices=tuple(printable(line) for line in notices))
 
 
-def _hear(task: Task, recognizer: Recognizer, say: Callable[[str], None]) -> Answer:
+def _hear(
+    task: Task, recognizer: Recognizer, adaptation: Adaptation, say: Callable[[str], None]
+) -> Answer:
     tally = Tally(recognizer)
     sinks: list[Sink] = [tally]
     try:
@@ -131,6 +134,7 @@ def _hear(task: Task, recognizer: Recognizer, say: Callable[[str], None]) -> Ans
                 clock=Pace(None),
                 block_ms=_BLOCK_MS,
                 interrupts=Interrupts(),
+                adaptation=adaptation,
             )
     except RunFailure as failure:
         return Answer({}, str(failure))
@@ -158,7 +162,7 @@ def _timeline(path: Path) -> OutputFile:
     return OutputFile(path, force=True)
 
 
-def work(connection: Connection, model: Path, prior: Prior) -> None:
+def work(connection: Connection, model: Path, prior: Prior, adaptation: Adaptation) -> None:
     """Life of a worker process: say that it is ready, then answer task after task in order."""
     for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; who started it ends it
         if hasattr(signal, name):
@@ -167,7 +171,7 @@ def work(connection: Connection, model: Path, prior: Prior) -> None:
     recognizer = Recognizer.load(model, prior)
     connection.send(None)
     while True:
-        connection.send(hear(connection.recv(), recognizer))
+        connection.send(hear(connection.recv(), recognizer, adaptation))
 
 
 def _end_with_parent() -> None:

@@ -16,6 +16,7 @@ from typing import Self
 from streamer.errors import RunFailure
 from streamer.interrupts import Interrupts
 from streamer.prior import Prior
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.score.rows import Row
 from streamer.score.work import Answer, Task, empty_row, work
 
@@ -53,6 +54,7 @@ class Workers:
         prior: Prior,
         labels: tuple[str, ...],
         interrupts: Interrupts,
+        adaptation: Adaptation = UNKNOWN_VOICE,
     ) -> None:
         """Describe them; they start with the context.
 
@@ -62,12 +64,14 @@ class Workers:
             prior: how often each label is taken to be met.
             labels: of the model.
             interrupts: signals, held back while a process starts or is ended.
+            adaptation: how each stream goes about its voice.
         """
         self._count = count
         self._model = model
         self._prior = prior
         self._labels = labels
         self._interrupts = interrupts
+        self._adaptation = adaptation
         # A forked process would inherit threads' locks; and there is no fork on Windows.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -153,7 +157,7 @@ class Workers:
     def _start(self) -> None:
         with self._interrupts.shielded():
             ours, theirs = self._context.Pipe()
-            arguments = (theirs, self._model, self._prior)
+            arguments = (theirs, self._model, self._prior, self._adaptation)
             process = self._context.Process(target=work, args=arguments, daemon=True)
             process.start()
             theirs.close()  # or its death would go unnoticed

@@ -265,6 +265,7 @@ def facts_of(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
         compute = f"{snapshot.compute_ms:.1f} ms"
     rate = f"{session.sample_rate / 1000:g} kHz"
     held_up = [("held up", f"{snapshot.lateness.held_up}")] if snapshot.lateness.held_up else []
+    voice = [("adaptation", session.adaptation)] if session.adaptation and session.unusual else []
     losses = [("gaps", f"{snapshot.gaps}"), *held_up, ("overflows", f"{snapshot.overflows}")]
     if width < WIDE:
         return [("late", latency), *losses, ("step", compute), ("", rate)]
@@ -276,4 +277,5 @@ def facts_of(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
         ("rate", rate),
         ("model", shortened(session.model, 32)),
         ("prior", session.prior),
+        *voice,
     ]

@@ -9,6 +9,7 @@ from streamer.errors import SerLiveError
 from streamer.events import Event
 from streamer.interrupts import Interrupts
 from streamer.outputs import Output, write_line
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognizer import Recognizer
 from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
@@ -59,6 +60,7 @@ def draw_recording(
     at_s: float,
     size: tuple[int, int],
     speed: float | None,
+    adaptation: Adaptation = UNKNOWN_VOICE,
 ) -> None:
     """Replay a recording and write the screen as it was at ``at_s`` seconds.
 
@@ -70,6 +72,7 @@ def draw_recording(
         at_s: stream time; infinite for the end.
         size: columns and rows.
         speed: as of a replay; only a paced one has a latency to show.
+        adaptation: how the stream goes about its voice.
 
     Raises:
         SerLiveError: the recording cannot be read to its end.
@@ -87,5 +90,6 @@ def draw_recording(
             block_ms=_BLOCK_MS,
             interrupts=interrupts,
             listeners=[monitor],
+            adaptation=adaptation,
         )
     write_line(out, svg(moment.snapshot, View(), *size))

@@ -132,6 +132,7 @@ class Server:
                 "prior": self._recognizer.prior,
                 "priors": self.streams.models[metadata.name],
                 "models": self.streams.models,
+                "knows_voices": self.streams.knows_voices,
                 "limits": asdict(self._limits),
             }
         )

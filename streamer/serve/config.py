@@ -65,6 +65,7 @@ class ServerConfig:
         model: file or name of a shipped model; None for the default.
         also: more of them, which a client may name.
         prior: of streams that name none.
+        adapts: whether streams that do not say get to know the voice that they hear.
         logs_addresses: name the address of each client in the log.
         limits: of clients.
     """
@@ -78,6 +79,7 @@ class ServerConfig:
     model: Path | None = None
     also: tuple[Path, ...] = ()
     prior: Prior = BALANCED
+    adapts: bool = True
     logs_addresses: bool = False
     limits: Limits = field(default_factory=Limits)
 

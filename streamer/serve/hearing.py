@@ -13,6 +13,7 @@ from streamer.events import SessionStarted
 from streamer.formats.lines import JsonLines
 from streamer.frontend import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
 from streamer.interrupts import Interrupts
+from streamer.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognizer import Estimate, Recognizer, Stream
 from streamer.resampler import Resampler
 from streamer.serve.protocol import Code, Refused, Start
@@ -80,8 +81,10 @@ class ArrivalClock:
 class _Channel:
     """A stream, and audio at 16 kHz that waits for it."""
 
-    def __init__(self, recognizer: Recognizer, sample_rate: int, report: Report) -> None:
-        self.stream = recognizer.stream()
+    def __init__(
+        self, recognizer: Recognizer, sample_rate: int, report: Report, adaptation: Adaptation
+    ) -> None:
+        self.stream = recognizer.stream(adaptation.profile, adaptation.adapts)
         self.report = report
         self.resampler = Resampler(sample_rate)
         self._pieces: list[Float32] = []
@@ -117,8 +120,14 @@ class Hearing:
         recognizer: of its streams.
     """
 
-    def __init__(self, start: Start, recognizer: Recognizer) -> None:
-        """Describe the audio that will come."""
+    def __init__(
+        self, start: Start, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE
+    ) -> None:
+        """Describe the audio that will come.
+
+        Raises:
+            SerLiveError: the profile is not of the recognizer's model.
+        """
         self.recognizer = recognizer
         self._start = start
         self._encoding = ENCODINGS[start.sample_format]
@@ -142,6 +151,7 @@ class Hearing:
                 recognizer,
                 start.sample_rate,
                 Report(recognizer, [sink], self._clock, shields, number),
+                adaptation,
             )
             for number in numbers
         ]
@@ -156,6 +166,7 @@ class Hearing:
                     recognizer.metadata.look_ahead_ms + 1000.0 * look_ahead_s,
                     datetime.now(UTC),
                     recognizer.prior,
+                    adaptation.told(recognizer.metadata),
                     channel.report.channel,
                 )
             )

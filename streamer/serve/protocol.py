@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, printable
 from streamer.prior import PRIORS, Prior
+from streamer.profile import LONGEST_PROFILE, Profile
 from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.pcm import ENCODINGS
 from streamer.sound.source import RATES
@@ -23,9 +24,13 @@ _Name = TypeVar("_Name", bound=str)
 LONGEST_NAME = 200
 #: Characters of a JSON message; ours have 200.
 LONGEST_TEXT = 4_096
+#: Of the first one, which may hold a profile.
+LONGEST_START = LONGEST_TEXT + LONGEST_PROFILE
 #: Channels that one client may have split: each costs what a client costs.
 MOST_SPLIT = 8
 _MOST_DIGITS = 9
+#: In an address, as JSON writes them.
+_TRUTHS = {"true": True, "false": False}
 #: Bytes of the reason in a closing frame (RFC 6455, 5.5.1).
 _LONGEST_REASON = 123
 
@@ -91,6 +96,8 @@ class Start:
         prior: how often each label is taken to be met; None for the server's own.
         model: name of one of the server's; None for its first.
         source: name of the audio, given back in the message of the type session.
+        profile: what is known of the voice before; None: nothing.
+        adapts: whether the stream gets to know the voice; None for the server's own way.
     """
 
     sample_rate: int
@@ -100,6 +107,8 @@ class Start:
     prior: Prior | None = None
     model: str | None = None
     source: str = "stream"
+    profile: Profile | None = None
+    adapts: bool | None = None
 
     @property
     def streams(self) -> int:
@@ -107,14 +116,14 @@ class Start:
         return self.channels if self.wanted.is_split else 1
 
 
-def read_object(text: str) -> dict[str, Any]:
-    """A JSON message with a type.
+def read_object(text: str, longest: int = LONGEST_TEXT) -> dict[str, Any]:
+    """A JSON message with a type, of so many characters at most.
 
     Raises:
         Refused: it is none.
     """
-    if len(text) > LONGEST_TEXT:
-        raise Refused(Code.POLICY, f"a text message has {LONGEST_TEXT} characters at most")
+    if len(text) > longest:
+        raise Refused(Code.POLICY, f"this text message may have {longest} characters at most")
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -130,7 +139,7 @@ def read_start(text: str) -> Start:
     Raises:
         Refused: it is no such message, or asks for what there is not.
     """
-    values = read_object(text)
+    values = read_object(text, LONGEST_START)
     if values.pop("type") != "start":
         raise Refused(Code.POLICY, 'the first message must be of the type "start"')
     return _start_of(values)
@@ -151,6 +160,8 @@ def start_in_address(query: Mapping[str, str]) -> Start | None:
         number = values.get(key, "")
         if number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS:
             values[key] = int(number)
+    if values.get("adapts") in _TRUTHS:
+        values["adapts"] = _TRUTHS[values["adapts"]]
     return _start_of(values)
 
 
@@ -165,14 +176,17 @@ def _start_of(values: dict[str, Any]) -> Start:
     if "sample_rate" not in values:
         raise Refused(Code.POLICY, "start: sample_rate is missing")
     channels = _whole(values, "channels", CHANNELS) if "channels" in values else 1
+    wanted = _wanted(values.get("channels_wanted", "mix"), channels)
     return Start(
         _whole(values, "sample_rate", RATES),
         channels,
         _one_of(values, "sample_format", tuple(ENCODINGS)) or "s16le",
-        _wanted(values.get("channels_wanted", "mix"), channels),
+        wanted,
         _one_of(values, "prior", PRIORS),
         _name(values, "model"),
         _name(values, "source") or "stream",
+        _profile(values, wanted),
+        _truth(values, "adapts"),
     )
 
 
@@ -230,6 +244,26 @@ def _wanted(value: object, channels: int) -> Channels:
         return Channels.parse(str(value))
     except SerLiveError as error:
         raise Refused(Code.POLICY, f"start: {error}") from error
+
+
+def _profile(values: dict[str, Any], wanted: Channels) -> Profile | None:
+    if "profile" not in values:
+        return None
+    if wanted.is_split:
+        raise Refused(
+            Code.POLICY, "start: a profile is of one voice; channels_wanted must be mix or a number"
+        )
+    try:
+        return Profile.from_values(values["profile"])
+    except SerLiveError as error:
+        raise Refused(Code.POLICY, f"start: profile: {printable(error)}") from error
+
+
+def _truth(values: dict[str, Any], key: str) -> bool | None:
+    value = values.get(key)
+    if key in values and type(value) is not bool:
+        raise Refused(Code.POLICY, f"start: {key} must be true or false, is {_shown(value)}")
+    return value
 
 
 def _name(values: dict[str, Any], key: str) -> str | None:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from streamer.errors import SerLiveError
 from streamer.prior import EVERYDAY, PRIORS, Prior
+from streamer.profile import Adaptation
 from streamer.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from streamer.serve.connection import Connection, close
@@ -57,6 +59,13 @@ class Streams:
         for model, prior in self._recognizers:
             found.setdefault(model, []).append(prior)
         return found
+
+    @property
+    def knows_voices(self) -> list[str]:
+        """Models that get to know a voice, and take a profile of it."""
+        return sorted(
+            {model for (model, _), one in self._recognizers.items() if one.metadata.knows_voices}
+        )
 
     @property
     def is_well(self) -> bool:
@@ -165,9 +174,11 @@ class Streams:
                 f"all {most} streams of this server are taken; try again later",
             )
         recognizer = self._recognizer(start)
+        adapts = self._config.adapts if start.adapts is None else start.adapts
+        adaptation = Adaptation(start.profile, adapts)
         self._taken += start.streams
         try:
-            hearing = await asyncio.to_thread(Hearing, start, recognizer)
+            hearing = await asyncio.to_thread(Hearing, start, recognizer, adaptation)
         except BaseException:
             self._taken -= start.streams
             raise
@@ -192,7 +203,7 @@ class Streams:
         """What a client has asked for.
 
         Raises:
-            Refused: there is none.
+            Refused: there is none, or the profile is of another model.
         """
         model = start.model or self._first.metadata.name
         prior = start.prior or self._first.prior
@@ -204,7 +215,13 @@ class Streams:
             raise Refused(
                 Code.POLICY, f"start: the model {model} has no prior {prior}; say balanced"
             )
-        return self._recognizers[model, prior]
+        recognizer = self._recognizers[model, prior]
+        if start.profile is not None:
+            try:
+                recognizer.check_profile(start.profile)
+            except SerLiveError as error:
+                raise Refused(Code.POLICY, f"start: profile: {error}") from error
+        return recognizer
 
     async def _first_text(self, websocket: WebSocket) -> str:
         """The first message.

@@ -17,8 +17,10 @@ class Row:
     """What to do.
 
     Attributes:
-        arguments: ``{wav}`` is a recording, ``{session}`` the JSON lines of one.
-        outputs: option -> name of the file or folder that it makes.
+        arguments: ``{wav}`` is a recording, ``{session}`` the JSON lines of one, ``{voices}`` a
+            model that knows voices.
+        outputs: option -> name of the file or folder that it makes; the option is empty where the
+            name is the first argument.
         listens: needs a microphone.
     """
 
@@ -31,10 +33,12 @@ class Row:
         return [argument.format(**values) for argument in self.arguments]
 
     def options(self, folder: Path) -> list[str]:
-        """Write everything there is to write, into a folder."""
-        return [
-            part for option, name in self.outputs.items() for part in (option, str(folder / name))
-        ]
+        """Write everything there is to write, into a folder; these go before the arguments."""
+        return [part for option in self.outputs for part in self.option(option, folder)]
+
+    def option(self, option: str, folder: Path) -> list[str]:
+        """Write one file or folder, into a folder."""
+        return [*filter(None, [option]), str(folder / self.outputs[option])]
 
 
 ROWS = {
@@ -45,6 +49,7 @@ ROWS = {
     ),
     "devices": Row(listens=True),
     "replay": Row(("{wav}", "--speed", "max"), {"--output": "replayed.jsonl"}),
+    "enrol": Row((*["{wav}"] * 5, "--model", "{voices}"), {"": "voice.profile"}),
     "picture": Row(("{wav}",), {"--output": "picture.svg"}),
     "info": Row(),
     "latency": Row(
@@ -55,7 +60,7 @@ ROWS = {
     "convert": Row(("{session}",), {"--output": "converted.csv"}),
 }
 #: Options that take a file to read.
-READ = {"--model", "--labels", "--certfile", "--keyfile", "--also-model"}
+READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model"}
 #: It goes on until it is stopped, and is watched in ``tests/serve/test_ends.py``.
 ENDLESS = {"serve"}
 

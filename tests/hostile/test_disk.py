@@ -61,10 +61,14 @@ SLOW = {"--plot"}
         if not row.listens and option not in SLOW
     ],
 )
-def test_a_full_disk_is_one_line_and_exit_1(command, option, session, tmp_path):
+def test_a_full_disk_is_one_line_and_exit_1(command, option, session, knowing, tmp_path):
     row = ROWS[command]
-    arguments = [*row.filled(wav=CLIPS[3], session=session), *QUICKER.get(option, ())]
-    result = with_room_for(100, command, *arguments, option, tmp_path / row.outputs[option])
+    arguments = [
+        *row.option(option, tmp_path),
+        *row.filled(wav=CLIPS[3], session=session, voices=knowing.path),
+        *QUICKER.get(option, ()),
+    ]
+    result = with_room_for(100, command, *arguments)
     assert result.returncode == 1
     told = result.stderr.decode().splitlines()
     assert [line for line in told if "too large" in line] == told[-1:]  # the system's words

@@ -72,7 +72,7 @@ def session(tmp_path_factory):
     return path
 
 
-def carry_out(command, session, base):
+def carry_out(command, files, base):
     folder, temporary, home = base / "results", base / "temporary", base / "home"
     for one in (folder, temporary, home):
         one.mkdir(parents=True)
@@ -87,8 +87,7 @@ def carry_out(command, session, base):
     if not row.listens:  # the sound server wants its own
         environment["HOME"] = str(home)
     result = subprocess.run(
-        [*without_network(), *COMMAND, command, *row.filled(wav=CLIPS[3], session=session),
-         *row.options(folder)],
+        [*without_network(), *COMMAND, command, *row.options(folder), *row.filled(**files)],
         capture_output=True, cwd=home, env=environment, umask=UMASK, timeout=120,
     )  # fmt: skip
     told = [line.split(" ", 1) for line in deeds.read_text().splitlines()]
@@ -97,11 +96,17 @@ def carry_out(command, session, base):
     return Done(command, result, folder, temporary, home, written, sockets)
 
 
+@pytest.fixture(scope="module")
+def files(session, knowing):
+    """What the rows speak of."""
+    return {"wav": CLIPS[3], "session": session, "voices": knowing.path}
+
+
 @pytest.fixture(scope="module", params=ROWS)
-def done(request, session, tmp_path_factory):
+def done(request, files, tmp_path_factory):
     if ROWS[request.param].listens:
         request.getfixturevalue("sound_server").plug()
-    one = carry_out(request.param, session, tmp_path_factory.mktemp(request.param))
+    one = carry_out(request.param, files, tmp_path_factory.mktemp(request.param))
     assert one.result.returncode == 0, one.result.stderr.decode()
     return one
 
@@ -109,7 +114,7 @@ def done(request, session, tmp_path_factory):
 def test_every_command_and_every_option_that_writes_has_a_row():
     assert set(COMMANDS) == set(ROWS) | ENDLESS
     for command in COMMANDS:
-        named = set() if command in ENDLESS else set(ROWS[command].outputs)
+        named = set() if command in ENDLESS else set(ROWS[command].outputs) - {""}
         assert writing_options(command) == named, command
 
 
@@ -144,13 +149,13 @@ def test_every_output_that_was_named_is_there(done):
 @pytest.mark.parametrize(
     ("command", "option"), [(name, option) for name, row in ROWS.items() for option in row.outputs]
 )
-def test_no_file_is_overwritten_without_force(command, option, session, tmp_path, capfd):
+def test_no_file_is_overwritten_without_force(command, option, files, tmp_path, capfd):
     """Nor is a microphone opened for it."""
     row = ROWS[command]
     old = tmp_path / row.outputs[option]
     old.write_text("precious")
-    arguments = row.filled(wav=CLIPS[3], session=session)
-    assert main([command, *arguments, option, str(old)], Interrupts()) == 2
+    arguments = [*row.option(option, tmp_path), *row.filled(**files)]
+    assert main([command, *arguments], Interrupts()) == 2
     assert old.read_text() == "precious"
     out, err = capfd.readouterr()
     if old.suffix:  # in the place of a folder a file may be told of by what should be in it

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.metadata import LARGEST_VOICE
 from streamer.prior import PRIORS
 from streamer.serve import protocol
 from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start
@@ -71,7 +72,24 @@ def test_names_and_ranges_are_those_of_the_document():
     )
 
 
+#: What ser-live enrol may write, and what it does not.
+PROFILE = {
+    "type": "profile",
+    "schema": 1,
+    "model": "test",
+    "digest": "0" * 64,
+    "made": "2026-01-02T03:04:05+00:00",
+    "timesteps": 425.25,
+    "mean": [0.5, -1, 1e6],
+}
+_OTHERS = [
+    {"type": "session"}, {"schema": 2}, {"model": ""}, {"model": "m" * 101}, {"digest": "0" * 63},
+    {"digest": "g" * 64}, {"made": 2026}, {"timesteps": 0}, {"timesteps": True}, {"mean": []},
+    {"timesteps": 90_001}, {"mean": [1e7]}, {"mean": [None]}, {"mean": [0] * 4_097}, {"more": 1},
+]  # fmt: skip
+_PROFILES = st.sampled_from([PROFILE, *(PROFILE | one for one in _OTHERS), {}])
 _VALUES = st.one_of(
+    _PROFILES,
     st.none(),
     st.booleans(),
     st.integers(-1, 100_000),
@@ -79,12 +97,18 @@ _VALUES = st.one_of(
     st.sampled_from(["s16le", "f32le", "mix", "split", "everyday", "balanced", "x", "", 16_000]),
 )
 _FIELDS = st.dictionaries(st.sampled_from([*SCHEMAS["start"]["properties"], "more"]), _VALUES)
-_STARTS = _FIELDS.map(lambda one: {"type": "start", "sample_rate": 16_000, "channels": 64} | one)
-
-
-@given(
-    _FIELDS.map(lambda fields: {"type": "start", "sample_rate": 16_000, "channels": 64} | fields)
+_STARTS = st.builds(
+    lambda fields, profile: (
+        {"type": "start", "sample_rate": 16_000, "channels": 64}
+        | ({} if profile is None else {"profile": profile})
+        | fields
+    ),
+    _FIELDS,
+    st.none() | _PROFILES,
 )
+
+
+@given(_STARTS)
 def test_the_server_takes_the_starts_that_the_document_allows_and_no_others(values):
     is_allowed = checker("start").is_valid(values)
     # JSON Schema takes 16000.0 for whole; the document cannot say that a number is a channel.
@@ -98,6 +122,15 @@ def test_the_server_takes_the_starts_that_the_document_allows_and_no_others(valu
         assert not is_allowed or not is_written_whole or beyond
     else:
         assert is_allowed
+
+
+def test_the_longest_start_is_that_of_the_document():
+    assert f"may have {protocol.LONGEST_START} characters" in SCHEMAS["profile"]["description"]
+    value = SCHEMAS["profile"]["properties"]["mean"]
+    assert value["maxItems"] == LARGEST_VOICE
+    whole = PROFILE | {"mean": [-0.123456789] * LARGEST_VOICE}
+    assert len(json.dumps(start(profile=whole))) < protocol.LONGEST_START
+    assert read_start(start(profile=whole)).profile.to_values() == whole
 
 
 @given(st.text(max_size=200))
