@@ -191,6 +191,21 @@ def test_the_bank_is_decoded_once(recordings, tmp_path, monkeypatch):
         load_bank(recordings[:4], tmp_path / "cache")
 
 
+def test_a_bank_by_speakers_is_the_same_and_shared_by_splits(recordings, tmp_path, monkeypatch):
+    chosen = [recordings[index] for index in (5, 0, 9, 4, 1, 12)]
+    speakers = ["b", "a", "c", "b", "a"]  # nobody knows who speaks in the last
+    plain = load_bank(chosen, tmp_path / "plain")
+    sorted_out = load_bank(chosen, tmp_path / "cache", speakers=speakers)
+    for name in ("recorded", "denoised", "ends", "speech", "speech_ends", "levels", "gains"):
+        np.testing.assert_array_equal(getattr(sorted_out, name), getattr(plain, name))
+    np.testing.assert_allclose(sorted_out.prior, plain.prior)
+    monkeypatch.setattr(bank_module, "worker_pool", None)  # nothing is left to do
+    fewer = load_bank([chosen[1], chosen[4]], tmp_path / "cache", speakers=["a", "a"])
+    np.testing.assert_array_equal(
+        fewer.recorded[: fewer.ends[0]], plain.recorded[plain.starts[1] : plain.ends[1]]
+    )
+
+
 # The arrangement
 
 
@@ -227,6 +242,38 @@ def test_lead_and_pauses_stay_in_range_and_fill_it(data):
     assert 0 <= min(leads) < 0.05 and 5 < max(leads) <= 6
     assert 0 <= min(pauses) < 0.05 and 3.5 < max(pauses) <= 4
     assert np.mean(np.array(leads) <= 0.2) == pytest.approx(0.25, abs=0.12)
+
+
+def of_two_kinds(data):
+    """The same, of each speaker two sentences neutral and two angry."""
+    kinds = 2 * (np.arange(len(data.targets)) % 2)
+    return replace(data, targets=np.eye(len(CLASSES), dtype=np.float32)[kinds])
+
+
+def test_so_many_streams_begin_with_what_is_known_of_the_voice(data):
+    streams = Streams(seconds=8.0, known=0.6, known_s=4.0)
+    generator = np.random.default_rng(3)
+    pool = pool_of(of_two_kinds(data))
+    stretches = [arrange(pool, None, streams, (1.0, 1.0), generator, 2) for _ in range(200)]
+    known = [[one for one in stretch if one.is_known] for stretch in stretches]
+    assert np.mean([bool(one) for one in known]) == pytest.approx(0.6, abs=0.1)
+    for stretch, beginning in zip(stretches, known, strict=True):
+        assert stretch[: len(beginning)] == beginning
+        assert all(one.recording % 2 == 1 for one in beginning)  # they are neutral
+        assert all(one.at + one.samples <= 4.0 * SAMPLE_RATE for one in beginning)
+        rest = stretch[len(beginning) :]
+        # What is judged is nothing that was known, by the same voice, and not before it.
+        assert not {one.recording for one in rest} & {one.recording for one in beginning}
+        assert len({data.speakers[one.recording] for one in stretch}) == 1
+        assert all(b.at >= a.at + a.samples for a, b in pairwise(stretch))
+    assert not any(one.is_known for stretch in arranged(data, streams) for one in stretch)
+
+
+def test_who_has_one_neutral_sentence_is_not_known_by_it():
+    pool = Pool.of(np.array([20_000]), ["own"], ["A"], [2])
+    streams = Streams(seconds=3.0, known=1.0, known_s=2.0)
+    stretch = arrange(pool, None, streams, (1.0, 1.0), np.random.default_rng(0), 2)
+    assert stretch and not any(one.is_known for one in stretch)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 12.0])
@@ -585,6 +632,39 @@ def test_what_is_judged_in_is_none_of_what_is_trained_in_whatever_the_seed():
 
 
 # Batches
+
+
+def test_what_is_known_of_the_voice_is_taken_in_whole_and_not_judged(data):
+    data = of_two_kinds(data)
+    streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
+    drawer = drawer_of(data, streams=streams, network=replace(STREAMED.network, voice=True))
+    batch = drawer.draw(6, SEED)
+    known = batch.heard == 2.0
+    assert known.any(dim=1).all() and (batch.heard == 1.0).any()
+    assert not batch.targets[known].any()
+    speech = drawer._speech(batch.sources.numpy()) >= SPEECH_THRESHOLD
+    np.testing.assert_array_equal(batch.heard.numpy() > 0, speech)
+    for row in known.numpy():  # at the beginning
+        (where,) = np.nonzero(row)
+        assert where[-1] * TIMESTEP_SAMPLES < 4.0 * SAMPLE_RATE
+    never = drawer_of(
+        data, streams=replace(streams, unheard=1.0), network=replace(STREAMED.network, voice=True)
+    )
+    assert not never.draw(3, SEED).heard.any()
+    assert drawn(data, streams=streams).heard is None  # by a network that remembers no voice
+
+
+def test_a_gpu_lays_recordings_as_a_processor_does(data):
+    generator = np.random.default_rng(8)
+    streams = Streams(seconds=9.0)
+    length = samples_of(streams.timesteps)
+    for speeds in ((1.0, 1.0), (0.9, 1.12)):
+        stretches = [arrange(pool_of(data), None, streams, speeds, generator) for _ in range(5)]
+        recorded = torch.from_numpy(data.bank.recorded)
+        one_by_one = place(recorded, data.bank, [*stretches, []], length)
+        at_once = train.features.sound._place_at_once(recorded, data.bank, [*stretches, []], length)
+        torch.testing.assert_close(at_once, one_by_one, atol=1e-6, rtol=0)
+        assert one_by_one.abs().max() > 0.1
 
 
 def test_the_same_seed_draws_the_same_batch_and_another_another(data):

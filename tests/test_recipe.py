@@ -16,6 +16,7 @@ from train.comparing.trials import SHIPPED
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
+from train.fitting.teaching import read_teacher_recipe
 from train.fitting.training import check_start
 
 RECIPES = Path(__file__).parents[1] / "train" / "recipes"
@@ -32,7 +33,21 @@ def written(folder, change=("", ""), recipe="research"):
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_that_come_with_it_are_read(path):
-    assert read_recipe(path).name == path.stem
+    read = read_teacher_recipe if path.stem.endswith("teacher") else read_recipe
+    assert read(path).name == path.stem
+
+
+def test_the_voice_is_learnt_by_what_ships_and_by_nothing_that_cannot_know_it(tmp_path):
+    recipe = read_recipe(RECIPES / "voice.toml")
+    assert (recipe.trains, recipe.pretrained) == ("voice", "runs/open")
+    before = read_recipe(RECIPES / "open.toml")
+    assert replace(recipe.network, voice=False) == before.network
+    assert recipe.corpora == before.corpora and recipe.normaliser == before.normaliser
+    for line in ("voice = true\n", 'pretrained = "runs/open"\n'):
+        path = tmp_path / "changed.toml"
+        path.write_text((RECIPES / "voice.toml").read_text().replace(line, ""))
+        with pytest.raises(SerLiveError, match="a network with voice = true, and a finished run"):
+            read_recipe(path)
 
 
 def test_the_open_recipe_trains_on_what_may_be_used_for_anything():

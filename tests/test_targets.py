@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,22 @@ def test_extra_labels_have_votes_too(voted):
     recipe = recipe_with(soft_labels=1.0, votes="both", extra_labels=("disgust", "surprise"))
     soft = targets([utterance("1001_IEO_HAP_LO", "happy")], recipe, voted)
     np.testing.assert_allclose(soft, [[0, 0.6, 0.2, 0, 0.2, 0]], rtol=1e-6)
+
+
+def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
+    answers = {"cremad/1001_IEO_HAP_LO.wav": [0.1, 0.3, 0.2, 0.4]}
+    (tmp_path / "answers.json").write_text(
+        json.dumps({"labels": ["sad", "happy", "disgust", "angry"], "answers": answers})
+    )
+    spoken = [
+        Utterance(tmp_path / "cremad" / f"{name}.wav", "happy", "1001", "cremad")
+        for name in ("1001_IEO_HAP_LO", "1001_IEO_HAP_HI")
+    ]
+    soft = targets(spoken, recipe_with(answers=str(tmp_path), answers_weight=0.5), tmp_path)
+    # Disgust is no label here: the others are 0.5, 0.375 and 0.125 of what is left.
+    np.testing.assert_allclose(soft, [[0.25, 0.6875, 0, 0.0625], [0, 1, 0, 0]], atol=1e-6)
+    with pytest.raises(SerLiveError, match=r"no answers of teachers in .*nowhere"):
+        targets(spoken, recipe_with(answers=str(tmp_path / "nowhere")), tmp_path)
 
 
 def test_the_label_stands_alone_without_votes_for_the_classes(voted):

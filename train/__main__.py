@@ -17,6 +17,9 @@ from train.judging.choices import KINDS, PARTS
 #: As shells count: 128 + the number of the signal, after Ctrl-C.
 EXIT_INTERRUPTED = 130
 
+#: Commands that a stop costs little.
+GO_ON = ("fit", "pretrain", "teach", "compare")
+
 CACHE = Path.home() / ".cache" / "ser-live"
 
 
@@ -65,6 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_corpora(pretrain)
     pretrain.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
     _add_place(pretrain)
+    teach = commands.add_parser(
+        "teach",
+        help="let Whisper's encoder learn emotions, and keep what it says of others",
+        description="As the recipe says, such as train/recipes/teacher.toml. A recipe of a fit "
+        "that names the run as answers learns from it. Takes a GPU.",
+    )
+    teach.add_argument("recipe", type=Path, metavar="RECIPE", help="TOML file of teachers")
+    _add_corpora(teach)
+    teach.add_argument("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    _add_place(teach)
+    teach.add_argument(
+        "--fold", type=int, metavar="N", help="this teacher alone, from 0; others side by side"
+    )
     export = commands.add_parser("export", help="a finished run -> ONNX model file, tested")
     export.add_argument("run", type=Path, help="folder of the run")
     _add_corpora(export)
@@ -131,8 +147,8 @@ def _add_evaluate(commands: Any) -> None:
         default=[],
         choices=KINDS,
         help="also over background noise, at other levels, in streams of changing emotion, through "
-        "a telephone or a poor call, clipped, with an offset, at another pitch or tempo, and from "
-        "across a room that is made: %(choices)s",
+        "a telephone or a poor call, clipped, with an offset, at another pitch or tempo, from "
+        "across a room that is made, and by one who knows the voice: %(choices)s",
         metavar="NAME",
     )
     evaluate.add_argument(
@@ -283,6 +299,8 @@ def main() -> int:
             _run_comparison(options)
         elif options.command == "pretrain":
             _run_pretraining(options)
+        elif options.command == "teach":
+            _run_teaching(options)
         else:
             _run_training(options)
     except SerLiveError as error:
@@ -294,7 +312,7 @@ def main() -> int:
         say_on_stderr(f"train: training needs {error.name}: pip install --editable '.[train]'")
         return RunFailure.exit_code
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on" * (options.command in ("fit", "pretrain", "compare"))
+        goes_on = "; the same command goes on" * (options.command in GO_ON)
         say_on_stderr(f"train: stopped{goes_on}")
         return EXIT_INTERRUPTED
     return 0
@@ -367,6 +385,24 @@ def _run_pretraining(options: argparse.Namespace) -> None:
             folders = Folders(options.corpora, options.cache, run)
             run_pretraining(recipe, folders, replace(place, ranks=1))
             say_on_stderr(f"train: a recipe that starts from it says pretrained = {str(run)!r}")
+
+
+def _run_teaching(options: argparse.Namespace) -> None:
+    # After parsing: torch takes seconds to import.
+    from train.fitting.run_folder import Folders
+    from train.fitting.teaching import read_teacher_recipe, run_teaching
+    from train.place import find_place
+
+    recipe = read_teacher_recipe(options.recipe)
+    run = options.run or Path("runs") / recipe.name
+    if options.fold is not None and not 0 <= options.fold < recipe.folds:
+        raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
+    with find_place(options.device) as place:
+        if place.leads:  # alone, however many there are
+            say_on_stderr(f"train: {recipe.name}, kept in {run}; first all is made ready")
+            folders = Folders(options.corpora, options.cache, run)
+            if run_teaching(recipe, folders, replace(place, ranks=1), options.fold):
+                say_on_stderr(f"train: a recipe that learns from it says answers = {str(run)!r}")
 
 
 def _run_training(options: argparse.Namespace) -> None:

@@ -219,7 +219,7 @@ def check_recordings(
     Raises:
         SerLiveError: recordings have come, gone or changed since, or one cannot be read.
     """
-    now = {_place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
+    now = {place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
            for one in utterances}  # fmt: skip
     if not goes_on:
         return now
@@ -285,7 +285,7 @@ def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:
         file.write(f"{{\n{lines}\n}}\n".encode())
 
 
-def _place_of(utterance: Utterance, corpora: Path) -> str:
+def place_of(utterance: Utterance, corpora: Path) -> str:
     """Corpus and path within it, which stay when the whole moves."""
     if utterance.corpus in CORPORA:
         root = corpora / utterance.corpus

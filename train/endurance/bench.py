@@ -128,8 +128,10 @@ def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
         SerLiveError: it is none of them.
     """
     window = metadata.window_timesteps
+    knows = metadata.knows_voices
     own = [
-        replace(make(metadata.labels), window_timesteps=window) for make in CONFIGURATIONS.values()
+        replace(make(metadata.labels), window_timesteps=window, voice=knows)
+        for make in CONFIGURATIONS.values()
     ]
     for config in (*own, *(replace(one, attention="context") for one in own)):
         if _laid_out(state_specs(Network(config).initial_state())) == _laid_out(metadata.states):

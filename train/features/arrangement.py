@@ -33,6 +33,11 @@ class Streams:
         stays: probability that the next utterance has the emotion of the one before.
         uneven_db: greatest change of level from one utterance to the next, either way, in a half
             of the streams.
+        known: share of the streams, those of ordinary speech apart, that begin with what is known
+            to be ordinary of the same voice, as a profile is: sentences that are labelled neutral,
+            which are not judged.
+        known_s: longest such beginning, beside the stream's ``seconds``.
+        unheard: share of the streams of which the memory of the voice takes in nothing.
         ordinary: share of the streams that are ordinary speech. It is a class of its own in
             training: were it taught as neutral, any sentence that no actor speaks would be.
         corpora: weight of each corpus; one that is not named weighs the fourth root of its size.
@@ -43,14 +48,17 @@ class Streams:
     pause_s: float = 4.0
     stays: float = 0.4
     uneven_db: float = 6.0
+    known: float = 0.0
+    known_s: float = 8.0
+    unheard: float = 0.2
     ordinary: float = 0.0
     corpora: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_number("seconds", self.seconds, 1, 600)
-        for name in ("lead_s", "pause_s"):
+        for name in ("lead_s", "pause_s", "known_s"):
             check_number(name, getattr(self, name), 0, 60)
-        for name in ("stays", "ordinary"):
+        for name in ("stays", "known", "unheard", "ordinary"):
             check_number(name, getattr(self, name), 0, 1)
         check_number("uneven_db", self.uneven_db, 0, 40)
         if not isinstance(self.corpora, Mapping):
@@ -61,7 +69,8 @@ class Streams:
     @property
     def timesteps(self) -> int:
         """Length of an example."""
-        return round(self.seconds * SAMPLE_RATE) // TIMESTEP_SAMPLES
+        seconds = self.seconds + (self.known_s if self.known else 0.0)
+        return round(seconds * SAMPLE_RATE) // TIMESTEP_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class Placement:
         samples: how many samples of the stretch it fills, its end cut off where that is beyond.
         speed: played so many times as fast.
         gain_db: of this recording against the others.
+        is_known: whether it is of the beginning that is known to be ordinary speech.
     """
 
     recording: int
@@ -81,6 +91,7 @@ class Placement:
     samples: int
     speed: float
     gain_db: float
+    is_known: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,7 @@ def arrange(
     streams: Streams,
     speeds: tuple[float, float],
     generator: Generator,
+    neutral: int | None = None,
 ) -> list[Placement]:
     """Draw one stretch; indices into ``ordinary`` follow those into ``pool``.
 
@@ -140,12 +152,48 @@ def arrange(
         streams: what is drawn from.
         speeds: slowest and fastest playback, one for the whole stretch.
         generator: of everything drawn.
+        neutral: class of which a known beginning is made; None: there is none.
     """
     if ordinary is not None and generator.random() < streams.ordinary:
         voice = _voice(ordinary, dict.fromkeys(ordinary.voices, 1.0), generator)
-        return _fill(voice, ordinary.lengths, len(pool.lengths), streams, speeds, generator)
+        speed = float(generator.uniform(*speeds))
+        return _fill(voice, ordinary.lengths, len(pool.lengths), streams, speed, 0, generator)
     voice = _voice(pool, pool.weights(streams), generator)
-    return _fill(voice, pool.lengths, 0, streams, speeds, generator)
+    speed = float(generator.uniform(*speeds))
+    known: list[Placement] = []
+    is_known = bool(streams.known) and generator.random() < streams.known
+    if is_known and neutral is not None and neutral in voice:
+        known = _known(voice[neutral], pool.lengths, streams, speed, generator)
+        taken = {one.recording for one in known}
+        left = {kind: [one for one in found if one not in taken] for kind, found in voice.items()}
+        voice = {kind: found for kind, found in left.items() if found}
+    at = known[-1].at + known[-1].samples if known else 0
+    return known + _fill(voice, pool.lengths, 0, streams, speed, at, generator)
+
+
+def _known(
+    recordings: Sequence[int],
+    lengths: Int64,
+    streams: Streams,
+    speed: float,
+    generator: Generator,
+) -> list[Placement]:
+    """A beginning of ordinary speech; none of a speaker who has only one such recording."""
+    longest = int(generator.uniform(min(2.0, streams.known_s), streams.known_s) * SAMPLE_RATE)
+    at = int(generator.uniform(0, 0.5) * SAMPLE_RATE)
+    placed: list[Placement] = []
+    # Some are left for the stream that follows.
+    for index in generator.permutation(len(recordings))[: len(recordings) - 1].tolist():
+        recording = recordings[index]
+        whole = max(int(lengths[recording] / speed) - 2, 1)
+        if at + whole > longest and placed:
+            break
+        whole = min(whole, int(streams.known_s * SAMPLE_RATE) - at)
+        if whole <= 0:
+            break
+        placed.append(Placement(recording, at, whole, speed, 0.0, True))
+        at += whole + int(generator.uniform(0, 0.6) * SAMPLE_RATE)
+    return placed
 
 
 def _voice(
@@ -164,15 +212,16 @@ def _fill(
     lengths: Int64,
     offset: int,
     streams: Streams,
-    speeds: tuple[float, float],
+    speed: float,
+    begins: int,
     generator: Generator,
 ) -> list[Placement]:
+    """Fill a stretch from a sample on."""
     total = streams.timesteps * TIMESTEP_SAMPLES
-    speed = float(generator.uniform(*speeds))
     is_uneven = generator.random() < 0.5
     kinds = list(voice)
     kind = kinds[int(generator.integers(len(kinds)))]
-    at = _lead(streams, generator)
+    at = begins + _lead(streams, generator)
     placed = []
     while at < total - TIMESTEP_SAMPLES:
         recording = voice[kind][int(generator.integers(len(voice[kind])))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -129,21 +130,31 @@ def _sources() -> str:
     return front_end_sources() + digest_of(*own)
 
 
-def load_bank(paths: Sequence[Path], cache_folder: Path, gate: Path | None = None) -> Bank:
+def load_bank(
+    paths: Sequence[Path],
+    cache_folder: Path,
+    gate: Path | None = None,
+    speakers: Sequence[str] = (),
+) -> Bank:
     """Decode recordings, on all cores, or take what was decoded before from the cache.
 
     Args:
         paths: of the recordings, in this order.
         cache_folder: of decoded recordings.
         gate: file of the voice gate that says where speech is, if not the shipped one.
+        speakers: of the recordings, of the first ones at least. Those of one lie together in the
+            cache, so that most splits share what was decoded.
     """
+    chunks = _chunks(len(paths), speakers)
     jobs: dict[Path, Sequence[Path]] = {}
-    for first in range(0, len(paths), CHUNK):
-        chunk = paths[first : first + CHUNK]
+    kept: list[Path] = []
+    for indices in chunks:
+        chunk = [paths[index] for index in indices]
         files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in chunk]
         heard_by = gate and hashlib.sha256(gate.read_bytes()).hexdigest()
         key = hashlib.sha256(repr((files, _sources(), heard_by)).encode()).hexdigest()
-        jobs[cache_folder / f"bank-{key[:24]}.npz"] = chunk
+        kept.append(cache_folder / f"bank-{key[:24]}.npz")
+        jobs[kept[-1]] = chunk
     missing = [job for job in jobs.items() if not job[0].exists()]
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
@@ -151,21 +162,44 @@ def load_bank(paths: Sequence[Path], cache_folder: Path, gate: Path | None = Non
         with worker_pool() as pool, progress_bar() as bar:
             for _ in bar.track(pool.map(work, missing), len(missing), description="decode"):
                 pass
-    return _joined([dict(np.load(file)) for file in jobs])
+    return _joined([dict(np.load(file)) for file in kept], np.concatenate([[], *chunks]))
 
 
-def _joined(chunks: Sequence[dict[str, NDArray[Any]]]) -> Bank:
+def _chunks(count: int, speakers: Sequence[str]) -> list[list[int]]:
+    """Indices of recordings that are decoded together: of one speaker, or one after the other."""
+    together: dict[str, list[int]] = defaultdict(list)
+    for index in range(count):
+        together[speakers[index] if index < len(speakers) else ""].append(index)
+    return [
+        indices[first : first + CHUNK]
+        for indices in together.values()
+        for first in range(0, len(indices), CHUNK)
+    ]
+
+
+def _joined(chunks: Sequence[dict[str, NDArray[Any]]], indices: NDArray[Any]) -> Bank:
+    """The chunks as one, recordings in the order of their indices."""
+    order = np.argsort(indices, kind="stable")
+
     def whole(name: str) -> NDArray[Any]:
         return np.concatenate([chunk[name] for chunk in chunks])
 
+    def ordered(name: str, sizes: NDArray[Any]) -> NDArray[Any]:
+        values = whole(name)
+        if (order[1:] > order[:-1]).all():
+            return values
+        parts = np.split(values, np.cumsum(sizes)[:-1])
+        return np.concatenate([parts[index] for index in order])
+
     prior = np.sum([chunk["prior"] for chunk in chunks], axis=0)
+    lengths, timesteps = whole("lengths"), whole("timesteps")
     return Bank(
-        recorded=whole("recorded"),
-        denoised=whole("denoised"),
-        ends=np.cumsum(whole("lengths")),
-        speech=whole("speech"),
-        speech_ends=np.cumsum(whole("timesteps")),
-        levels=whole("levels"),
-        gains=whole("gains"),
+        recorded=ordered("recorded", lengths),
+        denoised=ordered("denoised", lengths),
+        ends=np.cumsum(lengths[order]),
+        speech=ordered("speech", timesteps),
+        speech_ends=np.cumsum(timesteps[order]),
+        levels=whole("levels")[order],
+        gains=whole("gains")[order],
         prior=usable_prior(prior),
     )

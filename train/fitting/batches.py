@@ -7,7 +7,7 @@ trained on streams, see ``train/features``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -62,12 +62,15 @@ class Batch:
         examples: in the whole batch, divided by the number of processes.
         sources: ``(batch, timesteps)`` int64, of drawn streams the timestep of the bank that is
             heard, -1 where none is.
+        heard: ``(batch, timesteps)`` float32, what a memory of the voice takes in, see
+            :mod:`model.voice`; None where none is trained.
     """
 
     features: Tensor
     targets: Tensor
     examples: float
     sources: Tensor | None = None
+    heard: Tensor | None = None
 
 
 def loss_weights(speech: Float32) -> Float32:
@@ -180,11 +183,12 @@ def mix(batch: Batch, parameter: float, generator: Generator) -> Batch:
     shares = generator.beta(parameter, parameter, (examples, 1, 1))
     given = torch.from_numpy(np.minimum(shares, 1 - shares)).to(batch.targets)
     partner = torch.from_numpy(generator.permutation(examples)).to(given.device)
-    return Batch(
-        torch.lerp(batch.features, batch.features[partner], given[..., None].to(batch.features)),
-        torch.lerp(batch.targets, batch.targets[partner], given),
-        batch.examples,
-        batch.sources,
+    return replace(
+        batch,
+        features=torch.lerp(
+            batch.features, batch.features[partner], given[..., None].to(batch.features)
+        ),
+        targets=torch.lerp(batch.targets, batch.targets[partner], given),
     )
 
 

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.config import NetworkConfig
+from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.frontend import TIMESTEP_S, TIMESTEP_SAMPLES, Normaliser
 from streamer.speech import SPEECH_THRESHOLD
 from train.features.arrangement import Placement, Pool, arrange
@@ -44,6 +46,8 @@ Generator = np.random.Generator
 FULL_OWN_SPEECH_S = 1.2
 #: ... and for as long as this after the utterance, while its label is still shown.
 AFTERWARDS_S = 0.4
+#: Label of sentences that are said as they are said every day.
+NEUTRAL = "neutral"
 #: Batches that are drawn before they are needed.
 AHEAD = 3
 
@@ -92,6 +96,8 @@ class Drawer:
         labelled = len(data.targets)
         kinds = data.targets.argmax(axis=1).tolist()
         self._pool = Pool.of(bank.lengths[:labelled], data.corpora, data.speakers, kinds)
+        self._neutral = recipe.labelled.index(NEUTRAL) if NEUTRAL in recipe.labelled else None
+        self._knows_voices = isinstance(recipe.network, NetworkConfig) and recipe.network.voice
         self._ordinary = None
         if rest := len(bank) - labelled:
             # Nobody says who speaks. Commands and single words are met alike.
@@ -114,11 +120,15 @@ class Drawer:
         sources, targets = self._marks(placements)
         speech = torch.from_numpy(self._speech(sources))
         features = self._features(placements, speech, generator)
+        heard = None
+        if self._knows_voices:
+            heard = torch.from_numpy(self._taken_in(placements, sources, generator))
         drawn = Batch(
             features.to(torch.bfloat16),
             torch.from_numpy(targets).to(self._device),
             batch,
             torch.from_numpy(sources).to(self._device),
+            None if heard is None else heard.to(self._device),
         )
         drawn = mix(drawn, self._ranges.mixup, generator)
         mask(drawn.features, self._ranges.masked_timesteps, self._ranges.masked_bins, generator)
@@ -136,10 +146,14 @@ class Drawer:
         generator = np.random.default_rng(seed)
         placements = self._arrange(batch, generator)
         sources, _ = self._marks(placements)
-        phoned = generator.random(batch) < self._ranges.telephone
+        heard = self.spoken(placements, generator)
+        return heard, torch.from_numpy(self._speech(sources)).to(self._device)
+
+    def spoken(self, placements: Sequence[Sequence[Placement]], generator: Generator) -> Tensor:
+        """Waveforms ``(batch, samples)`` of stretches that are arranged already."""
+        phoned = generator.random(len(placements)) < self._ranges.telephone
         heard = self._heard(placements, phoned, generator)
-        colours = draw_colours(self._ranges, phoned, generator)
-        return coloured(heard, colours), torch.from_numpy(self._speech(sources)).to(self._device)
+        return coloured(heard, draw_colours(self._ranges, phoned, generator))
 
     def background(self, length: int, generator: Generator) -> Tensor:
         """A background alone, ``(length,)``, unit RMS."""
@@ -148,9 +162,22 @@ class Drawer:
     def _arrange(self, batch: int, generator: Generator) -> list[list[Placement]]:
         speeds = self._ranges.speed
         return [
-            arrange(self._pool, self._ordinary, self._streams, speeds, generator)
+            arrange(self._pool, self._ordinary, self._streams, speeds, generator, self._neutral)
             for _ in range(batch)
         ]
+
+    def _taken_in(
+        self, placements: Sequence[Sequence[Placement]], sources: Int64, generator: Generator
+    ) -> Float32:
+        """What a memory of the voice takes in of each timestep, ``(batch, timesteps)``."""
+        heard = np.where(self._speech(sources) >= SPEECH_THRESHOLD, HEARD, UNHEARD)
+        for row, stretch in enumerate(placements):
+            known = [one for one in stretch if one.is_known]
+            if known:
+                end = -(-(known[-1].at + known[-1].samples) // TIMESTEP_SAMPLES)
+                heard[row, :end] *= KNOWN
+        heard[generator.random(len(placements)) < self._streams.unheard] = UNHEARD
+        return heard.astype(np.float32)
 
     def _features(
         self,
@@ -211,6 +238,8 @@ class Drawer:
                 middles = (np.arange(first, last) + 0.5) * TIMESTEP_SAMPLES - one.at
                 index = (middles * one.speed / TIMESTEP_SAMPLES).astype(int)
                 sources[row, first:last] = start + np.clip(index, 0, known - 1)
+                if one.is_known:  # nobody is asked what it is
+                    continue
                 stop = timesteps if following is None else following.at // TIMESTEP_SAMPLES
                 stop = min(stop, last + round(AFTERWARDS_S / TIMESTEP_S))
                 is_labelled = one.recording < len(data.targets)
@@ -310,13 +339,15 @@ def _draw(batch: int, seed: Sequence[int]) -> tuple[NDArray[np.generic], ...]:
     assert _drawer is not None
     drawn = _drawer.draw(batch, seed)
     assert drawn.sources is not None
+    heard = () if drawn.heard is None else (drawn.heard.numpy(),)
     return (
         drawn.features.view(torch.int16).numpy(),
         drawn.targets.numpy(),
         drawn.sources.numpy(),
+        *heard,
     )
 
 
 def _received(drawn: tuple[NDArray[np.generic], ...]) -> Batch:
-    features, targets, sources = (torch.from_numpy(one) for one in drawn)
-    return Batch(features.view(torch.bfloat16), targets, len(targets), sources)
+    features, targets, *rest = (torch.from_numpy(one) for one in drawn)
+    return Batch(features.view(torch.bfloat16), targets, len(targets), *rest)

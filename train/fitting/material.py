@@ -158,7 +158,8 @@ def training_data(
         normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
         return TrainingSet(normalise(clean, normaliser), wanted, corpora, normaliser)
     heard = ordinary_of(recipe, folders)
-    bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate)
+    voices = [f"{one.corpus}/{one.speaker}" for one in utterances]
+    bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate, voices)
     return StreamSet(
         bank,
         wanted,

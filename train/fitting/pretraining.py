@@ -35,7 +35,7 @@ from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings
 from train.corpora.splits import split_of
 from train.corpora.voices import read_voices
-from train.features.bank import Bank
+from train.features.bank import FULL_SCALE, Bank
 from train.features.data import digest_of, key_of
 from train.fitting.batches import Batch
 from train.fitting.drawer import StreamSet
@@ -44,7 +44,7 @@ from train.fitting.material import heard_beside, ordinary_of, training_data
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RESULT, Folders, keep_json, keep_weights
 from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
-from train.place import Place
+from train.place import CPU, Place
 from train.progress import progress_bar
 from train.whole_file import whole_file
 from train.workers import worker_pool
@@ -82,12 +82,13 @@ def frames_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: 
 
     What is beyond its positions, 30 s, is as its last frame.
     """
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        mel = log_mel(torch.from_numpy(samples).float())
+    device = encoder.layer_norm.weight.device
+    mel = log_mel(torch.from_numpy(samples).float().to(device))
+    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
         outputs = encoder(mel[None, :, : 2 * encoder.embed_positions.num_embeddings])
     hidden = [functional.layer_norm(outputs[i][0].float(), (encoder.width,)) for i in LAYERS]
     frames = torch.stack(hidden).mean(dim=0)
-    pairs = functional.avg_pool1d(frames.T[None], FRAMES_PER_TIMESTEP)[0].T
+    pairs = functional.avg_pool1d(frames.T[None], FRAMES_PER_TIMESTEP)[0].T.cpu()
     index = torch.arange(timesteps).clamp(max=len(pairs) - 1)
     return pairs[index]
 
@@ -114,7 +115,9 @@ def told_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: in
     return frames_of(encoder, samples, timesteps)
 
 
-def teach(teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path) -> TeacherFrames:
+def teach(
+    teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path, device: torch.device = CPU
+) -> TeacherFrames:
     """The teacher's frames of every recording of the bank, from the cache or computed now.
 
     Args:
@@ -122,29 +125,49 @@ def teach(teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path) 
         paths: of the bank's recordings.
         bank: whose timesteps are told.
         cache_folder: of what is computed.
+        device: that a GPU's share of the work is done on; a CPU's is shared by all cores.
 
     Raises:
         SerLiveError: the teacher cannot be read, or has too few layers.
     """
-    load_teacher(teacher)  # what is wrong with it is said here, not by a worker
+    encoder = load_teacher(teacher)  # what is wrong with it is said here, not by a worker
     code = digest_of(inspect.getsource(frames_of), inspect.getsource(model.whisper), repr(LAYERS))
     own = hashlib.sha256(teacher.read_bytes()).hexdigest()
     file = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
     if not file.exists():
-        timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
-        jobs = [
-            (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
-            for first in range(0, len(paths), CHUNK)
-        ]
-        with worker_pool() as pool, progress_bar() as bar:
-            heard = pool.map(partial(_hear, teacher), jobs)
-            found = list(bar.track(heard, len(jobs), description="teacher"))
+        if device.type == "cuda":
+            found = _hear_bank(encoder.to(device), bank)
+        else:
+            found = _hear_paths(teacher, paths, bank)
         values = np.concatenate(found)
         mean = values.mean(axis=0, dtype=np.float64)
         deviation = values.std(axis=0, dtype=np.float64) + 1e-6
         with whole_file(file) as stream:
             np.save(stream, ((values - mean) / deviation).astype(np.float16))
     return TeacherFrames(np.load(file))
+
+
+def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:
+    """The frames of every recording, as the bank holds it."""
+    found = []
+    timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
+    for index, count in enumerate(timesteps):
+        stored = bank.recorded[bank.starts[index] : bank.ends[index]]
+        samples = stored.astype(np.float32) / np.float32(FULL_SCALE * bank.gains[index])
+        found.append(told_of(encoder, samples, count).to(torch.float16).numpy())
+    return found
+
+
+def _hear_paths(teacher: Path, paths: Sequence[Path], bank: Bank) -> list[Float16]:
+    """The frames of every recording, by worker processes."""
+    timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
+    jobs = [
+        (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
+        for first in range(0, len(paths), CHUNK)
+    ]
+    with worker_pool() as pool, progress_bar() as bar:
+        heard = pool.map(partial(_hear, teacher), jobs)
+        return list(bar.track(heard, len(jobs), description="teacher"))
 
 
 @cache
@@ -215,7 +238,7 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     data = training_data(recipe, voices, folders)
     assert isinstance(data, StreamSet)
     paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
-    frames = teach(teacher, paths, data.bank, folders.cache)
+    frames = teach(teacher, paths, data.bank, folders.cache, place.device)
     network = pretrain(recipe, data, frames, folders.run, place)
     result = {
         "recipe": recipe.to_dict(),
@@ -271,6 +294,8 @@ def pretrain(
     if checkpoint.exists():
         progress.load(checkpoint, place.device)
     values = torch.from_numpy(frames.values)
+    if place.fits(values.nbytes):
+        values = values.to(place.device)
     with closing(data.batches(recipe, place)) as batches:
         while progress.epoch < epochs:
             progress.epoch += 1

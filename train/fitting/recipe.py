@@ -71,9 +71,14 @@ class Recipe:
             is what that hears, no emotions; see :mod:`train.fitting.pretraining`. "": the labels.
         voices: of :data:`train.corpora.voices.VOICES`, whose recordings have no label: they are
             only imitated.
+        trains: "all" of the network; or, of one that starts from a finished run, the "voice" alone:
+            what it answers by knowing the voice, see :mod:`model.voice`.
         pretrained: folder of a finished run to start from, all its weights but the classifier's
             for labels that it does not know, and the attention's where that is another; "" starts
             from random ones.
+        answers: folder of a finished ``python -m train teach``, whose answers take over a part of
+            the labels, see :mod:`train.fitting.teaching`; "": none do.
+        answers_weight: that part.
         teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
             folders of finished runs with the same labels; their mean estimate teaches.
         teacher_pretrained: as ``pretrained``, of the networks that are trained first.
@@ -112,7 +117,10 @@ class Recipe:
     votes: Literal["voice", "both"] = "voice"
     imitates: str = ""
     voices: tuple[str, ...] = ()
+    trains: Literal["all", "voice"] = "all"
     pretrained: str = ""
+    answers: str = ""
+    answers_weight: float = 0.6
     teacher: tuple[str, ...] = ()
     teacher_pretrained: str = ""
     teacher_weight: float = 0.5
@@ -127,12 +135,13 @@ class Recipe:
         check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("one-cycle", "constant"))
         check_choice("votes", self.votes, ("voice", "both"))
+        check_choice("trains", self.trains, ("all", "voice"))
         for name in ("corpora", "transfer", "extra_labels", "teacher", "noises", "voices"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
             raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
-        for name in ("pretrained", "teacher_pretrained"):
+        for name in ("pretrained", "answers", "teacher_pretrained"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
         if not isinstance(self.imitates, str):
@@ -142,9 +151,21 @@ class Recipe:
                 raise ValueError(f"{name} must be true or false, is {getattr(self, name)!r}")
         if self.imitates and self.streams is None:
             raise ValueError("imitates needs streams")
-        for name in ("pretrained", "teacher", "soft_labels", "refit"):
+        for name in ("pretrained", "answers", "teacher", "soft_labels", "refit"):
             if self.imitates and getattr(self, name):
                 raise ValueError(f"what imitates learns no emotions: leave {name} out")
+        knows_voices = isinstance(self.network, NetworkConfig) and self.network.voice
+        if knows_voices and (self.streams is None or self.augmentation.mixup):
+            raise ValueError("voice = true needs streams, and no mixup: a voice is one person's")
+        if self.streams is not None and self.streams.known and (self.answers or self.soft_labels):
+            raise ValueError("known needs labels as they are: leave answers and soft_labels out")
+        if self.trains == "voice" and self.teacher:
+            raise ValueError('trains = "voice" learns from labels: leave teacher out')
+        if self.trains == "voice" and not (knows_voices and self.streams and self.pretrained):
+            raise ValueError(
+                'trains = "voice" needs streams, a network with voice = true, and a finished run '
+                "as pretrained"
+            )
         if self.voices and not self.imitates:
             raise ValueError("voices have no labels: they need imitates")
         if unknown := set(self.voices) - set(VOICES):
@@ -201,7 +222,7 @@ class Recipe:
         check_number("weight_decay", self.weight_decay, 0, 1)
         for name in ("momentum", "averaging"):
             check_number(name, getattr(self, name), 0, 0.99999)
-        for name in ("label_smoothing", "soft_labels", "teacher_weight"):
+        for name in ("label_smoothing", "soft_labels", "answers_weight", "teacher_weight"):
             check_number(name, getattr(self, name), 0, 1)
 
     @property
@@ -295,14 +316,14 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
                 raise ValueError(f"{name} is missing")
         network = _network(values.pop("network"), values.pop("labels"))
         settings = values.pop("training", {}) | values
-        augmentation = _augmentation(settings.get("augmentation", {})).without(without)
+        augmentation = augmentation_of(settings.get("augmentation", {})).without(without)
         if isinstance(settings.get("teacher"), str):
             settings["teacher"] = [settings["teacher"]]
-        _check_known("training", settings, _fields(Recipe) - {"name", "network"})
+        check_known("training", settings, _fields(Recipe) - {"name", "network"})
         if "streams" in settings:
-            _check_known("streams", settings["streams"], _fields(Streams))
+            check_known("streams", settings["streams"], _fields(Streams))
             settings["streams"] = Streams(**settings["streams"])
-        given = _tuples(settings) | {"augmentation": augmentation}
+        given = tuples(settings) | {"augmentation": augmentation}
         return Recipe(path.stem, network=network, **given)
     except OSError as error:
         raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
@@ -349,25 +370,27 @@ def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
     return type(config).from_dict(config.to_dict() | changes)
 
 
-def _augmentation(values: dict[str, Any]) -> Augmentation:
+def augmentation_of(values: dict[str, Any]) -> Augmentation:
+    """A recipe's ``[augmentation]``: fields, and ``KIND = false``."""
     switches = {name: value for name, value in values.items() if isinstance(value, bool)}
     ranges = {name: value for name, value in values.items() if name not in switches}
-    _check_known("augmentation", switches, KINDS)
-    _check_known("augmentation", ranges, _fields(Augmentation))
+    check_known("augmentation", switches, KINDS)
+    check_known("augmentation", ranges, _fields(Augmentation))
     off = [name for name, is_on in switches.items() if not is_on]
-    return Augmentation(**_tuples(ranges)).without(off)
+    return Augmentation(**tuples(ranges)).without(off)
 
 
 def _fields(kind: type) -> set[str]:
     return {item.name for item in fields(kind)}
 
 
-def _check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
+def check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
+    """Raise ValueError that names the settings which are not known."""
     if unknown := set(values) - set(known):
         raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+def tuples(values: dict[str, Any]) -> dict[str, Any]:
     """TOML's lists as the tuples that they are here."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()

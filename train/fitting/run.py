@@ -33,9 +33,10 @@ from train.fitting.run_folder import (
     keep_weights,
     lineage_of,
     load_run,
+    read_result,
 )
 from train.fitting.teachers import Teachers
-from train.fitting.training import check_start
+from train.fitting.training import check_is_whole, check_start
 from train.judging.measures import reliability, score
 from train.judging.plots import plot_run
 from train.place import Place
@@ -79,9 +80,15 @@ def run(
     if recipe.pretrained:
         pretrained, started = load_run(Path(recipe.pretrained), is_start=True)
         check_start(pretrained.config, recipe.network, recipe.pretrained)
+        if recipe.trains == "voice":
+            check_is_whole(pretrained.config, recipe.kept_network, started, recipe.pretrained)
         found, is_late = lineage_of(started), recipe.refit and is_refit(started)
         start = Path(recipe.pretrained)
         lineage = together(lineage, found, recipe.transfer, start, is_late)
+    if recipe.answers:
+        result = read_result(Path(recipe.answers), "teach")
+        said_by = Path(recipe.answers)
+        lineage = together(lineage, lineage_of(result), recipe.transfer, said_by)
     lineage = _finish_teachers(recipe, folders, place, lineage)
     if place.leads:
         keep_recordings(recordings, folders.run)

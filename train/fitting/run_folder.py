@@ -51,6 +51,20 @@ def keep_json(values: dict[str, Any], path: Path) -> None:
         file.write(json.dumps(values, indent=1).encode() + b"\n")
 
 
+def read_result(folder: Path, command: str = "fit") -> dict[str, Any]:
+    """What a finished run says of itself.
+
+    Raises:
+        SerLiveError: there is none in the folder.
+    """
+    if not (folder / RESULT).is_file():
+        raise SerLiveError(
+            f"no finished run in {folder}: python -m train {command} RECIPE makes one"
+        )
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return result
+
+
 def load_run(
     folder: Path, refitted: bool = False, is_start: bool = False
 ) -> tuple[SpectrogramNetwork, dict[str, Any]]:
@@ -64,9 +78,9 @@ def load_run(
     Raises:
         SerLiveError: there is none in the folder, or it has learnt no emotions.
     """
-    if not (folder / RESULT).is_file():
-        raise SerLiveError(f"no finished run in {folder}: python -m train fit RECIPE makes one")
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    result = read_result(folder)
+    if "network" not in result["recipe"]:
+        raise SerLiveError(f"{folder} holds teachers' answers and no network: name it as answers")
     imitates = bool(result["recipe"].get("imitates"))
     if imitates and not is_start:
         raise SerLiveError(

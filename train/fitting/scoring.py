@@ -75,7 +75,9 @@ def votes_of(
     answers = [torch.zeros(1, len(config.labels))] * len(features)
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
-        estimates, _ = network(torch.from_numpy(values).to(device).float())
+        speech = np.stack([features.speech[features.rows(index)] for index in group])
+        heard = torch.from_numpy((speech >= SPEECH_THRESHOLD).astype(np.float32)).to(device)
+        estimates, _ = network(torch.from_numpy(values).to(device).float(), heard)
         for index, logits in zip(group, estimates.cpu(), strict=True):
             answers[index] = logits
     votes = []

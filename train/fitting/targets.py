@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
 from train.corpora.known import EMOTIONS, Utterance
+from train.fitting.answers import read_answers
 from train.fitting.recipe import Recipe
 
 Float32 = NDArray[np.float32]
@@ -30,14 +31,20 @@ def one_hot(utterances: Sequence[Utterance], classes: Sequence[str]) -> Float32:
 def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> Float32:
     """Distributions over the recipe's classes ``(utterances, classes)``, each sums to 1.
 
-    The votes take over the share ``soft_labels`` of the label, in CREMA-D; the other corpora come
+    Where teachers have answered, their answer takes over the share ``answers_weight``. The votes
+    take over the share ``soft_labels`` of the label, in CREMA-D; the other corpora come
     without votes. Votes for emotions that are not among the classes are left out; where no other
     is left, the label stands alone.
 
     Raises:
-        SerLiveError: votes are wanted and the corpus has come without them.
+        SerLiveError: votes are wanted and the corpus has come without them, or there are no
+            answers of teachers.
     """
     result = one_hot(utterances, recipe.classes)
+    if recipe.answers:
+        said, is_said = read_answers(Path(recipe.answers), utterances, recipe.classes, corpora)
+        share = recipe.answers_weight * is_said[:, None].astype(np.float32)
+        result += share * (said - result)
     if not recipe.soft_labels:
         return result
     votes = read_votes(corpora / "cremad", recipe.classes, recipe.votes)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from model.baselines import build
 from model.config import ORDINARY, SystemConfig
-from model.network import SpectrogramNetwork
+from model.network import Network, SpectrogramNetwork
 from streamer.errors import SerLiveError
 from train.fitting.batches import Batch
 from train.fitting.recipe import Recipe
@@ -35,6 +35,8 @@ LARGEST_GRADIENT = 2.0
 WARM_UP_SHARE = 0.2
 #: What shapes the pooling of a network alone.
 POOLING = ("attention", "attention_hidden", "window_timesteps")
+#: Weights of which every label has its row.
+PER_LABEL = ("classifier.", "voice.differ.")
 #: Torch's schedule divides by zero where less than one step is left to rise in.
 FEWEST_STEPS = 10
 
@@ -81,7 +83,8 @@ def loss_of(
             and is none of them.
     """
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
-        logits, _ = network(batch.features)
+        heard = () if batch.heard is None else (batch.heard,)
+        logits, _ = network(batch.features, *heard)
     told: Tensor | float = 0.0
     targets = batch.targets
     if tells_ordinary:
@@ -101,12 +104,37 @@ def loss_of(
     return (named + told) / batch.examples
 
 
+def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
+    """The same of what a network answers by the distance to the voice, as far as that is known.
+
+    Nothing else in the network is shaped by it. Its own answer is right on nearly all that it was
+    trained on, so that a sum of both would leave this one nothing to learn. What the memory takes
+    in of its own accord is learnt, too: nothing, where an answer by it is worse than by what is
+    known to be ordinary.
+
+    Args:
+        network: with a memory of the voice, the rest of it for inference.
+        batch: of streams.
+        smoothing: share of the label that is spread over the classes.
+    """
+    assert isinstance(network, Network) and network.voice is not None and batch.heard is not None
+    with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
+        pooled, _ = network.attention(network.sequence(batch.features))
+    answers, believed = network.voice(pooled, batch.heard)
+    targets = batch.targets[..., : answers.shape[-1]]
+    targets = torch.lerp(targets, targets.mean(dim=-1, keepdim=True).expand_as(targets), smoothing)
+    named = -(targets * torch.log_softmax(answers.float(), dim=-1) * believed).sum()
+    loss: Tensor = named / (targets * believed).sum().clamp(min=1e-6)
+    return loss
+
+
 def make_optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
     """What the recipe trains with."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
+    trained = [one for one in network.parameters() if one.requires_grad]
     if recipe.optimiser == "sgd":
-        return torch.optim.SGD(network.parameters(), rate, recipe.momentum, weight_decay=decay)
-    return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True)
+        return torch.optim.SGD(trained, rate, recipe.momentum, weight_decay=decay)
+    return torch.optim.AdamW(trained, rate, weight_decay=decay, fused=True)
 
 
 def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
@@ -129,12 +157,29 @@ def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
         SerLiveError: it does.
     """
     before, wanted = theirs.to_dict(), ours.to_dict()
-    others = {"labels", "ordinary", "dropout", *POOLING}
+    others = {"labels", "ordinary", "voice", "dropout", *POOLING}
     names = sorted((before.keys() | wanted.keys()) - others)
     if differ := [name for name in names if before.get(name) != wanted.get(name)]:
         raise SerLiveError(
             f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
         )
+
+
+def check_is_whole(
+    theirs: SystemConfig, ours: SystemConfig, result: dict[str, Any], named: str
+) -> None:
+    """Refuse a start of which a part would have to be learnt that is not trained.
+
+    Raises:
+        SerLiveError: it has learnt no emotions, or differs in more than the memory of the voice.
+    """
+    before, wanted = theirs.to_dict(), ours.to_dict()
+    differ = [
+        name for name in wanted if name not in ("voice", "dropout") and before[name] != wanted[name]
+    ]
+    if differ or result["recipe"].get("imitates"):
+        what = f"differs in {', '.join(differ)}" if differ else "has learnt no emotions"
+        raise SerLiveError(f'trains = "voice" takes {named} as it is, and that {what}')
 
 
 @torch.no_grad()
@@ -150,7 +195,7 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     weights, found = network.state_dict(), pretrained.state_dict()
     before, wanted = pretrained.config.to_dict(), network.config.to_dict()
     is_pooled_alike = all(before.get(name) == wanted.get(name) for name in POOLING)
-    anew = ("classifier.",) if is_pooled_alike else ("classifier.", "attention.", "ordinary.")
+    anew = PER_LABEL if is_pooled_alike else (*PER_LABEL, "attention.", "ordinary.", "voice.")
     for name, weight in found.items():
         if name in weights and not name.startswith(anew):
             weights[name].copy_(weight)
@@ -159,8 +204,9 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     ours, theirs = network.config.labels, pretrained.config.labels
     both = [name for name in ours if name in theirs]
     to, of = ([names.index(name) for name in both] for names in (ours, theirs))
-    for name in ("classifier.weight", "classifier.bias"):
-        weights[name][to] = found[name][of]
+    for name in weights.keys() & found.keys():
+        if name.startswith(PER_LABEL):
+            weights[name][to] = found[name][of]
 
 
 def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
@@ -169,7 +215,7 @@ def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetw
     rows = [recipe.labelled.index(name) for name in network.config.labels]
     network.load_state_dict(
         {
-            name: weight[rows] if name.startswith("classifier.") else weight
+            name: weight[rows] if name.startswith(PER_LABEL) else weight
             for name, weight in weights.items()
         }
     )
@@ -202,6 +248,12 @@ class Training:
         if pretrained is not None:
             start_from(pretrained, self.network)
         self.network.to(place.device)
+        if recipe.trains == "voice":
+            assert isinstance(self.network, Network) and self.network.voice is not None
+            if place.ranks > 1:
+                raise SerLiveError('trains = "voice" takes one process: leave torchrun out')
+            self.network.requires_grad_(False)
+            self.network.voice.requires_grad_(True)
         self._parallel: nn.Module = self.network
         if place.ranks > 1:
             # Of the first convolution's, 400 values that lie in another order.
@@ -231,18 +283,27 @@ class Training:
         place = self._place
         # Every process drops out other features.
         torch.manual_seed((self._recipe.seed * 1000 + self.epoch) * place.ranks + place.rank)
-        self.network.train()
+        self._begin()
         losses = [self._step(batch, teachers) for batch in batches]
         return float(torch.stack(losses).mean())
 
+    def _begin(self) -> None:
+        """Bring what is trained into training, and what is not out of it."""
+        self.network.train()
+        if self._recipe.trains == "voice":
+            self.network.eval()
+            assert isinstance(self.network, Network) and self.network.voice is not None
+            self.network.voice.train()
+
+    def _loss(self, batch: Batch, teachers: Teachers | None) -> Tensor:
+        smoothing = self._recipe.label_smoothing
+        if self._recipe.trains == "voice":
+            return voice_loss_of(self.network, batch, smoothing)
+        tells_ordinary = ORDINARY in self._recipe.classes
+        return loss_of(self._parallel, batch, smoothing, teachers, tells_ordinary)
+
     def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
-        loss = loss_of(
-            self._parallel,
-            batch,
-            self._recipe.label_smoothing,
-            teachers,
-            ORDINARY in self._recipe.classes,
-        )
+        loss = self._loss(batch, teachers)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)

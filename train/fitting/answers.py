@@ -1,0 +1,58 @@
+"""What teachers of emotions have said of recordings, see ``train/fitting/teaching.py``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import SerLiveError
+from train.corpora.known import Utterance
+from train.corpora.lineage import place_of
+
+Float32 = NDArray[np.float32]
+
+#: File, in the folder of a teaching, of what the teachers say of every recording.
+ANSWERS = "answers.json"
+
+
+def read_answers(
+    folder: Path, utterances: Sequence[Utterance], labels: Sequence[str], corpora: Path
+) -> tuple[Float32, NDArray[np.bool_]]:
+    """What teachers say of utterances.
+
+    Args:
+        folder: of a finished teaching.
+        utterances: asked about.
+        labels: of the answer; what the teachers think of others is left out.
+        corpora: folder of the corpora.
+
+    Returns:
+        distributions ``(utterances, labels)``, and ``(utterances,)`` of which they say anything.
+
+    Raises:
+        SerLiveError: there are no answers, to none of these, or the teachers know none of the
+            labels.
+    """
+    try:
+        found = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
+        theirs, answers = found["labels"], found["answers"]
+    except (OSError, ValueError, KeyError) as error:
+        raise SerLiveError(
+            f"no answers of teachers in {folder}: python -m train teach RECIPE makes them"
+        ) from error
+    columns = [theirs.index(one) if one in theirs else None for one in labels]
+    if not any(one is not None for one in columns):
+        raise SerLiveError(f"the teachers of {folder} know {', '.join(theirs)}")
+    result = np.zeros((len(utterances), len(labels)), np.float32)
+    for row, utterance in enumerate(utterances):
+        said = answers.get(place_of(utterance, corpora))
+        if said is not None and utterance.label in labels:
+            result[row] = [0.0 if one is None else said[one] for one in columns]
+    total = result.sum(axis=1)
+    if len(utterances) and not total.any():
+        raise SerLiveError(f"the teachers of {folder} were asked about none of these recordings")
+    return result / np.maximum(total, 1e-9)[:, None], total > 0

@@ -1,0 +1,409 @@
+"""A teacher of emotions: Whisper's encoder with an attentive head, all of it trained on labels.
+
+It hears whole recordings, both ways, and knows more than a network that has to answer at once. What
+it says of its own training recordings is what their labels say; so the speakers are dealt to folds,
+and of each fold that teacher answers which has not heard it. The answers are a file, which a recipe
+names as ``answers``. Of the validation speakers all teachers answer together.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR
+
+from model.config import live
+from model.whisper import WhisperEncoder, load_whisper, log_mel
+from streamer.errors import SerLiveError
+from streamer.frontend import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.lineage import LONGEST_NAME, Lineage, Material
+from streamer.metadata import check_names as check_label_names
+from train.corpora.known import Utterance
+from train.corpora.lineage import check_recordings, keep_recordings, place_of
+from train.features.arrangement import Placement, Streams
+from train.features.augment import Augmentation
+from train.features.bank import FULL_SCALE, Bank
+from train.fitting.answers import ANSWERS
+from train.fitting.drawer import Drawer, StreamSet
+from train.fitting.epochs import CHECKPOINT
+from train.fitting.material import heard_beside, read_parts, training_data
+from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
+from train.fitting.run_folder import RESULT, WEIGHTS, Folders, keep_json
+from train.fitting.training import LARGEST_GRADIENT
+from train.judging.measures import score
+from train.place import Place
+from train.ranges import check_names, check_number
+
+Float32 = NDArray[np.float32]
+
+#: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
+LONGEST_S = 15.0
+#: Share of the steps in which the learning rates rise.
+WARM_UP_SHARE = 0.15
+#: Steps between two lines of the log.
+LOGGED = 100
+HEAD_HIDDEN = 128
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """How teachers of emotions are made.
+
+    Attributes:
+        name: of the recipe file.
+        corpora: trained on; their validation speakers are answered for, too.
+        labels: that are learnt.
+        encoder: file of Whisper's encoder, in the folder of the corpora.
+        split: into training, validation and test speakers.
+        noises: folders of background recordings among the corpora.
+        augmentation: what is drawn anew for every example.
+        folds: of the training speakers.
+        seconds: of an example; longer recordings are cropped.
+        steps: batches that each teacher learns from.
+        batch: recordings a step.
+        learning_rate: peak, of the encoder.
+        head_learning_rate: peak, of what is on top of it.
+        weight_decay: of both.
+        dropout: before the classifier.
+        seed: of everything drawn at random.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    labels: tuple[str, ...]
+    encoder: str
+    split: str = "fixed"
+    noises: tuple[str, ...] = ()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    folds: int = 4
+    seconds: float = 4.0
+    steps: int = 700
+    batch: int = 64
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    dropout: float = 0.4
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("corpora", "labels", "noises"):
+            check_names(name, getattr(self, name))
+        check_label_names(self.name, self.labels)
+        for name in ("encoder", "split"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
+        for name in ("steps", "batch"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("folds", self.folds, 2, 100, whole=True)
+        check_number("seed", self.seed, whole=True)
+        check_number("seconds", self.seconds, 1, LONGEST_S)
+        for name in ("learning_rate", "head_learning_rate"):
+            check_number(name, getattr(self, name), 1e-8, 1)
+        check_number("weight_decay", self.weight_decay, 0, 1)
+        check_number("dropout", self.dropout, 0, 0.99)
+
+    @property
+    def streams(self) -> Streams:
+        """How long an example is."""
+        return Streams(seconds=self.seconds)
+
+    def drawn(self) -> Recipe:
+        """What a drawer needs to know: examples are one recording each, not streams."""
+        return Recipe(
+            self.name,
+            self.corpora,
+            live(self.labels),
+            split=self.split,
+            augmentation=self.augmentation,
+            streams=self.streams,
+            noises=self.noises,
+            seed=self.seed,
+        )
+
+
+def read_teacher_recipe(path: Path) -> TeacherRecipe:
+    """Read a recipe of teachers, a TOML file of the fields of :class:`TeacherRecipe`.
+
+    Raises:
+        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        ranges = augmentation_of(values.pop("augmentation", {}))
+        check_known("teacher", values, {one.name for one in fields(TeacherRecipe)} - {"name"})
+        return TeacherRecipe(path.stem, augmentation=ranges, **tuples(values))
+    except OSError as error:
+        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise SerLiveError(f"{path}: {error}") from error
+
+
+class EmotionEncoder(nn.Module):
+    """The encoder's layers weighed, pooled by attention to mean and deviation, classified."""
+
+    def __init__(self, encoder: WhisperEncoder, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.layers = nn.Parameter(torch.zeros(len(encoder.layers)))
+        self.inner = nn.Linear(encoder.width, HEAD_HIDDEN)
+        self.outer = nn.Linear(HEAD_HIDDEN, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(2 * encoder.width, labels)
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """Logits ``(batch, labels)``.
+
+        Args:
+            samples: ``(batch, samples)`` at 16 kHz.
+            lengths: ``(batch,)`` samples of each that are of the recording.
+        """
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = log_mel(samples)
+        outputs = self.encoder(mel)
+        normed = [functional.layer_norm(one.float(), one.shape[-1:]) for one in outputs]
+        shares = torch.softmax(self.layers, dim=0)
+        hidden = sum(share * one for share, one in zip(shares, normed, strict=True))
+        assert isinstance(hidden, Tensor)
+        scores = self.outer(torch.tanh(self.inner(hidden))).squeeze(-1).float()
+        frames = torch.arange(hidden.shape[1], device=hidden.device)
+        is_there = frames < (lengths[:, None] // (2 * HOP_SAMPLES)).clamp(min=1)
+        weights = torch.softmax(scores.masked_fill(~is_there, -torch.inf), dim=-1)[..., None]
+        mean = (weights * hidden).sum(dim=1)
+        square = (weights * hidden.square()).sum(dim=1)
+        deviation = (square - mean.square()).clamp(min=0).add(1e-3).sqrt()
+        logits: Tensor = self.classifier(self.dropout(torch.cat([mean, deviation], dim=-1)))
+        return logits.float()
+
+
+def run_teaching(
+    recipe: TeacherRecipe, folders: Folders, place: Place, fold: int | None = None
+) -> dict[str, Any]:
+    """Train the teachers that are not there yet, and keep what they say.
+
+    Args:
+        recipe: what to do.
+        folders: where from and where to.
+        place: where it runs; one process does it.
+        fold: train this one alone, from 0, and leave it at that; several may run side by side.
+
+    Returns:
+        the result: recipe, lineage, UAR of the answers.
+
+    Raises:
+        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder holds
+            what another recipe made.
+    """
+    drawn = recipe.drawn()
+    parts = read_parts(drawn, folders.corpora)
+    utterances = parts.refit
+    _check_folder(recipe, folders.run)
+    goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
+    recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
+    keep_recordings(recordings, folders.run)
+    data = training_data(drawn, utterances, folders)
+    assert isinstance(data, StreamSet)
+    dealt = deal(utterances, {id(one) for one in parts.train}, recipe.folds)
+    for one in range(recipe.folds) if fold is None else [fold]:
+        if not _fold_file(folders.run, one).exists():
+            answers = _teach(recipe, one, dealt, data, folders, place)
+            keep_json({"recipe": asdict(recipe), "answers": answers}, _fold_file(folders.run, one))
+    if fold is not None:
+        return {}
+    answered = _together(recipe, dealt, folders.run)
+    labels = np.array([recipe.labels.index(one.label) for one in utterances])
+    uars = {
+        part: _uars(answered[rows], labels[rows], [utterances[i].corpus for i in rows])
+        for part, rows in (
+            ("training", np.flatnonzero(dealt >= 0)),
+            ("validation", np.flatnonzero(dealt < 0)),
+        )
+    }
+    beside = (
+        *heard_beside(drawn, folders.corpora),
+        Material(f"Whisper's encoder, {recipe.encoder}"[:LONGEST_NAME], "MIT"),
+    )
+    result = {
+        "recipe": asdict(recipe),
+        "lineage": asdict(Lineage(parts.heard, beside)),
+        "uar": uars,
+        "utterances": len(utterances),
+    }
+    names = [place_of(one, folders.corpora) for one in utterances]
+    keep_json(
+        {
+            "labels": recipe.labels,
+            "answers": dict(zip(names, answered.round(4).tolist(), strict=True)),
+        },
+        folders.run / ANSWERS,
+    )
+    keep_json(result, folders.run / RESULT)
+    print(json.dumps(uars), flush=True)
+    return result
+
+
+def deal(utterances: Sequence[Utterance], trained: set[int], folds: int) -> NDArray[np.int64]:
+    """The fold of every utterance, its speakers dealt in turn; -1 of those not trained on.
+
+    Args:
+        utterances: of training and validation speakers.
+        trained: identities of those that are trained on.
+        folds: how many.
+    """
+    speakers = {(one.corpus, one.speaker): 0 for one in utterances if id(one) in trained}
+    order = {speaker: index for index, speaker in enumerate(sorted(speakers))}
+    return np.array(
+        [order[one.corpus, one.speaker] % folds if id(one) in trained else -1 for one in utterances]
+    )
+
+
+def _check_folder(recipe: TeacherRecipe, folder: Path) -> None:
+    """Refuse a folder in which something else would be lost or mixed up.
+
+    Raises:
+        SerLiveError: it holds a fit, or teachers of another recipe.
+    """
+    if any((folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+        raise SerLiveError(f"{folder} holds the run of a network: name another --run")
+    wanted = json.loads(json.dumps(asdict(recipe)))
+    for path in (folder / RESULT, *sorted(folder.glob("fold-*.json"))):
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["recipe"] != wanted:
+            raise SerLiveError(f"{folder} holds teachers of another recipe: name another --run")
+
+
+def _fold_file(folder: Path, fold: int) -> Path:
+    return folder / f"fold-{fold}.json"
+
+
+def _uars(answers: Float32, labels: NDArray[np.int64], corpora: Sequence[str]) -> dict[str, float]:
+    named = np.array(corpora)
+    return {
+        corpus: round(score(answers[named == corpus].astype(float), labels[named == corpus]).uar, 2)
+        for corpus in dict.fromkeys(corpora)
+    }
+
+
+def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> Float32:
+    """Of every utterance what those say who have not heard its speaker."""
+    said = []
+    for fold in range(recipe.folds):
+        kept = json.loads(_fold_file(folder, fold).read_text(encoding="utf-8"))
+        said.append(np.array(kept["answers"], np.float32))
+    every = np.stack(said)
+    mean = every.mean(axis=0)
+    return np.stack([mean[i] if f < 0 else every[f, i] for i, f in enumerate(dealt.tolist())])
+
+
+def _teach(
+    recipe: TeacherRecipe,
+    fold: int,
+    dealt: NDArray[np.int64],
+    data: StreamSet,
+    folders: Folders,
+    place: Place,
+) -> list[list[float]]:
+    """Train on all folds but one, and answer for every utterance."""
+    torch.manual_seed(recipe.seed * 100 + fold)
+    device = place.device
+    network = EmotionEncoder(
+        load_whisper(folders.corpora / recipe.encoder), len(recipe.labels), recipe.dropout
+    ).to(device)
+    heads = [one for name, one in network.named_parameters() if not name.startswith("encoder.")]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": network.encoder.parameters(), "lr": recipe.learning_rate},
+            {"params": heads, "lr": recipe.head_learning_rate},
+        ],
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    rates = [recipe.learning_rate, recipe.head_learning_rate]
+    schedule = OneCycleLR(
+        optimiser, rates, total_steps=max(recipe.steps + 1, 10), pct_start=WARM_UP_SHARE
+    )
+    drawer = Drawer(data, recipe.drawn(), device)
+    targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
+    generator = np.random.default_rng([recipe.seed, fold])
+    order = _endless(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
+    network.train()
+    losses: list[Tensor] = []
+    for step in range(1, recipe.steps + 1):
+        rows = [next(order) for _ in range(recipe.batch)]
+        placed = [_placed(data.bank, row, recipe, generator) for row in rows]
+        samples = drawer.spoken([[one] for one in placed], generator)
+        lengths = torch.tensor([one.samples for one in placed], device=device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            logits = network(samples, lengths)
+        loss = functional.cross_entropy(logits.float(), targets[rows], label_smoothing=0.05)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.detach())
+        if step % LOGGED == 0:
+            mean = float(torch.stack(losses).mean())
+            print(json.dumps({"fold": fold, "step": step, "loss": round(mean, 4)}), flush=True)
+            losses.clear()
+    return _answer(network.eval(), data.bank, len(targets), device)
+
+
+def _endless(
+    data: StreamSet, rows: NDArray[np.int64], generator: np.random.Generator
+) -> Iterator[int]:
+    """Utterances in random order, each corpus by the fourth root of its size, classes alike."""
+    kinds = data.targets.argmax(axis=1)
+    groups: dict[tuple[str, int], list[int]] = {}
+    for row in rows.tolist():
+        groups.setdefault((data.corpora[row], int(kinds[row])), []).append(row)
+    keys = list(groups)
+    sizes = {name: sum(len(groups[key]) for key in keys if key[0] == name) for name, _ in keys}
+    classes = {name: sum(key[0] == name for key in keys) for name, _ in keys}
+    shares = np.array([sizes[name] ** 0.25 / classes[name] for name, _ in keys])
+    shares /= shares.sum()
+
+    def draw() -> Iterator[int]:
+        while True:
+            found = groups[keys[int(generator.choice(len(keys), p=shares))]]
+            yield found[int(generator.integers(len(found)))]
+
+    return draw()
+
+
+def _placed(
+    bank: Bank, row: int, recipe: TeacherRecipe, generator: np.random.Generator
+) -> Placement:
+    """A recording at the start of an example, played at some speed, its end cut off."""
+    speed = float(generator.uniform(*recipe.augmentation.speed))
+    whole = max(int(bank.lengths[row] / speed) - 2, 1)
+    longest = recipe.streams.timesteps * TIMESTEP_SAMPLES
+    return Placement(row, 0, min(whole, longest), speed, 0.0)
+
+
+@torch.no_grad()
+def _answer(
+    network: EmotionEncoder, bank: Bank, count: int, device: torch.device
+) -> list[list[float]]:
+    """Of each recording the mean of what is said of it as it is, and without its noise."""
+    answers = []
+    longest = round(LONGEST_S * SAMPLE_RATE)
+    for row in range(count):
+        first, size = int(bank.starts[row]), min(int(bank.lengths[row]), longest)
+        both = np.stack([one[first : first + size] for one in (bank.recorded, bank.denoised)])
+        stored = FULL_SCALE * float(bank.gains[row])
+        samples = torch.from_numpy(both.astype(np.float32) / np.float32(stored)).to(device)
+        samples = functional.pad(samples, (0, max(0, SAMPLE_RATE // 2 - size)))
+        lengths = torch.full((2,), size, device=device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            logits = network(samples, lengths)
+        answers.append(torch.softmax(logits, dim=-1).mean(dim=0))
+    return [[round(value, 5) for value in row] for row in torch.stack(answers).tolist()]
