@@ -385,7 +385,7 @@ def noise_root(tmp_path):
 
 def test_every_condition_can_be_asked_for():
     assert {effect for names in EFFECT_KINDS.values() for effect in names} == set(EFFECTS)
-    assert set(KINDS) == {"snr", "gain", "streams", *EFFECT_KINDS}
+    assert set(KINDS) == {"snr", "gain", "streams", "profiles", *EFFECT_KINDS}
     with pytest.raises(ValueError, match="effect must be one of"):
         Condition(effect="underwater")
 

@@ -21,5 +21,6 @@ Kind = Literal[
     "pitch",
     "tempo",
     "far",
+    "profiles",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)

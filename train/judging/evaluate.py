@@ -32,6 +32,7 @@ from train.judging.false_alarms import (
 )
 from train.judging.hearing import Heard, hear_utterances, samples_heard, verdicts_of
 from train.judging.held import Held, hear_held
+from train.judging.knowing import Known, judge_known
 from train.judging.measures import Result, Scores, result_of, untempered
 from train.judging.sessions import (
     LONG_PAUSE_S,
@@ -110,6 +111,8 @@ class Evaluation:
         gain: by change of level in dB.
         effects: by what was done to the recordings.
         following: of changes of emotion; None if not measured, or if nobody has two emotions.
+        known: what it is worth to know the voice; None if not measured, or of a model that knows
+            none.
     """
 
     corpus: str
@@ -126,6 +129,7 @@ class Evaluation:
     gain: dict[float, Result]
     effects: dict[str, Result]
     following: Following | None
+    known: Known | None
 
     @property
     def is_trained_on(self) -> bool:
@@ -236,6 +240,7 @@ def _evaluate_corpus(
     if "sessions" in plan.parts:
         by_pause = {s: hear_sessions(pool, model, utterances, s) for s in plan.pauses_s}
     wants_held, wants_streams = "held" in plan.parts, "streams" in plan.kinds
+    wants_known = "profiles" in plan.kinds
     streams = hear_streams(pool, model, utterances, CLEAN, noise_root) if wants_streams else []
     clean = heard[CLEAN]
     return Evaluation(
@@ -253,6 +258,7 @@ def _evaluate_corpus(
         gain={db: judge.result(heard[condition]) for db, condition in gains.items()},
         effects={effect: judge.result(heard[condition]) for effect, condition in effects.items()},
         following=follow(streams, metadata) if streams else None,
+        known=judge_known(pool, model, utterances, metadata) if wants_known else None,
     )
 
 

@@ -12,6 +12,7 @@ from streamer.metadata import ModelMetadata
 from train.judging.evaluate import Evaluation
 from train.judging.false_alarms import Acted, Alarms, Ordinary
 from train.judging.held import Held
+from train.judging.knowing import Known
 from train.judging.measures import Result
 from train.judging.sessions import Figures, Running
 from train.judging.streams import Following
@@ -91,6 +92,7 @@ def _corpus_facts(one: Evaluation) -> dict[str, Any]:
             for name, result in one.effects.items()
         },
         "streams": None if one.following is None else _following_facts(one.following),
+        "known_voices": None if one.known is None else _known_facts(one.known),
     }
 
 
@@ -146,6 +148,18 @@ def _acted_facts(acted: Acted) -> dict[str, Any]:
         "mean_shown": _number(acted.mean_shown),
         "mean_recall": _number(acted.mean_recall),
         **_figures_facts(acted.figures),
+    }
+
+
+def _known_facts(known: Known) -> dict[str, Any]:
+    """What it is worth to know a voice, as JSON values."""
+    return {
+        "sentences": {f"{n}": _result_facts(one) for n, one in known.by_sentences.items()},
+        "fewest_of_ten": known.fewest,
+        "speech_s_before": {
+            f"{s:g}": {"adapting": _result_facts(adapted), "fixed": _result_facts(fixed)}
+            for s, (adapted, fixed) in known.by_speech.items()
+        },
     }
 
 

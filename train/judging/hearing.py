@@ -17,6 +17,7 @@ from streamer.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
 from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.metadata import ModelMetadata
 from streamer.prior import under_prior
+from streamer.profile import Profile
 from streamer.recognizer import Estimate, Recognizer
 from streamer.sound.recording import read_recording
 from train.corpora.known import Utterance
@@ -52,9 +53,21 @@ class Heard:
     ordinary: Float32 | None = None
 
 
-def hear(recognizer: Recognizer, samples: Float32) -> Heard:
-    """Run a recording through a stream of its own, to its end."""
-    stream = recognizer.stream()
+def hear(
+    recognizer: Recognizer,
+    samples: Float32,
+    profile: Profile | None = None,
+    adapts: bool = True,
+) -> Heard:
+    """Run a recording through a stream of its own, to its end.
+
+    Args:
+        recognizer: that hears.
+        samples: ``(samples,)`` at 16 kHz.
+        profile: what is known of the voice before.
+        adapts: whether the stream gets to know the voice.
+    """
+    stream = recognizer.stream(profile, adapts)
     estimates = stream.accept(samples) + stream.flush()
     shape = (len(estimates), len(recognizer.metadata.labels))
     return Heard(

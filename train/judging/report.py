@@ -13,6 +13,7 @@ from train.judging.evaluate import LEAST_OVER_CHANCE, Evaluation
 from train.judging.facts import Report
 from train.judging.false_alarms import Acted, Alarms, Ordinary
 from train.judging.held import Held
+from train.judging.knowing import Known
 from train.judging.measures import Result
 from train.judging.priors import MOST_CALLED, PriorTrial, choose
 from train.judging.sessions import LONG_PAUSE_S, Running
@@ -44,6 +45,8 @@ def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
     parts += [one.whole.scores.table(metadata.labels), _conditions(one, metadata)]
     if one.following is not None:
         parts.append(_following(one.following))
+    if one.known is not None:
+        parts += _known(one.known)
     return Group(*parts, "")
 
 
@@ -303,6 +306,24 @@ def _following(one: Following) -> str:
         f"label changes {one.label_changes / one.minutes:.1f} times a minute, "
         f"{one.false_changes / one.minutes:.1f} of them to a wrong emotion"
     )
+
+
+def _known(one: Known) -> tuple[Table, Table]:
+    profiles = _uar_table(
+        "alone, by sentences of ordinary speech in the profile of the voice"
+        + (f" (some have {one.fewest} at most)" if one.fewest < max(one.by_sentences) else ""),
+        "sentences",
+    )
+    for sentences, result in one.by_sentences.items():
+        profiles.add_row(str(sentences), *_counted(result))
+    learnt = _uar_table(
+        "without a profile, in one stream of each speaker, by the speech before the recording",
+        "after",
+    )
+    for seconds, pair in one.by_speech.items():
+        for how, result in zip(("adapting", "no adaptation"), pair, strict=True):
+            learnt.add_row(f"{seconds:g} s, {how}", *_counted(result))
+    return profiles, learnt
 
 
 def matrix_of(reports: Sequence[Report]) -> RenderableType:

@@ -127,7 +127,7 @@ class HeardSession:
     heard: Heard
 
 
-def hear_session(session: Session, model: Path) -> HeardSession:
+def hear_session(session: Session, model: Path, adapts: bool = True) -> HeardSession:
     """Worker: read the recordings, join and hear them."""
     recordings = [read_recording(one.path) for one in session.utterances]
     fill = faint_noise(session.name) if session.is_noisy else silence
@@ -136,7 +136,8 @@ def hear_session(session: Session, model: Path) -> HeardSession:
         own_timesteps(start, start + len(recording))
         for start, recording in zip(starts, recordings, strict=True)
     ]
-    return HeardSession(session, tuple(spans), hear(worker_recognizer(model), samples))
+    heard = hear(worker_recognizer(model), samples, adapts=adapts)
+    return HeardSession(session, tuple(spans), heard)
 
 
 def hear_sessions(

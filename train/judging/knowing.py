@@ -1,0 +1,156 @@
+"""What it is worth to know a voice: a profile given beforehand, and a stream that gets to know it.
+
+Profiles are made of sentences that are labelled neutral, never of the one that is judged, so that
+the same recordings are judged whatever is known. How a stream learns is measured in one stream of
+all that a speaker says, with and without adaptation.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from streamer.frontend import TIMESTEP_S
+from streamer.metadata import ModelMetadata
+from streamer.profile import ALL, Profile
+from streamer.recognizer import Recognizer, Stream
+from streamer.sound.recording import read_recording
+from train.corpora.known import Utterance
+from train.judging.hearing import Heard, hear, hear_all, verdicts_of, worker_recognizer
+from train.judging.measures import Result, result_of
+from train.judging.sessions import (
+    HeardSession,
+    Session,
+    Spoken,
+    figures_of,
+    hear_session,
+    parts_of,
+)
+from train.judging.streams import by_speaker
+
+#: Label of the sentences that profiles are made of.
+NEUTRAL = "neutral"
+#: Sentences of a profile; where a speaker has fewer, all but the one that is judged.
+SENTENCES = (0, 1, 3, 10)
+#: Seconds of speech in a stream before an utterance, from which on it is counted there.
+SPEECH_S = (0.0, 30.0, 120.0)
+#: Pause and lead of the streams in which a voice gets known.
+PAUSE_S, LEAD_S = 1.0, 1.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """How verdicts gain by what is known of the voice.
+
+    Attributes:
+        by_sentences: of recordings alone, by the sentences of the profile.
+        fewest: sentences of the smallest profile that was asked for ten.
+        by_speech: of recordings in one long stream of each speaker, by the speech before them, in
+            seconds: with adaptation, and without.
+    """
+
+    by_sentences: dict[int, Result]
+    fewest: int
+    by_speech: dict[float, tuple[Result, Result]]
+
+
+def judge_known(
+    pool: ProcessPoolExecutor,
+    model: Path,
+    utterances: Sequence[Utterance],
+    metadata: ModelMetadata,
+) -> Known | None:
+    """Hear recordings by one who knows the voice; None of a model that knows none.
+
+    Also None where nobody says who speaks, or what is neutral.
+    """
+    voices = by_speaker(utterances)
+    if not (metadata.knows_voices and voices and NEUTRAL in metadata.labels):
+        return None
+    work = partial(_hear_speaker, model=model)
+    jobs = [tuple(own) for _, own in voices]
+    by_voice = list(hear_all(pool, work, jobs, f"{utterances[0].corpus}, profiles"))
+    judged = [one for own in jobs for one in own]
+    labels = np.array([metadata.labels.index(one.label) for one in judged], np.int64)
+    speakers = [one.speaker for one in judged]
+    by_sentences = {}
+    for index, sentences in enumerate(SENTENCES):
+        heard = [one[index] for own in by_voice for one in own]
+        verdicts = verdicts_of(heard, metadata)
+        by_sentences[sentences] = result_of(
+            verdicts.probabilities, verdicts.has_verdict, labels, speakers
+        )
+    neutral = [sum(one.label == NEUTRAL for one in own) for own in jobs]
+    fewest = min(max(SENTENCES), *(max(count - 1, 0) for count in neutral))
+    return Known(by_sentences, fewest, _by_speech(pool, model, voices, metadata))
+
+
+def _by_speech(
+    pool: ProcessPoolExecutor,
+    model: Path,
+    voices: Sequence[tuple[str, list[Utterance]]],
+    metadata: ModelMetadata,
+) -> dict[float, tuple[Result, Result]]:
+    sessions = [_long_session(name, own) for name, own in voices]
+    spoken: list[list[tuple[float, Spoken]]] = []
+    for adapts in (True, False):
+        work = partial(hear_session, model=model, adapts=adapts)
+        title = f"{voices[0][1][0].corpus}, one stream"
+        found = list(hear_all(pool, work, sessions, title))
+        before = [seconds for one in found for seconds in _speech_before(one, metadata)]
+        spoken.append(list(zip(before, parts_of(found, metadata), strict=True)))
+    result = {}
+    ends = (*SPEECH_S[1:], float("inf"))
+    for first, end in zip(SPEECH_S, ends, strict=True):
+        pair = [[one for at, one in own if first <= at < end] for own in spoken]
+        if pair[0]:
+            adapted, fixed = (figures_of(own, metadata).voted for own in pair)
+            result[first] = (adapted, fixed)
+    return result
+
+
+def _long_session(name: str, utterances: Sequence[Utterance]) -> Session:
+    """All that a speaker says in one stream, in an order drawn from the name alone."""
+    order = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(utterances))
+    said = tuple(utterances[index] for index in order)
+    return Session(f"{name}/all", said, PAUSE_S, LEAD_S, False)
+
+
+def _speech_before(one: HeardSession, metadata: ModelMetadata) -> list[float]:
+    """Seconds of speech in the stream before each utterance."""
+    heard = np.cumsum(one.heard.speech >= metadata.decision.speech_on) * TIMESTEP_S
+    return [float(heard[first - 1]) if first else 0.0 for first, _ in one.spans]
+
+
+def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[Heard]]:
+    """Worker: each recording of a speaker by those who know so many sentences of the voice."""
+    recognizer = worker_recognizer(model)
+    paths = [one.path for one in utterances if one.label == NEUTRAL]
+    seed = zlib.crc32(f"{utterances[0].corpus}/{utterances[0].speaker}".encode())
+    neutral = [paths[index] for index in np.random.default_rng(seed).permutation(len(paths))]
+    found = []
+    for utterance in utterances:
+        samples = read_recording(utterance.path)
+        others = [path for path in neutral if path != utterance.path]
+        known = [_profile(model, tuple(others[:sentences])) for sentences in SENTENCES]
+        found.append([hear(recognizer, samples, profile) for profile in known])
+    return found
+
+
+@cache
+def _profile(model: Path, paths: tuple[Path, ...]) -> Profile | None:
+    """What is known after these recordings; of any length, unlike what people are asked for."""
+    recognizer: Recognizer = worker_recognizer(model)
+    known = _profile(model, paths[:-1]) if len(paths) > 1 else None
+    if not paths:
+        return None
+    stream = Stream(recognizer, known, ALL)
+    heard = stream.accept(read_recording(paths[-1])) + stream.flush()
+    has_speech = any(one.speech >= recognizer.metadata.decision.speech_on for one in heard)
+    return stream.profile() if has_speech else known
