@@ -197,6 +197,8 @@ def check_place(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
             which is not overwritten by force either.
     """
     check_output(path, force, inputs)
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # before somebody talks in vain
+        raise SerLiveError(f"cannot write {path}: no permission in {path.parent}")
     if os.path.lexists(path):
         try:
             if not path.is_file():  # a pipe would be waited for

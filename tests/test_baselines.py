@@ -115,7 +115,7 @@ def test_exported_they_run_live_as_offline(speech, tmp_path, attention):
     export(network, exported.metadata, exported.path)
     samples = speech[:80_000]  # 125 timesteps: more than the rolling window
     estimates = run(Recognizer.load(exported.path), samples, [7_001] * 9)
-    offline = torch_probabilities(exported, samples, lambda network, x: network(x))
+    offline = torch_probabilities(exported, samples, lambda network, x, _: network(x))
     assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
 
 

@@ -106,7 +106,7 @@ def test_enough_speech_is_not_warned_of(command, tmp_path):
     ("arguments", "said"),
     [
         (["{folder}/me.wav", SAD], "a profile is a .profile file; name it first"),
-        (["{folder}/me.profile", SAD], "1.2 s of speech were heard; a profile takes 5 s at least"),
+        (["{folder}/me.profile", SAD], "1.1 s of speech were heard; a profile takes 5 s at least"),
         (["{folder}/me.profile", *FILES, "missing.wav"], "No such file"),
         (["{folder}/me.profile", *FILES, "{folder}/text.wav"], "no sound file"),
         (["{folder}/me.profile", *FILES, "--device", "1"], "--device is for a microphone"),

@@ -12,6 +12,7 @@ import torch
 import train.features.sound
 import train.judging.knowing
 from model.baselines import build
+from streamer.errors import SerLiveError
 from streamer.recognizer import Recognizer
 from tests.conftest import CLIPS
 from tests.generated import STREAMED
@@ -100,3 +101,17 @@ def test_a_network_learns_to_know_voices_and_is_itself_as_it_was(tiny_corpus, tm
         torch.manual_seed(recipe.seed)
         unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
         assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
+
+
+@pytest.mark.usefixtures("few_made")
+def test_what_is_taken_as_it_is_must_have_learnt_all_but_the_voice(tiny_corpus, tmp_path):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(replace(STREAMED, epochs=1), folders)
+    recipe = replace(
+        STREAMED,
+        network=replace(STREAMED.network, voice=True, window_timesteps=10),
+        trains="voice",
+        pretrained=str(folders.run),
+    )
+    with pytest.raises(SerLiveError, match="as it is, and that differs in window_timesteps"):
+        run(recipe, replace(folders, run=tmp_path / "after"))

@@ -50,6 +50,21 @@ def test_the_voice_is_learnt_by_what_ships_and_by_nothing_that_cannot_know_it(tm
             read_recipe(path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"streams": None, "pretrained": "", "trains": "all"}, "voice = true needs streams"),
+        ({"teacher": ("paper",)}, "leave teacher out"),
+        ({"answers": "runs/teacher"}, "leave answers and soft_labels out"),
+        ({"augmentation": Augmentation(mixup=0.2)}, "no mixup"),
+    ],
+)
+def test_what_a_voice_cannot_be_learnt_with_is_named(changes, message):
+    recipe = read_recipe(RECIPES / "voice.toml")
+    with pytest.raises(ValueError, match=message):
+        replace(recipe, **changes)
+
+
 def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
     recipe = read_recipe(RECIPES / "open.toml")
     assert recipe.corpora == ("cremad",)

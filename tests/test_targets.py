@@ -51,7 +51,7 @@ def test_extra_labels_have_votes_too(voted):
 
 
 def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
-    answers = {"cremad/1001_IEO_HAP_LO.wav": [0.1, 0.3, 0.2, 0.4]}
+    answers = {"cremad/1001_IEO_HAP_LO": [0.1, 0.3, 0.2, 0.4]}
     (tmp_path / "answers.json").write_text(
         json.dumps({"labels": ["sad", "happy", "disgust", "angry"], "answers": answers})
     )

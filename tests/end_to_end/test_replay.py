@@ -24,8 +24,8 @@ def test_json_lines_follow_the_schema(wav, speech):
     assert result.stderr == b""
     session, *estimates, end = lines(result)
     assert list(session) == [
-        "type", "schema", "source", "sample_rate", "model", "prior", "labels", "look_ahead_ms",
-        "started",
+        "type", "schema", "source", "sample_rate", "model", "prior", "adaptation", "labels",
+        "look_ahead_ms", "started",
     ]  # fmt: skip
     assert session["type"] == "session"
     assert session["schema"] == 1

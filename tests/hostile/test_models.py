@@ -417,7 +417,10 @@ def test_any_value_in_the_metadata_is_read_or_refused(place, value):
 
 
 def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
-    """The structure lies at both ends, the weights between; either may be hit."""
+    """The structure lies at both ends, the weights between; either may be hit.
+
+    What weights come to may show in the middle of a stream only: then the run fails, in a line.
+    """
     whole, chance = model_file.read_bytes(), random.Random(1)
     paths = []
     for number in range(60):
@@ -431,7 +434,11 @@ def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
     found = {
         path: outcome
         for path, outcome in outcomes.items()
-        if outcome.kind not in ("read", "refused") or outcome.seconds > 20 or outcome.peak_mb > 1000
+        if not (
+            outcome.kind in ("read", "refused") or outcome.line.endswith("what is no probability")
+        )
+        or outcome.seconds > 20
+        or outcome.peak_mb > 1000
     }
     assert not found
 

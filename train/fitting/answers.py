@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,35 @@ from numpy.typing import NDArray
 from streamer.errors import SerLiveError
 from train.corpora.known import Utterance
 from train.corpora.lineage import place_of
+from train.whole_file import whole_file
 
 Float32 = NDArray[np.float32]
 
 #: File, in the folder of a teaching, of what the teachers say of every recording.
 ANSWERS = "answers.json"
+
+
+def keep_answers(
+    folder: Path, labels: Sequence[str], names: Sequence[str], answers: Float32
+) -> None:
+    """Write what teachers say, a line for each recording, whole or not at all.
+
+    Args:
+        folder: of the teaching.
+        labels: of each answer, in their order.
+        names: of the recordings, as they are :func:`called`.
+        answers: ``(recordings, labels)``, each sums to 1.
+    """
+    rows = zip(names, answers.astype(float).round(4).tolist(), strict=True)
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in rows)
+    head = json.dumps(list(labels))
+    with whole_file(folder / ANSWERS) as file:
+        file.write(f'{{"labels": {head},\n"answers": {{\n{lines}\n}}}}\n'.encode())
+
+
+def called(utterance: Utterance, corpora: Path) -> str:
+    """Corpus and path within it, whatever format the recording is in."""
+    return str(PurePosixPath(place_of(utterance, corpora)).with_suffix(""))
 
 
 def read_answers(
@@ -49,7 +73,7 @@ def read_answers(
         raise SerLiveError(f"the teachers of {folder} know {', '.join(theirs)}")
     result = np.zeros((len(utterances), len(labels)), np.float32)
     for row, utterance in enumerate(utterances):
-        said = answers.get(place_of(utterance, corpora))
+        said = answers.get(called(utterance, corpora))
         if said is not None and utterance.label in labels:
             result[row] = [0.0 if one is None else said[one] for one in columns]
     total = result.sum(axis=1)

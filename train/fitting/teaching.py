@@ -29,11 +29,11 @@ from streamer.frontend import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.lineage import LONGEST_NAME, Lineage, Material
 from streamer.metadata import check_names as check_label_names
 from train.corpora.known import Utterance
-from train.corpora.lineage import check_recordings, keep_recordings, place_of
+from train.corpora.lineage import check_recordings, keep_recordings
 from train.features.arrangement import Placement, Streams
 from train.features.augment import Augmentation
 from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import ANSWERS
+from train.fitting.answers import called, keep_answers
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.epochs import CHECKPOINT
 from train.fitting.material import heard_beside, read_parts, training_data
@@ -238,14 +238,8 @@ def run_teaching(
         "uar": uars,
         "utterances": len(utterances),
     }
-    names = [place_of(one, folders.corpora) for one in utterances]
-    keep_json(
-        {
-            "labels": recipe.labels,
-            "answers": dict(zip(names, answered.round(4).tolist(), strict=True)),
-        },
-        folders.run / ANSWERS,
-    )
+    names = [called(one, folders.corpora) for one in utterances]
+    keep_answers(folders.run, recipe.labels, names, answered)
     keep_json(result, folders.run / RESULT)
     print(json.dumps(uars), flush=True)
     return result

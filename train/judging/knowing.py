@@ -22,12 +22,13 @@ from streamer.profile import ALL, Profile
 from streamer.recognizer import Recognizer, Stream
 from streamer.sound.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.hearing import Heard, hear, hear_all, verdicts_of, worker_recognizer
-from train.judging.measures import Result, result_of
+from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
+from train.judging.measures import Result
 from train.judging.sessions import (
     HeardSession,
     Session,
     Spoken,
+    alone,
     figures_of,
     hear_session,
     parts_of,
@@ -77,15 +78,10 @@ def judge_known(
     jobs = [tuple(own) for _, own in voices]
     by_voice = list(hear_all(pool, work, jobs, f"{utterances[0].corpus}, profiles"))
     judged = [one for own in jobs for one in own]
-    labels = np.array([metadata.labels.index(one.label) for one in judged], np.int64)
-    speakers = [one.speaker for one in judged]
     by_sentences = {}
     for index, sentences in enumerate(SENTENCES):
         heard = [one[index] for own in by_voice for one in own]
-        verdicts = verdicts_of(heard, metadata)
-        by_sentences[sentences] = result_of(
-            verdicts.probabilities, verdicts.has_verdict, labels, speakers
-        )
+        by_sentences[sentences] = figures_of(alone(judged, heard, metadata), metadata).voted
     neutral = [sum(one.label == NEUTRAL for one in own) for own in jobs]
     fewest = min(max(SENTENCES), *(max(count - 1, 0) for count in neutral))
     return Known(by_sentences, fewest, _by_speech(pool, model, voices, metadata))
