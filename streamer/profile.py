@@ -255,7 +255,7 @@ def _read(path: Path) -> str:
         raise SerLiveError(f"cannot be read: {reason}") from error
     if len(data) > LONGEST_PROFILE:
         raise SerLiveError("it is no profile of a voice: too large for one")
-    return data.decode("utf-8")
+    return data.decode("utf-8-sig")  # Notepad writes a mark before it
 
 
 def _is_number(value: object) -> bool:
