@@ -89,8 +89,11 @@ def test_impossible_hours_are_refused_in_one_line(monkeypatch, capsys):
 
 
 def test_a_stream_given_the_gate_and_normaliser_of_another_goes_on_as_it_does(shipped, speech):
-    """Bit for bit, once the network's own memory and the decision's have filled anew."""
-    old, fresh = shipped.stream(), shipped.stream()
+    """Bit for bit, once the network's own memory and the decision's have filled anew.
+
+    What a stream knows of its voice goes back a minute: here it takes nothing in.
+    """
+    old, fresh = shipped.stream(adapts=False), shipped.stream(adapts=False)
     old.accept(np.tile(speech, 3)[: 144 * GRID_SAMPLES])
     fresh.state = replace(fresh.state, spectra=old.state.spectra, normaliser=old.state.normaliser)
     # The rolling window of a timestep, behind what the memory blocks look back.
