@@ -14,6 +14,9 @@ from streamer.errors import SerLiveError
 from train.corpora.layouts import EvaluatedDialogs, NamedFiles
 from train.corpora.own_recordings import is_own, own_clips
 
+#: Label of what is said as it is said every day.
+NEUTRAL = "neutral"
+
 #: What each corpus calls an emotion -> our name. A class that is not here is not read: IEMOCAP's
 #: ``xxx`` (raters disagree) and ``oth``. Its excited counts as happy, as in the paper.
 # fmt: off

@@ -78,6 +78,11 @@ class Bank:
         return self.ends - self.starts
 
     @property
+    def timesteps(self) -> Int64:
+        """``(recordings,)`` timesteps."""
+        return np.diff(self.speech_ends, prepend=0)
+
+    @property
     def speech_starts(self) -> Int64:
         """``(recordings,)`` where each one's timesteps begin."""
         return np.concatenate([[0], self.speech_ends[:-1]])

@@ -20,6 +20,7 @@ from model.config import NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.frontend import TIMESTEP_S, TIMESTEP_SAMPLES, Normaliser
 from streamer.speech import SPEECH_THRESHOLD
+from train.corpora.known import NEUTRAL
 from train.features.arrangement import Placement, Pool, arrange
 from train.features.bank import Bank
 from train.features.sound import (
@@ -46,8 +47,6 @@ Generator = np.random.Generator
 FULL_OWN_SPEECH_S = 1.2
 #: ... and for as long as this after the utterance, while its label is still shown.
 AFTERWARDS_S = 0.4
-#: Label of sentences that are said as they are said every day.
-NEUTRAL = "neutral"
 #: Batches that are drawn before they are needed.
 AHEAD = 3
 

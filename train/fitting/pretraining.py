@@ -150,9 +150,9 @@ def teach(
 def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:
     """The frames of every recording, as the bank holds it."""
     found = []
-    timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
-    for index, count in enumerate(timesteps):
-        stored = bank.recorded[bank.starts[index] : bank.ends[index]]
+    starts = bank.starts
+    for index, count in enumerate(bank.timesteps.tolist()):
+        stored = bank.recorded[starts[index] : bank.ends[index]]
         samples = stored.astype(np.float32) / np.float32(FULL_SCALE * bank.gains[index])
         found.append(told_of(encoder, samples, count).to(torch.float16).numpy())
     return found
@@ -160,7 +160,7 @@ def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:
 
 def _hear_paths(teacher: Path, paths: Sequence[Path], bank: Bank) -> list[Float16]:
     """The frames of every recording, by worker processes."""
-    timesteps = np.diff(bank.speech_ends, prepend=0).tolist()
+    timesteps = bank.timesteps.tolist()
     jobs = [
         (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
         for first in range(0, len(paths), CHUNK)

@@ -328,11 +328,12 @@ def _teach(
     targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
     generator = np.random.default_rng([recipe.seed, fold])
     order = _endless(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
+    sizes = data.bank.lengths
     network.train()
     losses: list[Tensor] = []
     for step in range(1, recipe.steps + 1):
         rows = [next(order) for _ in range(recipe.batch)]
-        placed = [_placed(data.bank, row, recipe, generator) for row in rows]
+        placed = [_placed(row, int(sizes[row]), recipe, generator) for row in rows]
         samples = drawer.spoken([[one] for one in placed], generator)
         lengths = torch.tensor([one.samples for one in placed], device=device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -374,11 +375,11 @@ def _endless(
 
 
 def _placed(
-    bank: Bank, row: int, recipe: TeacherRecipe, generator: np.random.Generator
+    row: int, samples: int, recipe: TeacherRecipe, generator: np.random.Generator
 ) -> Placement:
     """A recording at the start of an example, played at some speed, its end cut off."""
     speed = float(generator.uniform(*recipe.augmentation.speed))
-    whole = max(int(bank.lengths[row] / speed) - 2, 1)
+    whole = max(int(samples / speed) - 2, 1)
     longest = recipe.streams.timesteps * TIMESTEP_SAMPLES
     return Placement(row, 0, min(whole, longest), speed, 0.0)
 
@@ -390,8 +391,9 @@ def _answer(
     """Of each recording the mean of what is said of it as it is, and without its noise."""
     answers = []
     longest = round(LONGEST_S * SAMPLE_RATE)
+    starts, sizes = bank.starts, bank.lengths
     for row in range(count):
-        first, size = int(bank.starts[row]), min(int(bank.lengths[row]), longest)
+        first, size = int(starts[row]), min(int(sizes[row]), longest)
         both = np.stack([one[first : first + size] for one in (bank.recorded, bank.denoised)])
         stored = FULL_SCALE * float(bank.gains[row])
         samples = torch.from_numpy(both.astype(np.float32) / np.float32(stored)).to(device)

@@ -150,16 +150,21 @@ def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRSchedul
     )
 
 
+def _differences(theirs: SystemConfig, ours: SystemConfig, others: set[str]) -> list[str]:
+    """Settings in which two networks differ, but for the others."""
+    before, wanted = theirs.to_dict(), ours.to_dict()
+    names = sorted((before.keys() | wanted.keys()) - others)
+    return [name for name in names if before.get(name) != wanted.get(name)]
+
+
 def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
     """Refuse to start from a network that differs in more than outputs, dropout and pooling.
 
     Raises:
         SerLiveError: it does.
     """
-    before, wanted = theirs.to_dict(), ours.to_dict()
     others = {"labels", "ordinary", "voice", "dropout", *POOLING}
-    names = sorted((before.keys() | wanted.keys()) - others)
-    if differ := [name for name in names if before.get(name) != wanted.get(name)]:
+    if differ := _differences(theirs, ours, others):
         raise SerLiveError(
             f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
         )
@@ -173,10 +178,7 @@ def check_is_whole(
     Raises:
         SerLiveError: it has learnt no emotions, or differs in more than the memory of the voice.
     """
-    before, wanted = theirs.to_dict(), ours.to_dict()
-    differ = [
-        name for name in wanted if name not in ("voice", "dropout") and before[name] != wanted[name]
-    ]
+    differ = _differences(theirs, ours, {"voice", "dropout"})
     if differ or result["recipe"].get("imitates"):
         what = f"differs in {', '.join(differ)}" if differ else "has learnt no emotions"
         raise SerLiveError(f'trains = "voice" takes {named} as it is, and that {what}')

@@ -20,11 +20,10 @@ from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Ve
 from streamer.frontend import TIMESTEP_S
 from streamer.metadata import ModelMetadata
 from streamer.sound.recording import read_recording
+from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
 from train.judging.hearing import Heard, decide_again, hear, hear_all, worker_recognizer
 from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
-
-NEUTRAL = "neutral"
 
 
 def can_alarm(metadata: ModelMetadata) -> bool:

@@ -21,7 +21,7 @@ from streamer.metadata import ModelMetadata
 from streamer.profile import ALL, Profile
 from streamer.recognizer import Recognizer, Stream
 from streamer.sound.recording import read_recording
-from train.corpora.known import Utterance
+from train.corpora.known import NEUTRAL, Utterance
 from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
 from train.judging.measures import Result
 from train.judging.sessions import (
@@ -35,8 +35,6 @@ from train.judging.sessions import (
 )
 from train.judging.streams import by_speaker
 
-#: Label of the sentences that profiles are made of.
-NEUTRAL = "neutral"
 #: Sentences of a profile; where a speaker has fewer, all but the one that is judged.
 SENTENCES = (0, 1, 3, 10)
 #: Seconds of speech in a stream before an utterance, from which on it is counted there.

@@ -15,8 +15,8 @@ from functools import partial
 
 from streamer.decision import DecisionConfig
 from streamer.metadata import ModelMetadata
+from train.corpora.known import NEUTRAL
 from train.judging.false_alarms import (
-    NEUTRAL,
     Acted,
     Alarms,
     count_alarms,
