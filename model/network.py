@@ -16,8 +16,8 @@ from model.layers import Dropout, normed_relu
 from model.memory import MemoryBlock, MemoryState
 from model.positions import exists
 from model.voice import VoiceMemory, averaged
-from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-from streamer.metadata import UNKNOWN_END, VOICE
+from streamer.modelfile.metadata import UNKNOWN_END, VOICE
+from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 
 @dataclass(frozen=True, slots=True)

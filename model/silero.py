@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.export import batch_dimension, write_onnx
-from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
+from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
 
 _FRAME_SAMPLES = 256
 _FRAME_STEP = 128

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from model.config import NetworkConfig
 from model.layers import Dropout
-from streamer.profile import ALL, NOTHING, ORDINARY
+from streamer.recognition.profile import ALL, NOTHING, ORDINARY
 
 #: Timesteps of speech within which it forgets: a minute.
 MEMORY_TIMESTEPS = 1500.0

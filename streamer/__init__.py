@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamer.client import connect
     from streamer.errors import SerLiveError
-    from streamer.metadata import ModelMetadata
-    from streamer.profile import Profile
-    from streamer.recognizer import Estimate, Recognizer, Stream, StreamState
-    from streamer.resampler import Resampler
-    from streamer.session_file import RecordedSession, read_sessions
+    from streamer.formats.reader import RecordedSession, read_sessions
+    from streamer.modelfile.metadata import ModelMetadata
+    from streamer.recognition.profile import Profile
+    from streamer.recognition.recognizer import Estimate, Recognizer, Stream, StreamState
+    from streamer.sound.resampler import Resampler
 
 __all__ = [
     "Estimate",
@@ -36,17 +36,17 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Estimate": "recognizer",
-    "ModelMetadata": "metadata",
-    "Profile": "profile",
-    "Recognizer": "recognizer",
-    "RecordedSession": "session_file",
-    "Resampler": "resampler",
+    "Estimate": "recognition.recognizer",
+    "ModelMetadata": "modelfile.metadata",
+    "Profile": "recognition.profile",
+    "Recognizer": "recognition.recognizer",
+    "RecordedSession": "formats.reader",
+    "Resampler": "sound.resampler",
     "SerLiveError": "errors",
-    "Stream": "recognizer",
-    "StreamState": "recognizer",
+    "Stream": "recognition.recognizer",
+    "StreamState": "recognition.recognizer",
     "connect": "client",
-    "read_sessions": "session_file",
+    "read_sessions": "formats.reader",
 }
 
 

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.prior import Prior
+from streamer.recognition.prior import Prior
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-    from streamer.profile import Profile
+    from streamer.recognition.profile import Profile
 
 #: What is sent: bytes as the start message says, or samples.
 Block = bytes | NDArray[np.float32] | NDArray[np.int16]

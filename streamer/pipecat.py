@@ -33,11 +33,11 @@ try:
 except ImportError as error:
     raise ImportError("streamer.pipecat needs Pipecat: pip install 'ser-live[pipecat]'") from error
 
-from streamer.decision import SILENCE, Verdict
-from streamer.frontend import TIMESTEP_S
-from streamer.recognizer import Estimate, Recognizer
-from streamer.resampler import Resampler
+from streamer.recognition.decision import SILENCE, Verdict
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.recognizer import Estimate, Recognizer
 from streamer.serve.hearing import ArrivalClock
+from streamer.sound.resampler import Resampler
 
 #: Audio that waits to be heard; when a machine is too slow for more, the oldest is left out.
 MOST_WAITING_S = 5.0

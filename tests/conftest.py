@@ -17,10 +17,10 @@ from model.config import CONFIGURATIONS, NetworkConfig
 from model.export import export, state_specs
 from model.network import Network
 from streamer.bundled import bundled
-from streamer.decision import DecisionConfig
-from streamer.frontend import FREQUENCY_BINS, Normaliser
-from streamer.metadata import ModelMetadata
-from streamer.recognizer import Recognizer
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
+from streamer.recognition.recognizer import Recognizer
 
 # A suite run in the background, or by nohup, ignores signals, and so would every command it starts.
 for number in (signal.SIGINT, signal.SIGHUP):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.config import BlockConfig, NetworkConfig
-from streamer.frontend import FREQUENCY_BINS, Normaliser
+from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.features.data import Features

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.decision import STATES
-from streamer.events import Gap, SessionEnded, SessionStarted
-from streamer.frontend import TIMESTEP_S
-from streamer.session_file import RecordedSession
+from streamer.formats.reader import RecordedSession
+from streamer.recognition.decision import STATES
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.session.events import Gap, SessionEnded, SessionStarted
 
 LABELS = ("angry", "happy", "neutral", "sad")
 SILENCE_INDEX = len(LABELS)

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from streamer import accounting, microphone
-from streamer.devices import Device
-from streamer.microphone import CALLBACK_S, Microphone
+from streamer.sound.capture import losses as accounting
+from streamer.sound.capture import microphone
+from streamer.sound.capture.devices import Device
+from streamer.sound.capture.microphone import CALLBACK_S, Microphone
 
 DEVICE = Device(0, "webcam", "ALSA", 16_000, 1, True)
 

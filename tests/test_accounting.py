@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.accounting import LossWatch, Mark
+from streamer.sound.capture.losses import LossWatch, Mark
 
 
 def marks(rate, seconds, lost_at=None, lost_s=0.0, late=None, drift=0.0):

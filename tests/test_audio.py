@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import SerLiveError
-from streamer.resampler import Resampler, resampler_look_ahead_s
+from streamer.sound.files.recording import Recording
 from streamer.sound.pcm import ALIASES, ENCODINGS, RawPcm, encoding_of
-from streamer.sound.recording import Recording
+from streamer.sound.resampler import Resampler, resampler_look_ahead_s
 
 
 def heard(source, block_ms=10):

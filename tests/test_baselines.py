@@ -16,7 +16,7 @@ from model.config import EMOTIONS, NetworkConfig, SystemConfig, live
 from model.cost import step_cost
 from model.export import export
 from model.network import Network
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from tests.conftest import Exported, describe, enlivened
 from tests.test_network import stream
 from tests.test_recognizer import TOLERANCE, probabilities, run, torch_probabilities

@@ -10,8 +10,8 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.sound.channels import Channels, Mixer
+from streamer.sound.files.recording import Recording
 from streamer.sound.pcm import RawPcm
-from streamer.sound.recording import Recording
 
 RATE = 16_000
 

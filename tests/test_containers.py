@@ -10,13 +10,13 @@ import pytest
 import soundfile
 
 from streamer.errors import SerLiveError
-from streamer.resampler import Resampler
-from streamer.sound import heads, parts
-from streamer.sound import recording as recording_module
-from streamer.sound.containers import look_through
-from streamer.sound.mpeg import mpeg_frame
-from streamer.sound.parts import Part, PartFile
-from streamer.sound.recording import Recording, read_recording
+from streamer.sound.files import heads, parts
+from streamer.sound.files import recording as recording_module
+from streamer.sound.files.containers import look_through
+from streamer.sound.files.mpeg import mpeg_frame
+from streamer.sound.files.parts import Part, PartFile
+from streamer.sound.files.recording import Recording, read_recording
+from streamer.sound.resampler import Resampler
 from tests.matrix.headers import riff_chunk, sizes
 
 RATE = 16_000
@@ -580,7 +580,7 @@ def test_a_wrong_length_of_block_is_mended_in_several_chunks_too(tmp_path, voice
     "forged", [b"\xff\xf8\xc9\x18", b"\xff\xf9\x59\x08", b"\xff\xf8\x55\x08", b"\xff\xf8\xc5\x08"]
 )
 def test_bytes_that_look_like_a_frame_do_not_make_a_flac_longer(tmp_path, voice, forged):
-    from streamer.sound.flac import _crc8
+    from streamer.sound.files.flac import _crc8
 
     path = tmp_path / "chance.flac"
     soundfile.write(path, voice, RATE)

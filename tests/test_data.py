@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.frontend import LOWEST_BIN, SpectralAnalysis
-from streamer.sound.recording import read_recording
-from streamer.speech import SpeechDetector
+from streamer.recognition.frontend import LOWEST_BIN, SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.sound.files.recording import read_recording
 from tests.generated import EMOTIONS, NORMALISER
 from train.corpora.known import read_corpus
 from train.features import data

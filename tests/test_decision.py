@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.decision import (
+from streamer.recognition.decision import (
     SILENCE,
     UNCERTAIN,
     WARMING_UP,

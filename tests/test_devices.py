@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.devices import Device, find_device, sound_server_sources
 from streamer.errors import RunFailure, SerLiveError
+from streamer.sound.capture.devices import Device, find_device, sound_server_sources
 
 DEVICES = [
     Device(0, "Built-in Microphone", "MME", 44_100, 2, False),

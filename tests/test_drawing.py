@@ -16,7 +16,7 @@ from scipy import signal
 import train.features.sound
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
-from streamer.frontend import (
+from streamer.recognition.frontend import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
     SAMPLE_RATE,
@@ -25,9 +25,9 @@ from streamer.frontend import (
     SpectralAnalysis,
     frames_of,
 )
-from streamer.frontend import power_spectra as runtime_spectra
-from streamer.sound.recording import read_recording
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.frontend import power_spectra as runtime_spectra
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED
 from train.corpora.ordinary import is_word, ordinary_speech

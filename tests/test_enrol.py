@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer import enrolment, listening, microphone, recognizer
-from streamer.cli import main
+from streamer.commands.program import main
+from streamer.commands.run import enrol as enrolment
+from streamer.commands.run import listen as listening
 from streamer.errors import RunFailure
-from streamer.events import SessionStarted
-from streamer.interrupts import Interrupted, Interrupts
-from streamer.profile import Profile
-from streamer.recognizer import GOOD_SPEECH_S, Recognizer
-from streamer.session import Pace, run_session
-from streamer.session_file import read_sessions
+from streamer.formats.reader import read_sessions
+from streamer.recognition import recognizer
+from streamer.recognition.profile import Profile
+from streamer.recognition.recognizer import GOOD_SPEECH_S, Recognizer
+from streamer.session.events import SessionStarted
+from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.capture import microphone
 from streamer.sound.source import Loss
 from tests.conftest import CLIPS
 from tests.end_to_end.command import COMMAND, ROOT, complaint, lines, ser_live
@@ -254,7 +257,7 @@ def test_ctrl_c_at_a_microphone_keeps_nothing_and_says_so(knowing, tmp_path):
 def test_a_real_microphone_hears_the_voice(pulse, command, monkeypatch, tmp_path):
     monkeypatch.setattr(enrolment, "GOOD_SPEECH_S", 1.5)  # in real time
     monkeypatch.setattr(recognizer, "LEAST_SPEECH_S", 1.0)
-    from streamer.devices import rescan
+    from streamer.sound.capture.devices import rescan
 
     rescan()  # the server of an earlier module may be gone
     with pulse.playing(SAD):
@@ -390,7 +393,7 @@ def test_the_session_line_is_read_back_and_told_to_people(command, enrolled, tmp
 
 
 def test_reports_name_what_is_unusual():
-    from streamer.report.page import circumstances
+    from streamer.commands.report.page import circumstances
 
     for adaptation, is_told in ((None, False), ("stream", False), ("off", True)):
         header: SessionStarted = replace(recorded(9).header, adaptation=adaptation)

@@ -16,13 +16,13 @@ import pytest
 import soundfile
 
 from model.export import describe_model
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.errors import SerLiveError
-from streamer.frontend import SAMPLE_RATE
-from streamer.lineage import HeardCorpus, Lineage
-from streamer.recognizer import Recognizer
-from streamer.sound.recording import read_recording
-from streamer.speech import SPEECH_THRESHOLD
+from streamer.modelfile.lineage import HeardCorpus, Lineage
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
+from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.__main__ import main
 from train.corpora.known import Utterance

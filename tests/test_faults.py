@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from streamer import accounting
-from streamer.devices import INVALID_SAMPLE_RATE
 from streamer.errors import RunFailure
-from streamer.events import Estimated, Gap, SessionEnded
-from streamer.interrupts import Interrupts
-from streamer.microphone import ASLEEP, GONE
-from streamer.session import Pace, run_session
+from streamer.session.events import Estimated, Gap, SessionEnded
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.capture import losses as accounting
+from streamer.sound.capture.devices import INVALID_SAMPLE_RATE
+from streamer.sound.capture.microphone import ASLEEP, GONE
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.simulated import DEVICE, World
 from tests.test_session import Array, Collect
@@ -199,7 +199,7 @@ def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, 
         source, shipped, [expected], clock=Pace(20.0), block_ms=100, interrupts=Interrupts()
     )
     monkeypatch.setattr(time, "time", set_back)
-    monkeypatch.setattr("streamer.session.datetime", Clock)
+    monkeypatch.setattr("streamer.session.run.datetime", Clock)
     run_session(source, shipped, [sink], clock=Pace(20.0), block_ms=100, interrupts=Interrupts())
     assert sink.events[0].started < datetime.now(UTC)
 
@@ -218,14 +218,15 @@ def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
             if isinstance(node, ast.Attribute) and ast.unparse(node) in (
                 "time.time", "time.time_ns", "datetime.now", "datetime.today", "time.localtime",
             ):  # fmt: skip
-                asked[path.name] = asked.get(path.name, 0) + 1
+                name = path.relative_to(TESTS.parent / "streamer").as_posix()
+                asked[name] = asked.get(name, 0) + 1
     # The server's sessions start, too, the lines of its log have a time, and a profile was made.
     assert asked == {
-        "session.py": 1,
+        "session/run.py": 1,
         "outputs.py": 1,
-        "hearing.py": 1,
-        "log.py": 1,
-        "recognizer.py": 1,
+        "serve/hearing.py": 1,
+        "serve/log.py": 1,
+        "recognition/recognizer.py": 1,
     }
 
 

@@ -13,16 +13,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from streamer.convert import convert
-from streamer.decision import STATES
+from streamer.commands.convert import convert
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
-from streamer.format_names import TIMELINES
 from streamer.formats import JsonLines, open_timeline, summary
-from streamer.interrupts import Interrupted, Interrupts
+from streamer.formats.names import TIMELINES
 from streamer.outputs import OutputFile
-from streamer.recognizer import Estimate
-from streamer.session import Pace, run_session
+from streamer.recognition.decision import STATES
+from streamer.recognition.recognizer import Estimate
+from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
+from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.run import Pace, run_session
 from tests.test_session import Array, Lossy
 
 #: In turn what upsets CSV, tab-separated text, Praat, subtitles and HTML.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from streamer.frontend import (
+from streamer.recognition.frontend import (
     FRAME_SAMPLES,
     FREQUENCY_BINS,
     HOP_SAMPLES,
@@ -20,7 +20,7 @@ from streamer.frontend import (
     frames_of,
     power_spectra,
 )
-from streamer.speech import SpeechDetector
+from streamer.recognition.voice_gate import SpeechDetector
 
 FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
 

@@ -14,8 +14,8 @@ import train.features.sound
 from model.silero import PROPERTIES, export_voice_gate, load_silero
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
-from streamer.inference import open_session
-from streamer.speech import VOICE_GATE, SpeechDetector
+from streamer.modelfile.runtime import open_session
+from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
 from tests.generated import STREAMED, recipe_with
 from train.features.augment import Augmentation
 from train.features.data import _digest_of_gate

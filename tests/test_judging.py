@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.errors import SerLiveError
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.recognizer import Recognizer
-from streamer.sound.recording import read_recording
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.recognition.recognizer import Recognizer
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN

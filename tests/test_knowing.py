@@ -13,7 +13,7 @@ import train.features.sound
 import train.judging.knowing
 from model.baselines import build
 from streamer.errors import SerLiveError
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from tests.conftest import CLIPS
 from tests.generated import STREAMED
 from train.corpora.known import Utterance

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from streamer.display import _next_step
-from streamer.events import Gap, SessionEnded
+from streamer.commands.display import _next_step
 from streamer.outputs import OutputFile
 from streamer.screen.ending import ending_lines
+from streamer.session.events import Gap, SessionEnded
 from tests.test_screen import LABELS, estimated, monitor_of
 
 SHARES = {"angry": 0.3, "happy": 0.0, "neutral": 0.1, "sad": 0.05, "silence": 0.5}

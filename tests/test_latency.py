@@ -11,19 +11,14 @@ import pytest
 import soundfile
 import soxr
 
-from streamer import figures, microphone
+from streamer import plotting as figures
 from streamer.bundled import bundled
-from streamer.decision import Verdict
-from streamer.devices import Device
-from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Gap, Heard
-from streamer.interrupts import Interrupts
-from streamer.latency import live, plot, probe, stopwatch, streams
-from streamer.latency.command import SETTLING_S, Findings, Plan
-from streamer.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
-from streamer.latency.probe import MEASURED_TERMS, Arrival, Probe
-from streamer.latency.process import Process
-from streamer.latency.reactions import (
+from streamer.commands.latency import live, plot, probe, stopwatch, streams
+from streamer.commands.latency.command import SETTLING_S, Findings, Plan
+from streamer.commands.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
+from streamer.commands.latency.probe import MEASURED_TERMS, Arrival, Probe
+from streamer.commands.latency.process import Process
+from streamer.commands.latency.reactions import (
     DEMO_PARTS,
     DEMO_S,
     Passage,
@@ -31,14 +26,20 @@ from streamer.latency.reactions import (
     reactions,
     sound_begins,
 )
-from streamer.latency.spread import Spread
-from streamer.latency.stopped import measure_stopped, read_timesteps
-from streamer.latency.stopwatch import PARTS, Stopwatch, TimedRecognizer
-from streamer.latency.streams import StreamsCost, measure_streams
-from streamer.latency.tables import live_text, process_text, stopped_text, streams_text
-from streamer.recognizer import Estimate
-from streamer.resampler import resampler_look_ahead_s
-from streamer.sound.recording import Recording, read_recording
+from streamer.commands.latency.spread import Spread
+from streamer.commands.latency.stopped import measure_stopped, read_timesteps
+from streamer.commands.latency.stopwatch import PARTS, Stopwatch, TimedRecognizer
+from streamer.commands.latency.streams import StreamsCost, measure_streams
+from streamer.commands.latency.tables import live_text, process_text, stopped_text, streams_text
+from streamer.errors import RunFailure, SerLiveError
+from streamer.recognition.decision import Verdict
+from streamer.recognition.recognizer import Estimate
+from streamer.session.events import Estimated, Gap, Heard
+from streamer.session.interrupts import Interrupts
+from streamer.sound.capture import microphone
+from streamer.sound.capture.devices import Device
+from streamer.sound.files.recording import Recording, read_recording
+from streamer.sound.resampler import resampler_look_ahead_s
 
 DEMO = bundled("demo.flac")
 

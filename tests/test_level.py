@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.level import LevelWatch, clipped_samples
+from streamer.sound.level import LevelWatch, clipped_samples
 
 RATE = 16_000
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import SerLiveError
-from streamer.lineage import HeardCorpus, Lineage
-from streamer.metadata import ModelMetadata
+from streamer.modelfile.lineage import HeardCorpus, Lineage
+from streamer.modelfile.metadata import ModelMetadata
 from tests.conftest import CLIPS
 from train.corpora.known import read_corpus
 from train.corpora.lineage import (

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import soxr
 
-from streamer.accounting import Mark
 from streamer.bundled import bundled
-from streamer.devices import Device, rescan
+from streamer.commands.latency import loopback
+from streamer.commands.latency.chirp import chirp, find_chirp
+from streamer.commands.latency.loopback import Captured, Played, measure_loopback, round_trips_ms
 from streamer.errors import RunFailure
-from streamer.latency import loopback
-from streamer.latency.chirp import chirp, find_chirp
-from streamer.latency.loopback import Captured, Played, measure_loopback, round_trips_ms
-from streamer.sound.recording import read_recording
+from streamer.sound.capture.devices import Device, rescan
+from streamer.sound.capture.losses import Mark
+from streamer.sound.files.recording import read_recording
 from tests.pulse import pulse, sound_server
 
 __all__ = ["pulse", "sound_server"]  # fixtures

@@ -6,12 +6,12 @@ import io
 import json
 import threading
 
-from streamer.events import Marked
 from streamer.formats import JsonLines
-from streamer.interrupts import Interrupts
-from streamer.marking import Marking
 from streamer.screen.monitor import Monitor
-from streamer.session import Pace, run_session
+from streamer.session.events import Marked
+from streamer.session.interrupts import Interrupts
+from streamer.session.marks import Marking
+from streamer.session.run import Pace, run_session
 from tests.test_formats import ended, estimated, started
 from tests.test_session import Array, Collect
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from streamer.errors import SerLiveError
-from streamer.sound import media
-from streamer.sound.recording import Recording
+from streamer.sound.files import media
+from streamer.sound.files.recording import Recording
 
 av = pytest.importorskip("av", reason="needs the extra media")
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from streamer.errors import RunFailure
-from streamer.events import Estimated, Gap
-from streamer.interrupts import Interrupts
-from streamer.microphone import Microphone
-from streamer.recorder import Recorder
-from streamer.session import Pace, run_session
-from streamer.sound.recording import Recording
+from streamer.session.events import Estimated, Gap
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.capture.microphone import Microphone
+from streamer.sound.files.recording import Recording
+from streamer.sound.recorder import Recorder
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.conftest import CLIPS
 from tests.pulse import pulse, sound_server
@@ -35,7 +35,7 @@ class Collect:
 
 
 def default_device():
-    from streamer.devices import find_device, input_devices, rescan
+    from streamer.sound.capture.devices import find_device, input_devices, rescan
 
     rescan()  # the server of an earlier module may be gone
     return find_device(None, input_devices())

@@ -25,7 +25,7 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import SleepFrame, run_test
 
 from streamer.pipecat import EmotionFrame, EmotionProcessor, TurnEmotionFrame
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 
 CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
 

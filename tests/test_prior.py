@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from streamer import listening
-from streamer.cli import main
-from streamer.decision import Decision
+from streamer.commands.latency.stopwatch import TimedRecognizer
+from streamer.commands.program import main
+from streamer.commands.run import listen as listening
 from streamer.errors import SerLiveError
-from streamer.interrupts import Interrupts
-from streamer.latency.stopwatch import TimedRecognizer
-from streamer.metadata import ModelMetadata
-from streamer.prior import PRIORS, under_prior
-from streamer.recognizer import Recognizer
-from streamer.session import Pace, run_session
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import Decision
+from streamer.recognition.prior import PRIORS, under_prior
+from streamer.recognition.recognizer import Recognizer
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
 from tests.conftest import CLIPS, describe, lively_network
 from tests.test_recognizer import altered, block_sizes, probabilities, run
 from tests.test_session import Array

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.frontend import SpectralAnalysis
-from streamer.metadata import HEARD, VOICE
-from streamer.profile import (
+from streamer.modelfile.metadata import HEARD, VOICE
+from streamer.recognition.frontend import SpectralAnalysis
+from streamer.recognition.profile import (
     ALL,
     LONGEST_PROFILE,
     NOTHING,
@@ -26,8 +26,8 @@ from streamer.profile import (
     Adaptation,
     Profile,
 )
-from streamer.recognizer import LEAST_SPEECH_S, Enrolment, Recognizer
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.recognizer import LEAST_SPEECH_S, Enrolment, Recognizer
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
 from tests.test_recognizer import TOLERANCE, altered, block_sizes, probabilities, run

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 import streamer
-from streamer.cli import main
-from streamer.commands import COMMANDS
-from streamer.interrupts import Interrupts
+from streamer.commands.program import main
+from streamer.commands.run import COMMANDS
+from streamer.session.interrupts import Interrupts
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -134,7 +134,9 @@ def test_every_public_name_is_there_and_documented():
         streamer.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["streamer", "streamer.recognizer", "streamer.resampler"])
+@pytest.mark.parametrize(
+    "module", ["streamer", "streamer.recognition.recognizer", "streamer.sound.resampler"]
+)
 def test_examples_in_docstrings_are_true(module):
     module = importlib.import_module(module)
     names = {name: getattr(streamer, name) for name in streamer.__all__}

@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.decision import Decision
 from streamer.errors import SerLiveError
-from streamer.frontend import TIMESTEP_S, SpectralAnalysis
-from streamer.metadata import METADATA_KEY, UNKNOWN_END
-from streamer.network import StepNetwork
-from streamer.recognizer import Recognizer, open_model
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from streamer.modelfile.metadata import METADATA_KEY, UNKNOWN_END
+from streamer.recognition.decision import Decision
+from streamer.recognition.frontend import TIMESTEP_S, SpectralAnalysis
+from streamer.recognition.network import StepNetwork
+from streamer.recognition.recognizer import Recognizer, open_model
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
 from tests.test_network import stream as stream_torch

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import streamer.recorder
+import streamer.sound.recorder
 from streamer.errors import RunFailure, SerLiveError
-from streamer.recorder import Recorder, WavWriter
-from streamer.sound.recording import Recording
+from streamer.sound.files.recording import Recording
+from streamer.sound.recorder import Recorder, WavWriter
 from streamer.sound.source import Away, Loss
 
 
@@ -119,7 +119,7 @@ def test_a_loss_is_recorded_as_the_silence_that_is_heard_in_its_place(tmp_path):
 
 
 def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(streamer.recorder, "MAX_DATA_BYTES", 4 * 1_000)
+    monkeypatch.setattr(streamer.sound.recorder, "MAX_DATA_BYTES", 4 * 1_000)
     said, path = [], tmp_path / "r.wav"
     blocks = [np.full(300, value, np.float32) for value in range(6)]
     with Recorder(Samples(blocks), said.append, path, force=False) as recorder:
@@ -129,7 +129,7 @@ def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypat
 
 
 def test_the_header_can_count_up_to_its_limit():
-    header = streamer.recorder._header(48_000, streamer.recorder.MAX_DATA_BYTES)
+    header = streamer.sound.recorder._header(48_000, streamer.sound.recorder.MAX_DATA_BYTES)
     assert struct.unpack("<I", header[4:8])[0] <= 2**32 - 1
 
 

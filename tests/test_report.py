@@ -11,19 +11,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from streamer import figures
-from streamer.decision import STATES
+from streamer import plotting as figures
+from streamer.appearance import GAP_CODE, STATE_CODES, looks
+from streamer.commands.report.command import write_report
+from streamer.commands.report.drawing.axis import clock, ticks, time_ticks
+from streamer.commands.report.drawing.ink import CHIP, TRACK, paper_looks
+from streamer.commands.report.drawing.overview import MOST_COLUMNS, overview
+from streamer.commands.report.drawing.shapes import Area, Box, Text, fitted, steps
+from streamer.commands.report.drawing.svg import to_svg
+from streamer.commands.report.page import MOST_SESSIONS, draw_sheet, make_page
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Gap, SessionEnded
-from streamer.looks import GAP_CODE, STATE_CODES, looks
-from streamer.report.axis import clock, ticks, time_ticks
-from streamer.report.command import write_report
-from streamer.report.ink import CHIP, TRACK, paper_looks
-from streamer.report.overview import MOST_COLUMNS, overview
-from streamer.report.page import MOST_SESSIONS, draw_sheet, make_page
-from streamer.report.shapes import Area, Box, Text, fitted, steps
-from streamer.report.svg import to_svg
-from streamer.session_file import read_sessions
+from streamer.formats.reader import read_sessions
+from streamer.recognition.decision import STATES
+from streamer.session.events import Gap, SessionEnded
 from tests.end_to_end.command import ROOT, replay
 from tests.recorded import HOSTILE, LABELS, SILENCE_INDEX, recorded, several
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.commands.report import sound as sound_module
+from streamer.commands.report.command import write_report
+from streamer.commands.report.drawing.waveform import Outliner
+from streamer.commands.report.sound import SoundReader, choose_sounds, link_to
 from streamer.errors import SerLiveError
-from streamer.report import sound as sound_module
-from streamer.report.command import write_report
-from streamer.report.sound import SoundReader, choose_sounds, link_to
-from streamer.report.waveform import Outliner
-from streamer.session_file import read_sessions
+from streamer.formats.reader import read_sessions
 from tests.conftest import CLIPS
 from tests.recorded import recorded, write_session
 

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from streamer.events import Gap
+from streamer.commands.report.facts import facts_of, longest_stretch
+from streamer.commands.report.page import make_page
+from streamer.commands.report.sentence import duration, percent, seconds, sentence
 from streamer.formats import summary
-from streamer.report.facts import facts_of, longest_stretch
-from streamer.report.page import make_page
-from streamer.report.sentence import duration, percent, seconds, sentence
-from streamer.session_file import read_sessions
+from streamer.formats.reader import read_sessions
+from streamer.session.events import Gap
 from tests.conftest import CLIPS
 from tests.end_to_end.command import ROOT, replay
 from tests.recorded import LABELS, labelled, recorded

@@ -24,9 +24,9 @@ from model.baselines import c_bilstm
 from model.config import BlockConfig, unbounded
 from model.export import describe_model, fold_batch_norms
 from streamer.errors import SerLiveError
-from streamer.lineage import HeardCorpus, Lineage
-from streamer.recognizer import Recognizer
-from streamer.sound.recording import read_recording
+from streamer.modelfile.lineage import HeardCorpus, Lineage
+from streamer.recognition.recognizer import Recognizer
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED, TINY, recipe_with
 from train.__main__ import main

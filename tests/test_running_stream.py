@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.frontend import SAMPLE_RATE
-from streamer.sound.recording import read_recording
+from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.judging.hearing import hear, votes_of
 from train.judging.sessions import faint_noise, own_timesteps

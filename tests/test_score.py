@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.commands.score.command import Plan, score
+from streamer.commands.score.find import find, timeline_path
+from streamer.commands.score.results import Piped, open_results
+from streamer.commands.score.rows import CsvForm, JsonForm, columns_of
+from streamer.commands.score.truth import agreement, read_truth
+from streamer.commands.score.work import Tally, Task, empty_row
+from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, SessionEnded
-from streamer.interrupts import Interrupts
 from streamer.outputs import show
-from streamer.profile import Adaptation
-from streamer.recognizer import Estimate
-from streamer.score.command import Plan, score
-from streamer.score.find import find, timeline_path
-from streamer.score.results import Piped, open_results
-from streamer.score.rows import CsvForm, JsonForm, columns_of
-from streamer.score.truth import agreement, read_truth
-from streamer.score.work import Tally, Task, empty_row
-from streamer.score.workers import Workers
+from streamer.recognition.profile import Adaptation
+from streamer.recognition.recognizer import Estimate
+from streamer.session.events import Estimated, SessionEnded
+from streamer.session.interrupts import Interrupts
 from tests.conftest import CLIPS
 from tests.trees import make_tree
 

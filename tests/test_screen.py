@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from streamer.events import Estimated, Gap, Heard, SessionStarted, SourceAway
-from streamer.interrupts import Interrupts
-from streamer.looks import GAP_CODE, NOTHING_CODE, SILENCE_CODE, looks
-from streamer.recognizer import Estimate
+from streamer.appearance import GAP_CODE, NOTHING_CODE, SILENCE_CODE, looks
+from streamer.recognition.recognizer import Estimate
+from streamer.screen.drawing.layout import plan
+from streamer.screen.drawing.lettering import narrow, wide
+from streamer.screen.drawing.meter import Meter
+from streamer.screen.drawing.timeline import session_strip, timeline
+from streamer.screen.drawing.tracks import past_axis
+from streamer.screen.drawing.view import draw, svg
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keys import SPANS_S, View
-from streamer.screen.layout import plan
-from streamer.screen.lettering import narrow, wide
-from streamer.screen.meter import Meter
 from streamer.screen.monitor import Monitor
-from streamer.screen.timeline import session_strip, timeline
-from streamer.screen.tracks import past_axis
-from streamer.screen.view import draw, svg
-from streamer.session import Pace, run_session
+from streamer.session.events import Estimated, Gap, Heard, SessionStarted, SourceAway
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
 
 LABELS = ("angry", "happy", "neutral", "sad")
 COLOURS = {looks(LABELS)[index].colour for index in range(len(LABELS))}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.screen.drawing.segments import width_of
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keyboard import KeyParser
 from streamer.screen.keys import KEYS, SPANS_S, View, edge_of, key_line, pressed
-from streamer.screen.segments import width_of
 from tests.test_screen import LABELS, estimated, monitor_of, rows_of
 
 SENT = {

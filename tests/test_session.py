@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Gap, SessionEnded, SessionStarted
 from streamer.formats import JsonLines, Plain
-from streamer.interrupts import Interrupted, Interrupts
-from streamer.session import Pace, run_session
+from streamer.session.events import Estimated, Gap, SessionEnded, SessionStarted
+from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.run import Pace, run_session
 from streamer.sound.source import Loss
 
 

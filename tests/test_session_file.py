@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from streamer.errors import SerLiveError
-from streamer.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.formats import JsonLines
-from streamer.interrupts import Interrupts
-from streamer.session import Pace, run_session
-from streamer.session_file import LONGEST_LINE, read_sessions
+from streamer.formats.reader import LONGEST_LINE, read_sessions
+from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
 from tests.test_session import Array, Collect, Lossy
 
 HEADER = {

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from streamer.errors import RunFailure
-from streamer.frontend import TIMESTEP_SAMPLES
-from streamer.resampler import Resampler, resampler_look_ahead_s
-from streamer.session import Pace
+from streamer.recognition.frontend import TIMESTEP_SAMPLES
+from streamer.session.run import Pace
+from streamer.sound.resampler import Resampler, resampler_look_ahead_s
 from tests.conftest import CLIPS
 from train import __main__ as command
 from train.endurance.day import Day, Material
@@ -69,7 +69,7 @@ def test_a_day_is_the_same_again_however_it_is_cut(material):
 @pytest.mark.parametrize("step", [0.04 * (1 + 1e-6), float("nan")])
 def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step):
     """By a millionth: a sample in a minute."""
-    monkeypatch.setattr("streamer.recognizer.TIMESTEP_S", step)
+    monkeypatch.setattr("streamer.recognition.recognizer.TIMESTEP_S", step)
     drifting = soak(shipped, material, 0, 8.0, contexts_s=())
     assert any("times are not" in one for one in drifting.faults())
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import signal
 
 from model.silero import export_voice_gate, silero_path
-from streamer.inference import open_session
-from streamer.sound.recording import read_recording
-from streamer.speech import SAMPLE_RATE, STATE_VALUES, SpeechDetector
+from streamer.modelfile.runtime import open_session
+from streamer.recognition.voice_gate import SAMPLE_RATE, STATE_VALUES, SpeechDetector
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.judging.effects import telephone
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from tests.test_recognizer import probabilities, run
 
 TOLERANCE = 1e-6

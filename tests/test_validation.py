@@ -9,9 +9,9 @@ import pytest
 
 import train.features.sound
 from model.baselines import build
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.sound.recording import read_recording
-from streamer.speech import SPEECH_THRESHOLD
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.sound.files.recording import read_recording
 from tests.conftest import enlivened
 from tests.generated import EMOTIONS, NORMALISER, TINY
 from train.corpora.known import read_corpus

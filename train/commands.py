@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import OutputFile, check_output, say_on_stderr, show, write_line
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from train.judging.choices import PARTS
 from train.judging.evaluate import Evaluation, Plan, evaluate_model, evaluate_ordinary
 from train.judging.facts import Report, json_of

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from streamer.errors import SerLiveError
-from streamer.events import Sink
-from streamer.format_names import SUFFIXES
 from streamer.formats.lines import SCHEMA, Changes, JsonLines, Plain, summary
+from streamer.formats.names import SUFFIXES
 from streamer.formats.table import Csv
 from streamer.formats.textgrid import TextGrid
 from streamer.formats.tracks import Audacity, SubRip, WebVtt
 from streamer.outputs import Output
-from streamer.sound.media import MEDIA_SUFFIXES
-from streamer.sound.recording import SOUND_SUFFIXES
+from streamer.session.events import Sink
+from streamer.sound.files.media import MEDIA_SUFFIXES
+from streamer.sound.files.recording import SOUND_SUFFIXES
 
 __all__ = [
     "SCHEMA",
@@ -65,7 +65,7 @@ def suffix_format(output: Path | None) -> str:
 
 
 def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
-    """A writer of the format ``name``, one of :data:`streamer.format_names.TIMELINES`.
+    """A writer of the format ``name``, one of :data:`streamer.formats.names.TIMELINES`.
 
     Args:
         name: of the format.

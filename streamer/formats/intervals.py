@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from streamer.events import Estimated, Event, Gap, Marked, SessionStarted
 from streamer.formats.numbers import TIME_DIGITS
-from streamer.frontend import TIMESTEP_S
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.session.events import Estimated, Event, Gap, Marked, SessionStarted
 
 
 class Kind(Enum):

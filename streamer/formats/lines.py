@@ -6,9 +6,12 @@ import json
 from abc import ABC, abstractmethod
 from typing import Any
 
-from streamer.decision import SILENCE
 from streamer.errors import printable
-from streamer.events import (
+from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
+from streamer.outputs import Output, write_line
+from streamer.recognition.decision import SILENCE
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.session.events import (
     Estimated,
     Event,
     Gap,
@@ -17,9 +20,6 @@ from streamer.events import (
     SessionStarted,
     SourceAway,
 )
-from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
-from streamer.frontend import TIMESTEP_S
-from streamer.outputs import Output, write_line
 
 SCHEMA = 1
 #: An emotion that leads another by less than this in the verdict does not lead.

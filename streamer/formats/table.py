@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Iterable
 
-from streamer.events import Estimated, Event, SessionStarted
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
+from streamer.session.events import Estimated, Event, SessionStarted
 
 
 class Csv:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streamer.errors import printable
-from streamer.events import Event, SessionEnded, SessionStarted
 from streamer.formats.intervals import Interval, Intervals, Kind
 from streamer.formats.numbers import TIME_DIGITS
-from streamer.frontend import TIMESTEP_S
 from streamer.outputs import Output, write_line
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.session.events import Event, SessionEnded, SessionStarted
 
 
 class TextGrid:

@@ -7,9 +7,9 @@ import math
 from abc import ABC, abstractmethod
 
 from streamer.errors import printable
-from streamer.events import Event, SessionEnded, SessionStarted
 from streamer.formats.intervals import Interval, Intervals, Kind
 from streamer.outputs import Output, write_line
+from streamer.session.events import Event, SessionEnded, SessionStarted
 
 
 class _Track(ABC):

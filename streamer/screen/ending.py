@@ -8,17 +8,17 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.events import SessionEnded
+from streamer.appearance import GAP_CODE, Look, looks
 from streamer.formats.lines import verdict_of
-from streamer.frontend import TIMESTEP_S
-from streamer.looks import GAP_CODE, Look, looks
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.screen.drawing.palette import BACKGROUND
+from streamer.screen.drawing.panels import shortened
+from streamer.screen.drawing.segments import Line
+from streamer.screen.drawing.timeline import timeline
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.monitor import Snapshot
-from streamer.screen.palette import BACKGROUND
-from streamer.screen.panels import shortened
-from streamer.screen.segments import Line
-from streamer.screen.timeline import timeline
+from streamer.session.events import SessionEnded
 
 _MOST_COLUMNS = 100
 _INDENT = 2

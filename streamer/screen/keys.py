@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 
+from streamer.appearance import STATE_LOOKS
 from streamer.errors import printable
-from streamer.frontend import TIMESTEP_S
-from streamer.looks import STATE_LOOKS
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.screen.drawing.palette import BACKGROUND, FAINT, TEXT, TRACK
+from streamer.screen.drawing.segments import Line, text, width_of
 from streamer.screen.monitor import Snapshot
-from streamer.screen.palette import BACKGROUND, FAINT, TEXT, TRACK
-from streamer.screen.segments import Line, text, width_of
 
 #: What the timeline can cover, in seconds.
 SPANS_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)

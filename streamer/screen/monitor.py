@@ -7,8 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.events import (
+from streamer.appearance import GAP_CODE, STATE_CODES
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.screen.drawing.meter import NO_LEVEL, Meter
+from streamer.screen.history import NO_HISTORY, History, Log
+from streamer.screen.lateness import NO_LATENESS, Lateness, LatenessCounts
+from streamer.session.events import (
     Estimated,
     Event,
     Gap,
@@ -17,11 +22,6 @@ from streamer.events import (
     SessionStarted,
     SourceAway,
 )
-from streamer.frontend import TIMESTEP_S
-from streamer.looks import GAP_CODE, STATE_CODES
-from streamer.screen.history import NO_HISTORY, History, Log
-from streamer.screen.lateness import NO_LATENESS, Lateness, LatenessCounts
-from streamer.screen.meter import NO_LEVEL, Meter
 
 Float32 = NDArray[np.float32]
 

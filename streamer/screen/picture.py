@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 
 from streamer.errors import SerLiveError
-from streamer.events import Event
-from streamer.interrupts import Interrupts
 from streamer.outputs import Output, write_line
-from streamer.profile import UNKNOWN_VOICE, Adaptation
-from streamer.recognizer import Recognizer
+from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
+from streamer.recognition.recognizer import Recognizer
+from streamer.screen.drawing.view import svg
 from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
-from streamer.screen.view import svg
-from streamer.session import Pace, run_session
-from streamer.sound.recording import Recording
+from streamer.session.events import Event
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.files.recording import Recording
 
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)

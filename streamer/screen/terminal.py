@@ -17,17 +17,17 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 
 from streamer.errors import RunFailure
-from streamer.interrupts import Interrupts
-from streamer.marking import Marking
 from streamer.outputs import dated_path
+from streamer.screen.drawing.palette import adapted
+from streamer.screen.drawing.segments import Line
+from streamer.screen.drawing.view import draw, svg
 from streamer.screen.ending import ending_lines
 from streamer.screen.keyboard import is_in_foreground, keyboard
 from streamer.screen.keys import View, pressed
 from streamer.screen.monitor import Monitor
-from streamer.screen.palette import adapted
-from streamer.screen.segments import Line
 from streamer.screen.stopping import Stopping
-from streamer.screen.view import draw, svg
+from streamer.session.interrupts import Interrupts
+from streamer.session.marks import Marking
 
 FRAMES_PER_S = 12
 _CTRL_Z = "\x1a"

@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from streamer.frontend import TIMESTEP_S
-from streamer.looks import looks
-from streamer.recognizer import Recognizer
-from streamer.report.ink import paper_looks
+from streamer.appearance import looks
+from streamer.commands.report.drawing.ink import paper_looks
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import Access
 from streamer.serve.config import ServerConfig
 from streamer.serve.metrics import Metrics

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from streamer.errors import RunFailure, SerLiveError, told
-from streamer.interrupts import Interrupted, Interrupts
 from streamer.outputs import say_on_stderr
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import is_loopback
 from streamer.serve.config import ServerConfig
+from streamer.session.interrupts import Interrupted, Interrupts
 
 if TYPE_CHECKING:
     import uvicorn

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from streamer.errors import SerLiveError
-from streamer.prior import BALANCED, Prior
+from streamer.recognition.prior import BALANCED, Prior
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 #: A token that can be guessed is none.

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from streamer.events import SessionStarted
 from streamer.formats.lines import JsonLines
-from streamer.frontend import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
-from streamer.interrupts import Interrupts
-from streamer.profile import UNKNOWN_VOICE, Adaptation
-from streamer.recognizer import Estimate, Recognizer, Stream
-from streamer.resampler import Resampler
+from streamer.recognition.frontend import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
+from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
+from streamer.recognition.recognizer import Estimate, Recognizer, Stream
 from streamer.serve.protocol import Code, Refused, Start
-from streamer.session import Report, deliver_by_time
+from streamer.session.events import SessionStarted
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Report, deliver_by_time
 from streamer.sound.channels import Mixer
 from streamer.sound.pcm import CONTAINERS, ENCODINGS
+from streamer.sound.resampler import Resampler
 from streamer.sound.source import Float32, audible
 
 #: Moments of arrival closer together than this are one.

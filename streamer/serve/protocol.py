@@ -12,8 +12,8 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from streamer.errors import SerLiveError, printable
-from streamer.prior import PRIORS, Prior
-from streamer.profile import LONGEST_PROFILE, Profile
+from streamer.recognition.prior import PRIORS, Prior
+from streamer.recognition.profile import LONGEST_PROFILE, Profile
 from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.pcm import ENCODINGS
 from streamer.sound.source import RATES

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from streamer.frontend import TIMESTEP_S
-from streamer.recognizer import Recognizer, Stream
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.recognizer import Recognizer, Stream
 from streamer.serve.hearing import Hearing
 from streamer.serve.metrics import Metrics
 from streamer.serve.protocol import Code, Ending, Refused

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from streamer.errors import SerLiveError
-from streamer.prior import EVERYDAY, PRIORS, Prior
-from streamer.profile import Adaptation
-from streamer.recognizer import Recognizer
+from streamer.recognition.prior import EVERYDAY, PRIORS, Prior
+from streamer.recognition.profile import Adaptation
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from streamer.serve.connection import Connection, close
 from streamer.serve.hearing import Hearing

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.level import clipped_samples
 from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
+from streamer.sound.level import clipped_samples
 from streamer.sound.source import RATES, Float32, audible, block_ends, keep_quiet, no_audio
 
 #: First bytes of sound files, which would be heard as a click or as noise.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = [sys.executable, "-c", "from streamer.cli import run; run()"]
+COMMAND = [sys.executable, "-c", "from streamer.commands.program import run; run()"]
 ROOT = Path(__file__).parents[2]
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 

@@ -18,7 +18,7 @@ from tests.end_to_end.command import ROOT
 
 #: A session leader's first terminal becomes its controlling one, as a shell's is.
 BEGIN = "import os; os.close(os.open(os.ttyname(1), os.O_RDWR))\n"
-RUN = "from streamer.cli import run; run()"
+RUN = "from streamer.commands.program import run; run()"
 PATIENCE_S = 30
 CLOSED = b"\x1b[?1049l"
 

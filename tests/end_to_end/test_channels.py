@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from streamer import read_sessions
-from streamer.sound.recording import read_recording
+from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from tests.end_to_end.command import complaint, lines, replay, ser_live
 

@@ -423,7 +423,7 @@ def test_a_system_without_a_microphone_is_one_line_and_exit_1():
 def test_missing_portaudio_is_one_line_and_exit_1():
     code = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None;"
-        "import sys; sys.argv[1:] = ['listen']; from streamer.cli import run; run()"
+        "import sys; sys.argv[1:] = ['listen']; from streamer.commands.program import run; run()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60

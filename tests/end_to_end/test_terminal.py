@@ -261,7 +261,7 @@ def test_an_error_is_said_once_the_screen_is_closed(terminal, speech, tmp_path):
             1,
             "the screen failed",
         ),
-        ("import streamer.session as s; s.Heard = lambda *_: 1 / 0\n", 1, "ZeroDivisionError"),
+        ("import streamer.session.run as s; s.Heard = lambda *_: 1 / 0\n", 1, "ZeroDivisionError"),
     ],
     ids=["screen", "pipeline"],
 )
@@ -356,7 +356,8 @@ def test_a_picture_of_nothing_is_one_line_and_exit_2(arguments):
 
 def test_other_outputs_and_help_do_not_import_rich():
     code = (
-        "import sys; from streamer.cli import main; from streamer.interrupts import Interrupts\n"
+        "import sys; from streamer.commands.program import main\n"
+        "from streamer.session.interrupts import Interrupts\n"
         "main(['replay', sys.argv[1], '--speed', 'max', '--format', 'jsonl'], Interrupts())\n"
         "assert 'rich' not in sys.modules"
     )

@@ -21,7 +21,7 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(tmp_path):
     for needed in ("ser-live.onnx", "MODEL_CARD.md", "demo.flac"):
         assert f"streamer/assets/{needed}" in names
     for needed in ("hover.js", "page.css"):
-        assert f"streamer/report/{needed}" in names
+        assert f"streamer/commands/report/{needed}" in names
     assert "streamer/py.typed" in names
     # Silero's licence wants its notice beside what is made of its work.
     licences = "ser_live-0.1.0.dist-info/licenses"

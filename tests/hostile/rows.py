@@ -9,7 +9,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamer.arguments import _parser
+from streamer.commands.arguments import _parser
 
 
 @dataclass(frozen=True)

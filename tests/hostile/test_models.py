@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from streamer import inference
 from streamer.bundled import bundled
 from streamer.errors import RunFailure, SerLiveError
-from streamer.metadata import METADATA_KEY, ModelMetadata
-from streamer.onnx_file import LARGEST_FILE
-from streamer.recognizer import Recognizer
+from streamer.modelfile import runtime as inference
+from streamer.modelfile.inspection import LARGEST_FILE
+from streamer.modelfile.metadata import METADATA_KEY, ModelMetadata
+from streamer.recognition.recognizer import Recognizer
 from tests.end_to_end.command import complaint, ser_live
 from tests.hostile.mutation import mutated
 from tests.hostile.trial import try_files

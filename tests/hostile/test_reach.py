@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streamer.cli import main
-from streamer.commands import COMMANDS
-from streamer.interrupts import Interrupts
+from streamer.commands.program import main
+from streamer.commands.run import COMMANDS
+from streamer.session.interrupts import Interrupts
 from tests.conftest import CLIPS
 from tests.end_to_end.command import COMMAND, ROOT, ser_live
 from tests.hostile.rows import ENDLESS, ROWS, writing_options

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.arguments import parse
-from streamer.cli import main
-from streamer.commands import COMMANDS
+from streamer.commands.arguments import parse
+from streamer.commands.program import main
+from streamer.commands.run import COMMANDS
 from streamer.errors import SerLiveError, told
-from streamer.interrupts import Interrupts
+from streamer.session.interrupts import Interrupts
 from streamer.sound.pcm import ENCODINGS, RawPcm
 from tests.conftest import CLIPS
 

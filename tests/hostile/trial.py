@@ -76,8 +76,8 @@ def _try_until_the_end(reader: str, files: list[Path], patience_s: float) -> dic
 def _hear(path: Path) -> None:
     import numpy as np
 
-    from streamer.resampler import Resampler
-    from streamer.sound.recording import Recording
+    from streamer.sound.files.recording import Recording
+    from streamer.sound.resampler import Resampler
 
     with Recording(path) as recording:
         resampler = Resampler(recording.sample_rate)
@@ -88,7 +88,7 @@ def _hear(path: Path) -> None:
 def _load(path: Path) -> None:
     import numpy as np
 
-    from streamer.recognizer import Recognizer
+    from streamer.recognition.recognizer import Recognizer
 
     Recognizer.load(path).stream().accept(np.full(3_200, 0.1, np.float32))
 
@@ -111,7 +111,7 @@ def _try_one(reader: str, path: Path) -> Outcome:
 
 
 def main() -> None:
-    from streamer.cli import own_stdout
+    from streamer.commands.program import own_stdout
 
     own_stdout()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))

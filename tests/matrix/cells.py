@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamer.sound.recording import read_recording
+from streamer.sound.files.recording import read_recording
 from tests.matrix.faults import FAULTS, Fault, is_possible, knows_its_length
 from tests.matrix.judging import (
     FALSE_ALARM,

@@ -13,8 +13,8 @@ import numpy as np
 import soxr
 
 from streamer.errors import SerLiveError
-from streamer.sound import media
-from streamer.sound.recording import Recording
+from streamer.sound.files import media
+from streamer.sound.files.recording import Recording
 from tests.matrix.kinds import Float32
 
 #: What a decoder may add or leave out, at each end of what was joined.

@@ -148,7 +148,7 @@ def without(*names):
         "found = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name in missing else found(name, *rest)\n"
         "for name in missing: sys.modules[name] = None\n"
-        "from streamer.cli import run; run()"
+        "from streamer.commands.program import run; run()"
     )
 
 
@@ -165,7 +165,7 @@ def test_without_the_extra_a_line_says_what_to_install():
 
 def test_nothing_else_imports_the_extra():
     program = (
-        "import sys, streamer, streamer.commands, streamer.session\n"
+        "import sys, streamer, streamer.commands.run, streamer.session.run\n"
         "taken = {'starlette', 'uvicorn', 'websockets', 'anyio'} & set(sys.modules)\n"
         "sys.exit(str(taken) if taken else 0)"
     )

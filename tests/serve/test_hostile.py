@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from streamer.latency.server import Load, measure_server, server_text
+from streamer.commands.latency.server import Load, measure_server, server_text
 from tests.end_to_end.command import ser_live
 from tests.serve.conftest import CLIPS
 from tests.serve.hostility import KINDS, many

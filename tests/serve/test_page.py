@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from textgrid import TextGrid
 
-from streamer.session_file import read_sessions
+from streamer.formats.reader import read_sessions
 from tests.chromium import CHROMIUM, Chromium
 from tests.end_to_end.command import ROOT
 from tests.serve.conftest import CLIPS

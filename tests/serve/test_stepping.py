@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from streamer.serve.hearing import ArrivalClock, Hearing
 from streamer.serve.metrics import Metrics

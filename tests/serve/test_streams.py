@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import soxr
 
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from tests.end_to_end.command import lines, replay
 from tests.serve.conftest import CLIPS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.recognizer import Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from tests.end_to_end.command import ser_live
 from tests.serve.conftest import CLIPS

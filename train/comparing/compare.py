@@ -23,8 +23,8 @@ from rich.console import Group
 from model.config import NetworkConfig, live
 from model.cost import step_cost
 from streamer.errors import SerLiveError
-from streamer.frontend import Normaliser
 from streamer.outputs import say_on_stderr, show
+from streamer.recognition.frontend import Normaliser
 from train.comparing.functionals import check_packages, fit_functionals, prepare_functionals
 from train.comparing.plots import plot_look_ahead
 from train.comparing.results_file import (

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import streamer.resampler
+import streamer.sound.resampler
 from streamer.errors import SerLiveError
-from streamer.frontend import SAMPLE_RATE
-from streamer.sound.recording import read_recording
+from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.measures import Scores, score
 from train.whole_file import whole_file
@@ -94,7 +94,7 @@ def prepare_functionals(
         SerLiveError: a recording cannot be read, or openSMILE is not installed.
     """
     files = [(str(u.path), u.path.stat().st_size, u.path.stat().st_mtime_ns) for u in utterances]
-    resampler = Path(str(streamer.resampler.__file__)).read_bytes()
+    resampler = Path(str(streamer.sound.resampler.__file__)).read_bytes()
     key = repr((files, FEATURE_SET, _required("opensmile").__version__, resampler))
     path = cache / f"functionals-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.errors import SerLiveError, printable
-from streamer.sound.recording import Recording
+from streamer.sound.files.recording import Recording
 from train.corpora.known import CORPORA, SOURCES, Utterance, at_hand, licence_of, read_corpus
 from train.corpora.splits import describe_names, split_names, split_of
 from train.workers import worker_pool

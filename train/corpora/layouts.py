@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamer.errors import SerLiveError
-from streamer.sound.recording import SOUND_SUFFIXES
+from streamer.sound.files.recording import SOUND_SUFFIXES
 
 
 class Clip(NamedTuple):

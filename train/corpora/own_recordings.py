@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.errors import SerLiveError
-from streamer.labelled import labelled_files
+from streamer.formats.label_table import labelled_files
 from train.corpora.layouts import Clip, audio_files
 
 #: Speaker of recordings of which nobody says who speaks. They may all be one person or many, so

@@ -42,16 +42,21 @@ from model.cost import step_cost
 from model.export import fold_batch_norms, state_specs, write_onnx
 from model.network import Network
 from model.silero import silero_path
+from streamer.commands.latency.streams import most_streams
 from streamer.errors import SerLiveError
-from streamer.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S, TIMESTEP_SAMPLES
-from streamer.inference import open_session
-from streamer.latency.streams import most_streams
-from streamer.metadata import UNKNOWN_END, ModelMetadata, StateSpec
-from streamer.network import StepNetwork
+from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata, StateSpec
+from streamer.modelfile.runtime import open_session
 from streamer.outputs import OutputFile, write_line
-from streamer.recognizer import Recognizer, model_path
-from streamer.sound.recording import read_recording
-from streamer.speech import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
+from streamer.recognition.frontend import (
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    TIMESTEP_S,
+    TIMESTEP_SAMPLES,
+)
+from streamer.recognition.network import StepNetwork
+from streamer.recognition.recognizer import Recognizer, model_path
+from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
+from streamer.sound.files.recording import read_recording
 from train.endurance.throughput import drawing_share, training_rate
 
 #: The window that is run again: 4 s.

@@ -29,17 +29,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.commands.latency.process import machine, resident_mib
+from streamer.commands.latency.spread import Spread
 from streamer.errors import RunFailure, SerLiveError
-from streamer.events import Estimated, Event, Heard, SessionEnded
 from streamer.formats import JsonLines
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
-from streamer.interrupts import Interrupts
-from streamer.latency.process import machine, resident_mib
-from streamer.latency.spread import Spread
 from streamer.outputs import OutputFile, say_on_stderr, write_line
-from streamer.recognizer import Estimate, Recognizer, Stream, model_path
-from streamer.session import Pace, run_session
-from streamer.speech import CHUNK_SAMPLES
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.recognition.recognizer import Estimate, Recognizer, Stream, model_path
+from streamer.recognition.voice_gate import CHUNK_SAMPLES
+from streamer.session.events import Estimated, Event, Heard, SessionEnded
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
 from train.endurance.day import Day, Material
 
 Float32 = NDArray[np.float32]

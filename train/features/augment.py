@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from streamer.errors import SerLiveError
-from streamer.frontend import FREQUENCY_BINS, SAMPLE_RATE
-from streamer.resampler import Resampler
-from streamer.sound.recording import Recording, read_recording
+from streamer.recognition.frontend import FREQUENCY_BINS, SAMPLE_RATE
+from streamer.sound.files.recording import Recording, read_recording
+from streamer.sound.resampler import Resampler
 from train.ranges import check_interval, check_number
 
 Float32 = NDArray[np.float32]

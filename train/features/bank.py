@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.frontend import FREQUENCY_BINS, SpectralAnalysis
-from streamer.inference import open_session
-from streamer.sound.recording import read_recording
-from streamer.speech import SPEECH_THRESHOLD, SpeechDetector
+from streamer.modelfile.runtime import open_session
+from streamer.recognition.frontend import FREQUENCY_BINS, SpectralAnalysis
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.sound.files.recording import read_recording
 from train.features.augment import active_rms, take_out_noise
 from train.features.data import analyse, digest_of, front_end_sources, usable_prior
 from train.progress import progress_bar

@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import streamer.frontend
-import streamer.resampler
-import streamer.speech
+import streamer.recognition.frontend
+import streamer.recognition.voice_gate
+import streamer.sound.resampler
 from streamer.bundled import bundled
-from streamer.frontend import (
+from streamer.recognition.frontend import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
     Normaliser,
     Spectra,
     SpectralAnalysis,
 )
-from streamer.sound.recording import read_recording
-from streamer.speech import SPEECH_THRESHOLD, VOICE_GATE, SpeechDetector
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, VOICE_GATE, SpeechDetector
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.progress import progress_bar
 from train.whole_file import whole_file
@@ -103,7 +103,11 @@ def load_examples(file: Path) -> list[Example]:
 @cache
 def front_end_sources() -> str:
     """Digest of what makes the spectra: what older code or another gate made is not used again."""
-    modules = (streamer.frontend, streamer.speech, streamer.resampler)
+    modules = (
+        streamer.recognition.frontend,
+        streamer.recognition.voice_gate,
+        streamer.sound.resampler,
+    )
     files = [Path(str(module.__file__)) for module in modules]
     code = digest_of(*(file.read_text(encoding="utf-8") for file in files))
     return code + _digest_of_gate(bundled(VOICE_GATE))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from streamer.frontend import (
+from streamer.recognition.frontend import (
     FRAME_SAMPLES,
     FRAME_TAIL_SAMPLES,
     FRAMES_PER_TIMESTEP,
@@ -38,7 +38,7 @@ def samples_of(timesteps: int) -> int:
 
 
 def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
-    """What :meth:`streamer.frontend.Normaliser.normalise` gives, from the start of a stream.
+    """What the runtime's ``Normaliser.normalise`` gives, from the start of a stream.
 
     Args:
         power: ``(batch, frames, 201)``.

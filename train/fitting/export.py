@@ -10,12 +10,12 @@ import numpy as np
 
 from model.export import describe_model, export, state_specs
 from model.network import Network
-from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError
-from streamer.frontend import Normaliser
-from streamer.lineage import Lineage
-from streamer.metadata import ModelMetadata
-from streamer.recognizer import Recognizer
+from streamer.modelfile.lineage import Lineage
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.frontend import Normaliser
+from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import title_of
 from train.corpora.lineage import corpus_of
 from train.fitting.run_folder import (

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from model.silero import SILERO_VERSION, VoiceGate, export_voice_gate, load_silero
 from streamer.errors import SerLiveError
-from streamer.frontend import TIMESTEP_SAMPLES
-from streamer.lineage import Material
+from streamer.modelfile.lineage import Material
 from streamer.outputs import say_on_stderr
-from streamer.speech import (
+from streamer.recognition.frontend import TIMESTEP_SAMPLES
+from streamer.recognition.voice_gate import (
     CHUNK_SAMPLES,
     CONTEXT_SAMPLES,
     QUIETEST_RMS,
@@ -50,8 +50,8 @@ REPORTED = 20
 def chunks_of(samples: Tensor) -> Tensor:
     """What the runtime feeds the gate: ``(batch, samples)`` -> ``(batch, chunks, 576)``.
 
-    At the level of :class:`streamer.speech.SpeechDetector`, but that the level never falls fast,
-    and that the offset that is taken off is the mean over the whole stretch.
+    At the level of the runtime's ``SpeechDetector``, but the level never falls fast, and the offset
+    that is taken off is the mean over the whole stretch.
     """
     count = samples.shape[1] // CHUNK_SAMPLES
     samples = samples[:, : count * CHUNK_SAMPLES]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
-from streamer.frontend import Normaliser
-from streamer.lineage import LONGEST_NAME, HeardCorpus, Material
-from streamer.sound.recording import Recording
+from streamer.modelfile.lineage import LONGEST_NAME, HeardCorpus, Material
+from streamer.recognition.frontend import Normaliser
+from streamer.sound.files.recording import Recording
 from train.corpora import ordinary
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import heard_corpora

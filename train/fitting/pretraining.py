@@ -28,9 +28,9 @@ from model.config import NetworkConfig
 from model.network import Network
 from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
-from streamer.frontend import TIMESTEP_SAMPLES
-from streamer.lineage import HeardCorpus, Lineage
-from streamer.sound.recording import read_recording
+from streamer.modelfile.lineage import HeardCorpus, Lineage
+from streamer.recognition.frontend import TIMESTEP_SAMPLES
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings
 from train.corpora.splits import split_of

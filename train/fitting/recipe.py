@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from model.baselines import SYSTEMS, RecurrentConfig
 from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
-from streamer.frontend import FREQUENCY_BINS, Normaliser
-from streamer.metadata import check_names as check_model_names
+from streamer.modelfile.metadata import check_names as check_model_names
+from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
 from train.corpora.own_recordings import own_labels
 from train.corpora.voices import VOICES
 from train.features.arrangement import Streams
@@ -45,8 +45,8 @@ class Recipe:
             ``train/corpora/splits.py``; other than "fixed" of a single corpus.
         transfer: never trained on; all of it is tested.
         extra_labels: further classes that are told apart in training only.
-        normaliser: settings of :class:`streamer.frontend.Normaliser` that differ from its
-            defaults; the prior spectrum comes from the data.
+        normaliser: settings of :class:`streamer.recognition.frontend.Normaliser` that differ from
+            its defaults; the prior spectrum comes from the data.
         augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
             the masks and the mixing alone.
         streams: stretches of streams to train on, drawn anew; None trains on utterances as they

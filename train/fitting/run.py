@@ -10,9 +10,9 @@ from typing import Any
 
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
-from streamer.frontend import Normaliser
-from streamer.lineage import Lineage
+from streamer.modelfile.lineage import Lineage
 from streamer.outputs import say_on_stderr
+from streamer.recognition.frontend import Normaliser
 from train.corpora.lineage import check_recordings, keep_recordings, together
 from train.fitting.epochs import CHECKPOINT, Fitted, fit, refit
 from train.fitting.material import (

@@ -13,7 +13,7 @@ from model.baselines import build
 from model.config import NetworkConfig
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
-from streamer.lineage import Lineage
+from streamer.modelfile.lineage import Lineage
 from train.fitting.recipe import network_config
 from train.whole_file import whole_file
 

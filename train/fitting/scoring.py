@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network import SpectrogramNetwork
-from streamer.decision import vote
-from streamer.speech import SPEECH_THRESHOLD
+from streamer.recognition.decision import vote
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD
 from train.features.data import Features
 
 #: Recordings of one length that are heard together.

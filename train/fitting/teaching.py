@@ -25,9 +25,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 from model.config import live
 from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
-from streamer.frontend import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.lineage import LONGEST_NAME, Lineage, Material
-from streamer.metadata import check_names as check_label_names
+from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
+from streamer.modelfile.metadata import check_names as check_label_names
+from streamer.recognition.frontend import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
 from train.features.arrangement import Placement, Streams

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 import train.features.sound
-from streamer.frontend import Normaliser, SpectralAnalysis
-from streamer.sound.recording import read_recording
-from streamer.speech import SpeechDetector
+from streamer.recognition.frontend import Normaliser, SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.features.augment import Augmentation, active_rms
 from train.features.data import (

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
-from streamer.frontend import TIMESTEP_S
-from streamer.metadata import ModelMetadata
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
 from train.judging.hearing import Heard, decide_again, hear, hear_all, worker_recognizer

@@ -13,13 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.metadata import ModelMetadata
-from streamer.prior import under_prior
-from streamer.profile import Profile
-from streamer.recognizer import Estimate, Recognizer
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.recognition.prior import under_prior
+from streamer.recognition.profile import Profile
+from streamer.recognition.recognizer import Estimate, Recognizer
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.conditions import Condition, heard_in
 
@@ -115,7 +115,7 @@ def decide_again(
 
 
 def votes_of(heard: Heard, metadata: ModelMetadata) -> Int64:
-    """Weight of each estimate in a verdict ``(timesteps,)``, as :class:`streamer.decision.Verdict`.
+    """Weight of each estimate in a verdict ``(timesteps,)``, as the runtime's ``Verdict`` has it.
 
     Zero without speech. The rolling window runs on from the stream's beginning, so of a part of a
     stream an estimate weighs what it weighs live, speech from before the part included.

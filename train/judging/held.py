@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import WARMING_UP
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_S
-from streamer.metadata import ModelMetadata
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import WARMING_UP
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
 from train.judging.streams import by_speaker, join

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.frontend import TIMESTEP_S
-from streamer.metadata import ModelMetadata
-from streamer.profile import ALL, Profile
-from streamer.recognizer import Recognizer, Stream
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.profile import ALL, Profile
+from streamer.recognition.recognizer import Recognizer, Stream
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL, Utterance
 from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
 from train.judging.measures import Result

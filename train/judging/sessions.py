@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.metadata import ModelMetadata
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.hearing import Heard, hear, hear_all, votes_of, worker_recognizer
 from train.judging.measures import Result, result_of

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.decision import UNCERTAIN, label_changes
-from streamer.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
-from streamer.metadata import ModelMetadata
-from streamer.sound.recording import read_recording
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.decision import UNCERTAIN, label_changes
+from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
 from train.judging.conditions import Condition, heard_in
@@ -158,7 +158,7 @@ class Following:
             before the next utterance starts.
         lengths_s: one a change: from the same moment until the next utterance starts.
         minutes: length of the streams.
-        label_changes: as :func:`streamer.decision.label_changes` counts them.
+        label_changes: as :func:`streamer.recognition.decision.label_changes` counts them.
         false_changes: those to an emotion that is not the one spoken.
     """
 

@@ -13,11 +13,11 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from streamer.decision import DecisionConfig
 from streamer.errors import SerLiveError, printable
-from streamer.metadata import ModelMetadata
+from streamer.modelfile.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
-from streamer.recognizer import Recognizer
+from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import heard_of, held_back
 from train.judging.conditions import CLEAN, Condition

@@ -1,0 +1,66 @@
+"""How labels look, on a screen or a page: a colour and a letter for each, and a code.
+
+The colours are ones that colour-blind people can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
+
+#: What a timestep was, where it was no emotion. Emotions count from 0.
+SILENCE_CODE, UNCERTAIN_CODE, WARMING_UP_CODE, GAP_CODE, NOTHING_CODE = -1, -2, -3, -4, -5
+STATE_CODES = {SILENCE: SILENCE_CODE, UNCERTAIN: UNCERTAIN_CODE, WARMING_UP: WARMING_UP_CODE}
+
+#: Okabe and Ito's palette, without black, the one darkest on a dark ground last.
+EMOTION_COLOURS = ("#d55e00", "#f0e442", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#0072b2")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a label looks.
+
+    Attributes:
+        name: in words.
+        letter: one character that no other label has.
+        colour: as ``#rrggbb``.
+        texture: fills the cells of the timeline; a blank one is solid colour.
+    """
+
+    name: str
+    letter: str
+    colour: str
+    texture: str = " "
+
+
+STATE_LOOKS = {
+    SILENCE_CODE: Look(SILENCE, "·", "#4a545e", "·"),
+    UNCERTAIN_CODE: Look(UNCERTAIN, "?", "#a3adb8", "▒"),
+    WARMING_UP_CODE: Look(WARMING_UP, "~", "#6b7784", "░"),
+    GAP_CODE: Look("gap", "!", "#ffffff", "!"),
+    NOTHING_CODE: Look("", " ", "#101418"),
+}
+
+
+def looks(labels: Sequence[str]) -> dict[int, Look]:
+    """Look of every code: emotions by their index, states by their negative codes."""
+    taken: set[str] = set()
+    result = dict(STATE_LOOKS)
+    for index, label in enumerate(labels):
+        spare = (chr(number) for number in range(ord("A"), ord("Z") + 1))
+        wanted = [*(letter for letter in label.upper() if letter.isalnum()), *spare]
+        # More than 26 labels share letters rather than have none.
+        letter = next((one for one in wanted if one not in taken), wanted[0])
+        taken.add(letter)
+        colour = EMOTION_COLOURS[index % len(EMOTION_COLOURS)]
+        result[index] = Look(label, letter, colour)
+    return result
+
+
+def code_of(label: str, labels: Sequence[str]) -> int:
+    """Code of a label that is shown, nothing before the first."""
+    if label in labels:
+        return list(labels).index(label)
+    return STATE_CODES.get(label, NOTHING_CODE)

@@ -1,0 +1,49 @@
+"""``ser-live convert``: a session of JSON lines as a file for another program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamer.errors import SerLiveError
+from streamer.formats import open_timeline
+from streamer.formats.names import SUFFIXES
+from streamer.formats.reader import read_sessions
+from streamer.outputs import Output
+
+
+def format_of(output: Path | None, name: str | None) -> str:
+    """The format that was named, or that the output's suffix stands for.
+
+    Raises:
+        SerLiveError: neither.
+    """
+    if name is not None:
+        return name
+    if output is None:
+        raise SerLiveError("name a --format, or an --output whose suffix is one's")
+    if output.suffix.lower() not in SUFFIXES:
+        raise SerLiveError(f"{output}: the suffix says no format; name a --format")
+    return SUFFIXES[output.suffix.lower()]
+
+
+def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> None:
+    """Read a file of JSON lines and write its sessions in the format ``name``.
+
+    Raises:
+        SerLiveError: the file cannot be read, or the format cannot hold all of it.
+        RunFailure: the output cannot be written.
+    """
+    sessions = read_sessions(path, say)
+    is_split = any(session.header.channel is not None for session in sessions)
+    is_several = len(sessions) > len({session.header.channel for session in sessions})
+    writer = open_timeline(name, out, is_several, is_split)
+    # Nothing is written before it is known that all can be: a file that is there stays.
+    for header in (session.header for session in sessions):
+        if header.labels != sessions[0].header.labels:
+            raise SerLiveError(f"{header.source} has other labels: one table cannot hold both")
+    for session in sessions:
+        for event in session.events():
+            writer.take(event)
+        if session.end is None:
+            writer.finish(session.duration_s)

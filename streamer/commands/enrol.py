@@ -1,0 +1,195 @@
+"""``ser-live enrol``: recordings of a voice, or a microphone, to a profile of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+
+import numpy as np
+
+from streamer.commands.display import can_show_screen
+from streamer.errors import SerLiveError, told
+from streamer.outputs import say_on_stderr
+from streamer.recognition.profile import check_place
+from streamer.recognition.recognizer import GOOD_SPEECH_S, Enrolment, Recognizer
+from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.sound.channels import MIX, Channels
+from streamer.sound.files.recording import Recording
+from streamer.sound.resampler import Resampler
+from streamer.sound.source import Float32, Loss, Source
+
+SUFFIX = ".profile"
+#: A microphone is not listened to for longer, whoever has forgotten it.
+LONGEST_S = 180.0
+#: Where no bar can be shown, a line comes after so much more speech.
+_LINE_S = 5.0
+_FILE_BLOCK_MS, _MICROPHONE_BLOCK_MS = 1_000, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make a profile of, and where it goes.
+
+    Attributes:
+        profile: file to write.
+        recordings: of the voice; none: a microphone is listened to.
+        device: number or part of its name; None for the default.
+        wanted: what is heard of the channels.
+        force: an older profile may be overwritten.
+    """
+
+    profile: Path
+    recordings: tuple[Path, ...] = ()
+    device: str | None = None
+    wanted: Channels = MIX
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.profile.suffix.lower() != SUFFIX:
+            raise SerLiveError(f"{self.profile}: a profile is a {SUFFIX} file; name it first")
+        if self.recordings and self.device is not None:
+            raise SerLiveError("--device is for a microphone: name it, or recordings")
+        if self.wanted.is_split:
+            raise SerLiveError("a profile is of one voice: --channels is mix or a number")
+
+    def check(self, inputs: Iterable[Path]) -> None:
+        """Refuse to write over what is there, while nothing was heard in vain yet.
+
+        Raises:
+            SerLiveError: as of :func:`streamer.recognition.profile.check_place`.
+        """
+        check_place(self.profile, self.force, [*inputs, *self.recordings])
+
+
+def enrol(plan: Plan, recognizer: Recognizer, interrupts: Interrupts) -> None:
+    """Hear the voice and write its profile, whole or not at all.
+
+    Raises:
+        SerLiveError: the model knows no voices, a recording or the device cannot be had, too
+            little speech was heard, or something else is in the place of the profile.
+        RunFailure: the device is gone, or the profile cannot be written.
+        Interrupted: a signal came; nothing was written.
+    """
+    enrolment = Enrolment(recognizer)
+    try:
+        with _Progress(tells=not plan.recordings) as progress:
+            if plan.recordings:
+                for path in plan.recordings:
+                    _hear_recording(path, plan.wanted, enrolment, progress)
+            else:
+                _hear_microphone(plan, enrolment, progress)
+        profile = enrolment.profile()
+    except Interrupted:
+        _say("stopped: nothing was kept")
+        raise
+    with interrupts.shielded():
+        profile.save(plan.profile, plan.force)
+        speech_s = enrolment.speech_s
+        if speech_s < GOOD_SPEECH_S:
+            _say(f"only {floor(speech_s)} s of speech were heard: {GOOD_SPEECH_S:g} s are better")
+        known = f"knows this voice from {floor(speech_s)} s of speech"
+        _say(f"{plan.profile} {known}; --profile takes it")
+
+
+def _hear_recording(
+    path: Path, wanted: Channels, enrolment: Enrolment, progress: _Progress
+) -> None:
+    with Recording(path, wanted, _say) as recording:
+        _hear(recording, _FILE_BLOCK_MS, enrolment, progress)
+
+
+def _hear_microphone(plan: Plan, enrolment: Enrolment, progress: _Progress) -> None:
+    # A user may lack PortAudio; recordings are heard without it.
+    from streamer.commands.listen import find_microphone
+    from streamer.sound.capture.microphone import Microphone
+
+    device = find_microphone(plan.device)
+    microphone = Microphone(
+        device, _say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted
+    )
+    with microphone:
+        _say(
+            f"{microphone.name} listens until {GOOD_SPEECH_S:g} s of speech were heard: talk as "
+            "you usually do; Ctrl-C stops and keeps nothing"
+        )
+        _hear(microphone, _MICROPHONE_BLOCK_MS, enrolment, progress, GOOD_SPEECH_S)
+
+
+def _hear(
+    source: Source,
+    block_ms: int,
+    enrolment: Enrolment,
+    progress: _Progress,
+    enough_s: float = float("inf"),
+) -> None:
+    """Hear a source to its end, or until so much speech was heard."""
+    resampler = Resampler(source.sample_rate)
+    for block in source.blocks(block_ms):
+        if isinstance(block, Loss):
+            heard: Float32 = np.zeros(block.filled, np.float32)
+        elif isinstance(block, np.ndarray):
+            heard = block
+        else:
+            continue
+        enrolment.accept(resampler.accept(heard))
+        progress.show(enrolment.speech_s)
+        if enrolment.speech_s >= enough_s:
+            break
+    enrolment.accept(resampler.flush())
+    enrolment.end_recording()
+
+
+class _Progress:
+    """Shows how much speech was heard: a bar on a terminal, elsewhere lines for who talks."""
+
+    def __init__(self, *, tells: bool) -> None:
+        self._tells = tells
+        self._stack = ExitStack()
+        self._next_s = _LINE_S
+
+    def __enter__(self) -> _Progress:
+        self._bar = None
+        if can_show_screen(sys.stderr):
+            # Only a bar needs rich, which is slow to import.
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._bar = self._stack.enter_context(
+                Progress(
+                    BarColumn(),
+                    TextColumn("{task.description}"),
+                    console=Console(stderr=True),
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+            )
+            self._task = self._bar.add_task(self._text(0.0), total=GOOD_SPEECH_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def show(self, speech_s: float) -> None:
+        """So much was heard by now."""
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=min(speech_s, GOOD_SPEECH_S),
+                description=self._text(speech_s),
+            )
+        elif self._tells and self._next_s <= speech_s < GOOD_SPEECH_S:
+            self._next_s += _LINE_S
+            _say(self._text(speech_s))
+
+    @staticmethod
+    def _text(speech_s: float) -> str:
+        return f"{floor(speech_s)} s of speech; {GOOD_SPEECH_S:g} s are enough"
+
+
+def _say(line: str) -> None:
+    say_on_stderr(told(line))

@@ -1,0 +1,194 @@
+"""The command ``ser-live latency``: which measurements, in which order, shown as they are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from streamer.bundled import bundled
+from streamer.commands.arguments import LATENCY_SOURCES
+from streamer.commands.latency.live import (
+    DatedMicrophone,
+    Repeated,
+    live_cost,
+    microphone_probe,
+    replay_probe,
+    run_probed,
+)
+from streamer.commands.latency.loopback import CHIRPS, measure_loopback
+from streamer.commands.latency.plot import check_plot, draw
+from streamer.commands.latency.probe import SETTLING_S, Probe
+from streamer.commands.latency.process import Process, machine
+from streamer.commands.latency.reactions import demo_changes
+from streamer.commands.latency.stopped import measure_stopped, read_timesteps
+from streamer.commands.latency.stopwatch import TimedRecognizer
+from streamer.commands.latency.streams import measure_streams
+from streamer.commands.latency.tables import (
+    live_text,
+    loopback_text,
+    process_text,
+    stopped_text,
+    streams_text,
+)
+from streamer.errors import RunFailure, SerLiveError, told
+from streamer.outputs import Output, say_on_stderr, write_line
+from streamer.recognition.prior import BALANCED, Prior
+from streamer.recognition.recognizer import Recognizer
+from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.sound.capture.devices import find_device, input_devices
+from streamer.sound.source import Source
+
+SCHEMA = 1
+DEMO = bundled("demo.flac")
+STREAMS = range(1, 10_001)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        recording: replayed, or heard with the clock stopped; None for the demo.
+        source: one of :data:`LATENCY_SOURCES`; ``stopped`` leaves the paced session out.
+        seconds: audio of each measurement.
+        streams: at once, None to leave that out.
+        model: file, None for the shipped one.
+        prior: how often each label is taken to be met.
+        device: microphone, None for the default.
+        plot: picture of the session, None for none.
+    """
+
+    recording: Path | None = None
+    source: str = "replay"
+    seconds: float = 30.0
+    streams: int | None = None
+    model: Path | None = None
+    prior: Prior = BALANCED
+    device: str | None = None
+    plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.source not in LATENCY_SOURCES:
+            raise SerLiveError(f"--source must be one of {', '.join(LATENCY_SOURCES)}")
+        if not 1 <= self.seconds <= 86_400:
+            raise SerLiveError("--seconds must lie in 1..86400")
+        if self.streams is not None and self.streams not in STREAMS:
+            raise SerLiveError(f"--streams must lie in {STREAMS[0]}..{STREAMS[-1]}")
+        if self.source == "mic" and self.recording is not None:
+            raise SerLiveError("FILE is for --source replay; --source mic listens to a microphone")
+        if self.source != "mic" and self.device is not None:
+            raise SerLiveError("--device names a microphone; say --source mic or --loopback")
+        if self.source == "stopped" and self.plot is not None:
+            raise SerLiveError("--plot shows a paced session; --source stopped has none")
+        if self.plot is not None:
+            check_plot(self.plot)
+
+    def is_of_demo(self) -> bool:
+        """Whether the demo is replayed, by whatever name; the recording must exist."""
+        if self.source != "replay":
+            return False
+        return self.recording is None or self.recording.samefile(DEMO)
+
+
+class Findings:
+    """Shows each measurement once it is done, and keeps all as one JSON object."""
+
+    def __init__(self, show: Callable[[str], None], out: Output | None) -> None:
+        """Take a way to show text, and where the JSON goes at the end, None for nowhere."""
+        self._show = show
+        self._out = out
+        self._document: dict[str, Any] = {}
+
+    def add(self, text: str, **values: Any) -> None:
+        self._document |= values
+        self._show(text)
+
+    def close(self) -> None:
+        """Write the JSON, unless nothing was found."""
+        if self._out is not None and self._document:
+            write_line(self._out, json.dumps({"schema": SCHEMA} | self._document, indent=2))
+
+
+def measure(plan: Plan, findings: Findings, interrupts: Interrupts) -> None:
+    """Measure what is planned.
+
+    Raises:
+        SerLiveError: a file cannot be read, or there is no such device.
+        RunFailure: the device is gone, or the output cannot be written.
+        Interrupted: a signal came. What was measured before any of these was shown.
+    """
+    with interrupts.shielded():  # a signal must not come while native libraries start
+        recognizer = TimedRecognizer.load(plan.model, plan.prior)
+    timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
+    if plan.source != "stopped":
+        _measure_live(plan, recognizer, findings, interrupts)
+    stopped = measure_stopped(recognizer, timesteps, plan.seconds)
+    text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
+    findings.add(text, stopped=asdict(stopped))
+    if plan.streams is not None:
+        plain = Recognizer.load(plan.model, plan.prior)  # nothing but the streams is timed
+        streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
+        findings.add(streams_text(streams), streams=asdict(streams))
+    facts = Process.measure(plan.model)
+    findings.add(process_text(facts), process=asdict(facts))
+
+
+def _measure_live(
+    plan: Plan, recognizer: TimedRecognizer, findings: Findings, interrupts: Interrupts
+) -> None:
+    duration_s = SETTLING_S + plan.seconds
+    with ExitStack() as stack:
+        source: Source
+        if plan.source == "mic":
+            device = find_device(plan.device, input_devices())
+            source = microphone = stack.enter_context(
+                DatedMicrophone(device, _say, duration_s=duration_s)
+            )
+            probe = microphone_probe(recognizer, microphone)
+        else:
+            source = Repeated(plan.recording or DEMO, duration_s)
+            probe = replay_probe(recognizer)
+        _say(
+            f"measuring for {plan.seconds:g} s, after {SETTLING_S:g} s to settle; Ctrl-C ends it "
+            "and shows what there is"
+        )
+        try:
+            run_probed(source, recognizer, probe, interrupts)
+        except (Interrupted, RunFailure) as error:
+            if not (isinstance(error, Interrupted) and error.is_impatient):
+                _show_live(plan, source, probe, findings)
+            raise
+        _show_live(plan, source, probe, findings)
+
+
+def _show_live(plan: Plan, source: Source, probe: Probe, findings: Findings) -> None:
+    changes = demo_changes(SETTLING_S + plan.seconds) if plan.is_of_demo() else []
+    cost = live_cost(source, probe, changes)
+    if cost is None:
+        return
+    findings.add(live_text(cost), live=asdict(cost))
+    if plan.plot is not None:
+        draw(probe.passage(), source.name, plan.plot)
+
+
+def measure_round_trips(
+    chirps: int, device: str | None, output_device: str | None, findings: Findings
+) -> None:
+    """Measure speaker and microphone instead.
+
+    Raises:
+        SerLiveError: an impossible number, or no such device.
+        RunFailure: a device cannot be opened, or the chirp is not heard.
+    """
+    if chirps not in CHIRPS:
+        raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
+    trips = measure_loopback(chirps, device, output_device, _say)
+    findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())
+
+
+def _say(line: str) -> None:
+    say_on_stderr(told(line))

@@ -1,0 +1,180 @@
+"""A session at the pace of the clock, measured: a recording over and over, or the microphone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamer.commands.latency.probe import SETTLING_S, Arrival, Load, Probe
+from streamer.commands.latency.reactions import Reactions, reactions, sound_begins
+from streamer.commands.latency.spread import Spread
+from streamer.commands.latency.stopwatch import TimedRecognizer
+from streamer.commands.listen import BLOCK_MS
+from streamer.formats import JsonLines
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.capture.devices import Device
+from streamer.sound.capture.losses import Mark
+from streamer.sound.capture.microphone import Microphone
+from streamer.sound.files.recording import Recording
+from streamer.sound.resampler import resampler_look_ahead_s
+from streamer.sound.source import Float32, Source
+
+
+@dataclass(frozen=True)
+class LiveCost:
+    """How late the estimates of a session came, and what it cost.
+
+    Attributes:
+        source: file or device.
+        sample_rate: of the source, in Hz.
+        resampler_bound_ms: the most that resampling may hold back, derived.
+        estimates: how many were followed.
+        terms_ms: by name.
+        sum_ms: of the terms of each estimate.
+        end_to_end_ms: from the end of the timestep to the output.
+        rest_ms: what the terms of each estimate do not explain.
+        reactions: from sounds to labels.
+        load: on the machine.
+    """
+
+    source: str
+    sample_rate: int
+    resampler_bound_ms: float
+    estimates: int
+    terms_ms: dict[str, Spread]
+    sum_ms: Spread
+    end_to_end_ms: Spread
+    rest_ms: Spread
+    reactions: Reactions
+    load: Load
+
+
+class Repeated:
+    """A recording as a source, over and over, for so many seconds."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        """Name the recording.
+
+        Raises:
+            SerLiveError: it cannot be read.
+        """
+        with Recording(path) as recording:
+            self.name, self.sample_rate = recording.name, recording.sample_rate
+        self.clipped = self.overflows = 0
+        self._path = path
+        self._rest = round(seconds * self.sample_rate)
+
+    def unheard(self, position: int) -> None:
+        """Nothing: a recording waits."""
+
+    def blocks(self, block_ms: int) -> Iterator[Float32]:
+        while self._rest > 0:
+            with Recording(self._path) as recording:
+                for block in recording.blocks(block_ms):
+                    taken = block[: self._rest]
+                    self._rest -= len(taken)
+                    if not len(taken):
+                        break
+                    yield taken
+
+
+class DatedMicrophone(Microphone):
+    """A microphone that says how old its blocks were when they came, and how long they waited."""
+
+    def __init__(self, device: Device, say: Callable[[str], None], *, duration_s: float) -> None:
+        """As :class:`Microphone`; a device that is gone is a failure."""
+        super().__init__(device, say, duration_s=duration_s, reconnects=False)
+        self._marks: deque[Mark] = deque()
+        self._before = Mark(0, 0.0, 0.0)
+
+    def arrival(self, stream_s: float) -> Arrival:
+        """Of the block that ends at ``stream_s``, as its own callback dated it.
+
+        Asked in ascending order.
+        """
+        now_s = time.monotonic()
+        position = round(stream_s * self.sample_rate) - self._passed.lost_outside
+        while self._marks and self._marks[0].position < position:
+            self._before = self._marks.popleft()
+        if not self._marks:  # taken up while its callback is still at work
+            return Arrival(1000.0 * (self._before.arrived_s - self._before.captured_s), 0.0)
+        mark = self._marks[0]
+        further_s = (mark.position - position) / self.sample_rate
+        age_s = mark.arrived_s - mark.captured_s + further_s
+        return Arrival(1000.0 * age_s, 1000.0 * (now_s - mark.arrived_s))
+
+    def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
+        super()._capture(frames, count, dates, status)
+        if self._mark is not None:
+            self._marks.append(self._mark)
+
+
+def replay_probe(recognizer: TimedRecognizer) -> Probe:
+    """For :class:`Repeated`: a microphone that hands over each block the moment it was heard."""
+    pace = Pace(1.0)
+
+    def due(stream_s: float) -> Arrival:
+        return Arrival(0.0, pace.latency_ms(stream_s) or 0.0)
+
+    return Probe(pace, recognizer.metadata, recognizer.stopwatch, due)
+
+
+def microphone_probe(recognizer: TimedRecognizer, microphone: DatedMicrophone) -> Probe:
+    """For a microphone, which is its own clock."""
+    return Probe(microphone, recognizer.metadata, recognizer.stopwatch, microphone.arrival)
+
+
+def run_probed(
+    source: Source, recognizer: TimedRecognizer, probe: Probe, interrupts: Interrupts
+) -> None:
+    """Run a session whose JSON lines go nowhere, and follow its estimates.
+
+    Raises:
+        SerLiveError: the audio is damaged.
+        RunFailure: the device is gone.
+        Interrupted: a signal came. The probe keeps what it saw before any of these.
+    """
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        run_session(
+            source,
+            recognizer,
+            [JsonLines(nowhere, names_file=False), probe],
+            clock=probe,
+            block_ms=BLOCK_MS,
+            interrupts=interrupts,
+            listeners=[probe],
+        )
+
+
+def live_cost(
+    source: Source, probe: Probe, changes: Sequence[tuple[float, str]] = ()
+) -> LiveCost | None:
+    """What a probe has seen; None where the session ended before it had settled.
+
+    Args:
+        source: that was run.
+        probe: that followed it.
+        changes: of emotion in the audio, as far as they are known.
+    """
+    whole, load = probe.passage(), probe.load()
+    passage = whole.after(SETTLING_S)
+    if load is None or not passage.labels:
+        return None
+    return LiveCost(
+        source.name,
+        source.sample_rate,
+        1000.0 * resampler_look_ahead_s(source.sample_rate),
+        len(passage.labels),
+        {name: Spread.of(values) for name, values in passage.terms_ms.items()},
+        Spread.of(passage.sum_ms),
+        Spread.of(passage.end_to_end_ms),
+        Spread.of(passage.rest_ms),
+        reactions(whole, sound_begins(*probe.levels()), changes, since_s=SETTLING_S),
+        load,
+    )

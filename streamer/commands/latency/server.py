@@ -1,0 +1,277 @@
+"""Many paced streams at a running server: how late its labels are, and what they cost it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from streamer.bundled import bundled
+from streamer.commands.latency.spread import Spread
+from streamer.commands.latency.stopped import read_timesteps
+from streamer.errors import RunFailure, SerLiveError
+from streamer.recognition.frontend import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+STREAMS = range(1, 10_001)
+#: Audio of one message.
+BLOCK_S = 0.04
+#: After the last stream has begun, before anything is counted.
+SETTLING_S = 3.0
+#: An estimate that is later than this beyond its look-ahead is a miss.
+LATE_MS = 100.0
+#: Connections that are being made at once.
+_AT_ONCE = 16
+_TIME = b'"time":'
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a server.
+
+    Attributes:
+        url: of it, ``ws://`` or ``http://``, or the same with TLS.
+        streams: at once.
+        seconds: that are counted.
+        recording: that every stream plays, from a place of its own; None for the demo.
+        token: where the server demands one.
+    """
+
+    url: str
+    streams: int = 1
+    seconds: float = 30.0
+    recording: Path | None = None
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("ws", "wss", "http", "https") or not parts.netloc:
+            raise SerLiveError(
+                f"--server is an address such as ws://127.0.0.1:8765, is {self.url!r}"
+            )
+        if self.streams not in STREAMS:
+            raise SerLiveError(f"--streams must lie in {STREAMS[0]}..{STREAMS[-1]}")
+        if not 1 <= self.seconds <= 86_400:
+            raise SerLiveError("--seconds must lie in 1..86400")
+
+    def address(self, scheme: str) -> str:
+        """The server as ``ws`` or ``http``, with or without TLS as it was given."""
+        parts = urlsplit(self.url)
+        is_tls = parts.scheme in ("wss", "https")
+        return f"{scheme}{'s' if is_tls else ''}://{parts.netloc}"
+
+
+@dataclass(frozen=True)
+class ServerCost:
+    """What was measured. Durations are in ms.
+
+    Attributes:
+        streams: at once, all of them to the end.
+        seconds: that were counted.
+        estimates: that came in them.
+        beyond: from the moment at which the last audio that an estimate may depend on was due to
+            be sent, framing and look-ahead included, to its arrival at the client.
+        late: estimates for which that was more than :data:`LATE_MS`.
+        sent_late: how late the client itself was with its audio, which is in ``beyond``.
+        cores: processor time of the server over time; None where it does not tell.
+        memory_mb: of the server, with all streams.
+        stream_mb: memory that one stream took.
+    """
+
+    streams: int
+    seconds: float
+    estimates: int
+    beyond: Spread
+    late: int
+    sent_late: Spread
+    cores: float | None
+    memory_mb: float | None
+    stream_mb: float | None
+
+
+@dataclass
+class _Counted:
+    """What all players add to while it is counted."""
+
+    is_on: bool = False
+    beyond_ms: list[float] = field(default_factory=list)
+    sent_late_ms: list[float] = field(default_factory=list)
+    begun: int = 0
+
+
+def measure_server(load: Load) -> ServerCost:
+    """Play paced streams to a server and see how late its answers are.
+
+    Raises:
+        SerLiveError: the recording cannot be read.
+        RunFailure: the server is not there, refuses a stream, or websockets is not installed.
+    """
+    try:
+        import websockets  # noqa: F401 (asked for before anything is read)
+    except ImportError as error:
+        raise RunFailure("--server needs websockets: pip install 'ser-live[serve]'") from error
+    samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
+    data = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
+    return asyncio.run(_measure(load, data))
+
+
+async def _measure(load: Load, data: bytes) -> ServerCost:
+    counted = _Counted()
+    before = await asyncio.to_thread(_figures, load)
+    gate = asyncio.Semaphore(_AT_ONCE)
+    players = [asyncio.create_task(_play(load, data, gate, counted)) for _ in range(load.streams)]
+    try:
+        while counted.begun < load.streams:
+            await asyncio.sleep(0.1)
+            _check(players)
+        await asyncio.sleep(SETTLING_S)
+        first = await asyncio.to_thread(_figures, load)
+        began_s, counted.is_on = time.monotonic(), True
+        await asyncio.sleep(load.seconds)
+        counted.is_on = False
+        took_s = time.monotonic() - began_s
+        last = await asyncio.to_thread(_figures, load)
+        _check(players)
+    finally:
+        for player in players:
+            player.cancel()
+        await asyncio.gather(*players, return_exceptions=True)
+    beyond = np.array(counted.beyond_ms)
+    if not len(beyond):
+        raise RunFailure("the server gave no estimate in this time")
+    cpu, memory = "process_cpu_seconds_total", "process_resident_bytes"
+    has_memory = memory in last and memory in before
+    return ServerCost(
+        load.streams,
+        took_s,
+        len(beyond),
+        Spread.of(beyond),
+        int(np.count_nonzero(beyond > LATE_MS)),
+        Spread.of(np.array(counted.sent_late_ms)),
+        (last[cpu] - first[cpu]) / took_s if cpu in last else None,
+        last[memory] / 1e6 if has_memory else None,
+        (last[memory] - before[memory]) / 1e6 / load.streams if has_memory else None,
+    )
+
+
+def _check(players: list[asyncio.Task[None]]) -> None:
+    """Whether all streams are still there."""
+    for player in players:
+        if player.done():
+            error = player.exception()
+            if isinstance(error, RunFailure):
+                raise error
+            raise RunFailure(f"a stream was lost: {error or 'the server ended it'}")
+
+
+async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Counted) -> None:
+    """One stream, at the pace of the clock."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    headers = {} if load.token is None else {"Authorization": f"Bearer {load.token}"}
+    try:
+        async with gate:
+            client = await connect(
+                f"{load.address('ws')}/v1/stream", additional_headers=headers, compression=None
+            )
+            await client.send('{"type":"start","sample_rate":16000,"source":"load"}')
+            head = json.loads(await client.recv())
+    except InvalidStatus as error:
+        status = error.response.status_code
+        hint = "; set SER_LIVE_TOKEN to its token" if status == 401 else ""
+        raise RunFailure(f"{load.url}: refused with {status}{hint}") from error
+    except OSError as error:
+        raise RunFailure(f"{load.url}: no server answers there") from error
+    async with client:
+        if head["type"] != "session":
+            raise RunFailure(f"{load.url}: {head.get('message')}")
+        counted.begun += 1
+        due: list[float] = []
+        sending = asyncio.create_task(_send(client, data, due, counted))
+        try:
+            look_ahead_s = head["look_ahead_ms"] / 1000.0
+            while True:
+                text = await client.recv(decode=False)
+                now_s = time.monotonic()
+                at = text.find(_TIME)
+                if at < 0:
+                    raise RunFailure(f"{load.url}: {json.loads(text).get('message')}")
+                if not counted.is_on:
+                    continue
+                time_s = float(text[at + len(_TIME) : text.index(b",", at)])
+                needed = int(np.ceil((time_s + look_ahead_s) / BLOCK_S - 1e-6)) - 1
+                counted.beyond_ms.append(1000.0 * (now_s - due[min(needed, len(due) - 1)]))
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+
+
+async def _send(client: ClientConnection, data: bytes, due: list[float], counted: _Counted) -> None:
+    """Send a block whenever it is due, for ever; when that was is noted for each."""
+    size = 2 * round(BLOCK_S * SAMPLE_RATE)
+    blocks = [data[at : at + size] for at in range(0, len(data) - size + 1, size)]
+    index = random.randrange(len(blocks))
+    next_s = time.monotonic() + random.random() * BLOCK_S
+    while True:
+        if (rest_s := next_s - time.monotonic()) > 0:
+            await asyncio.sleep(rest_s)
+        due.append(next_s)
+        if counted.is_on:
+            counted.sent_late_ms.append(1000.0 * (time.monotonic() - next_s))
+        await client.send(blocks[index])
+        index = (index + 1) % len(blocks)
+        next_s += BLOCK_S
+
+
+def _figures(load: Load) -> dict[str, float]:
+    """Values of the server's /metrics; none where it does not tell."""
+    request = urllib.request.Request(f"{load.address('http')}/metrics")
+    if load.token is not None:
+        request.add_header("Authorization", f"Bearer {load.token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+    except urllib.error.HTTPError:
+        return {}
+    except OSError as error:
+        raise RunFailure(f"{load.url}: no server answers there") from error
+    pairs = [line.rsplit(" ", 1) for line in lines if line and line[0] != "#"]
+    return {name.removeprefix("ser_live_"): float(value) for name, value in pairs}
+
+
+def server_text(cost: ServerCost) -> str:
+    """The figures for people."""
+
+    def row(name: str, one: Spread) -> str:
+        values = "".join(f"{value:9.1f}" for value in (one.p50, one.p95, one.p99, one.max))
+        return f"  {name:<34}{values}"
+
+    def shown(value: float | None, unit: str) -> str:
+        return "not told" if value is None else f"{value:.2f} {unit}"
+
+    share = cost.late / cost.estimates
+    return "\n".join(
+        [
+            f"At the server: {cost.streams} paced streams, {cost.seconds:.0f} s (ms)",
+            f"  {'':<34}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}",
+            row("beyond framing and look-ahead", cost.beyond),
+            row("of that, the client was late", cost.sent_late),
+            f"  over {LATE_MS:.0f} ms: {cost.late} of {cost.estimates} estimates ({share:.2%})",
+            f"  server: {shown(cost.cores, 'cores')}, {shown(cost.memory_mb, 'MB')}, "
+            f"{shown(cost.stream_mb, 'MB a stream')}",
+        ]
+    )

@@ -1,0 +1,82 @@
+"""The command ``ser-live report``: reads sessions, draws them, writes one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from streamer.commands.report.drawing.plotted import write_plotted
+from streamer.commands.report.drawing.svg import to_svg
+from streamer.commands.report.html import to_html
+from streamer.commands.report.page import check_number, draw_sheet, make_page
+from streamer.commands.report.sound import Sound, SoundReader, choose_sounds
+from streamer.errors import SerLiveError
+from streamer.formats.reader import RecordedSession, read_sessions
+from streamer.outputs import OutputFile, check_output, write_line
+from streamer.plotting import check_matplotlib
+
+_PAGE = ".html"
+_PLOTTED = (".png", ".pdf")
+
+
+def write_report(
+    paths: Sequence[Path],
+    output: Path,
+    force: bool,
+    say: Callable[[str], None],
+    sounds: Sequence[str | None] = (),
+) -> None:
+    """Draw every session of some files over one axis of time.
+
+    Args:
+        paths: files of JSON lines.
+        output: to be written; its suffix says as what.
+        force: the output may be overwritten.
+        say: is told the lines that the person should know.
+        sounds: files to take the sound from, as :func:`choose_sounds` has them; none without one.
+
+    Raises:
+        SerLiveError: a file cannot be read, none has an estimate, or the output is refused.
+        RunFailure: matplotlib is missing where it is needed, or the output cannot be written.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in (_PAGE, ".svg", *_PLOTTED):
+        raise SerLiveError(f"{output}: a report is a .png, .pdf, .svg or .html file")
+    if suffix in _PLOTTED:
+        check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
+    check_output(output, force, paths)
+    read = [(path, session) for path in paths for session in _with_estimates(path, say)]
+    sessions = [session for _, session in read]
+    check_number(sessions)
+    files = choose_sounds(read, sounds)
+    inputs = [*paths, *(file for file in files if file is not None)]
+    check_output(output, force, inputs)
+    page = make_page(sessions, _read_sounds(files, sessions, output, say))
+    if suffix in _PLOTTED:
+        write_plotted(draw_sheet(page).drawing, page.title, output)
+        return
+    with OutputFile(output, force, inputs) as out:
+        is_page = suffix == _PAGE
+        write_line(out, to_html(page) if is_page else to_svg(draw_sheet(page).drawing, page.title))
+
+
+def _read_sounds(
+    files: Sequence[Path | None],
+    sessions: Sequence[RecordedSession],
+    output: Path,
+    say: Callable[[str], None],
+) -> list[Sound | None]:
+    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say)
+    return [
+        None if file is None else reader.read(file, session)
+        for file, session in zip(files, sessions, strict=True)
+    ]
+
+
+def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
+    """The sessions of a file in which there is anything to draw."""
+    sessions = read_sessions(path, say)
+    for session in sessions:
+        if not len(session.times):
+            say(f"{path}: no estimates of {session.title}, which is left out")
+    return [session for session in sessions if len(session.times)]

@@ -1,0 +1,1 @@
+"""Drawings of recorded sessions, and how they are written."""

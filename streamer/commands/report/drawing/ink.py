@@ -1,0 +1,89 @@
+"""Colours of a page and the sign of a label: its letter on its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streamer.appearance import (
+    GAP_CODE,
+    NOTHING_CODE,
+    SILENCE_CODE,
+    UNCERTAIN_CODE,
+    WARMING_UP_CODE,
+    Look,
+    looks,
+)
+from streamer.commands.report.drawing.shapes import Box, Shape, Text
+
+PAPER = "#ffffff"
+INK = "#1b2127"
+FAINT = "#59636d"
+RULE = "#c3cad1"
+TRACK = "#f1f3f5"
+
+#: States on white paper, where the screen's greys would outshout the emotions.
+_PAPER_COLOURS = {
+    SILENCE_CODE: "#d3dae1",
+    UNCERTAIN_CODE: "#848f9b",
+    WARMING_UP_CODE: "#b3bdc7",
+    GAP_CODE: "#000000",
+    NOTHING_CODE: PAPER,
+}
+
+#: On a light colour, on dark paper too: it is none of the colours that a dark page changes.
+_ON_LIGHT = "#14181d"
+_ON_DARK = "#fefefe"
+#: On greys that are light on paper and dark on a dark page, which changes this letter with them.
+_ON_GREY = "#14181e"
+_CHANGING_GREYS = ("#d3dae1", "#b3bdc7")
+
+CHIP = 14.0
+
+
+def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
+    """How labels look on white paper; emotions have the colours of the screen."""
+    return {
+        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
+        for code, look in looks(labels).items()
+    }
+
+
+def shared_looks(sessions: Sequence[Sequence[str]]) -> list[dict[int, Look]]:
+    """How the labels of each of some sessions look: one label alike in all of them."""
+    every = list(dict.fromkeys(label for labels in sessions for label in labels))
+    of_all = paper_looks(every)
+    index = {label: number for number, label in enumerate(every)}
+    states = {code: look for code, look in of_all.items() if code < 0}
+    return [
+        {code: of_all[index[label]] for code, label in enumerate(labels)} | states
+        for labels in sessions
+    ]
+
+
+def chip(look: Look, x: float, y: float) -> list[Shape]:
+    """The sign of a label, its upper left corner at the point."""
+    middle = x + CHIP / 2
+    return [
+        Box(x, y, CHIP, CHIP, look.colour),
+        Text(middle, y + 11, look.letter, 11.0, on(look.colour), "middle", is_bold=True),
+    ]
+
+
+def on(colour: str) -> str:
+    """Black or white, whichever is read better on a colour."""
+    if colour in _CHANGING_GREYS:
+        return _ON_GREY
+    if colour == _PAPER_COLOURS[GAP_CODE]:  # which a dark page turns over, as it does paper
+        return PAPER
+    red, green, blue = _channels(colour)
+    return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _ON_DARK
+
+
+def darker(colour: str) -> str:
+    """The same hue for an outline: a light area is seen on white by it."""
+    return "#" + "".join(f"{round(0.7 * channel):02x}" for channel in _channels(colour))
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

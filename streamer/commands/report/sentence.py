@@ -1,0 +1,126 @@
+"""A session in one plain sentence."""
+
+from __future__ import annotations
+
+from streamer.commands.report.drawing.axis import clock
+from streamer.commands.report.facts import Facts, longest_stretch
+from streamer.formats.lines import close_second
+from streamer.formats.reader import RecordedSession
+from streamer.recognition.decision import SILENCE, UNCERTAIN
+
+_MIXED = "mixed overall, "
+_MOSTLY = 0.5
+#: So much doubt is worth a word.
+_DOUBTFUL = 0.2
+#: A stretch is worth a word if it takes this share of the time, and this long, in seconds.
+_LEAST_SHARE, _LEAST_S, _ENOUGH_S = 0.01, 1.0, 10.0
+
+
+def sentence(session: RecordedSession, facts: Facts) -> str:
+    """What the session was, what was lost of it and how late the answers came.
+
+    Shares of emotions are shares of the speech, as in the line that the command writes.
+    """
+    length, speech = duration(facts.duration_s), f"{percent(facts.speech)} of it speech"
+    if not facts.speech:
+        how = "Over" if facts.verdict is not None else "Cut short after"
+        parts = [f"{how} {length}, no speech"]
+    elif facts.verdict is None:
+        parts = [f"Cut short after {length}, so without a verdict; {speech}: {_shown(facts)}"]
+    else:
+        parts = [f"Over {length}, {speech}: {_verdict(facts, session)}"]
+    doubt = facts.shares[UNCERTAIN]
+    if doubt >= _DOUBTFUL and f"{UNCERTAIN} " not in parts[0]:
+        parts.append(f"uncertain for {percent(doubt)} of speech")
+    parts += _stretch(session, facts)
+    if facts.gaps:
+        gaps = counted(facts.gaps, "gap")
+        parts.append(f"{seconds(facts.lost_s)} lost in {gaps}")
+    if facts.latency is not None:
+        p50, p95 = facts.latency.p50, facts.latency.p95
+        parts.append(f"answers came {p50:.0f} ms late (p95 {p95:.0f})")
+    return "; ".join(parts) + "."
+
+
+def _verdict(facts: Facts, session: RecordedSession) -> str:
+    """The verdict, with the share of speech for which it was shown."""
+    end, said = session.end, facts.verdict
+    if end is None or said is None:
+        return ""
+    if end.overall == SILENCE:
+        return said.removesuffix(" overall")
+    if said.startswith(_MIXED) and (other := close_second(end)) is not None:
+        both = f"{percent(facts.shares[end.overall])} and {percent(facts.shares[other])}"
+        return f"{said} ({both} of speech)"
+    share = facts.shares[end.overall]
+    if not share:
+        return said
+    leader = _leader(facts, session)
+    if leader == end.overall:
+        how = f"mostly {leader}" if share >= _MOSTLY else said
+        return f"{how} ({percent(share)} of speech)"
+    return (
+        f"{said} ({percent(share)} of speech), although {leader} was shown longer "
+        f"({percent(facts.shares[leader])})"
+    )
+
+
+def _leader(facts: Facts, session: RecordedSession) -> str:
+    """The emotion that was shown longest."""
+    return max(session.header.labels, key=facts.shares.__getitem__)
+
+
+def _shown(facts: Facts) -> str:
+    """What was shown longest, where there is no verdict."""
+    longest = max(facts.shares, key=facts.shares.__getitem__)
+    share = facts.shares[longest]
+    if not share:
+        return "no speech"
+    how = f"mostly {longest}" if share >= _MOSTLY else f"{longest} was shown longest"
+    return f"{how} ({percent(share)} of speech)"
+
+
+def _stretch(session: RecordedSession, facts: Facts) -> list[str]:
+    """When another emotion than the main one held longest."""
+    is_mixed = facts.verdict is not None and facts.verdict.startswith(_MIXED)
+    main = [] if is_mixed else [_leader(facts, session)]
+    if not is_mixed and session.end is not None:  # what the sentence has named already
+        main.append(session.end.overall)
+    found = longest_stretch(session, main)
+    least_s = min(max(_LEAST_SHARE * facts.duration_s, _LEAST_S), _ENOUGH_S)
+    if found is None or found.end_s - found.start_s < least_s:
+        return []
+    start, end = (clock(round(one, 1), facts.duration_s) for one in (found.start_s, found.end_s))
+    unit = " s" if facts.duration_s < 60.0 else ""
+    what = "the longest stretch" if is_mixed else "the longest other stretch"
+    return [f"{what}: {found.label}, from {start} to {end}{unit}"]
+
+
+def duration(length_s: float) -> str:
+    """A length in words: 11.1 s, 12 min 4 s, 2 h 3 min."""
+    if round(length_s, 1) < 60.0:
+        return seconds(length_s)
+    whole = round(length_s)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(length_s / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def seconds(length_s: float) -> str:
+    """Seconds to a tenth, shorter ones to two digits."""
+    return f"{length_s:.2g} s" if length_s < 0.95 else f"{round(length_s, 1):g} s"
+
+
+def percent(share: float) -> str:
+    """A whole number; what is not nothing and not all does not look so."""
+    if 0.0 < share <= 0.005:
+        return "<1%"
+    if 0.995 <= share < 1.0:
+        return ">99%"
+    return f"{share:.0%}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number and what it counts."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

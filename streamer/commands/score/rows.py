@@ -1,0 +1,114 @@
+"""Rows of results, and how a row is written in a line of CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from streamer.recognition.decision import names_of
+
+#: Values by column: texts, numbers, and None where there is nothing to tell.
+Row = dict[str, Any]
+#: What a row is of: the file, and what is heard of its channels.
+Key = tuple[str, str]
+
+
+def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the columns for a model with these labels, in order."""
+    return (
+        "file",
+        "channel",
+        "duration_s",
+        "speech_s",
+        "overall",
+        *(f"p_{label}" for label in labels),
+        *(f"share_{label}" for label in names_of(labels)),
+        "changes_a_minute",
+        "error",
+        "model",
+        "prior",
+        "adaptation",
+        "version",
+    )
+
+
+def text_columns(columns: Sequence[str]) -> frozenset[str]:
+    """Those that hold text; the others hold numbers."""
+    texts = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
+    return frozenset(columns) & set(texts)
+
+
+def key_of(row: Row) -> Key:
+    """What a row is of."""
+    return row["file"], row["channel"]
+
+
+class Form(Protocol):
+    """One row a line.
+
+    Attributes:
+        opening: what every file of this form begins with, if anything is in it.
+        header: its first line, empty if that is a row already.
+    """
+
+    opening: str
+    header: str
+
+    def line(self, row: Row) -> str: ...
+
+    def row(self, line: str) -> Row:
+        """Read a line back.
+
+        Raises:
+            ValueError: no row with these columns.
+        """
+        ...
+
+
+class CsvForm:
+    """Comma-separated, quoted where needed, empty where there is nothing."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = tuple(columns)
+        self.header = self._joined(self._columns)
+        self.opening = self.header + "\n"
+
+    def line(self, row: Row) -> str:
+        return self._joined([row[column] for column in self._columns])
+
+    def row(self, line: str) -> Row:
+        """Read a line back, numbers as the texts that they are."""
+        try:
+            values = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        return {column: value or None for column, value in zip(self._columns, values, strict=True)}
+
+    @staticmethod
+    def _joined(values: Sequence[object]) -> str:
+        out = io.StringIO()
+        csv.writer(out, lineterminator="").writerow(values)
+        return out.getvalue()
+
+
+class JsonForm:
+    """One JSON object a line; null where there is nothing."""
+
+    header = ""
+    opening = '{"file":'
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = tuple(columns)
+
+    def line(self, row: Row) -> str:
+        ordered = {column: row[column] for column in self._columns}
+        return json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
+
+    def row(self, line: str) -> Row:
+        values = json.loads(line)
+        if not isinstance(values, dict) or tuple(values) != self._columns:
+            raise ValueError("other columns")
+        return values

@@ -1,0 +1,136 @@
+"""What was said to be spoken in the recordings, and how often the verdicts agree."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Group, RenderableType
+
+from streamer.commands.score.find import Item
+from streamer.commands.score.rows import Row
+from streamer.errors import SerLiveError, printable
+from streamer.formats.label_table import LabelledFile, labelled_files
+from streamer.measures import Accuracy, confusion_matrix
+
+#: How many names a complaint gives.
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Labels of the recordings that have one.
+
+    Attributes:
+        labels: by name of the recording.
+        complaints: what did not match, in either direction.
+    """
+
+    labels: dict[str, str]
+    complaints: tuple[str, ...]
+
+
+def read_truth(table: Path, items: Sequence[Item]) -> Truth:
+    """Labels out of a table of ``file`` and ``label``.
+
+    A file is looked up as a path seen from the table, as a path seen from here, and by its bare
+    name where no other recording and no other row has it.
+
+    Raises:
+        SerLiveError: it cannot be read, names a recording twice, or none at all.
+    """
+    rows = list(labelled_files(table))
+    lookup = _Lookup(items, rows)
+    labels: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    unmatched: list[str] = []
+    for row in rows:
+        name = lookup.name_of(row, table)
+        if name is None:
+            unmatched.append(row.file)
+        elif name in labels:
+            raise SerLiveError(
+                f"{table} line {row.line}: {row.file} is in line {lines[name]} already"
+            )
+        else:
+            labels[name], lines[name] = row.label, row.line
+    if not labels:
+        raise SerLiveError(f"{table}: names none of the recordings")
+    unlabelled = [item.name for item in items if item.name not in labels]
+    complaints = [
+        f"{len(names)} {what} ({_some(names)})"
+        for names, what in (
+            (unmatched, f"of the files in {table} are not among the recordings"),
+            (unlabelled, f"of the recordings are not in {table}"),
+        )
+        if names
+    ]
+    return Truth(labels, tuple(complaints))
+
+
+class _Lookup:
+    """Recordings by absolute path, and by bare names that stand for one file only on both sides."""
+
+    def __init__(self, items: Sequence[Item], rows: Sequence[LabelledFile]) -> None:
+        self._by_path = {os.path.abspath(item.path): item.name for item in items}  # noqa: PTH100
+        recordings = Counter(item.path.name for item in items)
+        files = Counter(Path(row.file).name for row in rows)
+        self._by_name = {
+            item.path.name: item.name
+            for item in items
+            if recordings[item.path.name] == files[item.path.name] == 1
+        }
+
+    def name_of(self, row: LabelledFile, table: Path) -> str | None:
+        for path in (table.parent / row.file, Path(row.file)):
+            if name := self._by_path.get(os.path.abspath(path)):  # noqa: PTH100
+                return name
+        return self._by_name.get(Path(row.file).name)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [printable(name) for name in names[:_SHOWN]]
+    return ", ".join([*shown, "..."] if len(names) > _SHOWN else shown)
+
+
+def agreement(
+    truth: Mapping[str, str], rows: Mapping[str, Row], labels: Sequence[str]
+) -> RenderableType:
+    """How often the verdicts are right, for people.
+
+    A recording without speech is an error. One that could not be heard, or whose label the model
+    does not know, is left out and counted.
+
+    Args:
+        truth: label by name of the recording.
+        rows: results by name.
+        labels: of the model.
+    """
+    index = {label: number for number, label in enumerate(labels)}
+    unknown = Counter(label for label in truth.values() if label not in index)
+    known = {name: label for name, label in truth.items() if label in index}
+    heard = [name for name in known if rows[name]["overall"] is not None]
+    lines = [
+        f"left out: {count} labelled {printable(label)}, which the model does not know"
+        for label, count in unknown.items()
+    ]
+    if len(heard) < len(known):
+        lines.append(f"left out: {len(known) - len(heard)} that could not be heard")
+    if not heard:
+        return "\n".join([*lines, f"nothing to compare: the model knows {', '.join(labels)}"])
+    accuracy = Accuracy(
+        confusion_matrix(
+            np.array([index[known[name]] for name in heard]),
+            np.array([index.get(rows[name]["overall"], len(labels)) for name in heard]),
+            len(labels),
+        )
+    )
+    lines.append(
+        f"{len(heard)} recordings; {accuracy.without_verdict} without speech are errors\n"
+        f"UAR {accuracy.uar:.1f} %, WA {accuracy.wa:.1f} %, macro F1 {accuracy.macro_f1:.1f} %"
+    )
+    return Group("\n".join(lines), accuracy.table(labels))

@@ -1,0 +1,182 @@
+"""One recording through the model, and the process that does one after the other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from streamer.commands.score.rows import Row, columns_of
+from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.formats import JsonLines
+from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
+from streamer.outputs import OutputFile
+from streamer.recognition.decision import SILENCE, label_changes
+from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.prior import Prior
+from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
+from streamer.recognition.recognizer import Recognizer
+from streamer.session.events import Estimated, Event, SessionEnded, Sink
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Pace, run_session
+from streamer.sound.channels import MIX, Channels
+from streamer.sound.files.recording import Recording
+from streamer.sound.source import BLOCK_MS
+
+#: The results do not depend on it, and the longer the blocks, the less a timestep costs.
+_BLOCK_MS = BLOCK_MS[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A recording to hear.
+
+    Attributes:
+        path: of the recording.
+        name: the path as the results name it.
+        timeline: JSON lines are written here; None if nobody wants them.
+        channels: what is heard of its channels.
+    """
+
+    path: Path
+    name: str
+    timeline: Path | None
+    channels: Channels = MIX
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a recording.
+
+    Attributes:
+        row: all columns but those that name the model.
+        failure: why the run cannot go on; the row is worth nothing then.
+        notices: lines for the person.
+    """
+
+    row: Row
+    failure: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+class Tally:
+    """Sink that sums a session up in a row."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._names = recognizer.metadata.labels
+        self._speech_on = recognizer.metadata.decision.speech_on
+        self._speech_timesteps = 0
+        self._labels: list[str] = []
+        self._end: SessionEnded | None = None
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Estimated():
+                self._labels.append(event.estimate.label)
+                self._speech_timesteps += event.estimate.speech >= self._speech_on
+            case SessionEnded():
+                self._end = event
+
+    def row(self, task: Task, error: str | None) -> Row:
+        """The row of a recording, damaged if there is an error: what was heard of it counts."""
+        row = empty_row(self._names, task, error)
+        end = self._end
+        if end is None:
+            return row
+        row["duration_s"] = round(end.duration_s, TIME_DIGITS)
+        if not end.estimates:
+            row["error"] = error or f"too short: a timestep is {1000 * TIMESTEP_S:g} ms"
+            return row
+        minutes = end.estimates * TIMESTEP_S / 60
+        row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, TIME_DIGITS)
+        row["overall"] = end.overall
+        if end.overall != SILENCE:  # without speech they would say nothing
+            row |= {f"p_{name}": round(p, SHARE_DIGITS) for name, p in end.probabilities.items()}
+        row |= {f"share_{name}": round(share, SHARE_DIGITS) for name, share in end.summary.items()}
+        row["changes_a_minute"] = round(len(label_changes(self._labels)) / minutes, SHARE_DIGITS)
+        return row
+
+
+def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
+    """A row that tells of nothing but an error."""
+    own = {"file": task.name, "channel": str(task.channels), "error": error}
+    return dict.fromkeys(columns_of(labels)) | own
+
+
+def hear(task: Task, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE) -> Answer:
+    """Hear a recording as ``replay --speed max`` does."""
+    notices: list[str] = []
+    answer = _hear(task, recognizer, adaptation, notices.append)
+    return replace(answer, notices=tuple(printable(line) for line in notices))
+
+
+def _hear(
+    task: Task, recognizer: Recognizer, adaptation: Adaptation, say: Callable[[str], None]
+) -> Answer:
+    tally = Tally(recognizer)
+    sinks: list[Sink] = [tally]
+    try:
+        with ExitStack() as stack:
+            if task.timeline is not None:
+                out = stack.enter_context(_timeline(task.timeline))
+                sinks.append(JsonLines(out, names_file=False))
+            source = stack.enter_context(Recording(task.path, task.channels, say))
+            run_session(
+                source,
+                recognizer,
+                sinks,
+                clock=Pace(None),
+                block_ms=_BLOCK_MS,
+                interrupts=Interrupts(),
+                adaptation=adaptation,
+            )
+    except RunFailure as failure:
+        return Answer({}, str(failure))
+    except SerLiveError as error:
+        reason = str(error).removeprefix(f"{task.path}: ")
+        return Answer(tally.row(task, printable(reason)))
+    # Whatever it is about this recording, the others are worth going on for.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Answer(tally.row(task, printable(reason)))
+    return Answer(tally.row(task, None))
+
+
+def _timeline(path: Path) -> OutputFile:
+    """The file of a timeline, made once there is something to write, and its folders.
+
+    Raises:
+        SerLiveError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # of a run that was killed
+    except OSError as error:
+        raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
+    return OutputFile(path, force=True)
+
+
+def work(connection: Connection, model: Path, prior: Prior, adaptation: Adaptation) -> None:
+    """Life of a worker process: say that it is ready, then answer task after task in order."""
+    for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; who started it ends it
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    recognizer = Recognizer.load(model, prior)
+    connection.send(None)
+    while True:
+        connection.send(hear(connection.recv(), recognizer, adaptation))
+
+
+def _end_with_parent() -> None:
+    """Not to go on for nobody through a long recording when the parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,115 @@
+"""ONNX networks on one thread: a step is too small to share, and cores are for streams.
+
+onnxruntime reports its use to its makers, from 1.29 on under Linux and macOS too: over the network,
+with an identifier of the machine that it keeps in the home folder. Not from here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# Looked at once, when onnxruntime is imported; hence lazily, below, and nowhere before this.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+#: Streams that a network takes at once; with more what they carry falls out of the cache.
+LARGEST_BATCH = 16
+
+#: For all that is opened by :func:`open_stranger`, in bytes; ours take 12 MB.
+MEMORY_LIMIT = 512 * 2**20
+#: Constants that onnxruntime computes when it loads a network are no larger, in bytes.
+FOLDED_LIMIT = 256 * 2**10
+#: To load a network, and for its test run; ours take a tenth of a second on a busy machine.
+TIME_LIMIT_S = 20.0
+
+
+def open_session(model: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX file of our own; raises what onnxruntime raises, a dozen unrelated types."""
+    return _open(str(model), _options())
+
+
+def open_stranger(model: bytes) -> onnxruntime.InferenceSession:
+    """Open a network that anybody may have made, within limits of memory and time.
+
+    onnxruntime looks at neither between two operators only: one that computes for long is waited
+    for. What it takes to read the file itself is not counted.
+
+    Args:
+        model: as :func:`streamer.modelfile.inspection.read_onnx` lets it pass.
+    """
+    _limit_memory()
+    options = _options()
+    for key, value in {
+        "session.load_model_format": "ONNX",  # and not what the first bytes may say
+        "session.use_env_allocators": "1",  # with the limit
+        "optimization.constant_folding_max_output_size_in_bytes": str(FOLDED_LIMIT),
+    }.items():
+        options.add_session_config_entry(key, value)
+    with _time_limit(lambda: options.set_load_cancellation_flag(True)):
+        return _open(model, options)
+
+
+def try_run(
+    session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]
+) -> list[NDArray[Any]]:
+    """Run a network once, within the limit of time; raises what onnxruntime raises."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    with _time_limit(lambda: setattr(options, "terminate", True)):
+        results: list[NDArray[Any]] = session.run(names, feeds, options)
+    return results
+
+
+@cache
+def _limit_memory() -> None:
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    arena = onnxruntime.OrtArenaCfg({"max_mem": MEMORY_LIMIT})
+    onnxruntime.create_and_register_allocator(memory, arena)
+
+
+@contextmanager
+def _time_limit(stop: Callable[[], object]) -> Iterator[None]:
+    timer = Timer(TIME_LIMIT_S, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _options() -> onnxruntime.SessionOptions:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised, and told by who opens the file
+    return options
+
+
+def _open(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # Windows does not look at the environment
+    # The fallback would try again, and print that it does.
+    providers = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model, options, providers, enable_fallback=False)

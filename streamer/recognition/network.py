@@ -1,0 +1,293 @@
+"""The network of a model file, one timestep of a batch of streams at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RunFailure, SerLiveError
+from streamer.modelfile.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
+from streamer.modelfile.runtime import LARGEST_BATCH, try_run
+from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Float32 = NDArray[np.float32]
+
+#: The state tensor that counts the timesteps that came in.
+_POSITION = "position"
+#: NumPy's name of a type -> onnxruntime's.
+_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+#: Count of a row whose stream goes on in another batch.
+_SPENT = -1
+
+
+class _Batch:
+    """Streams that step together: what the network remembers of them, where it reads and writes.
+
+    The tensors stay where they are and are bound to the network once: to hand them over for every
+    step would cost a fifth of it.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: dict[str, NDArray[Any]],
+        outputs: dict[str, NDArray[Any]],
+        results: Sequence[str],
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self._results = results
+        self.positions: NDArray[np.int64] = inputs[_POSITION]
+        self.size = len(self.positions)
+        #: What a step moves where: in each delay line the newest rows push out the oldest.
+        self._moves: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        for name, line in inputs.items():
+            if f"next_{name}" in outputs:
+                self._moves += _push(line, outputs[f"next_{name}"])
+        self._session = session
+        self._binding = session.io_binding()
+        for bind, tensors in (
+            (self._binding.bind_input, inputs),
+            (self._binding.bind_output, outputs),
+        ):
+            for name, tensor in tensors.items():
+                bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
+
+    def step(self, features: Float32, end: int, heard: Float32 | None) -> None:
+        """Run the network once.
+
+        Raises:
+            RunFailure: it failed, or yields what is no distribution.
+        """
+        self.inputs["features"][:] = features
+        self.inputs["end"].fill(end)
+        if HEARD in self.inputs:
+            self.inputs[HEARD][:] = 0.0 if heard is None else heard
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types
+            raise RunFailure("the network of the model failed in the middle of the run") from error
+        if not all(_are_shares(self.outputs[name]) for name in self._results):
+            raise RunFailure("the network of the model yields what is no probability")
+        self.positions += 1
+        for target, source in self._moves:
+            target[...] = source
+
+
+def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Views, targets and sources: ``(batch, n, ...)`` into ``(batch, length, ...)``."""
+    rows = newest.shape[1]
+    kept = line.shape[1] - rows
+    if kept > 0:
+        # Over all streams in one piece: what one takes from the next is overwritten.
+        flat, moved = line.reshape(-1), rows * line[0, 0].size
+        yield flat[:-moved], flat[moved:]
+    yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """What the network remembers of one stream: its row of the batch in which it last stepped.
+
+    Streams that step together again need not be gathered: a step moves their batch on in place.
+    Whether it does, or copies their rows into another batch, it uses up the states that it takes:
+    they are refused from then on.
+
+    Attributes:
+        batch: holds the tensors.
+        row: of this stream in it.
+        position: timesteps that came in.
+    """
+
+    batch: _Batch
+    row: int
+    position: int
+
+    @property
+    def is_used_up(self) -> bool:
+        return int(self.batch.positions[self.row]) != self.position
+
+    def check(self) -> None:
+        """Raise if it cannot be gone on from.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
+        if self.is_used_up:
+            raise RuntimeError("this state was used up: a stream goes on from its newest one only")
+
+
+def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
+    """Which states to step together, as indices: those that last did, the others as they come."""
+    members: dict[int, list[int]] = {}
+    for index, state in enumerate(states):
+        members.setdefault(id(state.batch), []).append(index)
+    whole: list[list[int]] = []
+    loose: list[int] = []
+    for indices in members.values():
+        is_whole = len(indices) == states[indices[0]].batch.size > LARGEST_BATCH // 2
+        (whole.append if is_whole else loose.extend)(indices)
+    return whole + [loose[i : i + LARGEST_BATCH] for i in range(0, len(loose), LARGEST_BATCH)]
+
+
+class StepNetwork:
+    """An exported network; immutable, the streams' states are passed through."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
+        """Join the parts.
+
+        Raises:
+            SerLiveError: the network is not what the metadata says.
+        """
+        self._session = session
+        self._results = metadata.results
+        features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
+        heard = (StateSpec(HEARD, (), "float32"),) if metadata.knows_voices else ()
+        self._inputs = (features, StateSpec("end", (), "int64"), *heard, *metadata.states)
+        self._outputs = self._checked_outputs(metadata)
+
+    def initial_state(self, voice: Float32 | None = None) -> NetworkState:
+        """State of a stream that has heard nothing.
+
+        Args:
+            voice: ``(values + 1,)`` what a network that remembers its voice knows of it: the mean
+                and the timesteps in it; None: nothing.
+        """
+        batch = self._batch(1)
+        if voice is not None:
+            batch.inputs[VOICE][0, 0] = voice
+        return NetworkState(batch, 0, 0)
+
+    def voice_of(self, state: NetworkState) -> Float32:
+        """What a network that remembers its voice knows of it by now, as of :meth:`initial_state`.
+
+        Raises:
+            RuntimeError: the state was used up before.
+        """
+        state.check()
+        voice: Float32 = state.batch.inputs[VOICE][state.row, 0].copy()
+        return voice
+
+    def step(
+        self,
+        features: Float32,
+        end: int,
+        states: Sequence[NetworkState],
+        heard: Float32 | None = None,
+    ) -> tuple[Float32, Float32, Float32 | None, list[NetworkState]]:
+        """One timestep of each stream.
+
+        Args:
+            features: ``(batch, 4, 201)`` normalised.
+            end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
+            states: of the streams; used up.
+            heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
+                for, by a network that remembers it; None: nothing.
+
+        Returns:
+            probabilities ``(batch, labels)``, attention ``(batch, T)``, how likely ordinary speech
+            is ``(batch, 1)``, None of a network that does not tell, and the new states.
+
+        Raises:
+            RuntimeError: a state was used up before.
+        """
+        for state in states:
+            state.check()
+        batch = self._gather(states)
+        batch.step(features, end, heard)
+        outputs = batch.outputs
+        after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
+        ordinary = outputs["ordinary"].copy() if "ordinary" in outputs else None
+        return outputs["probabilities"].copy(), outputs["attention"].copy(), ordinary, after
+
+    def _gather(self, states: Sequence[NetworkState]) -> _Batch:
+        """The batch of these states as it is, or a new one; the rows copied from are spent."""
+        batch = states[0].batch
+        if len(states) == batch.size and all(
+            state.batch is batch and state.row == row for row, state in enumerate(states)
+        ):
+            return batch
+        gathered = self._batch(len(states))
+        for spec in self._inputs:
+            for row, state in enumerate(states):
+                gathered.inputs[spec.name][row] = state.batch.inputs[spec.name][state.row]
+        for state in states:
+            state.batch.positions[state.row] = _SPENT
+        return gathered
+
+    def _batch(self, size: int) -> _Batch:
+        inputs, outputs = _zeros(self._inputs, size), _zeros(self._outputs, size)
+        return _Batch(self._session, inputs, outputs, self._results)
+
+    def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
+        """Shapes that the network yields, but for the position, which is counted here.
+
+        Raises:
+            SerLiveError: its inputs, outputs or weights are not what the metadata says.
+        """
+        lines = [state for state in metadata.states if state.name != _POSITION]
+        names = [*metadata.results, *(f"next_{line.name}" for line in lines)]
+        types = {spec.name: _TYPES[spec.dtype] for spec in self._inputs}
+        yields = dict.fromkeys(metadata.results, _TYPES["float32"])
+        yields |= {f"next_{state.name}": types[state.name] for state in metadata.states}
+        if (
+            types != {one.name: one.type for one in self._session.get_inputs()}
+            or yields != {one.name: one.type for one in self._session.get_outputs()}
+            or StateSpec(_POSITION, (), "int64") not in metadata.states
+        ):
+            raise SerLiveError("its network has other inputs or outputs than its metadata says")
+        feeds = _zeros(self._inputs, 1)
+        feeds["features"].fill(0.5)
+        feeds["end"].fill(UNKNOWN_END)
+        if HEARD in feeds:  # as of a stream that knows its voice, and hears it
+            feeds[HEARD].fill(1.0)
+            feeds[VOICE].fill(1.0)
+            feeds[_POSITION].fill(metadata.delay_timesteps)
+        try:
+            results = try_run(self._session, names, feeds)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types
+            raise SerLiveError(
+                "its network does not fit the shapes in its metadata, or takes too long or too "
+                "much memory"
+            ) from error
+        shares, newest = results[: len(metadata.results)], results[len(metadata.results) :]
+        shapes = [(1, len(metadata.labels)), (1, metadata.window_timesteps), (1, 1)]
+        fits = [one.shape for one in shares] == shapes[: len(shares)] and all(
+            _is_part_of(*pair) for pair in zip(newest, lines, strict=True)
+        )
+        if not fits:
+            raise SerLiveError("its network yields other shapes than its metadata says")
+        if not all(np.all(np.isfinite(tensor)) for tensor in results):
+            raise SerLiveError("its weights are damaged: the network yields NaN or infinity")
+        if not all(_are_shares(one) for one in shares):
+            raise SerLiveError("its network yields what is no probability")
+        return tuple(
+            StateSpec(name, tensor.shape[1:], str(tensor.dtype))
+            for name, tensor in zip(names, results, strict=True)
+        )
+
+
+def _zeros(specs: Sequence[StateSpec], batch: int) -> dict[str, NDArray[Any]]:
+    return {spec.name: np.zeros((batch, *spec.shape), spec.dtype) for spec in specs}
+
+
+def _are_shares(values: NDArray[Any]) -> bool:
+    """Whether all lie in [0, 1], to float rounding; false for NaN too."""
+    return bool(values.min() >= 0 and values.max() <= 1.0001)
+
+
+def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:
+    """Whether these ``(1, rows, ...)`` can be added to such a delay line."""
+    return (
+        newest.ndim == 1 + len(spec.shape) > 1
+        and newest.shape[2:] == spec.shape[1:]
+        and newest.shape[1] <= max(1, spec.shape[0])
+        and newest.dtype == spec.dtype
+    )

@@ -1,0 +1,633 @@
+"""Samples in, estimates out: an immutable recognizer, and streams that are state and no more."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from math import floor
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.bundled import bundled
+from streamer.errors import RunFailure, SerLiveError
+from streamer.modelfile.inspection import read_onnx
+from streamer.modelfile.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
+from streamer.modelfile.runtime import open_stranger
+from streamer.recognition.decision import SILENCE, WARMING_UP, Decision, DecisionState
+from streamer.recognition.frontend import (
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    LARGEST_SAMPLE,
+    TIMESTEP_S,
+    NormaliserState,
+    Spectra,
+    SpectralAnalysis,
+    SpectraState,
+)
+from streamer.recognition.network import NetworkState, StepNetwork, in_batches
+from streamer.recognition.prior import BALANCED, EVERYDAY, PRIORS, Prior, under_prior
+from streamer.recognition.profile import ALL, NOTHING, ORDINARY, Profile
+from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Float32 = NDArray[np.float32]
+
+#: Speech that a profile is made of: what it takes at least, and what makes a good one.
+LEAST_SPEECH_S, GOOD_SPEECH_S = 5.0, 20.0
+
+#: Shipped models beside the default, by the name that ``--model`` takes.
+SHIPPED = {"research": "ser-live-research.onnx"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The result for one timestep; two are equal if all of them is.
+
+    Attributes:
+        time: end of the timestep in stream time, seconds.
+        label: an emotion, `silence`, `uncertain` or `warming up`.
+        probabilities: ``(labels,)`` calibrated, under the recognizer's prior, float32.
+        speech: speech probability.
+        attention: ``(T,)`` weights over the rolling window, newest timestep last.
+        ordinary: how likely speech is that nobody acts, where it is as common as it was in
+            training; None of a model that does not tell.
+        weighed: ``(labels,)`` what the label was decided by: probabilities averaged over the last
+            moments, none above that of the emotion that is shown; None where no emotion was.
+    """
+
+    time: float
+    label: str
+    probabilities: Float32
+    speech: float
+    attention: Float32
+    ordinary: float | None = None
+    weighed: Float32 | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Estimate):
+            return NotImplemented
+        pairs = [(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]
+        return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.label, self.speech))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Everything one stream carries from block to block; its size does not depend on time.
+
+    The state passed into a call is used up: the network's part moves on in place. Go on from the
+    one that comes back; one from before is refused as soon as a timestep was taken from it.
+
+    Attributes:
+        spectra: pending samples and the voice gate.
+        normaliser: running reference of the features.
+        network: the network's state tensors.
+        decision: smoothing and hysteresis.
+        speech: speech probability of timesteps whose estimate is still to come.
+        emitted: number of estimates that went out.
+        takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
+    """
+
+    spectra: SpectraState
+    normaliser: NormaliserState
+    network: NetworkState
+    decision: DecisionState
+    speech: tuple[float, ...]
+    emitted: int
+    takes_in: float
+
+
+class _Run:
+    """A stream's state in the course of a call, and the estimates that come out."""
+
+    def __init__(self, state: StreamState) -> None:
+        """Take up a stream.
+
+        Raises:
+            RuntimeError: the state was used up before.
+        """
+        state.network.check()
+        self.spectra = state.spectra
+        self.normaliser = state.normaliser
+        self.network = state.network
+        self.decision = state.decision
+        self.speech = deque(state.speech)
+        self.emitted = state.emitted
+        self.takes_in = state.takes_in
+        self.features: Float32
+        self.estimates: list[Estimate] = []
+
+    def state(self) -> StreamState:
+        return StreamState(
+            self.spectra,
+            self.normaliser,
+            self.network,
+            self.decision,
+            tuple(self.speech),
+            self.emitted,
+            self.takes_in,
+        )
+
+    def heard(self, delay_timesteps: int) -> float:
+        """What the next step takes in of the voice, at the timestep that its estimate is for."""
+        if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
+            return NOTHING
+        return self.takes_in
+
+
+def model_path(path: Path | str | None) -> Path:
+    """A model file: the shipped default, another shipped one by its name, or any file."""
+    if path is None:
+        return bundled("ser-live.onnx")
+    if str(path) in SHIPPED and not os.path.lexists(path):
+        return bundled(SHIPPED[str(path)])
+    return Path(path)
+
+
+def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """Open a model file on one thread; it is trusted with nothing.
+
+    Raises:
+        SerLiveError: the file is missing, no model of ours, or of another schema.
+    """
+    return _opened(path, _read_model(path))
+
+
+def _read_model(path: Path) -> bytes:
+    """A model file, looked through; raises as :func:`open_model` does."""
+    if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
+        raise SerLiveError(f"model {path}: no such file")
+    try:
+        return read_onnx(path)
+    except SerLiveError as error:
+        raise SerLiveError(f"model {path}: {error}") from error
+    except OSError as error:
+        raise SerLiveError(f"model {path}: {error.strerror}") from error
+
+
+def _opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """What :func:`open_model` opens, of a file that was read."""
+    try:
+        session = open_stranger(data)
+        properties = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime raises a dozen unrelated types
+        raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error
+    if METADATA_KEY not in properties:
+        raise SerLiveError(f"model {path}: an ONNX file, but not a ser-live model")
+    try:
+        return session, ModelMetadata.from_json(properties[METADATA_KEY])
+    except SerLiveError as error:
+        raise SerLiveError(f"model {path}: {error}") from error
+
+
+class Recognizer:
+    """A model ready to run; immutable, one serves any number of streams, in any threads.
+
+    >>> recognizer = Recognizer.load()  # the shipped model, or a file: load("mine.onnx")
+    >>> recognizer.metadata.labels
+    ('angry', 'happy', 'neutral', 'sad')
+    >>> two = [recognizer.stream(), recognizer.stream()]
+    >>> blocks = [np.zeros(8_000, np.float32), np.zeros(100, np.float32)]
+    >>> [len(estimates) for estimates in recognizer.accept_many(two, blocks)]
+    [8, 0]
+
+    :meth:`stream` is the usual way on. :meth:`initial_state`, :meth:`accept` and :meth:`flush`
+    are the same with the state in the caller's hands.
+
+    Attributes:
+        metadata: labels, look-ahead, and what the model was trained on.
+        prior: how often each label is taken to be met.
+        digest: SHA-256 of the model's file, in hexadecimal digits; empty if it was not loaded.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        metadata: ModelMetadata,
+        detector: SpeechDetector | None = None,
+    ) -> None:
+        """Join the parts; :meth:`load` is the usual way.
+
+        Raises:
+            SerLiveError: the network is not what the metadata says.
+        """
+        self.metadata = metadata
+        self.prior: Prior = BALANCED
+        self.digest = ""
+        self._network = StepNetwork(session, metadata)
+        self._analysis = SpectralAnalysis(detector or SpeechDetector())
+        self._normaliser = metadata.normaliser
+        self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
+        self._shares = np.array(metadata.everyday_prior, np.float64)
+
+    @classmethod
+    def load(cls, path: Path | str | None = None, prior: Prior = BALANCED) -> Self:
+        """Load a model file, or the one that is shipped.
+
+        Args:
+            path: of the file, or the name of a shipped model; None for the default.
+            prior: as of :meth:`with_prior`.
+
+        Raises:
+            SerLiveError: the file is missing, no model of ours, damaged, of another schema, or
+                without the prior.
+        """
+        path = model_path(path)
+        data = _read_model(path)
+        session, metadata = _opened(path, data)
+        try:
+            recognizer = cls(session, metadata).with_prior(prior)
+            recognizer.digest = hashlib.sha256(data).hexdigest()
+            return recognizer
+        except SerLiveError as error:
+            raise SerLiveError(f"model {path}: {error}") from error
+
+    def with_prior(self, prior: Prior) -> Self:
+        """The same model where labels are met so often: `balanced`, all alike, or `everyday`.
+
+        Raises:
+            SerLiveError: the model does not know how often they are met every day.
+            ValueError: there is no such prior.
+        """
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, is {prior!r}")
+        if prior == EVERYDAY and not self.metadata.everyday_prior:
+            raise SerLiveError(
+                "it does not know how often its labels are met every day; say --prior balanced"
+            )
+        other = copy.copy(self)
+        other.prior = prior
+        return other
+
+    def check_knows_voices(self) -> None:
+        """Refuse to make a profile, or to take one, with a model that cannot.
+
+        Raises:
+            SerLiveError: it knows no voices.
+        """
+        if not self.metadata.knows_voices:
+            raise SerLiveError(
+                f"the model {self.metadata.name} knows no voices: it makes and takes no profile"
+            )
+
+    def check_profile(self, profile: Profile) -> None:
+        """Refuse a profile that says nothing to the model.
+
+        Raises:
+            SerLiveError: it was made with another one, or the model knows no voices.
+        """
+        self.check_knows_voices()
+        profile.check(self.metadata, self.digest)
+
+    def load_profile(self, path: Path | str) -> Profile:
+        """Load a profile for this model; it is trusted with nothing.
+
+        Raises:
+            SerLiveError: it cannot be read, is none, or of another model.
+        """
+        profile = Profile.load(path)
+        try:
+            self.check_profile(profile)
+        except SerLiveError as error:
+            raise SerLiveError(f"profile {path}: {error}") from error
+        return profile
+
+    def stream(self, profile: Profile | None = None, adapts: bool = True) -> Stream:
+        """A new stream that has heard nothing.
+
+        A model that knows voices (``metadata.knows_voices``) judges by how somebody sounds
+        otherwise.
+
+        Args:
+            profile: what is known of the voice before; None: nothing.
+            adapts: whether the stream gets to know the voice better as it hears it.
+
+        Raises:
+            SerLiveError: as of :meth:`check_profile`.
+        """
+        return Stream(self, profile, ORDINARY if adapts else NOTHING)
+
+    def enrol(self, samples: Float32 | Iterable[Float32]) -> Profile:
+        """The profile of a voice, of 20 s of its ordinary speech or more.
+
+        Args:
+            samples: one recording as :meth:`Stream.accept` takes it, whole or in blocks.
+
+        Raises:
+            SerLiveError: the model knows no voices, or less than 5 s of speech were heard.
+            ValueError: what is given is no audio.
+        """
+        enrolment = Enrolment(self)
+        for block in [samples] if isinstance(samples, np.ndarray) else samples:
+            enrolment.accept(block)
+        enrolment.end_recording()
+        return enrolment.profile()
+
+    def initial_state(
+        self, profile: Profile | None = None, takes_in: float = ORDINARY
+    ) -> StreamState:
+        """State of a stream that has heard nothing.
+
+        Args:
+            profile: as of :meth:`stream`.
+            takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
+
+        Raises:
+            SerLiveError: as of :meth:`check_profile`.
+        """
+        if profile is not None:
+            self.check_profile(profile)
+        return StreamState(
+            spectra=self._analysis.initial_state(),
+            normaliser=self._normaliser.initial_state(),
+            network=self._network.initial_state(None if profile is None else profile.voice),
+            decision=self._decision.initial_state(),
+            speech=(),
+            emitted=0,
+            takes_in=takes_in,
+        )
+
+    def profile_of(self, state: StreamState) -> Profile:
+        """What a stream knows of its voice by now; the state stays as it is.
+
+        Raises:
+            SerLiveError: the model knows no voices, or nothing is known of this one yet.
+            RunFailure: the model has made no profile of it.
+            RuntimeError: the state was used up before.
+        """
+        self.check_knows_voices()
+        voice = self._network.voice_of(state.network)
+        if not voice[-1]:
+            raise SerLiveError("no speech was heard, so nothing is known of the voice")
+        name = self.metadata.name
+        try:
+            return Profile.of_voice(voice, name, self.digest, datetime.now(UTC))
+        except ValueError as error:
+            raise RunFailure(f"the model {name} has made no profile: {error}") from error
+
+    def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
+        """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete.
+
+        The state passed in is used up.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
+        [result] = self._accept([samples], [_Run(state)])
+        return result
+
+    def accept_many(
+        self, streams: Sequence[Stream], blocks: Sequence[Float32]
+    ) -> list[list[Estimate]]:
+        """Add a block to each of many streams in one go, at a fraction of the cost of each alone.
+
+        Which streams come together may change with every call; a stream neither hears the others
+        nor does it matter to it who they are, to float rounding.
+
+        Args:
+            streams: of this recognizer, each once.
+            blocks: one a stream, as :meth:`Stream.accept` takes it, of any sizes.
+
+        Returns:
+            the estimates now complete, by stream.
+
+        Raises:
+            RuntimeError: a stream was flushed, or its state was used up.
+            ValueError: a block is no audio, or a stream or its state comes twice or is of another
+                recognizer. Refused input leaves all streams as they were; after any other
+                exception reset the streams.
+        """
+        if not streams:
+            return []
+        runs = []
+        for index, (stream, samples) in enumerate(zip(streams, blocks, strict=True)):
+            if stream.recognizer is not self:
+                raise ValueError(f"stream {index} is of another recognizer")
+            try:
+                stream.check(samples)
+                runs.append(_Run(stream.state))
+            except (RuntimeError, ValueError) as error:
+                raise type(error)(f"stream {index}: {error}") from error
+        if len({run.network for run in runs}) != len(runs):
+            raise ValueError("a stream can take only one block at a time")
+        results = self._accept(blocks, runs)
+        for stream, (_, state) in zip(streams, results, strict=True):
+            stream.state = state
+        return [estimates for estimates, _ in results]
+
+    def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
+        """End the stream: every estimate still owed, ``samples // 640`` in total.
+
+        The state passed in is used up.
+
+        Raises:
+            RuntimeError: it was used up before.
+        """
+        run = _Run(state)
+        self._hear([run], [self._analysis.flush(state.spectra)])
+        self._estimate([run])
+        end = run.network.position
+        nothing = np.zeros((FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
+        for _ in range(self.metadata.delay_timesteps if end else 0):
+            self._step([nothing], end, [run])
+        return run.estimates, run.state()
+
+    def _accept(
+        self, blocks: Sequence[Float32], runs: list[_Run]
+    ) -> list[tuple[list[Estimate], StreamState]]:
+        spectra = [run.spectra for run in runs]
+        self._hear(runs, self._analysis.accept_many(blocks, spectra))
+        self._estimate(runs)
+        return [(run.estimates, run.state()) for run in runs]
+
+    def _hear(self, runs: list[_Run], analysed: list[tuple[Spectra, SpectraState]]) -> None:
+        """Take in what the front end made of new samples."""
+        normalised = self._normaliser.normalise_many(
+            [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
+        )
+        for run, (spectra, after), (features, normaliser) in zip(
+            runs, analysed, normalised, strict=True
+        ):
+            run.spectra, run.normaliser, run.features = after, normaliser, features
+            run.speech.extend(spectra.speech.tolist())
+
+    def _estimate(self, runs: list[_Run]) -> None:
+        """Every timestep that is complete, in turn."""
+        for step in range(max(len(run.features) for run in runs)):
+            ready = [run for run in runs if len(run.features) > step]
+            for batch in in_batches([run.network for run in ready]):
+                together = [ready[i] for i in batch]
+                self._step([run.features[step] for run in together], UNKNOWN_END, together)
+
+    def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
+        """One timestep into the network, and one estimate out of each full delay line."""
+        heard = None
+        if self.metadata.knows_voices:
+            delay = self.metadata.delay_timesteps
+            heard = np.array([run.heard(delay) for run in runs], np.float32)
+        probabilities, attention, ordinary, states = self._network.step(
+            np.array(frames), end, [run.network for run in runs], heard
+        )
+        if self.prior == EVERYDAY:
+            share = self.metadata.ordinary_share
+            probabilities = under_prior(probabilities, self._shares, ordinary, share)
+        likely = [None] * len(runs) if ordinary is None else ordinary[:, 0].tolist()
+        rows = zip(runs, states, probabilities, attention, likely, strict=True)
+        for run, network, row, weights, is_ordinary in rows:
+            run.network = network
+            if network.position > self.metadata.delay_timesteps:
+                speech = run.speech.popleft()
+                label, run.decision = self._decision.decide(row, speech, run.decision)
+                run.emitted += 1
+                time = run.emitted * TIMESTEP_S
+                weighed = None
+                if label not in (SILENCE, WARMING_UP):
+                    weighed = self._decision.weighed(run.decision)
+                run.estimates.append(
+                    Estimate(time, label, row, speech, weights, is_ordinary, weighed)
+                )
+
+
+class Stream:
+    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else.
+
+    For one thread at a time. Half a second of audio gives fewer estimates than it has timesteps:
+    the others come after the look-ahead, or with the flush.
+
+    >>> stream = Recognizer.load().stream()
+    >>> half_a_second = np.zeros(8_000, np.float32)
+    >>> len(stream.accept(half_a_second)), len(stream.flush())
+    (8, 4)
+
+    Attributes:
+        recognizer: that it is of.
+        state: everything that it carries; opaque, and of a size that does not grow.
+        is_flushed: nothing is accepted before a reset.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, profile: Profile | None = None, takes_in: float = ORDINARY
+    ) -> None:
+        """Begin; :meth:`Recognizer.stream` is the usual way.
+
+        Raises:
+            SerLiveError: as of :meth:`Recognizer.check_profile`.
+        """
+        self.recognizer = recognizer
+        self._profile = profile
+        self._takes_in = takes_in
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard; the profile that it began with is known still."""
+        self.state = self.recognizer.initial_state(self._profile, self._takes_in)
+        self.is_flushed = False
+
+    def profile(self) -> Profile:
+        """What it knows of its voice by now.
+
+        Raises:
+            SerLiveError: the model knows no voices, or nothing is known of this one yet.
+            RunFailure: the model has made no profile of it.
+        """
+        return self.recognizer.profile_of(self.state)
+
+    def check(self, samples: Float32) -> None:
+        """Whether the stream would accept the samples.
+
+        Raises:
+            RuntimeError: the stream was flushed.
+            ValueError: not a vector of float32, or with samples that are no audio.
+        """
+        if self.is_flushed:
+            raise RuntimeError("the stream was flushed: reset it first")
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype != np.float32:
+            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
+        if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
+            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
+
+    def accept(self, samples: Float32) -> list[Estimate]:
+        """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
+
+        Raises:
+            RuntimeError: the stream was flushed.
+            ValueError: not a vector of float32, or with samples that are no audio; the stream
+                is as it was.
+        """
+        self.check(samples)
+        estimates, self.state = self.recognizer.accept(samples, self.state)
+        return estimates
+
+    def flush(self) -> list[Estimate]:
+        """End of the stream: the estimates still owed.
+
+        Raises:
+            RuntimeError: it was flushed already.
+        """
+        if self.is_flushed:
+            raise RuntimeError("the stream was flushed: reset it first")
+        estimates, self.state = self.recognizer.flush(self.state)
+        self.is_flushed = True
+        return estimates
+
+
+class Enrolment:
+    """Ordinary speech of one voice on its way into a profile; all that is speech is taken in.
+
+    Attributes:
+        speech_s: seconds of speech so far.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        """Begin.
+
+        Raises:
+            SerLiveError: the model knows no voices.
+        """
+        recognizer.check_knows_voices()
+        self._stream = Stream(recognizer, takes_in=ALL)
+        self._timesteps = 0
+
+    @property
+    def speech_s(self) -> float:
+        return self._timesteps * TIMESTEP_S
+
+    def accept(self, samples: Float32) -> None:
+        """Add samples of the recording; raises as :meth:`Stream.accept` does."""
+        self._count(self._stream.accept(samples))
+
+    def end_recording(self) -> None:
+        """What comes next is another recording of the voice, heard from its own beginning."""
+        self._count(self._stream.flush())
+        known = self._stream.profile() if self._timesteps else None
+        self._stream = Stream(self._stream.recognizer, known, ALL)
+
+    def profile(self) -> Profile:
+        """Of all recordings so far.
+
+        Raises:
+            SerLiveError: too little speech was heard.
+            RunFailure: the model has made no profile of it.
+        """
+        if self.speech_s < LEAST_SPEECH_S:
+            raise SerLiveError(
+                f"{floor(10 * self.speech_s) / 10} s of speech were heard; a profile takes "
+                f"{LEAST_SPEECH_S:g} s at least, and {GOOD_SPEECH_S:g} s make a good one"
+            )
+        return self._stream.profile()
+
+    def _count(self, estimates: list[Estimate]) -> None:
+        self._timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)

@@ -1,0 +1,1 @@
+"""From a source to its sinks: what happens in a session, in its order."""

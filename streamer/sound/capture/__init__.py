@@ -1,0 +1,1 @@
+"""Microphones: which there are, what they capture, and what they lose."""

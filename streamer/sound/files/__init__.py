@@ -1,0 +1,1 @@
+"""Sound files of many kinds, whole and damaged, as blocks of samples."""

@@ -1,0 +1,147 @@
+"""Files of chunks, each with a name and a length, one of which holds the audio."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from streamer.sound.files.heads import head_at
+from streamer.sound.files.parts import Part
+
+#: Sizes that programs write that cannot know better: the largest ones of 31, 32 and 63 bits, and
+#: what is left of them for the audio; and SoX's.
+_UNKNOWN = (
+    range(0x7F00_0000, 0x7F00_1000),
+    range(0x7FFF_0000, 0x8000_0001),
+    range(0xFFFF_0000, 0x1_0000_0000),
+    range(2**60, 2**64),
+)
+#: Chunks that are known to follow the audio; they may be damaged themselves.
+_TRAILERS = frozenset(
+    name.ljust(4).encode()
+    for name in re.findall(
+        r"\S+",
+        "LIST list id3 ID3 bext iXML _PMX JUNK junk PAD FLLR cue smpl inst acid fact PEAK axml "
+        "chna afsp MARK INST NAME AUTH (c) ANNO COMT APPL uuid info",
+    )
+)
+#: Tags that programs put behind any file.
+_TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
+#: Fewer bytes than this behind the data are no audio: padding, or a tag.
+_FEWEST_BYTES = 256
+#: No file is longer: positions from here on are lies, and no system can seek to them.
+FARTHEST = 2**48
+#: Zeros behind the audio that are looked through.
+_MOST_PADDING = 1 << 20
+#: Chunks that a file may have; more are no chunks.
+MOST_CHUNKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The chunk that holds the audio.
+
+    Attributes:
+        start: first byte of the audio.
+        stated: bytes that the header speaks of.
+        follows: whether what comes after them is the file's own, as far as one can see; or where
+            another file begins there.
+        sizes: where the header speaks of sizes: position, form of :mod:`struct`, and what has to
+            be added to the bytes of the audio. Those of the whole file count from their own.
+        frame_bytes: of a frame, where the header counts frames as well; 0 if it does not.
+        frames_at: where it does.
+        patches: what else has to be read in place of the header's bytes.
+    """
+
+    start: int
+    stated: int
+    follows: bool | int
+    sizes: tuple[tuple[int, str, int], ...]
+    frame_bytes: int = 0
+    frames_at: int = 0
+    patches: tuple[tuple[int, bytes], ...] = ()
+
+
+def sized(file: BinaryIO, data: Data, size: int) -> tuple[Part, ...]:
+    """The part that a file of chunks is; none where it can be believed."""
+    there, end = size - data.start, data.start + data.stated
+    missing, promised = 0.0, 1.0
+    if data.stated > there:
+        if not is_unknown(data.stated):
+            missing = 1.0 - there / data.stated
+    elif data.follows:
+        return (Part(0, size, data.patches),) if data.patches else ()
+    elif data.stated > 0 and (
+        there - data.stated < _FEWEST_BYTES or _is_padding(file, end, size) or _is_tag(file, end)
+    ):
+        return (Part(0, end, data.patches),)
+    elif there < _FEWEST_BYTES:
+        return ()
+    else:
+        promised = data.stated / there
+    # Some decoders refuse a file whose sizes are wrong, instead of hearing what is there.
+    patches = list(data.patches)
+    for position, form, more in data.sizes:
+        largest = 2 ** (8 * struct.calcsize(form)) - 1
+        patches.append((position, struct.pack(form, min(there + more, largest))))
+    if data.frame_bytes:
+        patches.append((data.frames_at, struct.pack(">I", there // data.frame_bytes)))
+    return (Part(0, size, tuple(patches), missing=missing, promised=promised),)
+
+
+def is_unknown(size: int) -> bool:
+    """Whether a size says that nobody knew it."""
+    return size < 0 or any(size in sizes for sizes in _UNKNOWN)
+
+
+def _is_padding(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether nothing but zeros is left, as far as it is worth looking."""
+    file.seek(position)
+    return not file.read(min(size - position, _MOST_PADDING)).strip(b"\0")
+
+
+def _is_tag(file: BinaryIO, position: int) -> bool:
+    file.seek(position)
+    return file.read(16).startswith(_TAGS)
+
+
+def chunks(
+    file: BinaryIO, position: int, form: str, align: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte and length of one chunk after the other, as far as they fit."""
+    header = struct.calcsize(form)
+    for _ in range(MOST_CHUNKS):
+        if not 0 <= position < FARTHEST:
+            return
+        file.seek(position)
+        read = file.read(header)
+        if len(read) < header:
+            return
+        name, length = struct.unpack(form, read)
+        yield name, position + header, length
+        position += header + length + -length % align
+
+
+def follows(file: BinaryIO, position: int, size: int, form: str, align: int) -> bool | int:
+    """Whether chunks with names fill the file from here on, or where another file begins."""
+    if not 0 <= position < FARTHEST:
+        return False
+    for start in sorted({position, position + -position % align}):
+        end = start
+        if head_at(file, end) is not None:
+            return end
+        for name, first, length in chunks(file, start, form, align):
+            if head_at(file, end) is not None:
+                return end
+            if name in _TRAILERS and (end == start or first + length > size):
+                return True
+            if not all(0x20 <= one < 0x7F for one in name[:4]) or first + length > size:
+                break
+            end = first + length + -length % align
+        else:
+            if size - end < _FEWEST_BYTES and end > start:
+                return True
+    return False

@@ -1,0 +1,132 @@
+"""Decoders of a part of a sound file: soundfile, and ffmpeg's libraries for what it cannot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from streamer.errors import SerLiveError
+from streamer.sound.files import media
+from streamer.sound.files.parts import Layout, Part, PartFile
+from streamer.sound.source import RATES, Damaged, Float32
+
+#: Audio that may be missing of what a header promises: a few odd bytes, and what an encoder of MPEG
+#: audio puts before and behind.
+_TOLERATED_S = 0.05
+_PADDED_FRAMES = 2_880
+#: Frames of a file that does not say how many it has, as of FLAC written to a pipe.
+_UNCOUNTED = 2**62
+
+
+class SoundFile:
+    """Soundfile's decoder of a part."""
+
+    def __init__(self, path: Path, part: Part | None) -> None:
+        import soundfile
+
+        self._errors = soundfile.SoundFileError
+        self._bytes: PartFile | None = None
+        opened: Any
+        if part is None:
+            # As bytes: soundfile cannot encode a name that is no valid text.
+            opened = os.fsencode(path) if os.name == "posix" else path
+        else:
+            opened = self._bytes = PartFile(path, part)
+        try:
+            self._file = soundfile.SoundFile(opened)
+            self._check_bytes()
+            if (self._file.format, self._file.subtype) == ("RAW", "ULAW"):
+                # Its guess at whatever ends in .au or .snd and has no header, text as well.
+                self._file.close()
+                raise soundfile.SoundFileRuntimeError("no header")
+        except BaseException:
+            self._close_bytes()
+            raise
+        # soundfile seeks to where it is after every read, upon which an mp3 decoder forgets the
+        # bits that the next frame needs.
+        self._file.seekable = lambda: False
+        self.samplerate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self.frames = int(self._file.frames)
+        is_mpeg = "MPEG" in self._file.subtype or self._file.format == "MP3"
+        is_counted = self.frames < _UNCOUNTED
+        self.promised_s = self.frames / max(self.samplerate, 1) if is_counted else 0.0
+        padded_s = _PADDED_FRAMES / max(self.samplerate, 1) if is_mpeg else 0.0
+        self.tolerated_s = _TOLERATED_S + padded_s
+
+    def read(self, frames: int) -> Float32:
+        try:
+            found: Float32 = self._file.read(frames, dtype="float32", always_2d=True)
+        except self._errors as error:
+            self._check_bytes()
+            raise Damaged(_reason(error)) from error
+        self._check_bytes()
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+        self._close_bytes()
+
+    def _check_bytes(self) -> None:
+        """Let out what happened while the decoder read: a signal, or a disk that failed."""
+        if self._bytes is not None and (failure := self._bytes.failure) is not None:
+            self._bytes.failure = None
+            raise failure
+
+    def _close_bytes(self) -> None:
+        if self._bytes is not None:
+            self._bytes.close()
+
+
+def open_part(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFile:
+    """Decoder of a part.
+
+    Raises:
+        SerLiveError: nothing at hand reads it, or there is no audio in it.
+    """
+    decoder = _opened(path, layout, index)
+    fault = ""
+    if decoder.samplerate not in RATES:
+        fault = f"impossible sample rate {decoder.samplerate} Hz"
+    elif decoder.frames == 0:
+        fault = "holds no audio"
+        if layout.is_cut or layout.parts[index].missing:
+            fault = "is cut short before its first piece of audio ends"
+    if fault:
+        decoder.close()
+        raise SerLiveError(f"{path}: {_where(layout, index)}{fault}")
+    return decoder
+
+
+def _where(layout: Layout, index: int) -> str:
+    return f"part {index + 1} of {len(layout.parts)}: " if len(layout.parts) > 1 else ""
+
+
+def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFile:
+    import soundfile
+
+    part = layout.parts[index]
+    try:
+        return SoundFile(path, None if layout.is_plain else part)
+    except OSError as error:
+        raise SerLiveError(f"{path}: {error.strerror or error}") from error
+    except soundfile.SoundFileError as error:
+        reason = _reason(error)
+    except TypeError as error:  # soundfile's way to say so of .raw
+        raise SerLiveError(
+            f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
+        ) from error
+    refusal = media.UNREADABLE
+    if media.is_at_hand():
+        try:
+            return media.MediaFile(path, None if layout.is_plain else PartFile(path, part))
+        except SerLiveError as error:
+            refusal = str(error)
+    if refusal.startswith(media.UNREADABLE):  # whose reasons say less
+        refusal = f"{media.UNREADABLE} ({reason}); {media.way_out(path)}"
+    raise SerLiveError(f"{path}: {_where(layout, index)}{refusal}")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rpartition(": ")[2].rstrip(".")

@@ -1,0 +1,151 @@
+"""FLAC (RFC 9639): a stated number of samples that is too small hides what follows."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from streamer.sound.files.parts import Part
+
+_STREAMINFO_END = 42
+#: Looked through at the end for the last frame; frames of high rates are long.
+_TAIL = 1 << 18
+#: Frames without a right checksum at the end, after which none is looked for.
+_MOST_CUT = 8
+#: What the codes of a frame's header say: samples, Hz, channels, bits; 0 is what the file says, and
+#: -1 nothing that there is.
+_BLOCKS = (-1, 192, *(576 << n for n in range(4)), -1, -1, *(256 << n for n in range(8)))
+_RATES = (
+    *(0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000),
+    *(44_100, 48_000, 96_000, -1, -1, -1, -1),
+)
+_CHANNELS = (*range(1, 9), 2, 2, 2, -1, -1, -1, -1, -1)
+_BITS = (0, 8, 12, -1, 16, 20, 24, 32)
+
+
+def _crc16_of(byte: int) -> int:
+    value = byte << 8
+    for _ in range(8):
+        value = (value << 1 ^ (0x8005 if value & 0x8000 else 0)) & 0xFFFF
+    return value
+
+
+_CRC16 = tuple(map(_crc16_of, range(256)))
+
+
+def flac_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
+    """A FLAC file that begins at 0, without the tags behind; none where it can be believed."""
+    file.seek(0)
+    head = file.read(_STREAMINFO_END)
+    if len(head) < _STREAMINFO_END:
+        return ()
+    stop = _before_tags(file, size)
+    stated = int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
+    block = int.from_bytes(head[10:12], "big")
+    last = _last_frame(file, stop, head) if stated else -1
+    if stated and last >= stated:
+        rate = int.from_bytes(head[18:21], "big") >> 4
+        promised = stated / (last + block)
+        patches = ((21, bytes((head[21] & 0xF0, 0, 0, 0, 0))),)  # nobody knows: to the end
+        seconds = last / max(rate, 1)
+        return (Part(0, stop, patches, seconds=seconds, promised=promised),)
+    return (Part(0, stop),) if stop < size else ()
+
+
+def _before_tags(file: BinaryIO, size: int) -> int:
+    """Where the file ends without the tags that some programs put behind it."""
+    if size > 128:
+        file.seek(size - 128)
+        if file.read(3) == b"TAG":
+            size -= 128
+    if size > 32:
+        file.seek(size - 32)
+        foot = file.read(32)
+        if foot[:8] == b"APETAGEX":
+            has_header = bool(foot[23] & 0x80)
+            size -= int.from_bytes(foot[12:16], "little") + 32 * has_header
+    return max(size, 0)
+
+
+def _first_frame(file: BinaryIO, size: int) -> bytes:
+    """The first two bytes of the first frame, which all frames begin with; empty if unknown."""
+    position = 4
+    while position < size:
+        file.seek(position)
+        head = file.read(4)
+        if len(head) < 4:
+            break
+        position += 4 + int.from_bytes(head[1:], "big")
+        if head[0] & 0x80:
+            file.seek(position)
+            sync = file.read(2)
+            return sync if sync in (b"\xff\xf8", b"\xff\xf9") else b""
+    return b""
+
+
+def _last_frame(file: BinaryIO, stop: int, info: bytes) -> int:
+    """The first sample of the last whole frame; -1 if none is found."""
+    position = max(_STREAMINFO_END, stop - _TAIL)
+    sync = _first_frame(file, stop)
+    file.seek(position)
+    data = file.read(max(0, stop - position))
+    at = len(data)
+    ends = [at]
+    while (at := data.rfind(sync or b"\xff", 0, at)) >= 0 and len(ends) <= _MOST_CUT:
+        number = _frame_number(data[at : at + 16].ljust(16, b"\0"), info)
+        if number is None:
+            continue
+        if _is_whole(data, at, ends):
+            return number if data[at + 1] & 1 else number * int.from_bytes(info[10:12], "big")
+        ends.insert(0, at)
+    return -1
+
+
+def _frame_number(header: bytes, info: bytes) -> int | None:
+    """The number that a frame's header gives it; None if it is none of this file."""
+    if len(header) < 16 or header[1] & 0xFE != 0xF8 or header[3] & 1:
+        return None
+    ones = 8 - (header[4] ^ 0xFF).bit_length()
+    if ones in (1, 8):
+        return None
+    more = max(0, ones - 1)
+    number = header[4] & (0x7F >> ones)
+    for byte in header[5 : 5 + more]:
+        if byte >> 6 != 2:
+            return None
+        number = number << 6 | byte & 0x3F
+    size_code, rate_code = header[2] >> 4, header[2] & 15
+    at = 5 + more
+    end = at + {6: 1, 7: 2}.get(size_code, 0)
+    block = int.from_bytes(header[at:end], "big") + 1 if end > at else _BLOCKS[size_code]
+    at, end = end, end + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    coded = int.from_bytes(header[at:end], "big") * {12: 1000, 14: 10}.get(rate_code, 1)
+    stated = int.from_bytes(info[18:22], "big")
+    rate, channels, bits = stated >> 12, (stated >> 9 & 7) + 1, (stated >> 4 & 31) + 1
+    agrees = (
+        0 < block <= int.from_bytes(info[10:12], "big")
+        and (coded if end > at else _RATES[rate_code] or rate) == rate
+        and _CHANNELS[header[3] >> 4] == channels
+        and (_BITS[header[3] >> 1 & 7] or bits) == bits
+    )
+    return number if agrees and _crc8(header[:end]) == header[end] else None
+
+
+def _is_whole(data: bytes, at: int, ends: list[int]) -> bool:
+    """Whether the frame that begins there has the right checksum up to one of its possible ends."""
+    value = 0
+    for end in ends:
+        for byte in data[at:end]:
+            value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
+        if not value:
+            return True
+        at = end
+    return False
+
+
+def _crc8(data: bytes) -> int:
+    value = 0
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value << 1 ^ (0x07 if value & 0x80 else 0)) & 0xFF
+    return value
