@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from streamer.recognition.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 
 #: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
 ORDINARY = "ordinary"

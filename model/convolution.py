@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import KERNEL, SystemConfig
-from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 #: Symmetric padding in frequency.
 FREQUENCY_PADDING = KERNEL // 2

@@ -10,7 +10,7 @@ from model.attention import ContextAttention
 from model.baselines import RecurrentConfig
 from model.config import KERNEL, NetworkConfig, SystemConfig
 from model.convolution import MAP_BINS, OUTPUT_BINS
-from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 
 def step_cost(config: SystemConfig) -> int:

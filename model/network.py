@@ -17,7 +17,7 @@ from model.memory import MemoryBlock, MemoryState
 from model.positions import exists
 from model.voice import VoiceMemory, averaged
 from streamer.modelfile.metadata import UNKNOWN_END, VOICE
-from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
+from streamer.signal import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
 
 #: Where the file comes from, for a person who has none.
 SOURCE = "it is model.safetensors of openai/whisper-base on Hugging Face (MIT): put it there"

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from streamer.errors import SerLiveError
     from streamer.formats.reader import RecordedSession, read_sessions
     from streamer.modelfile.metadata import ModelMetadata
+    from streamer.recognition.estimate import Estimate, StreamState
     from streamer.recognition.profile import Profile
-    from streamer.recognition.recognizer import Estimate, Recognizer, Stream, StreamState
+    from streamer.recognition.recognizer import Recognizer
+    from streamer.recognition.stream import Stream
     from streamer.sound.resampler import Resampler
 
 __all__ = [
@@ -36,15 +38,15 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Estimate": "recognition.recognizer",
+    "Estimate": "recognition.estimate",
     "ModelMetadata": "modelfile.metadata",
     "Profile": "recognition.profile",
     "Recognizer": "recognition.recognizer",
     "RecordedSession": "formats.reader",
     "Resampler": "sound.resampler",
     "SerLiveError": "errors",
-    "Stream": "recognition.recognizer",
-    "StreamState": "recognition.recognizer",
+    "Stream": "recognition.stream",
+    "StreamState": "recognition.estimate",
     "connect": "client",
     "read_sessions": "formats.reader",
 }

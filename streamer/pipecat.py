@@ -34,9 +34,10 @@ except ImportError as error:
     raise ImportError("streamer.pipecat needs Pipecat: pip install 'ser-live[pipecat]'") from error
 
 from streamer.recognition.decision import SILENCE, Verdict
-from streamer.recognition.frontend import TIMESTEP_S
-from streamer.recognition.recognizer import Estimate, Recognizer
+from streamer.recognition.estimate import Estimate
+from streamer.recognition.recognizer import Recognizer
 from streamer.serve.hearing import ArrivalClock
+from streamer.signal import TIMESTEP_S
 from streamer.sound.resampler import Resampler
 
 #: Audio that waits to be heard; when a machine is too slow for more, the oldest is left out.

@@ -19,8 +19,9 @@ from model.network import Network
 from streamer.bundled import bundled
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import DecisionConfig
-from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
+from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
+from streamer.signal import FREQUENCY_BINS
 
 # A suite run in the background, or by nohup, ignores signals, and so would every command it starts.
 for number in (signal.SIGINT, signal.SIGHUP):

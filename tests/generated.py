@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from model.config import BlockConfig, NetworkConfig
-from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
+from streamer.recognition.normaliser import Normaliser
+from streamer.signal import FREQUENCY_BINS
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.features.data import Features

@@ -11,8 +11,8 @@ import numpy as np
 
 from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import STATES
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import Gap, SessionEnded, SessionStarted
+from streamer.signal import TIMESTEP_S
 
 LABELS = ("angry", "happy", "neutral", "sad")
 SILENCE_INDEX = len(LABELS)

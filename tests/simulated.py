@@ -1,4 +1,4 @@
-"""A microphone in simulated time: its device, its clock and the machine's sleep by hand."""
+"""Microphones without one: in simulated time, or samples that are there at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from streamer.commands.listen import run as listen
+from streamer.session.run import Pace
 from streamer.sound.capture import losses as accounting
 from streamer.sound.capture import microphone
 from streamer.sound.capture.devices import Device
@@ -94,3 +96,36 @@ class _Simulated(Microphone):
         if self._world.now_s < self._world.back_s:
             raise Refused(*self._world.refusal)
         self._stream = SimpleNamespace(active=True, close=lambda **_: None)
+
+
+class InMemory(Pace):
+    """In the place of a :class:`Microphone`: samples that were captured before, and no clock."""
+
+    name = "in memory"
+    sample_rate = 16_000
+    streams = None
+    clipped = overflows = 0
+
+    def __init__(self, samples):
+        super().__init__(None)
+        self._samples = samples
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def blocks(self, block_ms):
+        step = 16 * block_ms
+        for first in range(0, len(self._samples), step):
+            yield self._samples[first : first + step]
+
+    def unheard(self, _position):
+        return None
+
+
+def listen_to(monkeypatch: pytest.MonkeyPatch, samples) -> None:
+    """Let ``ser-live listen`` hear samples in the place of a microphone."""
+    monkeypatch.setattr(listen, "find_microphone", lambda _device: DEVICE)
+    monkeypatch.setattr(listen, "Microphone", lambda *_, **__: InMemory(samples))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.commands.arguments import parse
+from streamer.commands.parser import parse
 from streamer.errors import SerLiveError
 from tests.conftest import CLIPS
 

@@ -14,7 +14,8 @@ from model.config import CONFIGURATIONS, live
 from model.network import Network
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
-from streamer.recognition.recognizer import Recognizer, open_model
+from streamer.modelfile.opening import open_model
+from streamer.recognition.recognizer import Recognizer
 from tests.conftest import CLIPS, SHIPPED, describe, enlivened, lively_network
 from tests.generated import TINY
 from tests.test_recognizer import altered

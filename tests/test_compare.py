@@ -17,7 +17,7 @@ import train.fitting.run
 from model.baselines import c_bilstm, paper
 from model.config import EMOTIONS, live
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE
+from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.generated import TINY, recipe_with
 from train.__main__ import main
 from train.comparing.compare import run_missing

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.recognition.frontend import LOWEST_BIN, SpectralAnalysis
+from streamer.recognition.spectra import LOWEST_BIN, SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.sound.files.recording import read_recording
 from tests.generated import EMOTIONS, NORMALISER

@@ -16,17 +16,16 @@ from scipy import signal
 import train.features.sound
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import (
+from streamer.recognition.spectra import Spectra, SpectralAnalysis, frames_of
+from streamer.recognition.spectra import power_spectra as runtime_spectra
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
     SAMPLE_RATE,
+    SPEECH_THRESHOLD,
     TIMESTEP_SAMPLES,
-    Spectra,
-    SpectralAnalysis,
-    frames_of,
 )
-from streamer.recognition.frontend import power_spectra as runtime_spectra
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
 from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from tests.generated import EMOTIONS, STREAMED

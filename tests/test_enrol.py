@@ -12,23 +12,22 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.commands.enrol import run as enrolling_command
 from streamer.commands.program import main
-from streamer.commands.run import enrol as enrolment
-from streamer.commands.run import listen as listening
 from streamer.errors import RunFailure
 from streamer.formats.reader import read_sessions
-from streamer.recognition import recognizer
+from streamer.recognition import enrolment
+from streamer.recognition.enrolment import GOOD_SPEECH_S
 from streamer.recognition.profile import Profile
-from streamer.recognition.recognizer import GOOD_SPEECH_S, Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.session.events import SessionStarted
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.session.run import Pace, run_session
-from streamer.sound.capture import microphone
 from streamer.sound.source import Loss
 from tests.conftest import CLIPS
 from tests.end_to_end.command import COMMAND, ROOT, complaint, lines, ser_live
 from tests.pulse import pulse, sound_server
 from tests.recorded import recorded
+from tests.simulated import listen_to
 from tests.test_session import Array
 
 __all__ = ["pulse", "sound_server"]  # fixtures
@@ -190,8 +189,8 @@ def talk(monkeypatch):
 
     def begin(samples, **options):
         talker = Talker(samples, **options)
-        monkeypatch.setattr(microphone, "Microphone", lambda *_, **__: talker)
-        monkeypatch.setattr(listening, "find_microphone", lambda _: None)
+        monkeypatch.setattr(enrolling_command, "Microphone", lambda *_, **__: talker)
+        monkeypatch.setattr(enrolling_command, "find_microphone", lambda _: None)
         return talker
 
     return begin
@@ -255,8 +254,8 @@ def test_ctrl_c_at_a_microphone_keeps_nothing_and_says_so(knowing, tmp_path):
 
 
 def test_a_real_microphone_hears_the_voice(pulse, command, monkeypatch, tmp_path):
-    monkeypatch.setattr(enrolment, "GOOD_SPEECH_S", 1.5)  # in real time
-    monkeypatch.setattr(recognizer, "LEAST_SPEECH_S", 1.0)
+    monkeypatch.setattr(enrolling_command, "GOOD_SPEECH_S", 1.5)  # in real time
+    monkeypatch.setattr(enrolment, "LEAST_SPEECH_S", 1.0)
     from streamer.sound.capture.devices import rescan
 
     rescan()  # the server of an earlier module may be gone
@@ -324,20 +323,7 @@ def test_a_profile_is_read_before_anything_is_opened_and_never_written_over(
 
 
 def test_listening_knows_the_voice(command, enrolled, monkeypatch, speech):
-    def listen(recognizer, open_display, _stack, *, interrupts, adaptation, **_options):
-        sinks = open_display(None).sinks
-        source = Array(speech[:32_000])
-        run_session(
-            source,
-            recognizer,
-            sinks,
-            clock=Pace(None),
-            block_ms=10,
-            interrupts=interrupts,
-            adaptation=adaptation,
-        )
-
-    monkeypatch.setattr(listening, "listen", listen)
+    listen_to(monkeypatch, speech[:32_000])
     _, out, _ = command("listen", "--format", "jsonl", "--profile", enrolled[1])
     assert first_of(out)["adaptation"] == f"profile {Profile.load(enrolled[1]).short_digest}"
     _, plain, _ = command("listen", "--format", "jsonl", "--no-adaptation")

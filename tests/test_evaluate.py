@@ -19,9 +19,8 @@ from model.export import describe_model
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
-from streamer.recognition.frontend import SAMPLE_RATE
 from streamer.recognition.recognizer import Recognizer
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.__main__ import main
@@ -31,7 +30,7 @@ from train.features.augment import active_rms, load_noises, noise_part
 from train.judging.choices import KINDS
 from train.judging.conditions import CLEAN, Condition, heard_in
 from train.judging.effects import EFFECTS
-from train.judging.evaluate import Plan, evaluate, evaluate_model, utterances_to_test
+from train.judging.evaluate import EvaluationPlan, evaluate, evaluate_model, utterances_to_test
 from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
 from train.judging.hearing import Heard, decide_again, estimates_known, hear, verdicts_of
 from train.judging.measures import answers
@@ -271,7 +270,7 @@ def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
 
 
 def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
-    plan = Plan(corpora)
+    plan = EvaluationPlan(corpora)
     elsewhere = replace(shipped.metadata, lineage=heard("nemo"))
     assert {u.speaker for u in utterances_to_test("cremad", shipped.metadata, plan)} == {
         "1001",
@@ -285,7 +284,7 @@ def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
 
 
 def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corpora, capsys):
-    plan = Plan(corpora, split="speakers/1003")
+    plan = EvaluationPlan(corpora, split="speakers/1003")
 
     def test_speakers(lineage):
         metadata = replace(shipped.metadata, lineage=lineage)
@@ -402,10 +401,10 @@ def test_a_model_without_neutral_has_no_false_alarms(
 
 
 def test_a_quick_look_hears_the_first_speakers(corpora, shipped):
-    plan = Plan(corpora, limit=1)
+    plan = EvaluationPlan(corpora, limit=1)
     assert {one.speaker for one in utterances_to_test("cremad", shipped.metadata, plan)} == {"1001"}
     with pytest.raises(SerLiveError, match="--limit"):
-        Plan(corpora, limit=0)
+        EvaluationPlan(corpora, limit=0)
 
 
 def test_one_speaker_has_no_interval(corpora, model_file, tmp_path, monkeypatch, capsys):
@@ -421,7 +420,7 @@ def test_the_scores_of_an_export_are_those_of_the_command(corpora, model_file):
     (alone, running) = evaluate(model_file, corpora, ("cremad",))["cremad"]
     assert alone.without_verdict == running.without_verdict == 1
     assert np.sum(alone.confusion) == np.sum(running.confusion) == 9
-    (one,) = evaluate_model(model_file, Plan(corpora, parts=("alone", "sessions")))
+    (one,) = evaluate_model(model_file, EvaluationPlan(corpora, parts=("alone", "sessions")))
     assert alone.uar == one.whole.scores.uar
     assert running.uar == one.running.headline.voted.scores.uar
 

@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from streamer.commands.convert import convert
+from streamer.commands.convert.run import convert
 from streamer.errors import RunFailure, SerLiveError
 from streamer.formats import JsonLines, open_timeline, summary
 from streamer.formats.names import TIMELINES
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import STATES
-from streamer.recognition.recognizer import Estimate
+from streamer.recognition.estimate import Estimate
 from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.session.run import Pace, run_session

@@ -8,19 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from streamer.recognition.frontend import (
-    FRAME_SAMPLES,
-    FREQUENCY_BINS,
-    HOP_SAMPLES,
+from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.spectra import (
     LOWEST_BIN,
-    SAMPLE_RATE,
-    Normaliser,
     Spectra,
     SpectralAnalysis,
     frames_of,
     power_spectra,
 )
 from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import FRAME_SAMPLES, FREQUENCY_BINS, HOP_SAMPLES, SAMPLE_RATE
 
 FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
 

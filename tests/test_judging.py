@@ -10,8 +10,8 @@ import pytest
 
 from streamer.errors import SerLiveError
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.recognition.recognizer import Recognizer
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.corpora.known import Utterance

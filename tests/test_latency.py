@@ -14,8 +14,8 @@ import soxr
 from streamer import plotting as figures
 from streamer.bundled import bundled
 from streamer.commands.latency import live, plot, probe, stopwatch, streams
-from streamer.commands.latency.command import SETTLING_S, Findings, Plan
 from streamer.commands.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
+from streamer.commands.latency.measure import SETTLING_S, Findings, LatencyPlan
 from streamer.commands.latency.probe import MEASURED_TERMS, Arrival, Probe
 from streamer.commands.latency.process import Process
 from streamer.commands.latency.reactions import (
@@ -33,7 +33,7 @@ from streamer.commands.latency.streams import StreamsCost, measure_streams
 from streamer.commands.latency.tables import live_text, process_text, stopped_text, streams_text
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.decision import Verdict
-from streamer.recognition.recognizer import Estimate
+from streamer.recognition.estimate import Estimate
 from streamer.session.events import Estimated, Gap, Heard
 from streamer.session.interrupts import Interrupts
 from streamer.sound.capture import microphone
@@ -422,23 +422,23 @@ def test_streams_count_their_steps_and_their_misses(monkeypatch, shipped, speech
 )
 def test_impossible_plans_are_refused(fields, word):
     with pytest.raises(SerLiveError, match=word) as caught:
-        Plan(**fields)
+        LatencyPlan(**fields)
     assert caught.value.exit_code == 2
 
 
 def test_the_demo_is_known_by_any_name(tmp_path, monkeypatch):
     monkeypatch.chdir(DEMO.parent)
     (tmp_path / "other.flac").write_bytes(b"another recording")
-    assert Plan().is_of_demo()
-    assert Plan(Path(DEMO.name)).is_of_demo()
-    assert not Plan(tmp_path / "other.flac").is_of_demo()
-    assert not Plan(source="mic").is_of_demo()
+    assert LatencyPlan().is_of_demo()
+    assert LatencyPlan(Path(DEMO.name)).is_of_demo()
+    assert not LatencyPlan(tmp_path / "other.flac").is_of_demo()
+    assert not LatencyPlan(source="mic").is_of_demo()
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _name: None)
     with pytest.raises(RunFailure, match=r"ser-live\[plot\]"):
-        Plan(plot=DEMO.with_suffix(".png"))
+        LatencyPlan(plot=DEMO.with_suffix(".png"))
 
 
 def test_a_plot_is_drawn(demo, tmp_path):

@@ -21,7 +21,7 @@ from train.corpora.lineage import (
     together,
 )
 from train.corpora.splits import split_of
-from train.judging.evaluate import Plan, utterances_to_test
+from train.judging.evaluate import EvaluationPlan, utterances_to_test
 
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 
@@ -43,7 +43,7 @@ def trained(metadata, folder, split="fixed"):
 
 
 def speakers_tested(metadata, folder):
-    found = utterances_to_test(str(folder), metadata, Plan(folder))
+    found = utterances_to_test(str(folder), metadata, EvaluationPlan(folder))
     return {one.speaker for one in found}
 
 
@@ -79,7 +79,7 @@ def test_what_was_trained_on_is_known_again_under_another_name(
         )
     monkeypatch.chdir(folder if elsewhere == "." else tmp_path)
     name = f"./{elsewhere}.csv" if elsewhere == "table" else elsewhere
-    found = utterances_to_test(name, metadata, Plan(tmp_path))
+    found = utterances_to_test(name, metadata, EvaluationPlan(tmp_path))
     assert {one.speaker for one in found} == {one.speaker for one in split.test}
     if elsewhere in ("copy", "table"):
         assert "was trained on or chosen by" in capsys.readouterr().err
@@ -158,7 +158,7 @@ def test_recordings_of_nobody_known_are_held_back_by_what_is_in_them(shipped, tm
         file.rename(file.with_name(f"renamed-{file.name}"))
     drawn_anew = split_of("fixed", read_corpus(str(folder), folder)).test
     assert {one.path.read_bytes() for one in drawn_anew} != kept
-    found = utterances_to_test(str(folder), metadata, Plan(folder))
+    found = utterances_to_test(str(folder), metadata, EvaluationPlan(folder))
     assert {one.path.read_bytes() for one in found} == kept
     assert "recordings were held back, not speakers" in capsys.readouterr().err
 

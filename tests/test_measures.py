@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from streamer.recognition.decision import Verdict
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.signal import SPEECH_THRESHOLD
 from train.fitting.scoring import Votes, fit_temperature, verdicts, vote_weights
 from train.judging.measures import reliability, score, uar_interval, untempered
 

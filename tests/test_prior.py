@@ -16,17 +16,15 @@ from hypothesis.extra import numpy as arrays
 
 from streamer.commands.latency.stopwatch import TimedRecognizer
 from streamer.commands.program import main
-from streamer.commands.run import listen as listening
 from streamer.errors import SerLiveError
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import Decision
 from streamer.recognition.prior import PRIORS, under_prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
 from tests.conftest import CLIPS, describe, lively_network
+from tests.simulated import listen_to
 from tests.test_recognizer import altered, block_sizes, probabilities, run
-from tests.test_session import Array
 from tests.test_streams import Client, assert_as_if_alone
 
 SHARES = np.array([0.05, 0.08, 0.8, 0.07])
@@ -235,12 +233,7 @@ def test_a_model_without_the_prior_says_so_in_a_line(without_prior):
 def heard_at_the_microphone(monkeypatch, speech):
     """What the microphone hears, without one."""
 
-    def listen(recognizer, open_display, _stack, *, interrupts, **_options):
-        sinks = open_display(None).sinks
-        source = Array(speech)
-        run_session(source, recognizer, sinks, clock=Pace(None), block_ms=10, interrupts=interrupts)
-
-    monkeypatch.setattr(listening, "listen", listen)
+    listen_to(monkeypatch, speech)
     return speech
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.metadata import HEARD, VOICE
-from streamer.recognition.frontend import SpectralAnalysis
+from streamer.recognition.enrolment import LEAST_SPEECH_S, Enrolment
 from streamer.recognition.profile import (
     ALL,
     LONGEST_PROFILE,
@@ -26,8 +26,10 @@ from streamer.recognition.profile import (
     Adaptation,
     Profile,
 )
-from streamer.recognition.recognizer import LEAST_SPEECH_S, Enrolment, Recognizer
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.spectra import SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import SPEECH_THRESHOLD
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
 from tests.test_recognizer import TOLERANCE, altered, block_sizes, probabilities, run

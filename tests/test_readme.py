@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import streamer
+from streamer.commands import COMMANDS
 from streamer.commands.program import main
-from streamer.commands.run import COMMANDS
 from streamer.session.interrupts import Interrupts
 
 ROOT = Path(__file__).parents[1]

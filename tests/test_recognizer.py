@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from streamer.errors import SerLiveError
 from streamer.modelfile.metadata import METADATA_KEY, UNKNOWN_END
+from streamer.modelfile.opening import open_model
 from streamer.recognition.decision import Decision
-from streamer.recognition.frontend import TIMESTEP_S, SpectralAnalysis
 from streamer.recognition.network import StepNetwork
-from streamer.recognition.recognizer import Recognizer, open_model
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.spectra import SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 from tests.conftest import TEMPERATURE
 from tests.test_frontend import analyse
 from tests.test_network import stream as stream_torch

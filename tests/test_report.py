@@ -13,13 +13,13 @@ import pytest
 
 from streamer import plotting as figures
 from streamer.appearance import GAP_CODE, STATE_CODES, looks
-from streamer.commands.report.command import write_report
 from streamer.commands.report.drawing.axis import clock, ticks, time_ticks
 from streamer.commands.report.drawing.ink import CHIP, TRACK, paper_looks
 from streamer.commands.report.drawing.overview import MOST_COLUMNS, overview
 from streamer.commands.report.drawing.shapes import Area, Box, Text, fitted, steps
 from streamer.commands.report.drawing.svg import to_svg
 from streamer.commands.report.page import MOST_SESSIONS, draw_sheet, make_page
+from streamer.commands.report.run import write_report
 from streamer.errors import RunFailure, SerLiveError
 from streamer.formats.reader import read_sessions
 from streamer.recognition.decision import STATES

@@ -12,15 +12,15 @@ import soundfile
 from streamer.appearance import GAP_CODE
 from streamer.commands.report import sound as sound_module
 from streamer.commands.report.cells import bounds_of, cells_of
-from streamer.commands.report.command import write_report
 from streamer.commands.report.drawing.ink import paper_looks
 from streamer.commands.report.drawing.waveform import Outliner
 from streamer.commands.report.html import to_html
 from streamer.commands.report.page import make_page
+from streamer.commands.report.run import write_report
 from streamer.commands.report.sound import Sound
 from streamer.formats.reader import read_sessions
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import Gap
+from streamer.signal import TIMESTEP_S
 from tests.chromium import CHROMIUM, Chromium
 from tests.end_to_end.command import ROOT, replay
 from tests.recorded import HOSTILE, LABELS, SILENCE_INDEX, recorded, several, write_session

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from streamer.commands.report import sound as sound_module
-from streamer.commands.report.command import write_report
 from streamer.commands.report.drawing.waveform import Outliner
+from streamer.commands.report.run import write_report
 from streamer.commands.report.sound import SoundReader, choose_sounds, link_to
 from streamer.errors import SerLiveError
 from streamer.formats.reader import read_sessions

@@ -36,7 +36,7 @@ from train.fitting.export import export_run, metadata_of
 from train.fitting.material import read_parts
 from train.fitting.run import run
 from train.fitting.run_folder import Folders, load_run
-from train.judging.evaluate import Plan, utterances_to_test
+from train.judging.evaluate import EvaluationPlan, utterances_to_test
 from train.judging.tune import tune
 
 
@@ -486,7 +486,7 @@ def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split
     metadata = Recognizer.load(tmp_path / "own.onnx").metadata
     assert metadata.lineage.facts["licence"] == "the owner's (own)"
     assert str(tmp_path) not in metadata.to_json()
-    found = utterances_to_test(str(own), metadata, Plan(folders.corpora))
+    found = utterances_to_test(str(own), metadata, EvaluationPlan(folders.corpora))
     assert {one.speaker for one in found} == {"ann"}
 
 

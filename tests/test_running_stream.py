@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.judging.hearing import hear, votes_of

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.commands.score.command import Plan, score
 from streamer.commands.score.find import find, timeline_path
 from streamer.commands.score.results import Piped, open_results
 from streamer.commands.score.rows import CsvForm, JsonForm, columns_of
+from streamer.commands.score.run import ScorePlan, score
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Tally, Task, empty_row
 from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import show
+from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import Adaptation
-from streamer.recognition.recognizer import Estimate
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
 from tests.conftest import CLIPS
@@ -363,7 +363,7 @@ def test_workers_that_cannot_start_end_the_run(tmp_path):
 
 
 def plan_of(*paths, **options):
-    return Plan(tuple(map(Path, paths)), **options)
+    return ScorePlan(tuple(map(Path, paths)), **options)
 
 
 def identity_of(shipped, model_file):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from streamer.appearance import GAP_CODE, NOTHING_CODE, SILENCE_CODE, looks
-from streamer.recognition.recognizer import Estimate
+from streamer.recognition.estimate import Estimate
 from streamer.screen.drawing.layout import plan
 from streamer.screen.drawing.lettering import narrow, wide
 from streamer.screen.drawing.meter import Meter

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from streamer.errors import RunFailure
-from streamer.recognition.frontend import TIMESTEP_SAMPLES
 from streamer.session.run import Pace
+from streamer.signal import TIMESTEP_SAMPLES
 from streamer.sound.resampler import Resampler, resampler_look_ahead_s
 from tests.conftest import CLIPS
 from train import __main__ as command

@@ -8,7 +8,8 @@ from scipy import signal
 
 from model.silero import export_voice_gate, silero_path
 from streamer.modelfile.runtime import open_session
-from streamer.recognition.voice_gate import SAMPLE_RATE, STATE_VALUES, SpeechDetector
+from streamer.recognition.voice_gate import STATE_VALUES, SpeechDetector
+from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from tests.conftest import CLIPS
 from train.judging.effects import telephone

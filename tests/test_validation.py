@@ -9,8 +9,7 @@ import pytest
 
 import train.features.sound
 from model.baselines import build
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from tests.conftest import enlivened
 from tests.generated import EMOTIONS, NORMALISER, TINY

@@ -11,7 +11,7 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import OutputFile, check_output, say_on_stderr, show, write_line
 from streamer.recognition.recognizer import Recognizer
 from train.judging.choices import PARTS
-from train.judging.evaluate import Evaluation, Plan, evaluate_model, evaluate_ordinary
+from train.judging.evaluate import Evaluation, EvaluationPlan, evaluate_model, evaluate_ordinary
 from train.judging.facts import Report, json_of
 from train.judging.report import matrix_of, ordinary_of, priors_of, tables_of, trials_of
 from train.judging.tune import tune
@@ -31,7 +31,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise SerLiveError(
             "--transfer is on whole recordings: leave --split, --conditions, --only out"
         )
-    plan = Plan(
+    plan = EvaluationPlan(
         options.corpora,
         tuple(options.corpus),
         options.split,
@@ -51,7 +51,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         _judge_transfer(reports)
 
 
-def _report(model: Path, plan: Plan, show_each: bool) -> Report:
+def _report(model: Path, plan: EvaluationPlan, show_each: bool) -> Report:
     metadata = Recognizer.load(model).metadata
     ordinary = evaluate_ordinary(model, plan) if "ordinary" in plan.parts else None
     if ordinary is not None and show_each:

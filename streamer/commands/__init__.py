@@ -1,1 +1,21 @@
-"""The command line: a module for each command, with its options and what it does."""
+"""The command line: a package for each command, with its options and what it does.
+
+``streamer.commands.NAME`` holds ``HELP``, ``DESCRIPTION`` and ``add_arguments``, and imports
+nothing slow. ``streamer.commands.NAME.run`` holds ``run(options, interrupts)``, which does the work
+and returns the exit code.
+"""
+
+#: Names of the commands, in the order in which ``--help`` lists them.
+COMMANDS = (
+    "listen",
+    "devices",
+    "replay",
+    "enrol",
+    "picture",
+    "info",
+    "latency",
+    "convert",
+    "report",
+    "score",
+    "serve",
+)

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from io import TextIOWrapper
 
-from streamer.commands.arguments import parse
+from streamer.commands.parser import parse
 from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from streamer.session.interrupts import Interrupted, Interrupts
@@ -27,9 +28,10 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
         options = parse(arguments)
         # A signal must not come while native libraries initialise; --help needs none of them.
         with interrupts.shielded():
-            from streamer.commands.run import COMMANDS
+            command = import_module(f"streamer.commands.{options.command}.run")
         with own_stderr():
-            return COMMANDS[options.command](options, interrupts)
+            code: int = command.run(options, interrupts)
+            return code
     except ReaderGone as error:
         return error.exit_code
     except SerLiveError as error:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streamer.formats.numbers import TIME_DIGITS
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import Estimated, Event, Gap, Marked, SessionStarted
+from streamer.signal import TIMESTEP_S
 
 
 class Kind(Enum):

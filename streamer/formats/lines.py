@@ -10,7 +10,6 @@ from streamer.errors import printable
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
 from streamer.recognition.decision import SILENCE
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import (
     Estimated,
     Event,
@@ -20,6 +19,7 @@ from streamer.session.events import (
     SessionStarted,
     SourceAway,
 )
+from streamer.signal import TIMESTEP_S
 
 SCHEMA = 1
 #: An emotion that leads another by less than this in the verdict does not lead.

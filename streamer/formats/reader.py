@@ -28,7 +28,7 @@ from streamer.formats.values import (
     time_of,
 )
 from streamer.recognition.decision import names_of
-from streamer.recognition.recognizer import Estimate
+from streamer.recognition.estimate import Estimate
 from streamer.session.events import Estimated, Event, Gap, Marked, SessionEnded, SessionStarted
 
 #: Far beyond what is written, and soon read.

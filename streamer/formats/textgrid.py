@@ -8,8 +8,8 @@ from streamer.errors import printable
 from streamer.formats.intervals import Interval, Intervals, Kind
 from streamer.formats.numbers import TIME_DIGITS
 from streamer.outputs import Output, write_line
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import Event, SessionEnded, SessionStarted
+from streamer.signal import TIMESTEP_S
 
 
 class TextGrid:

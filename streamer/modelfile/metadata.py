@@ -11,16 +11,16 @@ import numpy as np
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, Lineage, check_texts
 from streamer.recognition.decision import DecisionConfig, check_labels
-from streamer.recognition.frontend import (
+from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.prior import check_shares
+from streamer.signal import (
     FRAME_SAMPLES,
     FRAME_TAIL_SAMPLES,
     FRAMES_PER_TIMESTEP,
     HOP_SAMPLES,
     SAMPLE_RATE,
     TIMESTEP_SAMPLES,
-    Normaliser,
 )
-from streamer.recognition.prior import check_shares
 
 #: Key of the ONNX metadata that holds all of this as JSON.
 METADATA_KEY = "ser-live"

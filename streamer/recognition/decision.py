@@ -11,8 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.recognition.frontend import TIMESTEP_S
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 
 SILENCE = "silence"
 UNCERTAIN = "uncertain"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
 from streamer.modelfile.runtime import LARGEST_BATCH, try_run
-from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 if TYPE_CHECKING:
     import onnxruntime

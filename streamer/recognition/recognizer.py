@@ -4,109 +4,34 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.bundled import bundled
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.inspection import read_onnx
-from streamer.modelfile.metadata import METADATA_KEY, UNKNOWN_END, ModelMetadata
-from streamer.modelfile.runtime import open_stranger
-from streamer.recognition.decision import SILENCE, WARMING_UP, Decision, DecisionState
-from streamer.recognition.frontend import (
-    FRAMES_PER_TIMESTEP,
-    FREQUENCY_BINS,
-    LARGEST_SAMPLE,
-    TIMESTEP_S,
-    NormaliserState,
-    Spectra,
-    SpectralAnalysis,
-    SpectraState,
-)
-from streamer.recognition.network import NetworkState, StepNetwork, in_batches
+from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata
+from streamer.modelfile.opening import opened, read_model
+from streamer.modelfile.shipped import model_path
+from streamer.recognition.decision import SILENCE, WARMING_UP, Decision
+from streamer.recognition.enrolment import Enrolment
+from streamer.recognition.estimate import Estimate, StreamState
+from streamer.recognition.network import StepNetwork, in_batches
 from streamer.recognition.prior import BALANCED, EVERYDAY, PRIORS, Prior, under_prior
-from streamer.recognition.profile import ALL, NOTHING, ORDINARY, Profile
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.profile import NOTHING, ORDINARY, Profile
+from streamer.recognition.spectra import Spectra, SpectralAnalysis, SpectraState
+from streamer.recognition.stream import Stream
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD, TIMESTEP_S
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Float32 = NDArray[np.float32]
-
-#: Speech that a profile is made of: what it takes at least, and what makes a good one.
-LEAST_SPEECH_S, GOOD_SPEECH_S = 5.0, 20.0
-
-#: Shipped models beside the default, by the name that ``--model`` takes.
-SHIPPED = {"research": "ser-live-research.onnx"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
-    """The result for one timestep; two are equal if all of them is.
-
-    Attributes:
-        time: end of the timestep in stream time, seconds.
-        label: an emotion, `silence`, `uncertain` or `warming up`.
-        probabilities: ``(labels,)`` calibrated, under the recognizer's prior, float32.
-        speech: speech probability.
-        attention: ``(T,)`` weights over the rolling window, newest timestep last.
-        ordinary: how likely speech is that nobody acts, where it is as common as it was in
-            training; None of a model that does not tell.
-        weighed: ``(labels,)`` what the label was decided by: probabilities averaged over the last
-            moments, none above that of the emotion that is shown; None where no emotion was.
-    """
-
-    time: float
-    label: str
-    probabilities: Float32
-    speech: float
-    attention: Float32
-    ordinary: float | None = None
-    weighed: Float32 | None = None
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Estimate):
-            return NotImplemented
-        pairs = [(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]
-        return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
-
-    def __hash__(self) -> int:
-        return hash((self.time, self.label, self.speech))
-
-
-@dataclass(frozen=True, slots=True)
-class StreamState:
-    """Everything one stream carries from block to block; its size does not depend on time.
-
-    The state passed into a call is used up: the network's part moves on in place. Go on from the
-    one that comes back; one from before is refused as soon as a timestep was taken from it.
-
-    Attributes:
-        spectra: pending samples and the voice gate.
-        normaliser: running reference of the features.
-        network: the network's state tensors.
-        decision: smoothing and hysteresis.
-        speech: speech probability of timesteps whose estimate is still to come.
-        emitted: number of estimates that went out.
-        takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
-    """
-
-    spectra: SpectraState
-    normaliser: NormaliserState
-    network: NetworkState
-    decision: DecisionState
-    speech: tuple[float, ...]
-    emitted: int
-    takes_in: float
 
 
 class _Run:
@@ -145,51 +70,6 @@ class _Run:
         if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
             return NOTHING
         return self.takes_in
-
-
-def model_path(path: Path | str | None) -> Path:
-    """A model file: the shipped default, another shipped one by its name, or any file."""
-    if path is None:
-        return bundled("ser-live.onnx")
-    if str(path) in SHIPPED and not os.path.lexists(path):
-        return bundled(SHIPPED[str(path)])
-    return Path(path)
-
-
-def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """Open a model file on one thread; it is trusted with nothing.
-
-    Raises:
-        SerLiveError: the file is missing, no model of ours, or of another schema.
-    """
-    return _opened(path, _read_model(path))
-
-
-def _read_model(path: Path) -> bytes:
-    """A model file, looked through; raises as :func:`open_model` does."""
-    if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
-        raise SerLiveError(f"model {path}: no such file")
-    try:
-        return read_onnx(path)
-    except SerLiveError as error:
-        raise SerLiveError(f"model {path}: {error}") from error
-    except OSError as error:
-        raise SerLiveError(f"model {path}: {error.strerror}") from error
-
-
-def _opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """What :func:`open_model` opens, of a file that was read."""
-    try:
-        session = open_stranger(data)
-        properties = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime raises a dozen unrelated types
-        raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error
-    if METADATA_KEY not in properties:
-        raise SerLiveError(f"model {path}: an ONNX file, but not a ser-live model")
-    try:
-        return session, ModelMetadata.from_json(properties[METADATA_KEY])
-    except SerLiveError as error:
-        raise SerLiveError(f"model {path}: {error}") from error
 
 
 class Recognizer:
@@ -245,8 +125,8 @@ class Recognizer:
                 without the prior.
         """
         path = model_path(path)
-        data = _read_model(path)
-        session, metadata = _opened(path, data)
+        data = read_model(path)
+        session, metadata = opened(path, data)
         try:
             recognizer = cls(session, metadata).with_prior(prior)
             recognizer.digest = hashlib.sha256(data).hexdigest()
@@ -498,136 +378,3 @@ class Recognizer:
                 run.estimates.append(
                     Estimate(time, label, row, speech, weights, is_ordinary, weighed)
                 )
-
-
-class Stream:
-    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else.
-
-    For one thread at a time. Half a second of audio gives fewer estimates than it has timesteps:
-    the others come after the look-ahead, or with the flush.
-
-    >>> stream = Recognizer.load().stream()
-    >>> half_a_second = np.zeros(8_000, np.float32)
-    >>> len(stream.accept(half_a_second)), len(stream.flush())
-    (8, 4)
-
-    Attributes:
-        recognizer: that it is of.
-        state: everything that it carries; opaque, and of a size that does not grow.
-        is_flushed: nothing is accepted before a reset.
-    """
-
-    def __init__(
-        self, recognizer: Recognizer, profile: Profile | None = None, takes_in: float = ORDINARY
-    ) -> None:
-        """Begin; :meth:`Recognizer.stream` is the usual way.
-
-        Raises:
-            SerLiveError: as of :meth:`Recognizer.check_profile`.
-        """
-        self.recognizer = recognizer
-        self._profile = profile
-        self._takes_in = takes_in
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything heard; the profile that it began with is known still."""
-        self.state = self.recognizer.initial_state(self._profile, self._takes_in)
-        self.is_flushed = False
-
-    def profile(self) -> Profile:
-        """What it knows of its voice by now.
-
-        Raises:
-            SerLiveError: the model knows no voices, or nothing is known of this one yet.
-            RunFailure: the model has made no profile of it.
-        """
-        return self.recognizer.profile_of(self.state)
-
-    def check(self, samples: Float32) -> None:
-        """Whether the stream would accept the samples.
-
-        Raises:
-            RuntimeError: the stream was flushed.
-            ValueError: not a vector of float32, or with samples that are no audio.
-        """
-        if self.is_flushed:
-            raise RuntimeError("the stream was flushed: reset it first")
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype != np.float32:
-            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
-        if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
-            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
-
-    def accept(self, samples: Float32) -> list[Estimate]:
-        """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
-
-        Raises:
-            RuntimeError: the stream was flushed.
-            ValueError: not a vector of float32, or with samples that are no audio; the stream
-                is as it was.
-        """
-        self.check(samples)
-        estimates, self.state = self.recognizer.accept(samples, self.state)
-        return estimates
-
-    def flush(self) -> list[Estimate]:
-        """End of the stream: the estimates still owed.
-
-        Raises:
-            RuntimeError: it was flushed already.
-        """
-        if self.is_flushed:
-            raise RuntimeError("the stream was flushed: reset it first")
-        estimates, self.state = self.recognizer.flush(self.state)
-        self.is_flushed = True
-        return estimates
-
-
-class Enrolment:
-    """Ordinary speech of one voice on its way into a profile; all that is speech is taken in.
-
-    Attributes:
-        speech_s: seconds of speech so far.
-    """
-
-    def __init__(self, recognizer: Recognizer) -> None:
-        """Begin.
-
-        Raises:
-            SerLiveError: the model knows no voices.
-        """
-        recognizer.check_knows_voices()
-        self._stream = Stream(recognizer, takes_in=ALL)
-        self._timesteps = 0
-
-    @property
-    def speech_s(self) -> float:
-        return self._timesteps * TIMESTEP_S
-
-    def accept(self, samples: Float32) -> None:
-        """Add samples of the recording; raises as :meth:`Stream.accept` does."""
-        self._count(self._stream.accept(samples))
-
-    def end_recording(self) -> None:
-        """What comes next is another recording of the voice, heard from its own beginning."""
-        self._count(self._stream.flush())
-        known = self._stream.profile() if self._timesteps else None
-        self._stream = Stream(self._stream.recognizer, known, ALL)
-
-    def profile(self) -> Profile:
-        """Of all recordings so far.
-
-        Raises:
-            SerLiveError: too little speech was heard.
-            RunFailure: the model has made no profile of it.
-        """
-        if self.speech_s < LEAST_SPEECH_S:
-            raise SerLiveError(
-                f"{floor(10 * self.speech_s) / 10} s of speech were heard; a profile takes "
-                f"{LEAST_SPEECH_S:g} s at least, and {GOOD_SPEECH_S:g} s make a good one"
-            )
-        return self._stream.profile()
-
-    def _count(self, estimates: list[Estimate]) -> None:
-        self._timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.modelfile.runtime import LARGEST_BATCH, open_session
+from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD
 
 if TYPE_CHECKING:
     import onnxruntime
 
-SAMPLE_RATE = 16_000
 #: File of the network.
 VOICE_GATE = "voice-gate.onnx"
-#: Speech probability from which a timestep is speech.
-SPEECH_THRESHOLD = 0.5
 CHUNK_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 #: Level at which Silero is fed. Corpora recorded 20 to 30 dB lower lose half of their speech.

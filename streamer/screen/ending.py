@@ -11,7 +11,6 @@ from rich.style import Style
 from streamer.appearance import GAP_CODE, Look, looks
 from streamer.formats.lines import verdict_of
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.screen.drawing.palette import BACKGROUND
 from streamer.screen.drawing.panels import shortened
 from streamer.screen.drawing.segments import Line
@@ -19,6 +18,7 @@ from streamer.screen.drawing.timeline import timeline
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.monitor import Snapshot
 from streamer.session.events import SessionEnded
+from streamer.signal import TIMESTEP_S
 
 _MOST_COLUMNS = 100
 _INDENT = 2

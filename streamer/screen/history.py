@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.appearance import GAP_CODE, NOTHING_CODE, UNCERTAIN_CODE, WARMING_UP_CODE
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: Ten minutes are kept, however long the session runs.
 KEPT_TIMESTEPS = round(600.0 / TIMESTEP_S)

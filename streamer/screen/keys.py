@@ -8,10 +8,10 @@ from rich.cells import cell_len, set_cell_size
 
 from streamer.appearance import STATE_LOOKS
 from streamer.errors import printable
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.screen.drawing.palette import BACKGROUND, FAINT, TEXT, TRACK
 from streamer.screen.drawing.segments import Line, text, width_of
 from streamer.screen.monitor import Snapshot
+from streamer.signal import TIMESTEP_S
 
 #: What the timeline can cover, in seconds.
 SPANS_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: An estimate is held up if it comes so much, and a block, later than the promptest did; resampler
 #: and device make a difference of less.

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from streamer.appearance import GAP_CODE, STATE_CODES
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.screen.drawing.meter import NO_LEVEL, Meter
 from streamer.screen.history import NO_HISTORY, History, Log
 from streamer.screen.lateness import NO_LATENESS, Lateness, LatenessCounts
@@ -22,6 +21,7 @@ from streamer.session.events import (
     SessionStarted,
     SourceAway,
 )
+from streamer.signal import TIMESTEP_S
 
 Float32 = NDArray[np.float32]
 

@@ -14,12 +14,12 @@ from starlette.websockets import WebSocket
 
 from streamer.appearance import looks
 from streamer.commands.report.drawing.ink import paper_looks
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import Access
 from streamer.serve.config import ServerConfig
 from streamer.serve.metrics import Metrics
 from streamer.serve.streams import Streams
+from streamer.signal import TIMESTEP_S
 
 _PAGE = {
     "/": ("index.html", "text/html"),

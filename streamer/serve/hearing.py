@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 import numpy as np
 
 from streamer.formats.lines import JsonLines
-from streamer.recognition.frontend import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
+from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
-from streamer.recognition.recognizer import Estimate, Recognizer, Stream
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.stream import Stream
 from streamer.serve.protocol import Code, Refused, Start
 from streamer.session.events import SessionStarted
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Report, deliver_by_time
+from streamer.signal import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
 from streamer.sound.channels import Mixer
 from streamer.sound.pcm import CONTAINERS, ENCODINGS
 from streamer.sound.resampler import Resampler

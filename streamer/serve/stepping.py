@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from streamer.recognition.frontend import TIMESTEP_S
-from streamer.recognition.recognizer import Recognizer, Stream
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.stream import Stream
 from streamer.serve.hearing import Hearing
 from streamer.serve.metrics import Metrics
 from streamer.serve.protocol import Code, Ending, Refused
+from streamer.signal import TIMESTEP_S
 from streamer.sound.source import Float32
 
 _Result = TypeVar("_Result")

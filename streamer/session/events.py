@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.recognition.estimate import Estimate
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.profile import USUAL
-from streamer.recognition.recognizer import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import numpy as np
 
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.decision import Verdict, names_of
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
-from streamer.recognition.recognizer import Estimate, Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.session.events import (
     Estimated,
     Event,
@@ -29,6 +29,7 @@ from streamer.session.events import (
     SourceAway,
 )
 from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.signal import TIMESTEP_S
 from streamer.sound.resampler import Resampler
 from streamer.sound.source import Away, Float32, Loss, Source
 

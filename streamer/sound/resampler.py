@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import LARGEST_SAMPLE
+from streamer.signal import LARGEST_SAMPLE
 
 Float32 = NDArray[np.float32]
 

@@ -14,7 +14,7 @@ import time
 import pytest
 import soundfile
 
-from streamer.commands.convert import convert
+from streamer.commands.convert.run import convert
 from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
 from tests.pulse import pulse, sound_server
 from tests.test_formats import assert_tiled, textgrid_of

@@ -237,7 +237,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, speech):
 def test_the_runtime_imports_neither_torch_nor_training():
     code = (
         "import sys, streamer.commands.program, streamer.recognition.recognizer;"
-        "import streamer.commands.latency.command;"
+        "import streamer.commands.latency.measure;"
         "streamer.recognition.recognizer.Recognizer.load();"
         "print(sorted({m.partition('.')[0] for m in sys.modules}"
         " & {'torch', 'model', 'train', 'sounddevice'}))"

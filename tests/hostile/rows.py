@@ -9,7 +9,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamer.commands.arguments import _parser
+from streamer.commands.parser import make_parser
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ ENDLESS = {"serve"}
 def writing_options(command: str) -> set[str]:
     """Every long option of a command that takes the path of something to write."""
     (commands,) = (
-        action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)
+        action
+        for action in make_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
     )
     return {
         option

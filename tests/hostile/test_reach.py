@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from streamer.commands import COMMANDS
 from streamer.commands.program import main
-from streamer.commands.run import COMMANDS
 from streamer.session.interrupts import Interrupts
 from tests.conftest import CLIPS
 from tests.end_to_end.command import COMMAND, ROOT, ser_live

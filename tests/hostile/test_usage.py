@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.commands.arguments import parse
+from streamer.commands import COMMANDS
+from streamer.commands.parser import parse
 from streamer.commands.program import main
-from streamer.commands.run import COMMANDS
 from streamer.errors import SerLiveError, told
 from streamer.session.interrupts import Interrupts
 from streamer.sound.pcm import ENCODINGS, RawPcm

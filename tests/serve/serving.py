@@ -17,7 +17,7 @@ import soundfile
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from streamer.serve.command import Host, listen
+from streamer.serve.host import Host, listen
 from tests.end_to_end.command import COMMAND, ROOT
 
 

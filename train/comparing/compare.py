@@ -24,7 +24,7 @@ from model.config import NetworkConfig, live
 from model.cost import step_cost
 from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr, show
-from streamer.recognition.frontend import Normaliser
+from streamer.recognition.normaliser import Normaliser
 from train.comparing.functionals import check_packages, fit_functionals, prepare_functionals
 from train.comparing.plots import plot_look_ahead
 from train.comparing.results_file import (

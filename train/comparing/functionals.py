@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import streamer.sound.resampler
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.measures import Scores, score

@@ -46,16 +46,18 @@ from streamer.commands.latency.streams import most_streams
 from streamer.errors import SerLiveError
 from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.modelfile.runtime import open_session
+from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, write_line
-from streamer.recognition.frontend import (
+from streamer.recognition.network import StepNetwork
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES
+from streamer.signal import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
+    SAMPLE_RATE,
     TIMESTEP_S,
     TIMESTEP_SAMPLES,
 )
-from streamer.recognition.network import StepNetwork
-from streamer.recognition.recognizer import Recognizer, model_path
-from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES, SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from train.endurance.throughput import drawing_share, training_rate
 

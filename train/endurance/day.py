@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import at_hand, read_corpus
 from train.corpora.layouts import audio_files

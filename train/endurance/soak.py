@@ -33,13 +33,16 @@ from streamer.commands.latency.process import machine, resident_mib
 from streamer.commands.latency.spread import Spread
 from streamer.errors import RunFailure, SerLiveError
 from streamer.formats import JsonLines
+from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, say_on_stderr, write_line
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
-from streamer.recognition.recognizer import Estimate, Recognizer, Stream, model_path
+from streamer.recognition.estimate import Estimate
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.stream import Stream
 from streamer.recognition.voice_gate import CHUNK_SAMPLES
 from streamer.session.events import Estimated, Event, Heard, SessionEnded
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
+from streamer.signal import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from train.endurance.day import Day, Material
 
 Float32 = NDArray[np.float32]

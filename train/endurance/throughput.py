@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from model.config import NetworkConfig
-from streamer.recognition.frontend import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, TIMESTEP_S
 from train.features.arrangement import Streams
 from train.features.bank import load_bank
 from train.fitting.batches import Batch

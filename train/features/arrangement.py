@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.ranges import check_number
 
 Generator = np.random.Generator

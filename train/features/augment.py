@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import FREQUENCY_BINS, SAMPLE_RATE
+from streamer.signal import FREQUENCY_BINS, SAMPLE_RATE
 from streamer.sound.files.recording import Recording, read_recording
 from streamer.sound.resampler import Resampler
 from train.ranges import check_interval, check_number

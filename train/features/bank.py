@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.modelfile.runtime import open_session
-from streamer.recognition.frontend import FREQUENCY_BINS, SpectralAnalysis
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, SpeechDetector
+from streamer.recognition.spectra import SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.features.augment import active_rms, take_out_noise
 from train.features.data import analyse, digest_of, front_end_sources, usable_prior

@@ -13,18 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import streamer.recognition.frontend
+import streamer.recognition.normaliser
+import streamer.recognition.spectra
 import streamer.recognition.voice_gate
 import streamer.sound.resampler
 from streamer.bundled import bundled
-from streamer.recognition.frontend import (
-    FRAMES_PER_TIMESTEP,
-    FREQUENCY_BINS,
-    Normaliser,
-    Spectra,
-    SpectralAnalysis,
-)
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD, VOICE_GATE, SpeechDetector
+from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.spectra import Spectra, SpectralAnalysis
+from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.progress import progress_bar
@@ -104,7 +101,8 @@ def load_examples(file: Path) -> list[Example]:
 def front_end_sources() -> str:
     """Digest of what makes the spectra: what older code or another gate made is not used again."""
     modules = (
-        streamer.recognition.frontend,
+        streamer.recognition.normaliser,
+        streamer.recognition.spectra,
         streamer.recognition.voice_gate,
         streamer.sound.resampler,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from streamer.recognition.frontend import FREQUENCY_BINS, SAMPLE_RATE
+from streamer.signal import FREQUENCY_BINS, SAMPLE_RATE
 from train.features.arrangement import Placement
 from train.features.augment import (
     Augmentation,

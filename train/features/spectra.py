@@ -7,15 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from streamer.recognition.frontend import (
-    FRAME_SAMPLES,
-    FRAME_TAIL_SAMPLES,
-    FRAMES_PER_TIMESTEP,
-    HOP_SAMPLES,
-    LOWEST_BIN,
-    SILENT_POWER,
-    Normaliser,
-)
+from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER
+from streamer.signal import FRAME_SAMPLES, FRAME_TAIL_SAMPLES, FRAMES_PER_TIMESTEP, HOP_SAMPLES
 
 
 def power_spectra(samples: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import TIMESTEP_S, Normaliser
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.recognition.normaliser import Normaliser
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 from train.features.data import Features
 from train.fitting.recipe import Recipe
 from train.place import CPU, Place

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from model.config import NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
-from streamer.recognition.frontend import TIMESTEP_S, TIMESTEP_SAMPLES, Normaliser
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.recognition.normaliser import Normaliser
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S, TIMESTEP_SAMPLES
 from train.corpora.known import NEUTRAL
 from train.features.arrangement import Placement, Pool, arrange
 from train.features.bank import Bank

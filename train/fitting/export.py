@@ -14,7 +14,7 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import DecisionConfig
-from streamer.recognition.frontend import Normaliser
+from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import title_of
 from train.corpora.lineage import corpus_of

@@ -21,7 +21,6 @@ from model.silero import SILERO_VERSION, VoiceGate, export_voice_gate, load_sile
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Material
 from streamer.outputs import say_on_stderr
-from streamer.recognition.frontend import TIMESTEP_SAMPLES
 from streamer.recognition.voice_gate import (
     CHUNK_SAMPLES,
     CONTEXT_SAMPLES,
@@ -29,6 +28,7 @@ from streamer.recognition.voice_gate import (
     SLOW_DECAY,
     TARGET_RMS,
 )
+from streamer.signal import TIMESTEP_SAMPLES
 from train.corpora.known import licence_of, title_of
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.material import heard_beside, read_parts, training_data

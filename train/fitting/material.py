@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.config import ORDINARY
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, HeardCorpus, Material
-from streamer.recognition.frontend import Normaliser
+from streamer.recognition.normaliser import Normaliser
 from streamer.sound.files.recording import Recording
 from train.corpora import ordinary
 from train.corpora.known import Utterance, read_corpus

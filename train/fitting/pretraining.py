@@ -29,7 +29,7 @@ from model.network import Network
 from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
-from streamer.recognition.frontend import TIMESTEP_SAMPLES
+from streamer.signal import TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import check_recordings, heard_corpora, keep_recordings

@@ -16,7 +16,8 @@ from model.baselines import SYSTEMS, RecurrentConfig
 from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
 from streamer.modelfile.metadata import check_names as check_model_names
-from streamer.recognition.frontend import FREQUENCY_BINS, Normaliser
+from streamer.recognition.normaliser import Normaliser
+from streamer.signal import FREQUENCY_BINS
 from train.corpora.own_recordings import own_labels
 from train.corpora.voices import VOICES
 from train.features.arrangement import Streams
@@ -45,7 +46,7 @@ class Recipe:
             ``train/corpora/splits.py``; other than "fixed" of a single corpus.
         transfer: never trained on; all of it is tested.
         extra_labels: further classes that are told apart in training only.
-        normaliser: settings of :class:`streamer.recognition.frontend.Normaliser` that differ from
+        normaliser: settings of :class:`streamer.recognition.normaliser.Normaliser` that differ from
             its defaults; the prior spectrum comes from the data.
         augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
             the masks and the mixing alone.

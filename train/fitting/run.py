@@ -12,7 +12,7 @@ from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from streamer.outputs import say_on_stderr
-from streamer.recognition.frontend import Normaliser
+from streamer.recognition.normaliser import Normaliser
 from train.corpora.lineage import check_recordings, keep_recordings, together
 from train.fitting.epochs import CHECKPOINT, Fitted, fit, refit
 from train.fitting.material import (

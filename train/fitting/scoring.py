@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.network import SpectrogramNetwork
 from streamer.recognition.decision import vote
-from streamer.recognition.voice_gate import SPEECH_THRESHOLD
+from streamer.signal import SPEECH_THRESHOLD
 from train.features.data import Features
 
 #: Recordings of one length that are heard together.

@@ -27,7 +27,7 @@ from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
 from streamer.modelfile.metadata import check_names as check_label_names
-from streamer.recognition.frontend import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
 from train.features.arrangement import Placement, Streams

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 import train.features.sound
-from streamer.recognition.frontend import Normaliser, SpectralAnalysis
+from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.spectra import SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from model.network import Network
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import TIMESTEP_S, Normaliser
+from streamer.recognition.normaliser import Normaliser
+from streamer.signal import TIMESTEP_S
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import corpus_of, held_back
 from train.fitting.run_folder import Folders, lineage_of, load_run

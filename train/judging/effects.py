@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 from train.features.augment import EPSILON, active_rms, background, load_noises, synthetic_room
 
 Float32 = NDArray[np.float32]

@@ -56,7 +56,7 @@ LEAST_OVER_CHANCE = 1.6
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What is evaluated, and where it lies.
 
     Attributes:
@@ -159,7 +159,7 @@ def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
     return names
 
 
-def utterances_to_test(name: str, metadata: ModelMetadata, plan: Plan) -> list[Utterance]:
+def utterances_to_test(name: str, metadata: ModelMetadata, plan: EvaluationPlan) -> list[Utterance]:
     """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
 
     What must be known before a figure on them is believed is said on stderr.
@@ -221,7 +221,7 @@ class _Judge:
 
 
 def _evaluate_corpus(
-    name: str, model: Path, metadata: ModelMetadata, plan: Plan, pool: ProcessPoolExecutor
+    name: str, model: Path, metadata: ModelMetadata, plan: EvaluationPlan, pool: ProcessPoolExecutor
 ) -> Evaluation:
     utterances = utterances_to_test(name, metadata, plan)
     judge = _Judge(utterances, metadata)
@@ -270,7 +270,7 @@ def _everyday(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Acte
     return judge_acted(sessions_again(sessions, metadata, shares=shares), metadata)
 
 
-def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
+def evaluate_model(model: Path, plan: EvaluationPlan) -> Iterator[Evaluation]:
     """Evaluate a model file on one corpus after the other.
 
     Raises:
@@ -282,7 +282,7 @@ def evaluate_model(model: Path, plan: Plan) -> Iterator[Evaluation]:
             yield _evaluate_corpus(name, model, metadata, plan, pool)
 
 
-def evaluate_ordinary(model: Path, plan: Plan) -> Ordinary | None:
+def evaluate_ordinary(model: Path, plan: EvaluationPlan) -> Ordinary | None:
     """What a model file calls ordinary speech that nothing is trained on or chosen by.
 
     Returns:
@@ -323,7 +323,7 @@ def evaluate(
         by corpus the scores alone and with long pauses, None where nobody says who speaks.
     """
     parts: tuple[Measured, ...] = ("alone", "sessions")
-    plan = Plan(corpora, tuple(names), parts=parts, pauses_s=(LONG_PAUSE_S,))
+    plan = EvaluationPlan(corpora, tuple(names), parts=parts, pauses_s=(LONG_PAUSE_S,))
     return {
         one.corpus: (
             one.whole.scores,

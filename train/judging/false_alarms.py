@@ -18,7 +18,7 @@ import numpy as np
 
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech

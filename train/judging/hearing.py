@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.recognition.estimate import Estimate
 from streamer.recognition.prior import under_prior
 from streamer.recognition.profile import Profile
-from streamer.recognition.recognizer import Estimate, Recognizer
+from streamer.recognition.recognizer import Recognizer
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.conditions import Condition, heard_in

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import WARMING_UP
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S
+from streamer.signal import SAMPLE_RATE, TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.hearing import Heard, hear, hear_all, worker_recognizer

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from streamer.modelfile.metadata import ModelMetadata
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.recognition.profile import ALL, Profile
-from streamer.recognition.recognizer import Recognizer, Stream
+from streamer.recognition.recognizer import Recognizer
+from streamer.recognition.stream import Stream
+from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL, Utterance
 from train.judging.hearing import Heard, hear, hear_all, worker_recognizer

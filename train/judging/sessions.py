@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.modelfile.metadata import ModelMetadata
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.hearing import Heard, hear, hear_all, votes_of, worker_recognizer

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import UNCERTAIN, label_changes
-from streamer.recognition.frontend import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.signal import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN

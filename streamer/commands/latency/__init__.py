@@ -1,6 +1,63 @@
 """``ser-live latency``: how late a label is, and where the time goes.
 
-``command.py`` runs the measurements: ``live.py`` at the pace of the clock, ``stopped.py`` with the
+``measure.py`` runs the measurements: ``live.py`` at the pace of the clock, ``stopped.py`` with the
 clock stopped while computing, ``streams.py`` many streams at once, ``loopback.py`` speaker to
-microphone. ``tables.py`` and ``plot.py`` show what they give.
+microphone. ``server.py`` measures a running server. ``tables.py`` and ``plot.py`` show the results.
 """
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.commands.options import add_model, add_prior
+
+HELP = "how late a label is, and where the time goes"
+DESCRIPTION = (
+    "Measure every term between a sound and its label: at the pace of the clock, then with the "
+    "clock stopped while computing. Ctrl-C ends the paced part, and shows what was measured of it."
+)
+#: ``stopped`` leaves the paced session out.
+SOURCES = ("replay", "mic", "stopped")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "recording", nargs="?", type=Path, metavar="FILE", help="recording (default: the demo)"
+    )
+    parser.add_argument(
+        "--source",
+        choices=SOURCES,
+        help="a recording paced by the clock, a microphone from its capture time on, or neither: "
+        "the clock stopped only (default: replay)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="audio of each measurement (default: 30)"
+    )
+    parser.add_argument(
+        "--streams", type=int, metavar="N", help="also so many streams at once, on one core"
+    )
+    parser.add_argument(
+        "--loopback",
+        nargs="?",
+        type=int,
+        const=10,
+        metavar="N",
+        help="instead: play N chirps (10) and find them in the microphone's signal",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="instead: play --streams paced streams to a server (ser-live serve), from another "
+        "process or machine; its token is taken from SER_LIVE_TOKEN",
+    )
+    parser.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
+    parser.add_argument("--output-device", metavar="NAME|N", help="speaker for --loopback")
+    add_model(parser)
+    add_prior(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw histogram and timeline (matplotlib)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite these files")

@@ -14,13 +14,12 @@ from streamer.commands.latency.probe import SETTLING_S, Arrival, Load, Probe
 from streamer.commands.latency.reactions import Reactions, reactions, sound_begins
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopwatch import TimedRecognizer
-from streamer.commands.listen import BLOCK_MS
 from streamer.formats import JsonLines
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
 from streamer.sound.capture.devices import Device
 from streamer.sound.capture.losses import Mark
-from streamer.sound.capture.microphone import Microphone
+from streamer.sound.capture.microphone import CAPTURE_BLOCK_MS, Microphone
 from streamer.sound.files.recording import Recording
 from streamer.sound.resampler import resampler_look_ahead_s
 from streamer.sound.source import Float32, Source
@@ -146,7 +145,7 @@ def run_probed(
             recognizer,
             [JsonLines(nowhere, names_file=False), probe],
             clock=probe,
-            block_ms=BLOCK_MS,
+            block_ms=CAPTURE_BLOCK_MS,
             interrupts=interrupts,
             listeners=[probe],
         )

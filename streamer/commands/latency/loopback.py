@@ -17,7 +17,6 @@ import numpy as np
 from streamer.commands.latency.chirp import CHIRP_S, chirp, find_chirp
 from streamer.commands.latency.probe import SETTLING_S
 from streamer.commands.latency.spread import Spread
-from streamer.commands.listen import BLOCK_MS
 from streamer.errors import RunFailure
 from streamer.sound.capture.devices import (
     Device,
@@ -28,7 +27,7 @@ from streamer.sound.capture.devices import (
     portaudio,
 )
 from streamer.sound.capture.losses import Mark
-from streamer.sound.capture.microphone import CALLBACK_S, Microphone
+from streamer.sound.capture.microphone import CALLBACK_S, CAPTURE_BLOCK_MS, Microphone
 from streamer.sound.source import Float32
 
 #: From chirp to chirp; a chirp is looked for until the next one, wireless speakers are slow.
@@ -242,7 +241,7 @@ def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> C
     """
     due = [SETTLING_S + number * SPACING_S for number in range(chirps)]
     blocks = []
-    for block in microphone.blocks(BLOCK_MS):
+    for block in microphone.blocks(CAPTURE_BLOCK_MS):
         if not isinstance(block, np.ndarray):
             raise RunFailure(
                 f"{microphone.name} lost audio meanwhile; close other programs and try again"

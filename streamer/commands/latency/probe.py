@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from streamer.commands.latency.stopwatch import PARTS, Stopwatch
 from streamer.modelfile.metadata import ModelMetadata
-from streamer.recognition.frontend import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
 from streamer.session.events import Estimated, Event, Gap, Heard
 from streamer.session.run import Clock
+from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
 
 Float64 = NDArray[np.float64]
 

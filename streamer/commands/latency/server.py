@@ -20,7 +20,7 @@ from streamer.bundled import bundled
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
 from streamer.errors import RunFailure, SerLiveError
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

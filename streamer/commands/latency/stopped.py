@@ -14,7 +14,7 @@ from streamer.commands.latency.process import resident_mib
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopwatch import PARTS, TimedRecognizer
 from streamer.errors import SerLiveError
-from streamer.recognition.frontend import TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.signal import TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 
 Float32 = NDArray[np.float32]

@@ -10,8 +10,8 @@ import numpy as np
 
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import Float32
-from streamer.recognition.frontend import TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.recognition.recognizer import Recognizer
+from streamer.signal import TIMESTEP_S, TIMESTEP_SAMPLES
 
 #: Steps before the measurement; every stream has filled its delay line by then.
 WARM_UP_STEPS = 25

@@ -16,7 +16,7 @@ from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import StepCost
 from streamer.commands.latency.streams import StreamsCost
 from streamer.errors import printable
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: Terms that do not vary; they follow from the model's metadata and the front end.
 DERIVED_TERMS = ("framing", "look-ahead")

@@ -1,14 +1,47 @@
 """``ser-live report``: recorded sessions as a picture or a page.
 
 From a session to numbers: ``overview.py`` cuts it into columns, ``facts.py`` sums it up,
-``sentence.py`` and ``table.py`` say so in words. ``sound.py`` reads its sound, ``waveform.py`` is
-the outline of it.
+``sentence.py`` says so in words, ``sound.py`` reads its sound.
 
-From numbers to shapes (``shapes.py``): ``timelines.py`` draws one session, ``picture.py`` all of
-them over one axis, ``shares.py``, ``latencies.py``, ``table.py`` and ``legend.py`` what stands
-below. ``page.py`` puts a page together.
-
-From shapes to files: ``svg.py``, ``plotted.py`` and ``html.py``. To zoom, a page in HTML has the
-numbers of ``cells.py``, which its scripts draw: ``cells.js`` unpacks them, ``view.js`` is the axis,
-``strips.js`` draws, ``hover.js`` tells, ``sound.js`` plays and ``gestures.js`` moves.
+From numbers to a page: ``page.py`` puts it together from the shapes of ``drawing/``.
+``drawing/svg.py``, ``drawing/plotted.py`` and ``html.py`` write it. A page in HTML also holds the
+numbers of ``cells.py``, from which its scripts draw at any zoom: ``cells.js`` unpacks them,
+``view.js`` is the axis, ``strips.js`` draws, ``hover.js`` shows what is under the pointer,
+``sound.js`` plays and ``gestures.js`` moves.
 """
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "sessions as a picture or a page"
+DESCRIPTION = (
+    "Draw what --format jsonl wrote: a sentence of summary, labels, probabilities, speech, gaps "
+    "and marks over time, shares of the speech, and latencies; several recordings over one axis of "
+    "time, with one table."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="what was recorded"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".html to zoom and to point at, .svg, or .png and .pdf (matplotlib)",
+    )
+    parser.add_argument(
+        "--sound",
+        nargs="?",
+        action="append",
+        metavar="FILE",
+        help="draw the sound too, and play it in an .html, which then holds it; once for each "
+        "recording in turn, or alone, without FILE, for the files that were replayed",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the output file")

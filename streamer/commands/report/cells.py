@@ -26,7 +26,7 @@ from streamer.commands.report.drawing.overview import (
 from streamer.commands.report.drawing.waveform import Waveform
 from streamer.errors import printable
 from streamer.formats.reader import RecordedSession
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: Bytes before they are compressed, over all sessions of a page.
 MOST_BYTES, MOST_WAVEFORM_BYTES = 1_300_000, 400_000

@@ -14,7 +14,7 @@ from streamer.commands.report.drawing.overview import overview
 from streamer.formats.lines import verdict_of
 from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import SILENCE
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: Pauses and doubts as long as this do not end a stretch of one emotion.
 _BRIDGED_S = 3.0

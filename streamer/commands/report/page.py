@@ -20,7 +20,7 @@ from streamer.commands.report.sentence import sentence
 from streamer.commands.report.sound import Sound
 from streamer.errors import SerLiveError, printable
 from streamer.formats.reader import RecordedSession
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 #: More would be no page to look at.
 MOST_SESSIONS = 16

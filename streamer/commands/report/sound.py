@@ -18,7 +18,7 @@ from streamer.commands.report.drawing.waveform import Outliner, Waveform
 from streamer.commands.report.sentence import counted
 from streamer.errors import SerLiveError
 from streamer.formats.reader import RecordedSession
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.resampler import Resampler

@@ -10,7 +10,6 @@ from rich.cells import cell_len
 from streamer.appearance import STATE_LOOKS, UNCERTAIN_CODE, Look, code_of, looks
 from streamer.errors import printable
 from streamer.recognition.decision import SILENCE
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.screen.drawing import tracks, widgets
 from streamer.screen.drawing.frame import PAD, Panel
 from streamer.screen.drawing.layout import ATTENTION_ABOVE_FROM, ATTENTION_FROM, SHARES_FROM, Plan
@@ -19,6 +18,7 @@ from streamer.screen.drawing.segments import Line, text, width_of
 from streamer.screen.drawing.timeline import session_strip, timeline
 from streamer.screen.keys import View, back_plate, edge_of
 from streamer.screen.monitor import Snapshot
+from streamer.signal import TIMESTEP_S
 
 #: From this width on there is room for words rather than letters.
 WIDE = 64

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.appearance import GAP_CODE, NOTHING_CODE, UNCERTAIN_CODE
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.screen.history import FIRST_COLUMN, KEPT_TIMESTEPS, History
 from streamer.screen.monitor import Snapshot
+from streamer.signal import TIMESTEP_S
 
 #: The strip of the session has the first of these lengths that holds it, else the last.
 _STRIP_SPANS_S = (30.0, 60.0, 120.0, 300.0, KEPT_TIMESTEPS * TIMESTEP_S)

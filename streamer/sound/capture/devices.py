@@ -189,6 +189,28 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
     return chosen[0]
 
 
+def find_microphone(wanted: str | None) -> Device:
+    """PortAudio's device, or where it has none of that name a sound server's source.
+
+    Raises:
+        SerLiveError: there is no such device, or several.
+        RunFailure: PortAudio is missing, or there is no device at all.
+    """
+    devices = input_devices()
+    try:
+        return find_device(wanted, devices)
+    except SerLiveError as error:
+        sources = sound_server_sources(devices) if wanted is not None else []
+        named = [one for one in sources if str(wanted).casefold() in one.name.casefold()]
+        exact = [one for one in named if one.name.casefold() == str(wanted).casefold()]
+        if len(named) == 1 or exact:
+            return (exact or named)[0]
+        if named:
+            names = ", ".join(one.name for one in named)
+            raise SerLiveError(f"{wanted!r} is several sources: {names}") from error
+        raise
+
+
 def _choice(direction: str, devices: list[Device]) -> str:
     """How to find out what can be named."""
     is_input = direction == "input"

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from streamer.errors import RunFailure
-from streamer.recognition.frontend import LARGEST_SAMPLE
+from streamer.signal import LARGEST_SAMPLE
 from streamer.sound.capture.devices import (
     INVALID_SAMPLE_RATE,
     Device,
@@ -37,6 +37,8 @@ from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.level import LevelWatch
 from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss
 
+#: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
+CAPTURE_BLOCK_MS = 10
 #: The callback gets this much at a time.
 CALLBACK_S = 0.01
 #: A sound server may take a while to wake a device up; one that runs does not pause.

@@ -17,8 +17,8 @@ from streamer.appearance import (
 )
 from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import STATES
-from streamer.recognition.frontend import TIMESTEP_S
 from streamer.session.events import Gap
+from streamer.signal import TIMESTEP_S
 
 Float64 = NDArray[np.float64]
 

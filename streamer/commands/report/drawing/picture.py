@@ -19,7 +19,7 @@ from streamer.commands.report.drawing.timelines import (
     Strand,
     timelines,
 )
-from streamer.recognition.frontend import TIMESTEP_S
+from streamer.signal import TIMESTEP_S
 
 _SIZE, _SMALL, _NAME_SIZE = 11.0, 9.5, 12.0
 _LINE = 15.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.recognition.frontend import SAMPLE_RATE
+from streamer.signal import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The command ``ser-live latency``: which measurements, in which order, shown as they are done."""
+"""The measurements of ``ser-live latency`` in their order, shown as they are done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.bundled import bundled
-from streamer.commands.arguments import LATENCY_SOURCES
+from streamer.commands.latency import SOURCES
 from streamer.commands.latency.live import (
     DatedMicrophone,
     Repeated,
@@ -48,12 +48,12 @@ STREAMS = range(1, 10_001)
 
 
 @dataclass(frozen=True)
-class Plan:
+class LatencyPlan:
     """What to measure.
 
     Attributes:
         recording: replayed, or heard with the clock stopped; None for the demo.
-        source: one of :data:`LATENCY_SOURCES`; ``stopped`` leaves the paced session out.
+        source: one of :data:`SOURCES`; ``stopped`` leaves the paced session out.
         seconds: audio of each measurement.
         streams: at once, None to leave that out.
         model: file, None for the shipped one.
@@ -72,8 +72,8 @@ class Plan:
     plot: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.source not in LATENCY_SOURCES:
-            raise SerLiveError(f"--source must be one of {', '.join(LATENCY_SOURCES)}")
+        if self.source not in SOURCES:
+            raise SerLiveError(f"--source must be one of {', '.join(SOURCES)}")
         if not 1 <= self.seconds <= 86_400:
             raise SerLiveError("--seconds must lie in 1..86400")
         if self.streams is not None and self.streams not in STREAMS:
@@ -113,7 +113,7 @@ class Findings:
             write_line(self._out, json.dumps({"schema": SCHEMA} | self._document, indent=2))
 
 
-def measure(plan: Plan, findings: Findings, interrupts: Interrupts) -> None:
+def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> None:
     """Measure what is planned.
 
     Raises:
@@ -138,7 +138,7 @@ def measure(plan: Plan, findings: Findings, interrupts: Interrupts) -> None:
 
 
 def _measure_live(
-    plan: Plan, recognizer: TimedRecognizer, findings: Findings, interrupts: Interrupts
+    plan: LatencyPlan, recognizer: TimedRecognizer, findings: Findings, interrupts: Interrupts
 ) -> None:
     duration_s = SETTLING_S + plan.seconds
     with ExitStack() as stack:
@@ -165,7 +165,7 @@ def _measure_live(
         _show_live(plan, source, probe, findings)
 
 
-def _show_live(plan: Plan, source: Source, probe: Probe, findings: Findings) -> None:
+def _show_live(plan: LatencyPlan, source: Source, probe: Probe, findings: Findings) -> None:
     changes = demo_changes(SETTLING_S + plan.seconds) if plan.is_of_demo() else []
     cost = live_cost(source, probe, changes)
     if cost is None:

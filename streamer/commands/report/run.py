@@ -1,10 +1,12 @@
-"""The command ``ser-live report``: reads sessions, draws them, writes one file."""
+"""What ``ser-live report`` does: reads sessions, draws them, writes one file."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from streamer.commands.choices import say
 from streamer.commands.report.drawing.plotted import write_plotted
 from streamer.commands.report.drawing.svg import to_svg
 from streamer.commands.report.html import to_html
@@ -14,9 +16,16 @@ from streamer.errors import SerLiveError
 from streamer.formats.reader import RecordedSession, read_sessions
 from streamer.outputs import OutputFile, check_output, write_line
 from streamer.plotting import check_matplotlib
+from streamer.session.interrupts import Interrupts
 
 _PAGE = ".html"
 _PLOTTED = (".png", ".pdf")
+
+
+def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    """Write the report that is asked for; raises as :func:`write_report` does."""
+    write_report(options.sessions, options.output, options.force, say, options.sound or ())
+    return 0
 
 
 def write_report(

@@ -1,10 +1,19 @@
-"""A picture of the screen at one moment of a recording, for a README or a report."""
+"""What ``ser-live picture`` does: the screen at one moment of a recording, as SVG."""
 
 from __future__ import annotations
 
+import argparse
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
+from streamer.commands.choices import (
+    load_adaptation,
+    load_recognizer,
+    model_files,
+    open_output,
+)
+from streamer.commands.options import SPEEDS
 from streamer.errors import SerLiveError
 from streamer.outputs import Output, write_line
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
@@ -20,6 +29,35 @@ from streamer.sound.files.recording import Recording
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)
 _BLOCK_MS = 10
+
+
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Draw the picture that is asked for.
+
+    Raises:
+        SerLiveError: wrong usage, or the recording or the model cannot be read.
+        RunFailure: the picture cannot be written.
+        Interrupted: a signal came.
+    """
+    size = size_of(options.size)
+    if not options.at >= 0:
+        raise SerLiveError("--at must be 0 or more seconds")
+    if options.output is not None and options.output.suffix.lower() != ".svg":
+        raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
+    with ExitStack() as stack:
+        out = open_output(options, stack, [options.file, *model_files(options)])
+        recognizer = load_recognizer(options)
+        draw_recording(
+            options.file,
+            recognizer,
+            out,
+            interrupts,
+            at_s=options.at,
+            size=size,
+            speed=SPEEDS[options.speed],
+            adaptation=load_adaptation(options, recognizer),
+        )
+    return 0
 
 
 class _Moment:

@@ -1,7 +1,8 @@
-"""``ser-live score``: many recordings, a row each."""
+"""What ``ser-live score`` does: hears what the results lack, and sums them up."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from streamer.commands.choices import channels_of, check_one_voice
 from streamer.commands.display import can_show_screen
 from streamer.commands.score.find import Item, find, timeline_path, with_channels
 from streamer.commands.score.progress import Watched
@@ -21,10 +23,11 @@ from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Task
 from streamer.commands.score.workers import WORKERS, Workers, usable_cores
 from streamer.errors import RunFailure, SerLiveError, told
+from streamer.modelfile.shipped import model_path
 from streamer.outputs import check_apart, check_output, say_on_stderr, show
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.profile import Adaptation
-from streamer.recognition.recognizer import Recognizer, model_path
+from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.sound.channels import MIX, Channels
 
@@ -34,7 +37,7 @@ _DIGEST_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScorePlan:
     """What to score, and where the results go.
 
     Attributes:
@@ -101,7 +104,28 @@ def _partial(timeline: Path) -> Path:
     return timeline.with_name(f"{timeline.name}.partial")
 
 
-def score(plan: Plan, interrupts: Interrupts) -> int:
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Score the recordings that are named; returns and raises as :func:`score` does."""
+    wanted = channels_of(options)
+    check_one_voice(options, wanted)
+    plan = ScorePlan(
+        tuple(options.paths),
+        output=options.output,
+        timeline=options.timeline,
+        workers=options.workers,
+        labels=options.labels,
+        model=options.model,
+        prior=options.prior or BALANCED,
+        profile=options.profile,
+        adapts=options.adapts,
+        force=options.force,
+        wanted=wanted,
+        names_passed_over=options.passed_over,
+    )
+    return score(plan, interrupts)
+
+
+def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     """Score what is missing of the results, and say what they come to.
 
     Returns:
@@ -189,7 +213,9 @@ def _identity(recognizer: Recognizer, adaptation: Adaptation) -> Row:
     }
 
 
-def _open(plan: Plan, columns: Sequence[str], items: Sequence[Item], stack: ExitStack) -> Results:
+def _open(
+    plan: ScorePlan, columns: Sequence[str], items: Sequence[Item], stack: ExitStack
+) -> Results:
     if plan.output is None:
         return Piped(sys.stdout, columns)
     inputs = [model_path(plan.model), *(item.path for item in items)]
@@ -215,7 +241,7 @@ def _check_identity(results: Results, identity: Row, output: Path | None) -> Non
 
 
 def _missing(
-    plan: Plan,
+    plan: ScorePlan,
     items: Sequence[Item],
     results: Results,
     recognizer: Recognizer,
@@ -282,7 +308,7 @@ def _check_timeline(timeline: Path, force: bool) -> None:
 
 
 def _run(
-    plan: Plan,
+    plan: ScorePlan,
     jobs: Sequence[_Job],
     results: Results,
     rows: dict[Key, Row | None],

@@ -1,7 +1,8 @@
-"""``ser-live enrol``: recordings of a voice, or a microphone, to a profile of it."""
+"""What ``ser-live enrol`` does: recordings of a voice, or a microphone, to a profile of it."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from streamer.commands.choices import channels_of, say
 from streamer.commands.display import can_show_screen
-from streamer.errors import SerLiveError, told
-from streamer.outputs import say_on_stderr
+from streamer.errors import SerLiveError
+from streamer.modelfile.shipped import model_path
+from streamer.recognition.enrolment import GOOD_SPEECH_S, Enrolment
 from streamer.recognition.profile import check_place
-from streamer.recognition.recognizer import GOOD_SPEECH_S, Enrolment, Recognizer
+from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.sound.capture.devices import find_microphone
+from streamer.sound.capture.microphone import Microphone
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.resampler import Resampler
@@ -31,7 +36,7 @@ _FILE_BLOCK_MS, _MICROPHONE_BLOCK_MS = 1_000, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnrolPlan:
     """What to make a profile of, and where it goes.
 
     Attributes:
@@ -65,7 +70,28 @@ class Plan:
         check_place(self.profile, self.force, [*inputs, *self.recordings])
 
 
-def enrol(plan: Plan, recognizer: Recognizer, interrupts: Interrupts) -> None:
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Make the profile that is asked for.
+
+    Raises:
+        SerLiveError: wrong usage, or as of :func:`enrol`.
+        RunFailure, Interrupted: as of :func:`enrol`.
+    """
+    plan = EnrolPlan(
+        options.profile,
+        tuple(options.files),
+        device=options.device,
+        wanted=channels_of(options),
+        force=options.force,
+    )
+    plan.check([model_path(options.model)])
+    with interrupts.shielded():
+        recognizer = Recognizer.load(options.model)
+    enrol(plan, recognizer, interrupts)
+    return 0
+
+
+def enrol(plan: EnrolPlan, recognizer: Recognizer, interrupts: Interrupts) -> None:
     """Hear the voice and write its profile, whole or not at all.
 
     Raises:
@@ -84,35 +110,29 @@ def enrol(plan: Plan, recognizer: Recognizer, interrupts: Interrupts) -> None:
                 _hear_microphone(plan, enrolment, progress)
         profile = enrolment.profile()
     except Interrupted:
-        _say("stopped: nothing was kept")
+        say("stopped: nothing was kept")
         raise
     with interrupts.shielded():
         profile.save(plan.profile, plan.force)
         speech_s = enrolment.speech_s
         if speech_s < GOOD_SPEECH_S:
-            _say(f"only {floor(speech_s)} s of speech were heard: {GOOD_SPEECH_S:g} s are better")
+            say(f"only {floor(speech_s)} s of speech were heard: {GOOD_SPEECH_S:g} s are better")
         known = f"knows this voice from {floor(speech_s)} s of speech"
-        _say(f"{plan.profile} {known}; --profile takes it")
+        say(f"{plan.profile} {known}; --profile takes it")
 
 
 def _hear_recording(
     path: Path, wanted: Channels, enrolment: Enrolment, progress: _Progress
 ) -> None:
-    with Recording(path, wanted, _say) as recording:
+    with Recording(path, wanted, say) as recording:
         _hear(recording, _FILE_BLOCK_MS, enrolment, progress)
 
 
-def _hear_microphone(plan: Plan, enrolment: Enrolment, progress: _Progress) -> None:
-    # A user may lack PortAudio; recordings are heard without it.
-    from streamer.commands.listen import find_microphone
-    from streamer.sound.capture.microphone import Microphone
-
+def _hear_microphone(plan: EnrolPlan, enrolment: Enrolment, progress: _Progress) -> None:
     device = find_microphone(plan.device)
-    microphone = Microphone(
-        device, _say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted
-    )
+    microphone = Microphone(device, say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted)
     with microphone:
-        _say(
+        say(
             f"{microphone.name} listens until {GOOD_SPEECH_S:g} s of speech were heard: talk as "
             "you usually do; Ctrl-C stops and keeps nothing"
         )
@@ -184,12 +204,8 @@ class _Progress:
             )
         elif self._tells and self._next_s <= speech_s < GOOD_SPEECH_S:
             self._next_s += _LINE_S
-            _say(self._text(speech_s))
+            say(self._text(speech_s))
 
     @staticmethod
     def _text(speech_s: float) -> str:
         return f"{floor(speech_s)} s of speech; {GOOD_SPEECH_S:g} s are enough"
-
-
-def _say(line: str) -> None:
-    say_on_stderr(told(line))

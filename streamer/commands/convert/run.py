@@ -1,15 +1,32 @@
-"""``ser-live convert``: a session of JSON lines as a file for another program."""
+"""What ``ser-live convert`` does: a session of JSON lines as a file for another program."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+from streamer.commands.choices import open_output, say
 from streamer.errors import SerLiveError
 from streamer.formats import open_timeline
 from streamer.formats.names import SUFFIXES
 from streamer.formats.reader import read_sessions
 from streamer.outputs import Output
+from streamer.session.interrupts import Interrupts
+
+
+def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    """Convert the session that is named.
+
+    Raises:
+        SerLiveError: no format is named, the file cannot be read, or the format cannot hold it.
+        RunFailure: the output cannot be written.
+    """
+    name = format_of(options.output, options.format)
+    with ExitStack() as stack:
+        convert(options.session, name, open_output(options, stack, [options.session]), say)
+    return 0
 
 
 def format_of(output: Path | None, name: str | None) -> str:

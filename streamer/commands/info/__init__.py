@@ -1,0 +1,15 @@
+"""``ser-live info``: what a model knows, was trained on and scored."""
+
+from __future__ import annotations
+
+import argparse
+
+from streamer.commands.options import add_model
+
+HELP = "what a model knows, was trained on and scored"
+DESCRIPTION = "Labels, look-ahead, training corpora, licence and measured accuracy."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_model(parser)

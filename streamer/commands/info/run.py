@@ -1,0 +1,45 @@
+"""What ``ser-live info`` does."""
+
+from __future__ import annotations
+
+import argparse
+
+from streamer.commands.choices import stdout
+from streamer.modelfile.metadata import ModelMetadata
+from streamer.outputs import write_line
+from streamer.recognition.recognizer import Recognizer
+from streamer.session.interrupts import Interrupts
+from streamer.signal import TIMESTEP_S
+
+
+def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    """Write a line for each thing that the model says of itself.
+
+    Raises:
+        SerLiveError: the file is missing, or no model of ours.
+    """
+    metadata = Recognizer.load(options.model).metadata
+    facts = {
+        "model": metadata.name,
+        "labels": ", ".join(metadata.labels),
+        "look-ahead": f"{metadata.look_ahead_ms:g} ms, plus the resampler's at other rates "
+        "than 16 kHz",
+        "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
+        "temperature": f"{metadata.temperature:.3f}",
+        "everyday prior": _shares(metadata) or "not known",
+        "voices": "gets to know them, and takes a profile; see ser-live enrol"
+        if metadata.knows_voices
+        else "does not get to know them, and takes no profile",
+        **metadata.lineage.facts,
+        **metadata.training,
+    }
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        write_line(stdout(), f"{name:<{width}}  {value}")
+    return 0
+
+
+def _shares(metadata: ModelMetadata) -> str:
+    """How often each label is met in everyday life; empty where the model does not know."""
+    pairs = zip(metadata.labels, metadata.everyday_prior, strict=False)
+    return ", ".join(f"{label} {100 * share:.3g} %" for label, share in pairs)

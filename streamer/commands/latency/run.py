@@ -1,0 +1,97 @@
+"""What ``ser-live latency`` does: which measurements are asked for, and where they go."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from streamer.bundled import bundled
+from streamer.commands.choices import stdout
+from streamer.commands.latency.measure import (
+    Findings,
+    LatencyPlan,
+    measure,
+    measure_round_trips,
+)
+from streamer.commands.latency.server import Load, measure_server, server_text
+from streamer.errors import SerLiveError
+from streamer.modelfile.shipped import model_path
+from streamer.outputs import OutputFile, check_apart, check_output, write_line
+from streamer.session.interrupts import Interrupts
+
+
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Measure what is asked for.
+
+    Raises:
+        SerLiveError: wrong usage, a file cannot be read, or there is no such device or server.
+        RunFailure: a device or server is gone, or the output cannot be written.
+        Interrupted: a signal came. What was measured before any of these was shown.
+    """
+    if options.server is not None:
+        _measure_server(options)
+    elif options.loopback is not None:
+        _measure_loopback(options)
+    else:
+        _measure_here(options, interrupts)
+    return 0
+
+
+def _measure_here(options: argparse.Namespace, interrupts: Interrupts) -> None:
+    if options.output_device is not None:
+        raise SerLiveError("--output-device plays the chirps of --loopback")
+    names = ("recording", "source", "seconds", "streams", "model", "prior", "plot")
+    plan = LatencyPlan(**_named(options, names), device=options.device)
+    inputs = [options.recording or bundled("demo.flac"), model_path(options.model)]
+    if options.plot is not None:
+        if options.json is not None:
+            check_apart(options.plot, options.json)
+        check_output(options.plot, options.force, inputs)
+    with _findings(options, inputs) as findings:
+        measure(plan, findings, interrupts)
+
+
+def _measure_loopback(options: argparse.Namespace) -> None:
+    others = ("recording", "source", "seconds", "streams", "model", "prior", "plot")
+    if _named(options, others):
+        raise SerLiveError("--loopback goes with --device, --output-device and --json only")
+    with _findings(options, [bundled("demo.flac"), model_path(None)]) as findings:
+        measure_round_trips(options.loopback, options.device, options.output_device, findings)
+
+
+def _measure_server(options: argparse.Namespace) -> None:
+    others = ("source", "model", "prior", "plot", "loopback", "device", "output_device")
+    if _named(options, others):
+        raise SerLiveError("--server goes with FILE, --streams, --seconds and --json only")
+    load = Load(
+        options.server,
+        token=os.environ.get("SER_LIVE_TOKEN") or None,
+        **_named(options, ("streams", "seconds", "recording")),
+    )
+    with _findings(options, ()) as findings:
+        cost = measure_server(load)
+        findings.add(server_text(cost), server=asdict(cost))
+
+
+def _named(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the options that are given."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@contextmanager
+def _findings(options: argparse.Namespace, inputs: Sequence[Path]) -> Iterator[Findings]:
+    """Where the measurements go: shown, and kept in the file that ``--json`` names."""
+    out = stdout()
+    with ExitStack() as stack:
+        keep = None
+        if options.json is not None:
+            keep = stack.enter_context(OutputFile(options.json, options.force, inputs))
+        findings = Findings(lambda text: write_line(out, text), keep)
+        stack.callback(findings.close)
+        yield findings

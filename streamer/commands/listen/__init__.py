@@ -1,0 +1,33 @@
+"""``ser-live listen``: a microphone, live."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior, add_results
+
+HELP = "a microphone, live"
+DESCRIPTION = (
+    "Listen to a microphone until Ctrl-C. Audio that is lost is said, and heard as silence of at "
+    "most 3 s."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "--device", metavar="NAME|N", help="number or part of the name; see ser-live devices"
+    )
+    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE.wav", help="keep what was heard (float32, mono)"
+    )
+    parser.add_argument("--channels", metavar="C", help=CHANNELS)
+    parser.add_argument(
+        "--no-reconnect", action="store_true", help="end when the device is unplugged"
+    )
+    add_results(parser)
+    add_model(parser)
+    add_prior(parser, "everyday where the model knows it")
+    add_adaptation(parser)

@@ -1,0 +1,88 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.formats.names import TIMELINES
+from streamer.recognition.prior import BALANCED, PRIORS
+
+SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+CHANNELS = (
+    "mix (default): their mean, or what is left where they cancel each other; split: each is a "
+    "stream of its own; a number, from 1: that one alone"
+)
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """``--output`` and ``--force``, of a command that writes one file."""
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write here, not to stdout"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the output file")
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """``--format``, ``--output`` and ``--force``, of a command that shows a session."""
+    parser.add_argument(
+        "--format",
+        choices=("tui", "plain", "changes", "jsonl", *TIMELINES),
+        help="tui needs a terminal with colours and is plain elsewhere; plain has a line for every "
+        "estimate, changes one where the label changes; audacity (label track), "
+        "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
+        "where it can be shown at a pace to follow, else plain; with --output what its suffix "
+        "names, else jsonl)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write here, not to stdout; beside the tui it gets the timeline that its suffix "
+        "names (.csv, .TextGrid, .srt, .vtt), else the jsonl",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """``--model``."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="NAME|FILE",
+        help="another model than the default: research, or a file",
+    )
+
+
+def add_prior(parser: argparse.ArgumentParser, default: str = BALANCED) -> None:
+    """``--prior``; ``default`` says in the help which one is taken where none is named."""
+    parser.add_argument(
+        "--prior",
+        choices=PRIORS,
+        help="everyday: most speech is taken to be neutral, as in ordinary life; balanced: every "
+        f"emotion is taken to be as common as the others (default: {default})",
+    )
+
+
+def add_adaptation(parser: argparse.ArgumentParser) -> None:
+    """``--profile`` and ``--no-adaptation``."""
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="whose voice it is, as ser-live enrol made it with the same model; all that is heard "
+        "is taken for that voice",
+    )
+    add_no_adaptation(parser, "; a --profile stays as it is")
+
+
+def add_no_adaptation(parser: argparse.ArgumentParser, more: str) -> None:
+    """``--no-adaptation``, as ``adapts``; its help ends with ``more``."""
+    parser.add_argument(
+        "--no-adaptation",
+        dest="adapts",
+        action="store_false",
+        help="do not get to know the voice while it is heard, if the model can at all: a moment is "
+        f"judged without the minutes before it{more}",
+    )

@@ -1,0 +1,79 @@
+"""Reads the command line of ``ser-live``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from streamer.commands import COMMANDS
+from streamer.errors import SerLiveError
+from streamer.outputs import write_line
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; no arguments at all mean ``listen``.
+
+    Raises:
+        SerLiveError: wrong usage.
+    """
+    arguments = list(arguments) or ["listen"]
+    first = Path(arguments[0])
+    if first.suffix and os.path.lexists(first):
+        raise SerLiveError(f"{first} is a file: ser-live replay FILE hears it")
+    options, unknown = make_parser().parse_known_args(arguments)
+    if unknown:
+        raise SerLiveError(
+            f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} --help"
+        )
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """A parser of every command's options."""
+    parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        help="without one, the default microphone is listened to",
+    )
+    for name in COMMANDS:
+        command = import_module(f"streamer.commands.{name}")
+        command.add_arguments(
+            commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION)
+        )
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage as one line, with the exit code of the contract."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise SerLiveError(f"{message}; see {self.prog} --help")
+
+    def print_help(self, file: Any = None) -> None:
+        """Like argparse's, which is silent when nothing can be written."""
+        _show(self.format_help().rstrip(), file)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked: it takes a while, and a bare checkout has none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        _show(f"ser-live {version('ser-live')}")
+        parser.exit()
+
+
+def _show(text: str, file: Any = None) -> None:
+    out = file or sys.stdout
+    if out is None:
+        raise SerLiveError("standard output is closed")
+    write_line(out, text)

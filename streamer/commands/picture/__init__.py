@@ -1,0 +1,32 @@
+"""``ser-live picture``: the screen at one moment of a recording, as SVG."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.commands.options import SPEEDS, add_adaptation, add_file, add_model, add_prior
+
+HELP = "the screen at one moment of a recording, as SVG"
+DESCRIPTION = "Replay a recording and write the terminal UI at one moment of it as SVG."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="recording")
+    add_file(parser)
+    parser.add_argument(
+        "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
+    )
+    parser.add_argument(
+        "--size", default="120x40", metavar="COLUMNSxROWS", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--speed",
+        choices=SPEEDS,
+        default="max",
+        help="a paced picture shows its latency (default: %(default)s)",
+    )
+    add_model(parser)
+    add_prior(parser)
+    add_adaptation(parser)

@@ -1,0 +1,145 @@
+"""What ``ser-live replay`` does: recordings, or a pipe, to the sinks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from streamer.commands.choices import display_of, load_adaptation, load_recognizer
+from streamer.commands.options import SPEEDS
+from streamer.errors import RunFailure, SerLiveError, told
+from streamer.session.interrupts import Interrupts
+from streamer.session.run import Clock, Pace, run_session
+from streamer.sound.channels import CHANNELS, MIX, Channels
+from streamer.sound.files.recording import Recording
+from streamer.sound.pcm import RawPcm
+from streamer.sound.pipe import LivePipe
+from streamer.sound.source import BLOCK_MS
+
+
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Hear every file to its end; one that cannot be read does not stop the others.
+
+    Returns:
+        the exit code: of the last file that could not be read to its end, else 0.
+
+    Raises:
+        SerLiveError: wrong usage, or the model or an output cannot be had.
+        RunFailure: a sink failed.
+        Interrupted: a signal came; after the last event.
+    """
+    files: list[str] = options.files
+    _check(options, files)
+    count, wanted_of_pipe, wanted = _channels(options.channels, files)
+    _make_stdin_block(files)
+    speed = SPEEDS[options.speed]
+    worst = 0
+    with interrupts.shielded():
+        recognizer = load_recognizer(options)
+    adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
+    with ExitStack() as stack:
+        display = display_of(
+            options,
+            stack,
+            interrupts,
+            is_paced=speed is not None,
+            inputs=[Path(name) for name in files],
+            is_split=wanted.is_split or wanted_of_pipe.is_split,
+        )
+
+        def say(line: str) -> None:
+            display.say(told(line))
+
+        def piped(stream: BinaryIO) -> RawPcm:
+            encoding = options.sample_format or "s16le"
+            return RawPcm(stream, options.rate, count, encoding, wanted=wanted_of_pipe, say=say)
+
+        for name in files:
+            try:
+                with ExitStack() as one:
+                    source: LivePipe | RawPcm | Recording
+                    clock: Clock = Pace(speed)
+                    if name != "-":
+                        source = one.enter_context(Recording(Path(name), wanted, say))
+                    elif speed is None:
+                        source = piped(sys.stdin.buffer)
+                    else:
+                        source = clock = LivePipe(
+                            sys.stdin.buffer, piped, speed=speed, is_live=options.live, say=say
+                        )
+                    run_session(
+                        source,
+                        recognizer,
+                        display.sinks,
+                        clock=clock,
+                        block_ms=options.block_ms,
+                        interrupts=interrupts,
+                        listeners=display.listeners,
+                        streams=source.streams,
+                        adaptation=adaptation,
+                    )
+            except RunFailure:
+                raise
+            except SerLiveError as error:
+                display.say(told(error))
+                worst = error.exit_code
+    return worst
+
+
+def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        SerLiveError: wrong usage.
+    """
+    if options.block_ms not in BLOCK_MS:
+        raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
+    if files.count("-") > 1:
+        raise SerLiveError("standard input can be read only once")
+    if "-" in files and options.rate is None:
+        raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+    if "-" not in files and (options.rate or options.sample_format or options.live):
+        raise SerLiveError(
+            "--rate, --sample-format and --live are of raw PCM on standard input (FILE -)"
+        )
+    if options.live and options.speed != "1":
+        raise SerLiveError("--live hears standard input as it comes: no other --speed")
+
+
+def _make_stdin_block(files: Sequence[str]) -> None:
+    """Make reads of standard input wait for data: some programs pass one whose reads do not.
+
+    Raises:
+        SerLiveError: it is closed.
+    """
+    if "-" not in files:
+        return
+    if sys.stdin is None:
+        raise SerLiveError("standard input is closed")
+    if hasattr(os, "set_blocking"):
+        with suppress(OSError, ValueError):
+            os.set_blocking(sys.stdin.fileno(), True)
+
+
+def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Channels]:
+    """Channels of standard input, what is heard of them, and what is heard of recordings.
+
+    Raises:
+        SerLiveError: the option says none of it.
+    """
+    if text is None:
+        return 1, MIX, MIX
+    if "-" in files:
+        count, _, which = text.partition(",")
+        if not count.isdecimal() or len(count) > len(str(CHANNELS[-1])):
+            raise SerLiveError(
+                "--channels says how many channels of raw PCM there are, and after a comma which "
+                f"is heard: 2 or 2,1; is {text!r}"
+            )
+        return int(count), Channels.parse(which) if which else MIX, MIX
+    return 1, MIX, Channels.parse(text)

@@ -1,0 +1,66 @@
+"""``ser-live serve``: a WebSocket for other programs, and a page in the browser."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.commands.options import add_model, add_no_adaptation, add_prior
+
+HELP = "a WebSocket for other programs, and a page in the browser"
+DESCRIPTION = (
+    "Serve streams at /v1/stream (WebSocket; its protocol is at /v1/asyncapi.json) and a page at / "
+    "that listens to the browser's microphone; /healthz and /metrics say how it is doing. Without "
+    "a token only this machine can connect. Ctrl-C or SIGTERM ends every stream with its verdict."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="address to listen at (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8765, metavar="P", help="0: any (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token",
+        metavar="T",
+        help="that clients must show, of 16 characters or more; safer in the environment, as "
+        "SER_LIVE_TOKEN, where no list of processes shows it",
+    )
+    parser.add_argument(
+        "--max-streams", type=int, metavar="N", help="streams at once (default: 200)"
+    )
+    parser.add_argument(
+        "--max-idle", type=float, metavar="S", help="end a stream that sends nothing so long (60)"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, metavar="S", help="end a stream after so long (14400)"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another server whose pages may connect, as https://example.org; may be repeated",
+    )
+    parser.add_argument("--certfile", type=Path, metavar="FILE.pem", help="certificate: TLS only")
+    parser.add_argument("--keyfile", type=Path, metavar="FILE.pem", help="its private key")
+    parser.add_argument(
+        "--log-addresses", action="store_true", help="name each client's address in the log"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--also-model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="one more, that a client may ask for by its name; may be repeated",
+    )
+    add_prior(parser)
+    add_no_adaptation(parser, "; a client may ask for the other with adapts")

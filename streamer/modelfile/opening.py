@@ -1,0 +1,51 @@
+"""A model file from anywhere: read, opened and described, and trusted with nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamer.errors import SerLiveError
+from streamer.modelfile.inspection import read_onnx
+from streamer.modelfile.metadata import METADATA_KEY, ModelMetadata
+from streamer.modelfile.runtime import open_stranger
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """Open a model file on one thread; it is trusted with nothing.
+
+    Raises:
+        SerLiveError: the file is missing, no model of ours, or of another schema.
+    """
+    return opened(path, read_model(path))
+
+
+def read_model(path: Path) -> bytes:
+    """A model file, looked through; raises as :func:`open_model` does."""
+    if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
+        raise SerLiveError(f"model {path}: no such file")
+    try:
+        return read_onnx(path)
+    except SerLiveError as error:
+        raise SerLiveError(f"model {path}: {error}") from error
+    except OSError as error:
+        raise SerLiveError(f"model {path}: {error.strerror}") from error
+
+
+def opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+    """What :func:`open_model` opens, of a file that was read."""
+    try:
+        session = open_stranger(data)
+        properties = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime raises a dozen unrelated types
+        raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error
+    if METADATA_KEY not in properties:
+        raise SerLiveError(f"model {path}: an ONNX file, but not a ser-live model")
+    try:
+        return session, ModelMetadata.from_json(properties[METADATA_KEY])
+    except SerLiveError as error:
+        raise SerLiveError(f"model {path}: {error}") from error

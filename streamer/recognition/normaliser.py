@@ -1,0 +1,153 @@
+"""Causal normalisation of spectra; live recognition and training share this code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.recognition.spectra import SILENT_POWER, Spectra
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class NormaliserState:
+    """Running reference of one stream, or of a batch of streams in the leading axes.
+
+    Attributes:
+        power: ``(..., 201)`` forgetting sum of the power of speech timesteps, float64.
+        timesteps: ``(...)`` forgetting count of speech timesteps, float64.
+        loudest: ``(...)`` greatest timestep power so far, float64.
+    """
+
+    power: Float64
+    timesteps: Float64
+    loudest: Float64
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Power -> features that see neither the level nor the noise floor of the recording.
+
+    The reference of a bin is the mean power of the speech so far, drawn towards a prior spectrum
+    that is scaled to the level of that same speech:
+
+        M_b = (n0 L prior_b + sum of speech power_b) / (n0 + n),   L = running speech level
+
+    and a feature is ``log(1 + power_b / (floor M_b)) / log(1 + 1 / floor)``: 1 at the reference,
+    0 where the power is far below the floor. Zero is also what the convolutions pad with. Linear
+    means are governed by loud frames, so noise under the speech moves neither M nor, being under
+    the floor, the feature: the trap at the end of PAPER.md. Before any speech was detected the
+    loudest timestep so far stands for the speech level.
+
+    Attributes:
+        prior_spectrum: ``(201,)`` relative power of speech, sums to 1.
+        prior_timesteps: weight n0 of the prior, in timesteps of speech.
+        memory_timesteps: after this many timesteps of speech an old one weighs 1/e.
+        floor_db: floor relative to the reference, in dB, negative.
+        speech_threshold: speech probability from which a timestep updates the reference.
+    """
+
+    prior_spectrum: Float64
+    prior_timesteps: float = 50.0
+    memory_timesteps: float = 500.0
+    floor_db: float = -15.0
+    speech_threshold: float = SPEECH_THRESHOLD
+
+    def __post_init__(self) -> None:
+        prior = self.prior_spectrum
+        if prior.shape != (FREQUENCY_BINS,):
+            raise ValueError(f"prior_spectrum must have {FREQUENCY_BINS} bins, has {prior.shape}")
+        if not (np.all(np.isfinite(prior)) and np.all(prior > 0)):
+            raise ValueError("prior_spectrum must be finite and positive")
+        if not 0 < self.prior_timesteps < 1e6:
+            raise ValueError("prior_timesteps must lie in (0, 1e6)")
+        if not 1 <= self.memory_timesteps < 1e9:
+            raise ValueError("memory_timesteps must lie in [1, 1e9)")
+        if not -100 <= self.floor_db < 0:
+            raise ValueError("floor_db must lie in [-100, 0)")
+        if not 0 <= self.speech_threshold <= 1:
+            raise ValueError("speech_threshold must lie in [0, 1]")
+
+    def initial_state(self, batch: tuple[int, ...] = ()) -> NormaliserState:
+        return NormaliserState(np.zeros((*batch, FREQUENCY_BINS)), np.zeros(batch), np.zeros(batch))
+
+    def normalise(
+        self, spectra: Spectra, state: NormaliserState
+    ) -> tuple[Float32, NormaliserState]:
+        """Normalise consecutive timesteps.
+
+        Args:
+            spectra: power ``(..., timesteps, 4, 201)`` and speech ``(..., timesteps)``.
+            state: what the earlier timesteps left.
+
+        Returns:
+            features ``(..., timesteps, 4, 201)`` float32, and the new state.
+        """
+        features = np.empty_like(spectra.power)
+        for step in range(spectra.power.shape[-3]):
+            power, speech = spectra.power[..., step, :, :], spectra.speech[..., step]
+            state = self._update(power, speech, state)
+            np.multiply(power, self._gain(state)[..., None, :], out=features[..., step, :, :])
+        np.log1p(features, out=features)
+        features *= self._scale
+        return features, state
+
+    def normalise_many(
+        self, spectra: Sequence[Spectra], states: Sequence[NormaliserState]
+    ) -> list[tuple[Float32, NormaliserState]]:
+        """Consecutive timesteps of each of many streams; what :meth:`normalise` returns."""
+        if len({len(one.power) for one in spectra}) != 1:
+            return [self.normalise(*pair) for pair in zip(spectra, states, strict=True)]
+        together = Spectra(
+            np.array([one.power for one in spectra]), np.array([one.speech for one in spectra])
+        )
+        state = NormaliserState(
+            np.array([one.power for one in states]),
+            np.array([one.timesteps for one in states]),
+            np.array([one.loudest for one in states]),
+        )
+        features, state = self.normalise(together, state)
+        after = zip(state.power, state.timesteps, state.loudest, strict=True)
+        return [(row, NormaliserState(*one)) for row, one in zip(features, after, strict=True)]
+
+    @cached_property
+    def _floor(self) -> float:
+        return float(10.0 ** (self.floor_db / 10.0))
+
+    @cached_property
+    def _keep(self) -> float:
+        return float(np.exp(-1.0 / self.memory_timesteps))
+
+    @cached_property
+    def _scale(self) -> np.float32:
+        return np.float32(1.0 / np.log1p(1.0 / self._floor))
+
+    def _update(self, power: Float32, speech: Float32, state: NormaliserState) -> NormaliserState:
+        """The state after one more timestep: power ``(..., 4, 201)`` and speech ``(...)``."""
+        mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
+        loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
+        is_speech = speech >= self.speech_threshold
+        if not is_speech.any():
+            return NormaliserState(state.power, state.timesteps, loudest)
+        total = np.where(is_speech[..., None], self._keep * state.power + mean, state.power)
+        count = np.where(is_speech, self._keep * state.timesteps + 1.0, state.timesteps)
+        return NormaliserState(total, count, loudest)
+
+    def _gain(self, state: NormaliserState) -> Float32:
+        """What a timestep's power is multiplied with, ``(..., 201)``: one over the floor."""
+        # Where nothing was counted yet the sum is zero too, and the loudest timestep stands in.
+        mean_level = np.add.reduce(state.power, axis=-1) / np.maximum(state.timesteps, 1e-9)
+        level = np.where(state.timesteps > 0, mean_level, state.loudest)
+        weight = self.prior_timesteps + state.timesteps
+        reference = (
+            self.prior_timesteps * level[..., None] * self.prior_spectrum + state.power
+        ) / weight[..., None]
+        gain: Float32 = (1.0 / (self._floor * reference + SILENT_POWER)).astype(np.float32)
+        return gain

@@ -1,0 +1,165 @@
+"""Incremental STFT; live recognition and training share this code.
+
+A frame is a 25 ms Hann window every 10 ms; four frames that start in the same 40 ms make a
+timestep. Timestep ``t`` covers samples ``[640 t, 640 t + 640)`` and needs samples up to
+``640 t + 880``, the end of its last frame. A stream of ``n`` samples has exactly ``n // 640``
+timesteps, so an estimate never carries a time beyond the end of the audio.
+
+The result does not depend on how the samples were cut into blocks, bit for bit: NumPy transforms
+every frame by itself, and everything after that works timestep by timestep. A test holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.recognition.voice_gate import SpeechDetector, SpeechState
+from streamer.signal import (
+    FRAME_SAMPLES,
+    FRAME_TAIL_SAMPLES,
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    HOP_SAMPLES,
+    TIMESTEP_SAMPLES,
+)
+
+#: First bin that is heard, 80 Hz. Behind a Hann window a constant offset of the converter lies in
+#: bins 0 and 1 and nowhere else. Rumble lies there too, and no voice needs them.
+LOWEST_BIN = 2
+
+#: Below the power that rounding to 16 bits leaves in a bin, so only digital silence feels it.
+SILENT_POWER = 1e-10
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+_WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(
+    np.float32
+)
+
+
+def frames_of(samples: Float32) -> Float32:
+    """Every complete frame, as a view: ``(samples,)`` -> ``(frames, 400)``."""
+    count = max(0, 1 + (len(samples) - FRAME_SAMPLES) // HOP_SAMPLES)
+    # NumPy's own sliding window takes as long as the transform of four frames.
+    strides = (HOP_SAMPLES * samples.itemsize, samples.itemsize)
+    return np.ndarray((count, FRAME_SAMPLES), np.float32, samples, 0, strides)
+
+
+def power_spectra(frames: Float32) -> Float32:
+    """Power of frames: ``(frames, 400)`` -> ``(frames, 201)``, linear, float32.
+
+    Zero below :data:`LOWEST_BIN`.
+    """
+    spectrum = np.fft.rfft(frames * _WINDOW, axis=-1)
+    power: Float32 = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    power[:, :LOWEST_BIN] = 0.0
+    return power
+
+
+@dataclass(frozen=True, slots=True)
+class Spectra:
+    """What the STFT and the voice gate say about consecutive timesteps.
+
+    Attributes:
+        power: ``(timesteps, 4, 201)`` linear power, float32.
+        speech: ``(timesteps,)`` speech probability, float32.
+    """
+
+    power: Float32
+    speech: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class SpectraState:
+    """Samples that later timesteps still need, and the state of the voice gate.
+
+    Attributes:
+        pending: samples from ``640 * timesteps`` on, float32.
+        timesteps: number of timesteps already emitted.
+        speech: state of the speech detector.
+    """
+
+    pending: Float32
+    timesteps: int
+    speech: SpeechState
+
+
+class SpectralAnalysis:
+    """Samples of one stream -> spectra and speech probability of its timesteps."""
+
+    def __init__(self, detector: SpeechDetector) -> None:
+        self._detector = detector
+
+    def initial_state(self) -> SpectraState:
+        return SpectraState(np.zeros(0, np.float32), 0, self._detector.initial_state())
+
+    def accept(self, samples: Float32, state: SpectraState) -> tuple[Spectra, SpectraState]:
+        """Add samples and return the timesteps that are now complete.
+
+        Args:
+            samples: ``(samples,)`` float32 in [-1, 1], any number, none included.
+            state: the stream's state.
+        """
+        [result] = self.accept_many([samples], [state])
+        return result
+
+    def accept_many(
+        self, blocks: Sequence[Float32], states: Sequence[SpectraState]
+    ) -> list[tuple[Spectra, SpectraState]]:
+        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        pending = [
+            np.concatenate([state.pending, samples.astype(np.float32, copy=False)])
+            for samples, state in zip(blocks, states, strict=True)
+        ]
+        return self._analyse(pending, states)
+
+    def flush(self, state: SpectraState) -> tuple[Spectra, SpectraState]:
+        """End the stream: the last timesteps, their frames completed with zeros."""
+        pending = np.concatenate([state.pending, np.zeros(FRAME_TAIL_SAMPLES, np.float32)])
+        [result] = self._analyse([pending], [state])
+        return result
+
+    def _analyse(
+        self, pending: list[Float32], states: Sequence[SpectraState]
+    ) -> list[tuple[Spectra, SpectraState]]:
+        ready = [max(0, (len(one) - FRAME_TAIL_SAMPLES) // TIMESTEP_SAMPLES) for one in pending]
+        frames = [
+            frames_of(one[: count * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES])
+            for one, count in zip(pending, ready, strict=True)
+        ]
+        power = power_spectra(frames[0] if len(frames) == 1 else np.concatenate(frames))
+        power = power.reshape(-1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+        speech, detectors = self._detect(pending, ready, states)
+        results = []
+        last = 0
+        for i, count in enumerate(ready):
+            first, last = last, last + count
+            rest = pending[i][count * TIMESTEP_SAMPLES :].copy()
+            state = SpectraState(rest, states[i].timesteps + count, detectors[i])
+            results.append((Spectra(power[first:last], speech[i]), state))
+        return results
+
+    def _detect(
+        self, pending: list[Float32], ready: list[int], states: Sequence[SpectraState]
+    ) -> tuple[list[Float32], list[SpeechState]]:
+        """Speech probability of the timesteps that are ready, and the gate's states after them."""
+        speech = [np.zeros(count, np.float32) for count in ready]
+        detectors = [state.speech for state in states]
+        for step in range(max(ready, default=0)):
+            streams = [i for i, count in enumerate(ready) if count > step]
+            blocks = []
+            for i in streams:
+                # The gate may hear what the frames of this timestep hear, and nothing later.
+                heard = (step + 1) * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+                is_first = step == 0 and states[i].timesteps == 0
+                blocks.append(pending[i][0 if is_first else heard - TIMESTEP_SAMPLES : heard])
+            after = self._detector.accept_many(blocks, [detectors[i] for i in streams])
+            for i, (probability, detector) in zip(streams, after, strict=True):
+                speech[i][step], detectors[i] = probability, detector
+        return speech, detectors

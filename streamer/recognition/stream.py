@@ -1,0 +1,101 @@
+"""One stream of audio, in a caller's hands: samples in, estimates out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.recognition.estimate import Estimate
+from streamer.recognition.profile import ORDINARY, Profile
+from streamer.signal import LARGEST_SAMPLE
+
+if TYPE_CHECKING:
+    from streamer.recognition.recognizer import Recognizer
+
+Float32 = NDArray[np.float32]
+
+
+class Stream:
+    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else.
+
+    For one thread at a time. Half a second of audio gives fewer estimates than it has timesteps:
+    the others come after the look-ahead, or with the flush.
+
+    >>> stream = Recognizer.load().stream()
+    >>> half_a_second = np.zeros(8_000, np.float32)
+    >>> len(stream.accept(half_a_second)), len(stream.flush())
+    (8, 4)
+
+    Attributes:
+        recognizer: that it is of.
+        state: everything that it carries; opaque, and of a size that does not grow.
+        is_flushed: nothing is accepted before a reset.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, profile: Profile | None = None, takes_in: float = ORDINARY
+    ) -> None:
+        """Begin; :meth:`Recognizer.stream` is the usual way.
+
+        Raises:
+            SerLiveError: as of :meth:`Recognizer.check_profile`.
+        """
+        self.recognizer = recognizer
+        self._profile = profile
+        self._takes_in = takes_in
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard; the profile that it began with is known still."""
+        self.state = self.recognizer.initial_state(self._profile, self._takes_in)
+        self.is_flushed = False
+
+    def profile(self) -> Profile:
+        """What it knows of its voice by now.
+
+        Raises:
+            SerLiveError: the model knows no voices, or nothing is known of this one yet.
+            RunFailure: the model has made no profile of it.
+        """
+        return self.recognizer.profile_of(self.state)
+
+    def check(self, samples: Float32) -> None:
+        """Whether the stream would accept the samples.
+
+        Raises:
+            RuntimeError: the stream was flushed.
+            ValueError: not a vector of float32, or with samples that are no audio.
+        """
+        if self.is_flushed:
+            raise RuntimeError("the stream was flushed: reset it first")
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype != np.float32:
+            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
+        if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
+            raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
+
+    def accept(self, samples: Float32) -> list[Estimate]:
+        """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
+
+        Raises:
+            RuntimeError: the stream was flushed.
+            ValueError: not a vector of float32, or with samples that are no audio; the stream
+                is as it was.
+        """
+        self.check(samples)
+        estimates, self.state = self.recognizer.accept(samples, self.state)
+        return estimates
+
+    def flush(self) -> list[Estimate]:
+        """End of the stream: the estimates still owed.
+
+        Raises:
+            RuntimeError: it was flushed already.
+        """
+        if self.is_flushed:
+            raise RuntimeError("the stream was flushed: reset it first")
+        estimates, self.state = self.recognizer.flush(self.state)
+        self.is_flushed = True
+        return estimates
