@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import NetworkConfig, SystemConfig
+from model.contract import Layer, Moment, Newest, ReceptiveField
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
@@ -37,7 +38,7 @@ class AttentionState:
     keys: Tensor
 
 
-class WindowMean(nn.Module):
+class WindowMean(Layer[AttentionState]):
     """The mean over the rolling window: no attention, all timesteps weigh the same.
 
     The paper does not say what stands in for the attention in its C-pFSMN; the mean is its
@@ -50,6 +51,10 @@ class WindowMean(nn.Module):
         self.hidden = config.hidden
         self.pooled = config.hidden
         self.key_width = 1
+
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        return ReceptiveField(self.window - 1, 0)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Whole utterances: one pooled vector a timestep, from the window that ends there.
@@ -70,7 +75,10 @@ class WindowMean(nn.Module):
         band = band[:, : timesteps * (self.window + timesteps - 1)]
         band = band.reshape(-1, timesteps, self.window + timesteps - 1)
         history = functional.pad(features, (0, 0, self.window - 1, 0))
-        return self._pool(lambda function: band @ function(history)), weights
+        # In float32: a deviation is the small difference of two large means.
+        with torch.autocast(features.device.type, enabled=False):
+            band, history = band.float(), history.float()
+            return self._pool(lambda function: band @ function(history)), weights
 
     def initial_state(self, batch: int) -> AttentionState:
         return AttentionState(
@@ -78,30 +86,30 @@ class WindowMean(nn.Module):
             torch.zeros(batch, self.window - 1, self.key_width),
         )
 
-    def streaming_forward(
-        self, feature: Tensor, position: Tensor, state: AttentionState
-    ) -> tuple[Tensor, Tensor, AttentionState]:
+    def newest(
+        self, x: Tensor, moment: Moment, state: AttentionState
+    ) -> tuple[tuple[Tensor, Tensor], Newest[AttentionState]]:
         """One timestep in, its pooled vector and weights out.
 
         Args:
-            feature: ``(batch, hidden)``.
-            position: ``(batch,)`` its timestep; before 0 the result means nothing.
+            x: ``(batch, hidden)``.
+            moment: before 0 the result means nothing.
             state: the window before it.
 
         Returns:
-            pooled ``(batch, pooled)``, weights ``(batch, T)``, and its own row of the window.
+            pooled ``(batch, pooled)`` and weights ``(batch, T)``, and its own row of the window.
         """
-        newest = AttentionState(feature[:, None], self.keys(feature[:, None]))
+        newest = AttentionState(x[:, None], self.keys(x[:, None]))
         keys = self._windows(newest.features, torch.cat([state.keys, newest.keys], dim=1))
         # While the delay line fills nothing was heard; one open place keeps the softmax finite.
-        weights = self._weights(keys.squeeze(1), position.clamp(min=0))
+        weights = self._weights(keys.squeeze(1), moment.position.clamp(min=0))
         earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
             # Not over the features in one piece: that would copy the window for one row.
             return earlier @ function(state.features) + own * function(newest.features)
 
-        return self._pool(mean_of).squeeze(1), weights, newest
+        return (self._pool(mean_of).squeeze(1), weights), Newest(newest)
 
     def keys(self, features: Tensor) -> Tensor:
         """What is known of a timestep when it comes in: ``(..., hidden)`` -> ``(..., keys)``."""

@@ -1,11 +1,9 @@
-"""Configurations of the networks, and the only place where look-ahead is added up."""
+"""Configurations of the networks. What they wait for and hear is the sum of their layers'."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
-
-from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
 
 #: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
 ORDINARY = "ordinary"
@@ -103,23 +101,6 @@ class SystemConfig:
         """What each logit is for."""
         return self.labels
 
-    @property
-    def map_delay(self) -> int:
-        """Outputs by which the first convolution lags behind the newest frame pair."""
-        return self.frames_ahead[0] // 2
-
-    @property
-    def front_delay(self) -> int:
-        """Timesteps by which the front lags behind the newest timestep.
-
-        Output k of the second convolution reaches frame 4 k + 2 r2 + r1; up to frame 4 k + 3 it
-        waits for nothing.
-        """
-        if self.front == "frames":
-            return 0
-        first, second = self.frames_ahead
-        return (2 * second + first) // 4
-
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -177,24 +158,6 @@ class NetworkConfig(SystemConfig):
     def outputs(self) -> tuple[str, ...]:
         """What each logit is for: the labels, then ordinary speech."""
         return (*self.labels, *((ORDINARY,) if self.ordinary else ()))
-
-    @property
-    def delay_timesteps(self) -> int:
-        """Timesteps that must have come in after the one an estimate is for."""
-        return self.front_delay + sum(block.look_ahead for block in self.blocks)
-
-    @property
-    def look_ahead_samples(self) -> int:
-        """Most audio after the end of a timestep that its estimate may depend on.
-
-        Includes the tail of the last frame. The normaliser and the voice gate treat the frames
-        of a timestep together, so it is a whole number of timesteps and one frame tail.
-        """
-        return self.delay_timesteps * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
-
-    @property
-    def look_ahead_ms(self) -> float:
-        return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

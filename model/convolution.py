@@ -1,4 +1,8 @@
-"""The fronts, four frames in, one timestep out: convolutions (section 3.3, figure 3) or none."""
+"""The fronts, four frames in, one hidden timestep out: convolutions (section 3.3) or none.
+
+Behind both stands a linear layer to the hidden width, with batch norm and ReLU; the paper does not
+say whether one stands there.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import KERNEL, SystemConfig
+from model.contract import Layer, Moment, Newest, ReceptiveField
+from model.layers import normed_relu
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 #: Symmetric padding in frequency.
@@ -38,8 +44,8 @@ class ConvolutionState:
     maps: Tensor
 
 
-class ConvolutionFront(nn.Module):
-    """Two 5x5 convolutions of stride 2x2 with batch norm and ReLU.
+class ConvolutionFront(Layer[ConvolutionState]):
+    """Two 5x5 convolutions of stride 2x2, then the linear layer, each with batch norm and ReLU.
 
     In time each is padded left by 4 - r and right by r frames, in frequency symmetrically.
     """
@@ -53,30 +59,40 @@ class ConvolutionFront(nn.Module):
         self.first_norm: nn.Module = nn.BatchNorm2d(first)
         self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, padding, bias=False)
         self.second_norm: nn.Module = nn.BatchNorm2d(second)
-        self.features = second * OUTPUT_BINS
-        first_ahead, second_ahead = config.frames_ahead
-        self.cached_frames = 2 * config.map_delay + KERNEL - 1 - first_ahead
-        self.cached_maps = 2 * config.front_delay + KERNEL - 1 - second_ahead - config.map_delay
+        self.enter = nn.Linear(second * OUTPUT_BINS, config.hidden)
+        self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
+        self.first_ahead, self.second_ahead = config.frames_ahead
+        #: Outputs by which the first convolution lags behind the newest pair of frames.
+        self.map_delay = self.first_ahead // 2
+        self.cached_frames = 2 * self.map_delay + KERNEL - 1 - self.first_ahead
+        self.cached_maps = 2 * self.latency + KERNEL - 1 - self.second_ahead - self.map_delay
 
-    def forward(self, frames: Tensor, layer: nn.Linear) -> Tensor:
-        """Whole utterances, and the layer behind the front.
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        # Output k of the second convolution hears the frames from 4 k - 2 (4 - r2) - (4 - r1) up to
+        # 4 k + 2 r2 + r1. Its own timestep has the frames 4 k to 4 k + 3.
+        back = 2 * (KERNEL - 1 - self.second_ahead) + KERNEL - 1 - self.first_ahead
+        ahead = 2 * self.second_ahead + self.first_ahead
+        return ReceptiveField(-(-back // FRAMES_PER_TIMESTEP), ahead // FRAMES_PER_TIMESTEP)
 
-        In memory the maps have their channels innermost, which is faster. The layer expects its
-        inputs by channel; its weight, much smaller than they, is brought into their order.
+    def forward(self, features: Tensor) -> Tensor:
+        """Whole utterances.
+
+        In memory the maps have their channels innermost, which is faster. The linear layer expects
+        its inputs by channel; its weight, much smaller than they, is brought into their order.
 
         Args:
-            frames: ``(batch, 4 timesteps, 201)``.
-            layer: of ``features`` inputs.
+            features: ``(batch, timesteps, 4, 201)``.
 
         Returns:
-            ``(batch, timesteps, outputs)`` of the layer.
+            ``(batch, timesteps, hidden)``.
         """
-        first_ahead, second_ahead = self.config.frames_ahead
-        channels_innermost = frames[..., None].permute(0, 3, 1, 2)
-        maps = self._first_maps(_pad_time(channels_innermost, first_ahead))
-        maps = self._second_maps(_pad_time(maps, second_ahead))
-        weight = layer.weight.view(-1, maps.shape[1], OUTPUT_BINS).transpose(1, 2).flatten(1)
-        return functional.linear(maps.permute(0, 2, 3, 1).flatten(2), weight, layer.bias)
+        channels_innermost = features.flatten(1, 2)[..., None].permute(0, 3, 1, 2)
+        maps = self._first_maps(_pad_time(channels_innermost, self.first_ahead))
+        maps = self._second_maps(_pad_time(maps, self.second_ahead))
+        weight = self.enter.weight.view(-1, maps.shape[1], OUTPUT_BINS).transpose(1, 2).flatten(1)
+        entered = functional.linear(maps.permute(0, 2, 3, 1).flatten(2), weight, self.enter.bias)
+        return normed_relu(self.enter_norm, entered)
 
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(
@@ -85,36 +101,37 @@ class ConvolutionFront(nn.Module):
         )
 
     @property
-    def lags(self) -> tuple[int, ...]:
+    def asks(self) -> tuple[int, ...]:
         """Timesteps back of the two maps that a step adds.
 
         Map k exists where ``0 <= k < 2 end``. A step at timestep t adds maps ``2 t - map_delay``
         and the next one; half of the delay, rounded up, is the same bound in timesteps.
         """
-        return tuple(-((row - self.config.map_delay) // 2) for row in range(_STRIDE))
+        return tuple(-((row - self.map_delay) // 2) for row in range(_STRIDE))
 
-    def streaming_forward(
-        self, frames: Tensor, real: Tensor, state: ConvolutionState
-    ) -> tuple[Tensor, ConvolutionState]:
-        """One timestep's frames in, the timestep ``front_delay`` before it out.
+    def newest(
+        self, x: Tensor, moment: Moment, state: ConvolutionState
+    ) -> tuple[Tensor, Newest[ConvolutionState]]:
+        """One timestep's frames in, a timestep ``latency`` before it out.
 
         Args:
-            frames: ``(batch, 4, 201)``; zeros once the stream has ended.
-            real: ``(batch, 2)`` which of the maps at ``lags`` exist.
+            x: ``(batch, 4, 201)``; zeros once the stream has ended.
+            moment: which of the two maps exist that the step adds.
             state: context of the earlier frames.
 
         Returns:
-            ``(batch, features)`` and the new state.
+            ``(batch, hidden)``, and all of the state.
         """
-        history = torch.cat([state.frames, frames], dim=1)
+        history = torch.cat([state.frames, x], dim=1)
         maps = self._first_maps(history[:, None])
         # Its response to zeros is not the zero padding that the second convolution sees offline.
-        maps = maps * real[:, None, :, None]
+        maps = maps * moment.exists[:, None, :, None]
         map_history = torch.cat([state.maps, maps], dim=2)
         output = self._second_maps(map_history[:, :, :KERNEL]).flatten(1)
         kept_frames = history[:, history.shape[1] - self.cached_frames :]
         kept_maps = map_history[:, :, map_history.shape[2] - self.cached_maps :]
-        return output, ConvolutionState(kept_frames, kept_maps)
+        hidden = torch.relu(self.enter_norm(self.enter(output)))
+        return hidden, Newest(ConvolutionState(kept_frames, kept_maps))
 
     def _first_maps(self, padded: Tensor) -> Tensor:
         return torch.relu(self.first_norm(self.first(padded)))
@@ -123,33 +140,30 @@ class ConvolutionFront(nn.Module):
         return torch.relu(self.second_norm(self.second(padded)))
 
 
-class FrameFront(nn.Module):
-    """No convolutions: the frames of a timestep side by side, as they are."""
+class FrameFront(Layer[ConvolutionState]):
+    """No convolutions: the frames of a timestep side by side, then the linear layer."""
 
-    features = FRAMES_PER_TIMESTEP * FREQUENCY_BINS
-    lags: tuple[int, ...] = ()
+    def __init__(self, config: SystemConfig) -> None:
+        super().__init__()
+        self.enter = nn.Linear(FRAMES_PER_TIMESTEP * FREQUENCY_BINS, config.hidden)
+        self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
 
-    def forward(self, frames: Tensor, layer: nn.Linear) -> Tensor:
-        """Whole utterances, and the layer behind the front.
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        return ReceptiveField(0, 0)
 
-        Args:
-            frames: ``(batch, 4 timesteps, 201)``.
-            layer: of 804 inputs.
-
-        Returns:
-            ``(batch, timesteps, outputs)`` of the layer.
-        """
-        entered: Tensor = layer(frames.reshape(len(frames), -1, self.features))
-        return entered
+    def forward(self, features: Tensor) -> Tensor:
+        """Whole utterances: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
+        return normed_relu(self.enter_norm, self.enter(features.flatten(2)))
 
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(torch.zeros(batch, 0, 0), torch.zeros(batch, 0, 0, 0))
 
-    def streaming_forward(
-        self, frames: Tensor, _real: Tensor, state: ConvolutionState
-    ) -> tuple[Tensor, ConvolutionState]:
-        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, 804)`` out."""
-        return frames.flatten(1), state
+    def newest(
+        self, x: Tensor, _moment: Moment, state: ConvolutionState
+    ) -> tuple[Tensor, Newest[ConvolutionState]]:
+        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, hidden)`` out."""
+        return torch.relu(self.enter_norm(self.enter(x.flatten(1)))), Newest(state)
 
 
 def _pad_time(maps: Tensor, ahead: int) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from model.contract import Moment
 from model.network import Network, NetworkState
 from streamer.modelfile.metadata import HEARD, METADATA_KEY, ModelMetadata, StateSpec
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
@@ -30,9 +31,9 @@ def fold_batch_norms(network: Network) -> Network:
     """A copy for inference whose batch norms are part of the layers before them."""
     folded = copy.deepcopy(network).eval()
     convolutions = ("first", "second") if folded.config.front == "convolution" else ()
+    in_front = (*convolutions, "enter")
     pairs: list[tuple[nn.Module, str, str]] = [
-        *((folded.front, layer, f"{layer}_norm") for layer in convolutions),
-        (folded, "enter", "enter_norm"),
+        *((folded.front, layer, f"{layer}_norm") for layer in in_front),
         *((block, "expand", "norm") for block in folded.blocks),
     ]
     for module, layer, norm in pairs:
@@ -44,11 +45,12 @@ def fold_batch_norms(network: Network) -> Network:
 
 
 def state_specs(state: NetworkState) -> tuple[StateSpec, ...]:
-    """Name, shape of one stream and dtype of every state tensor."""
-    return tuple(
+    """Name, shape of one stream and dtype of every state tensor; the last is the position."""
+    tensors = tuple(
         StateSpec(name, tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in state.named()
     )
+    return (*tensors, StateSpec("position", (), "int64"))
 
 
 class _Step(nn.Module):
@@ -63,13 +65,15 @@ class _Step(nn.Module):
 
     def forward(self, features: Tensor, end: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         heard, states = (rest[0], rest[1:]) if self.network.config.voice else (None, rest)
-        state = self._template.replaced(dict(zip(self._names, states, strict=True)))
-        logits, attention, newest = self.network.step(features, state, end, heard)
+        *tensors, position = states
+        state = self._template.replaced(dict(zip(self._names, tensors, strict=True)))
+        moment = Moment.of(self.network, position, end)
+        (logits, attention), newest = self.network.newest(features, moment, state, heard)
         labels = logits[:, : len(self.network.config.labels)]
         results = [torch.softmax(labels / self.temperature, dim=-1), attention]
         if self.network.config.ordinary:
             results.append(torch.sigmoid(logits[:, -1:]))
-        return (*results, *(tensor for _, tensor in newest.named()))
+        return (*results, *(tensor for _, tensor in newest.rows.named()), position + 1)
 
 
 def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
@@ -85,10 +89,11 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         metadata.look_ahead_samples,
         metadata.states,
         metadata.tells_ordinary,
-    ) != (config.labels, config.look_ahead_samples, state_specs(state), config.ordinary):
+    ) != (config.labels, network.look_ahead_samples, state_specs(state), config.ordinary):
         raise ValueError("the metadata does not describe this network")
     names = [spec.name for spec in metadata.states]
-    tensors = tuple(tensor for _, tensor in state.named())
+    position = torch.zeros(2, dtype=torch.int64)
+    tensors = (*(tensor for _, tensor in state.named()), position)
     if config.voice:
         tensors = (torch.zeros(2), *tensors)
     features = torch.zeros(2, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import BlockConfig, NetworkConfig
+from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import filter_features, normed_relu
 
 
@@ -26,7 +27,11 @@ class MemoryState:
     skip: Tensor
 
 
-class MemoryBlock(nn.Module):
+#: What flows from block to block: the hidden layer, and the memory of the block before, if any.
+Hidden = tuple[Tensor, Tensor | None]
+
+
+class MemoryBlock(Layer[MemoryState]):
     """p = V h + b;  memory = skip + p + sum a_i p[t - s1 i] + sum b_j p[t + s2 j];  h' = f(W m).
 
     The skip path is the identity of the previous block's memory (eq. (4)); the first block has
@@ -46,16 +51,25 @@ class MemoryBlock(nn.Module):
         for coefficients in (self.look_back, self.look_ahead):
             nn.init.normal_(coefficients, std=0.1)
 
-    def forward(self, hidden: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        return ReceptiveField(self.block.look_back, self.block.look_ahead)
+
+    @property
+    def asks(self) -> tuple[int, ...]:
+        return (0,)
+
+    def forward(self, x: Hidden) -> tuple[Tensor, Tensor]:
         """Whole utterances.
 
         Args:
-            hidden: ``(batch, timesteps, hidden)``.
-            skip: ``(batch, timesteps, memory)``, the previous block's memory.
+            x: hidden layer ``(batch, timesteps, hidden)``, and the previous block's memory
+                ``(batch, timesteps, memory)``.
 
         Returns:
             the next hidden layer ``(batch, timesteps, hidden)``, and the memory.
         """
+        hidden, skip = x
         reach = (0, 0, self.block.look_back, self.block.look_ahead)
         padded = functional.pad(self.project(hidden), reach)
         memory = filter_features(padded, self._impulse_response())
@@ -70,26 +84,23 @@ class MemoryBlock(nn.Module):
             torch.zeros(batch, self.block.look_ahead, self.width),
         )
 
-    def streaming_forward(
-        self,
-        hidden: Tensor,
-        skip: Tensor | None,
-        real: Tensor,
-        state: MemoryState,
-    ) -> tuple[Tensor, Tensor, MemoryState]:
+    def newest(
+        self, x: Hidden, moment: Moment, state: MemoryState
+    ) -> tuple[tuple[Tensor, Tensor], Newest[MemoryState]]:
         """One timestep in, the timestep N2 s2 before it out.
 
         Args:
-            hidden: ``(batch, hidden)``.
-            skip: ``(batch, memory)`` at the same timestep, or None.
-            real: ``(batch, 1)`` whether that timestep exists.
+            x: hidden layer ``(batch, hidden)``, and the previous block's memory ``(batch, memory)``
+                at the same timestep.
+            moment: of that timestep.
             state: delay lines of the earlier timesteps.
 
         Returns:
             the next hidden layer and the memory, both of the earlier timestep, and the newest row
             of each delay line.
         """
-        projection = self.project(hidden) * real
+        hidden, skip = x
+        projection = self.project(hidden) * moment.exists
         response = self._impulse_response()
         memory = (state.projections * response[:-1]).sum(dim=1) + projection * response[-1]
         newest = state.skip
@@ -98,7 +109,7 @@ class MemoryBlock(nn.Module):
         if skip is not None:
             memory = memory + skip
         next_hidden = torch.relu(self.norm(self.expand(memory)))
-        return next_hidden, memory, MemoryState(projection[:, None], newest)
+        return (next_hidden, memory), Newest(MemoryState(projection[:, None], newest))
 
     def _impulse_response(self) -> Tensor:
         """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""

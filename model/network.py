@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model.attention import AttentionState, window_attention
 from model.config import NetworkConfig, SystemConfig
+from model.contract import (
+    Chain,
+    Layer,
+    Moment,
+    Newest,
+    ReceptiveField,
+    asked_together,
+    moments_of,
+    pushed,
+)
 from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
-from model.layers import Dropout, normed_relu
+from model.layers import Dropout
 from model.memory import MemoryBlock, MemoryState
-from model.positions import exists
 from model.voice import VoiceMemory, averaged
-from streamer.modelfile.metadata import UNKNOWN_END, VOICE
-from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
+from streamer.modelfile.metadata import VOICE
+from streamer.signal import (
+    FRAME_TAIL_SAMPLES,
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    SAMPLE_RATE,
+    TIMESTEP_SAMPLES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +45,12 @@ class NetworkState:
         attention: the rolling window.
         voice: ``(batch, 1, pooled + 1)`` what the voice has sounded like, see :mod:`model.voice`;
             of no row where that is not remembered.
-        position: ``(batch,)`` int64, timesteps that came in so far.
     """
 
     convolution: ConvolutionState
     memories: tuple[MemoryState, ...]
     attention: AttentionState
     voice: Tensor
-    position: Tensor
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor with the name it has in the exported network."""
@@ -53,7 +66,6 @@ class NetworkState:
         yield "window_keys", self.attention.keys
         if self.voice.shape[1]:
             yield VOICE, self.voice
-        yield "position", self.position
 
     def replaced(self, tensors: dict[str, Tensor]) -> NetworkState:
         """The same structure with the named tensors in it."""
@@ -68,26 +80,11 @@ class NetworkState:
             ),
             AttentionState(tensors["window_features"], tensors["window_keys"]),
             tensors.get(VOICE, self.voice),
-            tensors["position"],
         )
-
-    def advanced(self, newest: NetworkState) -> NetworkState:
-        """The state after a step that added these rows to it, as many as it drops."""
-        rows = dict(newest.named())
-        tensors = {
-            name: torch.cat([old, rows[name]], dim=1)[:, rows[name].shape[1] :]
-            for name, old in self.named()
-            if name != "position"
-        }
-        return self.replaced(tensors | {"position": newest.position})
 
 
 class SpectrogramNetwork(nn.Module):
-    """What every system of the comparison is: a front, a sequence model, a pooling, a classifier.
-
-    The front's timesteps enter the hidden width through a linear layer with batch norm and ReLU;
-    the paper does not say whether one stands there.
-    """
+    """Every system of the comparison: a front, a sequence model, a pooling, a classifier."""
 
     dropout: nn.Module
     classifier: nn.Linear
@@ -95,9 +92,8 @@ class SpectrogramNetwork(nn.Module):
     def __init__(self, config: SystemConfig) -> None:
         super().__init__()
         self.config = config
-        self.front = ConvolutionFront(config) if config.front == "convolution" else FrameFront()
-        self.enter = nn.Linear(self.front.features, config.hidden)
-        self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
+        front = ConvolutionFront if config.front == "convolution" else FrameFront
+        self.front: Layer[ConvolutionState] = front(config)
 
     def forward(self, features: Tensor, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Estimates of whole utterances.
@@ -120,8 +116,7 @@ class SpectrogramNetwork(nn.Module):
         if features.shape[1] == 0:
             empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
-        entered = self.front(features.flatten(1, 2), self.enter)
-        pooled, weights = self._pool(normed_relu(self.enter_norm, entered))
+        pooled, weights = self._pool(self.front(features))
         logits = self._classify(pooled)
         if heard is not None:
             logits = self._knowing(logits, pooled, heard)
@@ -149,24 +144,50 @@ class SpectrogramNetwork(nn.Module):
             )
 
 
-class Network(SpectrogramNetwork):
+class Network(SpectrogramNetwork, Layer[NetworkState]):
     """pFSMN blocks over the rolling window: an estimate at every timestep, also of a stream."""
 
     config: NetworkConfig
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
-        self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in config.blocks)
+        self.blocks = Chain(MemoryBlock(config, block) for block in config.blocks)
         self.attention = window_attention(config)
         self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
         self.ordinary = nn.Linear(self.attention.pooled, 1) if config.ordinary else None
         self.voice = VoiceMemory(config, self.attention.pooled) if config.voice else None
 
+    @property
+    def _layers(self) -> list[Layer[Any]]:
+        """What an utterance or a stream goes through, one behind the other."""
+        layers: list[Layer[Any]] = [self.front, self.blocks, self.attention]
+        return layers if self.voice is None else [*layers, self.voice]
+
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        return sum((layer.receptive_field for layer in self._layers), ReceptiveField(0, 0))
+
+    @property
+    def asks(self) -> tuple[int, ...]:
+        return asked_together(self._layers)
+
+    @property
+    def look_ahead_samples(self) -> int:
+        """Most audio after the end of a timestep that its estimate may depend on.
+
+        Includes the tail of the last frame. The normaliser and the voice gate treat the frames
+        of a timestep together, so it is a whole number of timesteps and one frame tail.
+        """
+        return self.latency * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
+
+    @property
+    def look_ahead_ms(self) -> float:
+        return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
+
     def sequence(self, features: Tensor) -> Tensor:
         """What is pooled: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
-        entered = self.front(features.flatten(1, 2), self.enter)
-        return self._remember(normed_relu(self.enter_norm, entered))
+        return self._remember(self.front(features))
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         pooled, weights = self.attention(self._remember(hidden))
@@ -174,82 +195,58 @@ class Network(SpectrogramNetwork):
 
     def _remember(self, hidden: Tensor) -> Tensor:
         """The memory blocks."""
-        memory: Tensor | None = None
-        for block in self.blocks:
-            hidden, memory = block(hidden, memory)
-        return hidden
+        remembered: Tensor
+        remembered, _ = self.blocks((hidden, None))
+        return remembered
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """State of streams that have heard nothing."""
         return NetworkState(
             self.front.initial_state(batch),
-            tuple(block.initial_state(batch) for block in self._memory_blocks()),
+            self.blocks.initial_state(batch),
             self.attention.initial_state(batch),
             self.voice.initial_state(batch) if self.voice else torch.zeros(batch, 0, 0),
-            torch.zeros(batch, dtype=torch.int64),
         )
 
-    def streaming_forward(
-        self,
-        features: Tensor,
-        state: NetworkState,
-        end: Tensor | None = None,
-        heard: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, NetworkState]:
-        """One timestep in, the estimate for ``delay_timesteps`` earlier out, and the new state.
+    def step(
+        self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
+    ) -> tuple[tuple[Tensor, Tensor], NetworkState]:
+        """One timestep in, the estimate for ``latency`` timesteps before out; see :meth:`newest`.
 
         The logits are those of the labels, as :meth:`forward` gives them.
         """
-        if end is None:
-            end = torch.full_like(state.position, UNKNOWN_END)
-        logits, attention, newest = self.step(features, state, end, heard)
-        return logits[:, : len(self.config.labels)], attention, state.advanced(newest)
+        (logits, weights), newest = self.newest(x, moment, state, heard)
+        return (logits[:, : len(self.config.labels)], weights), pushed(state, newest)
 
-    def step(
-        self, features: Tensor, state: NetworkState, end: Tensor, heard: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, NetworkState]:
-        """One timestep in, the estimate for ``delay_timesteps`` earlier out.
-
-        The first ``delay_timesteps`` results are for timesteps before the stream and mean nothing.
-        After the last timestep, as many steps with zeros and ``end`` flush the rest.
+    def newest(
+        self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
+    ) -> tuple[tuple[Tensor, Tensor], Newest[NetworkState]]:
+        """One timestep in, the estimate for ``latency`` timesteps before out.
 
         Args:
-            features: ``(batch, 4, 201)``; zeros after the end.
+            x: ``(batch, 4, 201)``; zeros after the end.
+            moment: of the streams.
             state: of the streams.
-            end: ``(batch,)`` int64 number of timesteps of the streams, ``UNKNOWN_END`` while they
-                go on.
             heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
                 for, by a network that remembers it; None: nothing.
 
         Returns:
-            logits ``(batch, outputs)`` of the configuration's outputs, attention ``(batch, T)``,
-            and what the step adds to each tensor of the state: its newest rows, or all of it.
+            logits ``(batch, outputs)`` of the configuration's outputs and attention ``(batch, T)``,
+            and what the step adds to the state.
         """
-        lags = self._lags()
-        # All at once: an operator on a handful of values costs as much as one on hundreds.
-        exist = exists(state.position, end, (*self.front.lags, *lags[:-1]))
-        maps, *real = torch.split(exist, [len(self.front.lags), *([1] * len(self.blocks))], dim=1)
-        front, convolution = self.front.streaming_forward(features, maps, state.convolution)
-        hidden = torch.relu(self.enter_norm(self.enter(front)))
-        memory: Tensor | None = None
-        memories = []
-        blocks = zip(self._memory_blocks(), real, state.memories, strict=True)
-        for block, is_real, memory_state in blocks:
-            hidden, memory, newest = block.streaming_forward(hidden, memory, is_real, memory_state)
-            memories.append(newest)
-        pooled, weights, attention = self.attention.streaming_forward(
-            hidden, state.position - lags[-1], state.attention
-        )
+        front, blocks, attention, *voice = moments_of(self._layers, moment)
+        entered, convolution = self.front.newest(x, front, state.convolution)
+        (hidden, _), memories = self.blocks.newest((entered, None), blocks, state.memories)
+        (pooled, weights), window = self.attention.newest(hidden, attention, state.attention)
         logits = self._classify(pooled)
-        voice = state.voice
+        known = Newest(state.voice)
         if self.voice is not None:
             if heard is None:
                 heard = torch.zeros_like(pooled[:, 0])
-            is_there = state.position >= lags[-1]  # while the delay lines fill nothing is
-            *known, voice = self.voice.streaming_forward(pooled, heard * is_there, voice)
-            logits = self._averaged(logits, *known)
-        new = NetworkState(convolution, tuple(memories), attention, voice, state.position + 1)
-        return logits, weights, new
+            answer, known = self.voice.newest((pooled, heard), voice[0], state.voice)
+            logits = self._averaged(logits, *answer)
+        rows = NetworkState(convolution.rows, memories.rows, window.rows, known.rows)
+        return (logits, weights), Newest(rows)
 
     def _classify(self, pooled: Tensor) -> Tensor:
         logits = super()._classify(pooled)
@@ -262,19 +259,15 @@ class Network(SpectrogramNetwork):
     def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
         if self.voice is None:
             return logits
-        return self._averaged(logits, *self.voice(pooled, heard))
+        return self._averaged(logits, *self.voice((pooled, heard)))
 
     def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
         """What one who knows the voice answers as well, of the labels alone."""
         labels = averaged(logits[..., : answer.shape[-1]], answer, believed)
         return torch.cat([labels, logits[..., answer.shape[-1] :]], dim=-1)
 
-    def _lags(self) -> list[int]:
-        """Timesteps by which the input of each block lags behind, and of the attention."""
-        delays = (block.block.look_ahead for block in self._memory_blocks())
-        return list(accumulate(delays, initial=self.config.front_delay))
 
-    def _memory_blocks(self) -> Iterator[MemoryBlock]:
-        for block in self.blocks:
-            assert isinstance(block, MemoryBlock)
-            yield block
+def look_ahead_ms(config: NetworkConfig) -> float:
+    """Look-ahead of the network that a configuration describes."""
+    with torch.device("meta"):  # no weights are made
+        return Network(config).look_ahead_ms

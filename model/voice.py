@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config import NetworkConfig
+from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import Dropout
 from streamer.recognition.profile import ALL, NOTHING, ORDINARY
 
@@ -27,7 +28,7 @@ HALF_BELIEVED = 25.0
 SHARE = 0.5
 
 
-class VoiceMemory(nn.Module):
+class VoiceMemory(Layer[Tensor]):
     """A mean of what the windows held at timesteps of speech, and an answer by the distance to it.
 
     How much of a timestep is taken in is learnt: were it all, somebody who shouts for a minute
@@ -42,17 +43,26 @@ class VoiceMemory(nn.Module):
         self.differ = nn.Linear(pooled, len(config.labels))
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, pooled: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        return ReceptiveField(None, 0)
+
+    @property
+    def asks(self) -> tuple[int, ...]:
+        return (0,)
+
+    def forward(self, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Answers by the distance to the voice, of whole streams.
 
         Args:
-            pooled: ``(batch, timesteps, pooled)`` what the windows hold.
-            heard: ``(batch, timesteps)`` :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`.
+            x: ``(batch, timesteps, pooled)`` what the windows hold, and ``(batch, timesteps)``
+                :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`.
 
         Returns:
             logits ``(batch, timesteps, labels)``, and how much the memory is believed,
             ``(batch, timesteps, 1)``, 0 to 1.
         """
+        pooled, heard = x
         pooled = pooled.float()
         taken = self._taken(pooled, heard).double()
         # A forgetting mean in one piece: each term is forgotten by what is taken in after it.
@@ -71,22 +81,26 @@ class VoiceMemory(nn.Module):
         """``(batch, 1, pooled + 1)``: the mean, and the timesteps in it."""
         return torch.zeros(batch, 1, self.pooled + 1)
 
-    def streaming_forward(
-        self, pooled: Tensor, heard: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One timestep in; its answer ``(batch, labels)`` and belief ``(batch, 1)``, the new state.
+    def newest(
+        self, x: tuple[Tensor, Tensor], moment: Moment, state: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], Newest[Tensor]]:
+        """One timestep in; its answer ``(batch, labels)`` and belief ``(batch, 1)``.
 
         Args:
-            pooled: ``(batch, pooled)``.
-            heard: ``(batch,)``.
+            x: ``(batch, pooled)`` and ``(batch,)``.
+            moment: of a timestep beside the stream nothing is taken in.
             state: ``(batch, 1, pooled + 1)``.
+
+        Returns:
+            answer and belief, and all of the state.
         """
+        pooled, heard = x
         mean, count = torch.split(state[:, 0], [self.pooled, 1], dim=1)
         answer, believed = self._answer(pooled, mean), count / (count + HALF_BELIEVED)
-        taken = self._taken(pooled, heard)[:, None]
+        taken = self._taken(pooled, heard)[:, None] * moment.exists
         after = count * (1.0 - taken / MEMORY_TIMESTEPS) + taken
         mean = mean + taken / after.clamp(min=1e-6) * (pooled - mean)
-        return answer, believed, torch.cat([mean, after], dim=1)[:, None]
+        return (answer, believed), Newest(torch.cat([mean, after], dim=1)[:, None])
 
     def _taken(self, pooled: Tensor, heard: Tensor) -> Tensor:
         """How much of each timestep is taken in, 0 to 1."""

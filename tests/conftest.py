@@ -90,8 +90,8 @@ def describe(network: Network) -> ModelMetadata:
     return ModelMetadata(
         "test",
         config.labels,
-        config.delay_timesteps,
-        config.look_ahead_samples,
+        network.latency,
+        network.look_ahead_samples,
         config.window_timesteps,
         TEMPERATURE,
         Normaliser(np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)),

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from model.attention import WindowMean
 from model.baselines import SYSTEMS, build, c_bilstm, c_pfsmn, lstm, pfsmn
 from model.config import EMOTIONS, NetworkConfig, SystemConfig, live
+from model.contract import Moment
 from model.cost import step_cost
 from model.export import export
 from model.network import Network
@@ -180,7 +181,8 @@ def test_the_cost_is_that_of_what_runs(name, changes):
     network = make(name, **changes)
     if isinstance(network, Network):
         state = network.initial_state()
-        counted = multiply_adds(lambda: network.streaming_forward(features(1)[:, 0], state))
+        moment = Moment.of(network, torch.tensor([0]), torch.tensor([1]))
+        counted = multiply_adds(lambda: network.step(features(1)[:, 0], moment, state))
         # The taps are no matrix product: one multiply-add for all that the delay line holds.
         counted += sum(
             (memory.projections.shape[1] + 1) * network.config.memory for memory in state.memories

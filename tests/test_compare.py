@@ -16,6 +16,7 @@ import train.comparing.compare
 import train.fitting.run
 from model.baselines import c_bilstm, paper
 from model.config import EMOTIONS, live
+from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.generated import TINY, recipe_with
@@ -115,7 +116,7 @@ def test_a_corpus_that_is_not_at_hand_is_left_out_and_named(tmp_path, capsys):
 )
 def test_look_aheads_are_what_they_are_called_and_the_tail_of_a_frame(system, timesteps):
     assert 1000 * FRAME_TAIL_SAMPLES / SAMPLE_RATE == 15
-    assert NETWORKS[system](EMOTIONS).look_ahead_ms == 40 * timesteps + 15
+    assert look_ahead_ms(NETWORKS[system](EMOTIONS)) == 40 * timesteps + 15
 
 
 @pytest.mark.parametrize("system", LOOK_AHEADS)

@@ -40,7 +40,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     again = fit(recipe_with(), training_set(), validation_sets(), tmp_path / "2")
     other = fit(recipe_with(seed=2), training_set(), validation_sets(), tmp_path / "3")
     assert_same(weights(first), weights(again))
-    assert not torch.equal(weights(first)["enter.weight"], weights(other)["enter.weight"])
+    assert not torch.equal(
+        weights(first)["front.enter.weight"], weights(other)["front.enter.weight"]
+    )
 
 
 def test_a_training_that_is_refused_leaves_the_threads_as_they_were(tmp_path, monkeypatch):

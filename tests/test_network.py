@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from model.attention import window_attention
 from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, live, paper
+from model.contract import Moment
 from model.layers import Dropout, filter_features
-from model.network import Network
+from model.network import Network, look_ahead_ms
 from model.voice import HEARD, KNOWN, MEMORY_TIMESTEPS, SHARE, UNHEARD, VoiceMemory, averaged
+from streamer.modelfile.metadata import UNKNOWN_END
 from tests.conftest import enlivened, lively_network
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
@@ -39,16 +41,16 @@ def stream(network, features, heard=None):
     """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
     batch, timesteps = features.shape[:2]
     state = network.initial_state(batch)
-    end = torch.full((batch,), timesteps)
     nothing = torch.zeros_like(features[:, 0]) if timesteps else None
     logits, attention = [], []
-    delay = network.config.delay_timesteps
+    delay = network.latency
     for step in range(timesteps + delay if timesteps else 0):
         frames = features[:, step] if step < timesteps else nothing
-        known = end if step >= timesteps else None
+        end = torch.full((batch,), timesteps if step >= timesteps else UNKNOWN_END)
         # Of timesteps before the stream nothing is taken in, whatever is asked for.
         taken = None if heard is None else heard[:, max(step - delay, 0)]
-        one, weights, state = network.streaming_forward(frames, state, known, taken)
+        moment = Moment.of(network, torch.full((batch,), step), end)
+        (one, weights), state = network.step(frames, moment, state, taken)
         if step >= delay:
             logits.append(one)
             attention.append(weights)
@@ -96,6 +98,13 @@ def test_what_is_known_of_the_voice_streams_exactly():
     assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
 
 
+def taking_in(memory, pooled, how, state):
+    """The state of a memory of voices after one more timestep."""
+    x = pooled, torch.tensor([how])
+    _, state = memory.step(x, Moment.of(memory, torch.tensor([0]), torch.tensor([1])), state)
+    return state
+
+
 def memory_of_voices():
     torch.manual_seed(2)
     memory = VoiceMemory(live(), 6).eval()
@@ -108,13 +117,13 @@ def test_a_voice_is_the_mean_of_what_is_known_of_it():
     pooled = torch.randn(1, 40, 6)
     state = memory.initial_state(1)
     for row in pooled[0]:
-        *_, state = memory.streaming_forward(row[None], torch.tensor([KNOWN]), state)
+        state = taking_in(memory, row[None], KNOWN, state)
     # Forty timesteps of a minute: next to nothing is forgotten.
     torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
     assert 39.4 < state[0, 0, -1] < 40
-    *_, same = memory.streaming_forward(10 + pooled[:, 0], torch.tensor([UNHEARD]), state)
+    same = taking_in(memory, 10 + pooled[:, 0], UNHEARD, state)
     assert torch.equal(same, state)
-    *_, learnt = memory.streaming_forward(10 + pooled[:, 0], torch.tensor([HEARD]), state)
+    learnt = taking_in(memory, 10 + pooled[:, 0], HEARD, state)
     assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
 
 
@@ -123,8 +132,7 @@ def test_a_voice_of_minutes_ago_is_forgotten():
     state = memory.initial_state(1)
     for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
         for _ in range(timesteps):
-            known = torch.tensor([KNOWN])
-            *_, state = memory.streaming_forward(torch.full((1, 6), value), known, state)
+            state = taking_in(memory, torch.full((1, 6), value), KNOWN, state)
     assert state[0, 0, -1] <= MEMORY_TIMESTEPS
     assert state[0, 0, 0] < -0.95
 
@@ -132,9 +140,9 @@ def test_a_voice_of_minutes_ago_is_forgotten():
 def test_a_voice_that_is_not_known_is_not_believed():
     memory = memory_of_voices()
     pooled = torch.randn(2, 30, 6)
-    _, believed = memory(pooled, torch.full((2, 30), UNHEARD))
+    _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
     assert not believed.any()
-    _, believed = memory(pooled, torch.full((2, 30), KNOWN))
+    _, believed = memory((pooled, torch.full((2, 30), KNOWN)))
     assert not believed[:, 0].any()  # an estimate sees what was there before it
     assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
 
@@ -191,7 +199,7 @@ def test_any_shape_streams_exactly(front, frames_ahead, blocks, taps, attention,
 @pytest.mark.parametrize("make", every_network())
 def test_estimates_depend_on_the_declared_look_ahead_and_no_more(make):
     network = make()
-    delay, at = network.config.delay_timesteps, 3
+    delay, at = network.latency, 3
     features = torch.rand(1, at + delay + 4, 4, 201)
     logits, _ = network(features)
     later, last = features.clone(), features.clone()
@@ -259,12 +267,12 @@ def test_attention_by_context_matches_questions_and_answers_by_their_age():
 
 
 def test_look_ahead_is_added_up():
-    assert immediate().look_ahead_ms == 15.0
-    assert live().look_ahead_ms == 175.0
-    assert live().delay_timesteps == 4
+    assert look_ahead_ms(immediate()) == 15.0
+    assert look_ahead_ms(live()) == 175.0
+    assert Network(live()).latency == 4
     # 4 + 8 + 32 + 64 timesteps of memory and one of the convolutions.
-    assert paper().delay_timesteps == 109
-    assert paper().look_ahead_ms == 4375.0
+    assert Network(paper()).latency == 109
+    assert look_ahead_ms(paper()) == 4375.0
 
 
 def test_sizes_are_those_of_the_paper():

@@ -14,8 +14,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.contract import Moment
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.metadata import HEARD, VOICE
+from streamer.modelfile.metadata import HEARD, UNKNOWN_END, VOICE
 from streamer.recognition.enrolment import LEAST_SPEECH_S, Enrolment
 from streamer.recognition.profile import (
     ALL,
@@ -68,7 +69,7 @@ def by_torch(knowing, samples, profile, takes_in):
     network, normaliser = knowing.network, knowing.metadata.normaliser
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
-    delay, length = network.config.delay_timesteps, len(features)
+    delay, length = network.latency, len(features)
     state = network.initial_state(1)
     if profile is not None:
         state = replace(state, voice=torch.from_numpy(profile.voice)[None, None])
@@ -78,8 +79,9 @@ def by_torch(knowing, samples, profile, takes_in):
         for step, frame in enumerate(frames):
             is_speech = step >= delay and spectra.speech[step - delay] >= SPEECH_THRESHOLD
             heard = torch.tensor([takes_in if is_speech else NOTHING])
-            known = end if step >= length else None
-            logits, _, state = network.streaming_forward(frame[None], state, known, heard)
+            known = end if step >= length else torch.tensor([UNKNOWN_END])
+            moment = Moment.of(network, torch.tensor([step]), known)
+            (logits, _), state = network.step(frame[None], moment, state, heard)
             if step >= delay:
                 rows.append(torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy())
     return np.array(rows), state.voice[0, 0].numpy()

@@ -10,6 +10,7 @@ import pytest
 
 from model.baselines import SYSTEMS, c_bilstm
 from model.config import unbounded
+from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from tests.generated import EMOTIONS, TINY, recipe_with
 from train.comparing.trials import SHIPPED
@@ -125,7 +126,7 @@ def test_a_setting_learnt_later_does_not_disown_older_runs():
 def test_the_recipe_of_the_research_model_is_read():
     recipe = read_recipe(RECIPES / "research.toml")
     assert recipe.network.labels == EMOTIONS
-    assert recipe.network.look_ahead_ms <= 200
+    assert look_ahead_ms(recipe.network) <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
     assert (recipe.epochs, recipe.seed, recipe.pretrained) == (9, 1, "runs/imitation")
     assert recipe.augmentation == Augmentation()

@@ -138,7 +138,7 @@ def sequence_output(proto):
 
 
 def transpose(proto):
-    tensor = weight(proto, "network.enter.weight")
+    tensor = weight(proto, "network.front.enter.weight")
     tensor.dims[:] = tensor.dims[::-1]
 
 

@@ -22,6 +22,7 @@ from rich.console import Group
 
 from model.config import NetworkConfig, live
 from model.cost import step_cost
+from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr, show
 from streamer.recognition.normaliser import Normaliser
@@ -199,7 +200,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         parameters=result["parameters"],
         train_s=_trained_s(folders.run, recipe),
         multiply_adds=step_cost(config),
-        look_ahead_ms=config.look_ahead_ms if isinstance(config, NetworkConfig) else None,
+        look_ahead_ms=look_ahead_ms(config) if isinstance(config, NetworkConfig) else None,
         place=str(place.device),
     )
 

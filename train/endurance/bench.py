@@ -38,6 +38,7 @@ from torch import Tensor, nn
 
 from model.attention import AttentionState
 from model.config import CONFIGURATIONS, NetworkConfig
+from model.contract import Moment
 from model.cost import step_cost
 from model.export import fold_batch_norms, state_specs, write_onnx
 from model.network import Network
@@ -115,9 +116,10 @@ class _WindowRun(nn.Module):
         network = self.network
         hidden = network.sequence(features)
         before = hidden[:, -network.config.window_timesteps : -1]
-        pooled, _, _ = network.attention.streaming_forward(
+        position = torch.full((1,), RERUN_TIMESTEPS - 1)
+        (pooled, _), _ = network.attention.newest(
             hidden[:, -1],
-            torch.full((1,), RERUN_TIMESTEPS - 1),
+            Moment.of(network.attention, position, position + 1),
             AttentionState(before, network.attention.keys(before)),
         )
         return torch.softmax(network.classifier(pooled), dim=-1)

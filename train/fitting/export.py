@@ -48,8 +48,8 @@ def metadata_of(
     return ModelMetadata(
         name=model,
         labels=config.labels,
-        delay_timesteps=config.delay_timesteps,
-        look_ahead_samples=config.look_ahead_samples,
+        delay_timesteps=network.latency,
+        look_ahead_samples=network.look_ahead_samples,
         window_timesteps=config.window_timesteps,
         temperature=result["temperature"],
         normaliser=Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"]),

@@ -1,0 +1,197 @@
+"""Holds a layer to the contract of :mod:`model.contract`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.contract import Layer, Moment
+from streamer.modelfile.metadata import UNKNOWN_END
+
+#: Makes inputs of whole utterances: ``(batch, timesteps)`` -> a tensor or a tuple of tensors, each
+#: ``(batch, timesteps, ...)``.
+MakeInput = Callable[[int, int], Any]
+
+#: Timesteps beyond the receptive field, before it and after it.
+_SLACK = 5
+#: Timesteps in the place of a receptive field that is endless.
+_SOME = 40
+
+
+def verify_contract(
+    layer: Layer[Any], make_input: MakeInput, *, tolerance: float = 1e-5, hears_all: bool = True
+) -> None:
+    """Check all that the contract promises.
+
+    Streaming equals offline, outputs and gradients; nothing is heard from beyond the receptive
+    field, and NaN is gone once it has left it; the field is no larger than it must be; streams in
+    one batch, at different positions, do not hear each other; what comes in beside a stream is no
+    part of it.
+
+    Args:
+        layer: in evaluation mode, its weights not zero.
+        make_input: draws another input at every call.
+        tolerance: greatest difference.
+        hears_all: every timestep at the edges of the receptive field must be felt; else the field
+            may be wider than what is felt.
+
+    Raises:
+        AssertionError: the layer breaks the contract; the message says which part of it.
+    """
+    field = layer.receptive_field
+    timesteps = field.ahead + (_SOME if field.back is None else field.back) + _SLACK
+    x = make_input(2, timesteps)
+    _check_streaming(layer, x, timesteps, tolerance)
+    _check_gradients(layer, x, timesteps, tolerance)
+    _check_field(layer, make_input(1, timesteps), timesteps, hears_all)
+    _check_not_a_number(layer, x, timesteps, tolerance)
+    _check_batches(layer, x, timesteps, tolerance)
+
+
+def stream(layer: Layer[Any], x: Any, timesteps: int) -> list[Tensor]:
+    """Outputs of a layer, one timestep at a time, flushed: as ``forward`` gives them."""
+    batch = len(tensors_of(x)[0])
+    state = layer.initial_state(batch)
+    outputs = []
+    for step in range(timesteps + layer.latency):
+        # As in use: nobody knows the end before the flush.
+        end = torch.full((batch,), UNKNOWN_END if step < timesteps else timesteps)
+        moment = Moment.of(layer, torch.full((batch,), step), end)
+        output, state = layer.step(_timestep(x, step, timesteps), moment, state)
+        if step >= layer.latency:
+            outputs.append(tensors_of(output))
+    return [torch.stack(column, dim=1) for column in zip(*outputs, strict=True)]
+
+
+def tensors_of(x: Any) -> list[Tensor]:
+    """The tensors of an input or output, which may be a tuple that holds None, too."""
+    if isinstance(x, tuple):
+        return [tensor for one in x for tensor in tensors_of(one)]
+    return [] if x is None else [x]
+
+
+def _each(function: Callable[..., Tensor], x: Any, *others: Any) -> Any:
+    """A function of every tensor of an input, and of those in its place in others."""
+    if isinstance(x, tuple):
+        return tuple(_each(function, *ones) for ones in zip(x, *others, strict=True))
+    return None if x is None else function(x, *others)
+
+
+def _timestep(x: Any, step: int, timesteps: int) -> Any:
+    """One timestep of the input; zeros after the last."""
+    if step < timesteps:
+        return _each(lambda one: one[:, step], x)
+    return _each(lambda one: torch.zeros_like(one[:, 0]), x)
+
+
+def _check_streaming(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
+    with torch.no_grad():
+        pairs = zip(tensors_of(layer(x)), stream(layer, x, timesteps), strict=True)
+        for offline, streamed in pairs:
+            _assert_close(streamed, offline, tolerance, "streaming is not offline")
+
+
+def _check_gradients(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
+    parameters = [one for one in layer.parameters() if one.requires_grad]
+
+    def gradients(run: Callable[[Any], list[Tensor]]) -> list[Tensor]:
+        own = _each(lambda one: one.detach().clone().requires_grad_(), x)
+        outputs = run(own)
+        weights = [torch.linspace(-1, 1, one.numel()).view_as(one) for one in outputs]
+        pairs = zip(outputs, weights, strict=True)
+        total = torch.stack([(one * weight).mean() for one, weight in pairs]).sum()
+        wanted = [*tensors_of(own), *parameters]
+        return list(torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True))
+
+    with torch.enable_grad():
+        offline = gradients(lambda own: tensors_of(layer(own)))
+        streamed = gradients(lambda own: stream(layer, own, timesteps))
+    for ours, theirs in zip(streamed, offline, strict=True):
+        _assert_close(ours, theirs, tolerance, "the gradients differ")
+
+
+def _check_field(layer: Layer[Any], x: Any, timesteps: int, hears_all: bool) -> None:
+    """Which timesteps of the input an output depends on, by its gradient."""
+    field = layer.receptive_field
+    assert layer.latency >= field.ahead, "the layer answers before it has heard what it depends on"
+    at = timesteps - 2 - field.ahead
+    own = _each(lambda one: one.detach().clone().requires_grad_(), x)
+    with torch.enable_grad():
+        total = torch.stack([one[:, at].sum() for one in map(_mixed, tensors_of(layer(own)))]).sum()
+        inputs = tensors_of(own)
+        found = torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
+    felt = torch.stack([one[0].reshape(timesteps, -1).abs().sum(1) for one in found]).sum(0) > 0
+    assert not felt[at + field.ahead + 1 :].any(), "it hears beyond its look-ahead"
+    if hears_all:
+        assert felt[at + field.ahead], "nothing is heard at the edge of the look-ahead"
+    if field.back is not None:
+        assert not felt[: at - field.back].any(), "it hears what it should have forgotten"
+        if hears_all:
+            assert felt[at - field.back], "nothing is heard at the far edge of the receptive field"
+
+
+def _mixed(output: Tensor) -> Tensor:
+    """Its values, none of them cancelling another."""
+    shape = output.shape[2:]
+    weight = torch.linspace(0.5, 1.5, max(shape.numel(), 1)).reshape(shape)
+    return output * weight
+
+
+def _check_not_a_number(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
+    """NaN that was heard once is gone from the state when it has left the receptive field."""
+    field = layer.receptive_field
+    if field.back is None:
+        return
+    spoilt = _each(lambda one: torch.cat([one[:, :1] * torch.nan, one[:, 1:]], dim=1), x)
+    with torch.no_grad():
+        for ours, theirs in zip(
+            stream(layer, spoilt, timesteps), stream(layer, x, timesteps), strict=True
+        ):
+            after = field.back + 1
+            _assert_close(ours[:, after:], theirs[:, after:], tolerance, "NaN stays in the state")
+
+
+def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
+    """Two streams, one of which begins later, stepped together: each as if it were alone."""
+    later = timesteps // 3
+    state = layer.initial_state(2)
+    end = torch.full((2,), timesteps)
+    outputs = []
+    with torch.no_grad():
+        for step in range(timesteps + layer.latency + later):
+            if step == later:  # until now the second has heard only what is no part of its stream
+                state = _second_anew(state, layer.initial_state(2))
+            first = _timestep(x, step, timesteps)
+            second = _timestep(x, max(step - later, 0), timesteps)
+            frames = _each(lambda a, b: torch.stack([a[0], b[1]]), first, second)
+            moment = Moment.of(layer, torch.tensor([step, step - later]), end)
+            output, state = layer.step(frames, moment, state)
+            outputs.append(tensors_of(output))
+        alone = stream(layer, x, timesteps)
+    for column, expected in zip(zip(*outputs, strict=True), alone, strict=True):
+        together = torch.stack(column, dim=1)
+        for row, begins in ((0, layer.latency), (1, layer.latency + later)):
+            own = together[row, begins : begins + timesteps]
+            _assert_close(own, expected[row], tolerance, "a stream hears another one")
+
+
+def _second_anew(state: Any, fresh: Any) -> Any:
+    if isinstance(state, Tensor):
+        return torch.cat([state[:1], fresh[1:]])
+    if isinstance(state, tuple):
+        return tuple(_second_anew(one, new) for one, new in zip(state, fresh, strict=True))
+    assert is_dataclass(state) and not isinstance(state, type)
+    names = [field.name for field in fields(state)]
+    return replace(
+        state, **{one: _second_anew(getattr(state, one), getattr(fresh, one)) for one in names}
+    )
+
+
+def _assert_close(ours: Tensor, theirs: Tensor, tolerance: float, complaint: str) -> None:
+    assert ours.shape == theirs.shape, f"{complaint}: {ours.shape} for {theirs.shape}"
+    worst = (ours - theirs).abs().max().item() if ours.numel() else 0.0
+    assert worst <= tolerance, f"{complaint}: by {worst:.2g}"
