@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from model.config import NetworkConfig, SystemConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
+from model.layers import without_autocast
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
@@ -76,7 +77,7 @@ class WindowMean(Layer[AttentionState]):
         band = band.reshape(-1, timesteps, self.window + timesteps - 1)
         history = functional.pad(features, (0, 0, self.window - 1, 0))
         # In float32: a deviation is the small difference of two large means.
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features.device):
             band, history = band.float(), history.float()
             return self._pool(lambda function: band @ function(history)), weights
 

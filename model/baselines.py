@@ -6,10 +6,10 @@ All take the same spectrogram features and differ only in what their names say:
 system          front        sequence model    pooling                                  parameters
 ==============  ===========  ================  =======================================  ==========
 lstm            frames       2 LSTM of 256     mean of the rolling window               1.26 M
-c-bilstm        convolution  2 biLSTM of 256   mean of the utterance                    2.20 M
+c-bilstm        convolution  2 biLSTM of 256   mean of the utterance                    2.36 M
 pfsmn           frames       4 pFSMN blocks    mean of the rolling window               0.47 M
-c-pfsmn         convolution  4 pFSMN blocks    mean of the rolling window               1.68 M
-c-pfsmn-a       convolution  4 pFSMN blocks    timestep attention over it, eq. (5)-(7)  1.69 M
+c-pfsmn         convolution  4 pFSMN blocks    mean of the rolling window               1.83 M
+c-pfsmn-a       convolution  4 pFSMN blocks    timestep attention over it, eq. (5)-(7)  1.84 M
 c-pfsmn-a-live  convolution  4 pFSMN blocks    statistics attention over it             0.72 M
 ==============  ===========  ================  =======================================  ==========
 
@@ -20,6 +20,7 @@ What the paper says, and what is decided here where it says nothing:
   as in the C-biLSTM.
 - C-biLSTM: "2-CNN layers and 2-Bi-LSTM which had 256 nodes in hidden layers", 2.12 M parameters.
   Two of 256 a direction have 2.1 M behind an input of 7 values, so 256 counts both directions.
+  Behind a front of 64 and 96 channels it would have 2.20 M; all systems here share one front.
   Front and entrance are those of C-pFSMN-A; the outputs are averaged over the utterance.
 - pFSMN: the frames go to the blocks without convolutions; see ``front`` of
   :class:`model.config.SystemConfig`.

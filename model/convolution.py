@@ -17,18 +17,16 @@ from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import normed_relu
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
-#: Symmetric padding in frequency.
-FREQUENCY_PADDING = KERNEL // 2
 _STRIDE = 2
 
 
-def _halved(bins: int) -> int:
-    return (bins + 2 * FREQUENCY_PADDING - KERNEL) // _STRIDE + 1
+def map_bins(config: SystemConfig) -> tuple[int, int]:
+    """Frequency bins after the first and after the second convolution."""
 
+    def halved(bins: int) -> int:
+        return (bins + 2 * config.frequency_padding - KERNEL) // _STRIDE + 1
 
-#: Frequency bins after the first and after the second convolution.
-MAP_BINS = _halved(FREQUENCY_BINS)
-OUTPUT_BINS = _halved(MAP_BINS)
+    return halved(FREQUENCY_BINS), halved(halved(FREQUENCY_BINS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class ConvolutionState:
 
     Attributes:
         frames: ``(batch, frames, 201)`` latest input frames, zero before the stream.
-        maps: ``(batch, channels, outputs, 101)`` latest outputs of the first convolution.
+        maps: ``(batch, channels, outputs, bins)`` latest outputs of the first convolution.
     """
 
     frames: Tensor
@@ -54,12 +52,13 @@ class ConvolutionFront(Layer[ConvolutionState]):
         super().__init__()
         first, second = config.channels
         self.config = config
-        padding = (0, FREQUENCY_PADDING)
+        padding = (0, config.frequency_padding)
+        self.first_bins, self.second_bins = map_bins(config)
         self.first = nn.Conv2d(1, first, KERNEL, _STRIDE, padding, bias=False)
         self.first_norm: nn.Module = nn.BatchNorm2d(first)
         self.second = nn.Conv2d(first, second, KERNEL, _STRIDE, padding, bias=False)
         self.second_norm: nn.Module = nn.BatchNorm2d(second)
-        self.enter = nn.Linear(second * OUTPUT_BINS, config.hidden)
+        self.enter = nn.Linear(second * self.second_bins, config.hidden)
         self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
         self.first_ahead, self.second_ahead = config.frames_ahead
         #: Outputs by which the first convolution lags behind the newest pair of frames.
@@ -90,14 +89,15 @@ class ConvolutionFront(Layer[ConvolutionState]):
         channels_innermost = features.flatten(1, 2)[..., None].permute(0, 3, 1, 2)
         maps = self._first_maps(_pad_time(channels_innermost, self.first_ahead))
         maps = self._second_maps(_pad_time(maps, self.second_ahead))
-        weight = self.enter.weight.view(-1, maps.shape[1], OUTPUT_BINS).transpose(1, 2).flatten(1)
+        weight = self.enter.weight.view(-1, maps.shape[1], self.second_bins)
+        weight = weight.transpose(1, 2).flatten(1)
         entered = functional.linear(maps.permute(0, 2, 3, 1).flatten(2), weight, self.enter.bias)
         return normed_relu(self.enter_norm, entered)
 
     def initial_state(self, batch: int) -> ConvolutionState:
         return ConvolutionState(
             torch.zeros(batch, self.cached_frames, FREQUENCY_BINS),
-            torch.zeros(batch, self.first.out_channels, self.cached_maps, MAP_BINS),
+            torch.zeros(batch, self.first.out_channels, self.cached_maps, self.first_bins),
         )
 
     @property

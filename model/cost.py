@@ -9,7 +9,7 @@ from __future__ import annotations
 from model.attention import ContextAttention
 from model.baselines import RecurrentConfig
 from model.config import KERNEL, NetworkConfig, SystemConfig
-from model.convolution import MAP_BINS, OUTPUT_BINS
+from model.convolution import map_bins
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 
@@ -39,8 +39,9 @@ def _entrance(config: SystemConfig) -> int:
     if config.front == "frames":
         return FRAMES_PER_TIMESTEP * FREQUENCY_BINS * config.hidden
     first, second = config.channels
-    convolutions = KERNEL**2 * first * (2 * MAP_BINS + second * OUTPUT_BINS)
-    return convolutions + second * OUTPUT_BINS * config.hidden
+    first_bins, second_bins = map_bins(config)
+    convolutions = KERNEL**2 * first * (2 * first_bins + second * second_bins)
+    return convolutions + second * second_bins * config.hidden
 
 
 def _memory(config: NetworkConfig) -> int:

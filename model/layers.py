@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """In the precision of the operands, whatever autocast makes of it outside."""
+    is_cast = device.type in ("cpu", "cuda")
+    return torch.autocast(device.type, enabled=False) if is_cast else nullcontext()
 
 
 class Dropout(nn.Module):

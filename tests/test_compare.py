@@ -40,6 +40,7 @@ from train.comparing.trials import (
     SHIPPED,
     SMALL,
     Protocol,
+    Trial,
     protocols_at_hand,
     trials,
 )
@@ -450,12 +451,10 @@ def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
         comparison(replace(comparison.base, refit=True))
 
 
-def test_the_time_of_teachers_trained_first_counts_and_no_others(tmp_path):
-    for name, seconds in (("", 1.0), ("unbounded", 2.0), ("paper", 4.0), ("elsewhere", 8.0)):
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        lines = [json.dumps({"epoch": epoch, "trained_s": seconds}) for epoch in (1, 2)]
-        (folder / "log.jsonl").write_text("\n".join(lines))
-    taught = recipe_with(teacher=("unbounded", str(tmp_path / "elsewhere")))
-    assert train.comparing.compare._trained_s(tmp_path, taught) == 6.0
-    assert train.comparing.compare._trained_s(tmp_path, recipe_with()) == 2.0
+def test_each_trial_has_a_teacher_of_its_own():
+    base = recipe_with(teacher=("runs/{protocol}/{split}/live/1",))
+    trial = Trial("ravdess", "ravdess", EMOTIONS, "ravdess-5/2", "c-pfsmn-a-live", 3)
+    recipe = train.comparing.compare._recipe(trial, base)
+    assert recipe.teacher == ("runs/ravdess/ravdess-5-2/live/1",)
+    with pytest.raises(SerLiveError, match="does not fit the trial"):
+        train.comparing.compare._recipe(trial, recipe_with(teacher=("runs/{fold}",)))

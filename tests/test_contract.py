@@ -74,6 +74,11 @@ def test_convolutions_keep_the_contract(frames_ahead):
     verify_contract(front, frames)
 
 
+@pytest.mark.parametrize("padding", [0, 3, 4])
+def test_convolutions_of_any_padding_keep_the_contract(padding):
+    verify_contract(lively(ConvolutionFront(replace(SMALL, frequency_padding=padding))), frames)
+
+
 def test_frames_side_by_side_keep_the_contract():
     verify_contract(lively(FrameFront(SMALL)), frames)
 

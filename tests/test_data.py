@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,15 @@ from streamer.sound.files.recording import read_recording
 from tests.generated import EMOTIONS, NORMALISER
 from train.corpora.known import read_corpus
 from train.features import data
-from train.features.data import analyse, digest_of, estimate_prior, normalise, prepare
+from train.features.data import (
+    analyse,
+    digest_of,
+    estimate_prior,
+    features_of,
+    normalise,
+    prepare,
+    standardise,
+)
 
 
 @pytest.fixture
@@ -75,6 +84,7 @@ def test_what_older_code_has_prepared_is_not_used_and_comments_are_no_code(
     utterances, tmp_path, monkeypatch, forbid_preparing
 ):
     assert digest_of("a = 1  # one\n") == digest_of("a = (\n    1\n)") != digest_of("a = 2\n")
+    assert digest_of("from b import c\na = 1") == digest_of("from d import c\na = 1")
     prepare(utterances[:1], tmp_path / "cache")
     monkeypatch.setattr(data, "front_end_sources", lambda: "older")
     forbid_preparing()
@@ -91,3 +101,21 @@ def test_the_prior_is_the_mean_spectrum_of_speech_whatever_its_level(utterances,
     os.utime(utterances[0].path, (1, 1))
     softer = estimate_prior(prepare(utterances[:2], tmp_path / "cache"))
     np.testing.assert_allclose(softer, prior, rtol=0.05, atol=1e-4)
+
+
+def test_the_papers_features_have_mean_0_and_deviation_1_over_each_utterance(utterances, tmp_path):
+    examples = prepare(utterances, tmp_path / "cache")
+    louder = [replace(one, log_power=one.log_power + np.float16(1.5)) for one in examples]
+    for features in (standardise(examples), standardise(louder)):
+        for index in range(len(examples)):
+            values = features.values[features.rows(index)].astype(np.float64)
+            assert not values[..., :LOWEST_BIN].any()
+            values = values[..., LOWEST_BIN:]
+            assert values.mean() == pytest.approx(0.0, abs=1e-2)
+            assert values.std() == pytest.approx(1.0, abs=1e-2)
+    np.testing.assert_allclose(standardise(louder).values, standardise(examples).values, atol=0.05)
+    causal = normalise(examples, NORMALISER)
+    assert np.array_equal(features_of(examples, NORMALISER).values, causal.values)
+    asked = features_of(examples, NORMALISER, "utterance")
+    assert np.array_equal(asked.values, standardise(examples).values)
+    assert np.array_equal(asked.ends, causal.ends)

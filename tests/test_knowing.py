@@ -18,7 +18,7 @@ from tests.conftest import CLIPS
 from tests.generated import STREAMED
 from train.corpora.known import Utterance
 from train.fitting.run import run
-from train.fitting.run_folder import Folders, load_run
+from train.fitting.run_folder import Folders, RunFolder
 from train.judging.hearing import Heard
 from train.judging.knowing import SENTENCES, judge_known
 
@@ -89,9 +89,9 @@ def test_a_network_learns_to_know_voices_and_is_itself_as_it_was(tiny_corpus, tm
         refit=True,
     )
     run(recipe, replace(folders, run=tmp_path / "after"))
-    before, _ = load_run(folders.run)
+    before, _ = RunFolder(folders.run).load()
     for refitted in (False, True):
-        after, result = load_run(tmp_path / "after", refitted)
+        after, result = RunFolder(tmp_path / "after").load(refitted)
         assert result["recipe"]["trains"] == "voice"
         own = after.state_dict()
         for name, weight in before.state_dict().items():

@@ -38,7 +38,7 @@ from train.fitting.pretraining import (
     told_of,
 )
 from train.fitting.run import run
-from train.fitting.run_folder import Folders, load_run
+from train.fitting.run_folder import Folders, RunFolder
 from train.fitting.training import Training
 from train.place import Place
 
@@ -400,7 +400,7 @@ def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, h
     (start,) = starts
     assert start.config == RECIPE.network
     assert result["recipe"]["network"]["labels"] == EMOTIONS
-    assert load_run(later.run)[0].config == TINY
+    assert RunFolder(later.run).load()[0].config == TINY
 
 
 def test_the_same_command_again_imitates_nothing_anew(folders):
@@ -421,7 +421,7 @@ def test_the_same_command_again_imitates_nothing_anew(folders):
 
 def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
     run_pretraining(RECIPE, folders, Place())
-    imitation, _ = load_run(folders.run, is_start=True)
+    imitation, _ = RunFolder(folders.run).load(is_start=True)
     recipe, _ = started_from(folders)
     training = Training(recipe, 2, Place(), imitation)
     anew = Training(replace(recipe, pretrained=""), 2, Place())
@@ -511,7 +511,7 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
     run_pretraining(RECIPE, folders, Place())
     run(*started_from(folders, refit=True))
     (start,) = starts
-    kept, _ = load_run(folders.run, is_start=True)
+    kept, _ = RunFolder(folders.run).load(is_start=True)
     for name, tensor in kept.state_dict().items():
         assert torch.equal(start.state_dict()[name], tensor)
 
@@ -520,7 +520,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
-    said = metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = metadata_of(RunFolder(later.run).load()[0], started, {}, False).lineage.facts
     assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
     assert "MIT (Whisper's encoder" in said["licence"]
 
@@ -539,4 +539,6 @@ def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", given)
     assert main() == 0
     assert f"pretrained = '{folders.run}'" in capsys.readouterr().err
-    assert load_run(folders.run, is_start=True)[1]["recipe"]["imitates"] == "teacher.safetensors"
+    assert (
+        RunFolder(folders.run).load(is_start=True)[1]["recipe"]["imitates"] == "teacher.safetensors"
+    )

@@ -21,7 +21,7 @@ import train.features.sound
 import train.fitting.material
 import train.fitting.run
 from model.baselines import c_bilstm
-from model.config import BlockConfig, unbounded
+from model.config import BlockConfig
 from model.export import describe_model, fold_batch_norms
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
@@ -35,7 +35,7 @@ from train.fitting.epochs import fit as train_fit
 from train.fitting.export import export_run, metadata_of
 from train.fitting.material import read_parts
 from train.fitting.run import run
-from train.fitting.run_folder import Folders, load_run
+from train.fitting.run_folder import Folders, RunFolder
 from train.judging.evaluate import EvaluationPlan, utterances_to_test
 from train.judging.tune import tune
 
@@ -72,8 +72,8 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(recipe, stopped)
     assert run(recipe, stopped)["validation_uar"] == whole["validation_uar"]
-    weights = load_run(folders.run)[0].state_dict()
-    for name, tensor in load_run(stopped.run)[0].state_dict().items():
+    weights = RunFolder(folders.run).load()[0].state_dict()
+    for name, tensor in RunFolder(stopped.run).load()[0].state_dict().items():
         torch.testing.assert_close(tensor, weights[name])
 
     with pytest.raises(SerLiveError, match="another recipe"):
@@ -108,30 +108,8 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
         )
     unstarted = Folders(folders.corpora, tmp_path / "empty", tmp_path / "unstarted")
     with pytest.raises(SerLiveError, match="no finished run"):
-        run(recipe_with(teacher=("unbounded", "nowhere")), unstarted)
+        run(recipe_with(teacher=(str(folders.run), "nowhere")), unstarted)
     assert not unstarted.cache.exists()
-
-
-def test_a_network_that_is_named_as_teacher_is_trained_first_and_once(folders, monkeypatch):
-    recipe = recipe_with(epochs=1, teacher=("unbounded",))
-    run(recipe, folders)
-    teacher, result = load_run(folders.run / "unbounded")
-    assert teacher.config == unbounded(EMOTIONS)
-    assert result["recipe"]["teacher"] == []
-    assert result["recipe"]["seed"] == recipe.seed
-    fitted = []
-
-    def fit(recipe, train, validation, folder, *others):
-        fitted.append(folder.name)
-        return train_fit(recipe, train, validation, folder, *others)
-
-    kept = folders.run / "unbounded" / "result.json"
-    older = json.loads(kept.read_text())
-    del older["recipe"]["teacher_pretrained"]  # as before recipes knew it
-    kept.write_text(json.dumps(older))
-    monkeypatch.setattr(train.fitting.run, "fit", fit)
-    run(recipe, folders)
-    assert fitted == [folders.run.name]
 
 
 @pytest.fixture
@@ -153,26 +131,16 @@ def refits(monkeypatch):
     return calls
 
 
-TAUGHT = recipe_with(epochs=2, teacher=("unbounded",))
-
-
-@pytest.fixture
-def small_teacher(monkeypatch):
-    """A teacher that is trained in a moment."""
-    ahead = replace(TINY, blocks=(BlockConfig(2, 3),))
-    monkeypatch.setitem(
-        train.fitting.run.BASES, "unbounded", lambda labels: replace(ahead, labels=labels)
-    )
-
-
-@pytest.mark.usefixtures("small_teacher")
 def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(folders, tmp_path, refits):
-    plain = replace(folders, run=tmp_path / "plain")
-    chosen = run(TAUGHT, plain)
-    assert refits == []
-    result = run(replace(TAUGHT, refit=True), folders)
-    teacher, of_teacher = load_run(folders.run / "unbounded", refitted=True)
-    parts = read_parts(TAUGHT, folders.corpora)
+    taught_by, plain = tmp_path / "teacher", replace(folders, run=tmp_path / "plain")
+    ahead = replace(TINY, blocks=(BlockConfig(2, 3),))
+    run(recipe_with(epochs=2, network=ahead, refit=True), replace(folders, run=taught_by))
+    taught = recipe_with(epochs=2, teacher=(str(taught_by),))
+    chosen = run(taught, plain)
+    assert len(refits) == 1
+    result = run(replace(taught, refit=True), folders)
+    teacher, of_teacher = RunFolder(taught_by).load(refitted=True)
+    parts = read_parts(taught, folders.corpora)
     for heard, *_ in refits:
         assert heard == [*parts.train, *parts.validation]
         assert not {one.speaker for one in heard} & {one.speaker for one in parts.test}
@@ -180,10 +148,12 @@ def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(folders,
     assert equal(refits[1][2].networks[0], teacher)
     # What the refit does not touch: the choice, its figures and its temperature.
     assert result | {"recipe": chosen["recipe"]} == chosen
-    assert equal(load_run(folders.run)[0], load_run(plain.run)[0])
-    assert not equal(load_run(folders.run, refitted=True)[0], load_run(folders.run)[0])
-    assert not equal(teacher, load_run(folders.run / "unbounded")[0])
-    assert equal(load_run(plain.run, refitted=True)[0], load_run(plain.run)[0])
+    judged, refitted = (RunFolder(folders.run).load(one)[0] for one in (False, True))
+    before = RunFolder(plain.run).load()[0]
+    assert equal(judged, before)
+    assert not equal(refitted, judged)
+    assert not equal(teacher, RunFolder(taught_by).load()[0])
+    assert equal(RunFolder(plain.run).load(refitted=True)[0], before)
 
 
 def equal(network, other):
@@ -204,8 +174,8 @@ def test_a_refit_starts_from_what_was_refit_and_a_fit_from_what_was_judged(
     monkeypatch.setattr(train.fitting.run, "fit", fit)
     later = recipe_with(epochs=1, refit=True, pretrained=str(folders.run))
     run(later, replace(folders, run=tmp_path / "later"))
-    assert equal(starts[0], load_run(folders.run)[0])
-    assert equal(refits[-1][3], load_run(folders.run, refitted=True)[0])
+    assert equal(starts[0], RunFolder(folders.run).load()[0])
+    assert equal(refits[-1][3], RunFolder(folders.run).load(refitted=True)[0])
 
 
 def test_a_refit_hears_the_extra_labels_too(folders, refits):
@@ -216,11 +186,10 @@ def test_a_refit_hears_the_extra_labels_too(folders, refits):
     assert sum(one.label == "disgust" for one in refits[0][0]) == 4 + 2
 
 
-@pytest.mark.parametrize("saves", [2, 3, 6, 7])
-@pytest.mark.usefixtures("small_teacher")
+@pytest.mark.parametrize("saves", [1, 2, 3])
 def test_a_refit_that_was_stopped_anywhere_goes_on(folders, tmp_path, monkeypatch, saves):
-    """Two epochs each of the teacher, its refit, the network and its refit."""
-    recipe = recipe_with(epochs=2, teacher=("unbounded",), refit=True)
+    """Two epochs each of the network and its refit."""
+    recipe = recipe_with(epochs=2, refit=True)
 
     def keep_newest(training, uar):  # so that the refits, too, have two
         keep_if_best(training, uar + training.epoch * 1000)
@@ -245,13 +214,14 @@ def test_a_refit_that_was_stopped_anywhere_goes_on(folders, tmp_path, monkeypatc
     assert not (stopped.run / "result.json").exists()
     run(recipe, stopped)
     for refitted in (False, True):
-        assert equal(load_run(stopped.run, refitted)[0], load_run(folders.run, refitted)[0])
+        assert equal(
+            RunFolder(stopped.run).load(refitted)[0], RunFolder(folders.run).load(refitted)[0]
+        )
 
 
-@pytest.mark.usefixtures("small_teacher")
 def test_a_finished_run_can_be_refit_later_and_is_not_fitted_again(folders, monkeypatch):
-    run(TAUGHT, folders)
-    before = load_run(folders.run)[0]
+    run(recipe_with(epochs=2), folders)
+    before = RunFolder(folders.run).load()[0]
     epochs = []
     train_epoch = Training.train_epoch
 
@@ -260,22 +230,22 @@ def test_a_finished_run_can_be_refit_later_and_is_not_fitted_again(folders, monk
         return train_epoch(training, *arguments)
 
     monkeypatch.setattr(Training, "train_epoch", counted)
-    run(replace(TAUGHT, refit=True), folders)
+    run(recipe_with(epochs=2, refit=True), folders)
     assert epochs
     assert all(epochs)
-    assert equal(load_run(folders.run)[0], before)
+    assert equal(RunFolder(folders.run).load()[0], before)
 
 
 def test_what_followed_another_fit_is_not_taken_for_its_refit(folders):
     recipe = recipe_with(epochs=2, refit=True)
     run(recipe, folders)
-    before = load_run(folders.run, refitted=True)[0]
+    before = RunFolder(folders.run).load(refitted=True)[0]
     for name in ("checkpoint.pt", "result.json"):
         (folders.run / name).unlink()
     for path in (folders.corpora / "cremad" / "AudioWAV").glob("*_SAD_*"):
         shutil.copy(path.with_name(path.name.replace("SAD", "HAP")), path)
     run(recipe, folders)
-    assert not equal(load_run(folders.run, refitted=True)[0], before)
+    assert not equal(RunFolder(folders.run).load(refitted=True)[0], before)
 
 
 def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_so(
@@ -310,7 +280,7 @@ def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_
     liked = Recognizer.load(model).metadata
     assert (liked.name, liked.everyday_prior, liked.decision) == ("tiny-1", prior, decision)
     for path, refitted in ((model, True), (judged, False)):
-        network = load_run(folders.run, refitted)[0]
+        network = RunFolder(folders.run).load(refitted)[0]
         bias = fold_batch_norms(network).classifier.bias.detach().numpy()
         assert bias.tobytes() in path.read_bytes()
 
@@ -362,13 +332,9 @@ def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
         ("1001", "1008"),
     )
     learnt_from(folders, own, OTHERS)
-    ahead = replace(folders, run=tmp_path / "ahead")
-    run(recipe_with(epochs=1, network=unbounded(EMOTIONS)), ahead)
-    learnt_from(ahead, own, OTHERS)
     for name, changes in (
         ("started", {"pretrained": str(folders.run)}),
         ("taught", {"teacher": (str(folders.run),)}),
-        ("started-teacher", {"teacher": ("unbounded",), "teacher_pretrained": str(ahead.run)}),
     ):
         later = replace(folders, run=tmp_path / name)
         assert corpora_heard(run(recipe_with(epochs=1, **changes), later)) == {"cremad", "ravdess"}
@@ -398,7 +364,7 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     assert beside(run(recipe_with(epochs=1), replace(folders, run=tmp_path / "none"))) == {}
     dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
     assert "measured rooms" not in beside(run(dry, replace(folders, run=tmp_path / "dry")))
-    said = metadata_of(load_run(later.run)[0], started, {}, False).lineage.facts
+    said = metadata_of(RunFolder(later.run).load()[0], started, {}, False).lineage.facts
     assert said["heard beside"] == "noise, ordinary speech, measured rooms"
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
 
@@ -448,7 +414,7 @@ def test_few_recordings_of_a_label_are_warned_of_once(folders, tmp_path, monkeyp
     run(recipe_with(epochs=1), folders)
     assert "few recordings" not in capsys.readouterr().err
     monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()) + 1)
-    run(recipe_with(epochs=1, teacher=("unbounded",)), replace(folders, run=tmp_path / "taught"))
+    run(recipe_with(epochs=1), replace(folders, run=tmp_path / "warned"))
     assert capsys.readouterr().err.count("few recordings") == 1
     (warning,) = read_parts(recipe_with(), folders.corpora).warnings
     assert all(f"{label} {count}" in warning for label, count in counts.items())
@@ -559,10 +525,10 @@ def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders
         with pytest.raises(KeyboardInterrupt):
             run(recipe, stopped)
     run(recipe, stopped)
-    assert equal(load_run(stopped.run)[0], load_run(folders.run)[0])
+    assert equal(RunFolder(stopped.run).load()[0], RunFolder(folders.run).load()[0])
 
     # Ordinary speech is no label of what is exported, but is told.
-    assert load_run(folders.run)[0].config.outputs == (*EMOTIONS, "ordinary")
+    assert RunFolder(folders.run).load()[0].config.outputs == (*EMOTIONS, "ordinary")
     export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
     metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
     assert (metadata.labels, metadata.ordinary_share) == (EMOTIONS, 0.3)
@@ -630,6 +596,13 @@ def test_an_unfinished_run_cannot_be_exported(tmp_path):
 def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
     system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
     run(recipe_with(network=system, epochs=1), folders)
-    assert load_run(folders.run)[0].config == system
+    assert RunFolder(folders.run).load()[0].config == system
     with pytest.raises(SerLiveError, match="cannot follow a stream"):
         export_run(folders.run, tmp_path / "model.onnx", folders.corpora)
+
+
+def test_a_run_on_whole_utterances_is_tested_as_trained_and_never_exported(folders, tmp_path):
+    recipe = recipe_with(epochs=1, normalisation="utterance")
+    run(recipe, folders)
+    with pytest.raises(SerLiveError, match="normalised by whole utterances"):
+        export_run(folders.run, tmp_path / "whole.onnx", folders.corpora)

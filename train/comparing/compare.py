@@ -49,12 +49,11 @@ from train.comparing.trials import (
     trials,
 )
 from train.corpora.known import Utterance
-from train.features.data import normalise, prepare
-from train.fitting.epochs import LOG
+from train.features.data import features_of, prepare
 from train.fitting.material import read_parts
-from train.fitting.recipe import BASES, Recipe, read_recipe
+from train.fitting.recipe import Recipe, read_recipe
 from train.fitting.run import finished_or_run
-from train.fitting.run_folder import Folders, load_run
+from train.fitting.run_folder import LOG, Folders, RunFolder
 from train.fitting.scoring import verdicts, votes_of
 from train.judging.measures import answers
 from train.judging.plots import plot_confusions
@@ -198,7 +197,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         _finished(trial, recipe, test, answers(_verdicts_on(folders, test))),
         epoch=result["epoch"],
         parameters=result["parameters"],
-        train_s=_trained_s(folders.run, recipe),
+        train_s=_trained_s(folders.run),
         multiply_adds=step_cost(config),
         look_ahead_ms=look_ahead_ms(config) if isinstance(config, NetworkConfig) else None,
         place=str(place.device),
@@ -206,24 +205,28 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
 
 
 def _recipe(trial: Trial, base: Recipe) -> Recipe:
+    names = {"protocol": trial.protocol, "split": trial.split.replace("/", "-")}
     try:
         return replace(
             base,
+            teacher=tuple(name.format(**names) for name in base.teacher),
             corpora=(trial.corpus,),
             transfer=(),
-            network=(NETWORKS | SHIPPED).get(trial.system, live)(trial.labels),
+            network=replace(
+                (NETWORKS | SHIPPED).get(trial.system, live)(trial.labels),
+                frequency_padding=base.network.frequency_padding,
+            ),
             split=trial.split,
             seed=trial.seed,
         )
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise SerLiveError(f"the recipe does not fit the trial {trial.key}: {error}") from error
 
 
-def _trained_s(folder: Path, recipe: Recipe) -> float:
-    """Seconds of training over all stops, also of teachers trained first; judging not counted."""
-    trained = [folder, *(folder / name for name in recipe.teacher if name in BASES)]
-    logs = [(one / LOG).read_text(encoding="utf-8").splitlines() for one in trained]
-    return round(sum(float(json.loads(line)["trained_s"]) for lines in logs for line in lines), 1)
+def _trained_s(folder: Path) -> float:
+    """Seconds of training over all stops; judging is not counted."""
+    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+    return round(sum(float(json.loads(line)["trained_s"]) for line in lines), 1)
 
 
 def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished:
@@ -261,7 +264,9 @@ def _verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[n
     Raises:
         SerLiveError: there is no finished run in the folder.
     """
-    network, result = load_run(folders.run)
+    network, result = RunFolder(folders.run).load()
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
-    votes = votes_of(network, normalise(prepare(utterances, folders.cache), normaliser))
+    normalisation = result["recipe"].get("normalisation", "causal")
+    features = features_of(prepare(utterances, folders.cache), normaliser, normalisation)
+    votes = votes_of(network, features)
     return verdicts(votes, result["temperature"])

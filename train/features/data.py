@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import streamer.recognition.normaliser
 import streamer.recognition.spectra
 import streamer.recognition.voice_gate
+import streamer.signal
 import streamer.sound.resampler
 from streamer.bundled import bundled
 from streamer.recognition.normaliser import Normaliser
-from streamer.recognition.spectra import Spectra, SpectralAnalysis
+from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, Spectra, SpectralAnalysis
 from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
@@ -101,7 +101,7 @@ def load_examples(file: Path) -> list[Example]:
 def front_end_sources() -> str:
     """Digest of what makes the spectra: what older code or another gate made is not used again."""
     modules = (
-        streamer.recognition.normaliser,
+        streamer.signal,
         streamer.recognition.spectra,
         streamer.recognition.voice_gate,
         streamer.sound.resampler,
@@ -123,8 +123,11 @@ def _digest_of_gate(path: Path) -> str:
 
 
 def digest_of(*sources: str) -> str:
-    """Digest of code, whatever its comments and line breaks."""
-    return hashlib.sha256("".join(ast.dump(ast.parse(one)) for one in sources).encode()).hexdigest()
+    """Digest of code, whatever its comments and line breaks, and where it takes names from."""
+    trees = [ast.parse(one) for one in sources]
+    for tree in trees:
+        tree.body = [one for one in tree.body if not isinstance(one, ast.Import | ast.ImportFrom)]
+    return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()
 
 
 def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
@@ -221,15 +224,52 @@ class Features:
         return np.stack([np.arange(len(self)), np.zeros_like(lengths), lengths], axis=1)
 
 
-def normalise(examples: Sequence[Example], normaliser: Normaliser) -> Features:
-    """Run every example through the runtime's normaliser as a stream of its own."""
-    lengths = np.array([len(example.speech) for example in examples])
-    ends = np.cumsum(lengths)
-    features = Features(
+def features_of(
+    examples: Sequence[Example], normaliser: Normaliser, normalisation: str = "causal"
+) -> Features:
+    """Features of every example as a stream of its own.
+
+    Args:
+        examples: what was prepared.
+        normaliser: of the front end.
+        normalisation: "causal", by that normaliser; or "utterance", see :func:`standardise`.
+    """
+    return (
+        standardise(examples) if normalisation == "utterance" else normalise(examples, normaliser)
+    )
+
+
+def standardise(examples: Sequence[Example]) -> Features:
+    """The paper's features: the log spectrogram of an utterance, less its mean, by its deviation.
+
+    One mean and one deviation for all frames and the bins from 80 Hz on, zero below; the paper does
+    not say over what its z-norm runs. It takes the whole utterance, so nothing that is trained on
+    it can follow a stream.
+    """
+    features = _laid_out(examples)
+    for index, example in enumerate(examples):
+        heard = example.log_power[..., LOWEST_BIN:].astype(np.float32)
+        heard = np.maximum(heard, np.log(SILENT_POWER))  # digital silence
+        values = features.values[features.rows(index)]
+        values[..., :LOWEST_BIN] = 0.0
+        values[..., LOWEST_BIN:] = (heard - heard.mean()) / max(heard.std(), 1e-6)
+    return features
+
+
+def _laid_out(examples: Sequence[Example]) -> Features:
+    """Features of examples, their values still to be written."""
+    ends = np.cumsum([len(example.speech) for example in examples])
+    return Features(
         np.empty((int(ends[-1]), FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float16),
         np.concatenate([example.speech for example in examples]),
         ends,
     )
+
+
+def normalise(examples: Sequence[Example], normaliser: Normaliser) -> Features:
+    """Run every example through the runtime's normaliser as a stream of its own."""
+    features = _laid_out(examples)
+    lengths = features.lengths
     by_length = np.argsort(lengths, kind="stable")
     for first in range(0, len(by_length), STREAMS):
         group = by_length[first : first + STREAMS]

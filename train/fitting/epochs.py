@@ -1,4 +1,4 @@
-"""Training: epochs over batches, each judged on the validation speakers, the best one kept."""
+"""Epochs over batches: judged on the validation speakers, the best one kept; or not judged."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.progress import Progress
 from model.network import SpectrogramNetwork
 from train.fitting.batches import Batch
 from train.fitting.recipe import Recipe
+from train.fitting.run_folder import CHECKPOINT, LOG
 from train.fitting.scoring import fit_temperature, verdicts, votes_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import Training, without_extra
@@ -50,10 +51,6 @@ class TrainingData(Protocol):
 
     def batches(self, recipe: Recipe, place: Place) -> Batches:
         """What a recipe makes of it."""
-
-
-LOG = "log.jsonl"
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def fit(
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
     judge = partial(_judge, recipe=recipe, validation=validation)
-    training = _train(
+    training = _run_epochs(
         recipe, data, recipe.epochs, folder, place or Place(), teachers, pretrained, judge
     )
     return _finish(training, recipe, validation)
@@ -133,11 +130,11 @@ def refit(
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    training = _train(recipe, data, epochs, folder, place or Place(), teachers, pretrained)
+    training = _run_epochs(recipe, data, epochs, folder, place or Place(), teachers, pretrained)
     return without_extra(training.average.network.state_dict(), recipe)
 
 
-def _train(
+def _run_epochs(
     recipe: Recipe,
     data: TrainingData,
     epochs: int,
@@ -152,7 +149,7 @@ def _train(
     Args:
         recipe: what to do.
         data: to train on.
-        epochs: after which training stops, if not before, since judging found it stale.
+        epochs: after which training stops, if it was not found stale before.
         folder: of the log and the checkpoint.
         place: device and processes.
         teachers: whose answers take over a part of the targets.

@@ -19,12 +19,10 @@ from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import title_of
 from train.corpora.lineage import corpus_of
 from train.fitting.run_folder import (
-    REFIT,
     TESTED,
+    RunFolder,
     is_refit,
-    keep_json,
     lineage_of,
-    load_run,
     ordinary_share,
 )
 from train.judging.evaluate import evaluate
@@ -98,11 +96,13 @@ def export_run(
         a running stream, None if nobody says who speaks; also written beside the weights as
         :data:`TESTED`.
     """
-    network, result = load_run(folder, refitted=not judged)
+    network, result = RunFolder(folder).load(refitted=not judged)
     refitted = is_refit(result) and not judged
     if not isinstance(network, Network):
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
+    if recipe.get("normalisation", "causal") != "causal":
+        raise SerLiveError(f"the run {folder} is normalised by whole utterances: no stream can be")
     chosen: dict[str, Any] = {}
     if like is not None:
         other = Recognizer.load(like).metadata
@@ -120,7 +120,8 @@ def export_run(
     described = replace(metadata_of(network, result, tested, refitted), **chosen)
     describe_model(untested, described, path)
     untested.unlink()
-    keep_json(tested, (folder / REFIT if refitted else folder) / TESTED)
+    kept = RunFolder(folder)
+    (kept.refit if refitted else kept).keep_json(tested, TESTED)
     return tested
 
 

@@ -22,7 +22,7 @@ from train.corpora.splits import split_of
 from train.corpora.voices import VOICES
 from train.features.augment import BACKGROUNDS, load_noises, load_rooms
 from train.features.bank import load_bank
-from train.features.data import estimate_prior, normalise, prepare
+from train.features.data import estimate_prior, features_of, prepare
 from train.features.sound import JUDGED_ON, make_surroundings
 from train.fitting.batches import TrainingSet
 from train.fitting.drawer import StreamSet
@@ -125,7 +125,7 @@ def prepare_run(
     normaliser = train.normaliser
     labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
     given = (parts.validation, labels, normaliser, folders.cache)
-    validation = [alone(*given)]
+    validation = [alone(*given, recipe.normalisation)]
     if recipe.streams is not None:
         # None that anything is trained with; made noise alone, whatever the recipe may mix in.
         rooms = load_rooms(folders.corpora / NOISE)
@@ -156,7 +156,8 @@ def training_data(
     if recipe.streams is None:
         clean = prepare(utterances, folders.cache)
         normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
-        return TrainingSet(normalise(clean, normaliser), wanted, corpora, normaliser)
+        features = features_of(clean, normaliser, recipe.normalisation)
+        return TrainingSet(features, wanted, corpora, normaliser)
     heard = ordinary_of(recipe, folders)
     voices = [f"{one.corpus}/{one.speaker}" for one in utterances]
     bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate, voices)

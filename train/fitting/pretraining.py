@@ -39,10 +39,10 @@ from train.features.bank import FULL_SCALE, Bank
 from train.features.data import digest_of, key_of
 from train.fitting.batches import Batch
 from train.fitting.drawer import StreamSet
-from train.fitting.epochs import CHECKPOINT, log
+from train.fitting.epochs import log
 from train.fitting.material import heard_beside, ordinary_of, training_data
 from train.fitting.recipe import Recipe
-from train.fitting.run_folder import RESULT, Folders, keep_json, keep_weights
+from train.fitting.run_folder import CHECKPOINT, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
 from train.place import CPU, Place
 from train.progress import progress_bar
@@ -232,8 +232,8 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
     load_teacher(teacher)  # what is wrong with it is said before anything is decoded
     voices, heard = voices_of(recipe, folders.corpora)
     lineage = Lineage(heard, heard_beside(recipe, folders.corpora))
-    goes_on = (folders.run / CHECKPOINT).exists()
-    recordings = check_recordings(voices, folders.corpora, folders.run, goes_on)
+    folder = RunFolder(folders.run)
+    recordings = check_recordings(voices, folders.corpora, folder.path, folder.is_begun)
     keep_recordings(recordings, folders.run)
     data = training_data(recipe, voices, folders)
     assert isinstance(data, StreamSet)
@@ -246,8 +246,8 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
         "parameters": sum(one.numel() for one in network.parameters()),
         "recordings": len(paths),
     }
-    keep_weights(network, folders.run)
-    keep_json(result, folders.run / RESULT)
+    folder.keep_weights(network)
+    folder.keep_json(result)
     return result
 
 

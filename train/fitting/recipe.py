@@ -48,6 +48,8 @@ class Recipe:
         extra_labels: further classes that are told apart in training only.
         normaliser: settings of :class:`streamer.recognition.normaliser.Normaliser` that differ from
             its defaults; the prior spectrum comes from the data.
+        normalisation: "causal", by that normaliser, as the runtime does; or "utterance", the
+            paper's z-norm, which needs the end of each recording.
         augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
             the masks and the mixing alone.
         streams: stretches of streams to train on, drawn anew; None trains on utterances as they
@@ -80,13 +82,12 @@ class Recipe:
         answers: folder of a finished ``python -m train teach``, whose answers take over a part of
             the labels, see :mod:`train.fitting.teaching`; "": none do.
         answers_weight: that part.
-        teacher: networks of :data:`BASES`, as they are there, trained first by the same recipe, or
-            folders of finished runs with the same labels; their mean estimate teaches.
-        teacher_pretrained: as ``pretrained``, of the networks that are trained first.
+        teacher: folders of finished runs with the same labels, which are asked at every step. A
+            trial of ``compare`` puts its own into ``{protocol}`` and ``{split}``. Their mean
+            estimate teaches.
         teacher_weight: share of the label that the teachers take over.
         refit: whether, once the epoch is chosen, training starts again on the validation speakers,
-            too, and runs to that epoch; the temperature stays. The teachers that are trained first
-            are refit likewise.
+            too, and runs to that epoch; the temperature stays.
         shortest: utterances of fewer timesteps are not trained on.
         longest: more timesteps of an example are cropped.
         averaging: decay a step of the exponential moving average of the weights.
@@ -100,6 +101,7 @@ class Recipe:
     transfer: tuple[str, ...] = ()
     extra_labels: tuple[str, ...] = ()
     normaliser: dict[str, float] = field(default_factory=dict)
+    normalisation: Literal["causal", "utterance"] = "causal"
     augmentation: Augmentation = field(default_factory=Augmentation)
     streams: Streams | None = None
     noises: tuple[str, ...] = ()
@@ -123,7 +125,6 @@ class Recipe:
     answers: str = ""
     answers_weight: float = 0.6
     teacher: tuple[str, ...] = ()
-    teacher_pretrained: str = ""
     teacher_weight: float = 0.5
     refit: bool = False
     shortest: int = 12
@@ -136,13 +137,18 @@ class Recipe:
         check_choice("optimiser", self.optimiser, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("one-cycle", "constant"))
         check_choice("votes", self.votes, ("voice", "both"))
+        check_choice("normalisation", self.normalisation, ("causal", "utterance"))
+        if self.normalisation == "utterance" and self.streams is not None:
+            raise ValueError(
+                'normalisation = "utterance" needs whole recordings: leave streams out'
+            )
         check_choice("trains", self.trains, ("all", "voice"))
         for name in ("corpora", "transfer", "extra_labels", "teacher", "noises", "voices"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.network.labels)
         if not isinstance(self.split, str):
             raise ValueError(f"split must be a name, such as fixed; is {self.split!r}")
-        for name in ("pretrained", "answers", "teacher_pretrained"):
+        for name in ("pretrained", "answers"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be the folder of a run, is {getattr(self, name)!r}")
         if not isinstance(self.imitates, str):
@@ -182,10 +188,6 @@ class Recipe:
             raise ValueError(f"{', '.join(both)}: both in labels and in extra_labels")
         if self.soft_labels and "cremad" not in self.corpora:
             raise ValueError("soft_labels needs a corpus whose raters voted: cremad")
-        if self.teacher_pretrained and len(set(self.teacher) & set(BASES)) != 1:
-            raise ValueError(
-                f"teacher_pretrained needs one teacher that is trained first: {', '.join(BASES)}"
-            )
         if self.teacher and self.classes != self.network.labels:
             raise ValueError(
                 "a teacher has no opinion on extra_labels or on ordinary speech: leave them out"
@@ -195,13 +197,10 @@ class Recipe:
         normaliser = self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
         if self.streams is None:
             return
-        own = {name: BASES[name](self.network.labels) for name in self.teacher if name in BASES}
-        for name, config in {"network": self.network, **own}.items():
-            if not isinstance(config, NetworkConfig):
-                raise ValueError(
-                    "streams need a network of memory blocks, which estimates at every timestep: "
-                    f"the {name} is none"
-                )
+        if not isinstance(self.network, NetworkConfig):
+            raise ValueError(
+                "streams need a network of memory blocks, which estimates at every timestep"
+            )
         weights = self.streams.corpora
         if unknown := set(weights) - set(self.corpora):
             raise ValueError(f"corpora of streams: not trained on {', '.join(sorted(unknown))}")
@@ -270,17 +269,6 @@ class Recipe:
             self, name=name, corpora=kept, transfer=(*self.transfer, *others), streams=streams
         )
 
-    def of_teacher(self, base: str) -> Recipe:
-        """What the teacher that is named so is trained by; its network is the base unchanged."""
-        return replace(
-            self,
-            name=f"{self.name}-{base}",
-            network=BASES[base](self.network.labels),
-            pretrained=self.teacher_pretrained,
-            teacher=(),
-            teacher_pretrained="",
-        )
-
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -288,13 +276,15 @@ class Recipe:
         """Whether a run that keeps these settings, as read from JSON, was made by this recipe.
 
         Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
-        as left alone: their default has to be what was done before.
+        as left alone: their default has to be what was done before. So do those that recipes had
+        once, where they were off.
         """
         left_alone = {
             item.name: item.default for item in fields(self) if item.default is not MISSING
         }
         own = json.loads(json.dumps(self.to_dict()))
-        return bool(own == json.loads(json.dumps(left_alone | settings)))
+        theirs = json.loads(json.dumps(left_alone | settings))
+        return bool(own == {name: one for name, one in theirs.items() if one or name in own})
 
 
 def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:

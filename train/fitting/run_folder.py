@@ -17,9 +17,14 @@ from streamer.modelfile.lineage import Lineage
 from train.fitting.recipe import network_config
 from train.whole_file import whole_file
 
+#: A line for each epoch.
+LOG = "log.jsonl"
+#: What a stopped training goes on from.
+CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "network.safetensors"
 #: Folder, within a run's, of the training that also heard the validation speakers.
 REFIT = "refit"
+#: Where it is, the run is finished.
 RESULT = "result.json"
 TESTED = "test.json"
 
@@ -31,7 +36,7 @@ class Folders:
     Attributes:
         corpora: unpacked corpora, a folder each, ``noise`` among them.
         cache: prepared spectra, decoded waveforms, frames of teachers.
-        run: of this run: log, checkpoint, weights, result.
+        run: of this run, see :class:`RunFolder`.
     """
 
     corpora: Path
@@ -39,61 +44,84 @@ class Folders:
     run: Path
 
 
-def keep_weights(network: SpectrogramNetwork, folder: Path) -> None:
-    """Write the weights of a run, whole or not at all."""
-    with whole_file(folder / WEIGHTS) as file:
-        file.write(save(network.state_dict()))
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run keeps: log, checkpoint, weights, result; of a refit weights and log below it.
 
-
-def keep_json(values: dict[str, Any], path: Path) -> None:
-    """Write what is known of a run, whole or not at all."""
-    with whole_file(path) as file:
-        file.write(json.dumps(values, indent=1).encode() + b"\n")
-
-
-def read_result(folder: Path, command: str = "fit") -> dict[str, Any]:
-    """What a finished run says of itself.
-
-    Raises:
-        SerLiveError: there is none in the folder.
+    Attributes:
+        path: of the folder, which need not exist.
     """
-    if not (folder / RESULT).is_file():
-        raise SerLiveError(
-            f"no finished run in {folder}: python -m train {command} RECIPE makes one"
-        )
-    result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return result
 
+    path: Path
 
-def load_run(
-    folder: Path, refitted: bool = False, is_start: bool = False
-) -> tuple[SpectrogramNetwork, dict[str, Any]]:
-    """Network and result of a finished run.
+    @property
+    def is_begun(self) -> bool:
+        """Whether a training was stopped here that can go on."""
+        return (self.path / CHECKPOINT).exists()
 
-    Args:
-        folder: of the run.
-        refitted: of a run that was refit, the network that has heard the validation speakers.
-        is_start: whether another training starts from it; then it need not know emotions.
+    @property
+    def is_finished(self) -> bool:
+        return (self.path / RESULT).is_file()
 
-    Raises:
-        SerLiveError: there is none in the folder, or it has learnt no emotions.
-    """
-    result = read_result(folder)
-    if "network" not in result["recipe"]:
-        raise SerLiveError(f"{folder} holds teachers' answers and no network: name it as answers")
-    imitates = bool(result["recipe"].get("imitates"))
-    if imitates and not is_start:
-        raise SerLiveError(
-            f"{folder} has learnt no emotions yet: a recipe that names it as pretrained goes on"
-        )
-    config = network_config(result["recipe"]["network"])
-    if isinstance(config, NetworkConfig):
-        tells_ordinary = ordinary_share(result["recipe"]) > 0 and not imitates
-        config = replace(config, ordinary=tells_ordinary)
-    network = build(config)
-    weights = folder / REFIT / WEIGHTS if refitted and is_refit(result) else folder / WEIGHTS
-    network.load_state_dict(load_file(weights))
-    return network.eval(), result
+    @property
+    def refit(self) -> RunFolder:
+        """Of the training that also heard the validation speakers."""
+        return RunFolder(self.path / REFIT)
+
+    def keep_weights(self, network: SpectrogramNetwork) -> None:
+        """Write the weights, whole or not at all."""
+        with whole_file(self.path / WEIGHTS) as file:
+            file.write(save(network.state_dict()))
+
+    def keep_json(self, values: dict[str, Any], name: str = RESULT) -> None:
+        """Write what is known of the run, whole or not at all."""
+        with whole_file(self.path / name) as file:
+            file.write(json.dumps(values, indent=1).encode() + b"\n")
+
+    def result(self, command: str = "fit") -> dict[str, Any]:
+        """What the finished run says of itself.
+
+        Raises:
+            SerLiveError: there is none.
+        """
+        if not self.is_finished:
+            raise SerLiveError(
+                f"no finished run in {self.path}: python -m train {command} RECIPE makes one"
+            )
+        result: dict[str, Any] = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        return result
+
+    def load(
+        self, refitted: bool = False, is_start: bool = False
+    ) -> tuple[SpectrogramNetwork, dict[str, Any]]:
+        """Network and result of the finished run.
+
+        Args:
+            refitted: of a run that was refit, the network that has heard the validation speakers.
+            is_start: whether another training starts from it; then it need not know emotions.
+
+        Raises:
+            SerLiveError: there is none, or it has learnt no emotions.
+        """
+        result = self.result()
+        if "network" not in result["recipe"]:
+            raise SerLiveError(
+                f"{self.path} holds teachers' answers and no network: name it as answers"
+            )
+        imitates = bool(result["recipe"].get("imitates"))
+        if imitates and not is_start:
+            raise SerLiveError(
+                f"{self.path} has learnt no emotions yet: a recipe that names it as pretrained "
+                "goes on"
+            )
+        config = network_config(result["recipe"]["network"])
+        if isinstance(config, NetworkConfig):
+            tells_ordinary = ordinary_share(result["recipe"]) > 0 and not imitates
+            config = replace(config, ordinary=tells_ordinary)
+        network = build(config)
+        weights = self.refit if refitted and is_refit(result) else self
+        network.load_state_dict(load_file(weights.path / WEIGHTS))
+        return network.eval(), result
 
 
 def lineage_of(result: dict[str, Any]) -> Lineage:
@@ -111,7 +139,7 @@ def lineage_of(result: dict[str, Any]) -> Lineage:
 
 
 def ordinary_share(recipe: dict[str, Any]) -> float:
-    """Of ordinary speech in what a run was trained on."""
+    """Share of ordinary speech in what a run was trained on."""
     return float((recipe.get("streams") or {}).get("ordinary", 0.0))
 
 

@@ -35,10 +35,9 @@ from train.features.augment import Augmentation
 from train.features.bank import FULL_SCALE, Bank
 from train.fitting.answers import called, keep_answers
 from train.fitting.drawer import Drawer, StreamSet
-from train.fitting.epochs import CHECKPOINT
 from train.fitting.material import heard_beside, read_parts, training_data
 from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
-from train.fitting.run_folder import RESULT, WEIGHTS, Folders, keep_json
+from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT
 from train.judging.measures import score
 from train.place import Place
@@ -206,6 +205,7 @@ def run_teaching(
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
     utterances = parts.refit
+    folder = RunFolder(folders.run)
     _check_folder(recipe, folders.run)
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
     recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
@@ -216,7 +216,8 @@ def run_teaching(
     for one in range(recipe.folds) if fold is None else [fold]:
         if not _fold_file(folders.run, one).exists():
             answers = _teach(recipe, one, dealt, data, folders, place)
-            keep_json({"recipe": asdict(recipe), "answers": answers}, _fold_file(folders.run, one))
+            kept = {"recipe": asdict(recipe), "answers": answers}
+            folder.keep_json(kept, _fold_file(folders.run, one).name)
     if fold is not None:
         return {}
     answered = _together(recipe, dealt, folders.run)
@@ -240,7 +241,7 @@ def run_teaching(
     }
     names = [called(one, folders.corpora) for one in utterances]
     keep_answers(folders.run, recipe.labels, names, answered)
-    keep_json(result, folders.run / RESULT)
+    folder.keep_json(result)
     print(json.dumps(uars), flush=True)
     return result
 

@@ -120,7 +120,7 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
     assert isinstance(network, Network) and network.voice is not None and batch.heard is not None
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
         pooled, _ = network.attention(network.sequence(batch.features))
-    answers, believed = network.voice(pooled, batch.heard)
+    answers, believed = network.voice((pooled, batch.heard))
     targets = batch.targets[..., : answers.shape[-1]]
     targets = torch.lerp(targets, targets.mean(dim=-1, keepdim=True).expand_as(targets), smoothing)
     named = -(targets * torch.log_softmax(answers.float(), dim=-1) * believed).sum()

@@ -28,6 +28,7 @@ from train.features.data import (
     Features,
     digest_of,
     example_of,
+    features_of,
     key_of,
     load_examples,
     normalise,
@@ -70,10 +71,14 @@ def plan(utterances: Sequence[Utterance], pauses_s: Sequence[float] = PAUSES_S) 
 
 
 def alone(
-    utterances: Sequence[Utterance], labels: Int64, normaliser: Normaliser, cache_folder: Path
+    utterances: Sequence[Utterance],
+    labels: Int64,
+    normaliser: Normaliser,
+    cache_folder: Path,
+    normalisation: str = "causal",
 ) -> ValidationSet:
     """Each utterance as recorded, in a stream of its own."""
-    features = normalise(prepare(utterances, cache_folder), normaliser)
+    features = features_of(prepare(utterances, cache_folder), normaliser, normalisation)
     corpora = [one.corpus for one in utterances]
     return ValidationSet("alone", features, features.whole, labels, corpora)
 

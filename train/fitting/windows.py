@@ -19,7 +19,7 @@ from streamer.recognition.normaliser import Normaliser
 from streamer.signal import TIMESTEP_S
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import corpus_of, held_back
-from train.fitting.run_folder import Folders, lineage_of, load_run
+from train.fitting.run_folder import Folders, RunFolder, lineage_of
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import ValidationSet, alone, in_streams
@@ -87,7 +87,7 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
         SerLiveError: there is no such run, its network has no attention over a window, or nobody
             is known by name among the speakers.
     """
-    network, result = load_run(folders.run)
+    network, result = RunFolder(folders.run).load()
     if not isinstance(network, Network) or network.config.attention == "timestep":
         raise SerLiveError(f"the network of {folders.run} has a window of one length")
     recipe = result["recipe"]

@@ -1,0 +1,89 @@
+"""The finished runs that a recipe names: what it starts from, and who teaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.network import SpectrogramNetwork
+from streamer.errors import SerLiveError
+from streamer.modelfile.lineage import Lineage
+from train.corpora.lineage import together
+from train.fitting.recipe import Recipe
+from train.fitting.run_folder import RunFolder, is_refit, lineage_of
+from train.fitting.teachers import Teachers
+from train.fitting.training import check_is_whole, check_start
+from train.place import Place
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """What a recipe builds on.
+
+    Attributes:
+        start: whose weights it starts from; None: from fresh ones.
+        answers: teachers of emotions, of whom what they said is kept; None: none.
+        teachers: networks that are asked at every step of the training.
+    """
+
+    start: RunFolder | None
+    answers: RunFolder | None
+    teachers: tuple[RunFolder, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> EarlierRuns:
+        """Those that a recipe names."""
+        start, answers = (
+            RunFolder(Path(name)) if name else None for name in (recipe.pretrained, recipe.answers)
+        )
+        return cls(start, answers, tuple(RunFolder(Path(name)) for name in recipe.teacher))
+
+    def joined(self, own: Lineage, recipe: Recipe) -> Lineage:
+        """What the recipe learns from, with what all of these have learnt from.
+
+        Raises:
+            SerLiveError: a run is missing, does not fit the recipe, or has heard who is judged on.
+        """
+        lineage = own
+        if self.start is not None:
+            lineage = self._with_start(lineage, recipe, self.start)
+        if self.answers is not None:
+            theirs = lineage_of(self.answers.result("teach"))
+            lineage = together(lineage, theirs, recipe.transfer, self.answers.path)
+        for teacher in self.teachers:
+            network, result = teacher.load()
+            if network.config.labels != recipe.network.labels:
+                raise SerLiveError(
+                    f"the teacher {teacher.path} knows {', '.join(network.config.labels)}, "
+                    f"the recipe {', '.join(recipe.network.labels)}"
+                )
+            is_late = recipe.refit and is_refit(result)
+            theirs = lineage_of(result)
+            lineage = together(lineage, theirs, recipe.transfer, teacher.path, is_late)
+        return lineage
+
+    @staticmethod
+    def _with_start(lineage: Lineage, recipe: Recipe, start: RunFolder) -> Lineage:
+        network, result = start.load(is_start=True)
+        check_start(network.config, recipe.network, recipe.pretrained)
+        if recipe.trains == "voice":
+            check_is_whole(network.config, recipe.kept_network, result, recipe.pretrained)
+        is_late = recipe.refit and is_refit(result)
+        return together(lineage, lineage_of(result), recipe.transfer, start.path, is_late)
+
+    def start_network(self, refitted: bool = False) -> SpectrogramNetwork | None:
+        """The network to start from; ``refitted``: that has heard the validation speakers."""
+        return None if self.start is None else self.start.load(refitted, is_start=True)[0]
+
+    def load_teachers(
+        self, recipe: Recipe, place: Place, refitted: bool = False
+    ) -> Teachers | None:
+        """The teachers, where the training runs; ``refitted`` as of :meth:`start_network`."""
+        if not self.teachers:
+            return None
+        loaded = [teacher.load(refitted) for teacher in self.teachers]
+        return Teachers(
+            [network.to(place.device) for network, _ in loaded],
+            [result["temperature"] for _, result in loaded],
+            recipe.teacher_weight,
+        )
