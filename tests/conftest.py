@@ -22,6 +22,7 @@ from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
 from streamer.signal import FREQUENCY_BINS
+from tests.helpers.places import CLIPS
 
 # A suite run in the background, or by nohup, ignores signals, and so would every command it starts.
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -31,7 +32,6 @@ for number in (signal.SIGINT, signal.SIGHUP):
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)
 
-CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
 TEMPERATURE = 0.7
 
 

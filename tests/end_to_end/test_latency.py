@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, complaint, ser_live
-from tests.pulse import pulse, sound_server
+from tests.helpers.command import COMMAND, complaint, ser_live
+from tests.helpers.places import CLIPS, ROOT
+from tests.helpers.pulse import pulse, sound_server
 
 __all__ = ["pulse", "sound_server"]  # fixtures
 

@@ -15,9 +15,10 @@ import pytest
 import soundfile
 
 from streamer.commands.convert.run import convert
-from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
-from tests.pulse import pulse, sound_server
-from tests.test_formats import assert_tiled, textgrid_of
+from tests.formats.test_timelines import assert_tiled, textgrid_of
+from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.places import ROOT
+from tests.helpers.pulse import pulse, sound_server
 
 __all__ = ["pulse", "sound_server"]  # fixtures
 

@@ -14,10 +14,10 @@ import pytest
 from streamer.commands import COMMANDS
 from streamer.commands.program import main
 from streamer.session.interrupts import Interrupts
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, ser_live
+from tests.helpers.command import COMMAND, ser_live
+from tests.helpers.places import CLIPS, ROOT
+from tests.helpers.pulse import sound_server
 from tests.hostile.rows import ENDLESS, ROWS, writing_options
-from tests.pulse import sound_server
 
 __all__ = ["sound_server"]  # fixtures
 

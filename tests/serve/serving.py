@@ -18,7 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from streamer.serve.host import Host, listen
-from tests.end_to_end.command import COMMAND, ROOT
+from tests.helpers.command import COMMAND
+from tests.helpers.places import ROOT
 
 
 class InThread:

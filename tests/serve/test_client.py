@@ -15,7 +15,7 @@ import soundfile
 
 import streamer
 from streamer.errors import RunFailure, SerLiveError
-from tests.serve.conftest import CLIPS
+from tests.helpers.places import CLIPS
 from tests.serve.serving import assert_same, pcm
 
 NODE = shutil.which("node")

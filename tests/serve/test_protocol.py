@@ -17,7 +17,7 @@ from streamer.serve import protocol
 from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start
 from streamer.sound.pcm import ENCODINGS
 from streamer.sound.source import RATES
-from tests.serve.conftest import CLIPS
+from tests.helpers.places import CLIPS
 from tests.serve.serving import END, converse, get, pcm, start
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -13,8 +13,8 @@ import soundfile
 
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
-from tests.end_to_end.command import ser_live
-from tests.serve.conftest import CLIPS
+from tests.helpers.command import ser_live
+from tests.helpers.places import CLIPS
 from tests.serve.serving import (
     END,
     Command,
