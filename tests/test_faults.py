@@ -20,8 +20,8 @@ from streamer.sound.capture.devices import INVALID_SAMPLE_RATE
 from streamer.sound.capture.microphone import ASLEEP, GONE
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.helpers.places import ROOT
+from tests.helpers.sessions import Array, Collect
 from tests.helpers.simulated import DEVICE, World
-from tests.session.test_session import Array, Collect
 
 FAULTS = ROOT / "tests" / "FAULTS.md"
 RATE = DEVICE.sample_rate

@@ -25,12 +25,9 @@ from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.sound.source import Loss
 from tests.helpers.command import COMMAND, complaint, lines, ser_live
 from tests.helpers.places import CLIPS, ROOT
-from tests.helpers.pulse import pulse, sound_server
 from tests.helpers.recorded import recorded
+from tests.helpers.sessions import Array
 from tests.helpers.simulated import listen_to
-from tests.session.test_session import Array
-
-__all__ = ["pulse", "sound_server"]  # fixtures
 
 SAD = CLIPS[3]
 #: Five seconds of speech and more.

@@ -12,9 +12,6 @@ import pytest
 
 from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import CLIPS, ROOT
-from tests.helpers.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
 
 TERMS = [
     "framing", "look-ahead", "block", "capture buffer", "resampler", "queueing", "front end", "VAD",

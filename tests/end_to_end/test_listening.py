@@ -17,9 +17,6 @@ import soundfile
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S
 from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
 from tests.helpers.places import CLIPS, ROOT
-from tests.helpers.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
 
 SAD = CLIPS[3]
 

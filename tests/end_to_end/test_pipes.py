@@ -15,12 +15,9 @@ import pytest
 import soundfile
 
 from streamer.commands.convert.run import convert
-from tests.formats.test_timelines import assert_tiled, textgrid_of
 from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
 from tests.helpers.places import ROOT
-from tests.helpers.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
+from tests.helpers.timelines import assert_tiled, textgrid_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SER_LIVE = f"{sys.executable} -c '{COMMAND[2]}'"

@@ -14,7 +14,7 @@ from streamer.formats.reader import LONGEST_LINE, read_sessions
 from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
-from tests.session.test_session import Array, Collect, Lossy
+from tests.helpers.sessions import Array, Collect, Lossy
 
 HEADER = {
     "type": "session",

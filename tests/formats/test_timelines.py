@@ -7,10 +7,7 @@ import html
 import io
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
 
-import numpy as np
 import pytest
 
 from streamer.commands.convert.run import convert
@@ -19,29 +16,16 @@ from streamer.formats import JsonLines, open_timeline, summary
 from streamer.formats.names import TIMELINES
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import STATES
-from streamer.recognition.estimate import Estimate
-from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
+from streamer.session.events import Gap, Marked, SessionEnded
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.session.run import Pace, run_session
-from tests.session.test_session import Array, Lossy
+from tests.helpers.sessions import Array, Lossy, ended, estimated, started
+from tests.helpers.timelines import assert_tiled, textgrid_of
 
 #: In turn what upsets CSV, tab-separated text, Praat, subtitles and HTML.
 ODD = ('quo"ted, comma', "tab\there", "two\nlines\r\nthree", "00:01 --> 00:02", "<b>&amp;", "7")
 PLAIN = ("angry", "sad")
 SHARES = dict.fromkeys(("angry", "sad", "calm", *STATES), 0.0)
-
-
-def started(labels):
-    return SessionStarted("talk.wav", 16_000, "test", labels, 175.0, datetime.now(UTC))
-
-
-def ended(duration_s, labels):
-    return SessionEnded(duration_s, 0, {}, labels[0], dict.fromkeys(labels, 0.5))
-
-
-def estimated(time_s, label, labels, latency_ms=None):
-    shares = np.full(len(labels), 1 / len(labels), np.float32)
-    return Estimated(Estimate(time_s, label, shares, 0.5, np.ones(1)), latency_ms)
 
 
 def session(*labels_shown, labels=PLAIN, duration_s=None, extra=()):
@@ -72,28 +56,6 @@ def rows_of(text):
 def audacity_of(text):
     rows = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     return [(float(start), float(end), label) for start, end, label in rows]
-
-
-def textgrid_of(text, tmp_path):
-    """Tiers by name, read by Praat; each ``(start, end, text)`` or ``(time, text)``."""
-    parselmouth = pytest.importorskip("parselmouth")
-    praat = pytest.importorskip("parselmouth.praat")
-
-    path = tmp_path / "read.TextGrid"
-    path.write_text(text, encoding="utf-8", newline="")
-    ask = partial(praat.call, parselmouth.read(str(path)))
-    tiers = {}
-    for number in range(1, ask("Get number of tiers") + 1):
-        if ask("Is interval tier", number):
-            kind, parts = "interval", ("start time of interval", "end time of interval")
-            parts = (*parts, "label of interval")
-        else:
-            kind, parts = "point", ("time of point", "label of point")
-        count = ask(f"Get number of {kind}s", number)
-        tiers[ask("Get tier name", number)] = [
-            tuple(ask(f"Get {part}", number, one) for part in parts) for one in range(1, count + 1)
-        ]
-    return ask("Get total duration"), tiers
 
 
 def srt_of(text):
@@ -135,13 +97,6 @@ def test_praat_finds_the_same_runs(tmp_path):
     duration_s, tiers = textgrid_of(written("textgrid", session(*SHOWN)), tmp_path)
     assert duration_s == 0.24
     assert tiers == {"label": RUNS, "gap": [(0.0, 0.24, "")], "mark": []}
-
-
-def assert_tiled(tier, duration_s):
-    assert tier[0][0] == 0.0
-    assert tier[-1][1] == duration_s
-    assert all(start < end for start, end, _ in tier)
-    assert [end for _, end, _ in tier[:-1]] == [start for start, _, _ in tier[1:]]
 
 
 @pytest.mark.parametrize("shown", [[], ["angry"], SHOWN])

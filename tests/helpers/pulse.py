@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 
-import pytest
-
 PROGRAMS = {"pulseaudio": "pulseaudio", "pactl": "pulseaudio-utils", "paplay": "pulseaudio-utils"}
 ALSA_PLUGIN = "*/alsa-lib/libasound_module_pcm_pulse.so"
 ALSA_CONFIGURATION = """\
@@ -107,24 +105,3 @@ def missing_packages() -> list[str]:
     if not any(Path("/usr/lib").glob(ALSA_PLUGIN)):
         missing.add("libasound2-plugins")
     return sorted(missing)
-
-
-@pytest.fixture(scope="module")
-def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
-    """Started once a module; in the environment of this process too, for PortAudio in it."""
-    if missing := missing_packages():
-        pytest.skip(f"no virtual microphone: apt install {' '.join(missing)}")
-    pulse = Pulse(tmp_path_factory.mktemp("pulse"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in pulse.environment.items():
-            patch.setenv(name, value)
-        try:
-            yield pulse
-        finally:
-            pulse.stop()
-
-
-@pytest.fixture
-def pulse(sound_server: Pulse) -> Pulse:
-    sound_server.plug()
-    return sound_server

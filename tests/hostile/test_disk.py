@@ -15,11 +15,7 @@ import soundfile
 
 from tests.helpers.command import COMMAND, complaint
 from tests.helpers.places import CLIPS, ROOT
-from tests.helpers.pulse import pulse, sound_server
 from tests.hostile.rows import ROWS
-from tests.hostile.test_reach import session
-
-__all__ = ["pulse", "session", "sound_server"]  # fixtures
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no limits to set")
 

@@ -16,9 +16,6 @@ from streamer.errors import RunFailure
 from streamer.sound.capture.devices import Device, rescan
 from streamer.sound.capture.losses import Mark
 from streamer.sound.files.recording import read_recording
-from tests.helpers.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
 
 RATES = [8_000, 16_000, 44_100, 48_000]
 

@@ -17,9 +17,8 @@ from model.cost import step_cost
 from model.export import export
 from model.network import Network
 from streamer.recognition.recognizer import Recognizer
-from tests.conftest import Exported, describe, enlivened
-from tests.model.test_network import stream
-from tests.recognition.test_recognizer import TOLERANCE, probabilities, run, torch_probabilities
+from tests.helpers.estimates import TOLERANCE, probabilities, run, torch_probabilities
+from tests.helpers.networks import Exported, describe, enlivened, stream
 
 STREAMING = [name for name in SYSTEMS if isinstance(SYSTEMS[name](EMOTIONS), NetworkConfig)]
 parametrize_systems = pytest.mark.parametrize("name", SYSTEMS)

@@ -14,7 +14,7 @@ from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, 
 from model.layers import Dropout, filter_features
 from model.network import Network
 from model.voice import HEARD, KNOWN, MEMORY_TIMESTEPS, SHARE, UNHEARD, VoiceMemory, averaged
-from tests.conftest import enlivened, lively_network
+from tests.helpers.networks import enlivened, lively_network, stream
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
 
@@ -33,28 +33,6 @@ def network_with(attention):
 def without_gradients():
     with torch.no_grad():
         yield
-
-
-def stream(network, features, heard=None):
-    """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
-    batch, timesteps = features.shape[:2]
-    state = network.initial_state(batch)
-    end = torch.full((batch,), timesteps)
-    nothing = torch.zeros_like(features[:, 0]) if timesteps else None
-    logits, attention = [], []
-    delay = network.config.delay_timesteps
-    for step in range(timesteps + delay if timesteps else 0):
-        frames = features[:, step] if step < timesteps else nothing
-        known = end if step >= timesteps else None
-        # Of timesteps before the stream nothing is taken in, whatever is asked for.
-        taken = None if heard is None else heard[:, max(step - delay, 0)]
-        one, weights, state = network.streaming_forward(frames, state, known, taken)
-        if step >= delay:
-            logits.append(one)
-            attention.append(weights)
-    if not logits:
-        return network(features)
-    return torch.stack(logits, 1), torch.stack(attention, 1)
 
 
 def every_network():

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.recognition.test_many_streams import TOLERANCE, Client
-from tests.recognition.test_recognizer import probabilities, run
+from tests.helpers.estimates import probabilities, run
+from tests.helpers.many_streams import TOLERANCE, Client
 
 STREAMS = 200
 THREADS = 8

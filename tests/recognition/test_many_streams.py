@@ -8,34 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.recognition.recognizer import Recognizer
-from tests.recognition.test_recognizer import probabilities, run
-
-TOLERANCE = 1e-6
-
-
-def assert_as_if_alone(recognizer, samples, estimates):
-    alone = run(recognizer, samples)
-    assert len(estimates) == len(alone)
-    if alone:
-        assert np.abs(probabilities(estimates) - probabilities(alone)).max() <= TOLERANCE
-    assert [e.label for e in estimates] == [e.label for e in alone]
-    assert [e.time for e in estimates] == [e.time for e in alone]
-
-
-class Client:
-    """A stream, what it has heard and what it was told."""
-
-    def __init__(self, recognizer, samples):
-        self.stream = recognizer.stream()
-        self.samples = samples
-        self.heard = 0
-        self.estimates = []
-
-    def next_block(self, size):
-        block = self.samples[self.heard : self.heard + size]
-        self.heard += len(block)
-        return block
-
+from tests.helpers.many_streams import Client, assert_as_if_alone
 
 sizes = st.one_of(st.just(640), st.integers(0, 2_000), st.integers(0, 12_000))
 

@@ -22,11 +22,12 @@ from streamer.recognition.decision import Decision
 from streamer.recognition.prior import PRIORS, under_prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupts
-from tests.conftest import describe, lively_network
+from tests.helpers.estimates import block_sizes, probabilities, run
+from tests.helpers.many_streams import Client, assert_as_if_alone
+from tests.helpers.model_files import altered
+from tests.helpers.networks import describe, lively_network
 from tests.helpers.places import CLIPS
 from tests.helpers.simulated import listen_to
-from tests.recognition.test_many_streams import Client, assert_as_if_alone
-from tests.recognition.test_recognizer import altered, block_sizes, probabilities, run
 
 SHARES = np.array([0.05, 0.08, 0.8, 0.07])
 

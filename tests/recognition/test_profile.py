@@ -30,24 +30,19 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.spectra import SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import SPEECH_THRESHOLD
-from tests.conftest import TEMPERATURE
-from tests.recognition.test_recognizer import TOLERANCE, altered, block_sizes, probabilities, run
-from tests.recognition.test_recognizer import torch_probabilities as torch_that_adapts
-from tests.recognition.test_spectra import analyse
+from tests.helpers.estimates import TOLERANCE, analyse, block_sizes, probabilities, run
+from tests.helpers.estimates import torch_probabilities as torch_that_adapts
+from tests.helpers.model_files import altered
+from tests.helpers.networks import TEMPERATURE
 
 #: Speech of the profile; other speech is heard with it.
 ENROLLED = 100_000
 
 
 @pytest.fixture(scope="module")
-def recognizer(knowing):
-    return Recognizer.load(knowing.path)
-
-
-@pytest.fixture(scope="module")
-def profile(recognizer, speech):
+def profile(knowing_recognizer, speech):
     """A short one, of which a stream soon makes another."""
-    stream = recognizer.stream()
+    stream = knowing_recognizer.stream()
     stream.accept(speech[-ENROLLED:])
     return stream.profile()
 
@@ -91,36 +86,40 @@ def by_torch(knowing, samples, profile, takes_in):
 @settings(max_examples=6, deadline=None)
 @given(sizes=block_sizes, knows=st.booleans(), adapts=st.booleans())
 def test_a_stream_is_what_torch_gives_however_it_is_cut(
-    knowing, recognizer, profile, speech, sizes, knows, adapts
+    knowing, knowing_recognizer, profile, speech, sizes, knows, adapts
 ):
     samples, known = speech[:40_000], profile if knows else None
-    estimates = heard_by(recognizer.stream(known, adapts), samples, sizes)
+    estimates = heard_by(knowing_recognizer.stream(known, adapts), samples, sizes)
     expected, _ = by_torch(knowing, samples, known, ORDINARY if adapts else NOTHING)
     assert np.abs(probabilities(estimates) - expected).max() <= TOLERANCE
-    whole = heard_by(recognizer.stream(known, adapts), samples)
+    whole = heard_by(knowing_recognizer.stream(known, adapts), samples)
     assert estimates == whole
 
 
-def test_every_way_to_go_about_a_voice_is_another(recognizer, profile, speech):
+def test_every_way_to_go_about_a_voice_is_another(knowing_recognizer, profile, speech):
     """Or the tests above would say nothing."""
     ways = [(None, True), (None, False), (profile, True), (profile, False)]
-    found = [probabilities(heard_by(recognizer.stream(*way), speech[:60_000])) for way in ways]
+    found = [
+        probabilities(heard_by(knowing_recognizer.stream(*way), speech[:60_000])) for way in ways
+    ]
     for index, one in enumerate(found):
         for other in found[:index]:
             assert np.abs(one - other).max() > 1e-3
 
 
 def test_without_adaptation_a_stream_is_that_of_a_network_that_takes_nothing_in(
-    knowing, recognizer, speech
+    knowing, knowing_recognizer, speech
 ):
-    estimates = heard_by(recognizer.stream(adapts=False), speech, [9_000] * 8)
+    estimates = heard_by(knowing_recognizer.stream(adapts=False), speech, [9_000] * 8)
     nothing = torch_that_adapts(knowing, speech, lambda network, features, _: network(features))
     assert np.abs(probabilities(estimates) - nothing).max() <= TOLERANCE
 
 
-def test_a_profile_stays_as_it_is_where_a_stream_does_not_adapt(recognizer, profile, speech):
+def test_a_profile_stays_as_it_is_where_a_stream_does_not_adapt(
+    knowing_recognizer, profile, speech
+):
     for adapts in (False, True):
-        stream = recognizer.stream(profile, adapts)
+        stream = knowing_recognizer.stream(profile, adapts)
         stream.accept(speech)
         np.testing.assert_equal(np.array_equal(stream.profile().voice, profile.voice), not adapts)
 
@@ -128,36 +127,36 @@ def test_a_profile_stays_as_it_is_where_a_stream_does_not_adapt(recognizer, prof
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_streams_of_all_kinds_step_together_and_are_each_as_if_alone(
-    recognizer, profile, speech, seed
+    knowing_recognizer, profile, speech, seed
 ):
     generator = np.random.default_rng(seed)
     other = replace(profile, mean=tuple(-value for value in profile.mean))
     ways = [
         (known, adapts) for known in (None, profile, other) for adapts in (True, False)
     ] * 3  # more than a batch takes
-    streams = [recognizer.stream(*way) for way in ways]
+    streams = [knowing_recognizer.stream(*way) for way in ways]
     inputs = [speech[2_000 * index :][:24_000] for index in range(len(ways))]
     estimates, at = [[] for _ in ways], [0] * len(ways)
     while any(position < 24_000 for position in at):
         present = [i for i in range(len(ways)) if generator.random() < 0.8] or [0]
         size = int(generator.choice([640, 3_000, 9_000]))
         blocks = [inputs[i][at[i] : at[i] + size] for i in present]
-        results = recognizer.accept_many([streams[i] for i in present], blocks)
+        results = knowing_recognizer.accept_many([streams[i] for i in present], blocks)
         for i, block, found in zip(present, blocks, results, strict=True):
             estimates[i] += found
             at[i] += len(block)
     for way, stream, samples, found in zip(ways, streams, inputs, estimates, strict=True):
-        alone = heard_by(recognizer.stream(*way), samples)
+        alone = heard_by(knowing_recognizer.stream(*way), samples)
         found += stream.flush()
         assert np.abs(probabilities(found) - probabilities(alone)).max() <= TOLERANCE
 
 
-def test_the_state_of_a_stream_that_adapts_does_not_grow(recognizer, profile, speech):
+def test_the_state_of_a_stream_that_adapts_does_not_grow(knowing_recognizer, profile, speech):
     def size(state):
         network = sum(tensor.nbytes for tensor in state.network.batch.inputs.values())
         return network + len(state.speech) + state.spectra.pending.nbytes
 
-    stream = recognizer.stream(profile)
+    stream = knowing_recognizer.stream(profile)
     stream.accept(speech[: 640 * 20])
     early = size(stream.state)
     for _ in range(3):
@@ -166,8 +165,8 @@ def test_the_state_of_a_stream_that_adapts_does_not_grow(recognizer, profile, sp
     assert stream.profile().timesteps > profile.timesteps
 
 
-def test_a_stream_that_is_reset_knows_what_it_began_with(recognizer, profile, speech):
-    stream = recognizer.stream(profile)
+def test_a_stream_that_is_reset_knows_what_it_began_with(knowing_recognizer, profile, speech):
+    stream = knowing_recognizer.stream(profile)
     first = heard_by(stream, speech[:30_000])
     stream.reset()
     assert heard_by(stream, speech[:30_000]) == first
@@ -186,24 +185,26 @@ def test_a_model_that_knows_no_voices_is_as_it_was(export_lively, speech):
 
 @settings(max_examples=4, deadline=None)
 @given(sizes=block_sizes)
-def test_enrolment_takes_all_speech_in_as_torch_does(knowing, recognizer, speech, sizes):
-    made = recognizer.enrol(cut(speech, sizes))
+def test_enrolment_takes_all_speech_in_as_torch_does(knowing, knowing_recognizer, speech, sizes):
+    made = knowing_recognizer.enrol(cut(speech, sizes))
     _, voice = by_torch(knowing, speech, None, ALL)
     np.testing.assert_allclose(made.voice, voice, atol=1e-4, rtol=1e-4)
     assert made.timesteps > LEAST_SPEECH_S / 0.04
-    whole = recognizer.enrol(speech)
+    whole = knowing_recognizer.enrol(speech)
     assert replace(whole, made=made.made) == made
-    assert recognizer.stream(made).profile().mean == made.mean
+    assert knowing_recognizer.stream(made).profile().mean == made.mean
 
 
-def test_several_recordings_are_one_voice_each_heard_from_its_own_beginning(recognizer, speech):
-    enrolment = Enrolment(recognizer)
+def test_several_recordings_are_one_voice_each_heard_from_its_own_beginning(
+    knowing_recognizer, speech
+):
+    enrolment = Enrolment(knowing_recognizer)
     first, second = speech[:70_000], speech[70_000:]
     for recording in (np.zeros(9_000, np.float32), first, second):
         enrolment.accept(recording)
         enrolment.end_recording()
-    stream = recognizer.stream()
-    estimates = run(recognizer, first) + run(recognizer, second)
+    stream = knowing_recognizer.stream()
+    estimates = run(knowing_recognizer, first) + run(knowing_recognizer, second)
     spoken = sum(one.speech >= SPEECH_THRESHOLD for one in estimates)
     assert enrolment.speech_s == pytest.approx(spoken * 0.04)
     assert 0.9 * spoken < enrolment.profile().timesteps <= spoken
@@ -212,34 +213,34 @@ def test_several_recordings_are_one_voice_each_heard_from_its_own_beginning(reco
 
 
 @pytest.mark.parametrize("seconds", [0, 2])
-def test_too_little_speech_makes_no_profile(recognizer, speech, seconds):
+def test_too_little_speech_makes_no_profile(knowing_recognizer, speech, seconds):
     samples = np.concatenate([speech[: 16_000 * seconds], np.zeros(160_000, np.float32)])
     with pytest.raises(SerLiveError, match=r"^[01]\.\d s of speech were heard; .* 5 s at least"):
-        recognizer.enrol(samples)
+        knowing_recognizer.enrol(samples)
 
 
-def test_what_is_no_audio_is_no_voice(recognizer, speech):
+def test_what_is_no_audio_is_no_voice(knowing_recognizer, speech):
     with pytest.raises(ValueError, match="finite"):
-        recognizer.enrol(np.full(9_000, np.nan, np.float32))
+        knowing_recognizer.enrol(np.full(9_000, np.nan, np.float32))
     with pytest.raises(ValueError, match="vector"):
-        recognizer.enrol(speech[:, None])
+        knowing_recognizer.enrol(speech[:, None])
 
 
 # Files
 
 
-def test_a_profile_is_read_as_it_was_written(recognizer, profile, speech, tmp_path):
+def test_a_profile_is_read_as_it_was_written(knowing_recognizer, profile, speech, tmp_path):
     path = tmp_path / "me.profile"
     profile.save(path)
-    assert Profile.load(path) == recognizer.load_profile(str(path)) == profile
+    assert Profile.load(path) == knowing_recognizer.load_profile(str(path)) == profile
     assert hash(Profile.load(path)) == hash(profile)
     assert [*tmp_path.iterdir()] == [path]
     values = json.loads(path.read_text())
     assert (values["type"], values["schema"]) == ("profile", 1)
     texts = {key: value for key, value in values.items() if isinstance(value, str)}
     assert set(texts) == {"type", "model", "digest", "made"}
-    ours = heard_by(recognizer.stream(profile), speech[:30_000])
-    assert heard_by(recognizer.stream(Profile.load(path)), speech[:30_000]) == ours
+    ours = heard_by(knowing_recognizer.stream(profile), speech[:30_000])
+    assert heard_by(knowing_recognizer.stream(Profile.load(path)), speech[:30_000]) == ours
 
 
 def test_a_profile_goes_nowhere_where_something_else_would_be_lost(profile, tmp_path):
@@ -312,22 +313,22 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("make", "said"), BAD_FILES.values(), ids=BAD_FILES)
-def test_other_files_are_no_profiles(recognizer, profile, tmp_path, make, said):
+def test_other_files_are_no_profiles(knowing_recognizer, profile, tmp_path, make, said):
     content = make(profile)
     path = tmp_path / "bad.profile"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SerLiveError, match=said) as caught:
-        recognizer.load_profile(path)
+        knowing_recognizer.load_profile(path)
     assert str(caught.value).startswith(f"profile {path}: ")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("change", "said"), BAD_VALUES)
-def test_damaged_profiles_are_refused(recognizer, profile, tmp_path, change, said):
+def test_damaged_profiles_are_refused(knowing_recognizer, profile, tmp_path, change, said):
     path = tmp_path / "bad.profile"
     path.write_text(json.dumps(profile.to_values() | change))
     with pytest.raises(SerLiveError, match=said):
-        recognizer.load_profile(path)
+        knowing_recognizer.load_profile(path)
 
 
 @pytest.mark.parametrize("key", ["schema", "model", "digest", "made", "timesteps", "mean"])
@@ -418,9 +419,12 @@ def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):
         Recognizer.load(tmp_path / "nan.onnx")
 
 
-def test_a_memory_that_is_no_number_makes_no_profile(recognizer):
+def test_a_memory_that_is_no_number_makes_no_profile(knowing_recognizer):
     """A network may get there; what it has made is not written down."""
     with pytest.raises(ValueError, match="mean must be of numbers"):
         Profile.of_voice(
-            np.array([np.nan, 3.0], np.float32), "test", recognizer.digest, datetime.now(UTC)
+            np.array([np.nan, 3.0], np.float32),
+            "test",
+            knowing_recognizer.digest,
+            datetime.now(UTC),
         )

@@ -2,68 +2,33 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import METADATA_KEY, UNKNOWN_END
+from streamer.modelfile.metadata import UNKNOWN_END
 from streamer.modelfile.opening import open_model
 from streamer.recognition.decision import Decision
 from streamer.recognition.network import StepNetwork
 from streamer.recognition.recognizer import Recognizer
-from streamer.recognition.spectra import SpectralAnalysis
-from streamer.recognition.voice_gate import SpeechDetector
-from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
-from tests.conftest import TEMPERATURE
-from tests.model.test_network import stream as stream_torch
-from tests.recognition.test_spectra import analyse
-
-TOLERANCE = 1e-5
-#: Block sizes of the contract: one sample to three seconds.
-block_sizes = st.lists(
-    st.one_of(st.integers(1, 700), st.integers(1, 48_000)), min_size=1, max_size=40
+from streamer.signal import TIMESTEP_S
+from tests.helpers.estimates import (
+    TOLERANCE,
+    block_sizes,
+    probabilities,
+    run,
+    torch_probabilities,
 )
+from tests.helpers.model_files import altered
+from tests.helpers.networks import stream as stream_torch
 
 
 @pytest.fixture(scope="module")
 def recognizer(exported):
     return Recognizer.load(exported.path)
-
-
-def run(recognizer, samples, sizes=()):
-    """Estimates of the samples in blocks of the given sizes, the rest as one block."""
-    stream, estimates = recognizer.stream(), []
-    for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
-        estimates += stream.accept(block)
-    return estimates + stream.flush()
-
-
-def probabilities(estimates):
-    return np.array([estimate.probabilities for estimate in estimates])
-
-
-def offline_torch(network, features, heard):
-    return network(features, heard)
-
-
-def torch_probabilities(exported, samples, forward=offline_torch):
-    """Probabilities by torch, from the front end run on the whole recording at once.
-
-    A network that remembers its voice takes in what is speech.
-    """
-    spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
-    normaliser = exported.metadata.normaliser
-    features, _ = normaliser.normalise(spectra, normaliser.initial_state())
-    heard = torch.from_numpy(spectra.speech >= SPEECH_THRESHOLD).float()[None]
-    with torch.no_grad():
-        logits, _ = forward(exported.network, torch.from_numpy(features)[None], heard)
-    return torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy()
 
 
 def decide(metadata, offline, estimates):
@@ -216,16 +181,6 @@ def test_what_is_no_audio_leaves_the_stream_as_it_was(shipped, speech, value):
     np.testing.assert_array_equal(
         probabilities(estimates), probabilities(run(shipped, speech[:40_000]))
     )
-
-
-def altered(model_file, path, change):
-    """A copy of the shipped model with its metadata changed."""
-    proto = onnx.load(str(model_file))
-    values = json.loads(proto.metadata_props[0].value)
-    change(values)
-    onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(values)})
-    onnx.save(proto, str(path))
-    return path
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from streamer.recognition.spectra import (
 )
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FRAME_SAMPLES, FREQUENCY_BINS, HOP_SAMPLES, SAMPLE_RATE
+from tests.helpers.estimates import analyse
 
 FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
 
@@ -25,20 +26,6 @@ FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
 @pytest.fixture(scope="module")
 def analysis() -> SpectralAnalysis:
     return SpectralAnalysis(SpeechDetector())
-
-
-def analyse(analysis, samples, ends=()):
-    """Spectra of samples cut at the given places."""
-    state = analysis.initial_state()
-    parts = []
-    for block in np.split(samples, sorted(ends)):
-        part, state = analysis.accept(block, state)
-        parts.append(part)
-    part, state = analysis.flush(state)
-    parts.append(part)
-    return Spectra(
-        np.concatenate([p.power for p in parts]), np.concatenate([p.speech for p in parts])
-    )
 
 
 def test_power_is_that_of_an_independent_stft(speech):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import pairwise, product
 
 import numpy as np
@@ -24,11 +23,11 @@ from streamer.screen.drawing.view import draw, svg
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keys import SPANS_S, View
 from streamer.screen.monitor import Monitor
-from streamer.session.events import Estimated, Gap, Heard, SessionStarted, SourceAway
+from streamer.session.events import Estimated, Gap, Heard, SourceAway
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
+from tests.helpers.screens import LABELS, estimated, monitor_of, rows_of
 
-LABELS = ("angry", "happy", "neutral", "sad")
 COLOURS = {looks(LABELS)[index].colour for index in range(len(LABELS))}
 SIZES = [(200, 55), (120, 40), (80, 24), (40, 12)]
 FRAMED = SIZES[:3]
@@ -73,27 +72,6 @@ def heard(shipped, speech):
         listeners=[monitor],
     )
     return monitor.snapshot
-
-
-def estimated(time, label, labels=LABELS, latency_ms=200.0):
-    probabilities = np.full(len(labels), 0.1 / max(1, len(labels) - 1), np.float32)
-    probabilities[labels.index(label) if label in labels else 0] = 0.9
-    attention = np.linspace(0, 1, 75, dtype=np.float32)
-    return Estimated(
-        Estimate(time, label, probabilities, 0.8, attention / attention.sum()), latency_ms
-    )
-
-
-def monitor_of(events, labels=LABELS):
-    monitor = Monitor()
-    monitor.take(SessionStarted("x.wav", 16_000, "m", labels, 175.0, datetime.now(UTC)))
-    for event in events:
-        monitor.take(event)
-    return monitor
-
-
-def rows_of(snapshot, width, height, view=View()):  # noqa: B008  (frozen)
-    return ["".join(piece.text for piece in line) for line in draw(snapshot, view, width, height)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

@@ -11,7 +11,7 @@ from streamer.commands.display import _next_step
 from streamer.outputs import OutputFile
 from streamer.screen.ending import ending_lines
 from streamer.session.events import Gap, SessionEnded
-from tests.screen.test_drawing import LABELS, estimated, monitor_of
+from tests.helpers.screens import LABELS, estimated, monitor_of
 
 SHARES = {"angry": 0.3, "happy": 0.0, "neutral": 0.1, "sad": 0.05, "silence": 0.5}
 SHARES |= {"uncertain": 0.04, "warming up": 0.01}

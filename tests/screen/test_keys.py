@@ -12,7 +12,7 @@ from streamer.screen.drawing.segments import width_of
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keyboard import KeyParser
 from streamer.screen.keys import KEYS, SPANS_S, View, edge_of, key_line, pressed
-from tests.screen.test_drawing import LABELS, estimated, monitor_of, rows_of
+from tests.helpers.screens import LABELS, estimated, monitor_of, rows_of
 
 SENT = {
     "left": ["\x1b[D", "\x1bOD", "\x1b[1;5D"],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.serve.document import DOCUMENT, checker
+
 import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,14 +21,7 @@ from streamer.sound.source import RATES
 from tests.helpers.places import CLIPS
 from tests.serve.serving import END, converse, get, pcm, start
 
-jsonschema = pytest.importorskip("jsonschema")
-DOCUMENT = json.loads(Path(protocol.__file__).with_name("asyncapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
-
-
-def checker(name):
-    resolved = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
-    return jsonschema.Draft202012Validator(resolved)
 
 
 def test_the_server_hands_its_document_out(server):

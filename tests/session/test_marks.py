@@ -12,8 +12,7 @@ from streamer.session.events import Marked
 from streamer.session.interrupts import Interrupts
 from streamer.session.marks import Marking
 from streamer.session.run import Pace, run_session
-from tests.formats.test_timelines import ended, estimated, started
-from tests.session.test_session import Array, Collect
+from tests.helpers.sessions import Array, Collect, ended, estimated, started
 
 LABELS = ("angry", "sad")
 

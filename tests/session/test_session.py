@@ -18,36 +18,7 @@ from streamer.session.events import Estimated, Gap, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.session.run import Pace, run_session
 from streamer.sound.source import Loss
-
-
-class Array:
-    """A source of samples in memory, which may fail or be interrupted at a block."""
-
-    name = "array"
-    sample_rate = 16_000
-    clipped = overflows = 0
-
-    def __init__(self, samples, fail_at=None, error=None, owed=None):
-        self.samples, self.fail_at, self.error, self.owed = samples, fail_at, error, owed
-
-    def unheard(self, position):
-        self.asked_at = position
-        return self.owed
-
-    def blocks(self, block_ms):
-        step = 16 * block_ms
-        for index, first in enumerate(range(0, len(self.samples), step)):
-            if index == self.fail_at:
-                raise self.error
-            yield self.samples[first : first + step]
-
-
-class Collect:
-    def __init__(self):
-        self.events = []
-
-    def take(self, event):
-        self.events.append(event)
+from tests.helpers.sessions import Array, Collect, Lossy
 
 
 class Full(Collect):
@@ -82,16 +53,6 @@ def test_a_session_is_start_estimates_end(shipped, speech):
     assert end.summary == {label: counted.count(label) / len(counted) for label in end.summary}
     assert end.overall == max(end.probabilities, key=end.probabilities.get)
     assert all(event.latency_ms is None for event in estimates)
-
-
-class Lossy(Array):
-    """Loses 2 s after the first one, of which half a second is replaced by silence."""
-
-    def blocks(self, block_ms):
-        for index, block in enumerate(super().blocks(block_ms)):
-            if index == 10:
-                yield Loss(32_000, 8_000, "held up")
-            yield block
 
 
 def test_time_stays_true_after_a_loss(shipped, speech):

@@ -16,9 +16,6 @@ from streamer.sound.files.recording import Recording
 from streamer.sound.recorder import Recorder
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.helpers.places import CLIPS
-from tests.helpers.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
 
 EMOTIONS = {"angry", "happy", "neutral", "sad"}
 

@@ -16,10 +16,10 @@ from streamer.bundled import bundled
 from streamer.errors import SerLiveError
 from streamer.modelfile.opening import open_model
 from streamer.recognition.recognizer import Recognizer
-from tests.conftest import SHIPPED, describe, enlivened, lively_network
 from tests.helpers.generated import TINY
+from tests.helpers.model_files import altered
+from tests.helpers.networks import SHIPPED, describe, enlivened, lively_network
 from tests.helpers.places import CLIPS
-from tests.recognition.test_recognizer import altered
 from train.endurance import bench as bench_module
 from train.endurance import throughput
 from train.endurance.bench import (

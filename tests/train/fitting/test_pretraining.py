@@ -18,6 +18,7 @@ from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_f
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED, TINY
 from tests.helpers.places import CLIPS
+from tests.helpers.whisper import WIDTH, keep
 from train.__main__ import main
 from train.corpora.ordinary import ordinary_speech
 from train.features.bank import load_bank
@@ -42,8 +43,6 @@ from train.fitting.run_folder import Folders, load_run
 from train.fitting.training import Training
 from train.place import Place
 
-#: Width of the small encoder: one head.
-WIDTH = 64
 RECIPE = replace(
     STREAMED,
     imitates="teacher.safetensors",
@@ -63,12 +62,6 @@ def encoder(positions=1500):
     """A small one with random weights."""
     torch.manual_seed(4)
     return WhisperEncoder(WIDTH, max(LAYERS) + 1, positions).eval()
-
-
-def keep(model, path, prefix="model.encoder."):
-    """As the official files name the tensors, the decoder's beside them."""
-    tensors = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
-    save_file(tensors | {"model.decoder.layer_norm.bias": torch.zeros(WIDTH)}, path)
 
 
 @pytest.fixture

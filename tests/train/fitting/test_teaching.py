@@ -14,7 +14,7 @@ from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
 from tests.helpers.places import RECIPES
-from tests.train.fitting.test_pretraining import WIDTH, keep
+from tests.helpers.whisper import WIDTH, keep
 from train.__main__ import main
 from train.corpora.known import Utterance, read_corpus
 from train.fitting import teaching

@@ -11,8 +11,8 @@ import train.features.sound
 from model.baselines import build
 from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
-from tests.conftest import enlivened
 from tests.helpers.generated import EMOTIONS, NORMALISER, TINY
+from tests.helpers.networks import enlivened
 from train.corpora.known import read_corpus
 from train.corpora.own_recordings import UNKNOWN
 from train.features.augment import KINDS, Augmentation
