@@ -1,8 +1,9 @@
+"""Fixtures of several rooms; the functions and classes behind them are in ``helpers``."""
+
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,17 +12,18 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from model.config import CONFIGURATIONS, NetworkConfig
-from model.export import export, state_specs
-from model.network import Network
+from model.config import CONFIGURATIONS
+from model.export import export
 from streamer.bundled import bundled
-from streamer.modelfile.metadata import ModelMetadata
-from streamer.recognition.decision import DecisionConfig
-from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
-from streamer.signal import FREQUENCY_BINS
+
+# Before anything imports them: what fails in a helper says as much as what fails in a test.
+pytest.register_assert_rewrite("tests.helpers")
+
+from tests.helpers.networks import SHIPPED, Exported, describe, lively_network  # noqa: E402
+from tests.helpers.places import CLIPS  # noqa: E402
+from tests.helpers.pulse import Pulse, missing_packages  # noqa: E402
 
 # A suite run in the background, or by nohup, ignores signals, and so would every command it starts.
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -31,9 +33,6 @@ for number in (signal.SIGINT, signal.SIGHUP):
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)
 
-CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
-TEMPERATURE = 0.7
-
 
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.float32]:
@@ -41,65 +40,17 @@ def speech() -> NDArray[np.float32]:
     return np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in CLIPS])
 
 
-#: Of the networks: what ships is the live one that lets go, and tells ordinary speech.
-SHIPPED = "shipped"
-EVERYDAY_PRIOR = (0.05, 0.05, 0.85, 0.05)
+@pytest.fixture(scope="session")
+def wav(tmp_path_factory: pytest.TempPathFactory, speech: NDArray[np.float32]) -> Path:
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
+    soundfile.write(path, speech, 16_000)
+    return path
 
 
 @pytest.fixture(scope="session")
 def shipped() -> Recognizer:
     return Recognizer.load()
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A network, what it says of itself, and the file it was exported to."""
-
-    network: Network
-    metadata: ModelMetadata
-    path: Path
-
-
-def lively_network(name: str) -> Network:
-    if name == SHIPPED:
-        live = CONFIGURATIONS["live"]()
-        config = replace(live, attention="context", ordinary=True, voice=True, window_timesteps=38)
-        return enlivened(config)
-    return enlivened(CONFIGURATIONS[name]())
-
-
-def enlivened(config: NetworkConfig) -> Network:
-    """Random weights and batch-norm statistics, so that no bias or response to zeros is zero."""
-    torch.manual_seed(7)
-    network = Network(config)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.normal_(module.bias, std=0.3)
-    for block in network.blocks:  # the farthest tap must be felt at the output
-        nn.init.constant_(block.look_ahead[-1:], 1.0)
-    nn.init.normal_(network.classifier.weight, std=0.3)
-    if network.voice is not None:
-        nn.init.normal_(network.voice.differ.weight, std=0.3)
-    return network.eval()
-
-
-def describe(network: Network) -> ModelMetadata:
-    config = network.config
-    return ModelMetadata(
-        "test",
-        config.labels,
-        network.latency,
-        network.look_ahead_samples,
-        config.window_timesteps,
-        TEMPERATURE,
-        Normaliser(np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)),
-        DecisionConfig(),
-        state_specs(network.initial_state()),
-        everyday_prior=EVERYDAY_PRIOR if config.ordinary else (),
-        ordinary_share=0.12 if config.ordinary else 0.0,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +80,12 @@ def knowing(export_lively: Callable[[str], Exported]) -> Exported:
     return export_lively(SHIPPED)
 
 
+@pytest.fixture(scope="session")
+def knowing_recognizer(knowing: Exported) -> Recognizer:
+    """Of the network that gets to know voices."""
+    return Recognizer.load(knowing.path)
+
+
 @pytest.fixture
 def tiny_corpus(tmp_path):
     """The clips under many names: speakers of all three parts in CREMA-D's layout."""
@@ -148,3 +105,24 @@ def tiny_corpus(tmp_path):
 @pytest.fixture
 def model_file() -> Path:
     return bundled("ser-live.onnx")
+
+
+@pytest.fixture(scope="module")
+def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
+    """Started once a module; in the environment of this process too, for PortAudio in it."""
+    if missing := missing_packages():
+        pytest.skip(f"no virtual microphone: apt install {' '.join(missing)}")
+    pulse = Pulse(tmp_path_factory.mktemp("pulse"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in pulse.environment.items():
+            patch.setenv(name, value)
+        try:
+            yield pulse
+        finally:
+            pulse.stop()
+
+
+@pytest.fixture
+def pulse(sound_server: Pulse) -> Pulse:
+    sound_server.plug()
+    return sound_server

@@ -6,7 +6,6 @@ import ast
 import re
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,10 +19,11 @@ from streamer.sound.capture import losses as accounting
 from streamer.sound.capture.devices import INVALID_SAMPLE_RATE
 from streamer.sound.capture.microphone import ASLEEP, GONE
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
-from tests.simulated import DEVICE, World
-from tests.test_session import Array, Collect
+from tests.helpers.places import ROOT
+from tests.helpers.sessions import Array, Collect
+from tests.helpers.simulated import DEVICE, World
 
-TESTS = Path(__file__).parent
+FAULTS = ROOT / "tests" / "FAULTS.md"
 RATE = DEVICE.sample_rate
 
 
@@ -213,12 +213,12 @@ def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, 
 
 def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
     asked = {}
-    for path in sorted((TESTS.parent / "streamer").rglob("*.py")):
+    for path in sorted((ROOT / "streamer").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in (
                 "time.time", "time.time_ns", "datetime.now", "datetime.today", "time.localtime",
             ):  # fmt: skip
-                name = path.relative_to(TESTS.parent / "streamer").as_posix()
+                name = path.relative_to(ROOT / "streamer").as_posix()
                 asked[name] = asked.get(name, 0) + 1
     # The server's sessions start, too, the lines of its log have a time, and a profile was made.
     assert asked == {
@@ -231,17 +231,17 @@ def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
 
 
 def test_every_test_that_the_table_of_faults_names_exists():
-    table = (TESTS / "FAULTS.md").read_text(encoding="utf-8")
+    table = FAULTS.read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", table)
     assert len(named) > 20
     for file, test in named:
-        tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert test in functions, f"{file}::{test}"
 
 
 def test_every_row_of_the_table_of_faults_names_a_test():
-    table = (TESTS / "FAULTS.md").read_text(encoding="utf-8")
+    table = FAULTS.read_text(encoding="utf-8")
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     faults = [
         row.strip("|").split("|") for row in rows if not row.startswith(("| fault |", "| ---"))

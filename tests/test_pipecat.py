@@ -6,12 +6,13 @@ import asyncio
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+
+from tests.helpers.places import CLIPS, ROOT
 
 pytest.importorskip("pipecat", reason="the extra pipecat is not installed")
 
@@ -26,8 +27,6 @@ from pipecat.tests.utils import SleepFrame, run_test
 
 from streamer.pipecat import EmotionFrame, EmotionProcessor, TurnEmotionFrame
 from streamer.recognition.recognizer import Recognizer
-
-CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +124,7 @@ def test_the_example_on_a_recording():
         [sys.executable, "-m", "streamer.pipecat_example", CLIPS[0]],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         timeout=120,
     )
     assert result.returncode == 0, result.stderr

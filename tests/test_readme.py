@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ import streamer
 from streamer.commands import COMMANDS
 from streamer.commands.program import main
 from streamer.session.interrupts import Interrupts
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = (ROOT / "streamer" / "README.md").read_text(encoding="utf-8")
 #: The pages that people read, each with the folder that its links start from.

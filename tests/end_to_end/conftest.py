@@ -9,13 +9,6 @@ from tests.end_to_end.pseudo_terminal import Terminal
 
 
 @pytest.fixture(scope="session")
-def wav(tmp_path_factory, speech):
-    path = tmp_path_factory.mktemp("audio") / "speech.wav"
-    soundfile.write(path, speech, 16_000)
-    return path
-
-
-@pytest.fixture(scope="session")
 def hifi(tmp_path_factory, speech):
     """The same at 44.1 kHz in stereo."""
     path = tmp_path_factory.mktemp("audio") / "hifi.wav"

@@ -14,7 +14,7 @@ import time
 
 import pyte
 
-from tests.end_to_end.command import ROOT
+from tests.helpers.places import ROOT
 
 #: A session leader's first terminal becomes its controlling one, as a shell's is.
 BEGIN = "import os; os.close(os.open(os.ttyname(1), os.O_RDWR))\n"

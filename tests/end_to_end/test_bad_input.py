@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.end_to_end.command import COMMAND, ROOT, complaint, lines, replay, ser_live
+from tests.helpers.command import COMMAND, complaint, lines, replay, ser_live
+from tests.helpers.places import ROOT
 
 
 def test_one_bad_file_does_not_stop_the_others(wav, tmp_path):

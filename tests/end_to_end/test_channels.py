@@ -11,8 +11,8 @@ import soundfile
 
 from streamer import read_sessions
 from streamer.sound.files.recording import read_recording
-from tests.conftest import CLIPS
-from tests.end_to_end.command import complaint, lines, replay, ser_live
+from tests.helpers.command import complaint, lines, replay, ser_live
+from tests.helpers.places import CLIPS
 
 RATE = 16_000
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import COMMAND, ROOT, complaint, replay
+from tests.helpers.command import COMMAND, complaint, replay
+from tests.helpers.places import ROOT
 
 
 def test_closed_standard_streams_are_said(wav):

@@ -10,11 +10,8 @@ import time
 
 import pytest
 
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, complaint, ser_live
-from tests.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
+from tests.helpers.command import COMMAND, complaint, ser_live
+from tests.helpers.places import CLIPS, ROOT
 
 TERMS = [
     "framing", "look-ahead", "block", "capture buffer", "resampler", "queueing", "front end", "VAD",

@@ -15,11 +15,8 @@ import pytest
 import soundfile
 
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
-from tests.pulse import pulse, sound_server
-
-__all__ = ["pulse", "sound_server"]  # fixtures
+from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.places import CLIPS, ROOT
 
 SAD = CLIPS[3]
 

@@ -15,11 +15,9 @@ import pytest
 import soundfile
 
 from streamer.commands.convert.run import convert
-from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
-from tests.pulse import pulse, sound_server
-from tests.test_formats import assert_tiled, textgrid_of
-
-__all__ = ["pulse", "sound_server"]  # fixtures
+from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.places import ROOT
+from tests.helpers.timelines import assert_tiled, textgrid_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SER_LIVE = f"{sys.executable} -c '{COMMAND[2]}'"

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 import soxr
 
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, lines, replay, ser_live
+from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.places import CLIPS, ROOT
 
 
 def test_json_lines_follow_the_schema(wav, speech):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end_to_end.command import ROOT, complaint, replay, ser_live
+from tests.helpers.command import complaint, replay, ser_live
+from tests.helpers.places import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, EMOTIONS, ROOT, complaint, replay, ser_live
+from tests.helpers.command import COMMAND, EMOTIONS, complaint, replay, ser_live
+from tests.helpers.places import CLIPS, ROOT
 
 
 def score(*arguments):

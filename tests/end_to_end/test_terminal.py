@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.end_to_end.command import ROOT, ser_live
 from tests.end_to_end.pseudo_terminal import PATIENCE_S, RUN
+from tests.helpers.command import ser_live
+from tests.helpers.places import ROOT
 
 SIZES = [(120, 40), (80, 24), (40, 12)]
 

@@ -6,9 +6,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.places import ROOT
 
 
 def test_the_wheel_holds_the_runtime_and_its_assets_only(tmp_path):

@@ -13,13 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, complaint
+from tests.helpers.command import COMMAND, complaint
+from tests.helpers.places import CLIPS, ROOT
 from tests.hostile.rows import ROWS
-from tests.hostile.test_reach import session
-from tests.pulse import pulse, sound_server
-
-__all__ = ["pulse", "session", "sound_server"]  # fixtures
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no limits to set")
 

@@ -20,7 +20,7 @@ from streamer.modelfile import runtime as inference
 from streamer.modelfile.inspection import LARGEST_FILE
 from streamer.modelfile.metadata import METADATA_KEY, ModelMetadata
 from streamer.recognition.recognizer import Recognizer
-from tests.end_to_end.command import complaint, ser_live
+from tests.helpers.command import complaint, ser_live
 from tests.hostile.mutation import mutated
 from tests.hostile.trial import try_files
 

@@ -6,11 +6,11 @@ Pipes to worker processes of our own are; ``multiprocessing`` does that by itsel
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.places import ROOT
+
 SOURCES = [path for room in ("streamer", "model", "train") for path in (ROOT / room).rglob("*.py")]
 
 #: Modules that run code from the files that they read.

@@ -14,12 +14,9 @@ import pytest
 from streamer.commands import COMMANDS
 from streamer.commands.program import main
 from streamer.session.interrupts import Interrupts
-from tests.conftest import CLIPS
-from tests.end_to_end.command import COMMAND, ROOT, ser_live
+from tests.helpers.command import COMMAND
+from tests.helpers.places import CLIPS, ROOT
 from tests.hostile.rows import ENDLESS, ROWS, writing_options
-from tests.pulse import sound_server
-
-__all__ = ["sound_server"]  # fixtures
 
 WATCHING = Path(__file__).parent / "watching"
 #: System calls that change what is in a folder, or open a file to change it.
@@ -62,14 +59,6 @@ def without_network():
         and not subprocess.run([*alone, "true"], capture_output=True).returncode
     )
     return alone if is_possible else []
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    path = tmp_path_factory.mktemp("session") / "session.jsonl"
-    result = ser_live("replay", CLIPS[3], "--speed", "max", "--output", path)
-    assert result.returncode == 0
-    return path
 
 
 def carry_out(command, files, base):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.end_to_end.command import lines, replay
+from tests.helpers.command import lines, replay
 from tests.hostile.mutation import mutated, whole_files
 from tests.hostile.trial import try_files
 

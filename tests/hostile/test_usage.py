@@ -15,7 +15,7 @@ from streamer.commands.program import main
 from streamer.errors import SerLiveError, told
 from streamer.session.interrupts import Interrupts
 from streamer.sound.pcm import ENCODINGS, RawPcm
-from tests.conftest import CLIPS
+from tests.helpers.places import CLIPS
 
 NUMBERS = ["0", "-1", "nan", "inf", "1e400", "-1e400", str(2**31), str(2**63), "9" * 5_000, "0x10"]
 NUMBERS += ["", " ", "\ud800", "\x1b[2J", "a\nb"]

@@ -16,7 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.places import ROOT
+
 #: A reader that asks for more fails; what the interpreter and its libraries map is in it.
 ADDRESS_SPACE = 6 * 2**30
 

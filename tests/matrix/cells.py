@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamer.sound.files.recording import read_recording
+from tests.helpers.places import CLIPS
 from tests.matrix.faults import FAULTS, Fault, is_possible, knows_its_length
 from tests.matrix.judging import (
     FALSE_ALARM,
@@ -23,7 +24,6 @@ from tests.matrix.judging import (
 )
 from tests.matrix.kinds import VOICE_RATE, Float32, Kind, NotMade, make, voiced
 
-CLIPS = Path(__file__).parents[1] / "clips"
 #: What a decoder may differ from what was encoded by.
 _ENCODER_S = 0.2
 #: Of a cut file ffmpeg makes up the rest of the last frame.
@@ -69,7 +69,7 @@ class _Whole:
 
 def voices() -> tuple[Float32, Float32]:
     """Two recordings of speech, of 2.1 s and 1.5 s."""
-    first, *_, last = sorted(CLIPS.glob("*.flac"))
+    first, *_, last = CLIPS
     return read_recording(first), read_recording(last)[: round(1.5 * VOICE_RATE)]
 
 

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.end_to_end.command import ser_live
+from tests.helpers.command import ser_live
 from tests.matrix.cells import voices
 from tests.matrix.faults import FAULTS
 from tests.matrix.kinds import KINDS, VOICE_RATE, make

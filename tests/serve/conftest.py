@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from streamer.serve.config import Limits, ServerConfig
-from tests.end_to_end.command import lines, replay
-
-CLIPS = sorted((Path(__file__).parents[1] / "clips").glob("*.flac"))
+from tests.helpers.command import lines, replay
+from tests.helpers.places import CLIPS
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,10 @@ import soundfile
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+import streamer
 from streamer.serve.host import Host, listen
-from tests.end_to_end.command import COMMAND, ROOT
+from tests.helpers.command import COMMAND
+from tests.helpers.places import ROOT
 
 
 class InThread:
@@ -175,6 +177,16 @@ async def talk(url, messages, **options):
 
 def converse(url, *messages, **options):
     return asyncio.run(talk(url, messages, **options))
+
+
+def heard_by_client(url, blocks, **options):
+    """All that the Python client hears while it sends blocks."""
+
+    async def main():
+        async with streamer.connect(url, **options) as stream:
+            return [message async for message in stream.hear(blocks)]
+
+    return asyncio.run(main())
 
 
 def assert_same(estimates, expected):

@@ -15,8 +15,8 @@ import soundfile
 
 import streamer
 from streamer.errors import RunFailure, SerLiveError
-from tests.serve.conftest import CLIPS
-from tests.serve.serving import assert_same, pcm
+from tests.helpers.places import CLIPS
+from tests.serve.serving import assert_same, heard_by_client, pcm
 
 NODE = shutil.which("node")
 #: As in README, but for the reading of a file.
@@ -34,20 +34,12 @@ socket.onclose = ({ code }) => process.exit(code === 1000 ? 0 : 1);
 """
 
 
-def heard(url, blocks, **options):
-    async def main():
-        async with streamer.connect(url, **options) as stream:
-            return [message async for message in stream.hear(blocks)]
-
-    return asyncio.run(main())
-
-
 @pytest.mark.parametrize("sample_format", ["f32le", "s16le"])
 def test_the_python_client(server, replayed, sample_format):
     dtype = {"f32le": "float32", "s16le": "int16"}[sample_format]
     samples, rate = soundfile.read(CLIPS[1], dtype=dtype)
     blocks = np.array_split(samples, 17)
-    messages = heard(
+    messages = heard_by_client(
         server.ws, blocks, sample_rate=rate, sample_format=sample_format, source="clip"
     )
     assert messages[0]["source"] == "clip"
@@ -64,7 +56,7 @@ def test_the_python_client_takes_an_async_iterator_and_bytes(server, replayed):
             await asyncio.sleep(0)
             yield data[at : at + 5_000]
 
-    messages = heard(server.stream, blocks(), sample_rate=rate, sample_format="s16le")
+    messages = heard_by_client(server.stream, blocks(), sample_rate=rate, sample_format="s16le")
     assert_same(messages[1:-1], replayed[CLIPS[0]][1:-1])
 
 
@@ -80,28 +72,28 @@ def test_sending_first_and_reading_afterwards(server):
 
 def test_a_refusal_is_an_error_with_the_servers_reason(server):
     with pytest.raises(RunFailure, match="sample_rate must be a whole number"):
-        heard(server.ws, [], sample_rate=1)
+        heard_by_client(server.ws, [], sample_rate=1)
     with pytest.raises(RunFailure, match="NaN, infinite"):
-        heard(server.ws, [np.full(9_999, np.nan, np.float32)] * 9)
+        heard_by_client(server.ws, [np.full(9_999, np.nan, np.float32)] * 9)
 
 
 def test_samples_of_another_type_are_an_error(server):
     with pytest.raises(SerLiveError, match="samples are float64"):
-        heard(server.ws, [np.zeros(100)])
+        heard_by_client(server.ws, [np.zeros(100)])
 
 
 def test_no_server_and_no_address():
     with pytest.raises(RunFailure, match="no server answers there"):
-        heard("ws://127.0.0.1:9", [])
+        heard_by_client("ws://127.0.0.1:9", [])
     with pytest.raises(SerLiveError, match="no address of a server"):
-        heard("127.0.0.1:8765", [])
+        heard_by_client("127.0.0.1:8765", [])
 
 
 def test_a_token(serve_with):
     server = serve_with(token="0123456789abcdef-a-token")
     with pytest.raises(RunFailure, match="the right token is needed"):
-        heard(server.ws, [])
-    messages = heard(server.ws, [], token="0123456789abcdef-a-token")
+        heard_by_client(server.ws, [])
+    messages = heard_by_client(server.ws, [], token="0123456789abcdef-a-token")
     assert [one["type"] for one in messages] == ["session", "end"]
 
 

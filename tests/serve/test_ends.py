@@ -16,7 +16,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.end_to_end.command import ROOT, complaint, ser_live
+from tests.helpers.command import complaint, ser_live
+from tests.helpers.places import ROOT
 from tests.serve.serving import END, Command, get, start, talk
 
 TOKEN = "0123456789abcdef-a-token"

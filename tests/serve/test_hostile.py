@@ -10,8 +10,8 @@ import time
 import numpy as np
 
 from streamer.commands.latency.server import Load, measure_server, server_text
-from tests.end_to_end.command import ser_live
-from tests.serve.conftest import CLIPS
+from tests.helpers.command import ser_live
+from tests.helpers.places import CLIPS
 from tests.serve.hostility import KINDS, many
 from tests.serve.serving import END, assert_same, cut, get, pcm, start, talk
 

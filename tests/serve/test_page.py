@@ -17,9 +17,8 @@ import soundfile
 from textgrid import TextGrid
 
 from streamer.formats.reader import read_sessions
-from tests.chromium import CHROMIUM, Chromium
-from tests.end_to_end.command import ROOT
-from tests.serve.conftest import CLIPS
+from tests.helpers.chromium import CHROMIUM, Chromium
+from tests.helpers.places import CLIPS, ROOT
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.serve.document import DOCUMENT, checker
+
 import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,17 +18,10 @@ from streamer.serve import protocol
 from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start
 from streamer.sound.pcm import ENCODINGS
 from streamer.sound.source import RATES
-from tests.serve.conftest import CLIPS
+from tests.helpers.places import CLIPS
 from tests.serve.serving import END, converse, get, pcm, start
 
-jsonschema = pytest.importorskip("jsonschema")
-DOCUMENT = json.loads(Path(protocol.__file__).with_name("asyncapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
-
-
-def checker(name):
-    resolved = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
-    return jsonschema.Draft202012Validator(resolved)
 
 
 def test_the_server_hands_its_document_out(server):

@@ -16,7 +16,7 @@ from streamer.serve.hearing import ArrivalClock, Hearing
 from streamer.serve.metrics import Metrics
 from streamer.serve.protocol import Ending, Start
 from streamer.serve.stepping import DONE, MOST_A_TICK, Member, Stepper
-from tests.serve.conftest import CLIPS
+from tests.helpers.places import CLIPS
 from tests.serve.serving import END, InThread, assert_same, get, pcm, start, talk
 
 

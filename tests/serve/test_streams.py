@@ -14,8 +14,8 @@ import soxr
 
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
-from tests.end_to_end.command import lines, replay
-from tests.serve.conftest import CLIPS
+from tests.helpers.command import lines, replay
+from tests.helpers.places import CLIPS
 from tests.serve.serving import END, InThread, assert_same, converse, cut, get, pcm, start, talk
 
 CLIENTS = 20

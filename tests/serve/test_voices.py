@@ -13,8 +13,9 @@ import soundfile
 
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
-from tests.end_to_end.command import ser_live
-from tests.serve.conftest import CLIPS
+from tests.helpers.command import ser_live
+from tests.helpers.places import CLIPS
+from tests.serve.document import checker
 from tests.serve.serving import (
     END,
     Command,
@@ -23,32 +24,26 @@ from tests.serve.serving import (
     converse,
     cut,
     get,
+    heard_by_client,
     pcm,
     start,
     talk,
 )
-from tests.serve.test_client import heard as heard_by_client
-from tests.serve.test_protocol import checker
 
 SAD = CLIPS[3]
 
 
 @pytest.fixture(scope="module")
-def recognizer(knowing):
-    return Recognizer.load(knowing.path)
-
-
-@pytest.fixture(scope="module")
-def profile(recognizer, speech):
-    stream = recognizer.stream()
+def profile(knowing_recognizer, speech):
+    stream = knowing_recognizer.stream()
     stream.accept(speech)
     return stream.profile()
 
 
 @pytest.fixture(scope="module")
-def voices(recognizer):
+def voices(knowing_recognizer):
     """A server whose model knows voices."""
-    with InThread(ServerConfig(port=0), recognizer) as running:
+    with InThread(ServerConfig(port=0), knowing_recognizer) as running:
         yield running
 
 

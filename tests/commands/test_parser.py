@@ -1,0 +1,28 @@
+"""What can be said on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.commands.parser import parse
+from streamer.errors import SerLiveError
+from tests.helpers.places import CLIPS
+
+
+def test_no_arguments_listen():
+    assert parse([]) == parse(["listen"])
+
+
+def test_a_file_alone_is_told_what_hears_it():
+    with pytest.raises(SerLiveError, match="is a file: ser-live replay FILE hears it"):
+        parse([str(CLIPS[0])])
+
+
+def test_an_unknown_option_points_to_the_help_of_its_command():
+    with pytest.raises(SerLiveError, match="--foo; see ser-live convert --help"):
+        parse(["convert", "x.jsonl", "--foo"])
+
+
+@pytest.mark.parametrize("command", ["replay", "convert", "score", "report", "picture"])
+def test_output_has_one_short_name(command):
+    assert parse([command, "x", "-o", "y"]).output.name == "y"

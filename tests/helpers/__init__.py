@@ -1,0 +1,1 @@
+"""What tests of several rooms need: sounds, networks, sessions, clients, and programs to drive."""

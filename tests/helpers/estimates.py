@@ -1,0 +1,64 @@
+"""What a recognizer and torch estimate of the same samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from streamer.recognition.spectra import Spectra, SpectralAnalysis
+from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import SPEECH_THRESHOLD
+from tests.helpers.networks import TEMPERATURE
+
+#: Of probabilities, between torch and ONNX.
+TOLERANCE = 1e-5
+#: Block sizes of the contract: one sample to three seconds.
+block_sizes = st.lists(
+    st.one_of(st.integers(1, 700), st.integers(1, 48_000)), min_size=1, max_size=40
+)
+
+
+def run(recognizer, samples, sizes=()):
+    """Estimates of the samples in blocks of the given sizes, the rest as one block."""
+    stream, estimates = recognizer.stream(), []
+    for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
+        estimates += stream.accept(block)
+    return estimates + stream.flush()
+
+
+def probabilities(estimates):
+    """A row for each estimate."""
+    return np.array([estimate.probabilities for estimate in estimates])
+
+
+def analyse(analysis, samples, ends=()):
+    """Spectra of samples cut at the given places."""
+    state = analysis.initial_state()
+    parts = []
+    for block in np.split(samples, sorted(ends)):
+        part, state = analysis.accept(block, state)
+        parts.append(part)
+    part, state = analysis.flush(state)
+    parts.append(part)
+    return Spectra(
+        np.concatenate([p.power for p in parts]), np.concatenate([p.speech for p in parts])
+    )
+
+
+def offline_torch(network, features, heard):
+    return network(features, heard)
+
+
+def torch_probabilities(exported, samples, forward=offline_torch):
+    """Probabilities by torch, from the front end run on the whole recording at once.
+
+    A network that remembers its voice takes in what is speech.
+    """
+    spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
+    normaliser = exported.metadata.normaliser
+    features, _ = normaliser.normalise(spectra, normaliser.initial_state())
+    heard = torch.from_numpy(spectra.speech >= SPEECH_THRESHOLD).float()[None]
+    with torch.no_grad():
+        logits, _ = forward(exported.network, torch.from_numpy(features)[None], heard)
+    return torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy()

@@ -1,0 +1,10 @@
+"""Where things are: the repository, the clips of speech, the recipes of trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+#: Four sentences of one speaker: angry, happy, neutral, sad.
+CLIPS = sorted((ROOT / "tests" / "clips").glob("*.flac"))
+RECIPES = ROOT / "train" / "recipes"

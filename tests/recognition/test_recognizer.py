@@ -1,0 +1,189 @@
+"""The streaming contract: torch offline == torch streaming == ONNX streaming, and causality."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.modelfile.metadata import UNKNOWN_END
+from streamer.modelfile.opening import open_model
+from streamer.recognition.decision import Decision
+from streamer.recognition.network import StepNetwork
+from streamer.recognition.recognizer import Recognizer
+from streamer.signal import TIMESTEP_S
+from tests.helpers.estimates import (
+    TOLERANCE,
+    block_sizes,
+    probabilities,
+    run,
+    torch_probabilities,
+)
+from tests.helpers.networks import stream as stream_torch
+
+
+@pytest.fixture(scope="module")
+def recognizer(exported):
+    return Recognizer.load(exported.path)
+
+
+def decide(metadata, offline, estimates):
+    """Labels that the decision layer makes of torch's probabilities."""
+    decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
+    state, labels = decision.initial_state(), []
+    for row, estimate in zip(offline, estimates, strict=True):
+        label, state = decision.decide(row, estimate.speech, state)
+        labels.append(label)
+    return labels
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_three_ways_are_equal(exported, recognizer, speech, data):
+    first = data.draw(st.integers(0, 60_000), label="first")
+    length = data.draw(st.integers(0, 64_000), label="length")
+    samples = speech[first : first + length]
+    estimates = run(recognizer, samples, data.draw(block_sizes, label="blocks"))
+    assert len(estimates) == len(samples) // 640
+    assert [e.label for e in estimates] == [e.label for e in run(recognizer, samples)]
+    if not estimates:
+        return
+    offline = torch_probabilities(exported, samples)
+    streamed = torch_probabilities(exported, samples, stream_torch)
+    assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
+    assert np.abs(streamed - offline).max() <= TOLERANCE
+
+
+def test_three_ways_are_equal_long_after_the_window_has_filled(exported, recognizer, speech):
+    samples = speech[:140_000]  # 218 timesteps: twice the delay of `paper`
+    estimates = run(recognizer, samples, [7_001] * 19)
+    offline = torch_probabilities(exported, samples)
+    assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
+    assert [e.label for e in estimates] == decide(exported.metadata, offline, estimates)
+
+
+@pytest.mark.parametrize("length", [0, 1, 399, 400, 639, 640, 1280, 5_000])
+def test_short_recordings_give_every_timestep_they_hold(recognizer, speech, length):
+    assert len(run(recognizer, speech[:length])) == length // 640
+
+
+@settings(max_examples=5, deadline=None)
+@given(turns=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9_000)), max_size=30))
+def test_interleaved_streams_do_not_hear_each_other(recognizer, speech, turns):
+    inputs = [speech[first : first + 30_000] for first in (0, 17_000, 55_000)]
+    streams = [recognizer.stream() for _ in inputs]
+    estimates = [[] for _ in inputs]
+    position = [0] * len(inputs)
+    for which, size in [*turns, (0, 30_000), (1, 30_000), (2, 30_000)]:
+        block = inputs[which][position[which] : position[which] + size]
+        estimates[which] += streams[which].accept(block)
+        position[which] += size
+    for stream, got, samples in zip(streams, estimates, inputs, strict=True):
+        got += stream.flush()
+        alone = run(recognizer, samples)
+        np.testing.assert_array_equal(probabilities(got), probabilities(alone))
+        assert [e.label for e in got] == [e.label for e in alone]
+
+
+@settings(max_examples=8, deadline=None)
+@given(timestep=st.integers(0, 30), gap=st.integers(0, 3_000))
+def test_look_ahead_is_never_exceeded(recognizer, speech, timestep, gap):
+    ahead = recognizer.metadata.look_ahead_samples
+    at = (timestep + 1) * 640 + ahead + gap
+    samples = speech[: at + 20_000]
+    assert at < len(samples)
+    changed = samples.copy()
+    changed[at:] = np.random.default_rng(at).uniform(-1, 1, len(samples) - at)
+    before, after = run(recognizer, samples), run(recognizer, changed)
+    sure = slice(0, timestep + 1)
+    np.testing.assert_array_equal(probabilities(before[sure]), probabilities(after[sure]))
+    assert [(e.label, e.speech) for e in before[sure]] == [(e.label, e.speech) for e in after[sure]]
+    assert (probabilities(before) != probabilities(after)).any()
+
+
+def test_look_ahead_is_used_to_its_last_sample(recognizer, speech):
+    ahead = recognizer.metadata.look_ahead_samples
+    samples = np.tile(speech, 2)[: 130 * 640]
+    timestep = 15
+    changed = samples.copy()
+    # The window weighs the last sample of a frame with 6e-5: only a great change can be felt.
+    changed[(timestep + 1) * 640 + ahead - 1] = 100_000.0
+    before, after = run(recognizer, samples), run(recognizer, changed)
+    assert (before[timestep].probabilities != after[timestep].probabilities).any()
+    np.testing.assert_array_equal(probabilities(before[:timestep]), probabilities(after[:timestep]))
+
+
+def test_a_batch_of_streams_equals_each_alone(exported):
+    generator = np.random.default_rng(5)
+    frames = generator.random((30, 3, 4, 201), dtype=np.float32)
+    network = StepNetwork(*open_model(exported.path))
+    together = [network.initial_state() for _ in range(3)]
+    alone = [network.initial_state() for _ in range(3)]
+    for step in frames:
+        batch, _, likely, together = network.step(step, UNKNOWN_END, together)
+        assert (likely is not None) == exported.network.config.ordinary
+        for row in range(3):
+            one, _, own, [alone[row]] = network.step(step[row : row + 1], UNKNOWN_END, [alone[row]])
+            assert np.abs(one[0] - batch[row]).max() <= TOLERANCE
+            if likely is not None:
+                assert np.abs(own[0] - likely[row]).max() <= TOLERANCE
+
+
+def test_times_are_the_ends_of_the_timesteps(shipped, speech):
+    times = [estimate.time for estimate in run(shipped, speech)]
+    np.testing.assert_allclose(times, TIMESTEP_S * (1 + np.arange(len(speech) // 640)))
+
+
+def test_state_does_not_grow(shipped, speech):
+    def size(state):
+        network = sum(tensor.nbytes for tensor in state.network.batch.inputs.values())
+        return (
+            network + state.spectra.pending.nbytes + len(state.speech) + len(state.decision.heard)
+        )
+
+    stream = shipped.stream()
+    stream.accept(speech[: 640 * 20])
+    early = size(stream.state)
+    for _ in range(5):
+        stream.accept(speech[: 640 * 100])
+    assert size(stream.state) == early
+
+
+def test_a_stream_ends_once_and_starts_again(shipped, speech):
+    stream = shipped.stream()
+    first = stream.accept(speech[:20_000]) + stream.flush()
+    with pytest.raises(RuntimeError, match="reset"):
+        stream.accept(speech)
+    with pytest.raises(RuntimeError, match="reset"):
+        stream.flush()
+    stream.reset()
+    again = stream.accept(speech[:20_000]) + stream.flush()
+    np.testing.assert_array_equal(probabilities(first), probabilities(again))
+
+
+@pytest.mark.parametrize("samples", [np.zeros((10, 2), np.float32), np.zeros(10), [0.0] * 10])
+def test_a_stream_takes_a_float32_vector_only(shipped, samples):
+    with pytest.raises(ValueError, match="float32 vector"):
+        shipped.stream().accept(samples)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_what_is_no_audio_leaves_the_stream_as_it_was(shipped, speech, value):
+    stream = shipped.stream()
+    estimates = stream.accept(speech[:20_000])
+    with pytest.raises(ValueError, match="finite"):
+        stream.accept(np.full(1_000, value, np.float32))
+    estimates += stream.accept(speech[20_000:40_000]) + stream.flush()
+    np.testing.assert_array_equal(
+        probabilities(estimates), probabilities(run(shipped, speech[:40_000]))
+    )
+
+
+def test_estimates_can_be_compared_and_kept_in_sets(shipped, speech):
+    one, other = shipped.stream(), shipped.stream()
+    ours, theirs = one.accept(speech[:32_000]), other.accept(speech[:32_000])
+    assert ours == theirs
+    assert len({*ours, *theirs}) == len(ours)
+    assert ours[0] != ours[1]
+    assert ours[0] != "an estimate"

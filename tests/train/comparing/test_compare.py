@@ -1,0 +1,459 @@
+"""The comparison: its trials, how they survive a stop, and what is said of their results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import train.comparing.compare
+import train.fitting.run
+from model.baselines import c_bilstm, paper
+from model.config import EMOTIONS, live
+from model.network import look_ahead_ms
+from streamer.errors import SerLiveError
+from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
+from tests.helpers.generated import TINY, recipe_with
+from tests.helpers.places import RECIPES
+from train.__main__ import main
+from train.comparing.compare import run_missing
+from train.comparing.results_file import (
+    UNSEEDED,
+    Finished,
+    append_result,
+    make_appendable,
+    read_results,
+)
+from train.comparing.tables import LIVE, PAPER, REFERENCE, by_protocol, difference, prices, tables
+from train.comparing.trials import (
+    COMPARED,
+    ELSEWHERE,
+    FULL,
+    FUNCTIONALS,
+    LOOK_AHEADS,
+    NETWORKS,
+    SHIPPED,
+    SMALL,
+    Protocol,
+    Trial,
+    protocols_at_hand,
+    trials,
+)
+from train.fitting.epochs import Training
+from train.fitting.recipe import read_recipe
+from train.fitting.run_folder import Folders
+from train.place import Place
+
+ONE_SPLIT = {"cremad": Protocol("cremad", EMOTIONS, ("fixed",), 1)}
+
+
+# Trials
+
+
+def test_on_two_cores_there_are_three_seeds_of_cremad_and_five_folds_of_ravdess():
+    found = list(trials(SMALL, COMPARED))
+    assert len({one.key for one in found}) == len(set(found)) == len(found)
+    seeds = Counter((one.protocol, one.split, one.system) for one in found)
+    for system in NETWORKS:
+        assert seeds["cremad", "fixed", system] == 3
+        for fold in range(1, 6):
+            assert seeds["ravdess", f"ravdess-5/{fold}", system] == 1
+    assert {len(one.labels) for one in found if one.protocol == "ravdess"} == {8}
+
+
+def test_with_a_gpu_there_are_five_seeds_of_every_fold():
+    seeds = Counter((one.protocol, one.split, one.system) for one in trials(FULL, NETWORKS))
+    assert set(seeds.values()) == {5}
+    folds = Counter(protocol for protocol, _, system in seeds if system == REFERENCE)
+    assert folds["cremad-folds"] == folds["ravdess"] == folds["iemocap-sessions"] == 5
+
+
+def test_protocols_of_other_work_are_run_when_named_only(monkeypatch, tmp_path, capsys):
+    (tmp_path / "emodb").mkdir()  # of which there is no protocol
+    named = ("--scale", "small", "--protocol", "ravdess-emobox")
+    for options, protocols in ((named[:2], SMALL), (named, ["ravdess-emobox"])):
+        assert compared(monkeypatch, tmp_path, tmp_path, *options) == 2
+        said = capsys.readouterr().err
+        assert {name for name in SMALL | ELSEWHERE if f"{name} is left out" in said} == {*protocols}
+
+
+def test_what_draws_nothing_is_run_once_a_split():
+    found = [one for one in trials(FULL, COMPARED) if one.system == FUNCTIONALS]
+    assert len(found) == len({(one.protocol, one.split) for one in found})
+    assert {one.seed for one in found} == {UNSEEDED}
+
+
+def test_every_system_is_compared_before_the_next_seed_begins():
+    two_seeds = {"cremad": replace(ONE_SPLIT["cremad"], seeds=2)}
+    assert [(one.seed, one.system) for one in trials(two_seeds, ("a", "b"))] == [
+        (1, "a"), (1, "b"), (2, "a"), (2, "b"),
+    ]  # fmt: skip
+
+
+def test_a_corpus_that_is_not_at_hand_is_left_out_and_named(tmp_path, capsys):
+    (tmp_path / "cremad").mkdir()
+    assert list(protocols_at_hand(SMALL, tmp_path)) == ["cremad"]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].split()[0] for line in said] == ["ravdess", "iemocap-random"]
+    assert "zenodo" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("system", "timesteps"),
+    [
+        ("look-ahead-0", 0),
+        ("look-ahead-80", 2),
+        (LIVE, 4),
+        ("look-ahead-320", 8),
+        ("look-ahead-paper", 109),
+        (PAPER, 109),
+    ],
+)
+def test_look_aheads_are_what_they_are_called_and_the_tail_of_a_frame(system, timesteps):
+    assert 1000 * FRAME_TAIL_SAMPLES / SAMPLE_RATE == 15
+    assert look_ahead_ms(NETWORKS[system](EMOTIONS)) == 40 * timesteps + 15
+
+
+@pytest.mark.parametrize("system", LOOK_AHEADS)
+def test_other_look_aheads_change_nothing_else_of_the_live_network(system):
+    changed, base = NETWORKS[system](EMOTIONS), live()
+    for name in base.to_dict().keys() - {"blocks", "frames_ahead"}:
+        assert getattr(changed, name) == getattr(base, name)
+    for one, other in zip(changed.blocks, base.blocks, strict=True):
+        assert one.look_back == other.look_back
+    assert (changed.frames_ahead == paper().frames_ahead) == (system == "look-ahead-paper")
+
+
+def test_what_ships_is_run_when_it_is_named_only(tmp_path):
+    (tmp_path / "cremad").mkdir()
+    (shipped,) = SHIPPED
+    asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
+    systems = {one.system for one in train.comparing.compare._wanted(asked, Place())}
+    assert systems | {FUNCTIONALS} == set(COMPARED)
+    asked.system = [shipped]
+    (trial, *_) = train.comparing.compare._wanted(asked, Place())
+    assert train.comparing.compare._recipe(trial, recipe_with()).network == SHIPPED[shipped](
+        EMOTIONS
+    )
+
+
+def test_its_recipe_trains_on_recordings_as_they_are():
+    assert read_recipe(RECIPES / "compare.toml").streams is None
+
+
+# Running them
+
+
+@pytest.fixture
+def small_systems(monkeypatch):
+    """Two networks that train in a moment."""
+    bilstm = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
+    monkeypatch.setitem(NETWORKS, "tiny", lambda labels: replace(TINY, labels=labels))
+    monkeypatch.setitem(NETWORKS, "bilstm", lambda labels: replace(bilstm, labels=labels))
+    return "tiny", "bilstm"
+
+
+@pytest.fixture
+def comparison(tiny_corpus, tmp_path, small_systems):
+    """Runs what is missing and returns what the file then holds."""
+    base = recipe_with(epochs=2)
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
+    results = tmp_path / "results" / "compare.jsonl"
+    wanted = list(trials(ONE_SPLIT, small_systems))
+
+    def run(settings=base):
+        run_missing(wanted, settings, folders, results, Place())
+        return read_results(results)
+
+    run.base, run.results, run.wanted = base, results, wanted
+    return run
+
+
+def forbid_training(monkeypatch):
+    def called(*_, **__):
+        pytest.fail("a network was trained")
+
+    monkeypatch.setattr(train.fitting.run, "run", called)
+
+
+def test_a_stopped_comparison_goes_on_and_a_finished_one_does_nothing(
+    comparison, monkeypatch, capsys
+):
+    save, saved = Training.save, []
+
+    def save_and_stop(training, path):
+        save(training, path)
+        saved.append(training.epoch)
+        if len(saved) == 3:  # the first epoch of the second trial
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        comparison()
+    assert [one.system for one in read_results(comparison.results)] == ["tiny"]
+    capsys.readouterr()
+    finished = comparison()
+    assert saved == [1, 2, 1, 2]  # no epoch was trained twice
+    assert "trial 1 of 1: cremad/fixed/bilstm/1" in capsys.readouterr().err
+    assert [one.key for one in finished] == [one.key for one in comparison.wanted]
+
+    for one in finished:
+        assert one.confusion.sum() == 8
+        assert one.confusions.keys() == {"1001", "1008"}
+        assert one.parameters > 0
+        assert one.multiply_adds > 0
+    assert {one.system: one.look_ahead_ms for one in finished} == {"tiny": 55.0, "bilstm": None}
+
+    forbid_training(monkeypatch)
+    assert len(comparison()) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_a_finished_run_whose_line_is_missing_is_tested_and_not_trained(comparison, monkeypatch):
+    before = comparison()
+    lines = comparison.results.read_bytes().splitlines(keepends=True)
+    comparison.results.write_bytes(b"".join(lines[:-1]))
+    forbid_training(monkeypatch)
+    after = comparison()
+    assert [one.to_json() for one in after] == [one.to_json() for one in before]
+
+
+def test_a_line_cut_short_by_a_kill_is_run_again(comparison, monkeypatch, capsys):
+    before = comparison()
+    whole = comparison.results.read_bytes()
+    comparison.results.write_bytes(whole[:-20])
+    capsys.readouterr()
+    assert [one.key for one in read_results(comparison.results)] == [one.key for one in before[:-1]]
+    assert "last line is unfinished" in capsys.readouterr().err
+    forbid_training(monkeypatch)
+    comparison()
+    assert "cut off" in capsys.readouterr().err
+    assert comparison.results.read_bytes() == whole
+
+
+def test_results_of_other_settings_are_not_mixed_with_these(comparison, monkeypatch):
+    forbid_training(monkeypatch)
+    make_appendable(comparison.results)
+    append_result(comparison.results, finished("tiny", SPEAKERS))
+    with pytest.raises(SerLiveError, match=r"other settings.*another --results and --runs"):
+        comparison()
+
+
+def test_a_recipe_that_does_not_fit_a_trial_is_told_in_a_line(comparison):
+    with pytest.raises(SerLiveError, match=r"cremad/fixed/tiny/1: sad: both in labels"):
+        comparison(recipe_with(network=replace(TINY, labels=("a", "b")), extra_labels=("sad",)))
+
+
+def compared(monkeypatch, tiny_corpus, tmp_path, *options):
+    """Runs the command where it was unpacked for the test; its exit code."""
+    places = {"--corpora": tiny_corpus, "--cache": tmp_path / "cache", "--runs": tmp_path / "runs",
+              "--results": tmp_path / "compare.jsonl"}  # fmt: skip
+    given = [str(word) for pair in places.items() for word in pair]
+    monkeypatch.setattr(sys, "argv", ["train", "compare", *given, *options])
+    return main()
+
+
+def test_without_its_packages_the_support_vector_machine_is_left_out_and_the_rest_goes_on(
+    tiny_corpus, tmp_path, small_systems, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    monkeypatch.setattr(train.comparing.compare, "COMPARED", (FUNCTIONALS, *small_systems))
+    monkeypatch.setattr(train.comparing.compare, "SMALL", ONE_SPLIT)
+    text = (RECIPES / "compare.toml").read_text().replace("epochs = 15", "epochs = 1")
+    (tmp_path / "quick.toml").write_text(text)
+    recipe = ("--recipe", str(tmp_path / "quick.toml"), "--device", "cpu")
+    assert compared(monkeypatch, tiny_corpus, tmp_path, *recipe) == 0
+    shown = capsys.readouterr()
+    (said,) = [line for line in shown.err.splitlines() if FUNCTIONALS in line]
+    assert "pip install" in said
+    found = read_results(tmp_path / "compare.jsonl")
+    assert Counter(one.system for one in found) == {"tiny": 1, "bilstm": 1}
+    assert "UA minus c-bilstm" in shown.out
+    assert (tmp_path / "compare-cremad-confusion.png").exists()
+
+
+def test_functionals_are_a_system_like_the_others(tiny_corpus, tmp_path):
+    pytest.importorskip("opensmile")
+    pytest.importorskip("sklearn")
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
+    results = tmp_path / "compare.jsonl"
+    wanted = list(trials(ONE_SPLIT, [FUNCTIONALS]))
+    run_missing(wanted, recipe_with(), folders, results, Place())
+    (finished,) = read_results(results)
+    assert (finished.confusion.sum(), finished.seed, finished.parameters) == (8, UNSEEDED, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--system", "c-pfsmn-b"], "no system c-pfsmn-b: there are egemaps-svm, lstm"),
+        (["--protocol", "nemo"], "no protocol nemo: there are cremad, ravdess"),
+        (["--tables"], "no finished trial in"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(tiny_corpus, tmp_path, monkeypatch, capsys, options, message):
+    options = ["--scale", "small", "--device", "cpu", *options]
+    assert compared(monkeypatch, tiny_corpus, tmp_path, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+# What is said of the results
+
+
+def finished(system, rights, seed=1, split="fixed", protocol="cremad", **measured):
+    """A trial of two labels, ten recordings of each a speaker; so many of each are right."""
+    confusions = {
+        speaker: np.array([[right, 10 - right, 0], [10 - right, right, 0]])
+        for speaker, right in rights.items()
+    }
+    key = f"{protocol}/{split}/{system}/{seed}"
+    return Finished(
+        key, protocol, ("angry", "sad"), split, system, seed, "", confusions, **measured
+    )
+
+
+SPEAKERS = {f"S{index}": 4 + index % 4 for index in range(12)}
+BETTER = {speaker: right + 1 + index % 2 for index, (speaker, right) in enumerate(SPEAKERS.items())}
+
+
+def test_a_system_differs_from_itself_by_nothing():
+    alike = [finished("a", SPEAKERS, seed) for seed in (1, 2)]
+    found = difference(alike, [replace(one, system="b") for one in alike])
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_better_on_every_speaker_is_better_beyond_doubt_however_speakers_differ():
+    """Speakers are 40 to 70 % right, so unpaired the intervals would overlap."""
+    seeds = (1, 2, 3)
+    found = difference(
+        [finished("a", BETTER, seed) for seed in seeds],
+        [finished("b", SPEAKERS, seed) for seed in seeds],
+    )
+    assert found.value == pytest.approx(15.0)
+    assert 10.0 < found.low < found.value < found.high < 20.0
+
+
+def test_a_lucky_seed_widens_the_interval():
+    base = [finished("b", SPEAKERS, seed) for seed in (1, 2)]
+    lucky = [finished("a", BETTER, 1), finished("a", SPEAKERS, 2)]
+    found = difference(lucky, base)
+    assert found.value == pytest.approx(7.5)
+    assert found.low == 0.0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [],
+        [finished("b", {"S0": 5, "S99": 5})],
+        [finished("b", SPEAKERS, seed=2)],
+        [finished("b", SPEAKERS, split="folds-5/2")],
+    ],
+)
+def test_what_was_not_tested_on_the_same_speakers_and_seeds_is_not_compared(other):
+    assert difference([finished("a", SPEAKERS)], other) is None
+    assert difference(other, [finished("a", SPEAKERS)]) is None
+
+
+def test_two_seeds_on_different_folds_have_no_speaker_in_common():
+    scattered = [finished("a", SPEAKERS, 1, "f/1"), finished("a", SPEAKERS, 2, "f/2")]
+    assert difference(scattered, scattered) is None
+
+
+def test_what_draws_nothing_is_compared_with_every_seed():
+    fixed = [finished(FUNCTIONALS, SPEAKERS, UNSEEDED)]
+    both = [finished(REFERENCE, SPEAKERS, 1), finished(REFERENCE, BETTER, 2)]
+    assert difference(fixed, both).value == pytest.approx(-7.5)
+    assert difference(both, fixed).value == pytest.approx(7.5)
+    assert difference(fixed, fixed).value == 0.0
+
+
+def cells(table):
+    """Rows of a table, by the system."""
+    columns = [list(column.cells) for column in table.columns]
+    return {row[0]: row[1:] for row in zip(*columns, strict=True)}
+
+
+def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_path):
+    path = tmp_path / "compare.jsonl"
+    make_appendable(path)
+    every = dict.fromkeys(SPEAKERS, 5)
+    for one in (
+        finished(LIVE, dict.fromkeys(SPEAKERS, 8), 1, look_ahead_ms=175.0, train_s=30.0,
+                 parameters=720_000, multiply_adds=2_500_000, place="cpu"),
+        finished(LIVE, dict.fromkeys(SPEAKERS, 6), 2, look_ahead_ms=175.0, train_s=50.0,
+                 parameters=720_000, multiply_adds=2_500_000, place="cpu"),
+        finished(REFERENCE, every, 1, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished(REFERENCE, every, 2, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished("look-ahead-0", every, 1, look_ahead_ms=15.0),
+        finished("look-ahead-0", every, 2, look_ahead_ms=15.0),
+        finished("pfsmn", every, 1, protocol="ravdess"),
+    ):  # fmt: skip
+        append_result(path, one)
+    grouped = by_protocol(read_results(path), COMPARED)
+    assert {name: list(one) for name, one in grouped.items()} == {
+        "cremad": [REFERENCE, LIVE, "look-ahead-0"],
+        "ravdess": ["pfsmn"],
+    }
+    recall, accuracy, cost, price = (cells(one) for one in tables("cremad", grouped["cremad"]))
+    assert recall[LIVE] == ("70.0", "70.0")
+    difference_ = "+20.0 [+10.0, +30.0]"
+    assert accuracy[LIVE] == ("2", "70.0 ± 14.1", "70.0 ± 14.1", difference_)
+    assert accuracy[REFERENCE] == ("2", "50.0 ± 0.0", "50.0 ± 0.0", "")
+    assert cost[LIVE] == ("0.72 M", "40", "0.50", "cpu", "2.50 M")
+    assert price == {
+        "look-ahead-0": ("15", "50.0", "-20.0 [-30.0, -10.0]"),
+        LIVE: ("175", "70.0", ""),
+    }
+    assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs known, no look-aheads
+
+
+def test_the_price_of_latency_begins_at_the_shortest_look_ahead():
+    by_system = {
+        name: [finished(name, SPEAKERS, look_ahead_ms=ahead)]
+        for name, ahead in ((PAPER, 4375.0), (LIVE, 175.0), ("look-ahead-0", 15.0))
+    }
+    by_system[REFERENCE] = [finished(REFERENCE, SPEAKERS)]
+    assert [price.system for price in prices(by_system)] == ["look-ahead-0", LIVE, PAPER]
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", '{"key": "a"}', "nothing"])
+def test_a_line_that_is_no_trial_is_named(tmp_path, line):
+    path = tmp_path / "compare.jsonl"
+    path.write_text(finished("a", SPEAKERS).to_json() + "\n" + line + "\n")
+    with pytest.raises(SerLiveError, match="line 2: no finished trial"):
+        read_results(path)
+
+
+def test_a_results_file_that_cannot_be_written_is_told_before_training(tmp_path):
+    (tmp_path / "compare.jsonl").mkdir()
+    with pytest.raises(SerLiveError, match="cannot write"):
+        make_appendable(tmp_path / "compare.jsonl")
+
+
+def test_a_trial_comes_back_from_its_line():
+    one = finished("a", SPEAKERS, train_s=1.5)
+    assert json.loads(one.to_json())["confusions"]["S0"] == [[4, 6, 0], [6, 4, 0]]
+    again = Finished.from_json(one.to_json())
+    assert again.to_json() == one.to_json()
+    assert again.confusion.sum() == 12 * 20
+
+
+def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
+    with pytest.raises(SerLiveError, match="leave refit out"):
+        comparison(replace(comparison.base, refit=True))
+
+
+def test_each_trial_has_a_teacher_of_its_own():
+    base = recipe_with(teacher=("runs/{protocol}/{split}/live/1",))
+    trial = Trial("ravdess", "ravdess", EMOTIONS, "ravdess-5/2", "c-pfsmn-a-live", 3)
+    recipe = train.comparing.compare._recipe(trial, base)
+    assert recipe.teacher == ("runs/ravdess/ravdess-5-2/live/1",)
+    with pytest.raises(SerLiveError, match="does not fit the trial"):
+        train.comparing.compare._recipe(trial, recipe_with(teacher=("runs/{fold}",)))

@@ -1,0 +1,537 @@
+"""Pre-training: a network that imitates what Whisper's encoder hears, and the encoder itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+import train.features.sound
+import train.fitting.run
+from model.network import Network
+from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_filters
+from streamer.errors import SerLiveError
+from tests.helpers.generated import EMOTIONS, STREAMED, TINY
+from tests.helpers.places import CLIPS
+from tests.helpers.whisper import WIDTH, keep
+from train.__main__ import main
+from train.corpora.ordinary import ordinary_speech
+from train.features.bank import load_bank
+from train.fitting import pretraining
+from train.fitting.drawer import StreamSet
+from train.fitting.export import export_run, metadata_of
+from train.fitting.material import read_parts
+from train.fitting.pretraining import (
+    LAYERS,
+    Imitator,
+    TeacherFrames,
+    _Progress,
+    frames_of,
+    imitation_loss,
+    pretrain,
+    run_pretraining,
+    teach,
+    told_of,
+)
+from train.fitting.run import run
+from train.fitting.run_folder import Folders, RunFolder
+from train.fitting.training import Training
+from train.place import Place
+
+RECIPE = replace(
+    STREAMED,
+    imitates="teacher.safetensors",
+    network=replace(TINY, attention="mean"),
+    epochs=2,
+)
+
+
+@pytest.fixture(autouse=True)
+def few_surroundings(monkeypatch):
+    """Backgrounds and rooms that are made in a moment."""
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
+
+
+def encoder(positions=1500):
+    """A small one with random weights."""
+    torch.manual_seed(4)
+    return WhisperEncoder(WIDTH, max(LAYERS) + 1, positions).eval()
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    path = tmp_path / "corpora" / "teacher.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    keep(encoder(), path)
+    return path
+
+
+# The encoder
+
+
+def test_mel_filters_have_slaneys_norm_and_rise_with_the_ear():
+    filters = mel_filters()
+    assert filters.shape == (MEL_BINS, 201)
+    assert filters.min() == 0 and (filters.sum(axis=1) > 0).all()
+    # An area of 1 each; coarse where a filter is hardly wider than a bin of 40 Hz.
+    np.testing.assert_allclose(40 * filters[40:].sum(axis=1), 1.0, atol=0.08)
+    peaks = 40.0 * filters.argmax(axis=1)
+    assert (np.diff(peaks) >= 0).all()
+    # 200/3 Hz a mel up to 1 kHz, then 27 mels for a factor of 6.4: 45.2 mels in all, 81 steps.
+    step = (15.0 + 27.0 * np.log(8.0) / np.log(6.4)) / 81
+    centres = step * np.arange(1, 81)
+    hertz = np.where(centres < 15, centres * 200 / 3, 1000 * 6.4 ** ((centres - 15) / 27))
+    np.testing.assert_allclose(peaks, hertz, atol=21)
+    assert not filters[:, 0].any() and filters[-1, 200] == pytest.approx(0, abs=1e-6)
+
+
+def test_log_mels_are_a_frame_every_10_ms_within_8_powers_of_ten_of_the_loudest(speech):
+    samples = torch.from_numpy(speech[:32_000])
+    mel = log_mel(samples)
+    assert mel.shape == (80, 200)
+    assert mel.max() - mel.min() == pytest.approx(2.0, abs=1e-5)
+    louder = log_mel(samples * 10.0)
+    torch.testing.assert_close(louder, mel + 0.5, atol=1e-4, rtol=0)  # two powers of ten, by four
+    silence = log_mel(torch.zeros(16_000))
+    torch.testing.assert_close(silence, torch.full((80, 100), -1.5))
+    tone = torch.sin(2 * np.pi * 1000 * torch.arange(16_000) / 16_000)
+    assert log_mel(tone)[:, 50].argmax() == mel_filters()[:, 25].argmax()
+
+
+def test_an_encoder_comes_back_from_an_official_file(tmp_path, speech):
+    own = encoder()
+    keep(own, tmp_path / "model.safetensors")
+    again = load_whisper(tmp_path / "model.safetensors")
+    assert (again.width, len(again.layers)) == (WIDTH, max(LAYERS) + 1)
+    mel = log_mel(torch.from_numpy(speech[:32_000]))[None]
+    with torch.no_grad():
+        before, after = own(mel), again(mel)
+    assert [one.shape for one in after] == [(1, 100, WIDTH)] * (max(LAYERS) + 1)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_half_precision_is_read_as_single(tmp_path):
+    keep(encoder().half(), tmp_path / "model.safetensors")
+    assert load_whisper(tmp_path / "model.safetensors").conv1.weight.dtype == torch.float32
+
+
+def test_what_is_longer_than_its_positions_is_cut():
+    model = encoder(positions=10)
+    with torch.no_grad():
+        outputs = model(torch.zeros(1, 80, 60))
+    assert outputs[0].shape == (1, 10, WIDTH)
+
+
+def test_the_encoder_hears_in_layers_of_attention_and_of_one_head_a_64():
+    """A layer once more, by torch's own."""
+    model = encoder()
+    layer = model.layers[0]
+    attention = torch.nn.MultiheadAttention(WIDTH, 1, batch_first=True)
+    names = ("q_proj", "k_proj", "v_proj")
+    with torch.no_grad():
+        attention.in_proj_weight.copy_(torch.cat([layer.self_attn[n].weight for n in names]))
+        biases = [layer.self_attn[n].bias for n in names]
+        biases[1] = torch.zeros(WIDTH)
+        attention.in_proj_bias.copy_(torch.cat(biases))
+        attention.out_proj.weight.copy_(layer.self_attn["out_proj"].weight)
+        attention.out_proj.bias.copy_(layer.self_attn["out_proj"].bias)
+        hidden = torch.randn(1, 30, WIDTH, generator=torch.Generator().manual_seed(0))
+        normed = layer.self_attn_layer_norm(hidden)
+        mixed = hidden + attention(normed, normed, normed)[0]
+        inner = functional.gelu(layer.fc1(layer.final_layer_norm(mixed)))
+        torch.testing.assert_close(layer(hidden), mixed + layer.fc2(inner), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda _: None, "cannot read the teacher"),
+        (lambda path: path.write_text("no tensors"), "cannot read the teacher"),
+        (lambda path: keep(encoder(), path, "other."), "named otherwise"),
+        (lambda path: save_file({"model.encoder.conv1.bias": torch.zeros(4)}, path), "named"),
+        (
+            lambda path: save_file(
+                {
+                    f"model.encoder.{name}": tensor
+                    for name, tensor in encoder().state_dict().items()
+                    if "fc2" not in name
+                },
+                path,
+            ),
+            "no Whisper encoder of this shape",
+        ),
+    ],
+)
+def test_a_file_of_no_encoder_is_told_in_a_line(tmp_path, write, message):
+    path = tmp_path / "model.safetensors"
+    write(path)
+    with pytest.raises(SerLiveError, match=message) as raised:
+        load_whisper(path)
+    assert str(path) in str(raised.value)
+
+
+# What it hears of a bank
+
+
+@pytest.fixture
+def bank(tmp_path):
+    return load_bank(CLIPS, tmp_path / "cache")
+
+
+def test_a_frame_is_told_for_every_timestep(speech):
+    frames = frames_of(encoder(), speech[:48_000], 75)
+    assert frames.shape == (75, WIDTH)
+    # Of 40 ms each: what is silent from the middle on changes the second half most.
+    silenced = speech[:48_000].copy()
+    silenced[24_000:] = 0.0
+    differences = (frames_of(encoder(), silenced, 75) - frames).norm(dim=1)
+    assert differences[42:].mean() > 2 * differences[:33].mean()
+    short = frames_of(encoder(positions=10), speech[:48_000], 75)
+    assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, its last one
+
+
+def test_the_teachers_frames_are_standardised_and_computed_once(
+    teacher, bank, tmp_path, monkeypatch
+):
+    frames = teach(teacher, CLIPS, bank, tmp_path / "cache")
+    assert (frames.values.dtype, frames.width) == (np.float16, WIDTH)
+    assert len(frames.values) == len(bank.speech)
+    np.testing.assert_allclose(frames.values.mean(axis=0, dtype=float), 0, atol=1e-3)
+    np.testing.assert_allclose(frames.values.std(axis=0, dtype=float), 1, atol=1e-2)
+    monkeypatch.setattr(pretraining, "worker_pool", None)  # nothing is left to do
+    again = teach(teacher, CLIPS, bank, tmp_path / "cache")
+    np.testing.assert_array_equal(again.values, frames.values)
+    with pytest.raises(SerLiveError, match="cannot read the teacher"):
+        teach(tmp_path / "nowhere", CLIPS, bank, tmp_path / "cache")
+    torch.manual_seed(5)
+    keep(WhisperEncoder(WIDTH, max(LAYERS) + 1, 1500), teacher)  # another teacher
+    with pytest.raises(TypeError):
+        teach(teacher, CLIPS, bank, tmp_path / "cache")
+
+
+def test_a_teacher_with_too_few_layers_is_told(tmp_path, bank):
+    keep(WhisperEncoder(WIDTH, max(LAYERS), 1500), tmp_path / "tiny.safetensors")
+    with pytest.raises(
+        SerLiveError, match=r"tiny\.safetensors has 5 layers, and 6 are listened to"
+    ):
+        teach(tmp_path / "tiny.safetensors", CLIPS, bank, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
+def test_what_is_too_short_for_a_timestep_is_told_as_nothing(samples, timesteps):
+    told = told_of(encoder(), np.ones(samples, np.float32), timesteps)
+    assert torch.equal(told, torch.zeros(timesteps, WIDTH))
+
+
+def test_any_other_recording_is_told_as_it_is_heard(speech):
+    own = encoder()
+    for samples, timesteps in ((640, 1), (48_000, 75)):
+        heard = frames_of(own, speech[:samples], timesteps)
+        assert heard.any()
+        assert torch.equal(told_of(own, speech[:samples], timesteps), heard)
+
+
+# Imitation
+
+
+def test_the_loss_of_an_imitation_is_nothing_for_the_frames_themselves():
+    frames = torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(0))
+    assert float(imitation_loss(frames, frames)) == pytest.approx(0, abs=1e-6)
+    assert imitation_loss(0.5 * frames, frames) < imitation_loss(-frames, frames)
+    # The angle alone: twice as long is not so bad as another direction of that distance.
+    assert imitation_loss(2 * frames, frames) < imitation_loss(torch.zeros(40, WIDTH), frames)
+
+
+@pytest.fixture
+def streams(bank):
+    return StreamSet(
+        bank,
+        np.eye(4, dtype=np.float32),
+        ["cremad"] * 4,
+        ["1018"] * 4,
+        ordinary=np.zeros(0, np.float32),
+        ordinary_words=[],
+        noises=[],
+        rooms=[],
+        normaliser=RECIPE.normaliser_with(bank.prior),
+    )
+
+
+@pytest.fixture
+def frames(streams):
+    """A teacher who hears how loud each band is, standardised."""
+    generator = np.random.default_rng(1)
+    speech = streams.bank.speech[:, None] - streams.bank.speech.mean()
+    values = 2.0 * speech + 0.1 * generator.standard_normal((len(speech), 6))
+    return TeacherFrames(values.astype(np.float16))
+
+
+def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
+    recipe = replace(RECIPE, epoch_steps=4, epochs=4)
+    network = pretrain(recipe, streams, frames, tmp_path / "run", Place())
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2, 3, 4]
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    assert network.config == RECIPE.network
+    assert not network.training
+
+
+def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
+    """Between the utterances the teacher has heard nothing, and any answer is as good."""
+    torch.manual_seed(0)
+    recipe = replace(RECIPE, learning_rate=1e-3)
+    (batch, _) = streams.batches(recipe, Place()).epoch([1])
+    assert (batch.sources < 0).any()
+    values = torch.from_numpy(frames.values)
+    losses = []
+    for filling in (0.0, 1.0):
+        torch.manual_seed(1)
+        imitator = Imitator(Network(TINY), frames.width)
+        told = imitator.forward
+        noise = filling * (batch.sources < 0).float()[..., None]
+        imitator.forward = lambda features, told=told, noise=noise: told(features) + noise
+        losses.append(float(_Progress(recipe, imitator).step(batch, values)))
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
+    streams, frames, tmp_path, monkeypatch, saves
+):
+    recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
+    whole = pretrain(recipe, streams, frames, tmp_path / "whole", Place()).state_dict()
+    left = [saves]
+
+    def save_and_stop(progress, path):
+        save(progress, path)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    save = _Progress.save
+    with monkeypatch.context() as patch:
+        patch.setattr(_Progress, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(recipe, streams, frames, tmp_path / "stopped", Place())
+    resumed = pretrain(recipe, streams, frames, tmp_path / "stopped", Place()).state_dict()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0, msg=name)
+    with pytest.raises(SerLiveError, match="another recipe"):
+        pretrain(replace(recipe, seed=2), streams, frames, tmp_path / "stopped", Place())
+
+
+def test_a_network_is_imitating_before_it_is_pooled():
+    """Every timestep's memory is learnt; attention and classifier later."""
+    torch.manual_seed(0)
+    imitator = Imitator(Network(TINY), 6)
+    told = imitator(torch.rand(2, 9, 4, 201))
+    assert told.shape == (2, 9, 6)
+    told.sum().backward()
+    unused = {name for name, one in imitator.network.named_parameters() if one.grad is None}
+    assert {name.split(".")[0] for name in unused} == {"attention", "classifier"}
+
+
+# In a run
+
+
+@pytest.fixture
+def folders(tiny_corpus, teacher, tmp_path):
+    assert teacher.parent == tiny_corpus
+    return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "imitation")
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """The recordings that the teacher heard."""
+    paths = []
+
+    def remembered(teacher, found, *others):
+        paths.extend(found)
+        return real(teacher, found, *others)
+
+    real = pretraining.teach
+    monkeypatch.setattr(pretraining, "teach", remembered)
+    return paths
+
+
+def started_from(folders, **changes):
+    """A recipe that learns emotions from the imitation on, and the folders of its run."""
+    recipe = replace(STREAMED, epochs=1, pretrained=str(folders.run), **changes)
+    return recipe, replace(folders, run=folders.run.with_name("run"))
+
+
+def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, heard, monkeypatch):
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    for path in list(clips.glob("*_ANG_*")):  # an emotion that is none of the labels
+        path.with_name(path.name.replace("ANG", "DIS")).write_bytes(path.read_bytes())
+    starts = []
+
+    def fit(*arguments):
+        starts.append(arguments[-1])
+        return real(*arguments)
+
+    real = train.fitting.run.fit
+    monkeypatch.setattr(train.fitting.run, "fit", fit)
+    imitation = run_pretraining(RECIPE, folders, Place())
+    log = (folders.run / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert imitation["recordings"] == len(heard)
+    recipe, later = started_from(folders)
+    result = run(recipe, later)
+    parts = read_parts(recipe, folders.corpora)
+    speakers = {one.speaker for one in parts.train}
+    assert {path.name[:4] for path in heard} == speakers
+    assert not speakers & {one.speaker for one in (*parts.validation, *parts.test)}
+    assert any("_DIS_" in path.name for path in heard)
+    (start,) = starts
+    assert start.config == RECIPE.network
+    assert result["recipe"]["network"]["labels"] == EMOTIONS
+    assert RunFolder(later.run).load()[0].config == TINY
+
+
+def test_the_same_command_again_imitates_nothing_anew(folders):
+    run_pretraining(RECIPE, folders, Place())
+    log, weights = (folders.run / name for name in ("log.jsonl", "network.safetensors"))
+    before = log.read_text(), weights.read_bytes()
+    run_pretraining(RECIPE, folders, Place())
+    assert (log.read_text(), weights.read_bytes()) == before
+    for other in (
+        {"network": replace(TINY, hidden=24)},
+        {"seed": 2},
+        {"epochs": 3},
+        {"augmentation": replace(RECIPE.augmentation, room=0.9)},
+    ):
+        with pytest.raises(SerLiveError, match="is of another recipe: remove it, or"):
+            run_pretraining(replace(RECIPE, **other), folders, Place())
+
+
+def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
+    run_pretraining(RECIPE, folders, Place())
+    imitation, _ = RunFolder(folders.run).load(is_start=True)
+    recipe, _ = started_from(folders)
+    training = Training(recipe, 2, Place(), imitation)
+    anew = Training(replace(recipe, pretrained=""), 2, Place())
+    before, bare = imitation.state_dict(), anew.network.state_dict()
+    for name, tensor in training.network.state_dict().items():
+        is_new = name.startswith(("attention.", "classifier."))
+        assert torch.equal(tensor, (bare if is_new else before)[name]), name
+
+
+def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
+    for number in range(40):  # of nobody known, so that any split shares them
+        path = tmp_path / "own" / EMOTIONS[number % 2] / f"{number}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CLIPS[number % 2].read_bytes())
+    network = replace(TINY, labels=("angry", "happy"))
+    recipe = replace(RECIPE, corpora=(str(tmp_path / "own"),), network=network, split="random/1")
+    with pytest.raises(SerLiveError, match=r"nobody says who speaks.*; it cannot be imitated"):
+        run_pretraining(recipe, folders, Place())
+
+
+def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(folders, heard):
+    for number in range(8):
+        ordinary = folders.corpora / "speech" / "intent" / f"{number}.flac"
+        burst = folders.corpora / "emogator" / "data" / "mp3" / f"00000{number}-13-1.flac"
+        for path in (ordinary, burst):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(CLIPS[number % 4].read_bytes())
+    kept = ordinary_speech(folders.corpora)
+    assert kept.train and kept.validation
+    run_pretraining(RECIPE, folders, Place())
+    assert not {"speech", "emogator"} & {part for path in heard for part in path.parts}
+    heard.clear()
+    streams = replace(RECIPE.streams, ordinary=0.5)
+    recipe = replace(RECIPE, streams=streams, voices=("emogator",))
+    folders = replace(folders, run=folders.run.with_name("more"))
+    run_pretraining(recipe, folders, Place())
+    assert {path for path in heard if "speech" in path.parts} == set(kept.train)
+    assert len([path for path in heard if "emogator" in path.parts]) == 8
+    fit, later = started_from(folders)
+    result = run(fit, later)
+    beside = {one["name"]: one["licence"] for one in result["lineage"]["beside"]}
+    assert beside["EmoGator"] == "Apache-2.0"
+    assert "ordinary speech" in beside
+
+
+def test_voices_that_are_not_there_are_told_with_their_source(folders):
+    with pytest.raises(SerLiveError, match=r"no EmoGator recordings in .*emogator.*github\.com"):
+        run_pretraining(replace(RECIPE, voices=("emogator",)), folders, Place())
+
+
+def test_a_teacher_that_is_not_there_is_told_and_nothing_is_kept(folders):
+    (folders.corpora / "teacher.safetensors").unlink()
+    with pytest.raises(
+        SerLiveError, match=r"cannot read the teacher .*teacher\.safetensors"
+    ) as one:
+        run_pretraining(RECIPE, folders, Place())
+    assert "openai/whisper-base on Hugging Face (MIT)" in str(one.value)
+    assert not folders.cache.exists()  # before anything is decoded
+    assert not folders.run.exists()
+
+
+def test_each_command_refuses_the_recipes_of_the_other(folders):
+    with pytest.raises(SerLiveError, match="learns no emotions: python -m train pretrain takes it"):
+        run(RECIPE, folders)
+    with pytest.raises(SerLiveError, match="imitates nobody: python -m train fit takes it"):
+        run_pretraining(STREAMED, folders, Place())
+
+
+def test_an_imitation_is_no_model_to_export_or_to_be_taught_by(folders, tmp_path):
+    run_pretraining(RECIPE, folders, Place())
+    with pytest.raises(SerLiveError, match="has learnt no emotions yet"):
+        export_run(folders.run, tmp_path / "model.onnx", folders.corpora)
+    taught = replace(STREAMED, epochs=1, teacher=(str(folders.run),))
+    with pytest.raises(SerLiveError, match="has learnt no emotions yet"):
+        run(taught, replace(folders, run=tmp_path / "taught"))
+
+
+def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
+    starts = []
+
+    def refit(*arguments):
+        starts.append(arguments[-1])
+        return real(*arguments)
+
+    real = train.fitting.run.refit
+    monkeypatch.setattr(train.fitting.run, "refit", refit)
+    run_pretraining(RECIPE, folders, Place())
+    run(*started_from(folders, refit=True))
+    (start,) = starts
+    kept, _ = RunFolder(folders.run).load(is_start=True)
+    for name, tensor in kept.state_dict().items():
+        assert torch.equal(start.state_dict()[name], tensor)
+
+
+def test_what_is_exported_says_whom_the_network_imitated(folders):
+    run_pretraining(RECIPE, folders, Place())
+    recipe, later = started_from(folders)
+    started = run(recipe, later)
+    said = metadata_of(RunFolder(later.run).load()[0], started, {}, False).lineage.facts
+    assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
+    assert "MIT (Whisper's encoder" in said["licence"]
+
+
+def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(
+        'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
+        'imitates = "teacher.safetensors"\n'
+        '[network]\nbase = "live"\nattention = "mean"\n'
+        "[streams]\nseconds = 3\nlead_s = 1\n"
+        "[training]\nepochs = 1\nepoch_steps = 1\nbatch = 2\ndraws_ahead = false\n"
+    )
+    given = ["train", "pretrain", str(recipe), "--corpora", str(folders.corpora)]
+    given += ["--cache", str(folders.cache), "--run", str(folders.run), "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", given)
+    assert main() == 0
+    assert f"pretrained = '{folders.run}'" in capsys.readouterr().err
+    assert (
+        RunFolder(folders.run).load(is_start=True)[1]["recipe"]["imitates"] == "teacher.safetensors"
+    )

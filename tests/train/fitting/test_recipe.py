@@ -1,0 +1,306 @@
+"""Recipes: what they may say, and what is said of their mistakes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.baselines import SYSTEMS, c_bilstm
+from model.network import look_ahead_ms
+from streamer.errors import SerLiveError
+from tests.helpers.generated import EMOTIONS, TINY, recipe_with
+from tests.helpers.places import RECIPES
+from train.comparing.trials import SHIPPED
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
+from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
+from train.fitting.teaching import read_teacher_recipe
+from train.fitting.training import check_start
+
+
+def written(folder, change=("", ""), recipe="research"):
+    old, new = change
+    text = (RECIPES / f"{recipe}.toml").read_text()
+    assert old in text
+    path = folder / "changed.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_that_come_with_it_are_read(path):
+    read = read_teacher_recipe if path.stem.endswith("teacher") else read_recipe
+    assert read(path).name == path.stem
+
+
+def test_the_voice_is_learnt_by_what_ships_and_by_nothing_that_cannot_know_it(tmp_path):
+    recipe = read_recipe(RECIPES / "voice.toml")
+    assert (recipe.trains, recipe.pretrained) == ("voice", "runs/open")
+    before = read_recipe(RECIPES / "open.toml")
+    assert replace(recipe.network, voice=False) == before.network
+    assert recipe.corpora == before.corpora and recipe.normaliser == before.normaliser
+    for line in ("voice = true\n", 'pretrained = "runs/open"\n'):
+        path = tmp_path / "changed.toml"
+        path.write_text((RECIPES / "voice.toml").read_text().replace(line, ""))
+        with pytest.raises(SerLiveError, match="a network with voice = true, and a finished run"):
+            read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"streams": None, "pretrained": "", "trains": "all"}, "voice = true needs streams"),
+        ({"teacher": ("paper",)}, "leave teacher out"),
+        ({"answers": "runs/teacher"}, "leave answers and soft_labels out"),
+        ({"augmentation": Augmentation(mixup=0.2)}, "no mixup"),
+    ],
+)
+def test_what_a_voice_cannot_be_learnt_with_is_named(changes, message):
+    recipe = read_recipe(RECIPES / "voice.toml")
+    with pytest.raises(ValueError, match=message):
+        replace(recipe, **changes)
+
+
+def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
+    recipe = read_recipe(RECIPES / "open.toml")
+    assert recipe.corpora == ("cremad",)
+    assert recipe.transfer == ("ravdess", "nemo")
+    assert recipe.noises == ("esc10",)
+    assert recipe.pretrained == "runs/imitation"
+    imitation = read_recipe(RECIPES / "imitation.toml")
+    assert imitation.corpora == ("cremad",)
+    assert imitation.voices == ("emogator",)
+    assert imitation.noises == ("esc10",)
+    assert not imitation.pretrained
+
+
+@pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])
+def test_recipes_that_start_from_another_one_have_its_network(later):
+    """As far as a start asks for it: labels and pooling may differ."""
+    recipe = read_recipe(RECIPES / f"{later}.toml")
+    before = recipe.pretrained.removeprefix("runs/").split("-")[0]
+    check_start(read_recipe(RECIPES / f"{before}.toml").network, recipe.network, before)
+    assert recipe.network.attention == "context"
+
+
+def test_the_trials_of_ravdess_have_the_network_of_their_recipe():
+    recipe = read_recipe(RECIPES / "ravdess.toml")
+    assert SHIPPED["c-pfsmn-c-live"](recipe.network.labels) == recipe.network
+
+
+def test_a_setting_learnt_later_does_not_disown_older_runs():
+    recipe = recipe_with(seed=4)
+    kept = json.loads(json.dumps(recipe.to_dict()))
+    assert recipe.made(kept)
+    for other in ({"seed": 5}, {"network": {}}, {"augmentation": {}}, {"gone": 1}):
+        assert not recipe.made(kept | other)
+    del kept["answers"]
+    assert recipe.made(kept | {"once_known": ""})
+    streamed = replace(recipe, streams=Streams(corpora={"cremad": 2.0}))
+    assert streamed.made(json.loads(json.dumps(streamed.to_dict())))
+    assert not streamed.made(kept)
+    other = replace(recipe, teacher=("runs/a",), answers="runs/b")
+    assert not other.made(kept | {"teacher": ["runs/a"]})
+    del kept["network"]
+    assert not recipe.made(kept)
+
+
+def test_the_recipe_of_the_research_model_is_read():
+    recipe = read_recipe(RECIPES / "research.toml")
+    assert recipe.network.labels == EMOTIONS
+    assert look_ahead_ms(recipe.network) <= 200
+    assert not set(recipe.corpora) & set(recipe.transfer)
+    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (9, 1, "runs/imitation")
+    assert recipe.augmentation == Augmentation()
+    assert recipe.streams == Streams(seconds=12, ordinary=0.1)
+    assert recipe.noises == ("esc10", "noise")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs", "epoch", "unknown training settings: epoch"),
+        ("epochs = 9", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
+        ("epochs = 9", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
+        ("epochs = 9", 'epochs = "many"', "epochs must be"),
+        (
+            "epoch_steps = 200",
+            "epoch_steps = 0",
+            "epoch_steps must be a whole number, 1 or more; is 0",
+        ),
+        ("epochs = 9", "copies = 5", "unknown training settings: copies"),
+        ("batch = 32", "batch = true", "batch must be"),
+        ("epochs = 9", "split = 5", "split must be a name, such as fixed; is 5"),
+        ("epochs = 9", "refit = 1", "refit must be true or false, is 1"),
+        ("epochs = 9", "draws_ahead = 1", "draws_ahead must be true or false, is 1"),
+        ("epochs = 9", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
+        ("seconds = 12", "minutes = 12", "unknown streams settings: minutes"),
+        ("seconds = 12", "seconds = 0", "seconds must be a number, from 1 to 600; is 0"),
+        ("ordinary = 0.1", "ordinary = 2", "ordinary must be a number, from 0 to 1; is 2"),
+        ("ordinary = 0.1", "corpora = {nemo = -1}", "weight of nemo must be"),
+        ("ordinary = 0.1", "corpora = 3", "must be a table of weights, is 3"),
+        ("ordinary = 0.1", "corpora = {tess = 1}", "streams: not trained on tess"),
+        (
+            "ordinary = 0.1",
+            "corpora = {cremad = 0, ravdess = 0, nemo = 0}",
+            "one or more must weigh more than 0",
+        ),
+        ("noises =", 'imitates = "a"\nnoises =', "learns no emotions: leave pretrained out"),
+        ("noises =", 'voices = ["emogator"]\nnoises =', "voices have no labels"),
+        ('base = "live"', 'base = "dead"', "one of live, .*c-bilstm.*; is 'dead'"),
+        ('base = "live"', 'base = "live"\nhidden = 0', "hidden"),
+        ("[streams]", "[augmentation]\nloudness = 1\n[streams]", "augmentation.*loudness"),
+        ("[streams]", "[augmentation]\nroom = false\n[streams]", "augmentation.*room"),
+        ("[streams]", "[augmentation]\nroom = 2\n[streams]", "room must be"),
+        ("[normaliser]", "[normaliser]\nfloor_db = 3", "floor_db must lie"),
+        ("[normaliser]", "[normaliser]\nceiling = 3", "ceiling"),
+        ("labels =", "label =", "labels is missing"),
+        ('corpora = ["cremad", "ravdess", "nemo"]', 'corpora = "cremad"', "corpora must be a list"),
+        ('labels = ["angry", "happy", "neutral", "sad"]', 'labels = "sad"', "labels must be"),
+        ("corpora =", "corpora", "line"),
+    ],
+)
+def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
+    with pytest.raises(SerLiveError, match=message):
+        read_recipe(written(tmp_path, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"seed": -1}, "seed must be"),
+        ({"patience": -1}, "patience must be"),
+        ({"batch": 0}, "batch must be"),
+        ({"shortest": 0}, "shortest must be"),
+        ({"longest": 11}, "longest must be a whole number, 12 or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be"),
+        ({"learning_rate": float("inf")}, "learning_rate must be"),
+        ({"weight_decay": -0.1}, "weight_decay must be"),
+        ({"momentum": 1.0}, "momentum must be"),
+        ({"averaging": 1.0}, "averaging must be"),
+        ({"label_smoothing": 1.1}, "label_smoothing must be a number, from 0 to 1"),
+        ({"soft_labels": 2.0}, "soft_labels must be"),
+        ({"soft_labels": 0.5, "corpora": ("ravdess",)}, "soft_labels needs"),
+        ({"votes": "face"}, "votes must be voice or both"),
+        ({"schedule": "cosine"}, "schedule must be"),
+        ({"teacher_weight": -1.0}, "teacher_weight must be"),
+        ({"answers": 1}, "answers must be the folder"),
+        ({"normalisation": "none"}, "normalisation must be causal or utterance"),
+        ({"teacher": ("runs/a",), "extra_labels": ("fear",)}, "teacher"),
+        ({"extra_labels": ("fear", "sad")}, "sad: both in labels and in extra_labels"),
+        ({"corpora": ()}, "corpora"),
+        ({"noises": "esc10"}, "noises must be a list of names"),
+        ({"imitates": "a"}, "imitates needs streams"),
+        ({"imitates": 1}, "imitates must be a file, is 1"),
+        ({"imitates": "a", "streams": Streams(), "refit": True}, "leave refit out"),
+        ({"imitates": "a", "streams": Streams(), "teacher": ("b",)}, "leave teacher out"),
+        ({"imitates": "a", "streams": Streams(), "voices": ("ducks",)}, "emogator: no ducks"),
+        ({"streams": Streams(), "network": c_bilstm()}, "which estimates at every timestep"),
+        (
+            {"streams": Streams(seconds=480), "normaliser": {"memory_timesteps": 39.0}},
+            "streams of 480 s need memory_timesteps of 40 or more",
+        ),
+        ({"network": replace(TINY, labels=("a", "ordinary"))}, "'ordinary' is the class of"),
+        ({"extra_labels": ("ordinary",)}, "'ordinary' is the class of ordinary speech, no label"),
+        ({"teacher": ("a",), "streams": Streams(ordinary=0.1)}, "a teacher has no opinion on"),
+        ({"transfer": ("cremad",)}, "cremad: both trained on and kept for transfer"),
+    ],
+)
+def test_impossible_settings_are_named(setting, message):
+    with pytest.raises(ValueError, match=message):
+        recipe_with(**setting)
+
+
+def test_a_kind_of_augmentation_is_switched_off_in_the_recipe_or_on_the_command_line(tmp_path):
+    rest = read_recipe(written(tmp_path)).augmentation
+    assert rest.room
+    off = written(tmp_path, ("[streams]", "[augmentation]\nrooms = false\n[streams]"))
+    assert read_recipe(off).augmentation == replace(rest, room=0.0)
+    named = read_recipe(written(tmp_path), without=["rooms"])
+    assert named.augmentation == replace(rest, room=0.0)
+    on = written(tmp_path, ("[streams]", "[augmentation]\nrooms = true\nroom = 0.9\n[streams]"))
+    assert read_recipe(on).augmentation == replace(rest, room=0.9)
+    with pytest.raises(SerLiveError, match="'reverb': there are"):
+        read_recipe(written(tmp_path), without=["reverb"])
+
+
+def test_a_teacher_is_one_run_or_a_list_of_them(tmp_path):
+    one = written(tmp_path, ("ordinary = 0.1\n\n[training]", '[training]\nteacher = "runs/paper"'))
+    assert read_recipe(one).teacher == ("runs/paper",)
+    two = '[training]\nteacher = ["runs/1", "runs/2"]'
+    several = written(tmp_path, ("ordinary = 0.1\n\n[training]", two))
+    assert read_recipe(several).teacher == ("runs/1", "runs/2")
+
+
+@pytest.mark.parametrize("base", SYSTEMS)
+def test_every_system_of_the_comparison_is_a_base(tmp_path, base):
+    change = ('base = "live"', f'base = "{base}"\nhidden = 64')
+    recipe = read_recipe(written(tmp_path, change, "compare"))
+    assert recipe.network.hidden == 64
+    assert type(recipe.network) is type(SYSTEMS[base](EMOTIONS))
+    assert network_config(recipe.network.to_dict()) == recipe.network
+
+
+def test_ordinary_speech_is_told_apart_in_training_and_kept_as_an_output():
+    recipe = recipe_with(extra_labels=("fear",), streams=Streams(ordinary=0.1))
+    assert recipe.labelled == (*EMOTIONS, "fear")
+    assert recipe.classes == (*EMOTIONS, "fear", "ordinary")
+    assert recipe.kept_network == replace(TINY, ordinary=True)
+    assert recipe.kept_network.outputs == (*EMOTIONS, "ordinary")
+    without = replace(recipe, streams=Streams())
+    assert (without.classes, without.kept_network) == (recipe.labelled, TINY)
+
+
+def test_ones_own_recordings_need_no_recipe(tmp_path):
+    for label in ("dogs", "cats"):
+        (tmp_path / "animals" / label).mkdir(parents=True)
+        (tmp_path / "animals" / label / "1.wav").touch()
+    (tmp_path / "table.csv").write_text("file,label\nanimals/cats/1.wav,m\nanimals/dogs/1.wav,w\n")
+    own = recipe_of(tmp_path / "animals", without=["rooms"])
+    assert own.network.labels == ("cats", "dogs")
+    assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
+    assert own.transfer == ()
+    # Nothing that has to be fetched first.
+    assert (own.noises, own.streams.ordinary, own.pretrained) == ((), 0.0, "")
+    assert own.augmentation.room == 0.0
+    assert own.epochs == read_recipe(RECIPES / "own.toml").epochs
+    assert recipe_of(tmp_path / "table.csv").network.labels == ("m", "w")
+    assert recipe_of(RECIPES / "research.toml") == read_recipe(RECIPES / "research.toml")
+    alone = tmp_path / "alone.csv"
+    alone.write_text("file,label\nanimals/cats/1.wav,cats\n")
+    with pytest.raises(SerLiveError, match="two or more"):
+        recipe_of(alone)
+    (tmp_path / "animals" / "dogs").rename(tmp_path / "animals" / "silence")
+    with pytest.raises(SerLiveError, match=r"none of .*silence"):
+        recipe_of(tmp_path / "animals")
+
+
+def test_the_folder_one_is_in_has_a_name_too(tmp_path, monkeypatch):
+    for label in ("dogs", "cats"):
+        (tmp_path / "animals" / label).mkdir(parents=True)
+        (tmp_path / "animals" / label / "1.wav").touch()
+    monkeypatch.chdir(tmp_path / "animals")
+    assert recipe_of(Path()).name == "animals"
+
+
+def test_corpora_that_are_left_out_are_tested():
+    recipe = read_recipe(RECIPES / "research.toml")
+    rest = recipe.of_corpora(["nemo", "cremad"])
+    assert (rest.corpora, rest.transfer) == (("cremad", "nemo"), ("ravdess",))
+    assert (rest.name, rest.network, rest.streams) == (
+        "research-cremad-nemo", recipe.network, recipe.streams,
+    )  # fmt: skip
+    weighed = replace(recipe, streams=Streams(corpora={"nemo": 2.0, "ravdess": 3.0}))
+    assert weighed.of_corpora(["nemo", "cremad"]).streams.corpora == {"nemo": 2.0}
+    with pytest.raises(SerLiveError, match="trains on cremad, ravdess, nemo, not on iemocap"):
+        recipe.of_corpora(["iemocap", "nemo"])
+
+
+def test_a_folder_of_ones_own_needs_no_agreed_split():
+    network = TINY.from_dict(TINY.to_dict() | {"labels": ["cats", "dogs"]})
+    recipe = Recipe("own", ("/recordings/animals",), network)
+    assert recipe.classes == ("cats", "dogs")
+    assert recipe.split == "fixed"

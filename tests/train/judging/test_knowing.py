@@ -1,0 +1,117 @@
+"""What it is worth to know a voice, judged on recordings that are the same whatever is known."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import train.features.sound
+import train.judging.knowing
+from model.baselines import build
+from streamer.errors import SerLiveError
+from streamer.recognition.recognizer import Recognizer
+from tests.helpers.generated import STREAMED
+from tests.helpers.places import CLIPS
+from train.corpora.known import Utterance
+from train.fitting.run import run
+from train.fitting.run_folder import Folders, RunFolder
+from train.judging.hearing import Heard
+from train.judging.knowing import SENTENCES, judge_known
+
+LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+
+
+@pytest.fixture
+def few_made(monkeypatch):
+    """Backgrounds and rooms that are made in a moment."""
+    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
+    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
+
+
+def spoken(speakers=("A", "B")):
+    clips = [(clip, LABELS[clip.stem.split("_")[2]]) for clip in CLIPS]
+    return [Utterance(clip, label, who, "cremad") for who in speakers for clip, label in clips]
+
+
+def test_every_recording_is_judged_by_all_who_know_so_much(knowing):
+    metadata = Recognizer.load(knowing.path).metadata
+    with ThreadPoolExecutor(1) as pool:
+        known = judge_known(pool, knowing.path, spoken(), metadata)
+    assert tuple(known.by_sentences) == SENTENCES
+    assert known.fewest == 0  # of one neutral sentence none is left for its own profile
+    for result in known.by_sentences.values():
+        assert result.scores.confusion.sum() == 2 * len(CLIPS)
+    for adapted, fixed in known.by_speech.values():
+        assert adapted.scores.confusion.sum() == fixed.scores.confusion.sum() > 0
+
+
+def test_a_profile_is_never_of_the_sentence_that_is_judged(knowing, monkeypatch):
+    asked = []
+
+    def profile(_model, paths):
+        asked.append(paths)
+
+    def hear(_recognizer, samples, _profile=None):
+        return Heard(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
+
+    monkeypatch.setattr(train.judging.knowing, "_profile", profile)
+    monkeypatch.setattr(train.judging.knowing, "hear", hear)
+    own = [replace(one, label="neutral") for one in spoken("A")]
+    heard = train.judging.knowing._hear_speaker(own, knowing.path)
+    assert [len(one) for one in heard] == [len(SENTENCES)] * len(own)
+    by_recording = [asked[i : i + len(SENTENCES)] for i in range(0, len(asked), len(SENTENCES))]
+    for one, profiles in zip(own, by_recording, strict=True):
+        assert [len(paths) for paths in profiles] == [0, 1, 3, 3]  # four clips, but this one
+        assert not any(one.path in paths for paths in profiles)
+
+
+def test_nothing_is_judged_of_a_model_that_knows_no_voices(model_file):
+    metadata = replace(Recognizer.load(model_file).metadata, states=())
+    with ThreadPoolExecutor(1) as pool:
+        assert judge_known(pool, model_file, spoken(), metadata) is None
+
+
+@pytest.mark.usefixtures("few_made")
+def test_a_network_learns_to_know_voices_and_is_itself_as_it_was(tiny_corpus, tmp_path):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(STREAMED, folders)
+    recipe = replace(
+        STREAMED,
+        network=replace(STREAMED.network, voice=True),
+        streams=replace(STREAMED.streams, known=0.8, known_s=2.0),
+        trains="voice",
+        pretrained=str(folders.run),
+        epochs=1,
+        refit=True,
+    )
+    run(recipe, replace(folders, run=tmp_path / "after"))
+    before, _ = RunFolder(folders.run).load()
+    for refitted in (False, True):
+        after, result = RunFolder(tmp_path / "after").load(refitted)
+        assert result["recipe"]["trains"] == "voice"
+        own = after.state_dict()
+        for name, weight in before.state_dict().items():
+            torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
+        assert own["voice.differ.weight"].abs().sum() > 0
+        # It answers by itself: a network of the same seed that has learnt nothing does not.
+        torch.manual_seed(recipe.seed)
+        unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
+        assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
+
+
+@pytest.mark.usefixtures("few_made")
+def test_what_is_taken_as_it_is_must_have_learnt_all_but_the_voice(tiny_corpus, tmp_path):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(replace(STREAMED, epochs=1), folders)
+    recipe = replace(
+        STREAMED,
+        network=replace(STREAMED.network, voice=True, window_timesteps=10),
+        trains="voice",
+        pretrained=str(folders.run),
+    )
+    with pytest.raises(SerLiveError, match="as it is, and that differs in window_timesteps"):
+        run(recipe, replace(folders, run=tmp_path / "after"))

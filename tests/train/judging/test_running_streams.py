@@ -1,0 +1,464 @@
+"""Judging in running streams: what is joined, whose timesteps count, what a false alarm is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamer.errors import SerLiveError
+from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
+from streamer.recognition.recognizer import Recognizer
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.sound.files.recording import read_recording
+from tests.helpers.places import CLIPS
+from train.corpora.known import Utterance
+from train.corpora.own_recordings import UNKNOWN
+from train.features.augment import active_rms, load_rooms
+from train.judging.choices import KINDS
+from train.judging.conditions import EFFECT_KINDS, Condition, heard_in
+from train.judging.effects import (
+    CLIPPED_SPEECH_RMS,
+    EFFECTS,
+    OFFSET,
+    OFFSET_GAIN,
+    offset,
+    pitch,
+    stretch,
+    telephone,
+)
+from train.judging.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
+from train.judging.hearing import Heard, decide_again, hear, votes_of
+from train.judging.held import Holding, held_for, judge_held, plan_holding
+from train.judging.priors import PriorTrial, choose, everyday_shares
+from train.judging.sessions import (
+    FAINT_RMS,
+    LEADS_S,
+    LONG_PAUSE_S,
+    MOST_UTTERANCES,
+    PAUSES_S,
+    HeardSession,
+    Session,
+    faint_noise,
+    figures_of,
+    hear_session,
+    judge_sessions,
+    own_timesteps,
+    parts_of,
+    plan_sessions,
+)
+
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+
+
+def utterances(speakers, each=10):
+    return [
+        Utterance(Path(f"{speaker}_{label}_{i}.wav"), label, speaker, "cremad")
+        for speaker in speakers
+        for label in EMOTIONS
+        for i in range(each)
+    ]
+
+
+# Sessions
+
+
+@pytest.mark.parametrize("pause_s", PAUSES_S)
+def test_every_utterance_is_in_one_session_of_its_speaker(pause_s):
+    given = utterances(["A", "B"])
+    sessions = plan_sessions(given, pause_s)
+    used = [one for session in sessions for one in session.utterances]
+    assert len(used) == len(given)
+    assert set(used) == set(given)
+    for session in sessions:
+        assert len({one.speaker for one in session.utterances}) == 1
+        assert 2 <= len(session.utterances) <= MOST_UTTERANCES
+        assert session.pause_s == pause_s
+
+
+def test_leads_and_fillings_take_turns():
+    sessions = [
+        one for pause_s in PAUSES_S for one in plan_sessions(utterances("ABCDEFGH", 20), pause_s)
+    ]
+    met = {(one.lead_s, one.is_noisy) for one in sessions}
+    assert met == {(lead_s, is_noisy) for lead_s in LEADS_S for is_noisy in (False, True)}
+    firsts = {}
+    for one in sessions:
+        firsts.setdefault(one.utterances[0], set()).add(one.lead_s)
+    assert all(len(leads) == len(PAUSES_S) for leads in firsts.values())
+    beginnings = [one for one in sessions if one.pause_s == 0.4][:: len(sessions) // 24]
+    assert len({one.lead_s for one in beginnings}) > 1  # each speaker begins where he does
+
+
+def test_the_order_is_the_speakers_own():
+    def order(plan):
+        return [one.utterances for one in plan]
+
+    alone = plan_sessions(utterances(["B"]), 1.0)
+    assert plan_sessions(utterances(["A", "B"]), 1.0)[-len(alone) :] == alone
+    assert order(plan_sessions(utterances(["B"]), 3.0)) == order(alone)
+    labels = [one.label for session in alone for one in session.utterances]
+    assert labels != sorted(labels)
+
+
+def test_voices_of_unknown_speakers_are_not_put_into_one_session():
+    assert plan_sessions(utterances([UNKNOWN]), 1.0) == []
+    assert plan_holding(utterances([UNKNOWN])) == []
+    assert judge_sessions({pause_s: [] for pause_s in PAUSES_S}, None) is None
+
+
+def test_a_part_has_the_timesteps_that_lie_in_it_as_a_whole():
+    assert own_timesteps(0, 10 * TIMESTEP_SAMPLES) == (0, 10)
+    assert own_timesteps(0, 10 * TIMESTEP_SAMPLES - 1) == (0, 9)
+    assert own_timesteps(1, 10 * TIMESTEP_SAMPLES) == (1, 10)
+    assert own_timesteps(TIMESTEP_SAMPLES + 1, TIMESTEP_SAMPLES + 9) == (2, 2)
+
+
+def test_votes_are_those_of_the_runtimes_verdict(shipped, speech):
+    heard = hear(shipped, speech)
+    metadata = shipped.metadata
+    verdict = Verdict(metadata.labels, metadata.window_timesteps, metadata.decision.speech_on)
+    for probabilities, voice in zip(heard.probabilities, heard.speech, strict=True):
+        verdict.add(probabilities, float(voice))
+    votes = votes_of(heard, metadata)
+    assert not votes[heard.speech < metadata.decision.speech_on].any()
+    np.testing.assert_allclose(votes @ heard.probabilities / votes.sum(), verdict.probabilities)
+
+
+def session_of_clips(**fields):
+    own = tuple(
+        Utterance(clip, emotion, "1018", "cremad")
+        for clip, emotion in zip(CLIPS, EMOTIONS, strict=True)
+    )
+    return Session(**{"name": "x", "utterances": own, "pause_s": 1.0, "lead_s": 1.0} | fields)
+
+
+@pytest.mark.parametrize("is_noisy", [False, True])
+def test_a_session_is_one_stream_in_which_each_utterance_lies_where_it_is_said(
+    shipped, model_file, is_noisy
+):
+    one = hear_session(session_of_clips(is_noisy=is_noisy), model_file)
+    pause = faint_noise("x") if is_noisy else lambda samples: np.zeros(samples, np.float32)
+    row, spans, at = [], [], 0
+    for clip in CLIPS:
+        row += [pause(SAMPLE_RATE), read_recording(clip)]
+        at += SAMPLE_RATE
+        spans.append(own_timesteps(at, at + len(row[-1])))
+        at += len(row[-1])
+    alike = hear(shipped, np.concatenate(row))
+    np.testing.assert_array_equal(one.heard.probabilities, alike.probabilities)
+    assert one.spans == tuple(spans)
+    for part, (first, end) in zip(parts_of([one], shipped.metadata), spans, strict=True):
+        np.testing.assert_array_equal(part.probabilities, alike.probabilities[first:end])
+        assert part.labels == alike.labels[first:end]
+        assert part.votes.any()
+
+
+def test_faint_noise_is_faint_and_goes_on():
+    noise = faint_noise("x")
+    first, second = noise(16_000), noise(16_000)
+    assert np.sqrt(np.mean(first**2)) == pytest.approx(FAINT_RMS, rel=0.02)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(faint_noise("x")(16_000), first)
+
+
+def made_session(answers, truths, speech=None, pause_s=LONG_PAUSE_S, speaker="A"):
+    """Utterances of ten timesteps, as the answers say; ten of silence after each."""
+    own = tuple(Utterance(Path(f"{i}.wav"), t, speaker, "cremad") for i, t in enumerate(truths))
+    probabilities = np.zeros((20 * len(own), 4), np.float32)
+    labels, spans = [], []
+    for index, answer in enumerate(answers):
+        probabilities[20 * index : 20 * index + 20, EMOTIONS.index(answer)] = 1.0
+        labels += [answer] * 10 + [SILENCE] * 10
+        spans.append((20 * index, 20 * index + 10))
+    gate = np.tile(np.repeat([0.9, 0.1], 10), len(own)) if speech is None else speech
+    heard = Heard(len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels))
+    return HeardSession(Session(speaker, own, pause_s, 0.0, False), tuple(spans), heard)
+
+
+def test_verdicts_are_counted_by_pause_and_place(shipped):
+    truths = ("angry", "happy", "neutral", "sad", "angry", "happy")
+    wrong = ("angry", "angry", "neutral", "sad", "sad", "sad")
+    sessions = [made_session(wrong, truths, speaker=speaker) for speaker in "AB"]
+    right = [made_session(truths, truths, pause_s=pause_s) for pause_s in (0.4, 1.0)]
+    by_pause = {0.4: right[:1], 1.0: right[1:], 3.0: sessions}
+    running = judge_sessions(by_pause, shipped.metadata)
+    assert list(running.by_pause) == [3.0, 1.0, 0.4]
+    assert running.by_pause[1.0].voted.scores.uar == 100.0
+    assert running.headline.voted.scores.recall.tolist() == [50.0, 0.0, 100.0, 100.0]
+    assert {name: one.scores.wa for name, one in running.by_place.items()} == pytest.approx(
+        {"first": 100.0, "second and third": 50.0, "fourth and later": 100 / 3}
+    )
+    assert list(running.by_lead) == [0.0]
+    assert running.by_lead[0.0].scores.confusion.sum() == 4
+    assert running.minutes == pytest.approx(4 * 120 * 0.04 / 60)
+
+
+def test_an_utterance_without_speech_is_an_error(shipped):
+    one = made_session(("angry", "happy"), ("angry", "happy"), np.r_[np.ones(10), np.zeros(30)])
+    scores = figures_of(parts_of([one], shipped.metadata), shipped.metadata).voted.scores
+    assert scores.without_verdict == 1
+    assert scores.recall[:2].tolist() == [100.0, 0.0]
+
+
+def test_what_heard_more_speech_weighs_more_in_the_verdict_and_not_in_the_mean(shipped):
+    one = made_session(("sad",), ("angry",))
+    one.heard.probabilities[:6] = [1.0, 0.0, 0.0, 0.0]
+    figures = figures_of(parts_of([one], shipped.metadata), shipped.metadata)
+    assert figures.voted.scores.recall[0] == 0.0  # 49 + 64 + 81 + 100 outweigh 1 + ... + 36
+    assert figures.plain.scores.recall[0] == 100.0
+
+
+# One emotion held
+
+
+def test_recordings_are_repeated_until_an_emotion_was_held_long_enough():
+    first, second = np.full(16_000, 0.1, np.float32), np.full(32_000, 0.2, np.float32)
+    held = held_for([first, second], 0.5, 10.0)
+    assert len(held) >= 9.5 * SAMPLE_RATE
+    np.testing.assert_array_equal(held[:16_000], first)
+    assert not held[16_000:24_000].any()
+    np.testing.assert_array_equal(held[24_000:56_000], second)
+    np.testing.assert_array_equal(held[64_000:80_000], first)
+
+
+def test_each_speaker_holds_each_emotion():
+    plan = plan_holding(utterances(["A", "B"], 5))
+    assert [one.name for one in plan] == [f"cremad/{s}/{e}" for s in "AB" for e in EMOTIONS]
+    assert all({u.label for u in one.utterances} == {one.emotion} for one in plan)
+    assert all(len(set(one.utterances)) == 5 for one in plan)
+
+
+def test_early_and_late_are_counted_from_the_first_speech(shipped):
+    def heard(emotions, labels, gate):
+        probabilities = np.eye(4, dtype=np.float32)[[EMOTIONS.index(one) for one in emotions]]
+        return Heard(len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels))
+
+    # 25 timesteps of silence; then 75 early, 75 between, and 100 late, half of these no speech.
+    emotions = ["sad"] * 25 + ["angry"] * 75 + ["sad"] * 75 + ["angry"] * 60 + ["happy"] * 40
+    labels = [SILENCE] * 25 + [WARMING_UP] * 15 + ["angry"] * 30 + [UNCERTAIN] * 30
+    labels += ["sad"] * 75 + ["angry"] * 20 + ["happy"] * 80
+    gate = np.r_[np.zeros(25), np.ones(150), np.tile([1.0, 0.0], 50)]
+    one = Holding("cremad/A/angry", "angry", ())
+    found = judge_held([one], [heard(emotions, labels, gate)], shipped.metadata)
+    assert list(found) == ["angry"]
+    held = found["angry"]
+    assert (held.labelled_early, held.labelled_late) == (50.0, 20.0)
+    assert (held.likeliest_early, held.likeliest_late) == (100.0, 60.0)
+    assert held.labelled_ratio == pytest.approx(0.4)
+    assert held.likeliest_ratio == pytest.approx(0.6)
+
+
+def test_speech_that_is_never_heard_is_never_held(shipped):
+    nothing = Heard(6_400, np.zeros((10, 4), np.float32), np.zeros(10, np.float32), (SILENCE,) * 10)
+    found = judge_held([Holding("x", "sad", ())], [nothing], shipped.metadata)["sad"]
+    assert np.isnan(found.labelled_early)
+    assert np.isnan(found.labelled_ratio)
+
+
+# Ordinary speech
+
+
+def ordinary(labels, gate=None):
+    speech = np.ones(len(labels)) if gate is None else np.array(gate)
+    probabilities = np.full((len(labels), 4), 0.25, np.float32)
+    return Heard(len(labels) * 640, probabilities, speech.astype(np.float32), tuple(labels))
+
+
+def test_false_alarms_are_counted_when_an_emotion_comes_up(shipped):
+    labels = [WARMING_UP] * 5 + ["angry"] * 10 + [UNCERTAIN] * 10 + ["angry"] * 5 + ["neutral"] * 5
+    labels += ["happy"] * 5 + [SILENCE] * 10 + ["happy"] * 5
+    gate = [1.0] * 40 + [0.0] * 15
+    alarms = count_alarms([ordinary(labels, gate)], shipped.metadata)
+    # angry, angry again after uncertain, happy; after a silence happy goes on.
+    assert alarms.alarms == 3
+    # 35 timesteps of speech after the warm-up: neither silence nor the hangover counts.
+    assert alarms.speech_minutes == pytest.approx(35 * 0.04 / 60)
+    counts = {"angry": 15, "happy": 5, "neutral": 5, "sad": 0, UNCERTAIN: 10}
+    assert alarms.shares == pytest.approx({name: 100 * n / 35 for name, n in counts.items()})
+    assert alarms.called == alarms.shares["angry"] + alarms.shares["happy"]
+    assert alarms.alarms_a_minute == pytest.approx(3 / alarms.speech_minutes)
+
+
+def test_speech_that_stays_neutral_or_uncertain_raises_no_alarm(shipped):
+    alarms = count_alarms([ordinary(["neutral"] * 10 + [UNCERTAIN] * 10)], shipped.metadata)
+    assert (alarms.alarms, alarms.called, alarms.shares["neutral"]) == (0, 0.0, 50.0)
+
+
+def test_verdicts_are_called_too(shipped):
+    heard = [ordinary([emotion] * 20) for emotion in EMOTIONS]
+    for one, emotion in zip(heard, EMOTIONS, strict=True):
+        one.probabilities[:, EMOTIONS.index(emotion)] = 0.9
+    silent = ordinary([SILENCE] * 20, [0.0] * 20)
+    assert count_alarms([*heard, silent], shipped.metadata).verdicts_called == 60.0
+
+
+def test_what_a_prior_does_is_what_the_recognizer_does(model_file, tmp_path, speech):
+    from model.export import describe_model
+
+    metadata = Recognizer.load(model_file).metadata
+    shares = everyday_shares(metadata.labels, 0.8)
+    assert shares == pytest.approx((0.2 / 3, 0.2 / 3, 0.8, 0.2 / 3))
+    describe_model(model_file, replace(metadata, everyday_prior=shares), tmp_path / "own.onnx")
+    balanced = hear(Recognizer.load(tmp_path / "own.onnx"), speech)
+    live = hear(Recognizer.load(tmp_path / "own.onnx", prior="everyday"), speech)
+    again = decide_again(balanced, metadata, shares=shares)
+    assert again.labels == live.labels != balanced.labels
+    np.testing.assert_allclose(again.probabilities, live.probabilities, rtol=1e-6)
+    assert judge_ordinary([balanced], metadata).everyday is None or metadata.everyday_prior
+    known = replace(metadata, everyday_prior=shares)
+    assert judge_ordinary([balanced], known).everyday == count_alarms([live], known)
+
+
+def test_acted_emotions_are_found_by_what_is_shown_and_by_verdicts(shipped):
+    truths = ("angry", "angry", "happy", "sad", "neutral")
+    one = made_session(("angry", "sad", "happy", "sad", "neutral"), truths)
+    labels = list(one.heard.labels)
+    labels[40:44] = [WARMING_UP] * 2 + [UNCERTAIN] * 2  # of the ten timesteps of happy
+    acted = judge_acted(
+        [replace(one, heard=replace(one.heard, labels=tuple(labels)))], shipped.metadata
+    )
+    assert acted.shown == {"angry": 50.0, "happy": 75.0, "neutral": 100.0, "sad": 100.0}
+    assert acted.recalls == {"angry": 50.0, "happy": 100.0, "neutral": 100.0, "sad": 100.0}
+    assert acted.mean_shown == 75.0
+    assert acted.mean_recall == pytest.approx(250 / 3)
+
+
+def trial(called, recall, shown=50.0):
+    shares = {"angry": called, "happy": 0.0, "neutral": 100.0 - called, "sad": 0.0}
+    emotions = ("angry", "happy", "sad")
+    acted = Acted(dict.fromkeys(EMOTIONS, shown), dict.fromkeys(EMOTIONS, recall), None, emotions)
+    alarms = Alarms(1, 1.0, {**shares, UNCERTAIN: 0.0}, 0, 0.0, emotions)
+    return PriorTrial(0.5, (), None, alarms, acted)
+
+
+def test_the_prior_that_finds_most_while_ordinary_speech_is_left_alone_is_chosen():
+    trials = [trial(21.0, 90.0), trial(20.0, 70.0), trial(19.0, 72.0), trial(5.0, 40.0)]
+    assert choose(trials) is trials[2]
+    assert choose([trials[0], trial(30.0, 10.0)]).alarms.called == 21.0
+    assert choose([trial(10.0, 70.0, shown=30.0), trial(10.0, 69.0, shown=60.0)]).found == 64.5
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.parametrize("one", [trial(float("nan"), 90.0), trial(10.0, float("nan"))])
+def test_a_prior_of_which_nothing_was_heard_is_not_measured(one):
+    assert not one.is_measured
+    assert trial(10.0, 90.0).is_measured
+
+
+# Conditions
+
+
+def tone(hertz, seconds=1.0, level=0.1):
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (level * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+
+
+def level_of(samples):
+    return np.sqrt(np.mean(samples[4_000:-4_000].astype(np.float64) ** 2))
+
+
+def loudest_hertz(samples):
+    return (
+        np.abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax()
+        * SAMPLE_RATE
+        / len(samples)
+    )
+
+
+@pytest.fixture
+def noise_root(tmp_path):
+    import soundfile
+
+    for folder in ("House", "impulse_responses"):
+        (tmp_path / folder).mkdir()
+    noise = np.random.default_rng(0).normal(0, 0.1, 8_000)
+    for number in range(12):
+        soundfile.write(tmp_path / "House" / f"hum{number}.wav", noise, SAMPLE_RATE)
+    room = np.zeros(4_000)
+    room[100], room[3_000] = 0.5, 0.1
+    soundfile.write(tmp_path / "impulse_responses" / "room.wav", room, SAMPLE_RATE)
+    return tmp_path
+
+
+def test_every_condition_can_be_asked_for():
+    assert {effect for names in EFFECT_KINDS.values() for effect in names} == set(EFFECTS)
+    assert set(KINDS) == {"snr", "gain", "streams", "profiles", *EFFECT_KINDS}
+    with pytest.raises(ValueError, match="effect must be one of"):
+        Condition(effect="underwater")
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_an_effect_changes_speech_and_is_always_the_same(effect, speech, noise_root):
+    clip = speech[:33_333]
+    heard = heard_in(Condition(effect=effect), clip, "a", noise_root)
+    assert heard.dtype == np.float32
+    assert len(heard) == (round(33_333 / 1.25) if effect == "tempo 1.25" else 33_333)
+    assert np.isfinite(heard).all()
+    assert np.abs(heard).max() <= 1.5
+    assert active_rms(heard) > 0.01
+    np.testing.assert_array_equal(heard, heard_in(Condition(effect=effect), clip, "a", noise_root))
+    assert not np.array_equal(heard[:26_000], clip[:26_000])
+    for nothing in (np.zeros(9, np.float32), np.zeros(9_000, np.float32)):
+        assert np.isfinite(heard_in(Condition(effect=effect), nothing, "a", noise_root)).all()
+
+
+def test_a_telephone_passes_its_band_and_no_more():
+    assert level_of(telephone(tone(1_000))) == pytest.approx(level_of(tone(1_000)), rel=0.1)
+    for hertz in (100, 3_900, 6_000):
+        assert level_of(telephone(tone(hertz))) < 0.1 * level_of(tone(hertz))
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.1])
+def test_speech_of_any_level_is_clipped_alike(gain, speech, noise_root):
+    heard = heard_in(Condition(effect="clipping"), speech * np.float32(gain), "a", noise_root)
+    assert np.abs(heard).max() == 1.0
+    assert (np.abs(heard) >= 1.0).mean() == pytest.approx(0.22, abs=0.05)
+    quiet = np.abs(speech) < 0.1 / CLIPPED_SPEECH_RMS * active_rms(speech)
+    found = active_rms(speech) / CLIPPED_SPEECH_RMS * heard[quiet]
+    np.testing.assert_allclose(found, speech[quiet], atol=1e-6)
+
+
+def test_an_offset_lies_under_quiet_speech(speech):
+    heard = offset(speech)
+    np.testing.assert_allclose((heard - OFFSET) / OFFSET_GAIN, speech, atol=1e-6)
+
+
+def test_pitch_changes_and_tempo_does_not():
+    for semitones in (-5.0, 5.0):
+        found = pitch(tone(400.0, 2.0), semitones)
+        assert loudest_hertz(found) == pytest.approx(400.0 * 2 ** (semitones / 12), rel=0.02)
+
+
+def test_tempo_changes_and_pitch_does_not():
+    found = stretch(tone(400.0, 2.0), 0.8)
+    assert len(found) == 25_600
+    assert loudest_hertz(found) == pytest.approx(400.0, rel=0.02)
+
+
+def test_nothing_is_stretched_by_one(speech):
+    np.testing.assert_allclose(stretch(speech, 1.0), speech, atol=1e-6)
+
+
+def test_a_far_voice_is_quieter_reverberant_and_in_noise(speech, noise_root, tmp_path):
+    heard = heard_in(Condition(effect="far"), speech, "a", noise_root)
+    ratio = active_rms(heard) / active_rms(speech)
+    assert 20 * np.log10(ratio) == pytest.approx(-10.0, abs=0.5)
+    quiet = np.concatenate([speech[:16_000], np.zeros(16_000, np.float32)])
+    tail = heard_in(Condition(effect="far"), quiet, "a", noise_root)[-8_000:]
+    noise = np.sqrt(np.mean(tail.astype(np.float64) ** 2))
+    assert 20 * np.log10(noise / active_rms(quiet)) == pytest.approx(-25.0, abs=1.0)
+    with pytest.raises(SerLiveError, match="no background recordings"):
+        heard_in(Condition(effect="far"), speech, "a", tmp_path / "nowhere")
+
+
+def test_a_far_voice_is_in_no_room_that_training_hears(speech, noise_root):
+    before = heard_in(Condition(effect="far"), speech, "a", noise_root)
+    (noise_root / "impulse_responses" / "room.wav").unlink()
+    load_rooms.cache_clear()
+    np.testing.assert_array_equal(
+        heard_in(Condition(effect="far"), speech, "a", noise_root), before
+    )
+    assert not np.array_equal(heard_in(Condition(effect="far"), speech, "b", noise_root), before)
