@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from model.config import NetworkConfig, SystemConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
-from model.layers import without_autocast
+from model.layers import at_least_float32, without_autocast
 
 #: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
 VARIANCE_FLOOR = 1e-2
@@ -78,7 +78,7 @@ class WindowMean(Layer[AttentionState]):
         history = functional.pad(features, (0, 0, self.window - 1, 0))
         # In float32: a deviation is the small difference of two large means.
         with without_autocast(features.device):
-            band, history = band.float(), history.float()
+            band, history = at_least_float32(band), at_least_float32(history)
             return self._pool(lambda function: band @ function(history)), weights
 
     def initial_state(self, batch: int) -> AttentionState:

@@ -16,6 +16,11 @@ def without_autocast(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, enabled=False) if is_cast else nullcontext()
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32, anything else as it is."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 class Dropout(nn.Module):
     """As ``nn.Dropout``, whose draws take three times as long."""
 

@@ -6,7 +6,7 @@ The colours are ones that colour-blind people can tell apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
 
@@ -43,6 +43,17 @@ STATE_LOOKS = {
     NOTHING_CODE: Look("", " ", "#101418"),
 }
 
+#: White paper, and a gap on it.
+PAPER, PAPER_GAP = "#ffffff", "#000000"
+#: States on white paper, where the screen's greys would outshout the emotions.
+_PAPER_COLOURS = {
+    SILENCE_CODE: "#d3dae1",
+    UNCERTAIN_CODE: "#848f9b",
+    WARMING_UP_CODE: "#b3bdc7",
+    GAP_CODE: PAPER_GAP,
+    NOTHING_CODE: PAPER,
+}
+
 
 def looks(labels: Sequence[str]) -> dict[int, Look]:
     """Look of every code: emotions by their index, states by their negative codes."""
@@ -57,6 +68,14 @@ def looks(labels: Sequence[str]) -> dict[int, Look]:
         colour = EMOTION_COLOURS[index % len(EMOTION_COLOURS)]
         result[index] = Look(label, letter, colour)
     return result
+
+
+def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
+    """How labels look on white paper; emotions have the colours of the screen."""
+    return {
+        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
+        for code, look in looks(labels).items()
+    }
 
 
 def code_of(label: str, labels: Sequence[str]) -> int:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from math import floor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
+from streamer.recognition.engine import Engine
 from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import ALL, Profile
 from streamer.recognition.stream import Stream
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
-
-if TYPE_CHECKING:
-    from streamer.recognition.recognizer import Recognizer
 
 Float32 = NDArray[np.float32]
 
@@ -30,7 +27,7 @@ class Enrolment:
         speech_s: seconds of speech so far.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    def __init__(self, recognizer: Engine) -> None:
         """Begin.
 
         Raises:

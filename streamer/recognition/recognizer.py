@@ -4,75 +4,27 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata
+from streamer.errors import SerLiveError
 from streamer.modelfile.opening import opened, read_model
 from streamer.modelfile.shipped import model_path
-from streamer.recognition.decision import SILENCE, WARMING_UP, Decision
+from streamer.recognition.engine import Engine, StateRun
 from streamer.recognition.enrolment import Enrolment
-from streamer.recognition.estimate import Estimate, StreamState
-from streamer.recognition.network import StepNetwork, in_batches
-from streamer.recognition.prior import BALANCED, EVERYDAY, PRIORS, Prior, under_prior
+from streamer.recognition.estimate import Estimate
+from streamer.recognition.prior import BALANCED, EVERYDAY, PRIORS, Prior
 from streamer.recognition.profile import NOTHING, ORDINARY, Profile
-from streamer.recognition.spectra import Spectra, SpectralAnalysis, SpectraState
 from streamer.recognition.stream import Stream
-from streamer.recognition.voice_gate import SpeechDetector
-from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD, TIMESTEP_S
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 Float32 = NDArray[np.float32]
 
 
-class _Run:
-    """A stream's state in the course of a call, and the estimates that come out."""
-
-    def __init__(self, state: StreamState) -> None:
-        """Take up a stream.
-
-        Raises:
-            RuntimeError: the state was used up before.
-        """
-        state.network.check()
-        self.spectra = state.spectra
-        self.normaliser = state.normaliser
-        self.network = state.network
-        self.decision = state.decision
-        self.speech = deque(state.speech)
-        self.emitted = state.emitted
-        self.takes_in = state.takes_in
-        self.features: Float32
-        self.estimates: list[Estimate] = []
-
-    def state(self) -> StreamState:
-        return StreamState(
-            self.spectra,
-            self.normaliser,
-            self.network,
-            self.decision,
-            tuple(self.speech),
-            self.emitted,
-            self.takes_in,
-        )
-
-    def heard(self, delay_timesteps: int) -> float:
-        """What the next step takes in of the voice, at the timestep that its estimate is for."""
-        if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
-            return NOTHING
-        return self.takes_in
-
-
-class Recognizer:
+class Recognizer(Engine):
     """A model ready to run; immutable, one serves any number of streams, in any threads.
 
     >>> recognizer = Recognizer.load()  # the shipped model, or a file: load("mine.onnx")
@@ -91,26 +43,6 @@ class Recognizer:
         prior: how often each label is taken to be met.
         digest: SHA-256 of the model's file, in hexadecimal digits; empty if it was not loaded.
     """
-
-    def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        metadata: ModelMetadata,
-        detector: SpeechDetector | None = None,
-    ) -> None:
-        """Join the parts; :meth:`load` is the usual way.
-
-        Raises:
-            SerLiveError: the network is not what the metadata says.
-        """
-        self.metadata = metadata
-        self.prior: Prior = BALANCED
-        self.digest = ""
-        self._network = StepNetwork(session, metadata)
-        self._analysis = SpectralAnalysis(detector or SpeechDetector())
-        self._normaliser = metadata.normaliser
-        self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
-        self._shares = np.array(metadata.everyday_prior, np.float64)
 
     @classmethod
     def load(cls, path: Path | str | None = None, prior: Prior = BALANCED) -> Self:
@@ -150,26 +82,6 @@ class Recognizer:
         other = copy.copy(self)
         other.prior = prior
         return other
-
-    def check_knows_voices(self) -> None:
-        """Refuse to make a profile, or to take one, with a model that cannot.
-
-        Raises:
-            SerLiveError: it knows no voices.
-        """
-        if not self.metadata.knows_voices:
-            raise SerLiveError(
-                f"the model {self.metadata.name} knows no voices: it makes and takes no profile"
-            )
-
-    def check_profile(self, profile: Profile) -> None:
-        """Refuse a profile that says nothing to the model.
-
-        Raises:
-            SerLiveError: it was made with another one, or the model knows no voices.
-        """
-        self.check_knows_voices()
-        profile.check(self.metadata, self.digest)
 
     def load_profile(self, path: Path | str) -> Profile:
         """Load a profile for this model; it is trusted with nothing.
@@ -215,59 +127,6 @@ class Recognizer:
         enrolment.end_recording()
         return enrolment.profile()
 
-    def initial_state(
-        self, profile: Profile | None = None, takes_in: float = ORDINARY
-    ) -> StreamState:
-        """State of a stream that has heard nothing.
-
-        Args:
-            profile: as of :meth:`stream`.
-            takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
-
-        Raises:
-            SerLiveError: as of :meth:`check_profile`.
-        """
-        if profile is not None:
-            self.check_profile(profile)
-        return StreamState(
-            spectra=self._analysis.initial_state(),
-            normaliser=self._normaliser.initial_state(),
-            network=self._network.initial_state(None if profile is None else profile.voice),
-            decision=self._decision.initial_state(),
-            speech=(),
-            emitted=0,
-            takes_in=takes_in,
-        )
-
-    def profile_of(self, state: StreamState) -> Profile:
-        """What a stream knows of its voice by now; the state stays as it is.
-
-        Raises:
-            SerLiveError: the model knows no voices, or nothing is known of this one yet.
-            RunFailure: the model has made no profile of it.
-            RuntimeError: the state was used up before.
-        """
-        self.check_knows_voices()
-        voice = self._network.voice_of(state.network)
-        if not voice[-1]:
-            raise SerLiveError("no speech was heard, so nothing is known of the voice")
-        name = self.metadata.name
-        try:
-            return Profile.of_voice(voice, name, self.digest, datetime.now(UTC))
-        except ValueError as error:
-            raise RunFailure(f"the model {name} has made no profile: {error}") from error
-
-    def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
-        """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete.
-
-        The state passed in is used up.
-
-        Raises:
-            RuntimeError: it was used up before.
-        """
-        [result] = self._accept([samples], [_Run(state)])
-        return result
-
     def accept_many(
         self, streams: Sequence[Stream], blocks: Sequence[Float32]
     ) -> list[list[Estimate]]:
@@ -297,84 +156,12 @@ class Recognizer:
                 raise ValueError(f"stream {index} is of another recognizer")
             try:
                 stream.check(samples)
-                runs.append(_Run(stream.state))
+                runs.append(StateRun(stream.state))
             except (RuntimeError, ValueError) as error:
                 raise type(error)(f"stream {index}: {error}") from error
         if len({run.network for run in runs}) != len(runs):
             raise ValueError("a stream can take only one block at a time")
-        results = self._accept(blocks, runs)
+        results = self.accept_states(blocks, runs)
         for stream, (_, state) in zip(streams, results, strict=True):
             stream.state = state
         return [estimates for estimates, _ in results]
-
-    def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
-        """End the stream: every estimate still owed, ``samples // 640`` in total.
-
-        The state passed in is used up.
-
-        Raises:
-            RuntimeError: it was used up before.
-        """
-        run = _Run(state)
-        self._hear([run], [self._analysis.flush(state.spectra)])
-        self._estimate([run])
-        end = run.network.position
-        nothing = np.zeros((FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
-        for _ in range(self.metadata.delay_timesteps if end else 0):
-            self._step([nothing], end, [run])
-        return run.estimates, run.state()
-
-    def _accept(
-        self, blocks: Sequence[Float32], runs: list[_Run]
-    ) -> list[tuple[list[Estimate], StreamState]]:
-        spectra = [run.spectra for run in runs]
-        self._hear(runs, self._analysis.accept_many(blocks, spectra))
-        self._estimate(runs)
-        return [(run.estimates, run.state()) for run in runs]
-
-    def _hear(self, runs: list[_Run], analysed: list[tuple[Spectra, SpectraState]]) -> None:
-        """Take in what the front end made of new samples."""
-        normalised = self._normaliser.normalise_many(
-            [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
-        )
-        for run, (spectra, after), (features, normaliser) in zip(
-            runs, analysed, normalised, strict=True
-        ):
-            run.spectra, run.normaliser, run.features = after, normaliser, features
-            run.speech.extend(spectra.speech.tolist())
-
-    def _estimate(self, runs: list[_Run]) -> None:
-        """Every timestep that is complete, in turn."""
-        for step in range(max(len(run.features) for run in runs)):
-            ready = [run for run in runs if len(run.features) > step]
-            for batch in in_batches([run.network for run in ready]):
-                together = [ready[i] for i in batch]
-                self._step([run.features[step] for run in together], UNKNOWN_END, together)
-
-    def _step(self, frames: list[Float32], end: int, runs: list[_Run]) -> None:
-        """One timestep into the network, and one estimate out of each full delay line."""
-        heard = None
-        if self.metadata.knows_voices:
-            delay = self.metadata.delay_timesteps
-            heard = np.array([run.heard(delay) for run in runs], np.float32)
-        probabilities, attention, ordinary, states = self._network.step(
-            np.array(frames), end, [run.network for run in runs], heard
-        )
-        if self.prior == EVERYDAY:
-            share = self.metadata.ordinary_share
-            probabilities = under_prior(probabilities, self._shares, ordinary, share)
-        likely = [None] * len(runs) if ordinary is None else ordinary[:, 0].tolist()
-        rows = zip(runs, states, probabilities, attention, likely, strict=True)
-        for run, network, row, weights, is_ordinary in rows:
-            run.network = network
-            if network.position > self.metadata.delay_timesteps:
-                speech = run.speech.popleft()
-                label, run.decision = self._decision.decide(row, speech, run.decision)
-                run.emitted += 1
-                time = run.emitted * TIMESTEP_S
-                weighed = None
-                if label not in (SILENCE, WARMING_UP):
-                    weighed = self._decision.weighed(run.decision)
-                run.estimates.append(
-                    Estimate(time, label, row, speech, weights, is_ordinary, weighed)
-                )

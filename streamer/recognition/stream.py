@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.recognition.engine import Engine
 from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import ORDINARY, Profile
 from streamer.signal import LARGEST_SAMPLE
-
-if TYPE_CHECKING:
-    from streamer.recognition.recognizer import Recognizer
 
 Float32 = NDArray[np.float32]
 
@@ -35,7 +31,7 @@ class Stream:
     """
 
     def __init__(
-        self, recognizer: Recognizer, profile: Profile | None = None, takes_in: float = ORDINARY
+        self, recognizer: Engine, profile: Profile | None = None, takes_in: float = ORDINARY
     ) -> None:
         """Begin; :meth:`Recognizer.stream` is the usual way.
 

@@ -12,8 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from streamer.appearance import looks
-from streamer.commands.report.drawing.ink import paper_looks
+from streamer.appearance import looks, paper_looks
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import Access
 from streamer.serve.config import ServerConfig

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from streamer import plotting as figures
-from streamer.appearance import GAP_CODE, STATE_CODES, looks
+from streamer.appearance import GAP_CODE, STATE_CODES, looks, paper_looks
 from streamer.commands.report.drawing.axis import clock, ticks, time_ticks
-from streamer.commands.report.drawing.ink import CHIP, TRACK, paper_looks
+from streamer.commands.report.drawing.ink import CHIP, TRACK
 from streamer.commands.report.drawing.overview import MOST_COLUMNS, overview
 from streamer.commands.report.drawing.shapes import Area, Box, Text, fitted, steps
 from streamer.commands.report.drawing.svg import to_svg

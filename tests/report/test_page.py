@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.appearance import GAP_CODE
+from streamer.appearance import GAP_CODE, paper_looks
 from streamer.commands.report import sound as sound_module
 from streamer.commands.report.cells import bounds_of, cells_of
-from streamer.commands.report.drawing.ink import paper_looks
 from streamer.commands.report.drawing.waveform import Outliner
 from streamer.commands.report.html import to_html
 from streamer.commands.report.page import make_page

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from streamer.appearance import (
-    GAP_CODE,
-    NOTHING_CODE,
-    SILENCE_CODE,
-    UNCERTAIN_CODE,
-    WARMING_UP_CODE,
-    Look,
-    looks,
-)
+from streamer.appearance import PAPER, PAPER_GAP, Look, paper_looks
 from streamer.commands.report.drawing.shapes import Box, Shape, Text
 
-PAPER = "#ffffff"
 INK = "#1b2127"
 FAINT = "#59636d"
 RULE = "#c3cad1"
 TRACK = "#f1f3f5"
-
-#: States on white paper, where the screen's greys would outshout the emotions.
-_PAPER_COLOURS = {
-    SILENCE_CODE: "#d3dae1",
-    UNCERTAIN_CODE: "#848f9b",
-    WARMING_UP_CODE: "#b3bdc7",
-    GAP_CODE: "#000000",
-    NOTHING_CODE: PAPER,
-}
 
 #: On a light colour, on dark paper too: it is none of the colours that a dark page changes.
 _ON_LIGHT = "#14181d"
@@ -39,14 +20,6 @@ _ON_GREY = "#14181e"
 _CHANGING_GREYS = ("#d3dae1", "#b3bdc7")
 
 CHIP = 14.0
-
-
-def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
-    """How labels look on white paper; emotions have the colours of the screen."""
-    return {
-        code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
-        for code, look in looks(labels).items()
-    }
 
 
 def shared_looks(sessions: Sequence[Sequence[str]]) -> list[dict[int, Look]]:
@@ -74,7 +47,7 @@ def on(colour: str) -> str:
     """Black or white, whichever is read better on a colour."""
     if colour in _CHANGING_GREYS:
         return _ON_GREY
-    if colour == _PAPER_COLOURS[GAP_CODE]:  # which a dark page turns over, as it does paper
+    if colour == PAPER_GAP:  # which a dark page turns over, as it does paper
         return PAPER
     red, green, blue = _channels(colour)
     return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _ON_DARK

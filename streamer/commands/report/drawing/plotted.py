@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamer.commands.report.drawing.ink import PAPER
+from streamer.appearance import PAPER
 from streamer.commands.report.drawing.picture import Drawing
 from streamer.commands.report.drawing.shapes import Area, Box, Line, Shape, Text
 from streamer.plotting import save

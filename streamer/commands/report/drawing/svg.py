@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from streamer.commands.report.drawing.ink import PAPER
+from streamer.appearance import PAPER
 from streamer.commands.report.drawing.picture import Drawing
 from streamer.commands.report.drawing.shapes import Area, Box, Line, Points, Shape, Text
 from streamer.errors import printable
