@@ -195,6 +195,6 @@ def test_the_cost_is_that_of_what_runs(name, changes):
     assert step_cost(network.config) == counted
 
 
-def test_running_again_for_every_estimate_costs_a_hundred_times_as_much():
-    assert step_cost(c_bilstm()) > 100 * step_cost(c_pfsmn())
+def test_running_again_for_every_estimate_costs_dozens_of_times_as_much():
+    assert step_cost(c_bilstm()) > 50 * step_cost(c_pfsmn())
     assert step_cost(pfsmn()) < step_cost(lstm()) < step_cost(live()) < step_cost(c_pfsmn())
