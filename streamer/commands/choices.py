@@ -11,7 +11,7 @@ from typing import TextIO
 
 from streamer.commands.display import Display, open_display
 from streamer.errors import SerLiveError, told
-from streamer.formats import suffix_format
+from streamer.formats.writers import suffix_format
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import Output, OutputFile, say_on_stderr
 from streamer.recognition.prior import BALANCED

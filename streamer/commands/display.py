@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.errors import printable
-from streamer.formats import Changes, JsonLines, Plain, open_timeline, summary
+from streamer.formats.lines import Changes, JsonLines, Plain, summary
 from streamer.formats.names import TIMELINES
+from streamer.formats.writers import open_timeline
 from streamer.outputs import Output, OutputFile, say_on_stderr
 from streamer.screen.keyboard import is_in_foreground
 from streamer.session.events import Event, Listener, SessionEnded, SessionStarted, Sink

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from streamer.commands.parser import parse
 from streamer.errors import SerLiveError
-from tests.helpers.places import CLIPS
+from tests.helpers.places import CLIPS, ROOT
 
 
 def test_no_arguments_listen():
@@ -26,3 +29,12 @@ def test_an_unknown_option_points_to_the_help_of_its_command():
 @pytest.mark.parametrize("command", ["replay", "convert", "score", "report", "picture"])
 def test_output_has_one_short_name(command):
     assert parse([command, "x", "-o", "y"]).output.name == "y"
+
+
+def test_reading_the_command_line_imports_nothing_slow():
+    code = (
+        "import sys; from streamer.commands.parser import make_parser; make_parser()\n"
+        "slow = {'numpy', 'onnxruntime', 'soundfile', 'rich'} & {*sys.modules}\n"
+        "assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import SerLiveError
-from streamer.formats import JsonLines
+from streamer.formats.lines import JsonLines
 from streamer.formats.reader import LONGEST_LINE, read_sessions
 from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupts

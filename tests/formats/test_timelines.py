@@ -12,8 +12,9 @@ import pytest
 
 from streamer.commands.convert.run import convert
 from streamer.errors import RunFailure, SerLiveError
-from streamer.formats import JsonLines, open_timeline, summary
+from streamer.formats.lines import JsonLines, summary
 from streamer.formats.names import TIMELINES
+from streamer.formats.writers import open_timeline
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import STATES
 from streamer.session.events import Gap, Marked, SessionEnded

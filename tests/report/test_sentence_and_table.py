@@ -10,7 +10,7 @@ import pytest
 from streamer.commands.report.facts import facts_of, longest_stretch
 from streamer.commands.report.page import make_page
 from streamer.commands.report.sentence import duration, percent, seconds, sentence
-from streamer.formats import summary
+from streamer.formats.lines import summary
 from streamer.formats.reader import read_sessions
 from streamer.session.events import Gap
 from tests.helpers.command import replay

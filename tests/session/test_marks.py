@@ -6,7 +6,7 @@ import io
 import json
 import threading
 
-from streamer.formats import JsonLines
+from streamer.formats.lines import JsonLines
 from streamer.screen.monitor import Monitor
 from streamer.session.events import Marked
 from streamer.session.interrupts import Interrupts

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.formats import JsonLines, Plain
+from streamer.formats.lines import JsonLines, Plain
 from streamer.session.events import Estimated, Gap, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.session.run import Pace, run_session

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from streamer.commands.latency.process import machine, resident_mib
 from streamer.commands.latency.spread import Spread
 from streamer.errors import RunFailure, SerLiveError
-from streamer.formats import JsonLines
+from streamer.formats.lines import JsonLines
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, say_on_stderr, write_line
 from streamer.recognition.estimate import Estimate

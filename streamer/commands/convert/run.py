@@ -9,9 +9,9 @@ from pathlib import Path
 
 from streamer.commands.choices import open_output, say
 from streamer.errors import SerLiveError
-from streamer.formats import open_timeline
 from streamer.formats.names import SUFFIXES
 from streamer.formats.reader import read_sessions
+from streamer.formats.writers import open_timeline
 from streamer.outputs import Output
 from streamer.session.interrupts import Interrupts
 

@@ -14,7 +14,7 @@ from streamer.commands.latency.probe import SETTLING_S, Arrival, Load, Probe
 from streamer.commands.latency.reactions import Reactions, reactions, sound_begins
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopwatch import TimedRecognizer
-from streamer.formats import JsonLines
+from streamer.formats.lines import JsonLines
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
 from streamer.sound.capture.devices import Device

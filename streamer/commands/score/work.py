@@ -14,7 +14,7 @@ from pathlib import Path
 
 from streamer.commands.score.rows import Row, columns_of
 from streamer.errors import RunFailure, SerLiveError, printable
-from streamer.formats import JsonLines
+from streamer.formats.lines import JsonLines
 from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import SILENCE, label_changes

@@ -1,0 +1,76 @@
+"""Which writer a format has; each is a sink of a session, or of one that is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from streamer.errors import SerLiveError
+from streamer.formats.names import SUFFIXES
+from streamer.formats.table import Csv
+from streamer.formats.textgrid import TextGrid
+from streamer.formats.tracks import Audacity, SubRip, WebVtt
+from streamer.outputs import Output
+from streamer.session.events import Sink
+from streamer.sound.files.media import MEDIA_SUFFIXES
+from streamer.sound.files.recording import SOUND_SUFFIXES
+
+
+class Timeline(Sink, Protocol):
+    """Writes what a person takes into another program."""
+
+    def finish(self, duration_s: float) -> None:
+        """End a session that has no last event; ``take`` does it where there is one."""
+        ...
+
+
+_PICTURES = frozenset({".html", ".svg", ".png", ".pdf"})
+
+#: They hold one recording.
+_SINGLE: dict[str, Callable[[Output], Timeline]] = {
+    "audacity": Audacity,
+    "textgrid": TextGrid,
+    "srt": SubRip,
+    "vtt": WebVtt,
+}
+
+
+def suffix_format(output: Path | None) -> str:
+    """What a session's output is by its suffix: a timeline, else JSON lines; .txt may be anything.
+
+    Raises:
+        SerLiveError: the suffix promises sound or a picture.
+    """
+    suffix = "" if output is None else output.suffix.lower()
+    if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
+        raise SerLiveError(f"{output}: --output takes results, such as .jsonl or .csv, not sound")
+    if suffix in _PICTURES:
+        raise SerLiveError(
+            f"{output}: --output takes results; ser-live report makes a {suffix} of a .jsonl"
+        )
+    return "jsonl" if suffix == ".txt" else SUFFIXES.get(suffix, "jsonl")
+
+
+def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
+    """A writer of the format ``name``, one of :data:`streamer.formats.names.TIMELINES`.
+
+    Args:
+        name: of the format.
+        out: where it is written.
+        is_several: more recordings than one are written to it.
+        is_split: the channels of a recording are streams of their own.
+
+    Raises:
+        SerLiveError: the format cannot hold several recordings, or channels.
+    """
+    if name == "csv":
+        return Csv(out, is_several, is_split)
+    if is_split:
+        raise SerLiveError(
+            f"{name} holds one channel, csv and jsonl hold several; "
+            "ser-live replay --channels 1, then 2, makes a file of each"
+        )
+    if is_several:
+        raise SerLiveError(f"{name} holds one recording at a time; csv and jsonl hold several")
+    return _SINGLE[name](out)
