@@ -81,10 +81,10 @@ def stream(network, features, heard=None):
     """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
     batch, timesteps = features.shape[:2]
     state = network.initial_state(batch)
-    nothing = torch.zeros_like(features[:, 0]) if timesteps else None
+    nothing = torch.zeros_like(features[:, 0])
     logits, attention = [], []
     delay = network.latency
-    for step in range(timesteps + delay if timesteps else 0):
+    for step in range(timesteps + delay):
         frames = features[:, step] if step < timesteps else nothing
         end = torch.full((batch,), timesteps if step >= timesteps else UNKNOWN_END)
         # Of timesteps before the stream nothing is taken in, whatever is asked for.
@@ -94,6 +94,4 @@ def stream(network, features, heard=None):
         if step >= delay:
             logits.append(one)
             attention.append(weights)
-    if not logits:
-        return network(features)
     return torch.stack(logits, 1), torch.stack(attention, 1)

@@ -45,7 +45,7 @@ def every_network():
 
 
 @pytest.mark.parametrize("make", every_network())
-@pytest.mark.parametrize("timesteps", [0, 1, 2, 7, 140])
+@pytest.mark.parametrize("timesteps", [1, 2, 7, 140])
 def test_streaming_equals_offline(make, timesteps):
     network = make()
     features = torch.rand(2, timesteps, 4, 201, generator=torch.Generator().manual_seed(timesteps))
@@ -56,6 +56,11 @@ def test_streaming_equals_offline(make, timesteps):
         torch.softmax(streamed, -1), torch.softmax(logits, -1), atol=1e-5, rtol=0
     )
     torch.testing.assert_close(streamed_attention, attention, atol=1e-5, rtol=0)
+
+
+def test_nothing_comes_of_nothing():
+    logits, attention = lively_network("live")(torch.zeros(2, 0, 4, 201))
+    assert (logits.shape, attention.shape) == ((2, 0, 4), (2, 0, live().window_timesteps))
 
 
 def test_what_is_known_of_the_voice_streams_exactly():
