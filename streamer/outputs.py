@@ -84,8 +84,8 @@ def show(renderable: RenderableType, out: TextIO | None = None) -> None:
 def _is_standard_stream(path: Path) -> bool:
     """Whether a name leads to descriptor 1 or 2, by whatever links.
 
-    Those lead nowhere by now (see ``commands/program.py``), so the links are followed one by one: where the
-    last of them ends says nothing.
+    Those lead nowhere by now (see ``commands/program.py``), so the links are followed one by one:
+    where the last of them ends says nothing.
     """
     folders = {os.path.realpath(folder) for folder in _DESCRIPTORS}
     for _ in range(_MOST_LINKS):

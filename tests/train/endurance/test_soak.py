@@ -69,7 +69,7 @@ def test_a_day_is_the_same_again_however_it_is_cut(material):
 @pytest.mark.parametrize("step", [0.04 * (1 + 1e-6), float("nan")])
 def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step):
     """By a millionth: a sample in a minute."""
-    monkeypatch.setattr("streamer.recognition.recognizer.TIMESTEP_S", step)
+    monkeypatch.setattr("streamer.recognition.engine.TIMESTEP_S", step)
     drifting = soak(shipped, material, 0, 8.0, contexts_s=())
     assert any("times are not" in one for one in drifting.faults())
 

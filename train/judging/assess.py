@@ -1,4 +1,4 @@
-"""``python -m train evaluate|tune``: what is done with their options."""
+"""What ``python -m train evaluate`` and ``tune`` do with their options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from train.judging.tune import tune
 SHOWN_TRIALS = 5
 
 
-def run_evaluate(options: argparse.Namespace) -> None:
+def assess(options: argparse.Namespace) -> None:
     """Evaluate each model and show how it does.
 
     Raises:
@@ -72,7 +72,7 @@ def _judge_transfer(reports: Sequence[Report]) -> None:
         raise RunFailure(f"at chance, not to be shipped: {'; '.join(failed)}")
 
 
-def run_tune(options: argparse.Namespace) -> None:
+def choose(options: argparse.Namespace) -> None:
     """Try decision layers and priors, show the best, and write a model with them if asked to.
 
     Raises:

@@ -1,0 +1,28 @@
+"""``python -m train bench``: what a step costs beside what it could."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.bundled import bundled
+from train.commands.options import add_json
+
+HELP = "what a step costs beside what it could; training"
+DESCRIPTION = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
+    parser.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure; raises as :func:`train.endurance.bench.run_bench`."""
+    from train.endurance.bench import run_bench
+
+    run_bench(options)
+    return 0

@@ -1,0 +1,44 @@
+"""``python -m train export``: a finished run as a model file, tested."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from streamer.outputs import check_output
+from train.commands.options import add_corpora
+
+HELP = "a finished run -> ONNX model file, tested"
+DESCRIPTION = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("run", type=Path, help="folder of the run")
+    add_corpora(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    parser.add_argument(
+        "--judged",
+        action="store_true",
+        help="by a recipe with refit: the network that the validation speakers judged, not the one "
+        "that has heard them, too",
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="with the decision layer and the everyday prior of this model: of the same run's "
+        "--judged network, tuned, where the validation speakers were trained on since",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export and test; raises as :func:`train.fitting.export.export_run`."""
+    from train.fitting.export import export_run
+
+    check_output(options.output, options.force)
+    tested = export_run(options.run, options.output, options.corpora, options.judged, options.like)
+    print(json.dumps(tested))
+    return 0

@@ -1,0 +1,65 @@
+"""``python -m train fit``: trains as a recipe says."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from streamer.outputs import say_on_stderr
+from train.commands.options import add_corpora, add_place, add_run
+
+HELP = "train as a recipe says; a stopped run goes on"
+DESCRIPTION = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "recipe",
+        type=Path,
+        metavar="RECIPE|DATA",
+        help="TOML file, see train/recipes; or one's own recordings, a folder of "
+        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, trained on as own.toml says",
+    )
+    add_corpora(parser)
+    add_run(parser)
+    add_place(parser)
+    parser.add_argument(
+        "--corpus",
+        nargs="+",
+        metavar="NAME",
+        help="train on these of the recipe's corpora; the others are tested, never trained on",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument(
+        "--without",
+        type=lambda kinds: kinds.split(","),
+        default=[],
+        metavar="KIND,...",
+        help="leave out kinds of augmentation, such as mixup,rooms",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on; raises as :func:`train.fitting.run.run`."""
+    from train.fitting.recipe import recipe_of
+    from train.fitting.run import run
+    from train.fitting.run_folder import Folders
+    from train.place import find_place
+
+    recipe = recipe_of(options.recipe, options.without)
+    if options.corpus:
+        recipe = recipe.of_corpora(options.corpus)
+    name = "-without-".join((recipe.name, *options.without))
+    if options.seed is not None:
+        recipe, name = replace(recipe, seed=options.seed), f"{name}-seed-{options.seed}"
+    folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
+    with find_place(options.device) as place:
+        if place.leads:
+            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; first all is made ready")
+        result = run(recipe, folders, place)
+        if place.leads:
+            print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
+            say_on_stderr(f"train: python -m train export {folders.run} -o FILE.onnx comes next")
+    return 0

@@ -1,0 +1,42 @@
+"""``python -m train gate``: the voice gate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streamer.outputs import check_output
+from train.commands.options import add_cache, add_corpora
+
+HELP = "teach Silero's network to hear through noise: the runtime's voice gate"
+DESCRIPTION = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "recipe",
+        type=Path,
+        nargs="?",
+        default=Path("train/recipes/open.toml"),
+        help="whose streams it learns from (%(default)s)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=260, help="batches (%(default)s); 0: Silero's own weights"
+    )
+    add_corpora(parser)
+    add_cache(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Teach the voice gate; raises as :func:`train.fitting.gate.write_gate`."""
+    from train.fitting.gate import write_gate
+    from train.fitting.recipe import read_recipe
+    from train.fitting.run_folder import Folders
+
+    check_output(options.output, options.force)
+    folders = Folders(options.corpora, options.cache, options.output.parent)
+    write_gate(read_recipe(options.recipe), folders, options.steps, options.output)
+    return 0

@@ -1,0 +1,47 @@
+"""``python -m train teach``: teachers of emotions, and what they say of speakers unheard."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from streamer.errors import SerLiveError
+from streamer.outputs import say_on_stderr
+from train.commands.options import add_corpora, add_place, add_run
+
+HELP = "let Whisper's encoder learn emotions, and keep what it says of others"
+DESCRIPTION = (
+    "As the recipe says, such as train/recipes/teacher.toml. A recipe of a fit that names the run "
+    "as answers learns from it. Takes a GPU."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="TOML file of teachers")
+    add_corpora(parser)
+    add_run(parser)
+    add_place(parser)
+    parser.add_argument(
+        "--fold", type=int, metavar="N", help="this teacher alone, from 0; others side by side"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train the teachers; raises as :func:`train.fitting.teaching.run_teaching`."""
+    from train.fitting.run_folder import Folders
+    from train.fitting.teaching import read_teacher_recipe, run_teaching
+    from train.place import find_place
+
+    recipe = read_teacher_recipe(options.recipe)
+    folder = options.run or Path("runs") / recipe.name
+    if options.fold is not None and not 0 <= options.fold < recipe.folds:
+        raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
+    with find_place(options.device) as place:
+        if place.leads:  # alone, however many there are
+            say_on_stderr(f"train: {recipe.name}, kept in {folder}; first all is made ready")
+            folders = Folders(options.corpora, options.cache, folder)
+            if run_teaching(recipe, folders, replace(place, ranks=1), options.fold):
+                say_on_stderr(f"train: a recipe that learns from it says answers = {str(folder)!r}")
+    return 0
