@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train the teachers; raises as :func:`train.fitting.teaching.run_teaching`."""
     from train.fitting.run_folder import Folders
-    from train.fitting.teaching import read_teacher_recipe, run_teaching
+    from train.fitting.teacher_recipe import read_teacher_recipe
+    from train.fitting.teaching import run_teaching
     from train.place import find_place
 
     recipe = read_teacher_recipe(options.recipe)

@@ -9,179 +9,42 @@ names as ``answers``. Of the validation speakers all teachers answer together.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from model.config import live
-from model.whisper import WhisperEncoder, load_whisper, log_mel
+from model.emotion_encoder import EmotionEncoder
+from model.whisper import load_whisper
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
-from streamer.modelfile.metadata import check_names as check_label_names
-from streamer.signal import HOP_SAMPLES, SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
-from train.features.arrangement import Placement, Streams
-from train.features.augment import Augmentation
+from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
 from train.fitting.answers import called, keep_answers
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.material import heard_beside, read_parts, training_data
-from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
+from train.fitting.teacher_recipe import LONGEST_S, TeacherRecipe
 from train.fitting.training import LARGEST_GRADIENT
 from train.judging.measures import score
 from train.place import Place
-from train.ranges import check_names, check_number
 
 Float32 = NDArray[np.float32]
 
-#: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
-LONGEST_S = 15.0
 #: Share of the steps in which the learning rates rise.
 WARM_UP_SHARE = 0.15
 #: Steps between two lines of the log.
 LOGGED = 100
-HEAD_HIDDEN = 128
-
-
-@dataclass(frozen=True)
-class TeacherRecipe:
-    """How teachers of emotions are made.
-
-    Attributes:
-        name: of the recipe file.
-        corpora: trained on; their validation speakers are answered for, too.
-        labels: that are learnt.
-        encoder: file of Whisper's encoder, in the folder of the corpora.
-        split: into training, validation and test speakers.
-        noises: folders of background recordings among the corpora.
-        augmentation: what is drawn anew for every example.
-        folds: of the training speakers.
-        seconds: of an example; longer recordings are cropped.
-        steps: batches that each teacher learns from.
-        batch: recordings a step.
-        learning_rate: peak, of the encoder.
-        head_learning_rate: peak, of what is on top of it.
-        weight_decay: of both.
-        dropout: before the classifier.
-        seed: of everything drawn at random.
-    """
-
-    name: str
-    corpora: tuple[str, ...]
-    labels: tuple[str, ...]
-    encoder: str
-    split: str = "fixed"
-    noises: tuple[str, ...] = ()
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    folds: int = 4
-    seconds: float = 4.0
-    steps: int = 700
-    batch: int = 64
-    learning_rate: float = 5e-5
-    head_learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    dropout: float = 0.4
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("corpora", "labels", "noises"):
-            check_names(name, getattr(self, name))
-        check_label_names(self.name, self.labels)
-        for name in ("encoder", "split"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
-        for name in ("steps", "batch"):
-            check_number(name, getattr(self, name), 1, whole=True)
-        check_number("folds", self.folds, 2, 100, whole=True)
-        check_number("seed", self.seed, whole=True)
-        check_number("seconds", self.seconds, 1, LONGEST_S)
-        for name in ("learning_rate", "head_learning_rate"):
-            check_number(name, getattr(self, name), 1e-8, 1)
-        check_number("weight_decay", self.weight_decay, 0, 1)
-        check_number("dropout", self.dropout, 0, 0.99)
-
-    @property
-    def streams(self) -> Streams:
-        """How long an example is."""
-        return Streams(seconds=self.seconds)
-
-    def drawn(self) -> Recipe:
-        """What a drawer needs to know: examples are one recording each, not streams."""
-        return Recipe(
-            self.name,
-            self.corpora,
-            live(self.labels),
-            split=self.split,
-            augmentation=self.augmentation,
-            streams=self.streams,
-            noises=self.noises,
-            seed=self.seed,
-        )
-
-
-def read_teacher_recipe(path: Path) -> TeacherRecipe:
-    """Read a recipe of teachers, a TOML file of the fields of :class:`TeacherRecipe`.
-
-    Raises:
-        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        ranges = augmentation_of(values.pop("augmentation", {}))
-        check_known("teacher", values, {one.name for one in fields(TeacherRecipe)} - {"name"})
-        return TeacherRecipe(path.stem, augmentation=ranges, **tuples(values))
-    except OSError as error:
-        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (TypeError, ValueError) as error:
-        raise SerLiveError(f"{path}: {error}") from error
-
-
-class EmotionEncoder(nn.Module):
-    """The encoder's layers weighed, pooled by attention to mean and deviation, classified."""
-
-    def __init__(self, encoder: WhisperEncoder, labels: int, dropout: float) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.layers = nn.Parameter(torch.zeros(len(encoder.layers)))
-        self.inner = nn.Linear(encoder.width, HEAD_HIDDEN)
-        self.outer = nn.Linear(HEAD_HIDDEN, 1)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(2 * encoder.width, labels)
-
-    def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Logits ``(batch, labels)``.
-
-        Args:
-            samples: ``(batch, samples)`` at 16 kHz.
-            lengths: ``(batch,)`` samples of each that are of the recording.
-        """
-        with torch.autocast(samples.device.type, enabled=False):
-            mel = log_mel(samples)
-        outputs = self.encoder(mel)
-        normed = [functional.layer_norm(one.float(), one.shape[-1:]) for one in outputs]
-        shares = torch.softmax(self.layers, dim=0)
-        hidden = sum(share * one for share, one in zip(shares, normed, strict=True))
-        assert isinstance(hidden, Tensor)
-        scores = self.outer(torch.tanh(self.inner(hidden))).squeeze(-1).float()
-        frames = torch.arange(hidden.shape[1], device=hidden.device)
-        is_there = frames < (lengths[:, None] // (2 * HOP_SAMPLES)).clamp(min=1)
-        weights = torch.softmax(scores.masked_fill(~is_there, -torch.inf), dim=-1)[..., None]
-        mean = (weights * hidden).sum(dim=1)
-        square = (weights * hidden.square()).sum(dim=1)
-        deviation = (square - mean.square()).clamp(min=0).add(1e-3).sqrt()
-        logits: Tensor = self.classifier(self.dropout(torch.cat([mean, deviation], dim=-1)))
-        return logits.float()
 
 
 def run_teaching(

@@ -17,7 +17,7 @@ from train.comparing.trials import SHIPPED
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
-from train.fitting.teaching import read_teacher_recipe
+from train.fitting.teacher_recipe import read_teacher_recipe
 from train.fitting.training import check_start
 
 

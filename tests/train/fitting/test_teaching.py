@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import train.features.sound
+from model.emotion_encoder import EmotionEncoder
 from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
@@ -21,13 +22,8 @@ from train.fitting import teaching
 from train.fitting.answers import ANSWERS, read_answers
 from train.fitting.run import run
 from train.fitting.run_folder import Folders
-from train.fitting.teaching import (
-    EmotionEncoder,
-    TeacherRecipe,
-    deal,
-    read_teacher_recipe,
-    run_teaching,
-)
+from train.fitting.teacher_recipe import TeacherRecipe, read_teacher_recipe
+from train.fitting.teaching import deal, run_teaching
 from train.place import Place
 
 RECIPE = TeacherRecipe(

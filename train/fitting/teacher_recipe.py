@@ -1,0 +1,111 @@
+"""Recipes of teachers of emotions, see ``train/fitting/teaching.py``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from model.config import live
+from streamer.errors import SerLiveError
+from streamer.modelfile.metadata import check_names as check_label_names
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
+from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
+from train.ranges import check_names, check_number
+
+#: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
+LONGEST_S = 15.0
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """How teachers of emotions are made.
+
+    Attributes:
+        name: of the recipe file.
+        corpora: trained on; their validation speakers are answered for, too.
+        labels: that are learnt.
+        encoder: file of Whisper's encoder, in the folder of the corpora.
+        split: into training, validation and test speakers.
+        noises: folders of background recordings among the corpora.
+        augmentation: what is drawn anew for every example.
+        folds: of the training speakers.
+        seconds: of an example; longer recordings are cropped.
+        steps: batches that each teacher learns from.
+        batch: recordings a step.
+        learning_rate: peak, of the encoder.
+        head_learning_rate: peak, of what is on top of it.
+        weight_decay: of both.
+        dropout: before the classifier.
+        seed: of everything drawn at random.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    labels: tuple[str, ...]
+    encoder: str
+    split: str = "fixed"
+    noises: tuple[str, ...] = ()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    folds: int = 4
+    seconds: float = 4.0
+    steps: int = 700
+    batch: int = 64
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    dropout: float = 0.4
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("corpora", "labels", "noises"):
+            check_names(name, getattr(self, name))
+        check_label_names(self.name, self.labels)
+        for name in ("encoder", "split"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
+        for name in ("steps", "batch"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("folds", self.folds, 2, 100, whole=True)
+        check_number("seed", self.seed, whole=True)
+        check_number("seconds", self.seconds, 1, LONGEST_S)
+        for name in ("learning_rate", "head_learning_rate"):
+            check_number(name, getattr(self, name), 1e-8, 1)
+        check_number("weight_decay", self.weight_decay, 0, 1)
+        check_number("dropout", self.dropout, 0, 0.99)
+
+    @property
+    def streams(self) -> Streams:
+        """How long an example is."""
+        return Streams(seconds=self.seconds)
+
+    def drawn(self) -> Recipe:
+        """What a drawer needs to know: examples are one recording each, not streams."""
+        return Recipe(
+            self.name,
+            self.corpora,
+            live(self.labels),
+            split=self.split,
+            augmentation=self.augmentation,
+            streams=self.streams,
+            noises=self.noises,
+            seed=self.seed,
+        )
+
+
+def read_teacher_recipe(path: Path) -> TeacherRecipe:
+    """Read a recipe of teachers, a TOML file of the fields of :class:`TeacherRecipe`.
+
+    Raises:
+        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        ranges = augmentation_of(values.pop("augmentation", {}))
+        check_known("teacher", values, {one.name for one in fields(TeacherRecipe)} - {"name"})
+        return TeacherRecipe(path.stem, augmentation=ranges, **tuples(values))
+    except OSError as error:
+        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise SerLiveError(f"{path}: {error}") from error
