@@ -79,7 +79,7 @@ class StateSpec:
         return math.prod(self.shape)
 
 
-def check_names(model: str, labels: tuple[str, ...]) -> None:
+def check_model_names(model: str, labels: tuple[str, ...]) -> None:
     """What a model and its labels may be called, known before hours of training.
 
     Raises:
@@ -146,7 +146,7 @@ class ModelMetadata:
         return ("probabilities", "attention", *(("ordinary",) if self.tells_ordinary else ()))
 
     def __post_init__(self) -> None:
-        check_names(self.name, self.labels)
+        check_model_names(self.name, self.labels)
         check_shares(self.everyday_prior, self.labels)
         if not 0 <= self.ordinary_share < 1:
             raise ValueError(f"impossible ordinary_share {self.ordinary_share}")

@@ -13,10 +13,10 @@ from streamer.screen.drawing.meter import NO_LEVEL, Meter
 from streamer.screen.history import NO_HISTORY, History, Log
 from streamer.screen.lateness import NO_LATENESS, Lateness, LatenessCounts
 from streamer.session.events import (
+    AudioBlock,
     Estimated,
     Event,
     Gap,
-    Heard,
     SessionEnded,
     SessionStarted,
     SourceAway,
@@ -106,7 +106,7 @@ class Monitor:
         """The process goes on."""
         self._latencies.resumed()
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: AudioBlock) -> None:
         self._spent_s += heard.compute_s
         self._block_ms = 1000.0 * len(heard.samples) / heard.sample_rate
         before = self.snapshot

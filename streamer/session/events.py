@@ -139,7 +139,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AudioBlock:
     """A block went through; no event, because what was heard is no result.
 
     Attributes:
@@ -160,4 +160,4 @@ class Heard:
 class Listener(Protocol):
     """Wants the audio itself, before the estimates that it completes: a meter, a recorder."""
 
-    def hear(self, heard: Heard) -> None: ...
+    def hear(self, heard: AudioBlock) -> None: ...

@@ -18,10 +18,10 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.events import (
+    AudioBlock,
     Estimated,
     Event,
     Gap,
-    Heard,
     Listener,
     SessionEnded,
     SessionStarted,
@@ -292,7 +292,7 @@ class _Hearing:
 
     def _tell(self, block: Float32, compute_s: float) -> None:
         clipped, self._clipped = self._source.clipped - self._clipped, self._source.clipped
-        heard = Heard(block, self._rate, clipped, self._source.overflows, compute_s)
+        heard = AudioBlock(block, self._rate, clipped, self._source.overflows, compute_s)
         for listener in self._listeners:
             listener.hear(heard)
 

@@ -262,7 +262,11 @@ def test_an_error_is_said_once_the_screen_is_closed(terminal, speech, tmp_path):
             1,
             "the screen failed",
         ),
-        ("import streamer.session.run as s; s.Heard = lambda *_: 1 / 0\n", 1, "ZeroDivisionError"),
+        (
+            "import streamer.session.run as s; s.AudioBlock = lambda *_: 1 / 0\n",
+            1,
+            "ZeroDivisionError",
+        ),
     ],
     ids=["screen", "pipeline"],
 )

@@ -34,7 +34,7 @@ from streamer.commands.latency.tables import live_text, process_text, stopped_te
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.decision import Verdict
 from streamer.recognition.estimate import Estimate
-from streamer.session.events import Estimated, Gap, Heard
+from streamer.session.events import AudioBlock, Estimated, Gap
 from streamer.session.interrupts import Interrupts
 from streamer.sound.capture import microphone
 from streamer.sound.capture.devices import Device
@@ -112,11 +112,11 @@ class ByHand:
         self.probe.wait_until(end_s, 0.01)
         self.pass_ms(compute_ms)
         samples = np.ones(160, np.float32)
-        self.probe.hear(Heard(samples, 16_000, 0, overflows, compute_ms / 1000.0))
+        self.probe.hear(AudioBlock(samples, 16_000, 0, overflows, compute_ms / 1000.0))
 
     def lose(self, time_s, samples):
         self.probe.take(Gap(time_s, samples, "the device lost it"))
-        self.probe.hear(Heard(np.zeros(samples, np.float32), 16_000, 0, 0, 0.0))
+        self.probe.hear(AudioBlock(np.zeros(samples, np.float32), 16_000, 0, 0, 0.0))
 
     def estimate(self, time_s, latency_ms=1.0):
         estimate = Estimate(time_s, "sad", np.ones(4), 1.0, np.ones(1))

@@ -23,7 +23,7 @@ from streamer.screen.drawing.view import draw, svg
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keys import SPANS_S, View
 from streamer.screen.monitor import Monitor
-from streamer.session.events import Estimated, Gap, Heard, SourceAway
+from streamer.session.events import AudioBlock, Estimated, Gap, SourceAway
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
 from tests.helpers.screens import LABELS, estimated, monitor_of, rows_of
@@ -252,7 +252,7 @@ def test_all_that_is_urgent_fits_at_once(heard, width, height):
 
 
 def heard_block(samples, clipped=0, overflows=0, compute_s=0.0):
-    return Heard(samples, 16_000, clipped, overflows, compute_s)
+    return AudioBlock(samples, 16_000, clipped, overflows, compute_s)
 
 
 def test_the_level_follows_a_tone_and_remembers_clipping():

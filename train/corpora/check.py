@@ -34,7 +34,7 @@ NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RecordingFacts:
     """A recording, listened to once.
 
     Attributes:
@@ -54,7 +54,7 @@ class Heard:
         return not self.fault and self.peak < 10.0 ** (SILENT_DB / 20.0)
 
 
-def _hear(path: Path) -> Heard:
+def _hear(path: Path) -> RecordingFacts:
     """Worker: decode as the training does, only without resampling."""
     content = hashlib.blake2b(digest_size=16)
     samples, peak = 0, 0.0
@@ -66,9 +66,9 @@ def _hear(path: Path) -> Heard:
                 samples += len(block)
                 peak = max(peak, float(np.abs(block).max()))
     except SerLiveError as error:
-        return Heard(fault=str(error))
+        return RecordingFacts(fault=str(error))
     content.update(str(rate).encode())
-    return Heard(samples / rate, peak, content.digest())
+    return RecordingFacts(samples / rate, peak, content.digest())
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Findings:
 
     name: str
     utterances: Sequence[Utterance] = ()
-    heard: Sequence[Heard] = ()
+    heard: Sequence[RecordingFacts] = ()
     fault: str = ""
 
     @property

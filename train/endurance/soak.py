@@ -39,7 +39,7 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.recognition.voice_gate import CHUNK_SAMPLES
-from streamer.session.events import Estimated, Event, Heard, SessionEnded
+from streamer.session.events import AudioBlock, Estimated, Event, SessionEnded
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
 from streamer.signal import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
@@ -182,7 +182,7 @@ class Watch:
         self.estimates = self.off_time = self.not_finite = 0
         self.duration_s = float("nan")
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: AudioBlock) -> None:
         self._steps_ms[self._steps] = 1000.0 * heard.compute_s
         for context_s, first in self._joining.items():
             if first == self._heard:

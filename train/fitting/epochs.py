@@ -28,7 +28,7 @@ from train.place import Place
 from train.progress import progress_bar
 
 
-class Batches(Protocol):
+class EpochBatches(Protocol):
     """What an epoch is made of."""
 
     @property
@@ -49,7 +49,7 @@ class Batches(Protocol):
 class TrainingData(Protocol):
     """What is trained on: streams that are drawn, or utterances as recorded."""
 
-    def batches(self, recipe: Recipe, place: Place) -> Batches:
+    def batches(self, recipe: Recipe, place: Place) -> EpochBatches:
         """What a recipe makes of it."""
 
 

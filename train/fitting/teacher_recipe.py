@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.config import live
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import check_names as check_label_names
+from streamer.modelfile.metadata import check_model_names
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
@@ -61,7 +61,7 @@ class TeacherRecipe:
     def __post_init__(self) -> None:
         for name in ("corpora", "labels", "noises"):
             check_names(name, getattr(self, name))
-        check_label_names(self.name, self.labels)
+        check_model_names(self.name, self.labels)
         for name in ("encoder", "split"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")

@@ -30,7 +30,7 @@ from train.judging.false_alarms import (
     ordinary_to_judge,
     sessions_again,
 )
-from train.judging.hearing import Heard, hear_utterances, samples_heard, verdicts_of
+from train.judging.hearing import StreamResult, hear_utterances, samples_heard, verdicts_of
 from train.judging.held import Held, hear_held
 from train.judging.knowing import Known, judge_known
 from train.judging.measures import Result, Scores, result_of, untempered
@@ -206,16 +206,16 @@ class _Judge:
         self.labels = np.array([metadata.labels.index(u.label) for u in utterances], np.int64)
         self.speakers = [utterance.speaker for utterance in utterances]
 
-    def result(self, heard: Sequence[Heard], after_s: float | None = None) -> Result:
+    def result(self, heard: Sequence[StreamResult], after_s: float | None = None) -> Result:
         verdicts = verdicts_of(heard, self.metadata, after_s)
         return result_of(verdicts.probabilities, verdicts.has_verdict, self.labels, self.speakers)
 
-    def untempered_error(self, heard: Sequence[Heard]) -> float:
+    def untempered_error(self, heard: Sequence[StreamResult]) -> float:
         temperature = self.metadata.temperature
         at_one = [replace(h, probabilities=untempered(h.probabilities, temperature)) for h in heard]
         return self.result(at_one).scores.calibration_error
 
-    def lasted(self, heard: Sequence[Heard], after_s: float) -> float:
+    def lasted(self, heard: Sequence[StreamResult], after_s: float) -> float:
         ends = [(samples_heard(one, self.metadata, after_s), one.samples) for one in heard]
         return 100.0 * float(np.mean([at is not None and at <= end for at, end in ends]))
 

@@ -22,7 +22,7 @@ from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
-from train.judging.hearing import Heard, decide_again, hear, hear_all, worker_recognizer
+from train.judging.hearing import StreamResult, decide_again, hear, hear_all, worker_recognizer
 from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
 
 
@@ -46,12 +46,14 @@ def ordinary_to_judge(corpora: Path) -> list[Path]:
     return commands(ordinary_speech(corpora).test) if is_at_hand(corpora) else []
 
 
-def _hear_path(path: Path, model: Path) -> Heard:
+def _hear_path(path: Path, model: Path) -> StreamResult:
     """Worker: read a recording and hear it."""
     return hear(worker_recognizer(model), read_recording(path))
 
 
-def hear_ordinary(pool: ProcessPoolExecutor, model: Path, paths: Sequence[Path]) -> list[Heard]:
+def hear_ordinary(
+    pool: ProcessPoolExecutor, model: Path, paths: Sequence[Path]
+) -> list[StreamResult]:
     """Hear each recording in a stream of its own: speakers are not known, so none are joined."""
     return list(hear_all(pool, partial(_hear_path, model=model), paths, "ordinary speech"))
 
@@ -87,7 +89,7 @@ class Alarms:
         return self.alarms / self.speech_minutes if self.speech_minutes else float("nan")
 
 
-def count_alarms(heard: Sequence[Heard], metadata: ModelMetadata) -> Alarms:
+def count_alarms(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Alarms:
     """Judge what was heard of ordinary speech, by the labels that were shown."""
     emotions = emotions_of(metadata)
     speech_on = metadata.decision.speech_on
@@ -122,7 +124,7 @@ def _alarms(labels: Sequence[str], emotions: Sequence[str]) -> int:
     return sum(now != before and now in emotions for before, now in pairwise(shown))
 
 
-def _verdict(heard: Heard, metadata: ModelMetadata) -> str:
+def _verdict(heard: StreamResult, metadata: ModelMetadata) -> str:
     verdict = Verdict(metadata.labels, metadata.window_timesteps, metadata.decision.speech_on)
     steps = zip(heard.probabilities, heard.speech, heard.labels, strict=True)
     for probabilities, speech, label in steps:
@@ -155,7 +157,7 @@ def sessions_again(
     ]
 
 
-def judge_ordinary(heard: Sequence[Heard], metadata: ModelMetadata) -> Ordinary:
+def judge_ordinary(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Ordinary:
     """Judge what a recognizer with a balanced prior heard of ordinary speech."""
     shares = metadata.everyday_prior
     everyday = [decide_again(one, metadata, shares=shares) for one in heard] if shares else None

@@ -35,7 +35,7 @@ CHUNK = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class StreamResult:
     """What a stream made of a recording.
 
     Attributes:
@@ -59,7 +59,7 @@ def hear(
     samples: Float32,
     profile: Profile | None = None,
     adapts: bool = True,
-) -> Heard:
+) -> StreamResult:
     """Run a recording through a stream of its own, to its end.
 
     Args:
@@ -71,7 +71,7 @@ def hear(
     stream = recognizer.stream(profile, adapts)
     estimates = stream.accept(samples) + stream.flush()
     shape = (len(estimates), len(recognizer.metadata.labels))
-    return Heard(
+    return StreamResult(
         len(samples),
         np.array([one.probabilities for one in estimates], np.float32).reshape(shape),
         np.array([one.speech for one in estimates], np.float32),
@@ -85,11 +85,11 @@ def _ordinary_of(estimates: Sequence[Estimate]) -> Float32:
 
 
 def decide_again(
-    heard: Heard,
+    heard: StreamResult,
     metadata: ModelMetadata,
     config: DecisionConfig | None = None,
     shares: Sequence[float] = (),
-) -> Heard:
+) -> StreamResult:
     """What the stream would have made of it with another decision layer or another prior.
 
     The network knows of neither, so it need not hear the recording again.
@@ -115,7 +115,7 @@ def decide_again(
     return replace(heard, probabilities=probabilities, labels=tuple(labels))
 
 
-def votes_of(heard: Heard, metadata: ModelMetadata) -> Int64:
+def votes_of(heard: StreamResult, metadata: ModelMetadata) -> Int64:
     """Weight of each estimate in a verdict ``(timesteps,)``, as the runtime's ``Verdict`` has it.
 
     Zero without speech. The rolling window runs on from the stream's beginning, so of a part of a
@@ -140,7 +140,7 @@ def name_of(utterance: Utterance) -> str:
 
 def hear_utterance(
     utterance: Utterance, model: Path, conditions: Sequence[Condition], noise_root: Path
-) -> list[Heard]:
+) -> list[StreamResult]:
     """Worker: read a recording once and hear it in each condition."""
     samples = read_recording(utterance.path)
     recognizer, name = worker_recognizer(model), name_of(utterance)
@@ -173,7 +173,7 @@ def hear_utterances(
     utterances: Sequence[Utterance],
     conditions: Sequence[Condition],
     noise_root: Path,
-) -> dict[Condition, list[Heard]]:
+) -> dict[Condition, list[StreamResult]]:
     """By condition, what is made of each utterance."""
     work = partial(hear_utterance, model=model, conditions=conditions, noise_root=noise_root)
     heard = list(hear_all(pool, work, utterances, utterances[0].corpus))
@@ -197,7 +197,7 @@ class Verdicts:
 
 
 def verdicts_of(
-    heard: Sequence[Heard], metadata: ModelMetadata, after_s: float | None = None
+    heard: Sequence[StreamResult], metadata: ModelMetadata, after_s: float | None = None
 ) -> Verdicts:
     """The runtime's verdicts: on whole recordings, or so many seconds after the first speech.
 
@@ -223,7 +223,7 @@ def verdicts_of(
     )
 
 
-def samples_heard(heard: Heard, metadata: ModelMetadata, after_s: float) -> int | None:
+def samples_heard(heard: StreamResult, metadata: ModelMetadata, after_s: float) -> int | None:
     """Samples that came in until so long after the first timestep with speech began.
 
     May lie beyond the end; None where there is no speech.
@@ -234,7 +234,7 @@ def samples_heard(heard: Heard, metadata: ModelMetadata, after_s: float) -> int 
     return int(is_speech.argmax()) * TIMESTEP_SAMPLES + round(after_s * SAMPLE_RATE)
 
 
-def estimates_known(heard: Heard, metadata: ModelMetadata, after_s: float) -> int:
+def estimates_known(heard: StreamResult, metadata: ModelMetadata, after_s: float) -> int:
     """Estimates that are out so many seconds after the first speech began.
 
     An estimate goes out once its look-ahead has come in. Where the recording has ended by then,

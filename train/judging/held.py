@@ -18,7 +18,7 @@ from streamer.recognition.decision import WARMING_UP
 from streamer.signal import SAMPLE_RATE, TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
+from train.judging.hearing import StreamResult, hear, hear_all, worker_recognizer
 from train.judging.streams import by_speaker, join
 
 Float32 = NDArray[np.float32]
@@ -70,7 +70,7 @@ def held_for(recordings: Sequence[Float32], pause_s: float, seconds: float) -> F
     return join(row, pause_s)[0]
 
 
-def hear_holding(holding: Holding, model: Path) -> Heard:
+def hear_holding(holding: Holding, model: Path) -> StreamResult:
     """Worker: read the recordings, join and hear them."""
     recordings = [read_recording(one.path) for one in holding.utterances]
     return hear(worker_recognizer(model), held_for(recordings, PAUSE_S, HELD_S))
@@ -121,7 +121,7 @@ def hear_held(
 
 
 def judge_held(
-    plan: Sequence[Holding], heard: Sequence[Heard], metadata: ModelMetadata
+    plan: Sequence[Holding], heard: Sequence[StreamResult], metadata: ModelMetadata
 ) -> dict[str, Held]:
     """Judge what was heard of a plan; of each emotion all speakers together."""
     counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros((2, 3), np.int64))
@@ -136,7 +136,7 @@ def judge_held(
     return found
 
 
-def _counts(heard: Heard, emotion: str, metadata: ModelMetadata) -> NDArray[np.int64]:
+def _counts(heard: StreamResult, emotion: str, metadata: ModelMetadata) -> NDArray[np.int64]:
     """``(early and late, 3)``: timesteps labelled so, likeliest so, and all, with speech."""
     labels = np.array(heard.labels)
     is_speech = heard.speech >= metadata.decision.speech_on

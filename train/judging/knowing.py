@@ -23,7 +23,7 @@ from streamer.recognition.stream import Stream
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL, Utterance
-from train.judging.hearing import Heard, hear, hear_all, worker_recognizer
+from train.judging.hearing import StreamResult, hear, hear_all, worker_recognizer
 from train.judging.measures import Result
 from train.judging.sessions import (
     HeardSession,
@@ -123,7 +123,7 @@ def _speech_before(one: HeardSession, metadata: ModelMetadata) -> list[float]:
     return [float(heard[first - 1]) if first else 0.0 for first, _ in one.spans]
 
 
-def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[Heard]]:
+def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[StreamResult]]:
     """Worker: each recording of a speaker by those who know so many sentences of the voice."""
     recognizer = worker_recognizer(model)
     paths = [one.path for one in utterances if one.label == NEUTRAL]

@@ -23,7 +23,7 @@ from train.judging.false_alarms import (
     judge_acted,
     sessions_again,
 )
-from train.judging.hearing import Heard, decide_again, hear_all
+from train.judging.hearing import StreamResult, decide_again, hear_all
 from train.judging.sessions import HeardSession
 
 #: Share of neutral speech that is tried; the other labels share the rest.
@@ -75,7 +75,7 @@ def everyday_shares(labels: Sequence[str], neutral: float) -> tuple[float, ...]:
 def try_prior(
     setting: tuple[float, DecisionConfig],
     sessions: Sequence[HeardSession],
-    ordinary: Sequence[Heard],
+    ordinary: Sequence[StreamResult],
     metadata: ModelMetadata,
 ) -> PriorTrial:
     """Measure a share of neutral speech with a decision layer on what was heard, balanced."""
@@ -94,7 +94,7 @@ def try_priors(
     pool: ProcessPoolExecutor,
     start: DecisionConfig,
     sessions: Sequence[HeardSession],
-    ordinary: Sequence[Heard],
+    ordinary: Sequence[StreamResult],
     metadata: ModelMetadata,
 ) -> list[PriorTrial]:
     """Try every share of neutral speech.

@@ -18,7 +18,7 @@ from train.judging.measures import Result
 from train.judging.priors import MOST_CALLED, PriorTrial, choose
 from train.judging.sessions import LONG_PAUSE_S, Running
 from train.judging.streams import Following
-from train.judging.tune import Trial
+from train.judging.tune import TriedSetting
 
 #: What tables call the effects of :data:`train.judging.effects.EFFECTS`.
 DESCRIBED = {
@@ -248,7 +248,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     )
 
 
-def trials_of(trials: Sequence[Trial]) -> Table:
+def trials_of(trials: Sequence[TriedSetting]) -> Table:
     """Settings of the decision layer and what they do."""
     table = Table(title="decision settings on validation streams", title_justify="left")
     for column in ("", "smoothing s", "margin", "wait s", "delay s", "never %"):

@@ -22,7 +22,7 @@ from streamer.modelfile.metadata import ModelMetadata
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.hearing import Heard, hear, hear_all, votes_of, worker_recognizer
+from train.judging.hearing import StreamResult, hear, hear_all, votes_of, worker_recognizer
 from train.judging.measures import Result, result_of
 from train.judging.streams import by_speaker, join, silence
 
@@ -124,7 +124,7 @@ class HeardSession:
 
     session: Session
     spans: tuple[tuple[int, int], ...]
-    heard: Heard
+    heard: StreamResult
 
 
 def hear_session(session: Session, model: Path, adapts: bool = True) -> HeardSession:
@@ -191,7 +191,7 @@ def parts_of(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> list[
 
 
 def alone(
-    utterances: Sequence[Utterance], heard: Sequence[Heard], metadata: ModelMetadata
+    utterances: Sequence[Utterance], heard: Sequence[StreamResult], metadata: ModelMetadata
 ) -> list[Spoken]:
     """The same of recordings that were heard in streams of their own."""
     return [

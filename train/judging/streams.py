@@ -24,7 +24,7 @@ from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
 from train.judging.conditions import Condition, heard_in
-from train.judging.hearing import Heard, hear, hear_all, name_of, worker_recognizer
+from train.judging.hearing import StreamResult, hear, hear_all, name_of, worker_recognizer
 
 Float32 = NDArray[np.float32]
 
@@ -116,7 +116,7 @@ class HeardStream:
 
     emotions: tuple[str, ...]
     starts: tuple[int, ...]
-    heard: Heard
+    heard: StreamResult
 
 
 def _hear_stream(

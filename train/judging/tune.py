@@ -46,7 +46,7 @@ SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedSetting:
     """One setting of the decision layer and what it does on the validation streams."""
 
     config: DecisionConfig
@@ -70,10 +70,10 @@ def candidates(start: DecisionConfig) -> list[DecisionConfig]:
 
 def try_config(
     config: DecisionConfig, streams: Sequence[HeardStream], metadata: ModelMetadata
-) -> Trial:
+) -> TriedSetting:
     """Measure one setting."""
     labels = [decide_again(one.heard, metadata, config).labels for one in streams]
-    return Trial(config, follow(streams, metadata, labels))
+    return TriedSetting(config, follow(streams, metadata, labels))
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Tuned:
             hand, or if the model knows of no speech without an emotion.
     """
 
-    own: Trial
-    ranked: tuple[Trial, ...]
+    own: TriedSetting
+    ranked: tuple[TriedSetting, ...]
     priors: tuple[PriorTrial, ...]
 
     @property

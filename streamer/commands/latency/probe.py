@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from streamer.commands.latency.stopwatch import PARTS, Stopwatch
 from streamer.modelfile.metadata import ModelMetadata
-from streamer.session.events import Estimated, Event, Gap, Heard
+from streamer.session.events import AudioBlock, Estimated, Event, Gap
 from streamer.session.run import Clock
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
 
@@ -174,7 +174,7 @@ class Probe:
         """As the clock says."""
         return self._clock.latency_ms(time_s)
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: AudioBlock) -> None:
         """The block was computed, or the silence in place of what a :class:`Gap` has told of."""
         self._computed_s = time.monotonic()
         if self._lost_lately:

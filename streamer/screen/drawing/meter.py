@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.session.events import Heard
+from streamer.session.events import AudioBlock
 
 QUIETEST_DBFS = -90.0
 #: A shown peak falls slowly enough to be read, as on a mixing desk.
@@ -36,7 +36,7 @@ class Meter:
     def rms_dbfs(self) -> float:
         return _dbfs(float(np.sqrt(self.power)))
 
-    def after(self, heard: Heard) -> Meter:
+    def after(self, heard: AudioBlock) -> Meter:
         """The level once that was heard as well."""
         samples = heard.samples
         if not len(samples):

@@ -32,7 +32,7 @@ from train.judging.conditions import CLEAN, Condition, heard_in
 from train.judging.effects import EFFECTS
 from train.judging.evaluate import EvaluationPlan, evaluate, evaluate_model, utterances_to_test
 from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
-from train.judging.hearing import Heard, decide_again, estimates_known, hear, verdicts_of
+from train.judging.hearing import StreamResult, decide_again, estimates_known, hear, verdicts_of
 from train.judging.measures import answers
 from train.judging.priors import everyday_shares
 from train.judging.streams import HeardStream, follow, join, plan_streams
@@ -225,7 +225,9 @@ def test_joined_recordings_start_where_it_is_said(speech):
 
 
 def heard_stream(labels, speech, starts, emotions):
-    heard = Heard(len(labels) * 640, np.zeros((len(labels), 4)), np.array(speech), tuple(labels))
+    heard = StreamResult(
+        len(labels) * 640, np.zeros((len(labels), 4)), np.array(speech), tuple(labels)
+    )
     return HeardStream(tuple(emotions), tuple(starts), heard)
 
 

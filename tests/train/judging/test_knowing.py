@@ -19,7 +19,7 @@ from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.fitting.run import run
 from train.fitting.run_folder import Folders, RunFolder
-from train.judging.hearing import Heard
+from train.judging.hearing import StreamResult
 from train.judging.knowing import SENTENCES, judge_known
 
 LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -56,7 +56,7 @@ def test_a_profile_is_never_of_the_sentence_that_is_judged(knowing, monkeypatch)
         asked.append(paths)
 
     def hear(_recognizer, samples, _profile=None):
-        return Heard(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
+        return StreamResult(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
 
     monkeypatch.setattr(train.judging.knowing, "_profile", profile)
     monkeypatch.setattr(train.judging.knowing, "hear", hear)

@@ -30,7 +30,7 @@ from train.judging.effects import (
     telephone,
 )
 from train.judging.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
-from train.judging.hearing import Heard, decide_again, hear, votes_of
+from train.judging.hearing import StreamResult, decide_again, hear, votes_of
 from train.judging.held import Holding, held_for, judge_held, plan_holding
 from train.judging.priors import PriorTrial, choose, everyday_shares
 from train.judging.sessions import (
@@ -174,7 +174,7 @@ def made_session(answers, truths, speech=None, pause_s=LONG_PAUSE_S, speaker="A"
         labels += [answer] * 10 + [SILENCE] * 10
         spans.append((20 * index, 20 * index + 10))
     gate = np.tile(np.repeat([0.9, 0.1], 10), len(own)) if speech is None else speech
-    heard = Heard(len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels))
+    heard = StreamResult(len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels))
     return HeardSession(Session(speaker, own, pause_s, 0.0, False), tuple(spans), heard)
 
 
@@ -234,7 +234,9 @@ def test_each_speaker_holds_each_emotion():
 def test_early_and_late_are_counted_from_the_first_speech(shipped):
     def heard(emotions, labels, gate):
         probabilities = np.eye(4, dtype=np.float32)[[EMOTIONS.index(one) for one in emotions]]
-        return Heard(len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels))
+        return StreamResult(
+            len(labels) * 640, probabilities, gate.astype(np.float32), tuple(labels)
+        )
 
     # 25 timesteps of silence; then 75 early, 75 between, and 100 late, half of these no speech.
     emotions = ["sad"] * 25 + ["angry"] * 75 + ["sad"] * 75 + ["angry"] * 60 + ["happy"] * 40
@@ -252,7 +254,9 @@ def test_early_and_late_are_counted_from_the_first_speech(shipped):
 
 
 def test_speech_that_is_never_heard_is_never_held(shipped):
-    nothing = Heard(6_400, np.zeros((10, 4), np.float32), np.zeros(10, np.float32), (SILENCE,) * 10)
+    nothing = StreamResult(
+        6_400, np.zeros((10, 4), np.float32), np.zeros(10, np.float32), (SILENCE,) * 10
+    )
     found = judge_held([Holding("x", "sad", ())], [nothing], shipped.metadata)["sad"]
     assert np.isnan(found.labelled_early)
     assert np.isnan(found.labelled_ratio)
@@ -264,7 +268,7 @@ def test_speech_that_is_never_heard_is_never_held(shipped):
 def ordinary(labels, gate=None):
     speech = np.ones(len(labels)) if gate is None else np.array(gate)
     probabilities = np.full((len(labels), 4), 0.25, np.float32)
-    return Heard(len(labels) * 640, probabilities, speech.astype(np.float32), tuple(labels))
+    return StreamResult(len(labels) * 640, probabilities, speech.astype(np.float32), tuple(labels))
 
 
 def test_false_alarms_are_counted_when_an_emotion_comes_up(shipped):
