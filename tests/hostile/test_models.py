@@ -138,7 +138,7 @@ def sequence_output(proto):
 
 
 def transpose(proto):
-    tensor = weight(proto, "network.front.enter.weight")
+    tensor = next(one for one in proto.graph.initializer if one.name.endswith("enter.weight"))
     tensor.dims[:] = tensor.dims[::-1]
 
 
