@@ -10,8 +10,8 @@ from streamer.recognition.prior import BALANCED, PRIORS
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
 CHANNELS = (
-    "mix (default): their mean, or what is left where they cancel each other; split: each is a "
-    "stream of its own; a number, from 1: that one alone"
+    "mix (default): the mean of the channels, or the louder one where they cancel each other; "
+    "split: a stream for each channel; a number, from 1: that channel alone"
 )
 
 
@@ -60,8 +60,8 @@ def add_prior(parser: argparse.ArgumentParser, default: str = BALANCED) -> None:
     parser.add_argument(
         "--prior",
         choices=PRIORS,
-        help="everyday: most speech is taken to be neutral, as in ordinary life; balanced: every "
-        f"emotion is taken to be as common as the others (default: {default})",
+        help="everyday: assume that most speech is neutral, as in ordinary life; balanced: assume "
+        f"that all emotions are equally common (default: {default})",
     )
 
 
@@ -71,8 +71,8 @@ def add_adaptation(parser: argparse.ArgumentParser) -> None:
         "--profile",
         type=Path,
         metavar="FILE",
-        help="whose voice it is, as ser-live enrol made it with the same model; all that is heard "
-        "is taken for that voice",
+        help="profile of the speaker, made by ser-live enrol with the same model; all speech is "
+        "taken for that voice",
     )
     add_no_adaptation(parser, "; a --profile stays as it is")
 
@@ -83,6 +83,6 @@ def add_no_adaptation(parser: argparse.ArgumentParser, more: str) -> None:
         "--no-adaptation",
         dest="adapts",
         action="store_false",
-        help="do not get to know the voice while it is heard, if the model can at all: a moment is "
-        f"judged without the minutes before it{more}",
+        help="do not learn the voice during the stream: each moment is judged without the minutes "
+        f"before it{more}",
     )

@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         dest="command",
         required=True,
         metavar="COMMAND",
-        help="without one, the default microphone is listened to",
+        help="default: listen",
     )
     for name in COMMANDS:
         command = import_module(f"streamer.commands.{name}")

@@ -398,8 +398,8 @@ def test_help_explains_both_options(command_name, capsys):
     with pytest.raises(SystemExit):
         main([command_name, "--help"], Interrupts())
     text = " ".join(capsys.readouterr().out.split())
-    assert "--profile FILE whose voice it is, as ser-live enrol made it" in text
-    assert "--no-adaptation do not get to know the voice" in text
+    assert "--profile FILE profile of the speaker, made by ser-live enrol" in text
+    assert "--no-adaptation do not learn the voice" in text
 
 
 def test_one_bad_profile_is_one_line_of_a_process(tmp_path):

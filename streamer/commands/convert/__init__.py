@@ -8,19 +8,19 @@ from pathlib import Path
 from streamer.commands.options import add_file
 from streamer.formats.names import TIMELINES
 
-HELP = "a session of JSON lines as table, label track, TextGrid or subtitles"
+HELP = "a session of JSON lines as a table, label track, TextGrid or subtitles"
 DESCRIPTION = (
-    "Convert a session that was written with --format jsonl. A stretch of one label becomes an "
-    "interval; gaps and marks are kept by audacity and textgrid."
+    "Convert a session that was written with --format jsonl. Each stretch with one label becomes "
+    "an interval; audacity and textgrid keep gaps and marks."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("session", type=Path, metavar="SESSION.jsonl", help="what was written")
+    parser.add_argument("session", type=Path, metavar="SESSION.jsonl", help="session to convert")
     parser.add_argument(
         "--format",
         choices=TIMELINES,
-        help="default: by the output's suffix, one of .csv .txt (audacity) .TextGrid .srt .vtt",
+        help="default: from the output's suffix, .csv .txt (audacity) .TextGrid .srt or .vtt",
     )
     add_file(parser)

@@ -7,31 +7,31 @@ from pathlib import Path
 
 from streamer.commands.options import add_model
 
-HELP = "a voice that will be heard, from 20 s of ordinary speech"
+HELP = "a profile of a voice, from 20 s of ordinary speech"
 DESCRIPTION = (
-    "Make a profile of a voice, for --profile: from recordings of it, or from a microphone until "
-    "20 s of speech were heard. Speak as you usually do. What is kept are numbers, no audio; they "
-    "tell that voice from others, so keep them as you would a picture of a face. They are of one "
-    "model."
+    "Make a profile of a voice for --profile, from recordings of that voice or from a microphone, "
+    "which listens until it has heard 20 s of speech. Speak as you usually do. A profile holds "
+    "numbers and no audio. The numbers identify the voice, so keep the file as you would a picture "
+    "of a face. It works with one model only."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("profile", type=Path, metavar="NAME.profile", help="written here")
+    parser.add_argument("profile", type=Path, metavar="NAME.profile", help="file to write")
     parser.add_argument(
         "files",
         nargs="*",
         default=[],  # or argparse calls them required
         type=Path,
         metavar="FILE",
-        help="recording of that voice alone; none: a microphone",
+        help="recording of that voice alone (default: a microphone)",
     )
     parser.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
     parser.add_argument(
         "--channels",
         metavar="C",
-        help="mix (default): the mean of the channels; a number, from 1: that one alone",
+        help="mix (default): the mean of the channels; a number, from 1: that channel alone",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an older profile")
     add_model(parser)

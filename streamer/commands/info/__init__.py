@@ -6,7 +6,7 @@ import argparse
 
 from streamer.commands.options import add_model
 
-HELP = "what a model knows, was trained on and scored"
+HELP = "labels, training data and accuracy of a model"
 DESCRIPTION = "Labels, look-ahead, training corpora, licence and measured accuracy."
 
 

@@ -14,8 +14,8 @@ from streamer.commands.options import add_model, add_prior
 
 HELP = "how late a label is, and where the time goes"
 DESCRIPTION = (
-    "Measure every term between a sound and its label: at the pace of the clock, then with the "
-    "clock stopped while computing. Ctrl-C ends the paced part, and shows what was measured of it."
+    "Measure every part of the delay between a sound and its label: in real time, then with the "
+    "clock stopped while computing. Ctrl-C ends the first part and shows its results so far."
 )
 #: ``stopped`` leaves the paced session out.
 SOURCES = ("replay", "mic", "stopped")
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         choices=SOURCES,
-        help="a recording paced by the clock, a microphone from its capture time on, or neither: "
-        "the clock stopped only (default: replay)",
+        help="replay: a recording in real time; mic: a microphone, from the time of capture; "
+        "stopped: only with the clock stopped (default: replay)",
     )
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="audio of each measurement (default: 30)"
+        "--seconds", type=float, metavar="S", help="length of each measurement (default: 30)"
     )
     parser.add_argument(
-        "--streams", type=int, metavar="N", help="also so many streams at once, on one core"
+        "--streams", type=int, metavar="N", help="also measure N streams at once on one core"
     )
     parser.add_argument(
         "--loopback",
@@ -44,19 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         const=10,
         metavar="N",
-        help="instead: play N chirps (10) and find them in the microphone's signal",
+        help="instead, play N chirps (10) and find them in the microphone's signal",
     )
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="instead: play --streams paced streams to a server (ser-live serve), from another "
-        "process or machine; its token is taken from SER_LIVE_TOKEN",
+        help="instead, play --streams streams in real time to a server (ser-live serve) on this "
+        "or another machine; SER_LIVE_TOKEN holds its token",
     )
     parser.add_argument("--device", metavar="NAME|N", help="microphone; see ser-live devices")
     parser.add_argument("--output-device", metavar="NAME|N", help="speaker for --loopback")
     add_model(parser)
     add_prior(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw histogram and timeline (matplotlib)"
     )

@@ -9,8 +9,8 @@ from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_p
 
 HELP = "a microphone, live"
 DESCRIPTION = (
-    "Listen to a microphone until Ctrl-C. Audio that is lost is said, and heard as silence of at "
-    "most 3 s."
+    "Listen to a microphone until Ctrl-C. Lost audio is reported, and up to 3 s of silence stand "
+    "in for it."
 )
 
 
@@ -19,13 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="NAME|N", help="number or part of the name; see ser-live devices"
     )
-    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
+    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
     parser.add_argument(
-        "--record", type=Path, metavar="FILE.wav", help="keep what was heard (float32, mono)"
+        "--record",
+        type=Path,
+        metavar="FILE.wav",
+        help="also write the audio to this file (float32, mono)",
     )
     parser.add_argument("--channels", metavar="C", help=CHANNELS)
     parser.add_argument(
-        "--no-reconnect", action="store_true", help="end when the device is unplugged"
+        "--no-reconnect", action="store_true", help="end if the device is unplugged"
     )
     add_results(parser)
     add_model(parser)

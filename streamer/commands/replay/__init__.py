@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="audio handed over at a time, 1 to 10000; changes the latency, never the result "
+        help="length of a block of audio, 1 to 10000; changes the latency, never the result "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--channels",
         metavar="C",
-        help=f"{CHANNELS}; of standard input how many there are, and after a comma the same "
-        "(2,split)",
+        help=f"{CHANNELS}; for standard input, the number of channels, and after a comma one of "
+        "these (2,split)",
     )
     add_results(parser)
     add_model(parser)
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pcm.add_argument(
         "--live",
         action="store_true",
-        help="hear it as it comes; where more than 1 s waits the oldest is dropped, with a gap",
+        help="hear it in real time; if more than 1 s of audio waits, drop the oldest with a gap",
     )
     pcm.add_argument(
         "--sample-format",

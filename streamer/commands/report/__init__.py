@@ -17,16 +17,16 @@ from pathlib import Path
 
 HELP = "sessions as a picture or a page"
 DESCRIPTION = (
-    "Draw what --format jsonl wrote: a sentence of summary, labels, probabilities, speech, gaps "
-    "and marks over time, shares of the speech, and latencies; several recordings over one axis of "
-    "time, with one table."
+    "Draw sessions that were written with --format jsonl: a summary in a sentence; labels, "
+    "probabilities, speech, gaps and marks over time; shares of the speech; latencies. Several "
+    "recordings share one time axis and one table."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="what was recorded"
+        "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="session to draw"
     )
     parser.add_argument(
         "-o",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         action="append",
         metavar="FILE",
-        help="draw the sound too, and play it in an .html, which then holds it; once for each "
-        "recording in turn, or alone, without FILE, for the files that were replayed",
+        help="also draw the sound, and embed it in an .html page, which plays it; give it once for "
+        "each recording, in order, or once without FILE to take the files that were replayed",
     )
     parser.add_argument("--force", action="store_true", help="overwrite the output file")

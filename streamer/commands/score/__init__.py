@@ -11,12 +11,12 @@ from pathlib import Path
 
 from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior
 
-HELP = "many recordings, a row of results each"
+HELP = "many recordings, one row of results for each"
 DESCRIPTION = (
-    "Score recordings, and those in folders, in parallel: speech time, verdict, probabilities, and "
-    "the share of each label. A run that was stopped goes on where the same command is given "
-    "again, without --force. Exit code 2 where a recording had an error, which its row says: it is "
-    "tried again too, and its new row comes last."
+    "Score recordings and folders of recordings in parallel: seconds of speech, verdict, "
+    "probabilities, and the share of each label. After a stop, the same command without --force "
+    "goes on. A recording that cannot be read gets a row with its error, and the exit code is 2; "
+    "the next run tries it again and adds a new row."
 )
 
 
@@ -30,28 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help=".csv, .jsonl or .parquet; what is in it without an error is not scored again "
+        help=".csv, .jsonl or .parquet; recordings in it without an error are not scored again "
         "(default: CSV to stdout)",
     )
     parser.add_argument(
         "--timeline",
         type=Path,
         metavar="DIR",
-        help="also every estimate, as JSON lines in DIR/PATH.jsonl",
+        help="also write every estimate as JSON lines to DIR/PATH.jsonl",
     )
     parser.add_argument("--channels", metavar="C", help=CHANNELS)
     parser.add_argument(
         "--passed-over",
         action="store_true",
-        help="name the files in folders that are no recordings by their ending; they are counted "
-        "in any case",
+        help="name the files in folders whose suffix is not that of a recording; they are always "
+        "counted",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one per core)"
+    )
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE.csv",
-        help="columns file and label: show UAR, WA, macro F1, recalls and the confusion matrix",
+        help="table with the columns file and label: also show UAR, WA, macro F1, recalls and the "
+        "confusion matrix",
     )
     parser.add_argument(
         "--force", action="store_true", help="begin anew: overwrite output and timelines"

@@ -29,24 +29,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token",
         metavar="T",
-        help="that clients must show, of 16 characters or more; safer in the environment, as "
-        "SER_LIVE_TOKEN, where no list of processes shows it",
+        help="token that clients must show, 16 characters or more; SER_LIVE_TOKEN in the "
+        "environment is safer: no list of processes shows it",
     )
     parser.add_argument(
         "--max-streams", type=int, metavar="N", help="streams at once (default: 200)"
     )
     parser.add_argument(
-        "--max-idle", type=float, metavar="S", help="end a stream that sends nothing so long (60)"
+        "--max-idle",
+        type=float,
+        metavar="S",
+        help="end a stream that sends nothing for S seconds (default: 60)",
     )
     parser.add_argument(
-        "--max-seconds", type=float, metavar="S", help="end a stream after so long (14400)"
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="end a stream after S seconds (default: 14400)",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="another server whose pages may connect, as https://example.org; may be repeated",
+        help="origin of other pages that may connect, as https://example.org; may be repeated",
     )
     parser.add_argument("--certfile", type=Path, metavar="FILE.pem", help="certificate: TLS only")
     parser.add_argument("--keyfile", type=Path, metavar="FILE.pem", help="its private key")
@@ -60,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME|FILE",
-        help="one more, that a client may ask for by its name; may be repeated",
+        help="another model, which a client may ask for by name; may be repeated",
     )
     add_prior(parser)
-    add_no_adaptation(parser, "; a client may ask for the other with adapts")
+    add_no_adaptation(parser, "; a client may set adapts itself")
