@@ -10,6 +10,14 @@ import sys
 
 import numpy as np
 import soundfile
+
+from streamer.errors import told
+
+try:
+    import pipecat  # noqa: F401 (said in a line where it is missing)
+except ModuleNotFoundError:
+    sys.exit(told("the example needs Pipecat: pip install 'ser-live[pipecat]'"))
+
 from pipecat.frames.frames import EndFrame, Frame, InputAudioRawFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker

@@ -83,13 +83,16 @@ def model_files(options: argparse.Namespace) -> list[Path]:
     return [model_path(options.model), *profile]
 
 
-def load_recognizer(options: argparse.Namespace) -> Recognizer:
+def load_recognizer(options: argparse.Namespace, interrupts: Interrupts) -> Recognizer:
     """The model that is named, under the prior that is named, else the balanced one.
+
+    No signal comes while native libraries start: onnxruntime would call the file damaged.
 
     Raises:
         SerLiveError: as of :meth:`Recognizer.load`.
     """
-    return Recognizer.load(options.model, options.prior or BALANCED)
+    with interrupts.shielded():
+        return Recognizer.load(options.model, options.prior or BALANCED)
 
 
 def channels_of(options: argparse.Namespace) -> Channels:

@@ -14,14 +14,19 @@ from streamer.commands import COMMANDS
 from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
+#: Options that go before a command; with any other the command is ``listen``.
+_OWN = ("-h", "--help", "--version")
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options; no arguments at all mean ``listen``.
+    """The options; without a command they are those of ``listen``.
 
     Raises:
         SerLiveError: wrong usage.
     """
-    arguments = list(arguments) or ["listen"]
+    arguments = list(arguments)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN):
+        arguments.insert(0, "listen")
     first = Path(arguments[0])
     if first.suffix and os.path.lexists(first):
         raise SerLiveError(f"{first} is a file: ser-live replay FILE hears it")

@@ -183,5 +183,5 @@ def help_lines(view: View, width: int, height: int) -> list[Line]:
         return lines
     rule = "─" * inner
     head = [text("╭─ ", FAINT, TRACK), text("keys", TEXT, TRACK, bold=True)]
-    head.append(text(f" {rule[5:]}─╮", FAINT, TRACK))
+    head.append(text(f" {rule[6:]}─╮", FAINT, TRACK))
     return [head, *lines, [text(f"╰─{rule}─╯", FAINT, TRACK)]]

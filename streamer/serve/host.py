@@ -48,6 +48,7 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
                 raise SerLiveError(f"two models go by one name: {', '.join(names)}")
             host = Host(config, recognizers, listening)
             with _signals(host.stop):
+                interrupts.raise_pending()  # while it started
                 number = asyncio.run(host.run())
         finally:
             listening.close()

@@ -78,6 +78,15 @@ class Interrupts:
         if self._pending is not None and not self._shields:
             self._raise(self._pending)
 
+    def raise_pending(self) -> None:
+        """Raise what was held back, although the shield still stands.
+
+        Raises:
+            Interrupted: a signal came since the shield stands.
+        """
+        if self._pending is not None:
+            self._raise(self._pending)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._has_quit:
             number = 0

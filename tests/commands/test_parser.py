@@ -38,3 +38,11 @@ def test_reading_the_command_line_imports_nothing_slow():
         "assert not slow, slow"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_options_without_a_command_are_those_of_listening():
+    assert parse(["--device", "2"]) == parse(["listen", "--device", "2"])
+    with pytest.raises(
+        SerLiveError, match=r"^unrecognized arguments: --bogus; see ser-live listen"
+    ):
+        parse(["--bogus"])

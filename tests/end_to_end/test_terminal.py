@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from tests.end_to_end.pseudo_terminal import PATIENCE_S, RUN
-from tests.helpers.command import ser_live
+from tests.helpers.command import complaint, ser_live
 from tests.helpers.places import ROOT
 
 SIZES = [(120, 40), (80, 24), (40, 12)]
@@ -340,6 +340,16 @@ def test_a_picture_of_a_recording(speech, tmp_path):
     assert "0:04." in picture
     whole = ser_live("picture", path)
     assert b"0:09." in whole.stdout
+
+
+def test_a_picture_of_a_recording_that_is_cut_shows_what_there_is(speech, tmp_path):
+    path, output = tmp_path / "cut.wav", tmp_path / "screen.svg"
+    soundfile.write(path, speech, 16_000)
+    path.write_bytes(path.read_bytes()[:150_000])
+    result = ser_live("picture", path, "--output", output)
+    assert "truncated" in complaint(result)
+    assert result.returncode == 2
+    assert "0:04." in output.read_text()
 
 
 @pytest.mark.parametrize(

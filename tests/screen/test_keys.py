@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamer.screen.drawing.segments import width_of
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keyboard import KeyParser
-from streamer.screen.keys import KEYS, SPANS_S, View, edge_of, key_line, pressed
+from streamer.screen.keys import KEYS, SPANS_S, View, edge_of, help_lines, key_line, pressed
 from tests.helpers.screens import LABELS, estimated, monitor_of, rows_of
 
 SENT = {
@@ -122,6 +122,11 @@ def test_what_was_scrolled_to_stays_while_the_session_goes_on_until_it_is_too_ol
     assert edge_of(view, monitor.snapshot) == pytest.approx(40.0)
     later = after(["left"], monitor.snapshot)
     assert edge_of(later, monitor.snapshot) == later.until_s
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_the_frame_of_the_help_is_as_wide_as_its_lines(width):
+    assert len({width_of(line) for line in help_lines(View(), width, 30)}) == 1
 
 
 def test_any_key_closes_the_help_and_does_nothing_else(minute):

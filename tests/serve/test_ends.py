@@ -16,6 +16,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from streamer.serve import host
+from streamer.serve.config import ServerConfig
+from streamer.session.interrupts import Interrupted, Interrupts
 from tests.helpers.command import complaint, ser_live
 from tests.helpers.places import ROOT
 from tests.serve.serving import END, Command, get, start, talk
@@ -175,3 +178,24 @@ def test_nothing_else_imports_the_extra():
         "sys.exit(str(taken) if taken else 0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)
+
+
+def test_a_signal_that_comes_while_it_starts_ends_it(monkeypatch):
+    """It was lost once, between the shield and the server's own handlers."""
+
+    def load(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    real = host.Recognizer.load
+    monkeypatch.setattr(host.Recognizer, "load", load)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        with pytest.raises(Interrupted) as caught:
+            host.serve(ServerConfig(port=0), interrupts)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert caught.value.number == signal.SIGTERM

@@ -12,13 +12,14 @@ from streamer.session.interrupts import Interrupts
 from streamer.signal import TIMESTEP_S
 
 
-def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Write a line for each thing that the model says of itself.
 
     Raises:
         SerLiveError: the file is missing, or no model of ours.
     """
-    metadata = Recognizer.load(options.model).metadata
+    with interrupts.shielded():  # or onnxruntime calls the file damaged
+        metadata = Recognizer.load(options.model).metadata
     facts = {
         "model": metadata.name,
         "labels": ", ".join(metadata.labels),

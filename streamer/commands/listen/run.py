@@ -50,8 +50,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("--record keeps one channel: --channels 1 records the first")
     if options.output is None:
         stdout()
-    with interrupts.shielded():
-        recognizer = _everyday(load_recognizer(options), options)
+    recognizer = _everyday(load_recognizer(options, interrupts), options)
     adaptation = load_adaptation(options, recognizer, wanted)
     teller = _Teller()
     with ExitStack() as stack:

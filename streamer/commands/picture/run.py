@@ -14,7 +14,7 @@ from streamer.commands.choices import (
     open_output,
 )
 from streamer.commands.options import SPEEDS
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import Output, write_line
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:
         out = open_output(options, stack, [options.file, *model_files(options)])
-        recognizer = load_recognizer(options)
+        recognizer = load_recognizer(options, interrupts)
         draw_recording(
             options.file,
             recognizer,
@@ -113,21 +113,28 @@ def draw_recording(
         adaptation: how the stream goes about its voice.
 
     Raises:
-        SerLiveError: the recording cannot be read to its end.
+        SerLiveError: the recording cannot be read to its end; what was heard of it is drawn.
         RunFailure: the picture cannot be written.
         Interrupted: a signal came.
     """
     monitor = Monitor()
     moment = _Moment(monitor, at_s)
-    with Recording(path) as source:
-        run_session(
-            source,
-            recognizer,
-            [moment],
-            clock=Pace(speed),
-            block_ms=_BLOCK_MS,
-            interrupts=interrupts,
-            listeners=[monitor],
-            adaptation=adaptation,
-        )
+    try:
+        with Recording(path) as source:
+            run_session(
+                source,
+                recognizer,
+                [moment],
+                clock=Pace(speed),
+                block_ms=_BLOCK_MS,
+                interrupts=interrupts,
+                listeners=[monitor],
+                adaptation=adaptation,
+            )
+    except RunFailure:
+        raise
+    except SerLiveError:
+        if moment.snapshot.time > 0:  # of a damaged recording, what was heard before
+            write_line(out, svg(moment.snapshot, View(), *size))
+        raise
     write_line(out, svg(moment.snapshot, View(), *size))

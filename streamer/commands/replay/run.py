@@ -39,8 +39,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     _make_stdin_block(files)
     speed = SPEEDS[options.speed]
     worst = 0
-    with interrupts.shielded():
-        recognizer = load_recognizer(options)
+    recognizer = load_recognizer(options, interrupts)
     adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
     with ExitStack() as stack:
         display = display_of(
