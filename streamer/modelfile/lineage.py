@@ -127,7 +127,7 @@ class Lineage:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Return the lineage in words."""
+        """The lineage in words."""
         if not self.corpora:
             return {}
         splits = dict.fromkeys(corpus.split for corpus in self.corpora)

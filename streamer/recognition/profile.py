@@ -88,7 +88,7 @@ class Profile:
 
     @property
     def voice(self) -> Float32:
-        """Return the network's memory of the voice, as in :meth:`of_voice`."""
+        """The network's memory of the voice, as in :meth:`of_voice`."""
         return np.array([*self.mean, self.timesteps], np.float32)
 
     @property

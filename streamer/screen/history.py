@@ -47,7 +47,7 @@ class History:
 
     @property
     def shown(self) -> NDArray[np.int64]:
-        """Return timesteps ``(labels + 1,)`` of each emotion, and of none, in the whole session.
+        """Timesteps ``(labels + 1,)`` of each emotion, and of none, in the whole session.
 
         The last counts speech that was ``uncertain`` or ``warming up``.
         """

@@ -184,7 +184,7 @@ class Hearing:
 
     @property
     def is_due(self) -> bool:
-        """Return whether audio for a timestep waits."""
+        """Whether audio for a timestep waits."""
         return self._channels[0].is_due
 
     def take(self, data: bytes, moment_s: float) -> None:

@@ -67,12 +67,12 @@ class Ending:
 
     @property
     def message(self) -> str:
-        """Return the JSON message before the closing frame of a refusal."""
+        """The JSON message before the closing frame of a refusal."""
         return json.dumps({"type": "error", "message": self.reason}, separators=(",", ":"))
 
     @property
     def short_reason(self) -> str:
-        """Return as much of the reason as fits a closing frame."""
+        """As much of the reason as fits a closing frame."""
         return self.reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
 
 

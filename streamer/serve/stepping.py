@@ -146,7 +146,7 @@ class _Turn:
 
     @property
     def goes_on(self) -> bool:
-        """Return whether there is more to do without new audio; under the lock."""
+        """Whether there is more to do without new audio; under the lock."""
         member = self.member
         if member.is_gone or member.is_over:
             return False

@@ -54,7 +54,7 @@ class Streams:
 
     @property
     def models(self) -> dict[str, list[Prior]]:
-        """Return the available models, each with its priors."""
+        """The available models, each with its priors."""
         found: dict[str, list[Prior]] = {}
         for model, prior in self._recognizers:
             found.setdefault(model, []).append(prior)
@@ -62,19 +62,19 @@ class Streams:
 
     @property
     def knows_voices(self) -> list[str]:
-        """Return the models that adapt to a voice, and take a profile."""
+        """The models that adapt to a voice, and take a profile."""
         return sorted(
             {model for (model, _), one in self._recognizers.items() if one.metadata.knows_voices}
         )
 
     @property
     def is_well(self) -> bool:
-        """Return whether streams are being stepped and new ones accepted."""
+        """Whether streams are being stepped and new ones accepted."""
         return self._stepper.is_alive and not self.is_going
 
     @property
     def has_room(self) -> bool:
-        """Return whether one more connection may come, even if only to be refused a stream."""
+        """Whether one more connection may come, even if only to be refused a stream."""
         return self._open < self._limits.streams + self._limits.waiting
 
     def count(self) -> None:

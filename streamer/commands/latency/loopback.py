@@ -104,7 +104,7 @@ class _MarkedMicrophone(Microphone):
 
     @property
     def claim_ms(self) -> float:
-        """Return the latency that PortAudio states for the stream."""
+        """The latency that PortAudio states for the stream."""
         return 1000.0 * float(self._stream.latency)
 
     def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
@@ -157,7 +157,7 @@ class _Speaker:
 
     @property
     def claim_ms(self) -> float:
-        """Return the latency that PortAudio states for the stream."""
+        """The latency that PortAudio states for the stream."""
         return 1000.0 * float(self._stream.latency)
 
     def play(self) -> None:

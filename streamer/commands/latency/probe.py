@@ -76,12 +76,12 @@ class Passage:
 
     @property
     def sum_ms(self) -> Float64:
-        """Return the sum of all terms ``(n,)``."""
+        """The sum of all terms ``(n,)``."""
         return np.asarray(sum(self.terms_ms.values()))
 
     @property
     def rest_ms(self) -> Float64:
-        """Return the rest ``(n,)`` that the terms do not explain."""
+        """The rest ``(n,)`` that the terms do not explain."""
         return self.end_to_end_ms - self.sum_ms
 
     def after(self, time_s: float) -> Passage:

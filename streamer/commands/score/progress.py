@@ -53,7 +53,7 @@ class Watched:
 
     @property
     def pace(self) -> str:
-        """Return the audio so far, and the speed relative to real time."""
+        """The audio so far, and the speed relative to real time."""
         times = self._audio_s / max(time.monotonic() - self._began, 1e-9)
         is_long = self._audio_s >= 3600
         audio = f"{self._audio_s / 3600:.2f} h" if is_long else f"{self._audio_s / 60:.1f} min"
