@@ -23,7 +23,7 @@ class Look:
     """The look of a label.
 
     Attributes:
-        name: in words.
+        name: the label in words.
         letter: one character that no other label has.
         colour: in the form ``#rrggbb``.
         texture: character that fills the timeline's cells; a blank is solid colour.

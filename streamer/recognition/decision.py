@@ -34,7 +34,7 @@ def check_labels(labels: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DecisionConfig:
-    """How estimates become labels.
+    """Settings for turning estimates into labels.
 
     Attributes:
         speech_on: speech probability at which speech begins.

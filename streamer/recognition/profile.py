@@ -102,7 +102,7 @@ class Profile:
 
         Args:
             metadata: the model's.
-            digest: of the model's file.
+            digest: the SHA-256 digest of its file.
 
         Raises:
             SerLiveError: another model made it, or it is damaged.
@@ -178,7 +178,7 @@ class Profile:
         """Write a file, completely or not at all.
 
         Args:
-            path: of the file.
+            path: path of the file.
             force: whether to overwrite an older profile; nothing else is overwritten.
 
         Raises:

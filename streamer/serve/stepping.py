@@ -25,7 +25,7 @@ _FAILED = Ending(Code.FAILED, "the model failed; the stream is lost")
 
 #: Most timesteps of one stream per tick: a client that sends more waits for the others.
 MOST_A_TICK = 2
-#: With so many streams, ticks are less frequent: steps cost less together.
+#: From this number of streams on, ticks are less frequent, as joint steps cost less.
 MANY_STREAMS = 16
 #: Time between the starts of two ticks, with few streams and with many.
 _TICK_S, _LONG_TICK_S = 0.005, 0.02

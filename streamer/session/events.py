@@ -30,7 +30,7 @@ class SessionStarted:
         adaptation: how the stream adapts to its voice, as text from
             :meth:`streamer.recognition.profile.Adaptation.told`; None for a model that does not
             adapt to voices.
-        channel: number in the source, from 1; None if its channels are mixed into one stream.
+        channel: number in the source, from 1; None if its channels are one stream.
     """
 
     source: str

@@ -38,7 +38,7 @@ class Clock(Protocol):
     """Ties stream time to the wall clock: :class:`Pace`, or a microphone's own clock."""
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Wait for the moment at which the block that ends at ``stream_s`` was heard."""
+        """Wait until the block that ends at ``stream_s`` was heard."""
         ...
 
     def latency_ms(self, time_s: float) -> float | None:
@@ -55,7 +55,7 @@ class Pace:
         self._start: float | None = None
 
     def wait_until(self, stream_s: float, block_s: float) -> None:  # noqa: ARG002 (a pipe's does)
-        """Wait for the moment at which the block that ends at ``stream_s`` was heard.
+        """Wait until the block that ends at ``stream_s`` would have been heard.
 
         Times count from the first block, so a late block does not delay the next.
         """
@@ -340,7 +340,7 @@ def run_session(
         block_ms: size of the blocks that the source delivers.
         interrupts: signals.
         listeners: get every block of the first channel, before the estimates it completes.
-        streams: number of channels that are separate streams; None if they are mixed into one.
+        streams: number of channels that are separate streams; None if the source is one stream.
         adaptation: how each stream adapts to its voice.
 
     Raises:

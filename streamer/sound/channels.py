@@ -81,7 +81,7 @@ class Mixer:
     The output depends only on the frames, not on their division into blocks.
 
     Attributes:
-        streams: number of channels that are separate streams; None if they are mixed into one.
+        streams: number of channels that are separate streams; None if they are one stream.
     """
 
     def __init__(
