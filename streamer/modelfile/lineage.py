@@ -63,10 +63,10 @@ class HeardCorpus:
         return frozenset((*self.validation, *self.test))
 
     def may_have_heard(self, other: HeardCorpus, is_refit: bool = False) -> bool:
-        """Return whether a model trained on this split may have heard someone in the other's test.
+        """Return whether a model trained on this split may have heard people the other held back.
 
         Args:
-            other: the split that tests.
+            other: the split that evaluates.
             is_refit: whether both were trained on their validation people too, at the end.
         """
         if "recordings" in (self.held_by, other.held_by):
