@@ -1,11 +1,11 @@
-"""ser-live: speech emotion, live. 16 kHz mono float32 in, an estimate every 40 ms out.
+"""ser-live: live speech emotion recognition. 16 kHz mono float32 in, an estimate every 40 ms out.
 
 >>> import numpy as np
 >>> stream = Recognizer.load().stream()
 >>> [estimate.label for estimate in stream.accept(np.zeros(4_000, np.float32))]
 ['silence']
 
-The names below are public. All else is the command ``ser-live``'s own and may change.
+The names below are public. Everything else belongs to the command ``ser-live`` and may change.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # On demand: the command line starts without NumPy and onnxruntime.
+    # Imported on demand: the command line starts without NumPy and onnxruntime.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,6 +1,6 @@
-"""How labels look, on a screen or a page: a colour and a letter for each, and a code.
+"""The look of labels on a screen or a page: a colour, a letter and a code for each.
 
-The colours are ones that colour-blind people can tell apart.
+Colour-blind people can tell the colours apart.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
 
-#: What a timestep was, where it was no emotion. Emotions count from 0.
+#: Codes of timesteps without an emotion. Emotions count from 0.
 SILENCE_CODE, UNCERTAIN_CODE, WARMING_UP_CODE, GAP_CODE, NOTHING_CODE = -1, -2, -3, -4, -5
 STATE_CODES = {SILENCE: SILENCE_CODE, UNCERTAIN: UNCERTAIN_CODE, WARMING_UP: WARMING_UP_CODE}
 
-#: Okabe and Ito's palette, without black, the one darkest on a dark ground last.
+#: Okabe and Ito's palette without black, the darkest on a dark background last.
 EMOTION_COLOURS = ("#d55e00", "#f0e442", "#009e73", "#56b4e9", "#cc79a7", "#e69f00", "#0072b2")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a label looks.
+    """The look of a label.
 
     Attributes:
-        name: in words.
+        name: the label in words.
         letter: one character that no other label has.
-        colour: as ``#rrggbb``.
-        texture: fills the cells of the timeline; a blank one is solid colour.
+        colour: in the form ``#rrggbb``.
+        texture: character that fills the timeline's cells; a blank is solid colour.
     """
 
     name: str
@@ -45,7 +45,7 @@ STATE_LOOKS = {
 
 #: White paper, and a gap on it.
 PAPER, PAPER_GAP = "#ffffff", "#000000"
-#: States on white paper, where the screen's greys would outshout the emotions.
+#: States on white paper, where the screen's greys would stand out more than the emotions.
 _PAPER_COLOURS = {
     SILENCE_CODE: "#d3dae1",
     UNCERTAIN_CODE: "#848f9b",
@@ -56,7 +56,7 @@ _PAPER_COLOURS = {
 
 
 def looks(labels: Sequence[str]) -> dict[int, Look]:
-    """Look of every code: emotions by their index, states by their negative codes."""
+    """Return the look of every code: emotions by their index, states by their negative codes."""
     taken: set[str] = set()
     result = dict(STATE_LOOKS)
     for index, label in enumerate(labels):
@@ -71,7 +71,7 @@ def looks(labels: Sequence[str]) -> dict[int, Look]:
 
 
 def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
-    """How labels look on white paper; emotions have the colours of the screen."""
+    """Return the looks for white paper; emotions have the same colours as on the screen."""
     return {
         code: replace(look, colour=_PAPER_COLOURS.get(code, look.colour))
         for code, look in looks(labels).items()
@@ -79,7 +79,7 @@ def paper_looks(labels: Sequence[str]) -> dict[int, Look]:
 
 
 def code_of(label: str, labels: Sequence[str]) -> int:
-    """Code of a label that is shown, nothing before the first."""
+    """Return the code of the label shown; before the first, that of nothing."""
     if label in labels:
         return list(labels).index(label)
     return STATE_CODES.get(label, NOTHING_CODE)

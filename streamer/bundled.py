@@ -1,4 +1,4 @@
-"""Files that come with the program."""
+"""Files that ship with the program."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def bundled(name: str) -> Path:
-    """Path of a file in ``assets``: inside the installed package, or beside it in a checkout."""
+    """Return a file's path in ``assets``: in the installed package, or beside it in a checkout."""
     installed = _PACKAGE / "assets"
     return (installed if installed.is_dir() else _PACKAGE.parent / "assets") / name

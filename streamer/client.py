@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from streamer.recognition.profile import Profile
 
-#: What is sent: bytes as the start message says, or samples.
+#: Audio to send: bytes in the start message's format, or samples.
 Block = bytes | NDArray[np.float32] | NDArray[np.int16]
 
 PATH = "/v1/stream"
-#: NumPy's types of samples, by the name in the start message.
+#: NumPy's types of samples, by their names in the start message.
 _TYPES = {"f32le": "<f4", "s16le": "<i2"}
-#: Of one message; the server takes no endless ones.
+#: Size of a message; the server limits it.
 _PIECE_BYTES = 1 << 16
 _NORMAL = (1000, 1001)
 
@@ -52,24 +52,24 @@ async def connect(
     adapts: bool | None = None,
     token: str | None = None,
 ) -> AsyncIterator[RemoteStream]:
-    """Begin a stream at a server; it is closed with the block.
+    """Begin a stream at a server; it closes with the ``async with`` block.
 
     Args:
-        url: of the server, ``ws://`` or ``wss://``; its path may be left out.
-        sample_rate: of the audio that will be sent, in Hz.
-        channels: interleaved.
-        sample_format: ``f32le``, ``s16le``, or for bytes any that the server knows.
+        url: the server's URL, ``ws://`` or ``wss://``; the path is optional.
+        sample_rate: sample rate of the audio, in Hz.
+        channels: number of interleaved channels.
+        sample_format: ``f32le``, ``s16le``, or for bytes any format that the server accepts.
         channels_wanted: ``mix``, ``split`` or a channel's number; None for the mix.
-        prior: ``everyday`` or ``balanced``; None for what the server was started with.
-        model: name of one of the server's; None for its first.
+        prior: ``everyday`` or ``balanced``; None for the server's default.
+        model: name of one of the server's models; None for its first.
         source: name of the audio.
-        profile: of the voice, made with the server's model; None: nothing is known of it.
-        adapts: whether the stream gets to know the voice; None for the server's own way.
-        token: where the server demands one.
+        profile: the voice's profile, made with the server's model; None if unknown.
+        adapts: whether the stream adapts to the voice; None for the server's default.
+        token: the server's token, if it requires one.
 
     Raises:
-        SerLiveError: the address is none.
-        RunFailure: the server is not there or does not want us, or websockets is not installed.
+        SerLiveError: the URL is not valid.
+        RunFailure: the server is not there or refuses, or websockets is not installed.
     """
     try:
         from websockets.asyncio.client import connect as open_websocket
@@ -103,29 +103,29 @@ async def connect(
     except (OSError, TimeoutError, WebSocketException) as error:
         raise RunFailure(f"{url}: no server answers there ({error})") from error
     async with websocket:
-        with suppress(WebSocketException):  # why it went is told by what it has sent
+        with suppress(WebSocketException):  # the server's messages tell why it closed
             await websocket.send(json.dumps(start))
         yield RemoteStream(url, websocket, sample_format)
 
 
 class RemoteStream:
-    """A stream at a server: ``send`` audio, ``end`` it, and iterate over what comes back.
+    """A stream at a server: ``send`` audio, ``end`` it, and iterate over the messages.
 
-    What comes back waits here until it is asked for. :meth:`hear` sends and yields at once.
+    Messages wait here until they are read. :meth:`hear` sends and yields at once.
     """
 
     def __init__(self, url: str, websocket: ClientConnection, sample_format: str) -> None:
-        """Take over a connection that has sent its start message; :func:`connect` makes it."""
+        """Use a connection that has sent its start message; :func:`connect` makes it."""
         self._url = url
         self._websocket = websocket
         self._type = _TYPES.get(sample_format)
         self._error: str | None = None
 
     async def send(self, block: Block) -> None:
-        """Send samples ``(n,)`` or ``(n, channels)``, or bytes; waits where the server is slow.
+        """Send samples ``(n,)`` or ``(n, channels)``, or bytes; wait if the server is slow.
 
         Raises:
-            SerLiveError: samples of another type than was said at the start.
+            SerLiveError: the samples are not of the type declared at the start.
             RunFailure: the server has closed the connection.
         """
         from websockets.exceptions import ConnectionClosed
@@ -138,7 +138,7 @@ class RemoteStream:
             raise self._failure() from error
 
     async def end(self) -> None:
-        """Say that no more audio comes; the last messages follow.
+        """Signal the end of the audio; the last messages follow.
 
         Raises:
             RunFailure: the server has closed the connection.
@@ -151,10 +151,10 @@ class RemoteStream:
             raise self._failure() from error
 
     async def hear(self, blocks: AsyncIterable[Block] | Iterable[Block]) -> AsyncIterator[Any]:
-        """Send all blocks and then the end; yield the messages meanwhile.
+        """Send all blocks and then the end; yield messages meanwhile.
 
         Raises:
-            SerLiveError: as of :meth:`send`.
+            SerLiveError: as in :meth:`send`.
             RunFailure: the server refused.
         """
         sending = asyncio.create_task(self._send_all(blocks))
@@ -164,18 +164,18 @@ class RemoteStream:
             await sending
         finally:
             sending.cancel()
-            with suppress(asyncio.CancelledError, Exception):  # it was told, or nobody asks
+            with suppress(asyncio.CancelledError, Exception):  # already reported, or nobody waits
                 await sending
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        """The server's messages as dictionaries, keys as in JSON lines, to the end.
+        """Yield the server's messages as dictionaries, keys as in JSON lines, to the end.
 
         Raises:
             RunFailure: the server refused, with its reason.
         """
         from websockets.exceptions import ConnectionClosed
 
-        has_end = False  # then nothing is lost, whyever the server goes
+        has_end = False  # once true, nothing is lost, whatever closes the server
         try:
             async for text in self._websocket:
                 message = json.loads(text)
@@ -200,7 +200,7 @@ class RemoteStream:
                 for block in blocks:
                     await self.send(block)
             await self.end()
-        except Exception:  # or the server would wait for more, and we for the server
+        except Exception:  # otherwise the server and we would wait for each other
             await self._websocket.close()
             raise
 
@@ -217,7 +217,7 @@ class RemoteStream:
 
 
 def _why(body: bytes | bytearray | None) -> str:
-    """What a server that refuses says."""
+    """Return the reason that a server gives for refusing."""
     try:
         return str(json.loads(body or b"")["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,29 +1,29 @@
-"""What crosses the boundary to the person: one line that says what is wrong and what to do."""
+"""Errors for the user: one line that says what is wrong and what to do."""
 
 
 class SerLiveError(Exception):
-    """Wrong usage or unreadable input: something a person can cause or mend."""
+    """Wrong usage or unreadable input: something the user can cause or fix."""
 
     exit_code = 2
 
 
 class RunFailure(SerLiveError):
-    """A failure at run time that the input is not to blame for: disk full, output closed."""
+    """A failure at run time that is not the input's fault: disk full, output closed."""
 
     exit_code = 1
 
 
 class ReaderGone(RunFailure):
-    """Who read the output wants no more of it, as ``head`` does: nothing to tell a person."""
+    """The reader of the output has closed it, as ``head`` does: not worth reporting."""
 
 
 def told(line: object) -> str:
-    """A line as the program tells it, ``ser-live:`` before it."""
+    """Return a line as the program prints it, with ``ser-live:`` before it."""
     return f"ser-live: {printable(line)}"
 
 
 def printable(text: object) -> str:
-    """The text as one line that cannot command the terminal: names of files may hold anything."""
+    """Return the text as a line that cannot control the terminal: file names may hold anything."""
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text)
     )

@@ -1,4 +1,4 @@
-"""How right verdicts are."""
+"""Accuracy of verdicts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Int64 = NDArray[np.int64]
 
 
 def recalls(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Recall of each class in %, NaN without recordings: ``(..., labels, n)`` -> ``(..., labels)``.
+    """Return recalls in %, NaN without recordings: ``(..., labels, n)`` -> ``(..., labels)``.
 
-    The diagonal is what was right; every column counts as an answer, no verdict included.
+    The diagonal counts right answers; every column counts as an answer, even no verdict.
     """
     counts = confusion.sum(axis=-1)
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
@@ -27,11 +27,11 @@ def recalls(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def confusion_matrix(labels: Int64, answered: Int64, classes: int) -> Int64:
-    """Counts ``(classes, classes + 1)``, true label by row; the last column is no verdict.
+    """Return counts ``(classes, classes + 1)``, rows by true label; the last column is no verdict.
 
     Args:
         labels: ``(recordings,)`` indices of the true labels.
-        answered: ``(recordings,)`` indices of the verdicts, ``classes`` where there is none.
+        answered: ``(recordings,)`` indices of the verdicts, ``classes`` for no verdict.
         classes: number of labels.
     """
     confusion = np.zeros((classes, classes + 1), np.int64)
@@ -41,17 +41,17 @@ def confusion_matrix(labels: Int64, answered: Int64, classes: int) -> Int64:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy over recordings. One without a verdict is an error, of its true label's recall too.
+    """Accuracy over recordings. One without a verdict is an error, also in its label's recall.
 
     Attributes:
-        confusion: ``(labels, labels + 1)`` counts of :func:`confusion_matrix`.
+        confusion: ``(labels, labels + 1)`` counts from :func:`confusion_matrix`.
     """
 
     confusion: Int64
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """``(labels,)`` in %, NaN for a label that no recording carries."""
+        """Recall ``(labels,)`` in %, NaN for a label without recordings."""
         return recalls(self.confusion)
 
     @property
@@ -61,7 +61,7 @@ class Accuracy:
 
     @property
     def wa(self) -> float:
-        """Share of recordings that are right, in %."""
+        """Share of right verdicts, in %."""
         return 100.0 * float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
@@ -74,11 +74,11 @@ class Accuracy:
 
     @property
     def without_verdict(self) -> int:
-        """Recordings that got no verdict."""
+        """Number of recordings without a verdict."""
         return int(self.confusion[:, -1].sum())
 
     def table(self, labels: Sequence[str]) -> Table:
-        """The confusion matrix for people, with the recall of each label."""
+        """Return the confusion matrix for display, with the recall of each label."""
         from rich.table import Table
 
         table = Table(title="answers by true emotion", title_justify="left")

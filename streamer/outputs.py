@@ -1,4 +1,4 @@
-"""Files that results are written to: never over what is read, never emptied for nothing."""
+"""Output files: never overwrite an input, and are never emptied without need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamer.errors import ReaderGone, RunFailure, SerLiveError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-#: Width of tables that go to a file.
+#: Width of tables in files.
 _PAGE_COLUMNS = 100
 
 
@@ -30,13 +30,13 @@ class Output(Protocol):
 
 
 def say_on_stderr(line: str) -> None:
-    """One line for the person, who may have closed the terminal."""
+    """Print a line for the user, who may have closed the terminal."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 
 def dated_path(suffix: str) -> Path:
-    """A name in the working folder that says when, numbered where two fall into one second."""
+    """Return a name in the working folder with the time, numbered if two fall in one second."""
     stem = f"ser-live-{datetime.now():%Y%m%d-%H%M%S}"
     numbered = chain([""], (f"-{number}" for number in count(2)))
     paths = (Path(f"{stem}{number}{suffix}") for number in numbered)
@@ -44,10 +44,10 @@ def dated_path(suffix: str) -> Path:
 
 
 def write_line(out: Output, line: str) -> None:
-    """One whole line, out at once: a reader at the other end of a pipe is live too.
+    """Write a whole line and flush it: a reader at the other end of a pipe is live too.
 
     Raises:
-        RunFailure: nobody reads any more, or the disk is full.
+        RunFailure: the reader is gone, or the disk is full.
     """
     try:
         out.write(line + "\n")
@@ -58,17 +58,17 @@ def write_line(out: Output, line: str) -> None:
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
 
 
-#: Folders that hold a process's descriptors by number.
+#: Folders with a process's descriptors by number.
 _DESCRIPTORS = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
-#: As many links as Linux follows.
+#: The number of links that Linux follows.
 _MOST_LINKS = 40
 
 
 def show(renderable: RenderableType, out: TextIO | None = None) -> None:
-    """Print tables to stdout or another stream, as wide as a page where that is no terminal.
+    """Print tables to stdout or another stream, as wide as a page if it is not a terminal.
 
     Raises:
-        RunFailure: as of :func:`write_line`.
+        RunFailure: as in :func:`write_line`.
     """
     from rich.console import Console
 
@@ -82,10 +82,10 @@ def show(renderable: RenderableType, out: TextIO | None = None) -> None:
 
 
 def _is_standard_stream(path: Path) -> bool:
-    """Whether a name leads to descriptor 1 or 2, by whatever links.
+    """Return whether a name leads to descriptor 1 or 2, by any links.
 
-    Those lead nowhere by now (see ``commands/program.py``), so the links are followed one by one:
-    where the last of them ends says nothing.
+    By now those descriptors lead nowhere (see ``commands/program.py``), so the function follows the
+    links one by one: the end of the last link says nothing.
     """
     folders = {os.path.realpath(folder) for folder in _DESCRIPTORS}
     for _ in range(_MOST_LINKS):
@@ -99,12 +99,12 @@ def _is_standard_stream(path: Path) -> bool:
 
 
 def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse to write where something would be lost.
+    """Check that writing here destroys nothing.
 
     Args:
-        path: to be written.
-        force: an existing file may be overwritten ...
-        inputs: ... but none of these, by whatever name.
+        path: path to write to.
+        force: whether an existing file may be overwritten ...
+        inputs: ... but none of these, by any name.
 
     Raises:
         SerLiveError: the file exists, is one of the inputs or a standard stream, or its folder is
@@ -119,7 +119,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
             if not force:
                 raise SerLiveError(f"{path} exists; --force overwrites it")
             for one in inputs:
-                with suppress(OSError):  # an input that is missing is told of when it is read
+                with suppress(OSError):  # a missing input is reported when it is read
                     if path.samefile(one):
                         raise SerLiveError(f"{path} is to be read; name another file to write")
         elif not path.absolute().parent.is_dir():
@@ -129,28 +129,28 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
 
 
 def check_apart(one: Path, other: Path) -> None:
-    """Refuse two outputs that are one file, by whatever names.
+    """Check that two outputs are not the same file, by any names.
 
     Raises:
         SerLiveError: the second would destroy the first.
     """
     is_same = os.path.realpath(one) == os.path.realpath(other)
-    with suppress(OSError):  # names of files that do not exist yet are all there is to compare
+    with suppress(OSError):  # files that do not exist yet have only their names to compare
         is_same = is_same or one.samefile(other)
     if is_same:
         raise SerLiveError(f"{one} and {other} are one file; name two")
 
 
 def write_whole(path: Path, text: str, force: bool) -> None:
-    """Write a file at once: whatever happens meanwhile, it is there whole or as it was before.
+    """Write a file atomically: at any time it is either complete or as before.
 
     Raises:
-        SerLiveError: as of :func:`check_output`.
+        SerLiveError: as in :func:`check_output`.
         RunFailure: it cannot be written.
     """
     check_output(path, force)
     target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{os.getpid()}.partial")  # short: names have a limit
+    partial = target.with_name(f".{os.getpid()}.partial")  # short, because names have a limit
     try:
         try:
             with partial.open("x", encoding="utf-8", newline="") as file:
@@ -167,15 +167,15 @@ def write_whole(path: Path, text: str, force: bool) -> None:
 
 
 class OutputFile:
-    """A text file that is made, or emptied, when the first text comes."""
+    """A text file that is created, or emptied, when the first text comes."""
 
     def __init__(
         self, path: Path, force: bool, inputs: Iterable[Path] = (), *, appends: bool = False
     ) -> None:
-        """Check the path as :func:`check_output` does; text can be appended to what is there.
+        """Check the path as :func:`check_output` does; ``appends`` allows and keeps existing text.
 
         Raises:
-            SerLiveError: as there.
+            SerLiveError: as in that function.
         """
         check_output(path, force or appends, inputs)
         self._path = path
@@ -186,7 +186,7 @@ class OutputFile:
         """Write text.
 
         Raises:
-            SerLiveError: the file cannot be made.
+            SerLiveError: the file cannot be created.
             OSError: it cannot be written.
         """
         if self._file is None:
@@ -211,12 +211,12 @@ class OutputFile:
         try:
             self._file.close()
         except OSError as failure:
-            if error is None:  # what went wrong first is what is told
+            if error is None:  # the first error is the one to report
                 raise RunFailure(f"cannot write {self._path}: {failure.strerror}") from failure
 
     def _open(self) -> TextIO:
         try:
-            # The formats end their lines themselves, alike on every system.
+            # The formats write their own line ends, the same on every system.
             return self._path.open(
                 self._mode, encoding="utf-8", errors="backslashreplace", newline=""
             )

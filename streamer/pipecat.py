@@ -1,8 +1,8 @@
-"""A processor for Pipecat: a voice agent learns how its user spoke (extra ``pipecat``).
+"""A processor for Pipecat: tells a voice agent how its user spoke (extra ``pipecat``).
 
-Put it behind the transport's input. Every frame passes at once and as it is; what is heard is
-computed beside the pipeline, on this machine, and comes as frames of its own:
-:class:`EmotionFrame` when the label changes, :class:`TurnEmotionFrame` at the end of a turn.
+Put it after the transport's input. Every frame passes at once and unchanged; the recognizer runs
+beside the pipeline, on this machine, and sends frames of its own: :class:`EmotionFrame` when the
+label changes, :class:`TurnEmotionFrame` at the end of a turn.
 
 >>> pipeline = Pipeline([transport.input(), EmotionProcessor(), stt, user, llm, tts,
 ...                      transport.output()])
@@ -40,7 +40,7 @@ from streamer.serve.hearing import ArrivalClock
 from streamer.signal import TIMESTEP_S
 from streamer.sound.resampler import Resampler
 
-#: Audio that waits to be heard; when a machine is too slow for more, the oldest is left out.
+#: Most audio that waits; if a machine is too slow, the oldest is skipped.
 MOST_WAITING_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ class EmotionFrame(SystemFrame):  # type: ignore[misc]  # Pipecat is an extra
 
     Attributes:
         label: an emotion, `silence`, `uncertain` or `warming up`.
-        probabilities: of this moment, by emotion.
-        time_s: end of the timestep, in audio that was heard.
-        latency_ms: since the audio of that moment came.
+        probabilities: at this moment, by emotion.
+        time_s: end of the timestep, in audio heard.
+        latency_ms: time since the audio of that moment came.
     """
 
     label: str = SILENCE
@@ -64,15 +64,15 @@ class EmotionFrame(SystemFrame):  # type: ignore[misc]  # Pipecat is an extra
 
 @dataclass
 class TurnEmotionFrame(SystemFrame):  # type: ignore[misc]
-    """How the turn that has ended was spoken.
+    """The emotion of a turn that has ended.
 
     Attributes:
-        overall: the verdict, an emotion; `silence` where there was too little speech for one.
-        probabilities: of the verdict, by emotion.
+        overall: the verdict, an emotion; `silence` if there was too little speech.
+        probabilities: the verdict's, by emotion.
         summary: share of the turn, by label.
-        start_s: of the turn, in audio that was heard.
-        end_s: of it.
-        latency_ms: since its end was told.
+        start_s: start of the turn, in audio heard.
+        end_s: end of the turn.
+        latency_ms: time since the end was signalled.
     """
 
     overall: str = SILENCE
@@ -106,14 +106,14 @@ class _TurnEnds:
 
 
 class _Over:
-    """No more comes."""
+    """Marks the end of the audio."""
 
 
 _Item = _Audio | _TurnBegins | _TurnEnds | _Over
 
 
 class _Turn:
-    """What was heard since a turn began."""
+    """Results since a turn began."""
 
     def __init__(self, recognizer: Recognizer, start_s: float) -> None:
         metadata = recognizer.metadata
@@ -146,25 +146,24 @@ class _Turn:
 
 
 class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
-    """Hears the audio that passes through, of one user.
+    """Analyses the passing audio of one user.
 
-    A turn is what the pipeline says it is (``UserStartedSpeakingFrame``,
-    ``UserStoppedSpeakingFrame``). Where it never does, a turn ends when `silence` begins. The end
-    of a turn is judged by what was heard until then: it waits for no look-ahead.
+    The pipeline defines turns (``UserStartedSpeakingFrame``, ``UserStoppedSpeakingFrame``). If it
+    never does, a turn ends when `silence` begins. The verdict on a turn uses the audio up to its
+    end: it does not wait for any look-ahead.
 
-    Where hearing fails, an ``ErrorFrame`` says so, upstream; what comes next is heard from a new
-    beginning, at time 0.
+    If the analysis fails, an ``ErrorFrame`` goes upstream, and the stream starts again, at time 0.
 
     Attributes:
-        left_out_s: audio that was not heard because the machine was too slow.
+        left_out_s: audio skipped because the machine was too slow.
     """
 
     def __init__(self, recognizer: Recognizer | None = None, *, name: str | None = None) -> None:
-        """Hear with a recognizer; one serves any number of processors.
+        """Use a recognizer, which any number of processors can share.
 
         Args:
-            recognizer: None for the shipped model, as ``listen`` uses it.
-            name: of the processor.
+            recognizer: None for the shipped model, as in ``listen``.
+            name: name of the processor.
 
         Raises:
             SerLiveError: the shipped model cannot be loaded.
@@ -189,7 +188,7 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         self._turn: _Turn | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Pass a frame on, and take note of it."""
+        """Pass a frame on, and process its content."""
         await super().process_frame(frame, direction)
         match frame:
             case StartFrame():
@@ -208,12 +207,12 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
-        """Leave nothing running."""
+        """Stop everything."""
         await self._stop()
         await super().cleanup()
 
     def _take(self, frame: InputAudioRawFrame) -> None:
-        """Note audio down to be heard."""
+        """Queue audio."""
         audio = _Audio(frame.audio, frame.sample_rate, frame.num_channels, time.monotonic())
         self._waiting_s += audio.duration_s
         while self._waiting_s > MOST_WAITING_S and self._leave_oldest_out():
@@ -221,7 +220,7 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         self._note(audio)
 
     def _leave_oldest_out(self) -> bool:
-        """The machine is too slow; whether there was audio to leave out."""
+        """Skip the oldest audio, as the machine is too slow; return whether there was any."""
         oldest = next((one for one in self._waiting if isinstance(one, _Audio)), None)
         if oldest is None:
             return False
@@ -237,10 +236,10 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         self._has_come.set()
 
     async def _finish(self) -> None:
-        """Hear what waits, to its end."""
+        """Process the waiting audio to its end."""
         if self._hearing is not None:
             self._note(_Over())
-            await asyncio.gather(self._hearing, return_exceptions=True)  # the end has to go on
+            await asyncio.gather(self._hearing, return_exceptions=True)  # the end must go on
             self._hearing = None
 
     async def _stop(self) -> None:
@@ -282,10 +281,10 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
                     await self._end_turn(time.monotonic())
 
     def _estimates(self, audio: _Audio) -> list[Estimate]:
-        """What audio gives; in another thread, one piece after the other."""
+        """Return the audio's estimates; runs in another thread, one piece after the other."""
         estimates = []
         if self._resampler is None or (audio.sample_rate, audio.channels) != self._format:
-            if self._resampler is not None:  # the user came back by another line
+            if self._resampler is not None:  # the user came back on another line
                 estimates = self._stream.accept(self._resampler.flush())
                 self._begins_s += self._heard / self._format[0]
             self._format = audio.sample_rate, audio.channels

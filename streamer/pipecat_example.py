@@ -1,6 +1,6 @@
-"""A pipeline of Pipecat that hears a recording: ``python -m streamer.pipecat_example FILE``.
+"""A Pipecat pipeline that analyses a recording: ``python -m streamer.pipecat_example FILE``.
 
-A voice agent has its transport and its services where this has a file and a printer.
+A voice agent has a transport and services in place of the file and the printer here.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ BLOCK_S = 0.02
 
 
 class Printer(FrameProcessor):  # type: ignore[misc]  # Pipecat is an extra
-    """Stands where an agent would take the emotions into its next sentence."""
+    """Prints the emotions, where an agent would use them for its next sentence."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Print the frames that are about emotions."""
+        """Print the frames with emotions."""
         await super().process_frame(frame, direction)
         match frame:
             case EmotionFrame():

@@ -1,4 +1,4 @@
-"""What drawing with matplotlib asks for, which is an extra."""
+"""Helpers for matplotlib, which is an extra."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_matplotlib(what: str) -> None:
-    """Refuse before anything is measured or read; matplotlib is imported only to draw.
+    """Check for matplotlib before anything is measured or read; it is imported only to draw.
 
     Args:
-        what: needs it, as the person said it.
+        what: what needs it, in the user's words.
 
     Raises:
         RunFailure: it is not installed.

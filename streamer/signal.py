@@ -1,4 +1,4 @@
-"""The signal that everything shares: rates, frames, timesteps. Constants and nothing else.
+"""The signal's constants: rates, frames, timesteps.
 
 A stream is mono at 16 kHz. A frame is 25 ms every 10 ms; the four frames that start in the same
 40 ms make a timestep.
@@ -11,10 +11,10 @@ FREQUENCY_BINS = FRAME_SAMPLES // 2 + 1
 FRAMES_PER_TIMESTEP = 4
 TIMESTEP_SAMPLES = FRAMES_PER_TIMESTEP * HOP_SAMPLES
 TIMESTEP_S = TIMESTEP_SAMPLES / SAMPLE_RATE
-#: How far the last frame of a timestep reaches beyond the timestep's end.
+#: How far the last frame of a timestep extends beyond the timestep's end.
 FRAME_TAIL_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
-#: Greatest sample that is taken for audio: integers stored as floats pass, nonsense does not, and
-#: no power overflows.
+#: Largest sample accepted as audio: integers stored as floats pass, nonsense does not, and no power
+#: overflows.
 LARGEST_SAMPLE = 1e6
-#: A timestep is speech where the voice gate gives it this probability or more.
+#: A timestep is speech if the voice gate's probability is at least this.
 SPEECH_THRESHOLD = 0.5

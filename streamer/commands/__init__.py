@@ -1,4 +1,4 @@
-"""The command line: a package for each command, with its options and what it does.
+"""The command line: a package for each command, with its options and its work.
 
 ``streamer.commands.NAME`` holds ``HELP``, ``DESCRIPTION`` and ``add_arguments``, and imports
 nothing slow. ``streamer.commands.NAME.run`` holds ``run(options, interrupts)``, which does the work

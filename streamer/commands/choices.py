@@ -1,4 +1,4 @@
-"""What options that several commands share stand for: files to write, a model, a voice."""
+"""Evaluates options that several commands share: output files, model, voice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamer.sound.recorder import Recorder
 
 
 def stdout() -> TextIO:
-    """Standard output.
+    """Return standard output.
 
     Raises:
         SerLiveError: it is closed.
@@ -34,15 +34,15 @@ def stdout() -> TextIO:
 
 
 def say(line: str) -> None:
-    """Tell the person a line."""
+    """Print a line for the user."""
     say_on_stderr(told(line))
 
 
 def open_output(options: argparse.Namespace, stack: ExitStack, inputs: Sequence[Path]) -> Output:
-    """Standard output, or the file that is named instead; closed with the stack.
+    """Return standard output or the named file, closed with the stack.
 
     Raises:
-        SerLiveError: there is none, or the file is one of the inputs, or in the way.
+        SerLiveError: there is no output, or the file is an input or already exists.
     """
     if options.output is None:
         return stdout()
@@ -59,8 +59,8 @@ def display_of(
     recorder: Recorder | None = None,
     is_split: bool = False,
 ) -> Display:
-    """Where the results of the inputs go; closed with the stack."""
-    # Before anything is written; a format that is named counts more than the suffix.
+    """Return the display for the results of the inputs, closed with the stack."""
+    # Checked before anything is written; a named format takes precedence over the suffix.
     beside = "jsonl" if options.format not in (None, "tui") else suffix_format(options.output)
     out = open_output(options, stack, [*model_files(options), *inputs])
     return stack.enter_context(
@@ -78,37 +78,37 @@ def display_of(
 
 
 def model_files(options: argparse.Namespace) -> list[Path]:
-    """Files that recognition needs, which nothing may be written over."""
+    """Return the files that recognition needs, which must not be overwritten."""
     profile = [] if options.profile is None else [options.profile]
     return [model_path(options.model), *profile]
 
 
 def load_recognizer(options: argparse.Namespace, interrupts: Interrupts) -> Recognizer:
-    """The model that is named, under the prior that is named, else the balanced one.
+    """Return the named model, under the named prior or else the balanced one.
 
     No signal comes while native libraries start: onnxruntime would call the file damaged.
 
     Raises:
-        SerLiveError: as of :meth:`Recognizer.load`.
+        SerLiveError: as in :meth:`Recognizer.load`.
     """
     with interrupts.shielded():
         return Recognizer.load(options.model, options.prior or BALANCED)
 
 
 def channels_of(options: argparse.Namespace) -> Channels:
-    """What is heard of the channels.
+    """Return the channels to use.
 
     Raises:
-        SerLiveError: the option says nothing of the kind.
+        SerLiveError: the option is not valid.
     """
     return MIX if options.channels is None else Channels.parse(options.channels)
 
 
 def check_one_voice(options: argparse.Namespace, *wanted: Channels) -> None:
-    """Refuse a profile, which is of one voice, for several channels.
+    """Check that a profile, which describes one voice, is not used for several channels.
 
     Raises:
-        SerLiveError: there is one, and channels are split.
+        SerLiveError: there is a profile, and channels are split.
     """
     if options.profile is not None and any(one.is_split for one in wanted):
         raise SerLiveError(
@@ -120,10 +120,10 @@ def check_one_voice(options: argparse.Namespace, *wanted: Channels) -> None:
 def load_adaptation(
     options: argparse.Namespace, recognizer: Recognizer, *wanted: Channels
 ) -> Adaptation:
-    """How the streams go about the voice that they hear.
+    """Return how the streams adapt to their voices.
 
     Raises:
-        SerLiveError: the profile cannot be read or is not of the model, or is given to several
+        SerLiveError: the profile cannot be read, belongs to another model, or is given for several
             channels.
     """
     check_one_voice(options, *wanted)

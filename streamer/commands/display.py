@@ -1,4 +1,4 @@
-"""Where the results of a session go: screen, lines, timelines, and which of them when."""
+"""Chooses the outputs of a session: screen, lines or timelines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Sinks and listeners of the sessions to come, and the way to tell the person a line."""
+    """Sinks and listeners for sessions, and a way to print a line for the user."""
 
     sinks: tuple[Sink, ...]
     listeners: tuple[Listener, ...]
@@ -35,7 +35,7 @@ class Display:
 
 
 class _Summaries:
-    """Tells the person each session's end in a line."""
+    """Prints a line for the user at each session's end."""
 
     def __init__(self, conclude: Callable[[str], None]) -> None:
         self._conclude = conclude
@@ -50,7 +50,7 @@ class _Summaries:
 
 
 def _next_step(output: Output | None, beside: str) -> str:
-    """What the person can do with the results once the screen is closed."""
+    """Return what the user can do with the results after the screen is closed."""
     if not isinstance(output, OutputFile):
         return "--output session.jsonl keeps the timeline of a session"
     path = Path(printable(str(output._path)))
@@ -61,13 +61,13 @@ def _next_step(output: Output | None, beside: str) -> str:
 
 
 def can_show_screen(out: TextIO | None) -> bool:
-    """Whether it is a terminal that can show the screen, and the person wants to see it there."""
+    """Return whether it is a terminal that can show the screen and the user wants it there."""
     if out is None or not out.isatty():
         return False
     is_dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
     has_bars = (out.encoding or "").lower().replace("-", "").startswith("utf")
     is_wanted = not os.environ.get("NO_COLOR")
-    # A job in the background that took the terminal would be stopped by the shell.
+    # The shell would stop a background job that took the terminal.
     return is_wanted and has_bars and not is_dumb and is_in_foreground(out.fileno())
 
 
@@ -91,21 +91,21 @@ def open_display(
     recorder: RecordSwitch | None = None,
     is_split: bool = False,
 ) -> Iterator[Display]:
-    """Open what the person asked for; a screen is closed again, whatever happens.
+    """Open the display that the user chose; a screen is always closed again.
 
     Args:
         name: ``tui``, ``plain``, ``changes``, ``jsonl``, one of the timelines, or None. ``tui`` is
-            the screen on a terminal that can show it, plain lines otherwise, and ``beside`` into
-            ``output`` in any case. None is ``tui`` where a screen can be shown and the session is
-            paced; elsewhere ``beside`` with ``output`` and plain lines without, so that a file's
+            the screen on a terminal that can show it, otherwise plain lines, and in either case
+            ``beside`` into ``output``. None is ``tui`` if a screen can be shown and the session is
+            paced; otherwise ``beside`` with ``output`` and plain lines without, so that a file's
             content never depends on the terminal.
         output: file to write to instead of standard output.
-        interrupts: the screen's way to end the session.
+        interrupts: through these the screen ends the session.
         beside: ``jsonl`` or one of the timelines.
-        is_paced: the session runs at a speed that a person can follow.
-        names_file: every JSON line carries the ``file`` key.
-        recorder: of the key ``r``.
-        is_split: channels are streams of their own; the screen, which shows one, is not for them.
+        is_paced: whether the session runs at a speed that a person can follow.
+        names_file: whether every JSON line carries the ``file`` key.
+        recorder: recorder for the key ``r``.
+        is_split: whether channels are separate streams; the screen shows only one.
 
     Raises:
         SerLiveError: the format cannot hold several recordings or channels.

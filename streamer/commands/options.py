@@ -16,7 +16,7 @@ CHANNELS = (
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    """``--output`` and ``--force``, of a command that writes one file."""
+    """Add ``--output`` and ``--force``, for a command that writes one file."""
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write here, not to stdout"
     )
@@ -24,7 +24,7 @@ def add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """``--format``, ``--output`` and ``--force``, of a command that shows a session."""
+    """Add ``--format``, ``--output`` and ``--force``, for a command that shows a session."""
     parser.add_argument(
         "--format",
         choices=("tui", "plain", "changes", "jsonl", *TIMELINES),
@@ -46,7 +46,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """``--model``."""
+    """Add ``--model``."""
     parser.add_argument(
         "--model",
         type=Path,
@@ -56,7 +56,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prior(parser: argparse.ArgumentParser, default: str = BALANCED) -> None:
-    """``--prior``; ``default`` says in the help which one is taken where none is named."""
+    """Add ``--prior``; ``default`` is the help text's default."""
     parser.add_argument(
         "--prior",
         choices=PRIORS,
@@ -66,7 +66,7 @@ def add_prior(parser: argparse.ArgumentParser, default: str = BALANCED) -> None:
 
 
 def add_adaptation(parser: argparse.ArgumentParser) -> None:
-    """``--profile`` and ``--no-adaptation``."""
+    """Add ``--profile`` and ``--no-adaptation``."""
     parser.add_argument(
         "--profile",
         type=Path,
@@ -78,7 +78,7 @@ def add_adaptation(parser: argparse.ArgumentParser) -> None:
 
 
 def add_no_adaptation(parser: argparse.ArgumentParser, more: str) -> None:
-    """``--no-adaptation``, as ``adapts``; its help ends with ``more``."""
+    """Add ``--no-adaptation``, stored as ``adapts``; its help ends with ``more``."""
     parser.add_argument(
         "--no-adaptation",
         dest="adapts",

@@ -1,4 +1,4 @@
-"""Reads the command line of ``ser-live``."""
+"""Parses the command line of ``ser-live``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN = ("-h", "--help", "--version")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options; without a command they are those of ``listen``.
+    """Return the options; without a command they are those of ``listen``.
 
     Raises:
         SerLiveError: wrong usage.
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """A parser of every command's options."""
+    """Return a parser for all commands' options."""
     parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(
@@ -57,18 +57,18 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one line, with the exit code of the contract."""
+    """Reports wrong usage as one line, with the documented exit code."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise SerLiveError(f"{message}; see {self.prog} --help")
 
     def print_help(self, file: Any = None) -> None:
-        """Like argparse's, which is silent when nothing can be written."""
+        """Print the help; argparse's own method is silent if nothing can be written."""
         _show(self.format_help().rstrip(), file)
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when asked: it takes a while, and a bare checkout has none."""
+    """Looks up the version only on request: it takes a while, and a bare checkout has none."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""The command ``ser-live``. Data goes to stdout, everything for people to stderr."""
+"""The command ``ser-live``. Data goes to stdout, messages for people to stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from streamer.session.interrupts import Interrupted, Interrupts
 
-#: 128 + the number of the signal, as shells count: 130 after Ctrl-C.
+#: Plus the signal's number, as in shells: 130 after Ctrl-C.
 EXIT_SIGNAL = 128
 
 
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
     """Run the command and return its exit code.
 
     Raises:
-        Interrupted: a signal came; what was written is whole.
+        Interrupted: a signal came; everything written is complete.
     """
     try:
         options = parse(arguments)
-        # A signal must not come while native libraries initialise; --help needs none of them.
+        # No signal may come while native libraries initialise; --help needs none of them.
         with interrupts.shielded():
             command = import_module(f"streamer.commands.{options.command}.run")
         with own_stderr():
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
 
 @contextmanager
 def own_stderr() -> Iterator[None]:
-    """Keep what native libraries (mp3 decoder, ALSA, PortAudio) print off the person's stderr.
+    """Keep the output of native libraries (mp3 decoder, ALSA, PortAudio) off the user's stderr.
 
-    They write to file descriptor 2; ``sys.stderr`` gets another one meanwhile.
+    They write to file descriptor 2; meanwhile ``sys.stderr`` gets another one.
     """
     sys.stderr.flush()
     try:
@@ -66,10 +66,11 @@ def own_stderr() -> Iterator[None]:
 
 
 def own_stdout() -> None:
-    """Keep what native libraries print (libsndfile, of damaged ALAC) out of the data, for good.
+    """Keep the output of native libraries (libsndfile, on damaged ALAC) out of the data, for good.
 
-    They write to file descriptor 1, some of it only when the process ends; ``sys.stdout`` gets
-    another one, and so does ``sys.__stdout__``, of which argparse and rich ask the terminal's size.
+    They write to file descriptor 1, sometimes only when the process ends; ``sys.stdout`` gets
+    another one, and so does ``sys.__stdout__``, from which argparse and rich get the terminal's
+    size.
     """
     if sys.stdout is None:
         return
@@ -82,9 +83,9 @@ def own_stdout() -> None:
 
 
 def _reserve_standard_streams() -> None:
-    """Give closed standard streams a place, or the next file that is opened takes it.
+    """Reserve the descriptors of closed standard streams, or the next opened file would take them.
 
-    Python has set those to None by now; that stdout and stdin were closed can still be told.
+    Python has set those streams to None by now, which still shows that they were closed.
     """
     for descriptor in range(3):
         try:
@@ -94,15 +95,15 @@ def _reserve_standard_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (lives on)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show is no error
+        if isinstance(stream, TextIOWrapper):  # a name may not fit the terminal
             stream.reconfigure(errors="backslashreplace")
 
 
 def _flush_stdout() -> None:
-    """Write what is left.
+    """Flush stdout.
 
     Raises:
-        RunFailure: nobody reads any more, or the disk is full.
+        RunFailure: the reader is gone, or the disk is full.
     """
     if sys.stdout is None:
         return
@@ -114,7 +115,7 @@ def _flush_stdout() -> None:
 
 
 def _leave_stdout() -> None:
-    """Leave nothing behind for the interpreter to wait for or complain about."""
+    """Leave nothing for the interpreter to wait for or complain about."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

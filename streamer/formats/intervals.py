@@ -11,7 +11,7 @@ from streamer.signal import TIMESTEP_S
 
 
 class Kind(Enum):
-    """What an interval is."""
+    """The kind of an interval."""
 
     LABEL = "label"
     GAP = "gap"
@@ -20,9 +20,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A stretch of stream time, in seconds; no longer than a moment where it is a mark.
+    """A stretch of stream time, in seconds; a mark has no length.
 
-    Labels do not overlap, nor do gaps; between labels there are holes where audio was left out.
+    Labels do not overlap, nor do gaps; between labels there are holes where audio was skipped.
     """
 
     start_s: float
@@ -32,9 +32,9 @@ class Interval:
 
 
 class Intervals:
-    """The events of one session -> intervals: a run of equal labels is one.
+    """Converts the events of a session to intervals: a run of equal labels is one interval.
 
-    An estimate's time is the end of its timestep, so a run begins a timestep before its first.
+    An estimate's time is the end of its timestep, so a run begins one timestep earlier.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Intervals:
         self._waiting: list[Interval] = []
 
     def take(self, event: Event) -> list[Interval]:
-        """The intervals that are complete, by their starts."""
+        """Return the intervals now complete, in order of their starts."""
         match event:
             case SessionStarted():
                 self._rate = event.sample_rate
@@ -58,7 +58,7 @@ class Intervals:
         return []
 
     def finish(self) -> list[Interval]:
-        """The rest of them."""
+        """Return the remaining intervals."""
         rest, self._waiting = self._waiting, []
         if self._run is not None:
             rest.append(self._run)
@@ -79,7 +79,7 @@ class Intervals:
             self._run = Interval(start_s, end_s, Kind.LABEL, label)
             return []
         is_hole = start_s - run.end_s > TIMESTEP_S / 2
-        if not is_hole:  # rounding leaves neither slivers nor overlaps
+        if not is_hole:  # rounding must leave neither slivers nor overlaps
             start_s = run.end_s
         if label == run.text and not is_hole:
             self._run = Interval(run.start_s, end_s, Kind.LABEL, label)
@@ -88,7 +88,7 @@ class Intervals:
         return [*self._before(run.start_s), run]
 
     def _before(self, time_s: float) -> list[Interval]:
-        """Gaps and marks whose turn it is. A gap is told before the estimates around it."""
+        """Return the gaps and marks that are due. A gap comes before the estimates around it."""
         if not self._waiting:
             return []
         ready = sorted((i for i in self._waiting if i.start_s < time_s), key=lambda i: i.start_s)

@@ -1,4 +1,4 @@
-"""A person's table of recordings and what is spoken in them: CSV, its first line names columns."""
+"""A user's table of recordings and their labels: CSV with a header line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class LabelledFile:
     """A row of the table.
 
     Attributes:
-        line: of the table, counted from 1.
-        file: as it is written there.
+        line: line of the table, counted from 1.
+        file: path as written there.
         label: never empty.
-        others: the other columns by name, empty where the row is short.
+        others: the other columns by name, empty if the row is too short.
     """
 
     line: int
@@ -30,7 +30,7 @@ class LabelledFile:
 
 
 def labelled_files(table: Path) -> Iterator[LabelledFile]:
-    """Rows of a table with the columns ``file``, ``label`` and any others.
+    """Yield the rows of a table with the columns ``file``, ``label`` and any others.
 
     Raises:
         SerLiveError: it cannot be read, lacks a column, or a row has no label.
@@ -49,7 +49,7 @@ def labelled_files(table: Path) -> Iterator[LabelledFile]:
                     raise SerLiveError(
                         f"{table} line {rows.line_num}: {file or 'a row'} has no label"
                     )
-                row.pop(None, None)  # what stands beyond the last column
+                row.pop(None, None)  # values beyond the last column
                 yield LabelledFile(rows.line_num, file, label, row)
     except OSError as error:
         raise SerLiveError(f"cannot read {table}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Lines as they come: JSON for programs, plain ones for people."""
+"""Writes lines during a session: JSON for programs, plain text for people."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from streamer.session.events import (
 from streamer.signal import TIMESTEP_S
 
 SCHEMA = 1
-#: An emotion that leads another by less than this in the verdict does not lead.
+#: In a verdict, an emotion must lead another by at least this much to lead at all.
 MIXED_BELOW = 0.1
 _BAR_WIDTH = 20
 
 
 class JsonLines:
-    """One JSON object a line, as DESIGN.md's contract has it."""
+    """Writes one JSON object per line, following the contract in DESIGN.md."""
 
     def __init__(self, out: Output, names_file: bool) -> None:
         """Write to a text stream; with several files every line carries the ``file`` key."""
@@ -55,7 +55,7 @@ class JsonLines:
                 values = self._end(event)
         channel = {} if event.channel is None else {"channel": event.channel}
         values = values | channel | self._file
-        # Non-ASCII is escaped, so a file name that is no valid text cannot break a line.
+        # Non-ASCII is escaped, so a file name that is not valid text cannot break a line.
         write_line(self._out, json.dumps(values, separators=(",", ":")))
 
     @staticmethod
@@ -111,7 +111,7 @@ class JsonLines:
 
 
 def summary(event: SessionEnded) -> str:
-    """A session in a line for people: the verdict, and what was shown while somebody spoke."""
+    """Return a line about a session: the verdict, and the labels shown during speech."""
     spoken = {name: share for name, share in event.summary.items() if name != SILENCE}
     total = sum(spoken.values())
     speech_s = total * event.estimates * TIMESTEP_S
@@ -122,7 +122,7 @@ def summary(event: SessionEnded) -> str:
 
 
 def verdict_of(event: SessionEnded) -> str:
-    """The verdict on a session in words; it says so where that emotion was never shown."""
+    """Return the verdict on a session in words, with a note if that emotion was never shown."""
     if event.overall == SILENCE:
         is_silent = event.summary.get(SILENCE, 1.0) == 1.0
         return "no speech overall" if is_silent else "too little speech for a verdict overall"
@@ -135,7 +135,7 @@ def verdict_of(event: SessionEnded) -> str:
 
 
 def close_second(event: SessionEnded) -> str | None:
-    """The emotion that was shown and lies close to the verdict, if there is one."""
+    """Return an emotion that was shown and is close to the verdict, if there is one."""
     likely = event.probabilities
     shown = [name for name in likely if name != event.overall and event.summary.get(name, 0.0)]
     other = max(shown, key=likely.__getitem__, default=None)
@@ -145,7 +145,7 @@ def close_second(event: SessionEnded) -> str | None:
 
 
 class _ForPeople(ABC):
-    """Lines of a session, notes among them begin with #."""
+    """Writes a session as lines for people; notes begin with #."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -171,15 +171,15 @@ class _ForPeople(ABC):
 
     @abstractmethod
     def _head(self, event: SessionStarted) -> str:
-        """What is said of a session at its start."""
+        """Return the description of a session for its start."""
 
     @abstractmethod
     def _estimate(self, event: Estimated) -> str | None:
-        """The line of an estimate, where it has one."""
+        """Return the line for an estimate, if it gets one."""
 
 
 class Changes(_ForPeople):
-    """A line where the label changes: time, label, and of an emotion how likely it is."""
+    """Writes a line per change of label: time, label, and an emotion's probability."""
 
     def __init__(self, out: Output) -> None:
         super().__init__(out)
@@ -202,7 +202,7 @@ class Changes(_ForPeople):
 
 
 class Plain(_ForPeople):
-    """A line an estimate: time, label, probability with a bar, latency."""
+    """Writes a line per estimate: time, label, probability with a bar, latency."""
 
     def _head(self, event: SessionStarted) -> str:
         return (
@@ -213,7 +213,7 @@ class Plain(_ForPeople):
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate
         likeliest = int(estimate.probabilities.argmax())
-        # Of the emotion that is shown, which may not be the likeliest of this moment.
+        # The probability of the emotion shown, which may not be the likeliest at this moment.
         is_emotion = estimate.label in self._labels
         index = self._labels.index(estimate.label) if is_emotion else likeliest
         probability = float(estimate.probabilities[index])

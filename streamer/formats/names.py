@@ -1,4 +1,4 @@
-"""Names of the timelines, apart from their writers: the command line needs no more of them."""
+"""Names of the timeline formats, without their writers, which the command line does not need."""
 
 #: Lower case, though Praat's own is .TextGrid.
 SUFFIXES = {
@@ -8,5 +8,5 @@ SUFFIXES = {
     ".srt": "srt",
     ".vtt": "vtt",
 }
-#: Of ``--format``: what programs other than this one read. CSV apart, a file holds one recording.
+#: For ``--format``: formats of other programs. Except for CSV, a file holds one recording.
 TIMELINES = tuple(SUFFIXES.values())

@@ -1,4 +1,4 @@
-"""How many digits results are written with, in every format alike."""
+"""The number of digits in results, the same in every format."""
 
 #: Microseconds: finer than a sample.
 TIME_DIGITS = 6

@@ -1,4 +1,4 @@
-"""Sessions that were written as JSON lines, read back: nothing in the file is trusted."""
+"""Reads sessions back from JSON lines; the file need not be trusted."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from streamer.recognition.decision import names_of
 from streamer.recognition.estimate import Estimate
 from streamer.session.events import Estimated, Event, Gap, Marked, SessionEnded, SessionStarted
 
-#: Far beyond what is written, and soon read.
+#: Far longer than any line written, and quick to read.
 LONGEST_LINE = 1 << 20
-#: A timestep is 40 ms; formats that count in milliseconds tell these apart too.
+#: A timestep is 40 ms; formats with milliseconds can distinguish these too.
 SHORTEST_STEP_S = 0.005
-_NUMBERS = {int, float}  # and no bool
+_NUMBERS = {int, float}  # but not bool
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -43,7 +43,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordedSession:
-    """What one recording gave.
+    """The session of one recording.
 
     Attributes:
         header: the first line.
@@ -51,10 +51,10 @@ class RecordedSession:
         codes: ``(n,)`` int64, the label of each estimate as an index into :attr:`names`.
         probabilities: ``(n, labels)`` calibrated.
         speech: ``(n,)`` speech probability.
-        latency_ms: ``(n,)``, NaN where no clock applied.
-        gaps: where audio was lost, by time.
-        marks: ``(marks,)`` moments that the person marked, seconds, ascending.
-        end: the last line; None where the session was killed.
+        latency_ms: ``(n,)``, NaN if no clock applied.
+        gaps: lost audio, by time.
+        marks: ``(marks,)`` moments that the user marked, seconds, ascending.
+        end: the last line; None if the session was killed.
     """
 
     header: SessionStarted
@@ -69,7 +69,7 @@ class RecordedSession:
 
     @property
     def title(self) -> str:
-        """The source, and the channel where it is a stream of its own."""
+        """The source, and the channel if it is a separate stream."""
         channel = self.header.channel
         return self.header.source + ("" if channel is None else f", channel {channel}")
 
@@ -86,18 +86,18 @@ class RecordedSession:
 
     @property
     def duration_s(self) -> float:
-        """Stream time: the end line's, or as far as the file tells."""
+        """Stream time: from the last line, or as far as the file goes."""
         newest_s = float(self.times[-1]) if len(self.times) else 0.0
-        if self.end is not None:  # the last timestep may end within a sample beyond it
+        if self.end is not None:  # the last timestep may end up to a sample later
             return max(self.end.duration_s, newest_s)
         rate = self.header.sample_rate
         lost_until = (gap.time_s + gap.lost_samples / rate for gap in self.gaps)
         return float(max([newest_s, *self.marks.tolist(), *lost_until]))
 
     def events(self) -> Iterator[Event]:
-        """What the sinks were told, by time; without the last event where there is none.
+        """Yield the session's events by time, without the last event if it is missing.
 
-        Attention was not written down, nor which estimates were made of silence.
+        The file holds neither the attention nor which estimates were computed from silence.
         """
         yield self.header
         gaps = ((gap.time_s, gap) for gap in self.gaps)
@@ -124,10 +124,10 @@ class RecordedSession:
 
 
 def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
-    """Read what ``--format jsonl`` wrote: one session, or one after another.
+    """Read the output of ``--format jsonl``: one session, or one after another.
 
-    Blank lines, lines of unknown types and unknown keys are passed over. A last line that was cut,
-    as by a power failure, is left out.
+    Blank lines, lines of unknown types and unknown keys are ignored. A last line that was cut
+    short, as by a power failure, is dropped.
 
     ::
 
@@ -135,11 +135,11 @@ def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[Recorded
             angry_s = session.times[session.codes == session.names.index("angry")]
 
     Args:
-        path: of the file, or of a pipe.
-        say: is told the line that the person should know.
+        path: path of a file or a pipe.
+        say: prints a line for the user.
 
     Raises:
-        SerLiveError: it cannot be read, holds no session, or a line of it is wrong.
+        SerLiveError: it cannot be read, holds no session, or has a wrong line.
     """
     path = Path(path)
     reader = _Reader(path)
@@ -152,29 +152,29 @@ def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[Recorded
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long, its first part."""
+    """Yield the lines of a file; of a line that is too long, its first part."""
     try:
         with path.open("rb") as file:
-            # One byte more than the longest line tells it from a longer one.
+            # One extra byte distinguishes the longest line from a longer one.
             yield from iter(partial(file.readline, LONGEST_LINE + 1), b"")
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: a name that is not valid for a file
         reason = error.strerror if isinstance(error, OSError) else error
         raise SerLiveError(f"cannot read {path}: {reason}") from error
 
 
 class _Reader:
-    """Takes lines in turn."""
+    """Parses lines in order."""
 
     def __init__(self, path: Path) -> None:
         self.cut_line: int | None = None
         self._path = path
         self._number = 0
         self._done: list[RecordedSession] = []
-        # By channel; a session that is no channel's is alone.
+        # By channel; a session without a channel is alone.
         self._open: dict[int | None, _OpenSession] = {}
 
     def take(self, number: int, line: bytes) -> None:
-        """Take a line.
+        """Parse a line.
 
         Raises:
             SerLiveError: it is wrong.
@@ -183,7 +183,7 @@ class _Reader:
         if len(line) > LONGEST_LINE:
             self._fail(number, f"longer than {LONGEST_LINE} bytes")
         try:
-            text = line.decode("utf-8-sig")  # editors put a mark before the first line
+            text = line.decode("utf-8-sig")  # editors put a byte order mark before the first line
             if not text.strip():
                 return
             values = json.loads(text, parse_constant=_refuse_constant)
@@ -198,7 +198,7 @@ class _Reader:
             self._fail(number, str(error))
 
     def finish(self) -> list[RecordedSession]:
-        """The sessions.
+        """Return the sessions.
 
         Raises:
             SerLiveError: there is none.
@@ -231,7 +231,7 @@ class _Reader:
             session.take(kind, values, self._number)
 
     def _begin(self, header: SessionStarted) -> None:
-        """A new session ends what is open, but other channels of its own source."""
+        """Begin a session and end the open ones, except other channels of the same source."""
         channel = header.channel
         others = [one.header.source for one in self._open.values()]
         if channel in self._open or channel is None or others != [header.source] * len(others):
@@ -254,9 +254,9 @@ class _Reader:
 
 
 class _OpenSession:
-    """A session of which lines are still to come.
+    """A session that is still being read.
 
-    Estimates are kept as rows of one flat array: 180,000 of them come in two hours.
+    Estimates are rows of one flat array: there are 180,000 of them in two hours.
     """
 
     def __init__(self, header: SessionStarted) -> None:
@@ -270,10 +270,10 @@ class _OpenSession:
         self._marks = array("d")
 
     def take(self, kind: str, values: dict[str, Any], number: int) -> None:
-        """Take a line between the first and the last.
+        """Parse a line between the first and the last.
 
         Raises:
-            Wrong: it does not hold.
+            Wrong: it is not valid.
         """
         if kind == "estimate":
             self._estimate(values, number)
@@ -286,7 +286,7 @@ class _OpenSession:
             self._marks.append(time_s)
 
     def _estimate(self, values: dict[str, Any], number: int) -> None:
-        # Once per estimate: what NumPy can check is left to first_wrong.
+        # Runs once per estimate; checks that NumPy can do are left to first_wrong.
         try:
             latency_ms = values["latency_ms"]
             row = (values["time"], values["speech"], *self._of_labels(values["probabilities"]))
@@ -321,7 +321,7 @@ class _OpenSession:
         self._gaps.append(gap)
 
     def first_wrong(self) -> tuple[int, str] | None:
-        """Line number and what is wrong of the first estimate whose numbers cannot be."""
+        """Return the line number and error of the first estimate with impossible numbers."""
         rows = self._table()
         times, shares = rows[:, 1], rows[:, 2:]
         steps = np.diff(times, prepend=0.0)
@@ -361,7 +361,7 @@ class _OpenSession:
 
 
 def _reason(error: ValueError | RecursionError) -> str:
-    """Why a line is not JSON; the decoder's own positions are none of the file."""
+    """Return why a line is not JSON; the decoder's positions do not refer to the file."""
     match error:
         case RecursionError():
             return "nested too deeply"

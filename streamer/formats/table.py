@@ -1,4 +1,4 @@
-"""Rows for a spreadsheet or a data frame."""
+"""Writes rows for a spreadsheet or a data frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from streamer.session.events import Estimated, Event, SessionStarted
 
 
 class Csv:
-    """A row an estimate, RFC 4180: time, label, speech, latency_ms, and ``p_`` + each emotion.
+    """Writes a row per estimate, RFC 4180: time, label, speech, latency_ms, and ``p_`` + emotion.
 
-    Where no latency applies its field is empty. Gaps and marks are no rows. Sessions that share a
-    table have the same labels. Where channels are streams of their own, a column says which.
+    If no latency applies, its field is empty. Gaps and marks have no rows. Sessions that share a
+    table have the same labels. If channels are separate streams, a column names the channel.
     """
 
     def __init__(self, out: Output, names_file: bool, names_channel: bool = False) -> None:
@@ -34,7 +34,7 @@ class Csv:
                 self._row(event)
 
     def finish(self, duration_s: float) -> None:
-        """Nothing is owed at the end."""
+        """Do nothing: all rows have been written."""
 
     def _start(self, event: SessionStarted) -> None:
         self._file = (event.source,) if self._names_file else ()

@@ -1,4 +1,4 @@
-"""Praat's TextGrid: counts come before what is counted, so it is written at the end."""
+"""Praat's TextGrid, written at the end because counts precede the items."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streamer.signal import TIMESTEP_S
 class TextGrid:
     """Long format, UTF-8: interval tiers ``label`` and ``gap``, a point tier ``mark``.
 
-    The intervals of a tier cover all of the session, those between labels or gaps with an empty
-    text. A session without any length is told as one timestep, for Praat knows no empty one.
+    The intervals of a tier cover the whole session; those between labels or gaps have an empty
+    text. A session of no length is written as one timestep, because Praat requires a length.
     """
 
     def __init__(self, out: Output) -> None:
@@ -26,15 +26,15 @@ class TextGrid:
 
     def take(self, event: Event) -> None:
         if isinstance(event, SessionStarted):
-            self._out.write("")  # a file that cannot be made is told of now
+            self._out.write("")  # if the file cannot be created, this fails now
         self._complete += self._intervals.take(event)
         if isinstance(event, SessionEnded):
             self.finish(event.duration_s)
 
     def finish(self, duration_s: float) -> None:
-        """Write all of it; for a session without a last event."""
+        """Write everything, for a session without a last event."""
         found = self._complete + self._intervals.finish()
-        # The last timestep may end within a sample beyond the session.
+        # The last timestep may end up to a sample after the session.
         end_s = max([round(duration_s, TIME_DIGITS), *(one.end_s for one in found)]) or TIMESTEP_S
         tiers = (
             _interval_tier(Kind.LABEL, found, end_s),
@@ -90,7 +90,7 @@ def _tier_head(kind_of_tier: str, kind: Kind, end_s: float) -> list[str]:
 
 
 def _tiled(found: Sequence[Interval], kind: Kind, end_s: float) -> Iterator[Interval]:
-    """Those of a kind and the stretches between them, without hole, overlap or empty one."""
+    """Yield the intervals of a kind and those between, without gaps, overlaps or empty ones."""
     until_s = 0.0
     for one in (one for one in found if one.kind is kind):
         if one.start_s > until_s:
@@ -103,5 +103,5 @@ def _tiled(found: Sequence[Interval], kind: Kind, end_s: float) -> Iterator[Inte
 
 
 def _quoted(text: str) -> str:
-    """A quote within is doubled."""
+    """Quote a text; quotes inside are doubled."""
     return '"' + printable(text).replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Intervals for audio editors and players: written as they are complete."""
+"""Writes intervals for audio editors and players, each when it is complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamer.session.events import Event, SessionEnded, SessionStarted
 
 
 class _Track(ABC):
-    """Writes intervals of one session as they are complete."""
+    """Writes the intervals of a session, each when it is complete."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -28,19 +28,19 @@ class _Track(ABC):
             self.finish(event.duration_s)
 
     def finish(self, duration_s: float) -> None:  # noqa: ARG002 (other formats need it)
-        """Write what is left; for a session without a last event."""
+        """Write the remaining intervals, for a session without a last event."""
         for interval in self._intervals.finish():
             self._write(interval)
 
     def _head(self) -> None:
-        self._out.write("")  # the file is there, though no interval may come
+        self._out.write("")  # create the file even if no interval comes
 
     @abstractmethod
     def _write(self, interval: Interval) -> None: ...
 
 
 class Audacity(_Track):
-    """A label track: start, end, label, tab-separated; gaps and marks among them."""
+    """A label track: start, end and label, tab-separated, with gaps and marks."""
 
     def _write(self, interval: Interval) -> None:
         text = printable(interval.text)
@@ -50,7 +50,7 @@ class Audacity(_Track):
 
 
 class _Subtitles(_Track):
-    """A cue a run of labels; gaps and marks are no cues."""
+    """One cue per run of a label; gaps and marks have none."""
 
     def __init__(self, out: Output) -> None:
         super().__init__(out)
@@ -63,7 +63,7 @@ class _Subtitles(_Track):
 
     @abstractmethod
     def _cue(self, interval: Interval) -> str:
-        """The cue, its last line without the line end."""
+        """Return the cue, without the line end of its last line."""
 
 
 class SubRip(_Subtitles):
@@ -71,7 +71,7 @@ class SubRip(_Subtitles):
 
     def _cue(self, interval: Interval) -> str:
         times = f"{_clock(interval.start_s, ',')} --> {_clock(interval.end_s, ',')}"
-        # The format knows no escapes.
+        # The format has no escapes.
         text = printable(interval.text).replace("-->", "→")
         return f"{self._cues}\n{times}\n{text}\n"
 
@@ -88,7 +88,7 @@ class WebVtt(_Subtitles):
 
 
 def _clock(time_s: float, point: str) -> str:
-    """``01:02:03.456``, half a millisecond rounded up so that no cue of one becomes empty."""
+    """Format as ``01:02:03.456``, half a millisecond rounded up so that no 1 ms cue is empty."""
     seconds, ms = divmod(math.floor(1000 * time_s + 0.5), 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

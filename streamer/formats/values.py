@@ -1,4 +1,4 @@
-"""Values of the JSON lines of a session, none of them trusted."""
+"""Parses values from a session's JSON lines, which need not be trusted."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from streamer.recognition.prior import BALANCED, PRIORS
 from streamer.recognition.profile import TOLD
 from streamer.session.events import Gap, SessionEnded, SessionStarted
 
-#: Three years: times and durations beyond are damage.
+#: Three years: longer times and durations are damage.
 LONGEST_S = 1e8
 _HIGHEST_RATE = 10_000_000
 _MOST_CHANNELS = 1_024
 
 
 class Wrong(Exception):
-    """A line does not hold; the message says how."""
+    """A line is not valid; the message says why."""
 
 
 def header_of(values: dict[str, Any]) -> SessionStarted:
-    """The event of a line of the type session.
+    """Return the event of a session line.
 
     Raises:
-        Wrong: it does not hold.
+        Wrong: it is not valid.
     """
     schema = values.get("schema")
     if type(schema) is not int or schema != SCHEMA:
@@ -43,7 +43,7 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
         raise Wrong("started must be a date and time in ISO 8601") from error
     if started.tzinfo is None:
         raise Wrong("started must say its time zone")
-    # Files from before there was a choice do not name it.
+    # Older files, from before there was a choice, do not name it.
     prior = values.get("prior", BALANCED)
     if prior not in PRIORS:
         raise Wrong(f"prior must be one of {', '.join(PRIORS)}, is {shown(prior)}")
@@ -61,7 +61,7 @@ def header_of(values: dict[str, Any]) -> SessionStarted:
 
 
 def _adaptation(values: dict[str, Any]) -> str | None:
-    """The key adaptation; files of models that know no voices have none."""
+    """Return the adaptation; files of models that do not adapt to voices have none."""
     if values.get("adaptation") is None:
         return None
     adaptation = _text(values, "adaptation")
@@ -71,38 +71,38 @@ def _adaptation(values: dict[str, Any]) -> str | None:
 
 
 def gap_of(values: dict[str, Any], sample_rate: int) -> Gap:
-    """The event of a line of the type gap.
+    """Return the event of a gap line.
 
     Raises:
-        Wrong: it does not hold.
+        Wrong: it is not valid.
     """
     lost = _whole(values, "lost_samples", 1, int(LONGEST_S * sample_rate))
     return Gap(time_of(values), lost, _text(values, "reason"), channel_of(values))
 
 
 def channel_of(values: dict[str, Any]) -> int | None:
-    """The key channel, where there is one.
+    """Return the channel, if there is one.
 
     Raises:
-        Wrong: it is no channel.
+        Wrong: it is not a channel.
     """
     return None if values.get("channel") is None else _whole(values, "channel", 1, _MOST_CHANNELS)
 
 
 def time_of(values: dict[str, Any]) -> float:
-    """The key time.
+    """Return the time.
 
     Raises:
-        Wrong: it is no time.
+        Wrong: it is not a time.
     """
     return _number(values, "time", LONGEST_S)
 
 
 def end_of(values: dict[str, Any], labels: tuple[str, ...]) -> SessionEnded:
-    """The event of a line of the type end.
+    """Return the event of an end line.
 
     Raises:
-        Wrong: it does not hold.
+        Wrong: it is not valid.
     """
     overall = values.get("overall")
     if overall not in (*labels, SILENCE):
@@ -146,6 +146,6 @@ def _text(values: dict[str, Any], key: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of the file in a few characters."""
+    """Return a value of the file in a few characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,4 +1,4 @@
-"""Which writer a format has; each is a sink of a session, or of one that is read back."""
+"""Writers by format; each is a sink for a live session or for one read back."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from streamer.sound.files.recording import SOUND_SUFFIXES
 
 
 class Timeline(Sink, Protocol):
-    """Writes what a person takes into another program."""
+    """Writes a file for use in another program."""
 
     def finish(self, duration_s: float) -> None:
-        """End a session that has no last event; ``take`` does it where there is one."""
+        """End a session that has no last event; otherwise ``take`` does it."""
         ...
 
 
 _PICTURES = frozenset({".html", ".svg", ".png", ".pdf"})
 
-#: They hold one recording.
+#: Formats that hold one recording.
 _SINGLE: dict[str, Callable[[Output], Timeline]] = {
     "audacity": Audacity,
     "textgrid": TextGrid,
@@ -37,10 +37,12 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
 
 
 def suffix_format(output: Path | None) -> str:
-    """What a session's output is by its suffix: a timeline, else JSON lines; .txt may be anything.
+    """Return the format for a session's output file: a timeline by its suffix, else JSON lines.
+
+    A .txt file may be anything.
 
     Raises:
-        SerLiveError: the suffix promises sound or a picture.
+        SerLiveError: the suffix is that of sound or a picture.
     """
     suffix = "" if output is None else output.suffix.lower()
     if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
@@ -53,13 +55,13 @@ def suffix_format(output: Path | None) -> str:
 
 
 def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
-    """A writer of the format ``name``, one of :data:`streamer.formats.names.TIMELINES`.
+    """Return a writer for the format ``name``, one of :data:`streamer.formats.names.TIMELINES`.
 
     Args:
-        name: of the format.
-        out: where it is written.
-        is_several: more recordings than one are written to it.
-        is_split: the channels of a recording are streams of their own.
+        name: name of the format.
+        out: output to write to.
+        is_several: whether it will hold more than one recording.
+        is_split: whether the channels of a recording are separate streams.
 
     Raises:
         SerLiveError: the format cannot hold several recordings, or channels.

@@ -1,1 +1,1 @@
-"""Model files: whether one is safe to run, what it says of itself, and how it is run."""
+"""Model files: safety checks, metadata, and how they run."""

@@ -1,9 +1,9 @@
-"""An ONNX file from a stranger, looked through before anything runs it.
+"""Inspects an untrusted ONNX file before anything runs it.
 
 onnxruntime follows the paths that a file names, knows operators that read further files, and loops
-as long as the file says. A network that takes a timestep and gives an estimate needs none of that,
-so a file that asks for it is refused here. The wire format is that of protocol buffers, the field
-numbers are those of onnx.proto; the package that reads it belongs to the training.
+as long as the file says. A network from timestep to estimate needs none of that, so a file that
+asks for it is refused here. The wire format is that of protocol buffers, with the field numbers of
+onnx.proto; the onnx package is a dependency of training only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 
 from streamer.errors import SerLiveError
 
-#: Ours have 3 MB, the paper's network has 8.
+#: Our files have 3 MB, the paper's network has 8.
 LARGEST_FILE = 64 * 2**20
-#: Ours have 1,300; each node takes some, and time and memory to load.
+#: Ours have 1,300; each node takes some, and takes time and memory to load.
 MOST_FIELDS = 20_000
 
-#: What a field holds: a number, or bytes.
+#: Value of a field: a number, or bytes.
 _Value = int | memoryview
 
 #: Kind of message -> number of a field that holds messages -> their kind.
@@ -34,23 +34,23 @@ _INNER = {
         **{22: "sparse tensor", 23: "sparse tensor"},
     },
 }
-#: Kinds that are not looked into, and what is wrong with them.
+#: Kinds that are refused unread, and why.
 _REFUSED = {
     "training": "trains as it runs",
     "function": "defines functions",
     "subgraph": "has loops or branches",
     "sparse tensor": "has sparse weights",
 }
-#: Where a message names the makers of its operators.
+#: Field in which a message names the domain of its operators.
 _DOMAIN = {"operators": 1, "node": 7}
 _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 #: Fields of a tensor.
 _TYPE, _FLOATS, _INTEGERS, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 5, 9, 10, 13, 14
-#: Number of a data type -> NumPy's, of those that can hold NaN and may be there.
+#: Number of a data type -> NumPy's name, for the allowed types that can hold NaN.
 _FLOAT_TYPES: dict[_Value, str] = {1: "<f4", 10: "<f2", 11: "<f8"}
 _HALF = 10
-#: Those of whole numbers of 8 to 64 bits and of truth values.
+#: Numbers of the integer types of 8 to 64 bits and of the boolean type.
 _WHOLE_TYPES = (2, 3, 4, 5, 6, 7, 9, 12, 13)
 #: Fields of an attribute: a float, a tensor, floats.
 _FLOAT, _TENSOR, _LIST = 2, 5, 7
@@ -59,10 +59,10 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 def read_onnx(path: Path) -> bytes:
-    """The bytes of a file that holds a network with its weights, and nothing else.
+    """Read a file that holds a network with its weights, and nothing else.
 
     Raises:
-        SerLiveError: it is damaged, too large, or asks for more than that.
+        SerLiveError: it is damaged, too large, or asks for anything more.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -74,15 +74,15 @@ def read_onnx(path: Path) -> bytes:
 
 
 class _Inspection:
-    """Goes through the messages of one file, and counts their fields."""
+    """Checks the messages of one file and counts their fields."""
 
     def __init__(self) -> None:
         self._fields_left = MOST_FIELDS
 
     def look_into(self, kind: str, message: memoryview) -> None:
-        """Refuse what is in a message and in those that it holds.
+        """Refuse what is forbidden in a message and in the messages inside it.
 
-        A field that is there twice counts twice: onnxruntime merges them or takes the last.
+        Duplicate fields are all checked: onnxruntime merges them or takes the last.
         """
         fields = list(islice(_fields(message), self._fields_left + 1))
         self._fields_left -= len(fields)
@@ -103,10 +103,10 @@ class _Inspection:
 
 
 def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
-    """Refuse values that are elsewhere, and those that spoil all they are multiplied with.
+    """Refuse values stored elsewhere, and values that spoil every product.
 
-    The test run would not see them all: a ReLU turns NaN into 0 on some machines. Floats that are
-    written as nothing here reads them are refused whatever they are.
+    The test run would not catch them all: a ReLU turns NaN into 0 on some machines. Floats in an
+    encoding that is not read here are refused, whatever they are.
     """
     for number, value in fields:
         if number == _ELSEWHERE or (number == _LOCATION and value != 0):
@@ -125,7 +125,7 @@ def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
 
 
 def _check_attribute(fields: list[tuple[int, _Value]]) -> None:
-    """Refuse the same in a constant; a tensor in two parts would be checked by neither."""
+    """Check a constant likewise; neither check would catch a tensor in two parts."""
     if sum(number == _TENSOR for number, _ in fields) > 1:
         raise SerLiveError("a damaged ONNX file")
     _check_finite(fields, _FLOAT, "<f4")
@@ -133,12 +133,12 @@ def _check_attribute(fields: list[tuple[int, _Value]]) -> None:
 
 
 def _check_finite(fields: list[tuple[int, _Value]], number: int, kind: str) -> None:
-    """Look at all values of a field together: they may come in any number of pieces."""
+    """Check all values of a field together: they may come in any number of pieces."""
     data = b"".join(_bytes(value) for one, value in fields if one == number)
     if len(data) % np.dtype(kind).itemsize:
         raise SerLiveError("a damaged ONNX file")
     values = np.frombuffer(data, kind)
-    is_mask = values.size == 1 and np.isneginf(values[0])  # of the attention
+    is_mask = values.size == 1 and np.isneginf(values[0])  # the attention's mask
     if not (is_mask or np.isfinite(values).all()):
         raise SerLiveError("its weights are damaged: they hold NaN or infinity")
 
@@ -150,7 +150,7 @@ def _bytes(value: _Value) -> memoryview:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
-    """Number and value of each field; fixed ones as bytes."""
+    """Yield the number and value of each field; fixed-size values as bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -172,7 +172,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
+    """Return a number of seven bits per byte, lowest bits first, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at == len(message):

@@ -1,33 +1,33 @@
-"""Who and what a model has learnt from, as data that comes with its weights."""
+"""A model's training data: who and what it learnt from, stored with its weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-#: What a model's held-back people are known by: their names, or the digests of their recordings
-#: where nobody says who speaks.
+#: How held-back people are identified: by name, or by the digests of their recordings if the
+#: speakers are unknown.
 HeldBy = Literal["speakers", "recordings"]
 
 LONGEST_NAME = 100
-#: Names in a lineage; a corpus of a few thousand recordings has hundreds.
+#: Most names in a lineage; a corpus of a few thousand recordings has hundreds.
 MOST_NAMES = 50_000
 
 
 @dataclass(frozen=True)
 class HeardCorpus:
-    """A corpus that a model has learnt from, and what was held back from it.
+    """A corpus that a model learnt from, and what was held back from it.
 
     Attributes:
-        name: of the corpus; of a person's own recordings, of their folder or table.
-        is_own: these are a person's own recordings, whatever their folder is called.
-        licence: of the corpus.
+        name: name of the corpus; for a user's own recordings, of their folder or table.
+        is_own: whether these are a user's own recordings, whatever their folder is called.
+        licence: the corpus's.
         split: name of the split that divided it.
-        held_by: what the names below are.
+        held_by: what the names below identify.
         trained: the weights were fitted to these; empty where recordings were held back.
         validation: the epoch and the temperature were chosen on these.
         test: the model has never heard these.
-        digests: of a person's own recordings, those that trained or chose: they are known again
+        digests: digests of a user's own recordings for training or validation, to recognize them
             in another folder and under another name.
     """
 
@@ -54,20 +54,20 @@ class HeardCorpus:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, whatever they were used for."""
+        """All names, for any use."""
         return (*self.trained, *self.validation, *self.test)
 
     @property
     def held_back(self) -> frozenset[str]:
-        """What no weights were fitted to before a refit."""
+        """The names to which no weights were fitted before a refit."""
         return frozenset((*self.validation, *self.test))
 
     def may_have_heard(self, other: HeardCorpus, is_refit: bool = False) -> bool:
-        """Whether who learnt by this split may have heard someone whom the other one judges by.
+        """Return whether a model trained on this split may have heard people the other held back.
 
         Args:
-            other: the split that judges.
-            is_refit: both were trained on their validation people, too, at the end.
+            other: the split that evaluates.
+            is_refit: whether both were trained on their validation people too, at the end.
         """
         if "recordings" in (self.held_by, other.held_by):
             return (self.validation, self.test) != (other.validation, other.test)
@@ -77,11 +77,11 @@ class HeardCorpus:
 
 @dataclass(frozen=True)
 class Material:
-    """Something without labels that a model has learnt from: noise, rooms, another network.
+    """Unlabelled material that a model learnt from: noise, rooms, another network.
 
     Attributes:
         name: in words.
-        licence: of it.
+        licence: the material's.
     """
 
     name: str
@@ -93,12 +93,13 @@ class Material:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Everything a model has learnt from, by itself and by what it started from.
+    """Everything a model learnt from, by itself and through the model it started from.
 
     Attributes:
-        corpora: whose labelled speech it has heard.
-        beside: what it has heard without labels.
-        is_refit: it was trained on the validation people too, once they had chosen the epoch.
+        corpora: corpora of labelled speech.
+        beside: unlabelled material.
+        is_refit: whether it was trained on the validation people too, after they had chosen the
+            epoch.
     """
 
     corpora: tuple[HeardCorpus, ...] = ()
@@ -115,13 +116,13 @@ class Lineage:
             raise ValueError("corpora must have different names")
 
     def corpus(self, name: str, is_own: bool) -> HeardCorpus | None:
-        """The corpus of that name, None where the model has not heard it."""
+        """Return the corpus of that name, None if the model has not heard it."""
         found = (one for one in self.corpora if (one.name, one.is_own) == (name, is_own))
         return next(found, None)
 
     @property
     def digests(self) -> frozenset[str]:
-        """Of all own recordings that trained or chose."""
+        """Digests of all own recordings that were used for training or validation."""
         return frozenset(digest for corpus in self.corpora for digest in corpus.digests)
 
     @property
@@ -144,10 +145,10 @@ class Lineage:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read what :func:`dataclasses.asdict` made of one.
+        """Read the output of :func:`dataclasses.asdict`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none.
+            KeyError, TypeError, ValueError: it is not a lineage.
         """
         corpora = [
             HeardCorpus(**{name: _tuple_of(value) for name, value in one.items()})
@@ -162,10 +163,10 @@ def _tuple_of(value: Any) -> Any:
 
 
 def check_texts(texts: tuple[str, ...]) -> None:
-    """Check what a screen is to show.
+    """Check texts that a screen will show.
 
     Raises:
-        ValueError: a text is none, is not printable, is blank or is too long.
+        ValueError: one is not a text, is not printable, is blank or is too long.
     """
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise ValueError("names must be printable text")

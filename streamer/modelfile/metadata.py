@@ -1,4 +1,4 @@
-"""What a model file says of itself: enough to build the initial state and to judge the result."""
+"""A model file's metadata: enough to build the initial state and to check the outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streamer.signal import (
 METADATA_KEY = "ser-live"
 SCHEMA = 2
 
-#: The signal the network was trained on; a file made for another one is refused.
+#: The signal the network was trained on; a file for another signal is refused.
 SIGNAL = {
     "sample_rate": SAMPLE_RATE,
     "frame_samples": FRAME_SAMPLES,
@@ -34,26 +34,26 @@ SIGNAL = {
     "frames_per_timestep": FRAMES_PER_TIMESTEP,
 }
 
-#: State of a network that remembers what the voice has sounded like, see ``model/voice.py``, and
-#: the input that says of a timestep how much of it is taken in.
+#: The state in which a network remembers the sound of its voice, see ``model/voice.py``, and the
+#: input for how much of a timestep it takes in.
 VOICE = "voice"
 HEARD = "heard"
-#: Values of the mean that it remembers, at most; ours have 512.
+#: Most values in the mean that it remembers; ours have 512.
 LARGEST_VOICE = 4_096
 
 #: End position of a stream that goes on: 1400 years, and safe from overflow when scaled.
 UNKNOWN_END = 2**40
 
-#: What reading it can raise; the last two of numbers and brackets without end.
+#: Errors that reading can raise; the last two come from endless numbers and brackets.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
-#: Of files that were written before there was any.
+#: For files written before there were lineages.
 _NO_LINEAGE = asdict(Lineage())
 
 _DTYPES = ("float32", "int64")
-#: Values that one stream carries; ours have 40,000.
+#: Most values that a stream carries; ours have 40,000.
 _LARGEST_STATE = 2**24
-#: Characters of a fact; what is longer no screen shows.
+#: Most characters of a fact; no screen shows a longer one.
 LONGEST_FACT = 5_000
 
 
@@ -75,15 +75,15 @@ class StateSpec:
 
     @property
     def size(self) -> int:
-        """Number of its values."""
+        """Number of values."""
         return math.prod(self.shape)
 
 
 def check_model_names(model: str, labels: tuple[str, ...]) -> None:
-    """What a model and its labels may be called, known before hours of training.
+    """Check the names of a model and its labels, before hours of training.
 
     Raises:
-        ValueError: no text to show, too long, or labels that are one or mean a state.
+        ValueError: one cannot be shown or is too long, or labels are equal or mean a state.
     """
     check_texts((model, *labels))
     check_labels(labels)
@@ -94,21 +94,21 @@ class ModelMetadata:
     """Facts about a model, as stored in its file.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         labels: emotions, in the order of the output.
-        delay_timesteps: timesteps that come in before the first estimate goes out.
-        look_ahead_samples: most audio after the end of a timestep its estimate depends on.
+        delay_timesteps: number of input timesteps before the first estimate.
+        look_ahead_samples: the most audio after a timestep's end that its estimate depends on.
         window_timesteps: T, the rolling window.
-        temperature: of the calibration; already applied inside the network.
-        normaliser: of the front end.
-        decision: of the decision layer.
+        temperature: the calibration's; already applied inside the network.
+        normaliser: the front end's.
+        decision: settings of the decision layer.
         states: every state tensor.
-        everyday_prior: how often each label is met in ordinary life, in their order; empty where
-            nobody knows.
-        lineage: who and what it has learnt from, and who was held back.
+        everyday_prior: frequency of each label in everyday life, in their order; empty if
+            unknown.
+        lineage: who and what it learnt from, and who was held back.
         training: recipe, seed and measured accuracy, for people to read.
-        ordinary_share: of ordinary speech in training, for a network that tells it from acted
-            emotions; 0 for one that does not.
+        ordinary_share: share of ordinary speech in training, for a network that tells it from
+            acted emotions; 0 for one that does not.
     """
 
     name: str
@@ -132,17 +132,17 @@ class ModelMetadata:
 
     @property
     def knows_voices(self) -> bool:
-        """Whether the network remembers what the voice has sounded like, and takes a profile."""
+        """Whether the network remembers the sound of its voice, and takes a profile."""
         return self.voice_values > 0
 
     @property
     def voice_values(self) -> int:
-        """Values of the mean that is a voice; 0 of a network that remembers none."""
+        """Number of values in a voice's mean; 0 for a network that remembers none."""
         return next((state.size - 1 for state in self.states if state.name == VOICE), 0)
 
     @property
     def results(self) -> tuple[str, ...]:
-        """What a step yields beside the states."""
+        """Names of a step's outputs besides the states."""
         return ("probabilities", "attention", *(("ordinary",) if self.tells_ordinary else ()))
 
     def __post_init__(self) -> None:
@@ -190,10 +190,10 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ModelMetadata:
-        """Read what :meth:`to_json` wrote.
+        """Read the output of :meth:`to_json`.
 
         Raises:
-            SerLiveError: of another schema, incomplete or impossible.
+            SerLiveError: it is of another schema, incomplete or impossible.
         """
         try:
             values = json.loads(text)

@@ -1,4 +1,4 @@
-"""A model file from anywhere: read, opened and described, and trusted with nothing."""
+"""Reads and opens model files, which need not be trusted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """Open a model file on one thread; it is trusted with nothing.
+    """Open a model file on one thread; it need not be trusted.
 
     Raises:
-        SerLiveError: the file is missing, no model of ours, or of another schema.
+        SerLiveError: the file is missing, not a model of ours, or of another schema.
     """
     return opened(path, read_model(path))
 
 
 def read_model(path: Path) -> bytes:
-    """A model file, looked through; raises as :func:`open_model` does."""
+    """Read a model file and inspect it; raises as :func:`open_model` does."""
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         raise SerLiveError(f"model {path}: no such file")
     try:
@@ -37,7 +37,7 @@ def read_model(path: Path) -> bytes:
 
 
 def opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
-    """What :func:`open_model` opens, of a file that was read."""
+    """Open a file's bytes; returns as :func:`open_model` does."""
     try:
         session = open_stranger(data)
         properties = session.get_modelmeta().custom_metadata_map

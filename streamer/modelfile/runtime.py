@@ -1,7 +1,7 @@
-"""ONNX networks on one thread: a step is too small to share, and cores are for streams.
+"""Runs ONNX networks on one thread: a step is too small to split, and cores serve streams.
 
-onnxruntime reports its use to its makers, from 1.29 on under Linux and macOS too: over the network,
-with an identifier of the machine that it keeps in the home folder. Not from here.
+onnxruntime reports its use to its makers over the network, since 1.29 under Linux and macOS too,
+with a machine identifier that it keeps in the home folder. This module turns that off.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import onnxruntime
 
-# Looked at once, when onnxruntime is imported; hence lazily, below, and nowhere before this.
+# onnxruntime reads this once, on import; hence the lazy imports below, and none before this.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-#: Streams that a network takes at once; with more what they carry falls out of the cache.
+#: Most streams that a network takes at once; the state of more falls out of the cache.
 LARGEST_BATCH = 16
 
-#: For all that is opened by :func:`open_stranger`, in bytes; ours take 12 MB.
+#: For all networks that :func:`open_stranger` opens, in bytes; ours take 12 MB.
 MEMORY_LIMIT = 512 * 2**20
-#: Constants that onnxruntime computes when it loads a network are no larger, in bytes.
+#: Largest constant that onnxruntime computes when it loads a network, in bytes.
 FOLDED_LIMIT = 256 * 2**10
-#: To load a network, and for its test run; ours take a tenth of a second on a busy machine.
+#: For loading a network, and for its test run; ours take a tenth of a second on a busy machine.
 TIME_LIMIT_S = 20.0
 
 
@@ -39,19 +39,19 @@ def open_session(model: Path) -> onnxruntime.InferenceSession:
 
 
 def open_stranger(model: bytes) -> onnxruntime.InferenceSession:
-    """Open a network that anybody may have made, within limits of memory and time.
+    """Open an untrusted network, within limits of memory and time.
 
-    onnxruntime looks at neither between two operators only: one that computes for long is waited
-    for. What it takes to read the file itself is not counted.
+    onnxruntime checks both only between operators, so a long operator runs to its end. Memory and
+    time for reading the file itself do not count.
 
     Args:
-        model: as :func:`streamer.modelfile.inspection.read_onnx` lets it pass.
+        model: bytes that :func:`streamer.modelfile.inspection.read_onnx` accepted.
     """
     _limit_memory()
     options = _options()
     for key, value in {
-        "session.load_model_format": "ONNX",  # and not what the first bytes may say
-        "session.use_env_allocators": "1",  # with the limit
+        "session.load_model_format": "ONNX",  # whatever the first bytes say
+        "session.use_env_allocators": "1",  # those with the limit
         "optimization.constant_folding_max_output_size_in_bytes": str(FOLDED_LIMIT),
     }.items():
         options.add_session_config_entry(key, value)
@@ -62,7 +62,7 @@ def open_stranger(model: bytes) -> onnxruntime.InferenceSession:
 def try_run(
     session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]
 ) -> list[NDArray[Any]]:
-    """Run a network once, within the limit of time; raises what onnxruntime raises."""
+    """Run a network once, within the time limit; raises what onnxruntime raises."""
     import onnxruntime
 
     options = onnxruntime.RunOptions()
@@ -102,14 +102,14 @@ def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised, and told by who opens the file
+    options.log_severity_level = 4  # failures are raised; the caller reports them
     return options
 
 
 def _open(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # Windows does not look at the environment
-    # The fallback would try again, and print that it does.
+    onnxruntime.disable_telemetry_events()  # Windows ignores the environment variable
+    # The fallback would try again, and print a message.
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(model, options, providers, enable_fallback=False)

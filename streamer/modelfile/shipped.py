@@ -1,4 +1,4 @@
-"""The model files that come with the program."""
+"""The model files that ship with the program."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from streamer.bundled import bundled
 
-#: Shipped models beside the default, by the name that ``--model`` takes.
+#: Shipped models besides the default, by their name for ``--model``.
 SHIPPED = {"research": "ser-live-research.onnx"}
 
 
 def model_path(path: Path | str | None) -> Path:
-    """A model file: the shipped default, another shipped one by its name, or any file."""
+    """Return the path of a model: the shipped default, another shipped one by name, or any file."""
     if path is None:
         return bundled("ser-live.onnx")
     if str(path) in SHIPPED and not os.path.lexists(path):

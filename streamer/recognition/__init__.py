@@ -1,1 +1,1 @@
-"""Samples to estimates: spectra, voice gate, network, decision; and what is known of a voice."""
+"""From samples to estimates: spectra, voice gate, network, decision, and voice profiles."""

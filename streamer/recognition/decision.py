@@ -1,4 +1,4 @@
-"""Estimates -> labels, and one verdict on a whole recording."""
+"""Turns estimates into labels, and a whole recording into one verdict."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ SILENCE = "silence"
 UNCERTAIN = "uncertain"
 WARMING_UP = "warming up"
 STATES = (SILENCE, UNCERTAIN, WARMING_UP)
-#: Of less speech there is no verdict.
+#: Least speech for a verdict.
 LEAST_SPEECH_S = 0.4
 
 
 def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Every label that an estimate may have: the emotions, then the states."""
+    """Return every label that an estimate may have: the emotions, then the states."""
     return (*labels, *STATES)
 
 
 def check_labels(labels: tuple[str, ...]) -> None:
-    """Raise ValueError unless they are two or more different names, and none means a state."""
+    """Raise ValueError unless there are two or more different names, none of them a state's."""
     if len(labels) < 2 or len(set(names_of(labels))) != len(labels) + len(STATES):
         raise ValueError(f"labels must be two or more different names, none of {', '.join(STATES)}")
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionConfig:
-    """How estimates become labels.
+    """Settings for turning estimates into labels.
 
     Attributes:
         speech_on: speech probability at which speech begins.
         speech_off: probability under which it ends ...
-        hangover_s: ... once it stayed there this long.
+        hangover_s: ... once it has stayed there this long.
         warm_up_s: speech that must be in the rolling window before an emotion is named.
         smoothing_s: time constant of the exponential average over the probabilities.
         switch_margin: a new emotion must lead the shown one by this much.
@@ -70,14 +70,14 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecisionState:
-    """What the decision remembers of one stream.
+    """The decision's memory of one stream.
 
     Attributes:
         is_speaking: speech has begun and its hangover has not passed.
         quiet_timesteps: timesteps since the probability was last at ``speech_off`` or more.
         heard: which of the last T timesteps were speech, newest last.
         smoothed: ``(labels,)`` averaged probabilities, None before the first speech.
-        emotion: index of the emotion that holds, None before the first.
+        emotion: index of the current emotion, None before the first.
         is_certain: whether it is certain enough to be shown.
     """
 
@@ -90,7 +90,7 @@ class DecisionState:
 
 
 class Decision:
-    """Smoothing, hysteresis, silence and uncertainty; immutable, the state is passed through."""
+    """Smoothing, hysteresis, silence and uncertainty; immutable, as callers pass the state."""
 
     def __init__(
         self, labels: Sequence[str], window_timesteps: int, config: DecisionConfig
@@ -109,12 +109,12 @@ class Decision:
     def decide(
         self, probabilities: NDArray[np.float32], speech: float, state: DecisionState
     ) -> tuple[str, DecisionState]:
-        """Label of the next timestep.
+        """Return the label of the next timestep and the new state.
 
         Args:
             probabilities: ``(labels,)`` calibrated.
             speech: speech probability of the same timestep.
-            state: after the timestep before.
+            state: state after the previous timestep.
         """
         config = self._config
         quiet = 0 if speech >= config.speech_off else state.quiet_timesteps + 1
@@ -124,15 +124,15 @@ class Decision:
         if not is_speaking:
             return SILENCE, state
         if sum(heard) < self._warm_up:
-            # What was heard before has left the window: begin afresh.
+            # Earlier speech has left the window: begin afresh.
             return WARMING_UP, replace(state, smoothed=None, emotion=None)
         return self._hold_emotion(probabilities, state)
 
     def weighed(self, state: DecisionState) -> NDArray[np.float32] | None:
-        """``(labels,)`` what the emotion of a state was decided by, summing to 1; None without one.
+        """Return the weights ``(labels,)`` that decided a state's emotion; None if it has none.
 
-        The shown emotion stays until another leads it by a margin; until then it counts as much as
-        that one.
+        They sum to 1. The shown emotion stays until another leads it by a margin; until then both
+        count the same.
         """
         if state.smoothed is None or state.emotion is None:
             return None
@@ -152,7 +152,7 @@ class Decision:
         emotion = leader if state.emotion is None else state.emotion
         if smoothed[leader] - smoothed[emotion] >= config.switch_margin:
             emotion = leader
-        # To be shown an emotion has to reach the upper bound, to stay shown only the lower.
+        # An emotion must reach the upper bound to be shown, but only the lower to stay shown.
         was_shown = state.is_certain and state.emotion == emotion
         bound = config.uncertain_below if was_shown else config.certain_from
         is_certain = bool(smoothed[emotion] >= bound)
@@ -161,9 +161,9 @@ class Decision:
 
 
 def label_changes(labels: Sequence[str]) -> list[int]:
-    """Timesteps at which an emotion or `uncertain` is shown that is not what was shown last.
+    """Return the timesteps at which the emotion or `uncertain` shown differs from the last shown.
 
-    What `silence` and `warming up` interrupt goes on: they follow the voice, not the emotion.
+    `silence` and `warming up` only interrupt: they depend on the voice, not on the emotion.
     """
     shown = [i for i, label in enumerate(labels) if label not in (SILENCE, WARMING_UP)]
     return [now for before, now in pairwise(shown) if labels[now] != labels[before]]
@@ -173,17 +173,17 @@ _Count = TypeVar("_Count", int, NDArray[np.int64])
 
 
 def vote(heard: _Count) -> _Count:
-    """Weight of an estimate in the verdict, by the timesteps of speech in its rolling window."""
+    """Return an estimate's weight in the verdict, by the speech timesteps in its rolling window."""
     return heard * heard
 
 
 class Verdict:
-    """The recording as a whole: the mean of the estimates, by how much speech each of them heard.
+    """The verdict on a whole recording: a mean of its estimates, weighted by speech.
 
-    An estimate weighs as the square of the speech in its rolling window (:func:`vote`): of a short
-    recording the last ones, which heard nearly all of it, decide, as the paper's one window over
-    the utterance does; of a long one all whose windows are full of speech, alike. Over the plain
-    mean it gains 1 to 3 points of UAR on unseen speakers.
+    The weight is the square of the speech in the estimate's rolling window (:func:`vote`). In a
+    short recording the last estimates decide, which heard nearly all of it, as in the paper's one
+    window over the utterance; in a long one all estimates with full windows count the same. This
+    gains 1 to 3 points of UAR over the plain mean on unseen speakers.
     """
 
     def __init__(self, labels: Sequence[str], window_timesteps: int, speech_on: float) -> None:
@@ -196,12 +196,12 @@ class Verdict:
         self._led = np.zeros(len(self._labels), bool)
 
     def add(self, probabilities: NDArray[np.float32], speech: float, label: str = "") -> None:
-        """Take in the next timestep.
+        """Add the next timestep.
 
         Args:
             probabilities: ``(labels,)``.
             speech: speech probability.
-            label: that was shown for it, where the verdict may name only what was shown.
+            label: the label shown, if the verdict may name only emotions that were shown.
         """
         is_speech = speech >= self._speech_on
         if label in self._labels:
@@ -216,17 +216,17 @@ class Verdict:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """``(labels,)``; equal without speech."""
+        """Mean probabilities ``(labels,)``; all equal without speech."""
         if self._votes:
             return self._sum / self._votes
         return np.full(len(self._labels), 1.0 / len(self._labels))
 
     @property
     def overall(self) -> str:
-        """The likeliest of the emotions that were shown, or `silence` with hardly any speech.
+        """The likeliest of the emotions shown, or `silence` if there was hardly any speech.
 
-        What was shown for a moment only does not outdo what is likelier. Where nothing was shown
-        for longer, it is the likeliest of those that led in an estimate.
+        An emotion shown only for a moment does not beat a likelier one. If none was shown for
+        longer, the verdict is the likeliest emotion that led in any estimate.
         """
         least = LEAST_SPEECH_S / TIMESTEP_S - 0.5
         if self._spoken < least:

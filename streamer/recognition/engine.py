@@ -1,4 +1,4 @@
-"""From samples and the states of streams to estimates; it knows states, and no streams."""
+"""Computes estimates from samples and stream states; it does not know streams."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Float32 = NDArray[np.float32]
 
 
 class StateRun:
-    """A stream's state in the course of a call, and the estimates that come out."""
+    """A stream's state during a call, and the estimates that come out."""
 
     def __init__(self, state: StreamState) -> None:
-        """Take up a stream.
+        """Continue a stream.
 
         Raises:
-            RuntimeError: the state was used up before.
+            RuntimeError: the state has been used up.
         """
         state.network.check()
         self.spectra = state.spectra
@@ -59,18 +59,18 @@ class StateRun:
         )
 
     def heard(self, delay_timesteps: int) -> float:
-        """What the next step takes in of the voice, at the timestep that its estimate is for."""
+        """Return how much of the voice the next step takes in, at its estimate's timestep."""
         if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
             return NOTHING
         return self.takes_in
 
 
 class Engine:
-    """A model that steps the states of streams; immutable, for any number of them in any threads.
+    """A model that steps stream states; immutable, for any number of streams and threads.
 
     Attributes:
         metadata: labels, look-ahead, and what the model was trained on.
-        prior: how often each label is taken to be met.
+        prior: the assumed frequency of each label.
         digest: SHA-256 of the model's file, in hexadecimal digits; empty if it was not loaded.
     """
 
@@ -80,10 +80,10 @@ class Engine:
         metadata: ModelMetadata,
         detector: SpeechDetector | None = None,
     ) -> None:
-        """Join the parts; :meth:`load` is the usual way.
+        """Combine the parts; usually called by :meth:`load`.
 
         Raises:
-            SerLiveError: the network is not what the metadata says.
+            SerLiveError: the network does not match the metadata.
         """
         self.metadata = metadata
         self.prior: Prior = BALANCED
@@ -95,10 +95,10 @@ class Engine:
         self._shares = np.array(metadata.everyday_prior, np.float64)
 
     def check_knows_voices(self) -> None:
-        """Refuse to make a profile, or to take one, with a model that cannot.
+        """Check that the model can make and use profiles.
 
         Raises:
-            SerLiveError: it knows no voices.
+            SerLiveError: it does not adapt to voices.
         """
         if not self.metadata.knows_voices:
             raise SerLiveError(
@@ -106,10 +106,10 @@ class Engine:
             )
 
     def check_profile(self, profile: Profile) -> None:
-        """Refuse a profile that says nothing to the model.
+        """Check that a profile fits the model.
 
         Raises:
-            SerLiveError: it was made with another one, or the model knows no voices.
+            SerLiveError: another model made it, or the model does not adapt to voices.
         """
         self.check_knows_voices()
         profile.check(self.metadata, self.digest)
@@ -117,14 +117,15 @@ class Engine:
     def initial_state(
         self, profile: Profile | None = None, takes_in: float = ORDINARY
     ) -> StreamState:
-        """State of a stream that has heard nothing.
+        """Return the state of a new stream.
 
         Args:
-            profile: as of :meth:`stream`.
-            takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
+            profile: as in :meth:`stream`.
+            takes_in: how much of its voice it takes in, see
+                :data:`streamer.recognition.profile.ORDINARY`.
 
         Raises:
-            SerLiveError: as of :meth:`check_profile`.
+            SerLiveError: as in :meth:`check_profile`.
         """
         if profile is not None:
             self.check_profile(profile)
@@ -139,12 +140,12 @@ class Engine:
         )
 
     def profile_of(self, state: StreamState) -> Profile:
-        """What a stream knows of its voice by now; the state stays as it is.
+        """Return what a stream knows of its voice so far; this does not use up the state.
 
         Raises:
-            SerLiveError: the model knows no voices, or nothing is known of this one yet.
-            RunFailure: the model has made no profile of it.
-            RuntimeError: the state was used up before.
+            SerLiveError: the model does not adapt to voices, or knows nothing of this one yet.
+            RunFailure: the model's values do not make a profile.
+            RuntimeError: the state has been used up.
         """
         self.check_knows_voices()
         voice = self._network.voice_of(state.network)
@@ -159,21 +160,21 @@ class Engine:
     def accept(self, samples: Float32, state: StreamState) -> tuple[list[Estimate], StreamState]:
         """Add samples ``(samples,)``, 16 kHz mono float32; return the estimates now complete.
 
-        The state passed in is used up.
+        This uses up the state passed in.
 
         Raises:
-            RuntimeError: it was used up before.
+            RuntimeError: that state has already been used up.
         """
         [result] = self.accept_states([samples], [StateRun(state)])
         return result
 
     def flush(self, state: StreamState) -> tuple[list[Estimate], StreamState]:
-        """End the stream: every estimate still owed, ``samples // 640`` in total.
+        """End the stream; return the remaining estimates, for ``samples // 640`` in total.
 
-        The state passed in is used up.
+        This uses up the state passed in.
 
         Raises:
-            RuntimeError: it was used up before.
+            RuntimeError: that state has already been used up.
         """
         run = StateRun(state)
         self._hear([run], [self._analysis.flush(state.spectra)])
@@ -193,7 +194,7 @@ class Engine:
         return [(run.estimates, run.state()) for run in runs]
 
     def _hear(self, runs: list[StateRun], analysed: list[tuple[Spectra, SpectraState]]) -> None:
-        """Take in what the front end made of new samples."""
+        """Add the front end's output for new samples."""
         normalised = self._normaliser.normalise_many(
             [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
         )
@@ -204,7 +205,7 @@ class Engine:
             run.speech.extend(spectra.speech.tolist())
 
     def _estimate(self, runs: list[StateRun]) -> None:
-        """Every timestep that is complete, in turn."""
+        """Step through every complete timestep."""
         for step in range(max(len(run.features) for run in runs)):
             ready = [run for run in runs if len(run.features) > step]
             for batch in in_batches([run.network for run in ready]):
@@ -212,7 +213,7 @@ class Engine:
                 self._step([run.features[step] for run in together], UNKNOWN_END, together)
 
     def _step(self, frames: list[Float32], end: int, runs: list[StateRun]) -> None:
-        """One timestep into the network, and one estimate out of each full delay line."""
+        """Feed one timestep to the network and take one estimate from each full delay line."""
         heard = None
         if self.metadata.knows_voices:
             delay = self.metadata.delay_timesteps

@@ -1,4 +1,4 @@
-"""From the ordinary speech of one voice to its profile."""
+"""Makes a profile from the ordinary speech of one voice."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 
 Float32 = NDArray[np.float32]
 
-#: Speech that a profile is made of: what it takes at least, and what makes a good one.
+#: Speech for a profile, in seconds: the least it needs, and enough for a good one.
 LEAST_SPEECH_S, GOOD_SPEECH_S = 5.0, 20.0
 
 
 class Enrolment:
-    """Ordinary speech of one voice on its way into a profile; all that is speech is taken in.
+    """Collects ordinary speech of one voice for its profile; takes in all speech.
 
     Attributes:
         speech_s: seconds of speech so far.
@@ -31,7 +31,7 @@ class Enrolment:
         """Begin.
 
         Raises:
-            SerLiveError: the model knows no voices.
+            SerLiveError: the model does not adapt to voices.
         """
         recognizer.check_knows_voices()
         self._stream = Stream(recognizer, takes_in=ALL)
@@ -46,17 +46,17 @@ class Enrolment:
         self._count(self._stream.accept(samples))
 
     def end_recording(self) -> None:
-        """What comes next is another recording of the voice, heard from its own beginning."""
+        """End this recording of the voice; the next one starts afresh."""
         self._count(self._stream.flush())
         known = self._stream.profile() if self._timesteps else None
         self._stream = Stream(self._stream.recognizer, known, ALL)
 
     def profile(self) -> Profile:
-        """Of all recordings so far.
+        """Return the profile from all recordings so far.
 
         Raises:
-            SerLiveError: too little speech was heard.
-            RunFailure: the model has made no profile of it.
+            SerLiveError: there is too little speech.
+            RunFailure: the model's values do not make a profile.
         """
         if self.speech_s < LEAST_SPEECH_S:
             raise SerLiveError(

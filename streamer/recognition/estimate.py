@@ -1,4 +1,4 @@
-"""What comes out of a stream for every timestep, and the state that it carries on."""
+"""A stream's output for each timestep, and the state that it carries on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """The result for one timestep; two are equal if all of them is.
+    """The result for one timestep; two are equal if all their fields are.
 
     Attributes:
         time: end of the timestep in stream time, seconds.
@@ -25,10 +25,10 @@ class Estimate:
         probabilities: ``(labels,)`` calibrated, under the recognizer's prior, float32.
         speech: speech probability.
         attention: ``(T,)`` weights over the rolling window, newest timestep last.
-        ordinary: how likely speech is that nobody acts, where it is as common as it was in
-            training; None of a model that does not tell.
-        weighed: ``(labels,)`` what the label was decided by: probabilities averaged over the last
-            moments, none above that of the emotion that is shown; None where no emotion was.
+        ordinary: probability that the speech is not acted, if such speech is as common as in
+            training; None if the model does not compute it.
+        weighed: ``(labels,)`` the weights that decided the label: recently averaged probabilities,
+            none above that of the emotion shown; None if no emotion is shown.
     """
 
     time: float
@@ -53,17 +53,18 @@ class Estimate:
 class StreamState:
     """Everything one stream carries from block to block; its size does not depend on time.
 
-    The state passed into a call is used up: the network's part moves on in place. Go on from the
-    one that comes back; one from before is refused as soon as a timestep was taken from it.
+    A call uses up the state passed into it: the network's part moves on in place. Continue from the
+    state it returns; an older one is refused once a timestep was taken from it.
 
     Attributes:
         spectra: pending samples and the voice gate.
         normaliser: running reference of the features.
         network: the network's state tensors.
         decision: smoothing and hysteresis.
-        speech: speech probability of timesteps whose estimate is still to come.
-        emitted: number of estimates that went out.
-        takes_in: how much of its voice, see :data:`streamer.recognition.profile.ORDINARY`.
+        speech: speech probability of timesteps whose estimates are still to come.
+        emitted: number of estimates emitted.
+        takes_in: how much of its voice it takes in, see
+            :data:`streamer.recognition.profile.ORDINARY`.
     """
 
     spectra: SpectraState

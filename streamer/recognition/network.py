@@ -1,4 +1,4 @@
-"""The network of a model file, one timestep of a batch of streams at a time."""
+"""The network of a model file, run one timestep at a time for a batch of streams."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-#: The state tensor that counts the timesteps that came in.
+#: The state tensor that counts input timesteps.
 _POSITION = "position"
 #: NumPy's name of a type -> onnxruntime's.
 _TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
-#: Count of a row whose stream goes on in another batch.
+#: Position of a row whose stream has moved to another batch.
 _SPENT = -1
 
 
 class _Batch:
-    """Streams that step together: what the network remembers of them, where it reads and writes.
+    """Streams that step together: their network state, and the tensors of inputs and outputs.
 
-    The tensors stay where they are and are bound to the network once: to hand them over for every
-    step would cost a fifth of it.
+    The tensors stay in place and are bound to the network once; passing them at every step would
+    cost a fifth of its time.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class _Batch:
         self._results = results
         self.positions: NDArray[np.int64] = inputs[_POSITION]
         self.size = len(self.positions)
-        #: What a step moves where: in each delay line the newest rows push out the oldest.
+        #: The copies after a step: in each delay line the newest rows push out the oldest.
         self._moves: list[tuple[NDArray[Any], NDArray[Any]]] = []
         for name, line in inputs.items():
             if f"next_{name}" in outputs:
@@ -64,7 +64,7 @@ class _Batch:
         """Run the network once.
 
         Raises:
-            RunFailure: it failed, or yields what is no distribution.
+            RunFailure: it failed, or its output is not a distribution.
         """
         self.inputs["features"][:] = features
         self.inputs["end"].fill(end)
@@ -86,7 +86,7 @@ def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[An
     rows = newest.shape[1]
     kept = line.shape[1] - rows
     if kept > 0:
-        # Over all streams in one piece: what one takes from the next is overwritten.
+        # One move over all streams: rows that one takes from the next are overwritten.
         flat, moved = line.reshape(-1), rows * line[0, 0].size
         yield flat[:-moved], flat[moved:]
     yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
@@ -94,16 +94,16 @@ def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[An
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
-    """What the network remembers of one stream: its row of the batch in which it last stepped.
+    """The network's state of one stream: its row in the batch in which it last stepped.
 
-    Streams that step together again need not be gathered: a step moves their batch on in place.
-    Whether it does, or copies their rows into another batch, it uses up the states that it takes:
-    they are refused from then on.
+    Streams that step together again need no gathering: a step moves their batch on in place.
+    Either way, in place or by copying rows into another batch, a step uses up the states that it
+    takes: they are refused from then on.
 
     Attributes:
         batch: holds the tensors.
-        row: of this stream in it.
-        position: timesteps that came in.
+        row: this stream's row in it.
+        position: number of input timesteps.
     """
 
     batch: _Batch
@@ -115,17 +115,17 @@ class NetworkState:
         return int(self.batch.positions[self.row]) != self.position
 
     def check(self) -> None:
-        """Raise if it cannot be gone on from.
+        """Raise if the stream cannot continue from this state.
 
         Raises:
-            RuntimeError: it was used up before.
+            RuntimeError: it has been used up.
         """
         if self.is_used_up:
             raise RuntimeError("this state was used up: a stream goes on from its newest one only")
 
 
 def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
-    """Which states to step together, as indices: those that last did, the others as they come."""
+    """Return the indices of states to step together: last step's batches, the others in order."""
     members: dict[int, list[int]] = {}
     for index, state in enumerate(states):
         members.setdefault(id(state.batch), []).append(index)
@@ -138,13 +138,13 @@ def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
 
 
 class StepNetwork:
-    """An exported network; immutable, the streams' states are passed through."""
+    """An exported network; immutable, as callers pass the streams' states."""
 
     def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
-        """Join the parts.
+        """Combine the parts.
 
         Raises:
-            SerLiveError: the network is not what the metadata says.
+            SerLiveError: the network does not match the metadata.
         """
         self._session = session
         self._results = metadata.results
@@ -154,11 +154,11 @@ class StepNetwork:
         self._outputs = self._checked_outputs(metadata)
 
     def initial_state(self, voice: Float32 | None = None) -> NetworkState:
-        """State of a stream that has heard nothing.
+        """Return the state of a new stream.
 
         Args:
-            voice: ``(values + 1,)`` what a network that remembers its voice knows of it: the mean
-                and the timesteps in it; None: nothing.
+            voice: ``(values + 1,)`` the known voice, for a network that adapts to voices: the mean
+                and the number of timesteps in it; None if unknown.
         """
         batch = self._batch(1)
         if voice is not None:
@@ -166,10 +166,10 @@ class StepNetwork:
         return NetworkState(batch, 0, 0)
 
     def voice_of(self, state: NetworkState) -> Float32:
-        """What a network that remembers its voice knows of it by now, as of :meth:`initial_state`.
+        """Return what the network knows of the voice so far, as in :meth:`initial_state`.
 
         Raises:
-            RuntimeError: the state was used up before.
+            RuntimeError: the state has been used up.
         """
         state.check()
         voice: Float32 = state.batch.inputs[VOICE][state.row, 0].copy()
@@ -182,21 +182,21 @@ class StepNetwork:
         states: Sequence[NetworkState],
         heard: Float32 | None = None,
     ) -> tuple[Float32, Float32, Float32 | None, list[NetworkState]]:
-        """One timestep of each stream.
+        """Run one timestep of each stream.
 
         Args:
             features: ``(batch, 4, 201)`` normalised.
             end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
-            states: of the streams; used up.
-            heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
-                for, by a network that remembers it; None: nothing.
+            states: the streams' states; used up.
+            heard: ``(batch,)`` how much of the voice a network that adapts to voices takes in,
+                at the estimate's timestep; None for nothing.
 
         Returns:
-            probabilities ``(batch, labels)``, attention ``(batch, T)``, how likely ordinary speech
-            is ``(batch, 1)``, None of a network that does not tell, and the new states.
+            probabilities ``(batch, labels)``, attention ``(batch, T)``, probability of ordinary
+            speech ``(batch, 1)`` or None if the network does not compute it, and the new states.
 
         Raises:
-            RuntimeError: a state was used up before.
+            RuntimeError: a state has been used up.
         """
         for state in states:
             state.check()
@@ -208,7 +208,7 @@ class StepNetwork:
         return outputs["probabilities"].copy(), outputs["attention"].copy(), ordinary, after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:
-        """The batch of these states as it is, or a new one; the rows copied from are spent."""
+        """Return the batch of these states, or a new one; rows that were copied are spent."""
         batch = states[0].batch
         if len(states) == batch.size and all(
             state.batch is batch and state.row == row for row, state in enumerate(states)
@@ -227,10 +227,10 @@ class StepNetwork:
         return _Batch(self._session, inputs, outputs, self._results)
 
     def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
-        """Shapes that the network yields, but for the position, which is counted here.
+        """Return the shapes of the network's output states, without the position, counted here.
 
         Raises:
-            SerLiveError: its inputs, outputs or weights are not what the metadata says.
+            SerLiveError: its inputs, outputs or weights do not match the metadata.
         """
         lines = [state for state in metadata.states if state.name != _POSITION]
         names = [*metadata.results, *(f"next_{line.name}" for line in lines)]
@@ -246,7 +246,7 @@ class StepNetwork:
         feeds = _zeros(self._inputs, 1)
         feeds["features"].fill(0.5)
         feeds["end"].fill(UNKNOWN_END)
-        if HEARD in feeds:  # as of a stream that knows its voice, and hears it
+        if HEARD in feeds:  # as for a stream that knows its voice and hears it
             feeds[HEARD].fill(1.0)
             feeds[VOICE].fill(1.0)
             feeds[_POSITION].fill(metadata.delay_timesteps)
@@ -279,12 +279,12 @@ def _zeros(specs: Sequence[StateSpec], batch: int) -> dict[str, NDArray[Any]]:
 
 
 def _are_shares(values: NDArray[Any]) -> bool:
-    """Whether all lie in [0, 1], to float rounding; false for NaN too."""
+    """Return whether all lie in [0, 1], to float rounding; false for NaN too."""
     return bool(values.min() >= 0 and values.max() <= 1.0001)
 
 
 def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:
-    """Whether these ``(1, rows, ...)`` can be added to such a delay line."""
+    """Return whether these ``(1, rows, ...)`` can be added to such a delay line."""
     return (
         newest.ndim == 1 + len(spec.shape) > 1
         and newest.shape[2:] == spec.shape[1:]

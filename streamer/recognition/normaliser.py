@@ -33,18 +33,18 @@ class NormaliserState:
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Power -> features that see neither the level nor the noise floor of the recording.
+    """Power -> features that are independent of the recording's level and noise floor.
 
     The reference of a bin is the mean power of the speech so far, drawn towards a prior spectrum
-    that is scaled to the level of that same speech:
+    that is scaled to the level of the same speech:
 
         M_b = (n0 L prior_b + sum of speech power_b) / (n0 + n),   L = running speech level
 
     and a feature is ``log(1 + power_b / (floor M_b)) / log(1 + 1 / floor)``: 1 at the reference,
     0 where the power is far below the floor. Zero is also what the convolutions pad with. Linear
     means are governed by loud frames, so noise under the speech moves neither M nor, being under
-    the floor, the feature: the trap at the end of PAPER.md. Before any speech was detected the
-    loudest timestep so far stands for the speech level.
+    the floor, the feature: the trap at the end of PAPER.md. Until speech is detected, the loudest
+    timestep so far stands in for the speech level.
 
     Attributes:
         prior_spectrum: ``(201,)`` relative power of speech, sums to 1.
@@ -85,7 +85,7 @@ class Normaliser:
 
         Args:
             spectra: power ``(..., timesteps, 4, 201)`` and speech ``(..., timesteps)``.
-            state: what the earlier timesteps left.
+            state: state after the earlier timesteps.
 
         Returns:
             features ``(..., timesteps, 4, 201)`` float32, and the new state.
@@ -102,7 +102,7 @@ class Normaliser:
     def normalise_many(
         self, spectra: Sequence[Spectra], states: Sequence[NormaliserState]
     ) -> list[tuple[Float32, NormaliserState]]:
-        """Consecutive timesteps of each of many streams; what :meth:`normalise` returns."""
+        """Do :meth:`normalise` for each of many streams."""
         if len({len(one.power) for one in spectra}) != 1:
             return [self.normalise(*pair) for pair in zip(spectra, states, strict=True)]
         together = Spectra(
@@ -130,7 +130,7 @@ class Normaliser:
         return np.float32(1.0 / np.log1p(1.0 / self._floor))
 
     def _update(self, power: Float32, speech: Float32, state: NormaliserState) -> NormaliserState:
-        """The state after one more timestep: power ``(..., 4, 201)`` and speech ``(...)``."""
+        """Return the next state from a timestep's power ``(..., 4, 201)`` and speech ``(...)``."""
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
         loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
         is_speech = speech >= self.speech_threshold
@@ -141,8 +141,8 @@ class Normaliser:
         return NormaliserState(total, count, loudest)
 
     def _gain(self, state: NormaliserState) -> Float32:
-        """What a timestep's power is multiplied with, ``(..., 201)``: one over the floor."""
-        # Where nothing was counted yet the sum is zero too, and the loudest timestep stands in.
+        """Return the factor for a timestep's power, ``(..., 201)``: one over the floor."""
+        # With no speech counted yet the sum is zero too, and the loudest timestep stands in.
         mean_level = np.add.reduce(state.power, axis=-1) / np.maximum(state.timesteps, 1e-9)
         level = np.where(state.timesteps > 0, mean_level, state.loudest)
         weight = self.prior_timesteps + state.timesteps

@@ -1,8 +1,9 @@
-"""How often each emotion is taken to be met: all alike, or as in ordinary life.
+"""The assumed frequency of each emotion: all equal, or as in everyday life.
 
-The network's probabilities are those of balanced classes, as actors speak them. At a laptop most
-speech is neutral. There, by Bayes' rule, label ``i`` has ``p_i w_i / sum_j p_j w_j``, where ``w_i``
-is how often the label is met over how often it was in training, once in so many labels.
+The network's probabilities hold for balanced classes, as actors speak them. At a laptop most
+speech is neutral. By Bayes' rule label ``i`` then has ``p_i w_i / sum_j p_j w_j``, where ``w_i``
+is the label's everyday frequency over its frequency in training, which is one over the number of
+labels.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ EVERYDAY: Prior = "everyday"
 BALANCED: Prior = "balanced"
 PRIORS: tuple[Prior, ...] = get_args(Prior)
 
-#: How far its shares may be from summing to 1.
+#: How far the sum of the shares may be from 1.
 _TOLERANCE = 1e-6
 
 
 def check_shares(shares: tuple[float, ...], labels: tuple[str, ...]) -> None:
-    """Whether they say how often each label is met; none at all say that nobody knows.
+    """Check the frequencies of the labels; an empty tuple means that they are unknown.
 
     Raises:
-        ValueError: not one a label, not above 0, or not 1 in sum.
+        ValueError: they are not one per label, not above 0, or do not sum to 1.
     """
     if not shares:
         return
@@ -45,23 +46,23 @@ def under_prior(
     ordinary: NDArray[np.float32] | None = None,
     ordinary_share: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Probabilities where the labels are met so often.
+    """Return the probabilities if the labels have these frequencies.
 
-    Where the network tells ordinary speech from acted emotions, what is usual is so often because
-    most speech is ordinary: what is left is shared as among actors. Each row is reckoned by itself
-    and in double precision: company changes nothing.
+    If the network tells ordinary speech from acted emotions, the usual label is frequent because
+    most speech is ordinary; the rest is shared as among actors. Each row is computed by itself and
+    in double precision, so the other rows do not change it.
 
     Args:
         balanced: ``(batch, labels)``, each row summing to 1.
-        shares: ``(labels,)``, how often each is met, summing to 1.
-        ordinary: ``(batch, 1)``, how likely each is ordinary speech; None if nobody tells.
-        ordinary_share: of ordinary speech where that likelihood holds.
+        shares: ``(labels,)``, frequencies of the labels, summing to 1.
+        ordinary: ``(batch, 1)``, probability of ordinary speech; None if not computed.
+        ordinary_share: share of ordinary speech for which that probability holds.
     """
     if ordinary is None:
         return _shared(balanced * (shares * shares.size))
     usual = shares.argmax()
     others = (1.0 - shares[usual]) / (shares.size - 1)
-    # What is usual is met as often as each of the others beside, by actors.
+    # Acted speech has the usual label as often as each of the others.
     everyday = 1.0 - others * shares.size
     met = shares.copy()
     met[usual] = others
@@ -77,8 +78,8 @@ def under_prior(
 
 
 def _shared(weighted: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows that sum to 1, ``(batch, labels)``."""
+    """Scale rows to sum to 1, ``(batch, labels)``."""
     total = weighted.sum(axis=-1, keepdims=True)
-    # A damaged network may give nothing but zeros; they stay zeros.
+    # A damaged network may return only zeros; they stay zeros.
     probabilities: NDArray[np.float32] = (weighted / (total + (total == 0.0))).astype("float32")
     return probabilities

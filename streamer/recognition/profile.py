@@ -1,7 +1,7 @@
-"""What is known of a voice before a stream begins: numbers that a network has made of its speech.
+"""Voice profiles: numbers that a network computed from a voice's speech before the stream begins.
 
-A profile holds no audio, and none can be made of it; but like a picture of a face it tells one
-person from another, and is to be kept as such.
+A profile holds no audio, and none can be made from it; but like a photo of a face it tells one
+person from another, and must be protected like one.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from streamer.outputs import check_output, write_whole
 SCHEMA = 1
 #: Characters of a profile as JSON; ours have 7,000.
 LONGEST_PROFILE = 1 << 16
-#: What a stream takes in of its voice at a timestep of speech, as ``model/voice.py`` has it:
+#: How much a stream takes in of its voice at a timestep of speech, as in ``model/voice.py``:
 #: nothing; as far as it sounds ordinary; all of it, because it is known to be ordinary.
 NOTHING, ORDINARY, ALL = 0.0, 1.0, 2.0
 
-#: Ours are below a hundred, and nothing overflows.
+#: Ours are below a hundred; with this limit nothing overflows.
 _LARGEST_VALUE = 1e6
-#: An hour; ours forget what is more than a minute ago.
+#: An hour; our models forget speech of more than a minute ago.
 _MOST_TIMESTEPS = 90_000.0
 _DIGEST = re.compile("[0-9a-f]{64}")
-#: Digits of a digest that tell profiles apart.
+#: Digits of a digest that are enough to tell profiles apart.
 _DIGEST_DIGITS = 12
-#: What reading can raise; the last one of brackets without end.
+#: Errors that reading can raise; the last comes from endless brackets.
 _UNREADABLE = (KeyError, TypeError, ValueError, RecursionError)
 
 Float32 = NDArray[np.float32]
@@ -47,14 +47,14 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a voice sounds in ordinary speech, as one model hears it.
+    """The ordinary sound of a voice, as one model hears it.
 
     Attributes:
-        mean: of what the network's windows held, float32 in their shortest decimal form.
-        timesteps: of speech in the mean, less what was forgotten since.
+        mean: mean of the network's windows, float32 in their shortest decimal form.
+        timesteps: timesteps of speech in the mean, less those forgotten since.
         model: name of the model.
         digest: SHA-256 of the model's file, 64 hexadecimal digits.
-        made: when; with its time zone.
+        made: time at which it was made, with time zone.
     """
 
     mean: tuple[float, ...] = field(repr=False)
@@ -78,34 +78,34 @@ class Profile:
 
     @classmethod
     def of_voice(cls, voice: Float32, model: str, digest: str, made: datetime) -> Self:
-        """The profile of what a network remembers, ``(values + 1,)``: the mean, and its timesteps.
+        """Make a profile from a network's memory, ``(values + 1,)``: the mean, and its timesteps.
 
         Raises:
-            ValueError: it remembers nothing yet, or what is no mean.
+            ValueError: the memory is empty, or is not a mean.
         """
         *mean, timesteps = (float(str(value)) for value in voice)
         return cls(tuple(mean), timesteps, model, digest, made.replace(microsecond=0))
 
     @property
     def voice(self) -> Float32:
-        """What a network that knows it remembers, as of :meth:`of_voice`."""
+        """The network's memory of the voice, as in :meth:`of_voice`."""
         return np.array([*self.mean, self.timesteps], np.float32)
 
     @property
     def short_digest(self) -> str:
-        """Tells it from other profiles, of the same voice too."""
+        """Digits that tell it from other profiles, including those of the same voice."""
         digest = hashlib.sha256(self.to_json().encode()).hexdigest()
         return digest[:_DIGEST_DIGITS]
 
     def check(self, metadata: ModelMetadata, digest: str) -> None:
-        """Refuse a profile that another model has made.
+        """Check that this model made the profile.
 
         Args:
-            metadata: of the model that it is for.
-            digest: of its file.
+            metadata: the model's.
+            digest: the SHA-256 digest of its file.
 
         Raises:
-            SerLiveError: it is of another model, or damaged.
+            SerLiveError: another model made it, or it is damaged.
         """
         if self.digest != digest:
             other = "another version of it" if metadata.name == self.model else metadata.name
@@ -120,7 +120,7 @@ class Profile:
             )
 
     def to_values(self) -> dict[str, Any]:
-        """What is written of it: the object of its JSON."""
+        """Return the object for its JSON."""
         return {
             "type": "profile",
             "schema": SCHEMA,
@@ -132,15 +132,15 @@ class Profile:
         }
 
     def to_json(self) -> str:
-        """One line; a server takes it as the ``profile`` of a stream."""
+        """Return one line of JSON; a server takes it as the ``profile`` of a stream."""
         return json.dumps(self.to_values(), separators=(",", ":"))
 
     @classmethod
     def from_values(cls, values: object) -> Self:
-        """Read what :meth:`to_values` gave, with distrust; further keys are passed over.
+        """Read the output of :meth:`to_values`, untrusted; ignore further keys.
 
         Raises:
-            SerLiveError: it is no profile, or an impossible one.
+            SerLiveError: it is not a profile, or an impossible one.
         """
         if not isinstance(values, dict) or values.get("type") != "profile":
             raise SerLiveError("it is no profile of a voice, as ser-live enrol makes them")
@@ -162,10 +162,10 @@ class Profile:
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read a file that :meth:`save` wrote; it is trusted with nothing.
+        """Read a file that :meth:`save` wrote; it need not be trusted.
 
         Raises:
-            SerLiveError: it cannot be read, or is no profile.
+            SerLiveError: it cannot be read, or is not a profile.
         """
         try:
             return cls.from_values(json.loads(_read(Path(path))))
@@ -175,14 +175,14 @@ class Profile:
             raise SerLiveError(f"profile {path}: it is no profile of a voice, nor JSON") from error
 
     def save(self, path: Path | str, force: bool = False) -> None:
-        """Write a file, whole or not at all.
+        """Write a file, completely or not at all.
 
         Args:
-            path: of the file.
-            force: an older profile may be overwritten, and nothing else.
+            path: path of the file.
+            force: whether to overwrite an older profile; nothing else is overwritten.
 
         Raises:
-            SerLiveError: as of :func:`check_place`.
+            SerLiveError: as in :func:`check_place`.
             RunFailure: it cannot be written.
         """
         check_place(Path(path), force)
@@ -190,18 +190,18 @@ class Profile:
 
 
 def check_place(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse to write a profile where something else would be lost.
+    """Check that writing a profile here destroys nothing else.
 
     Raises:
-        SerLiveError: as of :func:`streamer.outputs.check_output`; or what is there is no profile,
-            which is not overwritten by force either.
+        SerLiveError: as in :func:`streamer.outputs.check_output`; or the file there is not a
+            profile, which not even force overwrites.
     """
     check_output(path, force, inputs)
-    if not os.access(path.parent, os.W_OK | os.X_OK):  # before somebody talks in vain
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # before the user talks in vain
         raise SerLiveError(f"cannot write {path}: no permission in {path.parent}")
     if os.path.lexists(path):
         try:
-            if not path.is_file():  # a pipe would be waited for
+            if not path.is_file():  # a pipe would block
                 raise SerLiveError("no file")
             Profile.load(path)
         except SerLiveError as error:
@@ -211,29 +211,29 @@ def check_place(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
             ) from error
 
 
-#: What is told of a stream that gets to know its voice from the beginning.
+#: The adaptation of a stream that learns its voice from the beginning.
 USUAL = "stream"
-#: All that may be told of an adaptation.
+#: Matches every text for an adaptation.
 TOLD = re.compile(f"off|{USUAL}|profile [0-9a-f]{{{_DIGEST_DIGITS}}}( fixed)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """How streams go about the voice that they hear.
+    """How streams adapt to the voice that they hear.
 
     Attributes:
-        profile: what they know of it when they begin; None: nothing.
-        adapts: whether they get to know it better as they hear it.
+        profile: what they know of it when they begin; None for nothing.
+        adapts: whether they learn it further as they hear it.
     """
 
     profile: Profile | None = None
     adapts: bool = True
 
     def told(self, metadata: ModelMetadata) -> str | None:
-        """In a few words, for results; None of a model that knows no voices.
+        """Return a short text for results; None if the model does not adapt to voices.
 
-        ``off``, ``stream`` or ``profile 0123456789ab``, after which ``fixed`` says that the
-        profile was all that was known, to the end.
+        It is ``off``, ``stream`` or ``profile 0123456789ab``, followed by ``fixed`` if the stream
+        learns nothing beyond the profile.
         """
         if not metadata.knows_voices:
             return None
@@ -242,7 +242,7 @@ class Adaptation:
         return f"profile {self.profile.short_digest}" + ("" if self.adapts else " fixed")
 
 
-#: A stream that knows nothing of its voice when it begins.
+#: For a stream that begins with no knowledge of its voice.
 UNKNOWN_VOICE = Adaptation()
 
 
@@ -250,7 +250,7 @@ def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(LONGEST_PROFILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: a name that is not valid for a file
         reason = error.strerror if isinstance(error, OSError) else error
         raise SerLiveError(f"cannot be read: {reason}") from error
     if len(data) > LONGEST_PROFILE:
@@ -259,5 +259,5 @@ def _read(path: Path) -> str:
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a finite number, and no truth value."""
+    """Return whether it is a finite number and not a boolean."""
     return type(value) is int or (type(value) is float and math.isfinite(value))

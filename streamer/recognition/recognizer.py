@@ -1,4 +1,4 @@
-"""Samples in, estimates out: an immutable recognizer, and streams that are state and no more."""
+"""Recognizes emotions in samples: an immutable recognizer, and streams that hold only state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Float32 = NDArray[np.float32]
 
 
 class Recognizer(Engine):
-    """A model ready to run; immutable, one serves any number of streams, in any threads.
+    """A model ready to run; immutable, for any number of streams and threads.
 
     >>> recognizer = Recognizer.load()  # the shipped model, or a file: load("mine.onnx")
     >>> recognizer.metadata.labels
@@ -35,12 +35,12 @@ class Recognizer(Engine):
     >>> [len(estimates) for estimates in recognizer.accept_many(two, blocks)]
     [8, 0]
 
-    :meth:`stream` is the usual way on. :meth:`initial_state`, :meth:`accept` and :meth:`flush`
-    are the same with the state in the caller's hands.
+    Usually go on with :meth:`stream`. :meth:`initial_state`, :meth:`accept` and :meth:`flush` do
+    the same, with the state in the caller's hands.
 
     Attributes:
         metadata: labels, look-ahead, and what the model was trained on.
-        prior: how often each label is taken to be met.
+        prior: the assumed frequency of each label.
         digest: SHA-256 of the model's file, in hexadecimal digits; empty if it was not loaded.
     """
 
@@ -49,11 +49,11 @@ class Recognizer(Engine):
         """Load a model file, or the one that is shipped.
 
         Args:
-            path: of the file, or the name of a shipped model; None for the default.
-            prior: as of :meth:`with_prior`.
+            path: path of the file, or name of a shipped model; None for the default.
+            prior: as in :meth:`with_prior`.
 
         Raises:
-            SerLiveError: the file is missing, no model of ours, damaged, of another schema, or
+            SerLiveError: the file is missing, not a model of ours, damaged, of another schema, or
                 without the prior.
         """
         path = model_path(path)
@@ -67,10 +67,10 @@ class Recognizer(Engine):
             raise SerLiveError(f"model {path}: {error}") from error
 
     def with_prior(self, prior: Prior) -> Self:
-        """The same model where labels are met so often: `balanced`, all alike, or `everyday`.
+        """Return the same model under another prior: `balanced`, all labels alike, or `everyday`.
 
         Raises:
-            SerLiveError: the model does not know how often they are met every day.
+            SerLiveError: the model has no everyday frequencies of its labels.
             ValueError: there is no such prior.
         """
         if prior not in PRIORS:
@@ -84,10 +84,10 @@ class Recognizer(Engine):
         return other
 
     def load_profile(self, path: Path | str) -> Profile:
-        """Load a profile for this model; it is trusted with nothing.
+        """Load a profile for this model; the file need not be trusted.
 
         Raises:
-            SerLiveError: it cannot be read, is none, or of another model.
+            SerLiveError: it cannot be read, is not a profile, or belongs to another model.
         """
         profile = Profile.load(path)
         try:
@@ -97,29 +97,29 @@ class Recognizer(Engine):
         return profile
 
     def stream(self, profile: Profile | None = None, adapts: bool = True) -> Stream:
-        """A new stream that has heard nothing.
+        """Return a new stream.
 
-        A model that knows voices (``metadata.knows_voices``) judges by how somebody sounds
-        otherwise.
+        A model that adapts to voices (``metadata.knows_voices``) compares speech with the usual
+        sound of its voice.
 
         Args:
-            profile: what is known of the voice before; None: nothing.
-            adapts: whether the stream gets to know the voice better as it hears it.
+            profile: prior knowledge of the voice; None for nothing.
+            adapts: whether the stream learns the voice further as it hears it.
 
         Raises:
-            SerLiveError: as of :meth:`check_profile`.
+            SerLiveError: as in :meth:`check_profile`.
         """
         return Stream(self, profile, ORDINARY if adapts else NOTHING)
 
     def enrol(self, samples: Float32 | Iterable[Float32]) -> Profile:
-        """The profile of a voice, of 20 s of its ordinary speech or more.
+        """Return the profile of a voice, from 20 s or more of its ordinary speech.
 
         Args:
             samples: one recording as :meth:`Stream.accept` takes it, whole or in blocks.
 
         Raises:
-            SerLiveError: the model knows no voices, or less than 5 s of speech were heard.
-            ValueError: what is given is no audio.
+            SerLiveError: the model does not adapt to voices, or there are less than 5 s of speech.
+            ValueError: the input is not audio.
         """
         enrolment = Enrolment(self)
         for block in [samples] if isinstance(samples, np.ndarray) else samples:
@@ -130,22 +130,22 @@ class Recognizer(Engine):
     def accept_many(
         self, streams: Sequence[Stream], blocks: Sequence[Float32]
     ) -> list[list[Estimate]]:
-        """Add a block to each of many streams in one go, at a fraction of the cost of each alone.
+        """Add a block to each of many streams at once, at a fraction of the separate cost.
 
-        Which streams come together may change with every call; a stream neither hears the others
-        nor does it matter to it who they are, to float rounding.
+        The set of streams may change with every call; to float rounding, a stream's estimates do
+        not depend on the others.
 
         Args:
-            streams: of this recognizer, each once.
-            blocks: one a stream, as :meth:`Stream.accept` takes it, of any sizes.
+            streams: streams of this recognizer, each once.
+            blocks: one per stream, as in :meth:`Stream.accept`, of any sizes.
 
         Returns:
             the estimates now complete, by stream.
 
         Raises:
             RuntimeError: a stream was flushed, or its state was used up.
-            ValueError: a block is no audio, or a stream or its state comes twice or is of another
-                recognizer. Refused input leaves all streams as they were; after any other
+            ValueError: a block is not audio, a stream or its state comes twice, or one belongs to
+                another recognizer. Refused input leaves all streams unchanged; after any other
                 exception reset the streams.
         """
         if not streams:

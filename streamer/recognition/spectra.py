@@ -5,8 +5,8 @@ timestep. Timestep ``t`` covers samples ``[640 t, 640 t + 640)`` and needs sampl
 ``640 t + 880``, the end of its last frame. A stream of ``n`` samples has exactly ``n // 640``
 timesteps, so an estimate never carries a time beyond the end of the audio.
 
-The result does not depend on how the samples were cut into blocks, bit for bit: NumPy transforms
-every frame by itself, and everything after that works timestep by timestep. A test holds it.
+The result does not depend on block sizes, bit for bit: NumPy transforms every frame by itself,
+and everything after that works timestep by timestep. A test checks this.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from streamer.signal import (
     TIMESTEP_SAMPLES,
 )
 
-#: First bin that is heard, 80 Hz. Behind a Hann window a constant offset of the converter lies in
-#: bins 0 and 1 and nowhere else. Rumble lies there too, and no voice needs them.
+#: First bin used, 80 Hz. With a Hann window a converter's constant offset lies only in bins 0
+#: and 1. Rumble lies there too, and voices do not need them.
 LOWEST_BIN = 2
 
-#: Below the power that rounding to 16 bits leaves in a bin, so only digital silence feels it.
+#: Below the power that rounding to 16 bits leaves in a bin, so it affects only digital silence.
 SILENT_POWER = 1e-10
 
 Float32 = NDArray[np.float32]
@@ -43,7 +43,7 @@ _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPL
 
 
 def frames_of(samples: Float32) -> Float32:
-    """Every complete frame, as a view: ``(samples,)`` -> ``(frames, 400)``."""
+    """Return every complete frame, as a view: ``(samples,)`` -> ``(frames, 400)``."""
     count = max(0, 1 + (len(samples) - FRAME_SAMPLES) // HOP_SAMPLES)
     # NumPy's own sliding window takes as long as the transform of four frames.
     strides = (HOP_SAMPLES * samples.itemsize, samples.itemsize)
@@ -51,7 +51,7 @@ def frames_of(samples: Float32) -> Float32:
 
 
 def power_spectra(frames: Float32) -> Float32:
-    """Power of frames: ``(frames, 400)`` -> ``(frames, 201)``, linear, float32.
+    """Return the power of frames: ``(frames, 400)`` -> ``(frames, 201)``, linear, float32.
 
     Zero below :data:`LOWEST_BIN`.
     """
@@ -64,7 +64,7 @@ def power_spectra(frames: Float32) -> Float32:
 
 @dataclass(frozen=True, slots=True)
 class Spectra:
-    """What the STFT and the voice gate say about consecutive timesteps.
+    """Output of the STFT and the voice gate for consecutive timesteps.
 
     Attributes:
         power: ``(timesteps, 4, 201)`` linear power, float32.
@@ -91,7 +91,7 @@ class SpectraState:
 
 
 class SpectralAnalysis:
-    """Samples of one stream -> spectra and speech probability of its timesteps."""
+    """Computes spectra and speech probabilities from the samples of a stream."""
 
     def __init__(self, detector: SpeechDetector) -> None:
         self._detector = detector
@@ -103,7 +103,7 @@ class SpectralAnalysis:
         """Add samples and return the timesteps that are now complete.
 
         Args:
-            samples: ``(samples,)`` float32 in [-1, 1], any number, none included.
+            samples: ``(samples,)`` float32 in [-1, 1], any number, even none.
             state: the stream's state.
         """
         [result] = self.accept_many([samples], [state])
@@ -112,7 +112,7 @@ class SpectralAnalysis:
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpectraState]
     ) -> list[tuple[Spectra, SpectraState]]:
-        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        """Do :meth:`accept` for each of many streams."""
         pending = [
             np.concatenate([state.pending, samples.astype(np.float32, copy=False)])
             for samples, state in zip(blocks, states, strict=True)
@@ -120,7 +120,7 @@ class SpectralAnalysis:
         return self._analyse(pending, states)
 
     def flush(self, state: SpectraState) -> tuple[Spectra, SpectraState]:
-        """End the stream: the last timesteps, their frames completed with zeros."""
+        """End the stream; return the last timesteps, their frames completed with zeros."""
         pending = np.concatenate([state.pending, np.zeros(FRAME_TAIL_SAMPLES, np.float32)])
         [result] = self._analyse([pending], [state])
         return result
@@ -148,14 +148,14 @@ class SpectralAnalysis:
     def _detect(
         self, pending: list[Float32], ready: list[int], states: Sequence[SpectraState]
     ) -> tuple[list[Float32], list[SpeechState]]:
-        """Speech probability of the timesteps that are ready, and the gate's states after them."""
+        """Return the ready timesteps' speech probabilities, and the gate's states after them."""
         speech = [np.zeros(count, np.float32) for count in ready]
         detectors = [state.speech for state in states]
         for step in range(max(ready, default=0)):
             streams = [i for i, count in enumerate(ready) if count > step]
             blocks = []
             for i in streams:
-                # The gate may hear what the frames of this timestep hear, and nothing later.
+                # The gate may use the samples in this timestep's frames, and no later ones.
                 heard = (step + 1) * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
                 is_first = step == 0 and states[i].timesteps == 0
                 blocks.append(pending[i][0 if is_first else heard - TIMESTEP_SAMPLES : heard])

@@ -1,4 +1,4 @@
-"""One stream of audio, in a caller's hands: samples in, estimates out."""
+"""A stream of audio for callers: it takes samples and returns estimates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Float32 = NDArray[np.float32]
 
 
 class Stream:
-    """One stream: ``accept`` samples, ``flush`` at the end, ``reset`` to hear something else.
+    """A stream: ``accept`` samples, ``flush`` at the end, ``reset`` to start on other audio.
 
-    For one thread at a time. Half a second of audio gives fewer estimates than it has timesteps:
-    the others come after the look-ahead, or with the flush.
+    Use it from one thread at a time. Half a second of audio gives fewer estimates than it has
+    timesteps: the others come after the look-ahead, or with the flush.
 
     >>> stream = Recognizer.load().stream()
     >>> half_a_second = np.zeros(8_000, np.float32)
@@ -25,18 +25,18 @@ class Stream:
     (8, 4)
 
     Attributes:
-        recognizer: that it is of.
-        state: everything that it carries; opaque, and of a size that does not grow.
-        is_flushed: nothing is accepted before a reset.
+        recognizer: the recognizer that runs it.
+        state: everything that it carries; opaque, and of constant size.
+        is_flushed: whether it needs a reset before it accepts more.
     """
 
     def __init__(
         self, recognizer: Engine, profile: Profile | None = None, takes_in: float = ORDINARY
     ) -> None:
-        """Begin; :meth:`Recognizer.stream` is the usual way.
+        """Begin; usually called by :meth:`Recognizer.stream`.
 
         Raises:
-            SerLiveError: as of :meth:`Recognizer.check_profile`.
+            SerLiveError: as in :meth:`Recognizer.check_profile`.
         """
         self.recognizer = recognizer
         self._profile = profile
@@ -44,25 +44,25 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard; the profile that it began with is known still."""
+        """Forget everything heard, but not the profile that it began with."""
         self.state = self.recognizer.initial_state(self._profile, self._takes_in)
         self.is_flushed = False
 
     def profile(self) -> Profile:
-        """What it knows of its voice by now.
+        """Return what it knows of its voice so far.
 
         Raises:
-            SerLiveError: the model knows no voices, or nothing is known of this one yet.
-            RunFailure: the model has made no profile of it.
+            SerLiveError: the model does not adapt to voices, or knows nothing of this one yet.
+            RunFailure: the model's values do not make a profile.
         """
         return self.recognizer.profile_of(self.state)
 
     def check(self, samples: Float32) -> None:
-        """Whether the stream would accept the samples.
+        """Check that the stream would accept the samples.
 
         Raises:
             RuntimeError: the stream was flushed.
-            ValueError: not a vector of float32, or with samples that are no audio.
+            ValueError: they are not a float32 vector, or some are not audio.
         """
         if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
@@ -73,22 +73,22 @@ class Stream:
             raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
 
     def accept(self, samples: Float32) -> list[Estimate]:
-        """Add any number of samples, 16 kHz mono float32 in [-1, 1]; estimates now complete.
+        """Add any number of samples, 16 kHz mono float32 in [-1, 1]; return estimates now complete.
 
         Raises:
             RuntimeError: the stream was flushed.
-            ValueError: not a vector of float32, or with samples that are no audio; the stream
-                is as it was.
+            ValueError: they are not a float32 vector, or some are not audio; the stream is
+                unchanged.
         """
         self.check(samples)
         estimates, self.state = self.recognizer.accept(samples, self.state)
         return estimates
 
     def flush(self) -> list[Estimate]:
-        """End of the stream: the estimates still owed.
+        """End the stream; return the remaining estimates.
 
         Raises:
-            RuntimeError: it was flushed already.
+            RuntimeError: it has already been flushed.
         """
         if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")

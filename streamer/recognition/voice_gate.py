@@ -1,4 +1,4 @@
-"""Voice activity: Silero's network, heard at a level that does not depend on the microphone."""
+"""Voice activity: Silero's network, at a level that does not depend on the microphone."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 VOICE_GATE = "voice-gate.onnx"
 CHUNK_SAMPLES = 512
 CONTEXT_SAMPLES = 64
-#: Level at which Silero is fed. Corpora recorded 20 to 30 dB lower lose half of their speech.
+#: Input level for Silero. Corpora recorded 20 to 30 dB lower lose half of their speech.
 TARGET_RMS = 0.1
 #: Weaker signals than this (-75 dBFS) are not raised further.
 QUIETEST_RMS = 10.0 ** (-75.0 / 20.0)
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
-#: The level estimate falls by 1 dB a second, so that pauses do not raise the noise; where no speech
-#: was found for longer than a pause, by 10 dB, so that a click does not deafen the gate for long.
+#: The level estimate falls by 1 dB a second, so that pauses do not raise the noise; after more
+#: than a pause without speech, by 10 dB, so that a click does not deafen the gate for long.
 SLOW_DECAY = 10.0 ** (-1.0 * CHUNK_S / 20.0)
 FAST_DECAY = 10.0 ** (-10.0 * CHUNK_S / 20.0)
 PAUSE_CHUNKS = round(1.5 / CHUNK_S)
-#: Share of a new chunk in the running mean that is taken off: the converter's offset, over half a
-#: second. It would count as level, and the network has not been trained with one.
+#: Share of a new chunk in the running mean that is subtracted: the converter's offset, over half
+#: a second. It would count as level, and the network was not trained with an offset.
 OFFSET_SHARE = CHUNK_S / 0.5
-#: Recurrent state of the network, one stream.
+#: Size of the network's recurrent state, per stream.
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
 
@@ -49,10 +49,10 @@ class SpeechState:
 
     Attributes:
         pending: samples of the unfinished chunk, fewer than 512.
-        context: the last 64 samples of the chunk before, as fed.
+        context: the last 64 samples of the previous chunk, as fed to the network.
         network: ``(256,)`` recurrent state.
         offset: running mean of the samples, None before the first chunk.
-        envelope: slowly falling peak of the chunks' RMS, the offset taken off.
+        envelope: slowly falling peak of the chunks' RMS, without the offset.
         probability: the last finished decision.
         quiet_chunks: chunks since the last speech.
     """
@@ -68,7 +68,7 @@ class SpeechState:
 
 @cache
 def open_voice_gate() -> onnxruntime.InferenceSession:
-    """The network, one session for all.
+    """Return the network, in one session for all.
 
     Raises:
         SerLiveError: it is missing or damaged.
@@ -81,10 +81,10 @@ def open_voice_gate() -> onnxruntime.InferenceSession:
 
 
 class SpeechDetector:
-    """Speech probability of consecutive 32 ms chunks; immutable, one serves all streams."""
+    """Speech probability of consecutive 32 ms chunks; immutable, shared by all streams."""
 
     def __init__(self, gate: onnxruntime.InferenceSession | None = None) -> None:
-        """Take the shipped network, or another one of the same inputs and outputs."""
+        """Use the shipped network, or another with the same inputs and outputs."""
         self._run = (gate or open_voice_gate()).run
 
     def initial_state(self) -> SpeechState:
@@ -101,7 +101,7 @@ class SpeechDetector:
     def accept(self, samples: Float32, state: SpeechState) -> tuple[float, SpeechState]:
         """Add samples; return the greatest probability among the chunks they finish.
 
-        Where they finish none, the last decision stands.
+        If they finish none, it is the last decision.
         """
         [result] = self.accept_many([samples], [state])
         return result
@@ -109,7 +109,7 @@ class SpeechDetector:
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpeechState]
     ) -> list[tuple[float, SpeechState]]:
-        """Add a block to each of many streams; what :meth:`accept` returns for each."""
+        """Do :meth:`accept` for each of many streams."""
         hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
         unfinished = [hearing for hearing in hearings if hearing.has_chunk]
         while unfinished:
@@ -119,7 +119,7 @@ class SpeechDetector:
         return [hearing.result() for hearing in hearings]
 
     def _hear(self, hearings: list[_Hearing]) -> None:
-        """Run the network on the next chunk of each."""
+        """Run the network on each stream's next chunk."""
         feeds = {
             "samples": np.array([hearing.next_input() for hearing in hearings]),
             "state": np.array([hearing.network for hearing in hearings]),
@@ -130,7 +130,7 @@ class SpeechDetector:
 
 
 class _Hearing:
-    """One stream in the course of a call: its chunks, and its state as they are heard."""
+    """A stream during a call: its remaining chunks, and its state so far."""
 
     def __init__(self, samples: Float32, state: SpeechState) -> None:
         self._pending = np.concatenate([state.pending, samples])
@@ -148,7 +148,7 @@ class _Hearing:
         return len(self._pending) - self._at >= CHUNK_SAMPLES
 
     def next_input(self) -> Float32:
-        """The next chunk at the network's level, behind the end of the one before."""
+        """Return the next chunk at the network's level, preceded by the end of the previous one."""
         chunk = self._pending[self._at : self._at + CHUNK_SAMPLES]
         self._at += CHUNK_SAMPLES
         mean = float(np.add.reduce(chunk, dtype=np.float64)) / CHUNK_SAMPLES
@@ -164,7 +164,7 @@ class _Hearing:
         return heard
 
     def take(self, probability: float, network: Float32) -> None:
-        """The network's answer."""
+        """Take the network's output for the chunk."""
         self.network = network
         self._newest = probability
         self._loudest = max(self._loudest, probability)

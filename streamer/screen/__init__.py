@@ -1,1 +1,1 @@
-"""The terminal UI: what is known, how it is drawn, and the terminal it is drawn on."""
+"""The terminal UI: its data, its drawing, and the terminal."""

@@ -1,4 +1,4 @@
-"""The last screen: what stays in the terminal once a session has ended and the screen is closed."""
+"""The last screen, which stays in the terminal after a session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EIGHTHS_RIGHT = " ▏▎▍▌▋▊▉"
 
 
 def _plain(content: str, *, bold: bool = False, dim: bool = False) -> Segment:
-    """A piece in the terminal's own colours: nobody knows whether its ground is dark or light."""
+    """Return a piece in the terminal's own colours, since its background may be dark or light."""
     return Segment(content, Style(bold=bold or None, dim=dim or None))
 
 
@@ -40,12 +40,12 @@ def _on_colour(content: str, colour: str) -> Segment:
 
 
 def ending_lines(snapshot: Snapshot, width: int, next_step: str) -> list[Line]:
-    """The session in a few lines: verdict, shares of speech, strip, lateness, and what to do next.
+    """Return the session in a few lines: verdict, shares of speech, strip, lateness, next step.
 
     Args:
-        snapshot: the last one of a session that has ended.
-        width: of the terminal.
-        next_step: in words.
+        snapshot: the last snapshot of a session that has ended.
+        width: width of the terminal.
+        next_step: what to do next, in words.
 
     Raises:
         ValueError: the session has not ended.
@@ -64,16 +64,16 @@ def ending_lines(snapshot: Snapshot, width: int, next_step: str) -> list[Line]:
         *_share_lines(ended, [*appearance.values()], width),
         *_strip_lines(snapshot, appearance, width),
         *_wrapped(_facts(snapshot), width),
-        # However long it is, so that it can be copied.
+        # In full, however long, so that it can be copied.
         *([[_plain("next: ", dim=True), _plain(next_step)]] if next_step else []),
     ]
 
 
 def _share_lines(ended: SessionEnded, appearance: list[Look], width: int) -> list[Line]:
-    """A bar for each label that was shown while somebody spoke, the longest first."""
+    """Return a bar for each label shown during speech, the longest first."""
     shown = dict(ended.summary)
     shown.pop(SILENCE, None)
-    # Before the first emotion the screen says "warming up", later "uncertain": neither is one.
+    # Before the first emotion the screen says "warming up", later "uncertain"; merge the two.
     shown[UNCERTAIN] = shown.get(UNCERTAIN, 0.0) + shown.pop(WARMING_UP, 0.0)
     total = sum(shown.values())
     colours = {look.name: look.colour for look in appearance}
@@ -91,7 +91,7 @@ def _share_lines(ended: SessionEnded, appearance: list[Look], width: int) -> lis
 
 
 def _strip_lines(snapshot: Snapshot, appearance: dict[int, Look], width: int) -> list[Line]:
-    """The session as a strip of labels, up to the last ten minutes, and when it begins and ends."""
+    """Return up to the last ten minutes as a strip of labels, with its start and end."""
     span_s = min(snapshot.time, KEPT_TIMESTEPS * TIMESTEP_S)
     cells = width - 2 * _INDENT
     if span_s <= 0.0 or cells <= 0:
@@ -124,7 +124,7 @@ def _facts(snapshot: Snapshot) -> list[str]:
 
 
 def _wrapped(facts: list[str], width: int) -> list[Line]:
-    """Facts side by side, in as many lines as they need."""
+    """Return facts side by side, in as many lines as they need."""
     lines = [""]
     for fact in facts:
         joined = f"{lines[-1]}   {fact}" if lines[-1] else fact

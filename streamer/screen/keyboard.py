@@ -1,4 +1,4 @@
-"""Single keys from the terminal, without Enter and without an echo."""
+"""Reads single keys from the terminal, without Enter or echo."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ class Keyboard(Protocol):
     def open(self) -> None: ...
 
     def close(self) -> None:
-        """Put the terminal back as it was; safe to call twice, or without :meth:`open`."""
+        """Restore the terminal; safe to call twice, or without :meth:`open`."""
         ...
 
     def read(self, timeout_s: float) -> Sequence[str]:
-        """The keys pressed, waiting for the first at most this long.
+        """Return the keys pressed, waiting at most this long for the first.
 
-        A key is the character it types, or its name where it types none: ``left``, ``right``,
+        A key is the character it types, or its name if it types none: ``left``, ``right``,
         ``home``, ``end``, ``page up``, ``page down``.
         """
         ...
 
 
-#: What a terminal sends for a key without a character, from its last letter or its number.
+#: Keys without a character, by the last letter or the number that a terminal sends.
 _NAMES = {
     **{"C": "right", "D": "left", "F": "end", "H": "home"},
     **{"1~": "home", "4~": "end", "5~": "page up", "6~": "page down", "7~": "home", "8~": "end"},
 }
-#: A whole sequence, Alt and a letter among them; or the beginning of one.
+#: A whole sequence, including Alt and a letter; or the beginning of one.
 _SEQUENCE = re.compile(r"\x1b(?:\[([0-?]*)[ -/]*([@-~])|O(.)|[^\x1b\[O])", re.DOTALL)
 _BEGINNING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?")
 
 
 class KeyParser:
-    """Makes keys of what a terminal sends, however it is cut into reads."""
+    """Parses keys from a terminal's input, however reads divide it."""
 
-    #: The rest of a sequence comes at once, over a network a little later. Where nothing has come
-    #: after this time, nothing will: somebody pressed Esc alone.
+    #: The rest of a sequence comes at once, or a little later over a network. If nothing has come
+    #: after this time, the user pressed Esc alone.
     PATIENCE_S = 0.1
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class KeyParser:
         self._begun_s = 0.0
 
     def feed(self, text: str, now_s: float) -> list[str]:
-        """The keys that are complete now; ``text`` is empty where nothing has come by now."""
+        """Return the keys now complete; ``text`` is empty if nothing has come yet."""
         if not text:
             if now_s - self._begun_s > self.PATIENCE_S:
                 self._begun = ""
@@ -69,17 +69,17 @@ class KeyParser:
             elif _BEGINNING.fullmatch(text, at):
                 self._begun, self._begun_s = text[at:], now_s
                 break
-            else:  # Esc alone before another sequence, or no sequence that terminals send
+            else:  # Esc alone before another sequence, or an unknown sequence
                 at += 1
         return keys
 
 
 def _named(sequence: re.Match[str]) -> list[str]:
-    """The name of a key, none for keys that mean nothing here."""
+    """Return the name of a key, nothing for keys without a use here."""
     numbers, letter, after_o = sequence.groups()
     if after_o is not None:
         name = _NAMES.get(after_o)
-    elif letter == "~":  # a number may come before it, and a modifier key's after that
+    elif letter == "~":  # after a number, and perhaps a modifier key's number
         name = _NAMES.get(f"{numbers.split(';')[0]}~")
     else:
         name = _NAMES.get(letter or "")
@@ -102,7 +102,7 @@ if sys.platform == "win32":
         """The Windows console."""
 
         def open(self) -> None:
-            pass  # it needs no mode
+            pass  # it needs no special mode
 
         def close(self) -> None:
             pass
@@ -115,17 +115,17 @@ if sys.platform == "win32":
                     return ()
                 time.sleep(min(left_s, 0.02))
             key = msvcrt.getwch()
-            if key in "\0\xe0":  # a function key: its second half says which
+            if key in "\0\xe0":  # a function key: the second half tells which
                 name = _CONSOLE_NAMES.get(msvcrt.getwch())
                 return (name,) if name else ()
             return (key,)
 
     def is_in_foreground(_: int) -> bool:
-        """Whether what is typed at a console is for this process: it has one of its own."""
+        """Return whether a console's input is for this process: it has its own console."""
         return True
 
     def keyboard() -> Keyboard:
-        """The console's keyboard."""
+        """Return the console's keyboard."""
         return _Console()
 
 else:
@@ -133,7 +133,7 @@ else:
     import termios
 
     class _Tty:
-        """A POSIX terminal; of standard input, or the controlling one if that is a pipe."""
+        """A POSIX terminal: standard input, or the controlling terminal if that is a pipe."""
 
         def __init__(self) -> None:
             self._fd: int | None = None
@@ -144,15 +144,15 @@ else:
             try:
                 self._fd = os.open(os.ttyname(0) if os.isatty(0) else "/dev/tty", os.O_RDONLY)
                 before = termios.tcgetattr(self._fd)
-            except (OSError, termios.error):  # nothing to type on: Ctrl-C still ends it
+            except (OSError, termios.error):  # no keyboard: Ctrl-C still ends it
                 return
-            if not is_in_foreground(self._fd):  # the keys are somebody else's
+            if not is_in_foreground(self._fd):  # the keys are for another process
                 return
             mode = [*before[:6], list(before[6])]
-            mode[0] &= ~termios.IXON  # Ctrl-S would stop the picture in the middle of a line
+            mode[0] &= ~termios.IXON  # Ctrl-S would stop the picture in mid-line
             mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
-            # Suspended at once (the screen does it when it has put the terminal back), or killed by
-            # the core-dump key, it would leave the screen as it is.
+            # If suspended at once (the screen does it after it restores the terminal), or killed by
+            # the core-dump key, the process would leave the screen as it is.
             for index in (termios.VSUSP, termios.VQUIT):
                 mode[6][index] = b"\0"
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
@@ -163,7 +163,7 @@ else:
             if self._fd is None:
                 return
             if self._before is not None:
-                # Keys that nobody read must not land in the shell.
+                # Unread keys must not reach the shell.
                 with suppress(termios.error):  # the terminal is gone
                     termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._before)
             os.close(self._fd)
@@ -181,11 +181,11 @@ else:
             return self._parser.feed(keys, time.monotonic())
 
     def is_in_foreground(descriptor: int) -> bool:
-        """Whether what is typed at a terminal is for this process."""
+        """Return whether a terminal's input is for this process."""
         with suppress(OSError):
             return os.tcgetpgrp(descriptor) == os.getpgrp()
         return True
 
     def keyboard() -> Keyboard:
-        """The terminal's keyboard."""
+        """Return the terminal's keyboard."""
         return _Tty()

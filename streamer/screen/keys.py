@@ -1,4 +1,4 @@
-"""What the person can do to the screen: the keys, what they change, and how they are shown."""
+"""The screen's keys: what they change, and how the screen explains them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streamer.screen.drawing.segments import Line, text, width_of
 from streamer.screen.monitor import Snapshot
 from streamer.signal import TIMESTEP_S
 
-#: What the timeline can cover, in seconds.
+#: Spans of the timeline, in seconds.
 SPANS_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-#: An arrow key moves the timeline by this share of what it covers.
+#: An arrow key moves the timeline by this share of its span.
 _STEP = 0.25
 
 _NAMES_IN = {"+": 1, "=": 1, "-": -1, "_": -1}
@@ -24,16 +24,16 @@ _STEPS = {"left": -1, "h": -1, "right": 1, "l": 1, "page up": -4, "page down": 4
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the person did to the screen.
+    """The user's changes to the screen.
 
     Attributes:
-        is_paused: the picture stands still.
-        is_help: the keys are explained on top of it.
-        can_record: there is a microphone.
-        is_recording: what is heard is being written.
-        message: shown instead of the keys.
+        is_paused: whether the picture stands still.
+        is_help: whether it shows the help on top.
+        can_record: whether there is a microphone.
+        is_recording: whether the audio is being recorded.
+        message: text shown instead of the keys.
         marks: marked moments in stream time, seconds.
-        span_s: what the timeline covers.
+        span_s: span of the timeline, in seconds.
         until_s: stream time at its right edge, None while it follows.
     """
 
@@ -49,13 +49,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the screen explains it.
+    """A key and its explanation.
 
     Attributes:
-        name: what is on the key.
+        name: label of the key.
         word: what it does, in a word.
-        what: the rest of that.
-        worth: keys worth least are the first that a narrow line leaves out.
+        what: the rest of the explanation.
+        worth: a narrow line omits the keys with the least worth first.
     """
 
     name: str
@@ -78,7 +78,7 @@ KEYS = (
 
 
 def pressed(view: View, key: str, snapshot: Snapshot) -> View:
-    """The view after a key that changes nothing but the view."""
+    """Return the view after a key that changes only the view."""
     if view.is_help:
         return replace(view, is_help=False)
     if key == "?":
@@ -100,14 +100,14 @@ def pressed(view: View, key: str, snapshot: Snapshot) -> View:
 
 
 def _scrolled(view: View, snapshot: Snapshot, until_s: float) -> View:
-    """The view that ends there, or as near to it as what is kept allows."""
+    """Return the view that ends there, or as near to it as the history allows."""
     return replace(view, until_s=edge_of(replace(view, until_s=until_s), snapshot))
 
 
 def edge_of(view: View, snapshot: Snapshot) -> float | None:
-    """Stream time at the right edge of the timeline, None where it is the newest.
+    """Return the stream time at the timeline's right edge, None for the newest.
 
-    What is scrolled back to moves on once it is too old to be kept.
+    A view scrolled back moves on once its time is too old to be kept.
     """
     if view.until_s is None:
         return None
@@ -117,7 +117,7 @@ def edge_of(view: View, snapshot: Snapshot) -> float | None:
 
 
 def back_plate(view: View, snapshot: Snapshot) -> Line:
-    """Says how far back the timeline is; empty while it follows."""
+    """Return a note on how far back the timeline is; empty while it follows."""
     until_s = edge_of(view, snapshot)
     if until_s is None:
         return []
@@ -127,7 +127,7 @@ def back_plate(view: View, snapshot: Snapshot) -> Line:
 
 
 def key_line(view: View, width: int) -> Line:
-    """The keyboard in a line, or what there is to say."""
+    """Return the keys in a line, or the message."""
     if view.message:
         shown = printable(view.message)
         if cell_len(shown) > width:
@@ -155,7 +155,7 @@ def _line_of(keys: list[Key], gap: int) -> Line:
 
 
 def _keys_of(view: View) -> list[Key]:
-    """The keys that do something now, under the words for what they do now."""
+    """Return the keys that work now, with words for what they do now."""
     keys = [key for key in KEYS if view.can_record or key.name != "r"]
     if view.is_paused:
         keys = [replace(key, word="go on") if key.name == "p" else key for key in keys]
@@ -165,7 +165,7 @@ def _keys_of(view: View) -> list[Key]:
 
 
 def help_lines(view: View, width: int, height: int) -> list[Line]:
-    """The keys and the signs of the timeline, explained; a box no larger than the screen."""
+    """Return a box that explains the keys and the timeline, no larger than the screen."""
     keys = [key for key in KEYS if view.can_record or key.name != "r"]
     words = max(len(key.word) for key in keys)
     texts = [f"{key.name:<2}  {key.word:<{words}}  {key.what}" for key in keys]

@@ -1,4 +1,4 @@
-"""How late estimates come: lately, in the whole session, and how many were held up."""
+"""Latency of the estimates: recent, in the whole session, and how many were delayed."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 from streamer.signal import TIMESTEP_S
 
-#: An estimate is held up if it comes so much, and a block, later than the promptest did; resampler
-#: and device make a difference of less.
+#: An estimate is delayed if it comes this much, plus a block, later than the fastest; resampler
+#: and device account for less.
 HELD_UP_MS = 2 * 1000.0 * TIMESTEP_S
-#: Latencies of the last 10 s give the percentiles that the screen shows.
+#: The screen shows percentiles of the latencies in the last 10 s.
 RECENT_TIMESTEPS = round(10.0 / TIMESTEP_S)
-#: Those of the session are counted by the millisecond, all beyond 10 s as 10 s.
+#: Those of the session are counted per millisecond, all above 10 s as 10 s.
 _MOST_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How late estimates came, where a clock applies.
+    """Latency of the estimates, if a clock applies.
 
     Attributes:
-        newest_ms: of the newest estimate, None where no clock applies.
-        recent_ms: ``(n,)`` of the last 10 s, unordered.
-        held_up: estimates that came more than :data:`HELD_UP_MS` and a block after the promptest.
+        newest_ms: latency of the newest estimate, None if no clock applies.
+        recent_ms: ``(n,)`` latencies of the last 10 s, unordered.
+        held_up: number of estimates more than :data:`HELD_UP_MS` and a block after the fastest.
     """
 
     newest_ms: float | None = None
@@ -34,7 +34,7 @@ class Lateness:
 
     @property
     def percentiles_ms(self) -> tuple[float, float] | None:
-        """Median and 95th percentile of the last 10 s, by rank; None before there is any."""
+        """Median and 95th percentile of the last 10 s, by rank; None if it is empty."""
         if not self.recent_ms:
             return None
         ranked = sorted(self.recent_ms)
@@ -47,10 +47,10 @@ NO_LATENESS = Lateness()
 
 
 class LatenessCounts:
-    """Counts the latencies of one session, in the same memory however long it runs.
+    """Counts the latencies of a session, in constant memory.
 
-    While the process was stopped by hand (Ctrl-Z) nothing could come in time. What comes late only
-    because of that counts neither as latency nor as held up.
+    While the process is stopped by hand (Ctrl-Z) nothing can come in time. Estimates late only for
+    that reason count neither in the latency nor as delayed.
     """
 
     def __init__(self) -> None:
@@ -61,16 +61,16 @@ class LatenessCounts:
         self._is_stopped = self._catches_up = False
 
     def stopped(self) -> None:
-        """The process is about to be stopped; the thread of the screen says so."""
+        """Note that the process is about to stop; the screen's thread calls it."""
         self._is_stopped = True
 
     def resumed(self) -> None:
-        """The process goes on."""
+        """Note that the process goes on."""
         self._catches_up = True
         self._is_stopped = False
 
     def after(self, latency_ms: float | None, block_ms: float) -> Lateness:
-        """What is known once one more estimate has come, out of a block of so many ms."""
+        """Return the lateness after one more estimate, from a block of so many ms."""
         if latency_ms is not None:
             self._promptest_ms = min(self._promptest_ms, latency_ms)
             is_late = latency_ms > self._promptest_ms + HELD_UP_MS + block_ms
@@ -83,7 +83,7 @@ class LatenessCounts:
         return Lateness(latency_ms, tuple(self._recent), self._held_up)
 
     def of_session(self) -> tuple[float, float] | None:
-        """Median and 95th percentile in ms over the whole session, None without a clock."""
+        """Return the session's median and 95th percentile in ms, None without a clock."""
         totals = self._counts.cumsum()
         if not totals[-1]:
             return None

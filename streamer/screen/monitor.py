@@ -1,4 +1,4 @@
-"""What a screen knows of a session: a sink that stores the newest state and waits for nobody."""
+"""The screen's data on a session: a sink that stores the newest state and waits for nobody."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from streamer.signal import TIMESTEP_S
 
 Float32 = NDArray[np.float32]
 
-#: Weight of the past, per step, in the mean cost of a step: it follows the last second or two.
+#: Weight of the past, per step, in a step's mean cost: it follows the last second or two.
 _COST_MEMORY = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A session at one moment; nothing in it changes any more.
+    """A session at one moment; immutable.
 
     Attributes:
-        session: its first event, None before it.
+        session: its first event, None before that.
         time: end of the newest timestep in stream time, seconds.
-        label: newest; "warming up" at the start alone, for after a pause it tells a person nothing
-            that "uncertain" does not.
-        probabilities: ``(labels,)`` newest, as the label was decided by them where an emotion was.
+        label: the newest; "warming up" only at the start, because after a pause it says no more to
+            the user than "uncertain".
+        probabilities: ``(labels,)`` newest; with an emotion, those that decided the label.
         speech: newest speech probability.
         attention: ``(T,)`` weights over the rolling window, newest last.
-        history: what the last ten minutes were, and totals of the session.
-        lateness: how late estimates come.
+        history: labels of the last ten minutes, and totals of the session.
+        lateness: latency of the estimates.
         compute_ms: mean cost of a step, None before the first.
         meter: level of the audio.
         gaps: how often audio was lost.
         lost_s: how much audio was lost.
         overflows: losses that the device flagged.
-        is_away: the source gives nothing; what else is told was true before.
-        was_warm: an emotion or doubt was shown before.
+        is_away: whether the source delivers nothing; the other values are then older.
+        was_warm: whether an emotion or "uncertain" was shown before.
         ended: last event of the session, None while it goes on.
         session_latency_ms: median and 95th percentile over the whole session, once it has ended.
     """
@@ -74,7 +74,7 @@ class Snapshot:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions, none before the session starts."""
+        """The emotions, empty before the session starts."""
         return self.session.labels if self.session else ()
 
     @property
@@ -84,7 +84,7 @@ class Snapshot:
 
 
 class Monitor:
-    """A sink and listener whose :attr:`snapshot` other threads may read at any time.
+    """A sink and listener with a :attr:`snapshot` that other threads may read at any time.
 
     A snapshot is replaced, never changed, so neither side needs a lock.
     """
@@ -99,11 +99,11 @@ class Monitor:
         self._latencies = LatenessCounts()
 
     def stopped(self) -> None:
-        """The process is about to be stopped by hand: what comes late by that is no latency."""
+        """Note that the process is about to be stopped by hand, which adds no latency."""
         self._latencies.stopped()
 
     def resumed(self) -> None:
-        """The process goes on."""
+        """Note that the process goes on."""
         self._latencies.resumed()
 
     def hear(self, heard: AudioBlock) -> None:
@@ -143,7 +143,7 @@ class Monitor:
         return replace(before, gaps=before.gaps + 1, lost_s=before.lost_s + lost_s)
 
     def _without_audio(self) -> Snapshot:
-        """Nothing is heard, so no emotion is; the past stays to be seen."""
+        """Return the snapshot without audio or an emotion; the past stays visible."""
         before = self.snapshot
         return replace(
             before,
@@ -160,7 +160,7 @@ class Monitor:
         self._cost_s = _COST_MEMORY * self._cost_s + self._spent_s
         self._steps = _COST_MEMORY * self._steps + 1.0
         self._spent_s = 0.0
-        # Time that no estimate covers is time in which audio was lost.
+        # Time without an estimate is time with lost audio.
         missing = max(0, round(estimate.time / TIMESTEP_S) - before.timesteps - 1)
         label = estimate.label
         if label == WARMING_UP and before.was_warm:

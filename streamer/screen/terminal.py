@@ -1,4 +1,4 @@
-"""The terminal while a session runs: shows the screen, obeys the keys, and is put back after."""
+"""The terminal during a session: shows the screen, handles the keys, and is restored after."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from streamer.session.marks import Marking
 
 FRAMES_PER_S = 12
 _CTRL_Z = "\x1a"
-#: Every so often all lines are written, not only those that changed: something else may have
+#: After so many frames all lines are rewritten, not only changed ones: another program may have
 #: written to the terminal.
 _FRAMES_BETWEEN_REPAIRS = 24
 MESSAGE_S = 4.0
-#: Lines that are told again once the screen is closed; a day of warnings is not.
+#: Most lines to print again after the screen closes, instead of a day of warnings.
 _SAID_LINES = 20
-#: Longer than a frame takes on the slowest line; then the terminal is put back all the same.
+#: Longer than a frame takes on the slowest line; after it the terminal is restored anyway.
 _JOIN_S = 2.0
-#: How often a process in the background looks whether it is in the foreground again.
+#: How often a background process checks whether it is in the foreground again.
 _LOOK_S = 0.1
 
 
 class RecordSwitch(Protocol):
-    """What the key ``r`` starts and stops."""
+    """A recording that the key ``r`` starts and stops."""
 
     @property
     def is_recording(self) -> bool: ...
 
     def toggle(self) -> None:
-        """Start or stop, from the thread of the screen; tells the person itself."""
+        """Start or stop, from the screen's thread; it informs the user itself."""
         ...
 
 
 class Terminal:
-    """Shows what a monitor knows, in a thread of its own; a context manager.
+    """Shows a monitor's snapshots, in its own thread; a context manager.
 
-    The session runs in the main thread meanwhile and never waits for the screen.
+    Meanwhile the session runs in the main thread and never waits for the screen.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Terminal:
         marking: Marking | None = None,
         next_step: str = "",
     ) -> None:
-        """Join the parts.
+        """Combine the parts.
 
         Args:
             monitor: a sink and listener of the session.
-            interrupts: are told when the person quits or the screen fails.
-            recorder: None where nothing can be recorded.
-            marking: takes marked moments to a file; None where there is none.
-            next_step: what the last screen says that the person can do next.
+            interrupts: told when the user quits or the screen fails.
+            recorder: None if nothing can be recorded.
+            marking: writes marked moments to a file; None if there is none.
+            next_step: what the user can do next, for the last screen.
         """
         self._monitor = monitor
         self._interrupts = interrupts
@@ -102,7 +102,7 @@ class Terminal:
     def __enter__(self) -> Self:
         try:
             with self._interrupts.shielded(is_firm=True):
-                # For what could get between the end of a session and the end of this context.
+                # In case something comes between the end of a session and of this context.
                 atexit.register(self._put_back)
                 self._stopping.open()
                 self._keyboard.open()
@@ -118,21 +118,21 @@ class Terminal:
         self._close()
 
     def say(self, line: str) -> None:
-        """Tell the person: on the screen now, on standard error once it is closed."""
+        """Print a line for the user: on the screen now, on standard error once it is closed."""
         self._said.append(line)
         self._show_message(line)
 
     def conclude(self, line: str) -> None:
-        """Tell the person how a session ended.
+        """Tell the user how a session ended.
 
-        The last screen says the same of the last session. So that line goes to standard error
-        only where that is no terminal, and somebody keeps it.
+        The last screen says this for the last session, so that line goes to standard error only if
+        that is not a terminal but, say, a file.
         """
         self._conclusion = line
         self.say(line)
 
     def _close(self) -> None:
-        """Put the terminal back, then say what was said meanwhile.
+        """Restore the terminal, then print the messages of the meantime.
 
         Raises:
             RunFailure: the screen had failed.
@@ -140,7 +140,7 @@ class Terminal:
         try:
             with self._interrupts.shielded(is_firm=True):
                 self._put_back()
-        finally:  # also where the shield lets go the interrupt that the failure caused
+        finally:  # also if the shield releases the interrupt from the failure
             if self._failure is not None:
                 reason = f"{type(self._failure).__name__}: {self._failure}"
                 raise RunFailure(
@@ -161,7 +161,7 @@ class Terminal:
             self._say_again()
 
     def _say_again(self) -> None:
-        """What was said while the screen hid it, and the last screen, which stays."""
+        """Print the messages that the screen hid, and the last screen, which stays."""
         snapshot = self._monitor.snapshot
         stays = snapshot.ended is not None and self._failure is None
         said_twice = self._conclusion if stays and sys.stderr.isatty() else None
@@ -174,7 +174,7 @@ class Terminal:
                 self._print([*pieces, Segment.line()])
 
     def _show(self) -> None:
-        """The thread: a frame, then the keys until the next one is due."""
+        """Run the thread: draw a frame, then handle keys until the next frame is due."""
         try:
             while not self._is_done.is_set():
                 began = time.monotonic()
@@ -183,7 +183,7 @@ class Terminal:
                 for key in self._keyboard.read(max(left_s, 0.0)):
                     self._press(key)
         except Exception as error:
-            # Nothing above this thread could take it; the main thread says it on leaving.
+            # Nothing above this thread could catch it; the main thread raises it on leaving.
             self._failure = error
             self._interrupts.quit()
 
@@ -192,7 +192,7 @@ class Terminal:
         if not self._view.is_paused:
             self._shown = newest
         session = self._shown.session
-        if session is not self._seen_session:  # no moment of it is one of the next file
+        if session is not self._seen_session:  # moments of one file are not moments of the next
             self._seen_session = session
             self._view = replace(self._view, marks=(), until_s=None)
         size = self._measure()
@@ -204,7 +204,7 @@ class Terminal:
         self._frames = (self._frames + 1) % _FRAMES_BETWEEN_REPAIRS
 
     def _measure(self) -> tuple[int, int]:
-        """Columns and rows now; rich would believe COLUMNS and LINES, which do not follow."""
+        """Return columns and rows now; rich would trust COLUMNS and LINES, which do not change."""
         with suppress(OSError):
             columns, rows = os.get_terminal_size(self._output)
             if columns and rows:
@@ -220,7 +220,7 @@ class Terminal:
         )
 
     def _write(self, lines: list[Line], is_all: bool) -> None:
-        """Write what changed: less than half the bytes of a whole frame, which counts over ssh."""
+        """Write the changed lines: under half the bytes of a whole frame, which counts over ssh."""
         pieces: list[Segment] = []
         for row, line in enumerate(lines):
             if is_all or line != self._lines[row]:
@@ -230,7 +230,7 @@ class Terminal:
             self._print(pieces)
 
     def _print(self, pieces: list[Segment]) -> None:
-        """Write pieces in the colours that the terminal has."""
+        """Write pieces in the terminal's colours."""
         if system := self._console.color_system:
             pieces = [
                 one if one.style is None else one._replace(style=adapted(one.style, system))
@@ -255,9 +255,9 @@ class Terminal:
             self._view = pressed(self._view, key, self._shown)
 
     def _suspend(self) -> None:
-        """Stop as job control has it, the terminal as it was; ``fg`` brings the screen back.
+        """Stop under job control, with the terminal restored; ``fg`` brings the screen back.
 
-        What is said at a microphone meanwhile is lost, and told as a gap.
+        Speech at a microphone in the meantime is lost, and reported as a gap.
         """
         if sys.platform == "win32":
             return
@@ -267,26 +267,26 @@ class Terminal:
         self._monitor.stopped()
         self._stopping.stop()
         self._monitor.resumed()
-        # Sent on in the background (``bg``), it works there and draws nothing over the shell.
+        # If resumed in the background (``bg``), it works there without drawing over the shell.
         while not is_in_foreground(self._output):
             if self._is_done.wait(_LOOK_S):
                 return
         self._keyboard.open()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
-        self._size = (0, 0)  # all of it anew
+        self._size = (0, 0)  # draw everything again
 
     def _mark(self) -> None:
-        """Mark what is seen, also while that stands still and the session goes on."""
+        """Mark the moment shown, even if the picture is paused while the session goes on."""
         shown = self._shown
-        if shown.session is None:  # no moment yet
+        if shown.session is None:  # there is no moment yet
             return
         self._view = replace(self._view, marks=(*self._view.marks, shown.time))
         if self._marking is not None:
             self._marking.mark(shown.session, shown.time)
 
     def _write_snapshot(self) -> str:
-        """Write the screen; what was done in a line."""
+        """Write the screen to a file and return a line about it."""
         path = dated_path(".svg")
         width, height = self._measure()
         try:

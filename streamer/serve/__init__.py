@@ -1,1 +1,1 @@
-"""The server: audio in over a WebSocket, JSON lines out, and a page for the browser."""
+"""The server: takes audio over a WebSocket, sends JSON lines, and serves a page."""

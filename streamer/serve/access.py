@@ -1,4 +1,4 @@
-"""Who may come in: by token, by the page that asks, by the name that was asked for."""
+"""Access control: by token, by the requesting page, and by the requested host name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name that can mean nothing else, is this machine's own."""
+    """Return whether an address is this machine's own, or a name that can mean only that."""
     plain = host.strip("[]").partition("%")[0]
     try:
         return ipaddress.ip_address(plain).is_loopback
@@ -20,10 +20,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Decides by a request's headers."""
+    """Decides from a request's headers."""
 
     def __init__(self, token: str | None, allow_origins: tuple[str, ...]) -> None:
-        """Without a token only what runs on this machine is let in."""
+        """Without a token, allow only clients on this machine."""
         self._token = token
         self._origins = frozenset(origin.lower() for origin in allow_origins)
 
@@ -32,9 +32,9 @@ class Access:
         return self._token is not None
 
     def has_token(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        """Whether the token is shown, in ``Authorization: Bearer`` or as ``?token=``.
+        """Return whether the request has the token, in ``Authorization: Bearer`` or as ``?token=``.
 
-        How long this takes does not tell how much of a wrong token is right.
+        The comparison takes constant time, so that it does not reveal how much of a token is right.
         """
         if self._token is None:
             return True
@@ -44,15 +44,15 @@ class Access:
         return hmac.compare_digest(shown.strip().encode(), self._token.encode())
 
     def is_own_host(self, headers: Mapping[str, str]) -> bool:
-        """Whether the server is called by a name of its own.
+        """Return whether the request uses one of the server's own names.
 
-        A page of elsewhere can have its own name lead to this machine; the browser then takes it
-        for this server's page. It does not know the token.
+        A foreign page can make its own name lead to this machine; the browser then takes it for
+        this server's page. It does not know the token.
         """
         return self._token is not None or is_loopback(_host_of(headers.get("host", "")))
 
     def is_own_page(self, headers: Mapping[str, str]) -> bool:
-        """Whether it is no page that asks, or this server's, or one that is allowed."""
+        """Return whether the request comes from no page, this server's page, or an allowed one."""
         origin = headers.get("origin")
         if origin is None:
             return True
@@ -66,7 +66,7 @@ class Access:
 
 
 def _host_of(header: str) -> str:
-    """A Host header without the port."""
+    """Return a Host header without the port."""
     try:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:

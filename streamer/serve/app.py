@@ -1,4 +1,4 @@
-"""What the server answers: the page, the streams, and how it is doing."""
+"""The server's answers: the page, the streams, and its health."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAGE = {
     "/page.js": ("page.js", "text/javascript"),
     "/capture.js": ("capture.js", "text/javascript"),
 }
-#: Nothing from elsewhere, nothing inline, in nobody's frame.
+#: Nothing from other servers, nothing inline, no framing by other pages.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
@@ -42,10 +42,10 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """All that is served, in one event loop."""
+    """Everything that is served, in one event loop."""
 
     def __init__(self, config: ServerConfig, recognizers: Sequence[Recognizer]) -> None:
-        """Begin to step the streams of recognizers; called in the event loop."""
+        """Begin to step the recognizers' streams; call it in the event loop."""
         self._limits = config.limits
         self._access = Access(config.token, config.allow_origins)
         self._recognizer = recognizers[0]
@@ -53,7 +53,7 @@ class Server:
         self.streams = Streams(config, recognizers, self._metrics)
 
     def app(self) -> Starlette:
-        """The application for an ASGI server."""
+        """Return the application for an ASGI server."""
         routes = [
             Route("/healthz", self._open_to_all(self._health)),
             Route("/metrics", self._for_clients(self._figures)),
@@ -85,7 +85,7 @@ class Server:
         return self._open_to_all(answer)
 
     def _why_not(self, request: HTTPConnection) -> tuple[str, int, str] | None:
-        """Why a client may not come in: for the metrics, the HTTP status, and in words."""
+        """Return why a client is refused: name for the metrics, HTTP status, and text; or None."""
         headers = request.headers
         if not self._access.is_own_host(headers):
             return "host", 403, _FOREIGN_HOST

@@ -1,4 +1,4 @@
-"""What a server is told, checked when it is made."""
+"""A server's configuration, checked when it is made."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from streamer.errors import SerLiveError
 from streamer.recognition.prior import BALANCED, Prior
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
-#: A token that can be guessed is none.
+#: Shorter tokens could be guessed.
 SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may ask of the server. All times are in seconds.
+    """Limits on a client. All times are in seconds.
 
     Attributes:
-        streams: at once; one more is refused.
-        waiting: connections at once that have no stream, because they have not begun or were
-            refused; one more is not let in.
-        message_bytes: of one message.
-        backlog_s: audio of one stream that waits; its client is held up beyond.
-        messages_a_second: of one stream; its client is held up beyond.
-        unread_bytes: results that wait for one client, which is cut off beyond.
-        start_s: until the first message has to come.
-        idle_s: without any message, after which a stream is closed.
-        longest_s: of one stream, by the clock.
-        drain_s: for what is under way when the server is told to stop.
+        streams: streams at once; one more is refused.
+        waiting: connections at once without a stream, because it has not begun or was refused; one
+            more is not accepted.
+        message_bytes: size of a message.
+        backlog_s: waiting audio of a stream; beyond that its client is blocked.
+        messages_a_second: messages of a stream; beyond that its client is blocked.
+        unread_bytes: waiting results of a client; beyond that it is disconnected.
+        start_s: time to wait for the first message.
+        idle_s: time without a message after which a stream is closed.
+        longest_s: length of a stream, by the clock.
+        drain_s: time for open streams to end when the server stops.
     """
 
     streams: int = 200
@@ -53,21 +53,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Where a server listens, who may come, and what they may ask.
+    """A server's address, access and limits.
 
     Attributes:
         host: name or address to listen at.
-        port: 0 takes one that is free.
-        token: that clients must show; None asks for none, which only loopback may have.
-        allow_origins: pages of other servers that may connect, as ``https://host[:port]``.
+        port: port to listen at; 0 picks a free one.
+        token: token for clients to send; None requires none, which is for loopback only.
+        allow_origins: other servers' pages that may connect, as ``https://host[:port]``.
         certfile: certificate, in PEM; with it the server speaks TLS only.
-        keyfile: its private key, in PEM; None where the certificate's file holds it too.
+        keyfile: its private key, in PEM; None if the certificate's file contains it.
         model: file or name of a shipped model; None for the default.
-        also: more of them, which a client may name.
-        prior: of streams that name none.
-        adapts: whether streams that do not say get to know the voice that they hear.
-        logs_addresses: name the address of each client in the log.
-        limits: of clients.
+        also: more models, which a client may name.
+        prior: prior of streams that do not name one.
+        adapts: whether streams adapt to their voice by default.
+        logs_addresses: whether the log contains clients' addresses.
+        limits: limits on clients.
     """
 
     host: str = DEFAULT_HOST

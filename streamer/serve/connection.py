@@ -1,4 +1,4 @@
-"""One client: its messages go to the stepper, and the stepper's lines go to it."""
+"""A client's connection: passes its messages to the stepper, and the stepper's lines to it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from streamer.serve.protocol import Code, Ending, Refused, read_end
 from streamer.serve.stepping import DONE, Member, Outcome, Stepper
 from streamer.serve.transport import ABORT
 
-#: The peer may take the last lines for so long, and answer the closing frame; then it is cut off.
+#: Time for the peer to read the last lines and answer the closing frame, before it is cut off.
 _LAST_WORDS_S = 20.0
-#: What sending to a peer can raise that has gone, or is about to.
+#: Errors from sending to a peer that has gone, or is about to.
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 _DEAF = Ending(Code.POLICY, "the client does not read its results")
 
 
 class Pace:
-    """Lets so many messages through a second, and what comes in a quarter of it at once."""
+    """Limits messages per second, with bursts of a quarter of a second's number."""
 
     def __init__(self, a_second: float) -> None:
         self._a_second = a_second
@@ -34,7 +34,7 @@ class Pace:
         self._counted_s = time.monotonic()
 
     def owed_s(self) -> float:
-        """Count a message; how long to wait after it."""
+        """Count a message and return how long to wait after it."""
         now_s = time.monotonic()
         refilled = self._left + (now_s - self._counted_s) * self._a_second
         self._left = min(self._most, refilled) - 1.0
@@ -47,7 +47,7 @@ class Connection:
 
     Attributes:
         ending: why it ended; None while it goes on.
-        streams: how many of the server's it takes.
+        streams: how many of the server's streams it uses.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Connection:
         limits: Limits,
         metrics: Metrics,
     ) -> None:
-        """Take a client over; :meth:`run` talks to it."""
+        """Take over a client; :meth:`run` talks to it."""
         self._websocket = websocket
         self._hearing = hearing
         self._stepper = stepper
@@ -77,11 +77,11 @@ class Connection:
 
     @property
     def backlog_s(self) -> float:
-        """Audio that waits."""
+        """Length of the waiting audio."""
         return self._waiting / self._hearing.bytes_in(1.0)
 
     def take(self, outcome: Outcome) -> None:
-        """The stepper had something for this client."""
+        """Take the stepper's results for this client."""
         self._waiting -= outcome.taken
         if self._waiting < self._most_waiting:
             self._has_room.set()
@@ -95,7 +95,7 @@ class Connection:
         self._has_news.set()
 
     async def run(self) -> None:
-        """Talk to the client until either side has had enough."""
+        """Talk to the client until either side ends the connection."""
         self._stepper.join(self.member)
         hearing = asyncio.create_task(self._hear())
         try:
@@ -109,16 +109,16 @@ class Connection:
             self._stepper.leave(self.member)
 
     def end(self, ending: Ending) -> None:
-        """Ask for the last lines, and then to end."""
+        """Request the last lines, and then the end."""
         self._stepper.end(self.member, ending)
 
     def _wait_no_longer_than(self, seconds: float) -> None:
-        """All has been said; who does not take it by then is cut off."""
+        """Cut the client off if it has not read everything by then."""
         if self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(seconds, self._cut_off)
 
     def _cut_off(self) -> None:
-        """The client does not read: sending to it fails from now on."""
+        """Cut off a client that does not read: sending to it fails from now on."""
         self.ending = _DEAF
         self._unsent.clear()
         self._has_news.set()
@@ -126,7 +126,7 @@ class Connection:
         abort()
 
     async def _hear(self) -> None:
-        """Take the client's messages in, until its end."""
+        """Process the client's messages, until its end."""
         pace = Pace(self._limits.messages_a_second)
         try:
             async with asyncio.timeout(self._limits.longest_s):
@@ -142,10 +142,10 @@ class Connection:
             self.ending = self.ending or Ending(Code.GOING_AWAY, f"the client left ({gone.code})")
             self._unsent.clear()
             self._has_news.set()
-            self._wait_no_longer_than(_LAST_WORDS_S)  # it may have left its end of the line open
+            self._wait_no_longer_than(_LAST_WORDS_S)  # the client may keep its side open
 
     async def _hear_one(self) -> bool:
-        """Hear a message; whether more may come."""
+        """Process a message and return whether more may come."""
         try:
             async with asyncio.timeout(self._limits.idle_s):
                 message = await self._websocket.receive()
@@ -163,7 +163,7 @@ class Connection:
         return True
 
     async def _feed(self, data: bytes) -> None:
-        """Hand audio to the stepper; returns when there is room for more."""
+        """Pass audio to the stepper; return when there is room for more."""
         self._metrics.bytes_in += len(data)
         self._waiting += len(data)
         if self._waiting >= self._most_waiting:
@@ -196,7 +196,7 @@ class Connection:
 
 
 async def close(websocket: WebSocket, ending: Ending) -> None:
-    """Say why, and close; a peer that does not answer is cut off a little later."""
+    """Send the reason and close; a peer that does not answer is cut off a little later."""
     abort: Callable[[], None] = websocket.scope["state"][ABORT]
     asyncio.get_running_loop().call_later(_LAST_WORDS_S, abort)
     with suppress(*_GONE):

@@ -1,4 +1,4 @@
-"""The audio of one client on its way to JSON lines; all of it in the worker's thread."""
+"""Turns a client's audio into JSON lines; runs entirely in the worker's thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from streamer.sound.pcm import CONTAINERS, ENCODINGS
 from streamer.sound.resampler import Resampler
 from streamer.sound.source import Float32, audible
 
-#: Moments of arrival closer together than this are one.
+#: Arrival times closer together than this count as one.
 _SAME_MOMENT_S = 0.001
 
 
@@ -38,22 +38,22 @@ class Lines:
         self._lines.append(text[:-1])
 
     def flush(self) -> None:
-        """Nothing: a line is handed over when it is taken."""
+        """Do nothing: a line is passed on when it is taken."""
 
     def add(self, kind: str, message: str) -> None:
-        """A line that is no event of a session."""
+        """Add a line that is not an event of a session."""
         self._lines.append(json.dumps({"type": kind, "message": message}, separators=(",", ":")))
 
     def take(self) -> list[str]:
-        """The lines since the last time."""
+        """Return the lines since the last call."""
         lines, self._lines = self._lines, []
         return lines
 
 
 class ArrivalClock:
-    """When each sample came to the server; a clock of a session.
+    """Arrival times of the samples at the server; a session's clock.
 
-    Asked in ascending order, so it remembers only what is still to be asked for.
+    Queries come in ascending order, so it remembers only the rest.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -62,16 +62,16 @@ class ArrivalClock:
         self.now_s = 0.0
 
     def arrived(self, position: int, moment_s: float) -> None:
-        """All samples before ``position`` have come by a moment of the monotonic clock."""
+        """Note that all samples before ``position`` have come by a monotonic time."""
         if self._marks and moment_s - self._marks[-1][1] < _SAME_MOMENT_S:
             moment_s = self._marks.pop()[1]
         self._marks.append((position, moment_s))
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Nothing: audio comes when it comes."""
+        """Return at once: audio comes when it comes."""
 
     def latency_ms(self, time_s: float) -> float | None:
-        """How long before ``now_s`` the sample at ``time_s`` of the stream came."""
+        """Return how long before ``now_s`` the sample at ``time_s`` of the stream came."""
         if not self._marks:
             return None
         position = round(time_s * self._rate)
@@ -81,7 +81,7 @@ class ArrivalClock:
 
 
 class _Channel:
-    """A stream, and audio at 16 kHz that waits for it."""
+    """A stream, and its waiting audio at 16 kHz."""
 
     def __init__(
         self, recognizer: Recognizer, sample_rate: int, report: Report, adaptation: Adaptation
@@ -103,7 +103,7 @@ class _Channel:
         return self._waiting >= self._wanted
 
     def next_block(self) -> Float32:
-        """Exactly what completes the next timestep: streams step together best in step."""
+        """Return exactly the samples that complete the next timestep: streams step best in step."""
         waiting = self.rest()
         block, after = waiting[: self._wanted], waiting[self._wanted :]
         self._wanted = TIMESTEP_SAMPLES
@@ -116,19 +116,19 @@ class _Channel:
 
 
 class Hearing:
-    """One client's audio: bytes in, blocks for its streams, and lines of what they gave.
+    """A client's audio: takes bytes, makes blocks for its streams, and returns result lines.
 
     Attributes:
-        recognizer: of its streams.
+        recognizer: recognizer of its streams.
     """
 
     def __init__(
         self, start: Start, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE
     ) -> None:
-        """Describe the audio that will come.
+        """Prepare for the audio that will come.
 
         Raises:
-            SerLiveError: the profile is not of the recognizer's model.
+            SerLiveError: the profile belongs to another model.
         """
         self.recognizer = recognizer
         self._start = start
@@ -147,7 +147,7 @@ class Hearing:
         sink = JsonLines(self._lines, names_file=False)
         streams = self._mixer.streams
         numbers = [None] if streams is None else range(1, streams + 1)
-        shields = Interrupts()  # signals are the main thread's: nothing is ever raised here
+        shields = Interrupts()  # signals go to the main thread: none is raised here
         self._channels = [
             _Channel(
                 recognizer,
@@ -175,11 +175,11 @@ class Hearing:
 
     @property
     def duration_s(self) -> float:
-        """Audio heard so far."""
+        """Length of the audio so far."""
         return self._heard / self._start.sample_rate
 
     def bytes_in(self, seconds: float) -> int:
-        """Bytes of so much audio, whole samples of all channels."""
+        """Return the bytes of so much audio, in whole samples of all channels."""
         return max(1, round(seconds * self._start.sample_rate)) * self.frame_bytes
 
     @property
@@ -188,10 +188,10 @@ class Hearing:
         return self._channels[0].is_due
 
     def take(self, data: bytes, moment_s: float) -> None:
-        """Hear bytes that came at a moment of the monotonic clock.
+        """Decode bytes that came at a moment of the monotonic clock.
 
         Raises:
-            Refused: they are no audio; what came before it is heard.
+            Refused: they are not audio; the samples before are still processed.
         """
         if self._heard == 0 and (data.startswith(CONTAINERS) or data[4:8] == b"ftyp"):
             raise Refused(
@@ -222,23 +222,23 @@ class Hearing:
             )
 
     def next_blocks(self) -> Iterator[tuple[Stream, Float32]]:
-        """A timestep of each channel."""
+        """Yield a timestep of each channel."""
         for channel in self._channels:
             yield channel.stream, channel.next_block()
 
     def owe(self, estimates: Sequence[list[Estimate]]) -> None:
-        """Take what the streams gave, by channel."""
+        """Take the streams' estimates, by channel."""
         for channel, own in zip(self._channels, estimates, strict=True):
             channel.report.owe(own)
 
     def lines(self, now_s: float) -> list[str]:
-        """Lines of all that is owed by a moment of the monotonic clock."""
+        """Return the lines for all results so far, at a moment of the monotonic clock."""
         self._clock.now_s = now_s
         deliver_by_time([channel.report for channel in self._channels])
         return self._lines.take()
 
     def finish(self, now_s: float) -> list[str]:
-        """The last lines, with the verdict."""
+        """Return the last lines, with the verdict."""
         for channel in self._channels:
             channel.add(_bounded(channel.resampler.flush()))
             channel.report.owe(channel.stream.accept(channel.rest()))
@@ -249,10 +249,10 @@ class Hearing:
         return lines + self._lines.take()
 
     def check_whole(self) -> None:
-        """Whether the audio ended where a sample did.
+        """Check that the audio ended at the end of a sample.
 
         Raises:
-            Refused: it ended within one.
+            Refused: it ended within a sample.
         """
         if self._odd:
             raise Refused(
@@ -263,5 +263,5 @@ class Hearing:
 
 
 def _bounded(samples: Float32) -> Float32:
-    """What a resampler made of audio at the end of all scale may lie a little beyond it."""
+    """Limit resampled audio: near full scale the resampler may overshoot a little."""
     return np.clip(samples, -LARGEST_SAMPLE, LARGEST_SAMPLE)

@@ -1,4 +1,4 @@
-"""``ser-live serve``: from options to a running server, and to its end."""
+"""``ser-live serve``: runs a server, from its options to its end."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _EXTRA = ("starlette", "uvicorn", "websockets")
-#: Of the system's, for each connection: some ten seconds of results.
+#: The system's send buffer per connection: some ten seconds of results.
 _SEND_BUFFER_BYTES = 1 << 16
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 def serve(config: ServerConfig, interrupts: Interrupts) -> None:
-    """Serve until a signal comes, and end what is under way.
+    """Serve until a signal comes, then end the open streams.
 
     Raises:
-        SerLiveError: the address, the certificate or the model cannot be had.
+        SerLiveError: the address, the certificate or the model is not available.
         RunFailure: the extra is not installed, or the port is taken.
         Interrupted: a signal came; every stream has had its last line.
     """
@@ -56,17 +56,17 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
 
 
 def listen(config: ServerConfig) -> socket.socket:
-    """The socket, bound; outside loopback only with a token.
+    """Return the bound socket; outside loopback only with a token.
 
     Raises:
         SerLiveError: there is no such address, or it needs a token.
-        RunFailure: it cannot be had.
+        RunFailure: it is not available.
     """
     try:
         found = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except (OSError, ValueError) as error:  # a name may be no name at all
+    except (OSError, ValueError) as error:  # a name may be malformed
         raise SerLiveError(f"--host {config.host}: there is no such address") from error
     family, _, _, _, address = found[0]
     if config.token is None and not is_loopback(str(address[0])):
@@ -76,7 +76,7 @@ def listen(config: ServerConfig) -> socket.socket:
         )
     try:
         listening = socket.create_server(address[:2], family=family, backlog=128)
-        # Connections inherit it. Results that nobody reads wait where they are counted.
+        # Connections inherit it, so that unread results wait where they are counted.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return listening
     except OSError as error:
@@ -90,7 +90,7 @@ class Host:
     def __init__(
         self, config: ServerConfig, recognizers: Sequence[Recognizer], listening: socket.socket
     ) -> None:
-        """Serve recognizers' streams at a socket that listens; :meth:`run` begins."""
+        """Serve recognizers' streams at a listening socket; :meth:`run` begins."""
         self._config = config
         self._recognizers = recognizers
         self._listening = listening
@@ -99,14 +99,14 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self, number: int) -> None:
-        """End what is under way, then the server; a second time, do not wait. For any thread."""
+        """End the streams, then the server; the second time, do not wait. For any thread."""
         self._stops.append(number)
         if self._loop is not None:
             event = self._stopped if len(self._stops) == 1 else self._is_impatient
             self._loop.call_soon_threadsafe(event.set)
 
     async def run(self) -> int:
-        """Serve until it is stopped; what with.
+        """Serve until stopped; return the number passed to :meth:`stop`.
 
         Raises:
             SerLiveError: the certificate or its key cannot be used.
@@ -121,9 +121,9 @@ class Host:
         try:
             host = uvicorn.Server(_settings(self._config, server.app()))
             _tell(self._config, self._listening)
-            # Not ``serve``, which would take the signals for itself.
+            # Not ``serve``, which would handle the signals itself.
             running = asyncio.create_task(host._serve([self._listening]))
-            if self._stops:  # before there was a loop to tell
+            if self._stops:  # stopped before the loop existed
                 self._stopped.set()
             await _first_of(running, asyncio.create_task(self._stopped.wait()))
             if not self._stopped.is_set():
@@ -141,7 +141,7 @@ class Host:
 
 
 def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
-    """How uvicorn is to serve.
+    """Return uvicorn's settings.
 
     Raises:
         SerLiveError: the certificate or its key cannot be used.
@@ -152,7 +152,7 @@ def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
 
     from streamer.serve.transport import BACKLOG, WebSocketProtocol, http_protocol
 
-    # Its complaints are of what clients do; what goes wrong here is logged here.
+    # Its warnings are about clients; errors of this server are logged here.
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = uvicorn.Config(
@@ -163,7 +163,7 @@ def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
         backlog=BACKLOG,
         ws_max_size=config.limits.message_bytes,
         ws_ping_interval=20.0,
-        ws_ping_timeout=None,  # a pong may wait behind audio; the idle time ends dead peers
+        ws_ping_timeout=None,  # a pong may wait behind audio; the idle limit ends dead peers
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
@@ -196,7 +196,7 @@ def _tell(config: ServerConfig, listening: socket.socket) -> None:
 
 @contextmanager
 def _signals(stop: Callable[[int], None]) -> Iterator[None]:
-    """Have signals stop the server; those that the caller ignores (nohup) stay ignored."""
+    """Let signals stop the server; any that the caller ignores (nohup) stay ignored."""
     before: dict[int, Any] = {}
     for name in _SIGNALS:
         number = getattr(signal, name, None)

@@ -1,4 +1,4 @@
-"""The server's log: a JSON object a line, on stderr."""
+"""The server's log: one JSON object per line, on stderr."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from streamer.outputs import say_on_stderr
 
 
 def log(event: str, **facts: object) -> None:
-    """Write a line: when, what, and what is known of it."""
+    """Write a line with the time, the event, and its facts."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     say_on_stderr(json.dumps({"time": now, "event": event, **facts}, separators=(",", ":")))

@@ -1,4 +1,4 @@
-"""Figures of a running server, as Prometheus reads them (text format 0.0.4)."""
+"""Metrics of a running server, in Prometheus's text format 0.0.4."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0)
 
 
 class Metrics:
-    """Counts what happens; each number has one thread that changes it.
+    """Counts events; only one thread changes each number.
 
     Attributes:
-        streams: open now.
-        started: streams that were begun.
-        ended: connections that were closed, by code.
-        refused: connections that were not let in, by reason.
-        bytes_in: audio that came.
-        messages_out: lines that were sent.
+        streams: streams open now.
+        started: streams begun.
+        ended: connections closed, by code.
+        refused: connections refused, by reason.
+        bytes_in: audio received.
+        messages_out: lines sent.
         estimates: timesteps of all streams.
         seconds_heard: audio of ended streams.
-        backlog_s: audio that waits now, of all streams.
+        backlog_s: waiting audio of all streams.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Metrics:
         self._buckets = [0] * len(_BOUNDS)
 
     def stepped(self, seconds: float, cpu_s: float) -> None:
-        """All streams that had audio took a timestep or two, together, in so long."""
+        """Count a joint step, of a timestep or two, of all streams with audio."""
         self._steps += 1
         self._step_s += seconds
         self._step_cpu_s += cpu_s
@@ -46,7 +46,7 @@ class Metrics:
                 self._buckets[index] += 1
 
     def text(self) -> str:
-        """All of it."""
+        """Return all metrics."""
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
@@ -99,12 +99,12 @@ def _labelled(
 ) -> Iterator[str]:
     yield from _head(name, "counter", what)
     for value, count in sorted(counts.items()):
-        shown = int(value) if isinstance(value, int) else value  # a code of an enumeration
+        shown = int(value) if isinstance(value, int) else value  # an enumeration's code
         yield f'ser_live_{name}{{{label}="{shown}"}} {count}'
 
 
 def _resident_bytes() -> int:
-    """Memory of this process; 0 where the system does not say so in a file."""
+    """Return the memory of this process; 0 if the system has no file for it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):

@@ -1,6 +1,6 @@
-"""What a client says, read with distrust; and what it is told when it is refused.
+"""Parses clients' messages, which need not be trusted, and words refusals.
 
-``asyncapi.json`` beside this file describes the same for other programs.
+``asyncapi.json`` beside this file describes the protocol for other programs.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from streamer.sound.source import RATES
 
 _Name = TypeVar("_Name", bound=str)
 
-#: Characters of the name that a client may give its audio.
+#: Most characters in the name of a client's audio.
 LONGEST_NAME = 200
-#: Characters of a JSON message; ours have 200.
+#: Most characters in a JSON message; ours have 200.
 LONGEST_TEXT = 4_096
-#: Of the first one, which may hold a profile.
+#: ... and in the first message, which may hold a profile.
 LONGEST_START = LONGEST_TEXT + LONGEST_PROFILE
-#: Channels that one client may have split: each costs what a client costs.
+#: Most channels that a client may split: each costs as much as a client.
 MOST_SPLIT = 8
 _MOST_DIGITS = 9
-#: In an address, as JSON writes them.
+#: Values in a URL, as in JSON.
 _TRUTHS = {"true": True, "false": False}
-#: Bytes of the reason in a closing frame (RFC 6455, 5.5.1).
+#: Most bytes of the reason in a closing frame (RFC 6455, 5.5.1).
 _LONGEST_REASON = 123
 
 
 class Code(IntEnum):
-    """How a connection is closed (RFC 6455, 7.4.1, and the registry that it began)."""
+    """Close codes (RFC 6455, 7.4.1, and its registry)."""
 
     DONE = 1000
     GOING_AWAY = 1001
@@ -53,8 +53,8 @@ class Ending:
     """Why a connection ends.
 
     Attributes:
-        code: of the closing frame.
-        reason: in words, for the person who wrote the client.
+        code: code of the closing frame.
+        reason: text for the client's author.
     """
 
     code: Code
@@ -62,22 +62,22 @@ class Ending:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the client or the server did something that it should not."""
+        """Whether the client or the server did something wrong."""
         return self.code not in (Code.DONE, Code.GOING_AWAY)
 
     @property
     def message(self) -> str:
-        """The JSON message that goes before the closing frame of a refusal."""
+        """The JSON message before the closing frame of a refusal."""
         return json.dumps({"type": "error", "message": self.reason}, separators=(",", ":"))
 
     @property
     def short_reason(self) -> str:
-        """As much of the reason as a closing frame holds."""
+        """As much of the reason as fits a closing frame."""
         return self.reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
 
 
 class Refused(Exception):
-    """A client is told no, and why."""
+    """A client is refused, with a reason."""
 
     def __init__(self, code: Code, reason: str) -> None:
         super().__init__(reason)
@@ -86,18 +86,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message: what kind of audio comes.
+    """The first message: the format of the audio, and options.
 
     Attributes:
         sample_rate: in Hz.
-        channels: interleaved.
-        sample_format: a name of :data:`streamer.sound.pcm.ENCODINGS`.
-        wanted: what is heard of the channels.
-        prior: how often each label is taken to be met; None for the server's own.
-        model: name of one of the server's; None for its first.
-        source: name of the audio, given back in the message of the type session.
-        profile: what is known of the voice before; None: nothing.
-        adapts: whether the stream gets to know the voice; None for the server's own way.
+        channels: number of interleaved channels.
+        sample_format: a name in :data:`streamer.sound.pcm.ENCODINGS`.
+        wanted: channels to use.
+        prior: the assumed frequency of each label; None for the server's default.
+        model: name of one of the server's models; None for its first.
+        source: name of the audio, returned in the session message.
+        profile: prior knowledge of the voice; None for nothing.
+        adapts: whether the stream adapts to the voice; None for the server's default.
     """
 
     sample_rate: int
@@ -112,15 +112,15 @@ class Start:
 
     @property
     def streams(self) -> int:
-        """How many streams of the server it takes."""
+        """How many of the server's streams it uses."""
         return self.channels if self.wanted.is_split else 1
 
 
 def read_object(text: str, longest: int = LONGEST_TEXT) -> dict[str, Any]:
-    """A JSON message with a type, of so many characters at most.
+    """Parse a JSON message with a type, of so many characters at most.
 
     Raises:
-        Refused: it is none.
+        Refused: it is not such a message.
     """
     if len(text) > longest:
         raise Refused(Code.POLICY, f"this text message may have {longest} characters at most")
@@ -134,10 +134,10 @@ def read_object(text: str, longest: int = LONGEST_TEXT) -> dict[str, Any]:
 
 
 def read_start(text: str) -> Start:
-    """The first message.
+    """Parse the first message.
 
     Raises:
-        Refused: it is no such message, or asks for what there is not.
+        Refused: it is not such a message, or requests something unavailable.
     """
     values = read_object(text, LONGEST_START)
     if values.pop("type") != "start":
@@ -146,12 +146,12 @@ def read_start(text: str) -> Start:
 
 
 def start_in_address(query: Mapping[str, str]) -> Start | None:
-    """The same from an address, ``?sample_rate=16000&channels=1``; None where it says none of it.
+    """Parse the same from a URL, ``?sample_rate=16000&channels=1``; None if it has none of it.
 
-    For clients that can send binary messages alone.
+    This is for clients that can send only binary messages.
 
     Raises:
-        Refused: it asks for what there is not.
+        Refused: it requests something unavailable.
     """
     if "sample_rate" not in query:
         return None
@@ -191,10 +191,10 @@ def _start_of(values: dict[str, Any]) -> Start:
 
 
 def read_end(text: str) -> None:
-    """A later text message, which can only end the stream.
+    """Check a later text message, which can only end the stream.
 
     Raises:
-        Refused: it is something else.
+        Refused: it is another message.
     """
     values = read_object(text)
     if values != {"type": "end"}:
@@ -278,6 +278,6 @@ def _name(values: dict[str, Any], key: str) -> str | None:
 
 
 def _shown(value: object) -> str:
-    """A client's value in a few characters."""
+    """Return a client's value in a few characters."""
     text = ascii(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

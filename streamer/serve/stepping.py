@@ -1,4 +1,4 @@
-"""All streams step together, in one thread beside the event loop."""
+"""Steps all streams together, in one thread beside the event loop."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _Result = TypeVar("_Result")
 DONE = Ending(Code.DONE, "the stream was ended")
 _FAILED = Ending(Code.FAILED, "the model failed; the stream is lost")
 
-#: Timesteps of one stream in one tick: who brings more waits for the others.
+#: Most timesteps of one stream per tick: a client that sends more waits for the others.
 MOST_A_TICK = 2
-#: From so many streams on, ticks wait for each other: together they cost less.
+#: From this number of streams on, ticks are less frequent, as joint steps cost less.
 MANY_STREAMS = 16
 #: Time between the starts of two ticks, with few streams and with many.
 _TICK_S, _LONG_TICK_S = 0.005, 0.02
-#: Sleep of a thread that has nothing to do; it is woken by what comes.
+#: Sleep of an idle thread; arriving audio wakes it.
 _LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tick had for one stream.
+    """A tick's result for one stream.
 
     Attributes:
         member: the stream.
-        lines: that go to its client.
-        taken: bytes of its audio that wait no more.
+        lines: lines for its client.
+        taken: bytes of its audio that no longer wait.
         ending: why it ended, None while it goes on.
     """
 
@@ -52,17 +52,17 @@ class Outcome:
 
 @dataclass(eq=False)
 class Member:
-    """One client among the others: what it brought, and where that is heard.
+    """One client among the others: its waiting audio, and its hearing.
 
     The event loop adds to it and the worker takes from it, both under the stepper's lock; the
     hearing is the worker's alone.
 
     Attributes:
-        hearing: of its audio.
+        hearing: processes its audio.
         waiting: bytes that came and were not taken.
-        ending: it is to end so, once all that came was heard.
-        is_over: it has ended: nothing of it is heard any more.
-        is_gone: its client has left: nothing of it is wanted any more.
+        ending: how it will end, once all its audio is processed.
+        is_over: whether it has ended: none of its audio is processed any more.
+        is_gone: whether its client has left: none of its results are needed any more.
     """
 
     hearing: Hearing
@@ -77,11 +77,11 @@ class Member:
         self.waiting += len(data)
 
     def take(self, most: int) -> list[tuple[float, bytes]]:
-        """The oldest bytes, so many at most."""
+        """Return the oldest bytes, at most so many."""
         taken = []
         while self._came and most > 0:
             moment_s, waiting = self._came.popleft()
-            if len(waiting) > most:  # no copy of what stays, which may be a thousand times as much
+            if len(waiting) > most:  # no copy of the rest, which may be a thousand times as large
                 self._came.appendleft((moment_s, waiting[most:]))
             data = bytes(waiting[:most])
             taken.append((moment_s, data))
@@ -90,7 +90,7 @@ class Member:
         return taken
 
     def forget(self) -> int:
-        """It is over; how many bytes are not heard for that."""
+        """Drop the audio of an ended stream and return its bytes."""
         waiting, self.waiting = self.waiting, 0
         self._came.clear()
         self.is_over = True
@@ -98,10 +98,10 @@ class Member:
 
 
 class _Turn:
-    """A member in the course of a tick."""
+    """A member during a tick."""
 
     def __init__(self, member: Member) -> None:
-        """Take what it has brought; under the lock."""
+        """Take its waiting audio; under the lock."""
         self.member = member
         self.hearing = member.hearing
         came = member.take(member.hearing.bytes_in(MOST_A_TICK * TIMESTEP_S))
@@ -113,11 +113,11 @@ class _Turn:
         self.lines: list[str] = []
 
     def hear(self) -> None:
-        """Decode it."""
+        """Decode the audio."""
         try:
             for moment_s, data in self._came:
                 self.hearing.take(data, moment_s)
-        except Refused as refused:  # the audio ends here; what came before is worth its verdict
+        except Refused as refused:  # the audio ends here; the part before still gets a verdict
             self._ending, self._is_all = refused.ending, True
 
     @property
@@ -125,11 +125,11 @@ class _Turn:
         return self.ended is None and self.hearing.is_due
 
     def fail(self, ending: Ending) -> None:
-        """Nothing more can be heard."""
+        """End the stream: nothing more can be processed."""
         self.ended = ending
 
     def conclude(self) -> None:
-        """Collect the lines, and end where all was heard."""
+        """Collect the lines, and end the stream if all its audio was processed."""
         if self.ended is not None:
             return
         now_s = time.monotonic()
@@ -146,7 +146,7 @@ class _Turn:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is more to do without anything coming; under the lock."""
+        """Whether there is more to do without new audio; under the lock."""
         member = self.member
         if member.is_gone or member.is_over:
             return False
@@ -154,10 +154,10 @@ class _Turn:
 
 
 class Stepper:
-    """Steps members in a thread of its own; all methods are the event loop's.
+    """Steps members in its own thread; call all methods from the event loop.
 
     Attributes:
-        members: clients at present.
+        members: current clients.
     """
 
     def __init__(
@@ -166,12 +166,12 @@ class Stepper:
         complain: Callable[[Exception], None],
         metrics: Metrics,
     ) -> None:
-        """Begin to work.
+        """Start the thread.
 
         Args:
-            hand_over: takes what a tick had, in the worker's thread.
-            complain: takes what went wrong that no client is to blame for, there too.
-            metrics: counts it.
+            hand_over: takes a tick's results, in the worker's thread.
+            complain: takes errors that are not a client's fault, in that thread too.
+            metrics: counts the work.
         """
         self._hand_over = hand_over
         self._complain = complain
@@ -188,20 +188,20 @@ class Stepper:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop; what has not been heard will not be."""
+        """Stop; waiting audio is dropped."""
         with self._changed:
             self._is_over = True
             self._changed.notify()
         self._thread.join()
 
     def join(self, member: Member) -> None:
-        """A client has come; its first line is sent at once."""
+        """Add a client; its first line is sent at once."""
         with self._changed:
             self.members += 1
             self._wake(member)
 
     def feed(self, member: Member, data: bytes) -> bool:
-        """A client has brought audio; whether it will be heard: after the end none is."""
+        """Add a client's audio; return whether it will be processed: after the end it is not."""
         with self._changed:
             if member.is_over:
                 return False
@@ -210,13 +210,13 @@ class Stepper:
             return True
 
     def end(self, member: Member, ending: Ending) -> None:
-        """A client is to end when all that came was heard; its first ending counts."""
+        """End a client after its waiting audio; only the first ending counts."""
         with self._changed:
             member.ending = member.ending or ending
             self._wake(member)
 
     def leave(self, member: Member) -> None:
-        """A client has gone, by itself or after its end."""
+        """Remove a client that has gone, by itself or after its end."""
         with self._changed:
             self.members -= 1
             member.is_gone = True
@@ -253,13 +253,13 @@ class Stepper:
             with self._changed:
                 self._ready |= dict.fromkeys(turn.member for turn in turns if turn.goes_on)
                 has_more = bool(self._ready)
-            # What comes meanwhile steps together. Where many share a core, this also holds who
-            # brings audio faster than it was spoken to so many times its pace.
+            # Audio that comes meanwhile steps together. With many streams per core, this also
+            # limits a client that sends faster than real time to so many times real time.
             if not has_more or tick_s == _LONG_TICK_S:
                 time.sleep(max(0.0, tick_s - took_s))
 
     def _tick(self, turns: list[_Turn]) -> int:
-        """Step every stream that has audio, and collect the lines; how many estimates were due."""
+        """Step every stream with audio and collect the lines; return the number of estimates."""
         estimates = 0
         for turn in turns:
             self._guard([turn], turn.hear)
@@ -276,7 +276,7 @@ class Stepper:
         return estimates
 
     def _guard(self, turns: list[_Turn], work: Callable[[], _Result]) -> _Result | None:
-        """Whatever goes wrong ends these streams, and no others."""
+        """Run ``work``; an error ends these streams and no others."""
         try:
             return work()
         except Exception as error:
@@ -286,7 +286,7 @@ class Stepper:
             return None
 
     def _step(self, recognizer: Recognizer, turns: list[_Turn]) -> int:
-        """One timestep of each; how many streams that were."""
+        """Run one timestep of each; return the number of streams."""
         streams: list[Stream] = []
         blocks: list[Float32] = []
         counts = []

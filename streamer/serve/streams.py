@@ -1,4 +1,4 @@
-"""The streams that are open: who may begin one, what it gives, and how all of them end."""
+"""The open streams: admission, options, and shutdown."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _GOING = Ending(Code.GOING_AWAY, "the server is shutting down")
 
 
 class Streams:
-    """All connections for streams; its methods are the event loop's.
+    """All connections for streams; call its methods from the event loop.
 
     Attributes:
-        is_going: the server is shutting down.
+        is_going: whether the server is shutting down.
     """
 
     def __init__(
         self, config: ServerConfig, recognizers: Sequence[Recognizer], metrics: Metrics
     ) -> None:
-        """Serve streams of recognizers, the first if a client names none, under any prior."""
+        """Serve the recognizers' streams, under any prior; the first is the default."""
         self._config = config
         self._limits = config.limits
         self._first = recognizers[0]
@@ -54,7 +54,7 @@ class Streams:
 
     @property
     def models(self) -> dict[str, list[Prior]]:
-        """What a client may name: models, and the priors that each knows."""
+        """The available models, each with its priors."""
         found: dict[str, list[Prior]] = {}
         for model, prior in self._recognizers:
             found.setdefault(model, []).append(prior)
@@ -62,23 +62,23 @@ class Streams:
 
     @property
     def knows_voices(self) -> list[str]:
-        """Models that get to know a voice, and take a profile of it."""
+        """The models that adapt to a voice, and take a profile."""
         return sorted(
             {model for (model, _), one in self._recognizers.items() if one.metadata.knows_voices}
         )
 
     @property
     def is_well(self) -> bool:
-        """Whether streams are being stepped, and new ones taken in."""
+        """Whether streams are being stepped and new ones accepted."""
         return self._stepper.is_alive and not self.is_going
 
     @property
     def has_room(self) -> bool:
-        """Whether one more connection may come, if only to be told that all streams are taken."""
+        """Whether one more connection may come, even if only to be refused a stream."""
         return self._open < self._limits.streams + self._limits.waiting
 
     def count(self) -> None:
-        """Write into the metrics what is at this moment."""
+        """Update the metrics to the current state."""
         self._metrics.streams = len(self._connections)
         self._metrics.backlog_s = sum(one.backlog_s for one in self._connections.values())
 
@@ -87,7 +87,7 @@ class Streams:
         self._stepper.close()
 
     async def drain(self) -> None:
-        """Take nobody in any more, and give every stream its last lines."""
+        """Accept no more clients, and give every stream its last lines."""
         self.is_going = True
         for connection in self._connections.values():
             connection.end(_GOING)
@@ -96,18 +96,18 @@ class Streams:
             await asyncio.sleep(0.02)
 
     async def serve(self, websocket: WebSocket) -> None:
-        """A client that may come in, from the handshake to the end."""
+        """Serve an admitted client, from the handshake to the end."""
         self._open += 1
         try:
             await websocket.accept()
             await self._talk(websocket)
         except (WebSocketDisconnect, OSError):
-            pass  # gone before it had begun
+            pass  # the client left before it began
         finally:
             self._open -= 1
 
     def _hand_over(self, outcomes: list[Outcome]) -> None:
-        """From the stepper's thread into the event loop."""
+        """Pass results from the stepper's thread into the event loop."""
         self._loop.call_soon_threadsafe(self._take, outcomes)
 
     def _take(self, outcomes: list[Outcome]) -> None:
@@ -120,7 +120,7 @@ class Streams:
         log("failure", error=f"{type(error).__name__}: {error}")
 
     async def _talk(self, websocket: WebSocket) -> None:
-        """A connection from its first message to its last."""
+        """Handle a connection from its first message to its last."""
         number = next(self._numbers)
         facts: dict[str, object] = {"stream": number}
         if self._config.logs_addresses and websocket.client is not None:
@@ -152,10 +152,10 @@ class Streams:
         )
 
     async def _begin(self, websocket: WebSocket, facts: Mapping[str, object]) -> Connection:
-        """Hear the first message, and make room for the stream.
+        """Read the first message, and make room for the stream.
 
         Raises:
-            Refused: it is no such message, or there is no room.
+            Refused: it is not such a message, or there is no room.
         """
         start = start_in_address(websocket.query_params)
         if start is None:
@@ -185,7 +185,7 @@ class Streams:
         connection = Connection(websocket, hearing, self._stepper, self._limits, self._metrics)
         connection.streams = start.streams
         self._connections[connection.member] = connection
-        if self.is_going:  # since it was asked for
+        if self.is_going:  # the server began to stop meanwhile
             connection.end(_GOING)
         self._metrics.started += 1
         log(
@@ -200,10 +200,10 @@ class Streams:
         return connection
 
     def _recognizer(self, start: Start) -> Recognizer:
-        """What a client has asked for.
+        """Return the recognizer for a client's request.
 
         Raises:
-            Refused: there is none, or the profile is of another model.
+            Refused: there is none, or the profile belongs to another model.
         """
         model = start.model or self._first.metadata.name
         prior = start.prior or self._first.prior
@@ -224,7 +224,7 @@ class Streams:
         return recognizer
 
     async def _first_text(self, websocket: WebSocket) -> str:
-        """The first message.
+        """Return the first message.
 
         Raises:
             Refused: it does not come, or is binary.

@@ -1,4 +1,4 @@
-"""uvicorn's protocols with a little less patience: what a hostile peer could hold on to."""
+"""uvicorn's protocols with limits against hostile peers."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from websockets.http11 import Request
 
 from streamer.serve.config import Limits
 
-#: Until a request has to be here and answered, the first from the connection's beginning on.
+#: Time for a request to arrive and be answered, for the first from the connection's beginning.
 REQUEST_S = 15.0
-#: Connections that the system lets wait, and that are accepted before any of them is looked at.
+#: Connections that wait in the system, and that are accepted before any of them is checked.
 BACKLOG = 64
-#: Files of this process that are no client's: its own, and connections on their way to be cut off.
+#: Files of this process that are not clients': its own, and connections about to be cut off.
 _OWN_FILES = 64 + 4 * BACKLOG
-#: Bytes that are parsed at a time.
+#: Bytes parsed at a time.
 PIECE_BYTES = 8_192
-#: Key of the function in a connection's state that cuts it off at once.
+#: Key in a connection's state for the function that cuts it off at once.
 ABORT = "abort"
 
 
 class HttpProtocol(H11Protocol):
-    """HTTP/1.1; a connection that asks for nothing, or for ever, is cut off.
+    """HTTP/1.1; cuts off a connection that requests nothing, or without end.
 
     Attributes:
-        most: connections at once, streams and others; one more is cut off.
+        most: most connections at once, streams and others; one more is cut off.
     """
 
     most = 1 << 16
@@ -56,8 +56,8 @@ class HttpProtocol(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """Have a deadline from a request's first byte to the answer's last."""
-        if self.timeout_keep_alive_task is not None:  # between two requests there is another one
+        """Set a deadline from a request's first byte to the answer's last."""
+        if self.timeout_keep_alive_task is not None:  # another deadline holds between requests
             self._unset_deadline()
         elif self._deadline is None and not self.transport.is_closing():
             self._deadline = self.loop.call_later(REQUEST_S, self._give_up)
@@ -74,7 +74,7 @@ class HttpProtocol(H11Protocol):
 
 
 def http_protocol(limits: Limits) -> type[HttpProtocol]:
-    """For as many connections as limits speak of, and this process may have files."""
+    """Return a protocol for the limits' connections, or as many as this process may have files."""
 
     class Bounded(HttpProtocol):
         most = _room_for(limits.streams + 2 * limits.waiting)
@@ -83,7 +83,7 @@ def http_protocol(limits: Limits) -> type[HttpProtocol]:
 
 
 def _room_for(wanted: int) -> int:
-    """How many of the wanted connections the system lets this process have."""
+    """Return how many of the wanted connections the system allows this process."""
     try:
         import resource
     except ImportError:  # Windows
@@ -100,10 +100,10 @@ def _room_for(wanted: int) -> int:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket, for peers that mean no good.
+    """WebSocket, with protection against hostile peers.
 
-    The application can cut a connection off; thousands of tiny frames in one piece hold nobody up;
-    pongs do not pile up for a peer that does not read them.
+    The application can cut off a connection; thousands of tiny frames in one piece block nobody;
+    pongs do not accumulate for a peer that does not read them.
     """
 
     _unparsed = b""
@@ -113,8 +113,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._parse()
 
     def _parse(self) -> None:
-        """Parse a piece, and let others have their turn."""
-        if self.read_paused:  # the application has messages to read first
+        """Parse a piece, then yield to other connections."""
+        if self.read_paused:  # the application must read its messages first
             return
         piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
         super().data_received(piece)
@@ -139,12 +139,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_bytes(self, event: Frame) -> None:
         if not event.fin or self.close_sent or not self.queue.empty():
-            super().handle_bytes(event)  # holds the peer up until the application has read it
+            super().handle_bytes(event)  # blocks the peer until the application has read it
             return
-        # Nothing else waits, as mostly: holding the peer up for it would cost more than it.
+        # Usually nothing else waits: blocking the peer would cost more than the message.
         self.queue.put_nowait({"type": "websocket.receive", "bytes": bytes(event.data)})
 
     def handle_ping(self) -> None:
         output = self.conn.data_to_send()
-        if self.writable.is_set():  # who does not read needs no answers (RFC 6455, 5.5.3)
+        if self.writable.is_set():  # a peer that does not read needs no answers (RFC 6455, 5.5.3)
             self.transport.write(b"".join(output))

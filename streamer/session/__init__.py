@@ -1,1 +1,1 @@
-"""From a source to its sinks: what happens in a session, in its order."""
+"""A session: the events from a source to its sinks, in order."""

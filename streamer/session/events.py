@@ -1,4 +1,4 @@
-"""What a session tells its sinks, in the order it happens."""
+"""Events that a session sends to its sinks, in order."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class SessionStarted:
 
     Attributes:
         source: file, ``-`` for standard input, or device.
-        sample_rate: of the source, in Hz.
+        sample_rate: the source's, in Hz.
         model: name of the model.
         labels: emotions.
-        look_ahead_ms: most audio after an estimate's time that it may depend on, resampler
+        look_ahead_ms: the most audio after its time that an estimate may depend on, resampler
             included.
         started: wall-clock time.
-        prior: how often each label was taken to be met.
-        adaptation: how the stream goes about its voice, as
-            :meth:`streamer.recognition.profile.Adaptation.told` says it; None of a model that
-            knows no voices.
-        channel: of the source, from 1; None where its channels are one stream.
+        prior: the assumed frequency of each label.
+        adaptation: how the stream adapts to its voice, as text from
+            :meth:`streamer.recognition.profile.Adaptation.told`; None for a model that does not
+            adapt to voices.
+        channel: number in the source, from 1; None if its channels are one stream.
     """
 
     source: str
@@ -45,7 +45,7 @@ class SessionStarted:
 
     @property
     def unusual(self) -> str:
-        """What people are told of the adaptation, after a comma; empty where it is as usual."""
+        """The adaptation as text to append, after a comma; empty if it is the usual one."""
         is_usual = self.adaptation in (None, USUAL)
         return "" if is_usual else f", adaptation: {self.adaptation}"
 
@@ -55,10 +55,10 @@ class Estimated:
     """One timestep.
 
     Attributes:
-        estimate: what the stream gave, its time in stream time.
-        latency_ms: how late it came; None where no clock applies, as of audio that was lost.
-        is_lost: it was made of silence in place of audio that was lost.
-        channel: as of the session.
+        estimate: the stream's estimate, its time in stream time.
+        latency_ms: how late it came; None if no clock applies, or if the audio was lost.
+        is_lost: whether it was computed from silence in place of lost audio.
+        channel: as in :class:`SessionStarted`.
     """
 
     estimate: Estimate
@@ -69,13 +69,13 @@ class Estimated:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Audio was lost; estimates for the lost stretch, if any, were made of silence.
+    """Audio was lost; estimates for the lost stretch, if any, were computed from silence.
 
     Attributes:
         time_s: stream time at which the loss begins, or was noticed.
         lost_samples: at the source's rate.
         reason: in words.
-        channel: as of the session.
+        channel: as in :class:`SessionStarted`.
     """
 
     time_s: float
@@ -86,11 +86,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The person marked a moment; it comes after the estimates that were shown by then.
+    """The user marked a moment; the event comes after the estimates that were shown by then.
 
     Attributes:
-        time_s: stream time, end of the newest timestep that was shown.
-        channel: as of the session.
+        time_s: stream time at which the newest timestep shown ends.
+        channel: as in :class:`SessionStarted`.
     """
 
     time_s: float
@@ -99,10 +99,10 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source gives nothing for a while; a :class:`Gap` says how much once that is known.
+    """The source delivers nothing for a while; a :class:`Gap` gives the length once it is known.
 
     Attributes:
-        channel: as of the session.
+        channel: as in :class:`SessionStarted`.
     """
 
     channel: int | None = None
@@ -114,11 +114,11 @@ class SessionEnded:
 
     Attributes:
         duration_s: stream time: audio heard and lost.
-        estimates: how many were given.
-        summary: share of the estimates, by label; all labels and states are named.
-        overall: verdict on the whole, an emotion or `silence`.
-        probabilities: of the verdict, by emotion.
-        channel: as of the session.
+        estimates: number of estimates.
+        summary: share of the estimates by label, with every label and state.
+        overall: verdict on the whole session, an emotion or `silence`.
+        probabilities: the verdict's, by emotion.
+        channel: as in :class:`SessionStarted`.
     """
 
     duration_s: float
@@ -140,14 +140,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """A block went through; no event, because what was heard is no result.
+    """A block that was processed; not an event, because audio is not a result.
 
     Attributes:
-        samples: ``(samples,)`` mono float32, as the source gave it.
+        samples: ``(samples,)`` mono float32, as the source delivered it.
         sample_rate: in Hz.
-        clipped: samples among them that are clipped on any channel.
+        clipped: number of these samples that are clipped on any channel.
         overflows: losses that the device has flagged so far.
-        compute_s: computing time it took, resampling included.
+        compute_s: computing time of the block, resampling included.
     """
 
     samples: NDArray[np.float32]
@@ -158,6 +158,6 @@ class AudioBlock:
 
 
 class Listener(Protocol):
-    """Wants the audio itself, before the estimates that it completes: a meter, a recorder."""
+    """Takes the audio itself, before the estimates it completes: a meter, a recorder."""
 
     def hear(self, heard: AudioBlock) -> None: ...

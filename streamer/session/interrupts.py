@@ -1,4 +1,4 @@
-"""Signals that ask the program to stop, never felt in the middle of a write."""
+"""Signals that ask the program to stop, without interrupting a write."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop; ``number`` is the signal's, 0 where the person quit.
+    """A signal asked the program to stop; ``number`` is the signal's, or 0 if the user quit.
 
-    Where ``is_impatient``, it was not the first: whatever is being written is not waited for.
-    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for an error.
+    ``is_impatient`` means it was not the first signal: do not wait for a write to finish.
+    Like KeyboardInterrupt, this is not an Exception, so no handler takes it for an error.
     """
 
     def __init__(self, number: int, is_impatient: bool = False) -> None:
@@ -28,9 +28,9 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP as :class:`Interrupted`, held back while shielded.
+    """Raises :class:`Interrupted` on SIGINT, SIGTERM and SIGHUP, but not while shielded.
 
-    A second signal does not wait: a write that its reader holds up can be left.
+    A second signal is raised at once, so that a write that its reader blocks can be abandoned.
     """
 
     def __init__(self) -> None:
@@ -42,20 +42,20 @@ class Interrupts:
         self._signals_seen = 0
 
     def install(self) -> None:
-        """Handle the signals from now on; those that the caller ignores (nohup) stay ignored."""
+        """Handle the signals from now on; any that the caller ignores (nohup) stay ignored."""
         for number in self._signals():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def ignore(self) -> None:
-        """The work is done: nothing may spoil the way out."""
+        """Ignore the signals: the work is done, and nothing may disturb the exit."""
         for number in self._signals():
             signal.signal(number, signal.SIG_IGN)
 
     def quit(self) -> None:
         """End the session as a signal would, but from another thread and with exit code 0."""
         if self._has_quit:
-            return  # once is enough, however often the key was pressed
+            return  # once is enough, however often the key is pressed
         self._has_quit = True
         if sys.platform == "win32":
             _thread.interrupt_main()
@@ -64,9 +64,9 @@ class Interrupts:
 
     @contextmanager
     def shielded(self, *, is_firm: bool = False) -> Iterator[None]:
-        """Hold the first signal back until the block is done; all of them where it is firm.
+        """Hold back the first signal, or all signals if firm, until the block is done.
 
-        Firm is for what cannot wait on anybody and must be done, like putting a terminal back.
+        Firm is for work that must be done and cannot block, such as restoring a terminal.
         """
         self._shields += 1
         self._firm_shields += is_firm

@@ -1,4 +1,4 @@
-"""Marked moments on their way from the thread of the screen to a file."""
+"""Passes marked moments from the screen's thread to a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from streamer.session.events import Event, Marked, SessionEnded, SessionStarted,
 
 
 class Marking:
-    """A sink that hands events on to another, and between them what the person marked.
+    """A sink that forwards events to another sink, with the user's marks between them.
 
-    The session's thread alone writes, whole lines in the order of events. Neither thread waits
-    for the other: a deque takes and gives one item at a time by itself.
+    Only the session's thread writes, whole lines in the order of events. Neither thread waits
+    for the other: appending to a deque and popping from it are atomic.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -20,11 +20,11 @@ class Marking:
         self._pending: deque[tuple[SessionStarted, float]] = deque()
 
     def mark(self, session: SessionStarted, time_s: float) -> None:
-        """Mark a moment, from any thread; it is handed on with the next event.
+        """Mark a moment, from any thread; it is forwarded with the next event.
 
         Args:
-            session: that was shown; of an earlier one nothing is written any more.
-            time_s: stream time, end of the newest timestep that was shown.
+            session: the session shown; marks for an earlier session are dropped.
+            time_s: stream time at which the newest timestep shown ends.
         """
         self._pending.append((session, time_s))
 

@@ -1,4 +1,4 @@
-"""One session: source -> resampler -> stream -> sinks, at the pace of a clock."""
+"""Runs a session: source -> resampler -> stream -> sinks, at the pace of a clock."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ from streamer.sound.source import Away, Float32, Loss, Source
 
 
 class Clock(Protocol):
-    """What ties stream time to the wall clock: :class:`Pace`, or a microphone's own."""
+    """Ties stream time to the wall clock: :class:`Pace`, or a microphone's own clock."""
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Wait for the moment at which the block that ends at ``stream_s`` was heard."""
+        """Wait until the block that ends at ``stream_s`` was heard."""
         ...
 
     def latency_ms(self, time_s: float) -> float | None:
-        """How long ago the moment ``time_s`` of the stream was heard; None if no clock applies."""
+        """Return how long ago stream time ``time_s`` was heard; None if no clock applies."""
         ...
 
 
 class Pace:
-    """The clock of a replay: audio is handed over when a microphone would have heard it."""
+    """The clock of a replay: delivers audio when a microphone would have heard it."""
 
     def __init__(self, speed: float | None) -> None:
-        """Speed 1 is real time; None does not wait, and no latency applies."""
+        """Speed 1 is real time; with None there is no wait and no latency."""
         self._speed = speed
         self._start: float | None = None
 
     def wait_until(self, stream_s: float, block_s: float) -> None:  # noqa: ARG002 (a pipe's does)
-        """Wait for the moment at which the block that ends at ``stream_s`` was heard.
+        """Wait until the block that ends at ``stream_s`` would have been heard.
 
-        Moments are counted from the first block, so lateness of one does not delay the next.
+        Times count from the first block, so a late block does not delay the next.
         """
         if self._speed is None:
             return
@@ -68,16 +68,16 @@ class Pace:
             time.sleep(delay)
 
     def latency_ms(self, time_s: float) -> float | None:
-        """How long ago the moment ``time_s`` of the stream was heard."""
+        """Return how long ago stream time ``time_s`` was heard."""
         if self._speed is None or self._start is None:
             return None
         return 1000.0 * (time.monotonic() - self._start - time_s / self._speed)
 
 
 class _StreamTime:
-    """Samples handed to the stream -> stream time, where lost audio was left out of them.
+    """Converts time in samples given to the stream to stream time, which includes lost audio.
 
-    Asked in ascending order.
+    Queries must come in ascending order.
     """
 
     def __init__(self) -> None:
@@ -86,27 +86,27 @@ class _StreamTime:
         self._skipped_s = 0.0
 
     def lose(self, heard_s: float, skipped_s: float, filled_s: float) -> None:
-        """After ``heard_s`` of samples audio is lost: left out, or silence in its place."""
+        """Note that audio is lost after ``heard_s``: skipped, or replaced by silence."""
         if skipped_s:
             self._skips.append((heard_s, skipped_s))
         if filled_s:
             self._silences.append((heard_s, heard_s + filled_s))
 
     def at(self, heard_s: float) -> float:
-        """Stream time of the end of ``heard_s`` of samples."""
+        """Return the stream time at which ``heard_s`` of samples end."""
         while self._skips and heard_s > self._skips[0][0]:
             self._skipped_s += self._skips.popleft()[1]
         return heard_s + self._skipped_s
 
     def is_lost(self, heard_s: float) -> bool:
-        """Whether any of the timestep that ends there is silence in place of lost audio."""
+        """Return whether the timestep that ends there has any silence in place of lost audio."""
         while self._silences and heard_s - TIMESTEP_S >= self._silences[0][1]:
             self._silences.popleft()
         return bool(self._silences) and heard_s > self._silences[0][0]
 
 
 class Report:
-    """Hands events to the sinks and counts what the last event sums up."""
+    """Sends events to the sinks and keeps the counts for the last event."""
 
     def __init__(
         self,
@@ -136,16 +136,16 @@ class Report:
             self._send(event)
 
     def owe(self, estimates: Sequence[Estimate]) -> None:
-        """Take estimates in; :meth:`deliver` hands them on."""
+        """Queue estimates; :meth:`deliver` sends them."""
         self._owed.extend(estimates)
 
     @property
     def next_time_s(self) -> float:
-        """Time of the oldest estimate that is owed, in samples heard; infinite if there is none."""
+        """Time of the oldest queued estimate, by samples heard; infinite if there is none."""
         return self._owed[0].time if self._owed else float("inf")
 
     def deliver(self, most: int | None = None) -> None:
-        """Hand on the estimates that are owed, one by one, or so many of them."""
+        """Send the queued estimates, or at most so many of them, one by one."""
         while self._owed and most != 0:
             most = None if most is None else most - 1
             estimate = self._owed[0]
@@ -161,7 +161,7 @@ class Report:
                 self._send(Estimated(estimate, latency_ms, is_lost, self.channel))
 
     def gap(self, event: Gap, heard_s: float, skipped_s: float, filled_s: float) -> None:
-        """Audio is lost after ``heard_s`` of samples: left out, or silence in its place."""
+        """Report that audio is lost after ``heard_s``: skipped, or replaced by silence."""
         with self._interrupts.shielded():
             self._stream_time.lose(heard_s, skipped_s, filled_s)
             self._send(event)
@@ -185,7 +185,7 @@ class Report:
             self._send(event)
 
     def _send(self, event: Event) -> None:
-        """To every sink; one that fails gets nothing more, and the others lose nothing by it."""
+        """Send to every sink; drop a sink that fails, at no loss to the others."""
         failure: RunFailure | None = None
         for sink in tuple(self._sinks):
             try:
@@ -198,7 +198,7 @@ class Report:
 
 
 class _Hearing:
-    """A source on its way through a stream: what was heard of it, and what was left out."""
+    """Feeds a source to a stream and counts the samples heard and skipped."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Hearing:
         return (self._heard + self._left_out) / self._rate
 
     def start(self) -> None:
-        """Send the first event, once; not before the source has given audio."""
+        """Send the first event, once; call it only after the source has delivered audio."""
         if self._report.is_started:
             return
         age_s = (self._clock.latency_ms(0.0) or 0.0) / 1000.0
@@ -248,7 +248,7 @@ class _Hearing:
         )
 
     def take(self, block: Float32 | Loss | Away) -> None:
-        """Hear a block; the estimates that it completes are owed."""
+        """Process a block and queue the estimates it completes."""
         self.start()
         if isinstance(block, Away):
             self._report.away()
@@ -262,7 +262,7 @@ class _Hearing:
             self._tell(block, compute_s)
 
     def finish(self) -> None:
-        """The end, of the audio or from outside: what is missing by now, and what is owed."""
+        """End the audio, by itself or from outside: account for any loss and flush the stream."""
         if not self._stream.is_flushed:
             if loss := self._source.unheard(self._heard + self._left_out):
                 self._lose(loss)
@@ -272,7 +272,7 @@ class _Hearing:
 
     def _lose(self, loss: Loss) -> None:
         skipped, silence = loss.samples - loss.filled, np.zeros(loss.filled, np.float32)
-        with self._interrupts.shielded():  # told, counted and made up for, or none of it
+        with self._interrupts.shielded():  # reported, counted and filled, or none of these
             self._report.gap(
                 Gap(self.duration_s, loss.samples, loss.reason, self._report.channel),
                 self._heard / self._rate,
@@ -284,7 +284,7 @@ class _Hearing:
         self._tell(silence, compute_s)
 
     def _accept(self, block: Float32) -> float:
-        """Hear a block; the computing time it took."""
+        """Process a block and return the computing time."""
         began = time.perf_counter()
         self._report.owe(self._stream.accept(self._resampler.accept(block)))
         self._heard += len(block)
@@ -300,14 +300,14 @@ class _Hearing:
 def _by_channel(
     block: Float32 | Loss | Away, channels: Sequence[int | None]
 ) -> Sequence[Float32 | Loss | Away]:
-    """What each stream is given of a block."""
+    """Return each stream's part of a block."""
     if isinstance(block, np.ndarray) and block.ndim == 2:
         return list(np.ascontiguousarray(block.T))
     return [block] * len(channels)
 
 
 def deliver_by_time(reports: Sequence[Report]) -> None:
-    """Hand on what is owed, of several streams by time: no block size changes the order."""
+    """Send the queued estimates of all streams by time, so block size does not change the order."""
     if len(reports) == 1:
         reports[0].deliver()
         return
@@ -330,26 +330,26 @@ def run_session(
     streams: int | None = None,
     adaptation: Adaptation = UNKNOWN_VOICE,
 ) -> None:
-    """Run a source to its end, or to a signal; either way the sinks get their last event.
+    """Run a source to its end or to a signal; either way the sinks get their last event.
 
     Args:
         source: audio at any rate.
         recognizer: makes the stream.
         sinks: take the events.
         clock: paces the source and dates its audio.
-        block_ms: size of the blocks the source hands over.
+        block_ms: size of the blocks that the source delivers.
         interrupts: signals.
-        listeners: hear every block before the estimates that it completes, of the first channel.
-        streams: how many channels the source has that are streams of their own; None: none.
-        adaptation: how each stream goes about its voice.
+        listeners: get every block of the first channel, before the estimates it completes.
+        streams: number of channels that are separate streams; None if the source is one stream.
+        adaptation: how each stream adapts to its voice.
 
     Raises:
-        SerLiveError: the audio turned out damaged; after the last event of what was heard. Or the
-            profile is not of this model; before the first event.
-        RunFailure: a sink failed; after the last event of the others.
-        Interrupted: a signal came; after the last event.
+        SerLiveError: the audio is damaged; raised after the last event for what was heard. Or the
+            profile belongs to another model; raised before the first event.
+        RunFailure: a sink failed; raised after the other sinks' last event.
+        Interrupted: a signal came; raised after the last event.
     """
-    remaining = list(sinks)  # of all channels alike: one that failed gets nothing more
+    remaining = list(sinks)  # shared by all channels: a sink that failed gets nothing more
     channels = [None] if streams is None else [*range(1, streams + 1)]
     reports = [Report(recognizer, remaining, clock, interrupts, one) for one in channels]
     hearings = [
@@ -380,7 +380,7 @@ def run_session(
         except SerLiveError as error:
             if not reports[0].is_started:
                 raise
-            damage = error  # the audio ends here; what was heard is worth its last estimates
+            damage = error  # the audio ends here; what was heard still gets its last estimates
         for hearing in hearings:
             hearing.finish()
         deliver_by_time(reports)
@@ -388,7 +388,7 @@ def run_session(
         is_impatient = isinstance(error, Interrupted) and error.is_impatient
         for report, hearing in zip(reports, hearings, strict=True):
             if report.is_started and not is_impatient:
-                with suppress(RunFailure):  # a sink may be what failed; the others go on
+                with suppress(RunFailure):  # if a sink failed, the others go on
                     hearing.finish()
                 with suppress(RunFailure):
                     report.deliver()

@@ -1,1 +1,1 @@
-"""Sound on its way to the stream: what a file holds, and what its channels are."""
+"""Sound for the stream: files, pipes, microphones and their channels."""

@@ -1,7 +1,7 @@
-"""From several channels to what a stream hears.
+"""Reduces several channels to the input of a stream.
 
-The mean of the channels is right for most recordings. It is wrong where they cancel each other (a
-cable with one wire crossed, an effect of old recorders) and poor where one of them is dead. And two
+The mean of the channels is right for most recordings. It is wrong if they cancel each other (a
+cable with one wire crossed, an effect of old recorders) and poor if one of them is dead. And two
 people on two channels, as call centres record them, are two streams.
 """
 
@@ -20,31 +20,31 @@ from streamer.sound.source import Float32, keep_quiet
 CHANNELS = range(1, 65)
 
 _MOST_DIGITS = 3
-#: The channels are looked at so often; the moment does not depend on the size of the blocks.
+#: Interval at which channels are examined; it does not depend on block size.
 _PIECE_S = 0.25
-#: What was looked at before weighs half after so many seconds.
+#: After so many seconds an earlier interval has half its weight.
 _HALF_LIFE_S = 4.0
 #: Mean power below which nothing is decided: -70 dBFS.
 _QUIET = 1e-7
-#: Power of the mean over that of unrelated channels: below the first for so many pieces they cancel
-#: each other, above the second for so many no more.
+#: Power of the mean over that of unrelated channels: below the first for so many pieces they
+#: cancel each other, above the second for so many they no longer do.
 _CANCELS, _HELPS = 0.1, 0.4
 _CANCELS_FOR, _HELPS_FOR = 2, 8
 #: Power over that of the loudest channel: -60 dB.
 _DEAD = 1e-6
-#: A channel that was heard for so long beside dead ones.
+#: How long a channel must be heard while others are dead.
 _DEAD_FOR_S = 1.0
-#: Two people: each channel leads by this power for so long, and has them in its voice's range.
+#: Two people: each channel leads by this power for so long, and is as loud as a voice.
 _LEADS, _LEADS_FOR_S, _LOUD = 16.0, 1.5, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """What is heard of a source's channels: ``mix``, ``split``, or a channel's number.
+    """The choice of a source's channels: ``mix``, ``split``, or a channel's number.
 
     Attributes:
-        number: of the one channel that is heard, from 1; None if it is not one alone.
-        is_split: whether each channel is a stream of its own.
+        number: number of the single channel to use, from 1; None otherwise.
+        is_split: whether each channel is a separate stream.
     """
 
     number: int | None = None
@@ -55,7 +55,7 @@ class Channels:
         """Read the option.
 
         Raises:
-            SerLiveError: it is none of the three.
+            SerLiveError: it is none of these three.
         """
         if text in ("mix", "split"):
             return cls(is_split=text == "split")
@@ -76,12 +76,12 @@ MIX = Channels()
 
 
 class Mixer:
-    """Frames ``(n, channels)`` -> mono ``(n,)``, or the frames where the channels are split.
+    """Converts frames ``(n, channels)`` to mono ``(n,)``, or keeps them if channels are split.
 
-    What comes out depends on the frames alone, not on how they are cut into blocks.
+    The output depends only on the frames, not on their division into blocks.
 
     Attributes:
-        streams: how many channels are streams of their own; None where the channels are one.
+        streams: number of channels that are separate streams; None if they are one stream.
     """
 
     def __init__(
@@ -91,16 +91,16 @@ class Mixer:
         wanted: Channels = MIX,
         say: Callable[[str], None] = keep_quiet,
     ) -> None:
-        """Take frames of so many channels.
+        """Prepare for frames of so many channels.
 
         Args:
-            channels: of the source.
+            channels: number of channels in the source.
             sample_rate: in Hz.
-            wanted: what is to be heard of them.
-            say: takes a line for the person.
+            wanted: the channels to use.
+            say: prints a line for the user.
 
         Raises:
-            SerLiveError: the wanted channel is not there.
+            SerLiveError: the wanted channel does not exist.
         """
         if wanted.number is not None and wanted.number > channels:
             there = "is one channel" if channels == 1 else f"are {channels} channels"
@@ -122,7 +122,7 @@ class Mixer:
         self._chosen: tuple[int, ...] = tuple(range(channels))
 
     def accept(self, frames: Float32) -> Float32:
-        """Hear the next frames."""
+        """Mix the next frames."""
         number = self._wanted.number
         if frames.shape[1] == 1 and not self._wanted.is_split:
             return frames[:, 0]
@@ -141,7 +141,7 @@ class Mixer:
         return np.concatenate(parts)
 
     def foresee(self, frames: Float32) -> None:
-        """Decide by frames that are still to come, where they can be known; nothing is said."""
+        """Decide from frames still to come, if they are known; print nothing."""
         ahead = Mixer(frames.shape[1], self._rate, self._wanted)
         ahead.accept(frames)
         self._chosen, self._is_cancelled = ahead._chosen, ahead._is_cancelled
@@ -153,7 +153,7 @@ class Mixer:
         return np.asarray(chosen.mean(axis=1, dtype=np.float32))
 
     def _look(self, frames: Float32) -> None:
-        """Add the power of each channel and of their mean up, and decide where a piece ends."""
+        """Add up the power of each channel and of their mean, and decide at the end of a piece."""
         wide = frames.astype(np.float64)
         self._sums[:-1] += np.square(wide).sum(axis=0)
         self._sums[-1] += np.square(wide.mean(axis=1)).sum()
@@ -175,7 +175,7 @@ class Mixer:
         is_dead = powers < _DEAD * powers.max()
         self._lone_s = np.where(is_dead, self._lone_s + _PIECE_S, 0.0)
         dead = self._lone_s >= _DEAD_FOR_S
-        # By the newest pieces: what was in phase before must not hide what cancels now.
+        # Use the newest pieces: earlier in-phase sound must not hide cancellation now.
         share = newest[-1] / (newest[:-1].mean() / len(powers))
         self._cancelling = self._cancelling + 1 if share < _CANCELS else 0
         self._helping = self._helping + 1 if share > _HELPS else 0
@@ -195,7 +195,7 @@ class Mixer:
             self._tell()
 
     def _tell(self) -> None:
-        """Say which channels are left out, and why."""
+        """Print which channels are left out, and why."""
         count = len(self._powers) - 1
         if len(self._chosen) == count:
             return
@@ -231,6 +231,6 @@ class Mixer:
 
 
 def _listed(numbers: Iterable[int]) -> str:
-    """Channels as the subject of a sentence, with its verb."""
+    """Return channels as the subject of a sentence, with its verb."""
     names = [str(number) for number in numbers]
     return f"channel {names[0]} is" if len(names) == 1 else f"channels {' and '.join(names)} are"

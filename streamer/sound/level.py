@@ -1,4 +1,4 @@
-"""What is wrong with the level of a microphone, in words."""
+"""Detects problems with a microphone's level and describes them in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLIPPED_RUN = 3
 CLIPPED_SHARE = 0.001
 LOW_PEAK_DBFS = -55.0
 LOW_FOR_S = 10.0
-#: Of full scale; quiet speech under a greater one gets other labels.
+#: As a share of full scale; with a greater one quiet speech gets other labels.
 OFFSET = 0.005
 OFFSET_FOR_S = 5.0
 CLIPPING_AGAIN_S = 10.0
@@ -30,7 +30,7 @@ _PERMISSION = {
 
 
 def clipped_samples(frames: NDArray[np.float32]) -> int:
-    """How many of ``(n, channels)`` stand, on any channel, in a run at full scale."""
+    """Return how many of ``(n, channels)`` are in a run at full scale on any channel."""
     at_limit = np.abs(frames) >= FULL_SCALE
     if not at_limit.any():
         return 0
@@ -45,9 +45,9 @@ def clipped_samples(frames: NDArray[np.float32]) -> int:
 
 
 class LevelWatch:
-    """Notices digital silence, clipping, an offset and too low a level; says each now and then.
+    """Detects digital silence, clipping, an offset and a low level; repeats each only now and then.
 
-    Digital silence, which no microphone in a room gives, is said once until sound comes back.
+    Digital silence, which no microphone in a room gives, is reported once until sound returns.
 
     Attributes:
         clipped: frames so far that were clipped on any channel.
@@ -69,7 +69,7 @@ class LevelWatch:
         self._not_before = {"clipping": 0, "low": 0, "offset": 0}
 
     def accept(self, frames: NDArray[np.float32]) -> list[str]:
-        """Look at ``(n, channels)`` as captured, before channels are mixed; return notices."""
+        """Check ``(n, channels)`` as captured, before channels are mixed; return notices."""
         if not len(frames):
             return []
         clipped = clipped_samples(frames)

@@ -1,4 +1,4 @@
-"""Raw PCM from a pipe, in the encodings that ALSA, ffmpeg and telephone lines have."""
+"""Raw PCM from a pipe, in the encodings of ALSA, ffmpeg and telephone lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
 from streamer.sound.level import clipped_samples
 from streamer.sound.source import RATES, Float32, audible, block_ends, keep_quiet, no_audio
 
-#: First bytes of sound files, which would be heard as a click or as noise.
+#: First bytes of sound files, which would sound like a click or noise.
 CONTAINERS = (
     *(b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"caff"),
     b"\x1aE\xdf\xa3",  # webm, mkv
@@ -23,15 +23,15 @@ CONTAINERS = (
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a sample is written.
+    """The encoding of a sample.
 
     Attributes:
-        kind: NumPy's type of it; of three bytes, of what they are unpacked to.
-        size: bytes of a sample.
+        kind: its NumPy type; for three bytes, the type they are unpacked to.
+        size: bytes per sample.
         scale: full scale.
         offset: value of silence.
-        low_bits: bits that count of a wider word, from the lowest on; 0: all.
-        table: value of each byte, for encodings that are not linear.
+        low_bits: number of low bits used in a wider word; 0 for all.
+        table: value of each byte, for non-linear encodings.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Encoding:
     table: Callable[[], Float32] | None = None
 
     def decode(self, data: bytes) -> Float32:
-        """Bytes of whole samples -> ``(samples,)`` float32."""
+        """Decode the bytes of whole samples to ``(samples,)`` float32."""
         if self.table is not None:
             return self.table()[np.frombuffer(data, np.uint8)]
         values: NDArray[np.generic]
@@ -56,7 +56,7 @@ class Encoding:
             values = np.frombuffer(data, self.kind)
         if self.low_bits:
             values = (values.astype(np.int32) << (32 - self.low_bits)) >> (32 - self.low_bits)
-        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused later
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused later
             scaled = (values.astype(np.float32) - np.float32(self.offset)) / np.float32(self.scale)
         return np.asarray(scaled, np.float32)
 
@@ -85,7 +85,7 @@ _WORD24 = Encoding("<i4", 4, 2.0**23, low_bits=24)
 _WORD24_BE = Encoding(">i4", 4, 2.0**23, low_bits=24)
 _THREE, _THREE_BE = Encoding("<i4", 3, 2.0**23), Encoding(">i4", 3, 2.0**23)
 
-#: As ffmpeg calls them; and what holds 24 bits in words of four bytes, as PulseAudio calls it.
+#: By ffmpeg's names; and by PulseAudio's for 24 bits in words of four bytes.
 ENCODINGS: dict[str, Encoding] = {
     "u8": Encoding("u1", 1, 2.0**7, 2.0**7),
     "s8": Encoding("i1", 1, 2.0**7),
@@ -104,7 +104,7 @@ ENCODINGS: dict[str, Encoding] = {
     "mulaw": Encoding("u1", 1, 1.0, table=_mu_law),
     "alaw": Encoding("u1", 1, 1.0, table=_a_law),
 }
-#: Other names of the same: ALSA's (its S24_LE has four bytes), SoX's, GStreamer's, RTP's.
+#: Other names for these: ALSA's (its S24_LE has four bytes), SoX's, GStreamer's, RTP's.
 ALIASES: dict[str, str] = {
     "s16_le": "s16le",
     "s16_be": "s16be",
@@ -135,7 +135,7 @@ ALIASES: dict[str, str] = {
 
 
 def encoding_of(name: str) -> Encoding:
-    """The encoding that goes by a name, in any case, with - or _.
+    """Return the encoding of a name, in any case, with - or _.
 
     Raises:
         SerLiveError: there is none.
@@ -151,10 +151,10 @@ def encoding_of(name: str) -> Encoding:
 
 
 class RawPcm:
-    """Raw interleaved PCM from a pipe; it comes at whatever pace the writer has.
+    """Raw interleaved PCM from a pipe, at the writer's pace.
 
     Attributes:
-        frame_bytes: of a sample of each channel.
+        frame_bytes: bytes of one sample of each channel.
     """
 
     def __init__(
@@ -170,15 +170,15 @@ class RawPcm:
         """Describe the pipe.
 
         Args:
-            stream: binary, for instance ``sys.stdin.buffer``.
+            stream: binary stream, for instance ``sys.stdin.buffer``.
             sample_rate: in Hz.
-            channels: interleaved.
-            encoding: a name that :func:`encoding_of` knows.
-            wanted: what is heard of the channels.
-            say: takes a line for the person.
+            channels: number of interleaved channels.
+            encoding: a name that :func:`encoding_of` accepts.
+            wanted: channels to use.
+            say: prints a line for the user.
 
         Raises:
-            SerLiveError: an impossible rate, channel count or encoding.
+            SerLiveError: the rate, channel count or encoding is impossible.
         """
         if sample_rate not in RATES:
             raise SerLiveError(f"--rate must lie in {RATES[0]}..{RATES[-1]}, is {sample_rate}")
@@ -199,17 +199,17 @@ class RawPcm:
         self.streams = self._mixer.streams
 
     def read_from(self, read: Callable[[int], bytes]) -> None:
-        """Take the bytes from elsewhere: all that are asked for, fewer at the end."""
+        """Read from ``read`` instead; it returns as many bytes as requested, fewer at the end."""
         self._read = read
 
     def unheard(self, position: int) -> None:
-        """Nothing: a pipe waits."""
+        """Return None: a pipe waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
-        """Mono blocks, or ``(samples, channels)`` where each is a stream of its own.
+        """Yield mono blocks, or ``(samples, channels)`` if each channel is a separate stream.
 
         Raises:
-            SerLiveError: it is no PCM, or ends within a sample.
+            SerLiveError: it is not PCM, or ends within a sample.
             RunFailure: it cannot be read.
         """
         heard = 0

@@ -1,8 +1,8 @@
-"""A live pipe: when each sample came, how late that makes a label, and how to catch up.
+"""A live pipe: when each sample came, how late its label is, and how to catch up.
 
-A thread takes audio from the pipe as it comes, so that what waits is known and not hidden in the
-pipe. Latency counts from the moment at which a sample could have been heard; a burst at the start
-is a backlog and shows as one, and a writer that pauses makes nothing later.
+A thread takes audio from the pipe as it comes, so that the waiting audio is known, not hidden in
+the pipe. Latency counts from the moment at which a sample could have been heard; a burst at the
+start is a backlog and counts as one, and a pause of the writer adds no latency.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from typing import BinaryIO
 from streamer.sound.pcm import RawPcm
 from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss, keep_quiet
 
-#: More audio than this does not wait: the writer has to.
+#: Most audio that waits; beyond it the writer waits.
 MOST_WAITING_S = 30.0
-#: A person is told of a backlog from here on, once.
+#: Backlog that is reported to the user, once.
 _BACKLOG_S = 1.5
 _READ_BYTES = 1 << 16
-#: Pieces of which it is known when they came, at least: minutes.
+#: Least number of pieces with a known arrival time: enough for minutes.
 _MARKS = 20_000
 _LOOK_S = 0.1
 
 
 class Arrivals:
-    """Bytes of a pipe and when they came; read by one thread, taken by another.
+    """Bytes of a pipe with arrival times; one thread reads the pipe, another takes the bytes.
 
     Attributes:
-        taken: bytes that were read or dropped so far.
+        taken: bytes taken or dropped so far.
     """
 
     def __init__(self, stream: BinaryIO, most_bytes: int) -> None:
-        """Take bytes from a stream, ahead of who reads them.
+        """Read bytes from a stream, ahead of the taker.
 
         Args:
-            stream: binary.
-            most_bytes: that wait; the writer is held up beyond.
+            stream: binary stream.
+            most_bytes: most bytes that wait; beyond that the writer is blocked.
         """
         self.taken = 0
         self._most = most_bytes
@@ -58,32 +58,32 @@ class Arrivals:
 
     @property
     def waiting(self) -> int:
-        """Bytes that came and were not read yet."""
+        """Number of bytes that have come and were not taken."""
         return self._waiting
 
     def read(self, count: int) -> bytes:
-        """The next bytes, as soon as all have come; fewer at the end.
+        """Return the next bytes, once all have come; fewer at the end.
 
         Raises:
             OSError: the pipe cannot be read.
         """
         with self._changed:
             while self._waiting < count and not self._is_over:
-                self._changed.wait(_LOOK_S)  # not for ever: a signal wants to be noticed
+                self._changed.wait(_LOOK_S)  # not forever: a signal must be noticed
             if self._error is not None and not self._waiting:
                 raise self._error
             return self._pop(count)
 
     def drop(self, count: int) -> None:
-        """Forget the oldest bytes that wait."""
+        """Drop the oldest waiting bytes."""
         with self._changed:
             self._pop(count)
 
     def came_with(self, position: int) -> tuple[int, float]:
-        """What the byte before ``position`` came with.
+        """Find the piece with the byte before ``position``.
 
         Returns:
-            position after the last byte of its piece, and when that came, in monotonic seconds.
+            position after the piece's last byte, and its arrival in monotonic seconds.
         """
         with self._changed:
             if not self._marks:
@@ -116,11 +116,11 @@ class Arrivals:
             self._changed.notify_all()
 
     def _reader(self) -> Callable[[int], bytes]:
-        """Past the stream's buffer, whose lock would be held at the end of the program."""
+        """Return a read that avoids the stream's buffer: at exit its lock would be held."""
         try:
-            # Its own, or who closes the stream would leave the thread to read another file's.
+            # Its own descriptor: if the stream is closed, the thread must not read another file.
             descriptor = os.dup(self._stream.fileno())
-        except (OSError, AttributeError):  # no file: a test's
+        except (OSError, AttributeError):  # not a file, as in tests
             return self._stream.read
         return lambda count: os.read(descriptor, count)
 
@@ -139,7 +139,7 @@ class Arrivals:
 
 
 class LivePipe:
-    """Raw PCM from a pipe, heard at the pace of a clock, and that clock.
+    """Raw PCM from a pipe at the pace of a clock, and that clock.
 
     Attributes:
         name: ``-``.
@@ -155,20 +155,20 @@ class LivePipe:
         is_live: bool,
         say: Callable[[str], None] = keep_quiet,
     ) -> None:
-        """Begin to take audio in.
+        """Begin to read audio.
 
         Args:
-            stream: binary.
-            make: what decodes it.
-            speed: times real time at which it is heard.
-            is_live: hear it as it comes, and lose the oldest where more than
+            stream: binary stream.
+            make: makes its decoder.
+            speed: playback speed; 1 is real time.
+            is_live: whether to process audio as it comes, and drop the oldest if more than
                 :data:`MAX_LAG_S` waits.
-            say: takes a line for the person.
+            say: prints a line for the user.
 
         Raises:
-            SerLiveError: as of :class:`RawPcm`.
+            SerLiveError: as in :class:`RawPcm`.
         """
-        self._pcm = make(stream)  # what is wrong with its description is told before it is read
+        self._pcm = make(stream)  # checks its arguments before reading
         self._frame_bytes = self._pcm.frame_bytes
         self.name, self.sample_rate = self._pcm.name, self._pcm.sample_rate
         self.streams = self._pcm.streams
@@ -189,17 +189,17 @@ class LivePipe:
         return 0
 
     def unheard(self, position: int) -> None:
-        """Nothing: a pipe waits."""
+        """Return None: a pipe waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
-        """Blocks as of :class:`RawPcm`, and what a live pipe has lost.
+        """Yield blocks as :class:`RawPcm` does, and the losses of a live pipe.
 
         Raises:
-            SerLiveError: it is no PCM, or ends within a sample.
+            SerLiveError: it is not PCM, or ends within a sample.
             RunFailure: it cannot be read.
         """
         blocks = self._pcm.blocks(block_ms)
-        has_begun = False  # with what tells PCM from a sound file
+        has_begun = False  # with the bytes that tell PCM from a sound file
         while True:
             if self._is_live and has_begun and (lost := self._too_old()):
                 reason = f"more than {MAX_LAG_S:g} s of audio waited in the pipe"
@@ -211,7 +211,7 @@ class LivePipe:
             yield block
 
     def _too_old(self) -> int:
-        """Frames that are dropped now, so that little waits."""
+        """Return how many frames to drop now, so that little waits."""
         kept = round(MAX_LAG_S * self.sample_rate)
         old = self._arrivals.waiting // self._frame_bytes - kept
         if old <= 0:
@@ -220,9 +220,9 @@ class LivePipe:
         return old
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Wait for the moment at which the block that ends at ``stream_s`` is to be heard.
+        """Wait until the block that ends at ``stream_s`` is due.
 
-        A pipe that paused is heard from where it goes on, no faster for that.
+        After a pause the pipe goes on at the same speed.
         """
         if self._is_live:
             return
@@ -246,10 +246,10 @@ class LivePipe:
             self._say = keep_quiet
 
     def latency_ms(self, time_s: float) -> float:
-        """How long ago the sample at ``time_s`` of the stream was heard at the latest.
+        """Return how long ago, at most, the sample at ``time_s`` of the stream was heard.
 
-        What comes in pieces was heard before: the first sample of a piece that long before it
-        came, up to :data:`MAX_LAG_S`; more at once is no piece but a backlog.
+        A piece was heard before it came: its first sample earlier by the piece's length, up to
+        :data:`MAX_LAG_S`; more at once is not a piece but a backlog.
         """
         position = round(time_s * self.sample_rate) * self._frame_bytes
         end, came_s = self._arrivals.came_with(position)

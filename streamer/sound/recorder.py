@@ -1,7 +1,7 @@
-"""Keeps what a source hands over as a wav file.
+"""Records a source to a wav file.
 
-A recording of the whole session replays to the same labels; one begun in the middle of it starts
-with a stream that has heard nothing yet.
+A recording of a whole session replays to the same labels; one begun in mid-session starts with a
+new stream.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def _header(sample_rate: int, data_bytes: int) -> bytes:
 
 
 class WavWriter:
-    """A mono float32 wav, so that no sample changes; its header is true once a second.
+    """Writes a mono float32 wav, which keeps samples exact; updates its header once a second.
 
-    A process that is killed leaves a file that opens and lacks at most the last second. soundfile
-    writes the sizes only when it closes a file, hence the header is ours.
+    If the process is killed, the file opens and lacks at most the last second. soundfile writes the
+    sizes only when it closes a file, so this class writes its own header.
     """
 
     def __init__(self, path: Path, sample_rate: int, force: bool) -> None:
-        """Create the file, over an existing one only with ``force``.
+        """Create the file; overwrite an existing one only with ``force``.
 
         Raises:
-            SerLiveError: it exists, or its folder does not or may not be written to.
+            SerLiveError: it exists, or its folder does not or is not writable.
         """
         self.path = path
         self._rate = sample_rate
@@ -55,7 +55,7 @@ class WavWriter:
         if path.exists() and not path.is_file():
             raise SerLiveError(f"{path}: no regular file; a recording is rewritten as it grows")
         try:
-            # Unbuffered: what was written is there, and closing cannot fail for lack of room.
+            # Unbuffered: written samples are in the file, and closing cannot fail for lack of room.
             self._file = path.open("wb" if force else "xb", buffering=0)
         except FileExistsError as error:
             raise SerLiveError(f"{path} exists; --force overwrites it") from error
@@ -76,7 +76,7 @@ class WavWriter:
 
     @property
     def seconds(self) -> float:
-        """How much was written."""
+        """Length of the audio written."""
         return self._data_bytes() / _SAMPLE_BYTES / self._rate
 
     def write(self, samples: Float32) -> bool:
@@ -107,11 +107,11 @@ class WavWriter:
             self._file.close()
 
     def _data_bytes(self) -> int:
-        # Asked of the file: a signal may come between a write and the counting of it.
+        # Ask the file: a signal may come between a write and its count.
         return self._file.tell() - _HEADER.size
 
     def _complete(self) -> None:
-        """Make the header count the samples that are there: it never promises too much."""
+        """Update the header to the samples that are there; it never promises too many."""
         end = self._file.tell()
         data_bytes = self._data_bytes() // _SAMPLE_BYTES * _SAMPLE_BYTES
         self._file.seek(0)
@@ -132,29 +132,28 @@ class WavWriter:
 
 
 class Recorder:
-    """A source, with what it hands over written to a file on the way while this is switched on.
+    """A source that writes its blocks to a file while recording is switched on.
 
-    The file holds the very samples that the estimates are made of, the silence in place of lost
-    audio among them. Files are opened and written by the thread that takes the blocks; the screen
-    only says what it wants.
+    The file holds exactly the samples behind the estimates, including the silence in place of lost
+    audio. The thread that takes the blocks opens and writes files; the screen only requests it.
     """
 
     def __init__(
         self, source: Source, say: Callable[[str], None], path: Path | None, force: bool
     ) -> None:
-        """Pass on ``source``, recording from the start if there is a path.
+        """Wrap ``source``, recording from the start if there is a path.
 
-        A recording that was asked for with a path must succeed; one that was switched on later
-        may fail, and listening goes on.
+        A recording requested with a path must succeed; one switched on later may fail without
+        ending the session.
 
         Args:
             source: a live source.
-            say: takes a line for the person.
+            say: prints a line for the user.
             path: wav file of the first recording; later ones are named by their time.
-            force: it may exist.
+            force: whether that file may exist.
 
         Raises:
-            SerLiveError: the file cannot be made.
+            SerLiveError: the file cannot be created.
         """
         self._source = source
         self._say = say
@@ -187,11 +186,11 @@ class Recorder:
 
     @property
     def is_recording(self) -> bool:
-        """Whether a file is being written; another thread may ask."""
+        """Whether a file is being written; any thread may ask."""
         return self._writer is not None
 
     def toggle(self) -> None:
-        """Start or stop with the next block, from any thread; what is done then is said."""
+        """Start or stop with the next block, from any thread, and print what is done then."""
         self._is_wanted = not self._is_wanted
         if self._is_away:
             word = "starts" if self._is_wanted else "stops"
@@ -238,11 +237,11 @@ class Recorder:
             self._stop("{path} has {seconds:.1f} s")
 
     def _stop(self, line: str) -> None:
-        """Finish the file and say so in a line."""
+        """Finish the file and print a line."""
         writer, self._writer = self._writer, None
         assert writer is not None
         self._is_wanted = self._must_succeed = False
         seconds = writer.seconds
-        with suppress(RunFailure):  # the header counts what was there a second ago
+        with suppress(RunFailure):  # the header is right up to a second ago
             writer.close()
         self._say(line.format(path=writer.path, seconds=seconds))

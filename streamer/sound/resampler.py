@@ -1,4 +1,4 @@
-"""The source's rate -> 16 kHz, with the look-ahead that this costs."""
+"""Resamples the source's rate to 16 kHz, and measures the look-ahead of this."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from streamer.signal import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 
-#: Keeps what is below 7.5 kHz; training resamples with it too. "LQ" would hold back 17 ms less at
-#: 48 kHz and lose what is above 6 kHz.
+#: Keeps frequencies below 7.5 kHz; training resamples with it too. "LQ" would hold back 17 ms less
+#: at 48 kHz and lose those above 6 kHz.
 RESAMPLER_QUALITY = "HQ"
 
 
 class Resampler:
-    """The source's rate -> 16 kHz, statefully; the result does not depend on the block size.
+    """Resamples a stream to 16 kHz; the result does not depend on block size.
 
     >>> resampler = Resampler(48_000)
     >>> second = np.zeros(48_000, np.float32)
@@ -43,7 +43,7 @@ class Resampler:
         """Add samples ``(n,)`` at the source's rate; return those at 16 kHz that are ready.
 
         Raises:
-            ValueError: not a vector of float32.
+            ValueError: they are not a float32 vector.
             RuntimeError: it was flushed.
         """
         if self._is_flushed:
@@ -59,7 +59,7 @@ class Resampler:
         return ready
 
     def flush(self) -> Float32:
-        """The samples held back; in all no more than the audio is long."""
+        """Return the samples held back; the total is no longer than the audio."""
         nothing = np.zeros(0, np.float32)
         if self._is_flushed:
             return nothing
@@ -79,10 +79,10 @@ def _soxr_stream(sample_rate: int) -> soxr.ResampleStream:
 
 @cache
 def resampler_look_ahead_s(sample_rate: int) -> float:
-    """Most audio that the resampler takes in before it gives out the sample of a moment, in s.
+    """Return the most audio that the resampler reads ahead of an output sample, in s.
 
-    It works in blocks, so this varies over time; the greatest over four seconds is measured by
-    feeding it silence, to 1 ms.
+    It works in blocks, so this varies over time; the function measures the maximum over four
+    seconds of silence, to 1 ms.
     """
     if sample_rate == SAMPLE_RATE:
         return 0.0

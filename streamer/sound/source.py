@@ -1,4 +1,4 @@
-"""What every source of sound has in common, and how one block follows another."""
+"""The interface of all sound sources, and helpers for their blocks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Float32 = NDArray[np.float32]
 RATES = range(1_000, 768_001)
 BLOCK_MS = range(1, 10_001)
 
-#: At most so much audio of a live source waits; when more comes, the oldest is lost.
+#: Most audio of a live source that waits; when more comes, the oldest is lost.
 MAX_LAG_S = 1.0
-#: So much silence stands in for lost audio, the rest is left out. It is longer than the rolling
-#: window of the shipped models: after such a loss the attention pools nothing from before. What the
-#: normaliser knows of the speaker and the room still holds.
+#: Most silence in place of lost audio; the rest is skipped. It is longer than the rolling window of
+#: the shipped models, so after such a loss the attention pools nothing from before. The
+#: normaliser's knowledge of the speaker and the room still holds.
 SILENCE_FOR_LOSS_S = 3.0
 
 
 class Damaged(Exception):
-    """A decoder cannot go on, or left something out; its text says why.
+    """A decoder cannot go on, or skipped something; the text says why.
 
     Attributes:
-        after_s: where, in seconds of what was decoded; None where it stopped.
+        after_s: where, in seconds of decoded audio; None if it stopped.
     """
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
@@ -39,11 +39,11 @@ class Damaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Audio that a live source could not hand over.
+    """Audio that a live source could not deliver.
 
     Attributes:
-        samples: lost, at the source's rate.
-        filled: how many of them are to be heard as silence; the others are left out.
+        samples: number of samples lost, at the source's rate.
+        filled: how many of them become silence; the others are skipped.
         reason: in words.
     """
 
@@ -53,17 +53,17 @@ class Loss:
 
     @classmethod
     def after(cls, samples: int, sample_rate: int, reason: str) -> Self:
-        """A loss of which :data:`SILENCE_FOR_LOSS_S` are filled at most."""
+        """Make a loss of which at most :data:`SILENCE_FOR_LOSS_S` are filled."""
         return cls(samples, min(samples, round(SILENCE_FOR_LOSS_S * sample_rate)), reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A live source has nothing to hand over, and will say when it is back how much was lost."""
+    """A live source has nothing to deliver for now; once it is back, a :class:`Loss` follows."""
 
 
 class Source(Protocol):
-    """Something that hands over blocks of samples.
+    """Delivers blocks of samples.
 
     Attributes:
         name: file, device or ``-``.
@@ -82,25 +82,25 @@ class Source(Protocol):
     def overflows(self) -> int: ...
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
-        """Mono float32 blocks of ``block_ms`` at ``sample_rate``, the last one shorter.
+        """Yield mono float32 blocks of ``block_ms`` at ``sample_rate``, the last one shorter.
 
-        Where each channel is a stream of its own, ``(samples, channels)``.
+        If each channel is a separate stream, they are ``(samples, channels)``.
 
-        A live source hands over an :class:`Away` when it stops giving audio, and a :class:`Loss`
-        where audio is missing.
+        A live source yields an :class:`Away` when its audio stops, and a :class:`Loss` where audio
+        is missing.
 
         Raises:
-            SerLiveError: the audio turns out damaged; what came before it was handed over.
+            SerLiveError: the audio is damaged; everything before the damage has been yielded.
         """
         ...
 
     def unheard(self, position: int) -> Loss | None:
-        """What a live source had beyond ``position`` samples of stream time, at a session's end."""
+        """Return what a live source had beyond ``position`` samples when the session ends."""
         ...
 
 
 def block_ends(sample_rate: int, block_ms: int) -> Iterator[int]:
-    """Ends of consecutive blocks in samples; rounding does not add up."""
+    """Yield the ends of consecutive blocks in samples; rounding errors do not add up."""
     block = 1
     while True:
         yield max(block, round(block * block_ms * sample_rate / 1000))
@@ -108,10 +108,10 @@ def block_ends(sample_rate: int, block_ms: int) -> Iterator[int]:
 
 
 def audible(frames: Float32) -> tuple[Float32, bool]:
-    """Frames ``(n, channels)`` up to the first that is no audio.
+    """Return frames ``(n, channels)`` up to the first that is not audio.
 
     Returns:
-        these frames, and whether all were audio.
+        these frames, and whether all of them were audio.
     """
     possible = (np.abs(frames) <= LARGEST_SAMPLE).all(axis=1)  # false for NaN too
     good = len(frames) if possible.all() else int(np.argmin(possible))
@@ -119,10 +119,10 @@ def audible(frames: Float32) -> tuple[Float32, bool]:
 
 
 def no_audio(name: str, samples: int, sample_rate: int) -> SerLiveError:
-    """The error of a source that holds something else than audio."""
+    """Return the error for a source that holds something other than audio."""
     at_s = samples / sample_rate
     return SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale")
 
 
 def keep_quiet(_: str) -> None:
-    """Takes a line for the person, where there is none."""
+    """Ignore a line, if there is no user to read it."""

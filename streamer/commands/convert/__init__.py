@@ -1,4 +1,4 @@
-"""``ser-live convert``: a session of JSON lines as a file for another program."""
+"""``ser-live convert``: converts a session in JSON lines to a file for another program."""
 
 from __future__ import annotations
 

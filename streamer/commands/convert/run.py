@@ -1,4 +1,4 @@
-"""What ``ser-live convert`` does: a session of JSON lines as a file for another program."""
+"""Runs ``ser-live convert``: converts a session in JSON lines for another program."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from streamer.session.interrupts import Interrupts
 
 
 def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
-    """Convert the session that is named.
+    """Convert the named session.
 
     Raises:
-        SerLiveError: no format is named, the file cannot be read, or the format cannot hold it.
+        SerLiveError: no format is given, the file cannot be read, or the format cannot hold it.
         RunFailure: the output cannot be written.
     """
     name = format_of(options.output, options.format)
@@ -30,10 +30,10 @@ def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
 
 
 def format_of(output: Path | None, name: str | None) -> str:
-    """The format that was named, or that the output's suffix stands for.
+    """Return the named format, or that of the output's suffix.
 
     Raises:
-        SerLiveError: neither.
+        SerLiveError: there is neither.
     """
     if name is not None:
         return name
@@ -55,7 +55,7 @@ def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> N
     is_split = any(session.header.channel is not None for session in sessions)
     is_several = len(sessions) > len({session.header.channel for session in sessions})
     writer = open_timeline(name, out, is_several, is_split)
-    # Nothing is written before it is known that all can be: a file that is there stays.
+    # Nothing is written unless everything can be: an existing file stays.
     for header in (session.header for session in sessions):
         if header.labels != sessions[0].header.labels:
             raise SerLiveError(f"{header.source} has other labels: one table cannot hold both")

@@ -1,4 +1,4 @@
-"""``ser-live devices``: the input devices."""
+"""``ser-live devices``: lists the input devices."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ DESCRIPTION = "Input devices with their own rate and others they accept; * is th
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """The command has no options."""
+    """Add nothing: the command has no options."""

@@ -1,4 +1,4 @@
-"""What ``ser-live devices`` does."""
+"""Runs ``ser-live devices``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ser-live enrol``: a profile of a voice."""
+"""``ser-live enrol``: makes a profile of a voice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
         nargs="*",
-        default=[],  # or argparse calls them required
+        default=[],  # otherwise argparse calls them required
         type=Path,
         metavar="FILE",
         help="recording of that voice alone (default: a microphone)",

@@ -1,4 +1,4 @@
-"""What ``ser-live enrol`` does: recordings of a voice, or a microphone, to a profile of it."""
+"""Runs ``ser-live enrol``: makes a profile from recordings of a voice or from a microphone."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from streamer.sound.resampler import Resampler
 from streamer.sound.source import Float32, Loss, Source
 
 SUFFIX = ".profile"
-#: A microphone is not listened to for longer, whoever has forgotten it.
+#: The microphone is closed after so long, in case the user has forgotten it.
 LONGEST_S = 180.0
-#: Where no bar can be shown, a line comes after so much more speech.
+#: Without a bar, a line is printed after so much more speech.
 _LINE_S = 5.0
 _FILE_BLOCK_MS, _MICROPHONE_BLOCK_MS = 1_000, 100
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolPlan:
-    """What to make a profile of, and where it goes.
+    """The source of a profile, and its file.
 
     Attributes:
         profile: file to write.
-        recordings: of the voice; none: a microphone is listened to.
+        recordings: recordings of the voice; if empty, the microphone is used.
         device: number or part of its name; None for the default.
-        wanted: what is heard of the channels.
-        force: an older profile may be overwritten.
+        wanted: channels to use.
+        force: whether an older profile may be overwritten.
     """
 
     profile: Path
@@ -62,20 +62,20 @@ class EnrolPlan:
             raise SerLiveError("a profile is of one voice: --channels is mix or a number")
 
     def check(self, inputs: Iterable[Path]) -> None:
-        """Refuse to write over what is there, while nothing was heard in vain yet.
+        """Check before any audio is recorded that nothing else is overwritten.
 
         Raises:
-            SerLiveError: as of :func:`streamer.recognition.profile.check_place`.
+            SerLiveError: as in :func:`streamer.recognition.profile.check_place`.
         """
         check_place(self.profile, self.force, [*inputs, *self.recordings])
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Make the profile that is asked for.
+    """Make the requested profile.
 
     Raises:
-        SerLiveError: wrong usage, or as of :func:`enrol`.
-        RunFailure, Interrupted: as of :func:`enrol`.
+        SerLiveError: wrong usage, or as in :func:`enrol`.
+        RunFailure, Interrupted: as in :func:`enrol`.
     """
     plan = EnrolPlan(
         options.profile,
@@ -92,11 +92,11 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def enrol(plan: EnrolPlan, recognizer: Recognizer, interrupts: Interrupts) -> None:
-    """Hear the voice and write its profile, whole or not at all.
+    """Analyse the voice and write its profile, completely or not at all.
 
     Raises:
-        SerLiveError: the model knows no voices, a recording or the device cannot be had, too
-            little speech was heard, or something else is in the place of the profile.
+        SerLiveError: the model does not adapt to voices, a recording or the device is not
+            available, there is too little speech, or something else is at the profile's path.
         RunFailure: the device is gone, or the profile cannot be written.
         Interrupted: a signal came; nothing was written.
     """
@@ -146,7 +146,7 @@ def _hear(
     progress: _Progress,
     enough_s: float = float("inf"),
 ) -> None:
-    """Hear a source to its end, or until so much speech was heard."""
+    """Process a source to its end, or until there is so much speech."""
     resampler = Resampler(source.sample_rate)
     for block in source.blocks(block_ms):
         if isinstance(block, Loss):
@@ -164,7 +164,7 @@ def _hear(
 
 
 class _Progress:
-    """Shows how much speech was heard: a bar on a terminal, elsewhere lines for who talks."""
+    """Shows how much speech was heard: a bar on a terminal, lines for the speaker elsewhere."""
 
     def __init__(self, *, tells: bool) -> None:
         self._tells = tells
@@ -195,7 +195,7 @@ class _Progress:
         self._stack.close()
 
     def show(self, speech_s: float) -> None:
-        """So much was heard by now."""
+        """Show that so much speech was heard so far."""
         if self._bar is not None:
             self._bar.update(
                 self._task,

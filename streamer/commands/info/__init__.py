@@ -1,4 +1,4 @@
-"""``ser-live info``: what a model knows, was trained on and scored."""
+"""``ser-live info``: describes a model, its training and its scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``ser-live info`` does."""
+"""Runs ``ser-live info``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streamer.signal import TIMESTEP_S
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Write a line for each thing that the model says of itself.
+    """Write a line for each fact in the model's metadata.
 
     Raises:
-        SerLiveError: the file is missing, or no model of ours.
+        SerLiveError: the file is missing, or not a model of ours.
     """
     with interrupts.shielded():  # or onnxruntime calls the file damaged
         metadata = Recognizer.load(options.model).metadata
@@ -41,6 +41,6 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def _shares(metadata: ModelMetadata) -> str:
-    """How often each label is met in everyday life; empty where the model does not know."""
+    """Return each label's frequency in everyday life; empty if the model has none."""
     pairs = zip(metadata.labels, metadata.everyday_prior, strict=False)
     return ", ".join(f"{label} {100 * share:.3g} %" for label, share in pairs)

@@ -1,8 +1,9 @@
-"""``ser-live latency``: how late a label is, and where the time goes.
+"""``ser-live latency``: measures the latency of a label, and where the time goes.
 
 ``measure.py`` runs the measurements: ``live.py`` at the pace of the clock, ``stopped.py`` with the
-clock stopped while computing, ``streams.py`` many streams at once, ``loopback.py`` speaker to
-microphone. ``server.py`` measures a running server. ``tables.py`` and ``plot.py`` show the results.
+clock stopped while computing, ``streams.py`` with many streams at once, ``loopback.py`` from
+speaker to microphone. ``server.py`` measures a running server. ``tables.py`` and ``plot.py`` show
+the results.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DESCRIPTION = (
     "Measure every part of the delay between a sound and its label: in real time, then with the "
     "clock stopped while computing. Ctrl-C ends the first part and shows its results so far."
 )
-#: ``stopped`` leaves the paced session out.
+#: ``stopped`` skips the paced session.
 SOURCES = ("replay", "mic", "stopped")
 
 

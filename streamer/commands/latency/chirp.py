@@ -1,4 +1,4 @@
-"""A sound that is found again: a short sweep, and its place in a signal by cross-correlation."""
+"""A sound for measurements: a short sweep, located in a signal by cross-correlation."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ CHIRP_S = 0.08
 LOWEST_HZ, HIGHEST_HZ = 500.0, 6_000.0
 #: Share of the sample rate up to which converters and resamplers are flat.
 BAND = 0.4
-#: -14 dBFS: to be heard across a desk, not to startle.
+#: -14 dBFS: audible across a desk, but not startling.
 AMPLITUDE = 0.2
-#: A chirp is found where the signal is at least as similar to it; 1 is the chirp itself. A chirp
-#: 8 dB under the noise of its band still is; of a second of noise or speech nothing gets near.
+#: Least similarity of the signal to the chirp, which itself has 1. A chirp 8 dB below the noise of
+#: its band reaches it; a second of noise or speech comes nowhere near.
 FOUND_FROM = 0.35
-#: A signal under this level (-80 dBFS) holds nothing, whatever its shape.
+#: A signal below this level (-80 dBFS) holds nothing, whatever its shape.
 QUIETEST_RMS = 1e-4
 
 
 class Found(NamedTuple):
-    """Where a chirp begins.
+    """The start of a chirp.
 
     Attributes:
         position: in samples, with a fraction.
-        similarity: of the signal there with the chirp, 0 to 1.
+        similarity: similarity of the signal there to the chirp, 0 to 1.
     """
 
     position: float
@@ -36,11 +36,11 @@ class Found(NamedTuple):
 
 
 def chirp(sample_rate: int, lowest_rate: int) -> Float32:
-    """A linear sweep under a Hann window, ``(samples,)``.
+    """Return a linear sweep under a Hann window, ``(samples,)``.
 
     Args:
-        sample_rate: of the result, in Hz.
-        lowest_rate: of all it passes through, in Hz; it bounds the band.
+        sample_rate: rate of the result, in Hz.
+        lowest_rate: lowest rate that it passes through, in Hz; it limits the band.
     """
     times = np.arange(round(CHIRP_S * sample_rate)) / sample_rate
     highest = min(HIGHEST_HZ, BAND * lowest_rate)
@@ -51,18 +51,18 @@ def chirp(sample_rate: int, lowest_rate: int) -> Float32:
 
 
 def find_chirp(signal: Float32, wanted: Float32) -> Found | None:
-    """The likeliest place of a chirp in a signal, None where nothing is similar enough.
+    """Find the likeliest place of a chirp in a signal, None if nothing is similar enough.
 
-    What is searched is the envelope of the cross-correlation, because rooms and converters turn
-    the phase, over the energy of the signal at the same place, so that loud noise elsewhere does
-    not count; both within the band of the chirp. A parabola gives the fraction of a sample.
+    The search takes the envelope of the cross-correlation, because rooms and converters shift the
+    phase, divided by the signal's energy at the same place, so that loud noise elsewhere does not
+    count; both within the chirp's band. A parabola gives the fraction of a sample.
 
     Args:
-        signal: ``(samples,)``, longer than the chirp by two samples at least.
+        signal: ``(samples,)``, at least two samples longer than the chirp.
         wanted: ``(chirp samples,)`` at the same rate.
     """
     size = 1 << (len(signal) + len(wanted)).bit_length()
-    # Sums over a long signal cancel: in float32 too little is left of its quiet parts.
+    # Sums over a long signal cancel: float32 would keep too little of its quiet parts.
     pattern = np.fft.rfft(wanted.astype(np.float64), size)
     in_band = np.abs(pattern) > 0.05 * np.abs(pattern).max()
     spectrum = np.fft.rfft(signal.astype(np.float64), size) * in_band
@@ -81,7 +81,7 @@ def find_chirp(signal: Float32, wanted: Float32) -> Found | None:
 
 
 def _envelope(spectrum: NDArray[np.complex128], size: int) -> NDArray[np.float64]:
-    """Magnitude of the analytic signal that belongs to a real one's half spectrum."""
+    """Return the magnitude of the analytic signal for a real signal's half spectrum."""
     analytic = np.zeros(size, np.complex128)
     analytic[: len(spectrum)] = 2.0 * spectrum
     return np.abs(np.fft.ifft(analytic))

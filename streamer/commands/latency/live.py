@@ -1,4 +1,4 @@
-"""A session at the pace of the clock, measured: a recording over and over, or the microphone."""
+"""Measures a session at the pace of the clock: a repeated recording, or the microphone."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from streamer.sound.source import Float32, Source
 
 @dataclass(frozen=True)
 class LiveCost:
-    """How late the estimates of a session came, and what it cost.
+    """Latency of a session's estimates, and the session's cost.
 
     Attributes:
         source: file or device.
-        sample_rate: of the source, in Hz.
+        sample_rate: the source's, in Hz.
         resampler_bound_ms: the most that resampling may hold back, derived.
-        estimates: how many were followed.
-        terms_ms: by name.
-        sum_ms: of the terms of each estimate.
+        estimates: number of estimates followed.
+        terms_ms: terms by name.
+        sum_ms: sum of each estimate's terms.
         end_to_end_ms: from the end of the timestep to the output.
-        rest_ms: what the terms of each estimate do not explain.
+        rest_ms: part of each estimate's latency that its terms do not explain.
         reactions: from sounds to labels.
-        load: on the machine.
+        load: load on the machine.
     """
 
     source: str
@@ -55,10 +55,10 @@ class LiveCost:
 
 
 class Repeated:
-    """A recording as a source, over and over, for so many seconds."""
+    """A source that repeats a recording for so many seconds."""
 
     def __init__(self, path: Path, seconds: float) -> None:
-        """Name the recording.
+        """Open the recording.
 
         Raises:
             SerLiveError: it cannot be read.
@@ -70,7 +70,7 @@ class Repeated:
         self._rest = round(seconds * self.sample_rate)
 
     def unheard(self, position: int) -> None:
-        """Nothing: a recording waits."""
+        """Return None: a recording waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
         while self._rest > 0:
@@ -84,24 +84,24 @@ class Repeated:
 
 
 class DatedMicrophone(Microphone):
-    """A microphone that says how old its blocks were when they came, and how long they waited."""
+    """A microphone that tells the age of its blocks on arrival, and how long they waited."""
 
     def __init__(self, device: Device, say: Callable[[str], None], *, duration_s: float) -> None:
-        """As :class:`Microphone`; a device that is gone is a failure."""
+        """Do as :class:`Microphone`, but fail if the device is gone."""
         super().__init__(device, say, duration_s=duration_s, reconnects=False)
         self._marks: deque[Mark] = deque()
         self._before = Mark(0, 0.0, 0.0)
 
     def arrival(self, stream_s: float) -> Arrival:
-        """Of the block that ends at ``stream_s``, as its own callback dated it.
+        """Return the arrival of the block that ends at ``stream_s``, as its callback dated it.
 
-        Asked in ascending order.
+        Queries must come in ascending order.
         """
         now_s = time.monotonic()
         position = round(stream_s * self.sample_rate) - self._passed.lost_outside
         while self._marks and self._marks[0].position < position:
             self._before = self._marks.popleft()
-        if not self._marks:  # taken up while its callback is still at work
+        if not self._marks:  # taken up while its callback still runs
             return Arrival(1000.0 * (self._before.arrived_s - self._before.captured_s), 0.0)
         mark = self._marks[0]
         further_s = (mark.position - position) / self.sample_rate
@@ -115,7 +115,7 @@ class DatedMicrophone(Microphone):
 
 
 def replay_probe(recognizer: TimedRecognizer) -> Probe:
-    """For :class:`Repeated`: a microphone that hands over each block the moment it was heard."""
+    """Return a probe for :class:`Repeated`, which delivers each block when it was heard."""
     pace = Pace(1.0)
 
     def due(stream_s: float) -> Arrival:
@@ -125,19 +125,19 @@ def replay_probe(recognizer: TimedRecognizer) -> Probe:
 
 
 def microphone_probe(recognizer: TimedRecognizer, microphone: DatedMicrophone) -> Probe:
-    """For a microphone, which is its own clock."""
+    """Return a probe for a microphone, which is its own clock."""
     return Probe(microphone, recognizer.metadata, recognizer.stopwatch, microphone.arrival)
 
 
 def run_probed(
     source: Source, recognizer: TimedRecognizer, probe: Probe, interrupts: Interrupts
 ) -> None:
-    """Run a session whose JSON lines go nowhere, and follow its estimates.
+    """Run a session, discard its JSON lines, and follow its estimates.
 
     Raises:
         SerLiveError: the audio is damaged.
         RunFailure: the device is gone.
-        Interrupted: a signal came. The probe keeps what it saw before any of these.
+        Interrupted: a signal came. The probe keeps its data in each of these cases.
     """
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         run_session(
@@ -154,12 +154,12 @@ def run_probed(
 def live_cost(
     source: Source, probe: Probe, changes: Sequence[tuple[float, str]] = ()
 ) -> LiveCost | None:
-    """What a probe has seen; None where the session ended before it had settled.
+    """Return a probe's results; None if the session ended before it had settled.
 
     Args:
-        source: that was run.
-        probe: that followed it.
-        changes: of emotion in the audio, as far as they are known.
+        source: source of the session.
+        probe: probe that followed it.
+        changes: known changes of emotion in the audio.
     """
     whole, load = probe.passage(), probe.load()
     passage = whole.after(SETTLING_S)

@@ -1,8 +1,8 @@
-"""The true latency of speaker and microphone: chirps played, and found in what is captured.
+"""Measures the true latency of speaker and microphone by playing chirps and capturing them.
 
-From the moment that the chirp is handed to PortAudio to the moment that it is handed back lie the
-speaker's buffers, the air and the microphone's buffers. PortAudio dates both ends; what its dates
-leave over is the air, and what the drivers do not say.
+Between the moments at which PortAudio gets the chirp and returns it are the speaker's buffers, the
+air and the microphone's buffers. PortAudio dates both ends; the rest, beyond its dates, is the air
+and whatever the drivers do not report.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streamer.sound.capture.losses import Mark
 from streamer.sound.capture.microphone import CALLBACK_S, CAPTURE_BLOCK_MS, Microphone
 from streamer.sound.source import Float32
 
-#: From chirp to chirp; a chirp is looked for until the next one, wireless speakers are slow.
+#: Time between chirps; the search for one lasts until the next, as wireless speakers are slow.
 SPACING_S = 0.8
 CHIRPS = range(1, 101)
 
@@ -40,19 +40,19 @@ class RoundTrips:
     """Chirps from the speaker to the microphone.
 
     Attributes:
-        speaker: device.
-        microphone: device.
-        played: chirps.
-        found: chirps among them that the microphone heard.
-        round_trip_ms: from handing the chirp to PortAudio until it hands it back, the rest of the
-            block it comes in not counted.
-        speaker_ms: from handing it over to the converter, by PortAudio's dates.
-        microphone_ms: from the converter to handing it back, by its dates.
-        unsaid_ms: what the round trip has more than those two.
-        speaker_claim_ms: latency of the output stream, as PortAudio states it when it opens.
-        microphone_claim_ms: the same of the input stream.
-        underflows: how often the speaker's device flagged that it ran out of audio; a chirp that
-            one falls into is late, or torn.
+        speaker: speaker device.
+        microphone: microphone device.
+        played: number of chirps played.
+        found: number of those found in the captured audio.
+        round_trip_ms: from passing the chirp to PortAudio until PortAudio returns it, without the
+            rest of its block.
+        speaker_ms: from passing it to PortAudio to the converter, by PortAudio's dates.
+        microphone_ms: from the converter until PortAudio returns it, by its dates.
+        unsaid_ms: remainder of the round trip beyond those two.
+        speaker_claim_ms: latency that PortAudio states for the output stream when it opens.
+        microphone_claim_ms: the same for the input stream.
+        underflows: how often the speaker's device flagged that it ran out of audio; a chirp during
+            an underflow is late, or torn.
     """
 
     speaker: str
@@ -69,11 +69,11 @@ class RoundTrips:
 
 
 class Played(NamedTuple):
-    """A chirp that went out.
+    """A chirp that was played.
 
     Attributes:
-        handed_s: monotonic time at which its first sample was handed to PortAudio.
-        converter_s: monotonic time of that sample at the converter, as PortAudio says.
+        handed_s: monotonic time at which PortAudio got its first sample.
+        converter_s: monotonic time of that sample at the converter, according to PortAudio.
     """
 
     handed_s: float
@@ -81,11 +81,11 @@ class Played(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """What the microphone heard.
+    """Audio from the microphone.
 
     Attributes:
         samples: ``(samples,)``.
-        marks: of all callbacks.
+        marks: marks of all callbacks.
         sample_rate: in Hz.
     """
 
@@ -98,13 +98,13 @@ class _MarkedMicrophone(Microphone):
     """A microphone that keeps the mark of every callback."""
 
     def __init__(self, device: Device) -> None:
-        # Silence but for the chirps is how it should be: no notice of the level is passed on.
+        # Silence apart from the chirps is normal, so notices of the level are dropped.
         super().__init__(device, lambda _notice: None, reconnects=False)
         self.marks: list[Mark] = []
 
     @property
     def claim_ms(self) -> float:
-        """Latency of the stream, as PortAudio states it."""
+        """The latency that PortAudio states for the stream."""
         return 1000.0 * float(self._stream.latency)
 
     def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
@@ -114,11 +114,11 @@ class _MarkedMicrophone(Microphone):
 
 
 class _Speaker:
-    """Plays a chirp when it is told to, silence otherwise.
+    """Plays a chirp on request, and silence otherwise.
 
     Attributes:
-        played: chirps so far.
-        underflows: that the device has flagged so far.
+        played: chirps played so far.
+        underflows: underflows that the device has flagged so far.
     """
 
     def __init__(self, device: Device, sound: Float32) -> None:
@@ -157,7 +157,7 @@ class _Speaker:
 
     @property
     def claim_ms(self) -> float:
-        """Latency of the stream, as PortAudio states it."""
+        """The latency that PortAudio states for the stream."""
         return 1000.0 * float(self._stream.latency)
 
     def play(self) -> None:
@@ -171,7 +171,7 @@ class _Speaker:
             self.underflows += 1
         if self._is_due:
             self._is_due, self._position = False, 0
-            # Some host APIs date nothing and say 0.
+            # Some host APIs give no times, only 0.
             ahead_s = max(0.0, dates.outputBufferDacTime - dates.currentTime)
             self.played.append(Played(now_s, now_s + ahead_s))
         part = self._sound[self._position : self._position + count]
@@ -186,13 +186,13 @@ def measure_loopback(
     """Play chirps and find them.
 
     Args:
-        chirps: how many.
+        chirps: number of chirps.
         device: microphone, number or part of its name; None for the default.
         output_device: speaker, likewise.
-        say: takes a line for the person.
+        say: prints a line for the user.
 
     Raises:
-        SerLiveError: no such device.
+        SerLiveError: there is no such device.
         RunFailure: a device cannot be opened or loses audio, or the chirp is not heard.
     """
     microphone = _MarkedMicrophone(find_device(device, input_devices()))
@@ -226,7 +226,7 @@ def measure_loopback(
 
 
 def _remedy(underflows: int) -> str:
-    """What to do about chirps that are not found."""
+    """Return advice if chirps are not found."""
     remedy = "unmute both and turn the speaker up, or choose others: --output-device, --device"
     if underflows:
         return f"the speaker ran out of audio: close other programs and try again; else {remedy}"
@@ -237,7 +237,7 @@ def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> C
     """Let the devices settle, play the chirps, and wait for the last one.
 
     Raises:
-        RunFailure: audio was lost, so that nothing after it is where it seems to be.
+        RunFailure: audio was lost, so that positions after it are wrong.
     """
     due = [SETTLING_S + number * SPACING_S for number in range(chirps)]
     blocks = []
@@ -257,18 +257,18 @@ def _capture(microphone: _MarkedMicrophone, speaker: _Speaker, chirps: int) -> C
 
 
 def _end_s(chirps: int) -> float:
-    """When the last chirp was waited for."""
+    """Return the time at which the wait for the last chirp ends."""
     return SETTLING_S + (chirps + 1) * SPACING_S
 
 
 def round_trips_ms(
     captured: Captured, played: Sequence[Played], wanted: Float32
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """``(found, 4)`` in ms: round trip, speaker, microphone, unsaid, as of :class:`RoundTrips`.
+    """Return ``(found, 4)`` in ms: round trip, speaker, microphone, unsaid (:class:`RoundTrips`).
 
     Args:
-        captured: from before the first chirp until after the last.
-        played: chirps.
+        captured: audio from before the first chirp until after the last.
+        played: the chirps.
         wanted: ``(samples,)`` the chirp at the microphone's rate.
     """
     rate = captured.sample_rate
@@ -276,7 +276,7 @@ def round_trips_ms(
     span = round((SPACING_S - CHIRP_S) * rate) + len(wanted)
     rows = []
     for one in played:
-        # What was handed back before the chirp was handed over cannot hold it.
+        # Audio returned before the chirp was passed on cannot contain it.
         first = int(np.searchsorted(arrived_s, one.handed_s)) - 1
         start = int(positions[max(0, first)])
         signal = captured.samples[start : start + span]

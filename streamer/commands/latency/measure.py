@@ -1,4 +1,4 @@
-"""The measurements of ``ser-live latency`` in their order, shown as they are done."""
+"""Runs the measurements of ``ser-live latency`` in order, and shows each when it is done."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ STREAMS = range(1, 10_001)
 
 @dataclass(frozen=True)
 class LatencyPlan:
-    """What to measure.
+    """The measurements to make.
 
     Attributes:
-        recording: replayed, or heard with the clock stopped; None for the demo.
-        source: one of :data:`SOURCES`; ``stopped`` leaves the paced session out.
-        seconds: audio of each measurement.
-        streams: at once, None to leave that out.
-        model: file, None for the shipped one.
-        prior: how often each label is taken to be met.
+        recording: recording to replay, or to process with the clock stopped; None for the demo.
+        source: one of :data:`SOURCES`; ``stopped`` skips the paced session.
+        seconds: audio per measurement.
+        streams: number of streams at once, None to skip that.
+        model: model file, None for the shipped one.
+        prior: the assumed frequency of each label.
         device: microphone, None for the default.
-        plot: picture of the session, None for none.
+        plot: file for a picture of the session, None for none.
     """
 
     recording: Path | None = None
@@ -88,17 +88,17 @@ class LatencyPlan:
             check_plot(self.plot)
 
     def is_of_demo(self) -> bool:
-        """Whether the demo is replayed, by whatever name; the recording must exist."""
+        """Return whether the recording is the demo, by any name; it must exist."""
         if self.source != "replay":
             return False
         return self.recording is None or self.recording.samefile(DEMO)
 
 
 class Findings:
-    """Shows each measurement once it is done, and keeps all as one JSON object."""
+    """Shows each measurement when it is done, and keeps all as one JSON object."""
 
     def __init__(self, show: Callable[[str], None], out: Output | None) -> None:
-        """Take a way to show text, and where the JSON goes at the end, None for nowhere."""
+        """Use ``show`` for text, and ``out`` for the JSON at the end, None for no JSON."""
         self._show = show
         self._out = out
         self._document: dict[str, Any] = {}
@@ -114,14 +114,14 @@ class Findings:
 
 
 def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> None:
-    """Measure what is planned.
+    """Make the planned measurements.
 
     Raises:
         SerLiveError: a file cannot be read, or there is no such device.
         RunFailure: the device is gone, or the output cannot be written.
-        Interrupted: a signal came. What was measured before any of these was shown.
+        Interrupted: a signal came. Earlier measurements have been shown in each of these cases.
     """
-    with interrupts.shielded():  # a signal must not come while native libraries start
+    with interrupts.shielded():  # no signal may come while native libraries start
         recognizer = TimedRecognizer.load(plan.model, plan.prior)
     timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
     if plan.source != "stopped":
@@ -130,7 +130,7 @@ def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> No
     text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
     findings.add(text, stopped=asdict(stopped))
     if plan.streams is not None:
-        plain = Recognizer.load(plan.model, plan.prior)  # nothing but the streams is timed
+        plain = Recognizer.load(plan.model, plan.prior)  # only the streams are timed
         streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
         findings.add(streams_text(streams), streams=asdict(streams))
     facts = Process.measure(plan.model)
@@ -181,7 +181,7 @@ def measure_round_trips(
     """Measure speaker and microphone instead.
 
     Raises:
-        SerLiveError: an impossible number, or no such device.
+        SerLiveError: the number is impossible, or there is no such device.
         RunFailure: a device cannot be opened, or the chirp is not heard.
     """
     if chirps not in CHIRPS:

@@ -1,4 +1,4 @@
-"""A picture of how late the estimates came: histogram and timeline."""
+"""Draws the latency of the estimates: a histogram and a timeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.plotting import check_matplotlib, save
 
 
 def check_plot(path: Path) -> None:
-    """Refuse before anything is measured.
+    """Check the file before anything is measured.
 
     Raises:
         SerLiveError: the name does not end in .png.
@@ -23,7 +23,7 @@ def check_plot(path: Path) -> None:
 
 
 def draw(passage: Passage, source: str, path: Path) -> None:
-    """Draw the estimates of a session that came after it had settled.
+    """Draw a session's estimates after it had settled.
 
     Raises:
         RunFailure: the file cannot be written.

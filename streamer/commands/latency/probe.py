@@ -1,18 +1,18 @@
-"""Follows every estimate of a session from the sound to the output, from outside.
+"""Follows every estimate of a session from the sound to the output, from outside the session.
 
 An estimate of the timestep that ends at T needs sound up to T + look-ahead (the tail of its last
-frame, *framing*, counted by itself). From there on it waits for
+frame, *framing*, counted separately). After that it waits for
 
-- the *block*: the rest of the source's block that the last of this sound lies in;
-- the *resampler*: further blocks that it takes in before it gives this sound out;
-- the *capture buffer*: how old a block was when the device handed it over, as the host API says;
-- *queueing*: how long the block then waited to be taken up; a recording's block is handed over at
+- the *block*: the rest of the source's block that contains the last of this sound;
+- the *resampler*: further blocks that it takes in before it outputs this sound;
+- the *capture buffer*: age of a block when the device delivered it, according to the host API;
+- *queueing*: how long the block then waited to be taken up; a recording's block is delivered at
   the moment that it is due;
 - *front end, VAD, network, decision*: computing;
 - *output*: a JSON line, rendered and written.
 
-What the estimate takes in all is asked of the session's clock once it is out: the terms must add
-up to that, and what they lack is shown as the rest.
+The session's clock gives the total latency of an estimate once it is out: the terms must add up to
+it, and any difference is shown as the rest.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
 Float64 = NDArray[np.float64]
 
 FRAMING_MS = 1000.0 * FRAME_TAIL_SAMPLES / SAMPLE_RATE
-#: Measured for each estimate, in ms.
+#: Terms measured for each estimate, in ms.
 MEASURED_TERMS = ("block", "capture buffer", "resampler", "queueing", *PARTS, "output")
 _COLUMNS = ("time", "end to end", *MEASURED_TERMS)
 #: A sound server takes a second or two to find its buffer sizes; nothing before counts.
 SETTLING_S = 2.0
-#: Times are sums of floats; a microsecond is nothing.
+#: Times are sums of floats; a microsecond is negligible.
 _ROUNDING_S = 1e-6
 
 
 class Arrival(NamedTuple):
-    """How a block came.
+    """The arrival of a block.
 
     Attributes:
-        age_ms: of its last frame when the source handed it over.
-        waited_ms: from then until it was taken up.
+        age_ms: age of its last frame when the source delivered it.
+        waited_ms: time from then until it was taken up.
     """
 
     age_ms: float
@@ -60,13 +60,13 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True)
 class Passage:
-    """Estimates on their way from the sound to the output.
+    """The passage of estimates from the sound to the output.
 
     Attributes:
         time_s: ``(n,)`` end of the timesteps, stream time.
-        labels: of the estimates.
-        end_to_end_ms: ``(n,)`` from ``time_s`` to the output.
-        terms_ms: ``(n,)`` each, by name, what does not vary included.
+        labels: the estimates' labels.
+        end_to_end_ms: ``(n,)`` time from ``time_s`` to the output.
+        terms_ms: ``(n,)`` each, by name, including constant terms.
     """
 
     time_s: Float64
@@ -76,16 +76,16 @@ class Passage:
 
     @property
     def sum_ms(self) -> Float64:
-        """``(n,)`` all terms together."""
+        """The sum of all terms ``(n,)``."""
         return np.asarray(sum(self.terms_ms.values()))
 
     @property
     def rest_ms(self) -> Float64:
-        """``(n,)`` what the terms do not explain."""
+        """The rest ``(n,)`` that the terms do not explain."""
         return self.end_to_end_ms - self.sum_ms
 
     def after(self, time_s: float) -> Passage:
-        """Without the estimates up to a moment."""
+        """Return the passage without the estimates up to a moment."""
         late = self.time_s > time_s
         labels = tuple(label for label, is_late in zip(self.labels, late, strict=True) if is_late)
         terms_ms = {name: values[late] for name, values in self.terms_ms.items()}
@@ -94,15 +94,15 @@ class Passage:
 
 @dataclass(frozen=True)
 class Load:
-    """What the session cost the machine after :data:`SETTLING_S` of stream time.
+    """The session's cost for the machine after :data:`SETTLING_S` of stream time.
 
     Attributes:
-        audio_s: that was heard.
+        audio_s: audio heard.
         real_time_factor: computing time over audio time.
-        cpu_share: of one core, all threads of the process.
-        deadline_misses: estimates for which computing and output took more than 40 ms.
+        cpu_share: share of one core, for all threads of the process.
+        deadline_misses: estimates with more than 40 ms for computing and output.
         overflows: losses that the device flagged.
-        lost_samples: of losses that began, at the source's rate.
+        lost_samples: samples in losses that began, at the source's rate.
     """
 
     audio_s: float
@@ -115,7 +115,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What the process has used so far, and the device flagged."""
+    """The process's resource use so far, and the device's flags."""
 
     wall_s: float
     cpu_s: float
@@ -127,7 +127,7 @@ class _Use:
 
 
 class Probe:
-    """Stands before the clock of a session, and is its listener and its last sink."""
+    """Wraps a session's clock, and is its listener and its last sink."""
 
     def __init__(
         self,
@@ -139,10 +139,11 @@ class Probe:
         """Watch a session.
 
         Args:
-            clock: of the source.
-            metadata: of the model.
-            stopwatch: of the recognizer that the session uses.
-            arrival: of the source's block that ends at a moment, in s, and is taken up now.
+            clock: the source's clock.
+            metadata: the model's.
+            stopwatch: stopwatch of the session's recognizer.
+            arrival: returns the arrival of the source's block that ends at a moment, in s, and is
+                being taken up.
         """
         self._clock = clock
         self._look_ahead_s = metadata.look_ahead_ms / 1000.0
@@ -171,11 +172,11 @@ class Probe:
         self._stopwatch.lap()
 
     def latency_ms(self, time_s: float) -> float | None:
-        """As the clock says."""
+        """Return the clock's latency."""
         return self._clock.latency_ms(time_s)
 
     def hear(self, heard: AudioBlock) -> None:
-        """The block was computed, or the silence in place of what a :class:`Gap` has told of."""
+        """Note that the block was computed, or the silence for a reported :class:`Gap`."""
         self._computed_s = time.monotonic()
         if self._lost_lately:
             before_s = self._block_ends_s[-1] if self._block_ends_s else 0.0
@@ -192,7 +193,7 @@ class Probe:
         self._overflows = heard.overflows
 
     def take(self, event: Event) -> None:
-        """An estimate is out."""
+        """Note that an estimate is out."""
         match event:
             case Gap():
                 self._lost_lately = event.lost_samples
@@ -223,7 +224,7 @@ class Probe:
         self._deadline_misses += time_s > SETTLING_S and out_s - self._taken_up_s > TIMESTEP_S
 
     def passage(self) -> Passage:
-        """Every estimate so far, those before the session had settled included."""
+        """Return every estimate so far, including those before the session had settled."""
         rows = np.array(self._rows).reshape(-1, len(_COLUMNS)).T
         time_s, end_to_end_ms, *measured = rows
         derived = {
@@ -234,13 +235,13 @@ class Probe:
         return Passage(time_s, tuple(self._labels), end_to_end_ms, terms_ms)
 
     def levels(self) -> tuple[Float64, Float64]:
-        """Beginnings of the blocks in s, and their RMS."""
+        """Return the starts of the blocks in s, and their RMS."""
         begins = [begin for begin, _ in pairwise((0.0, *self._block_ends_s))]
-        heard = len(self._levels)  # the last block may have been taken up and no more
+        heard = len(self._levels)  # the last block may only have been taken up
         return np.array(begins[:heard]), np.array(self._levels)
 
     def load(self) -> Load | None:
-        """What it has cost so far; None before it has settled."""
+        """Return the cost so far; None before the session has settled."""
         before, now = self._settled, _Use.now(self._overflows)
         if before is None or not self._audio_s:
             return None

@@ -1,4 +1,4 @@
-"""What this process and this machine are: memory, processor, versions, time to start."""
+"""Facts about this process and machine: memory, processor, versions, time to start."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STARTS = 3
 
 @dataclass(frozen=True)
 class Process:
-    """What holds for all of the measurements.
+    """Facts that hold for all measurements.
 
     Attributes:
-        start_up_ms: process start to the first estimate of the demo.
-        busy_share: processes that wanted a core, over the cores there are, in the last minute;
-            above 1 the machine was busy with something else too. None where it is unknown.
+        start_up_ms: time from process start to the first estimate of the demo.
+        busy_share: processes that wanted a core, over the number of cores, in the last minute;
+            above 1 the machine was busy with other work. None if unknown.
         machine: processor and versions.
     """
 
@@ -35,7 +35,7 @@ class Process:
 
     @classmethod
     def measure(cls, model: Path | None) -> Process:
-        """Start the program anew a few times.
+        """Start the program a few times.
 
         Raises:
             RunFailure: it did not start.
@@ -46,7 +46,7 @@ class Process:
 
 
 def resident_mib() -> float | None:
-    """Memory of this process, None where the system does not tell."""
+    """Return the memory of this process, None if the system does not tell."""
     pages = Path("/proc/self/statm")
     if not pages.exists():
         return None
@@ -61,7 +61,7 @@ def _busy_share() -> float | None:
 
 
 def machine() -> dict[str, str]:
-    """Processor and versions."""
+    """Return processor and versions."""
     import onnxruntime
 
     processor = platform.processor() or platform.machine()
@@ -80,7 +80,7 @@ def machine() -> dict[str, str]:
 
 
 def _start_s(model: Path | None) -> float:
-    """Process start to the first estimate of the demo, in a fresh process.
+    """Return the time from process start to the demo's first estimate, in a fresh process.
 
     Raises:
         RunFailure: it gave none.
@@ -94,7 +94,7 @@ def _start_s(model: Path | None) -> float:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # It finds the packages that this process has found.
+        # So that it finds the same packages as this process.
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None

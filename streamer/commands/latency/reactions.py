@@ -1,4 +1,4 @@
-"""How long after a sound the label says so: speech after a pause, and a change of emotion."""
+"""Measures the delay from a sound to its label: speech after a pause, a change of emotion."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import numpy as np
 from streamer.commands.latency.probe import Float64, Passage
 from streamer.recognition.decision import SILENCE
 
-#: A level counts as sound where it stands this far above the quiet tenth of all blocks ...
+#: A level counts as sound if it is this far above the quiet tenth of all blocks ...
 ABOVE_QUIET_DB = 12.0
-#: ... and no more than this under the loud twentieth, where the quiet tenth is digital silence.
+#: ... and at most this far below the loud twentieth, if the quiet tenth is digital silence.
 BELOW_LOUD_DB = 30.0
 #: Sound is so many blocks in a row above the level; it begins after a pause of so long without.
 SOUND_BLOCKS = 3
 PAUSE_S = 0.3
-#: Speech that has no label by then was not noticed.
+#: Speech without a label by then was not noticed.
 NOTICED_WITHIN_S = 1.0
 
-#: The parts of assets/demo.flac: where they begin, and the emotion that is acted. Found by
-#: correlation with the four clips of CREMA-D that SOURCES.md names; the last ends the recording.
+#: The parts of assets/demo.flac: their starts and acted emotions. Found by correlation with the
+#: four clips of CREMA-D that SOURCES.md names; the last ends the recording.
 DEMO_PARTS = ((0.0, "neutral"), (3.06975, "angry"), (6.106125, "sad"), (8.7754375, "happy"))
 DEMO_S = 11.058125
 
 
 @dataclass(frozen=True)
 class Reactions:
-    """From sounds to labels.
+    """Delays from sounds to labels.
 
     Attributes:
         to_speech_ms: from the first sound after a pause to the first label that is not `silence`,
-            where that was the label before.
+            if `silence` was the label before.
         to_emotion_ms: from the first sound of another emotion to the first label that names it.
-        changes: that there were, those whose emotion was never named included; not those to an
-            emotion that the label named already.
+        changes: number of changes, including those whose emotion was never named, but not those to
+            an emotion that the label already named.
     """
 
     to_speech_ms: tuple[float, ...]
@@ -45,10 +45,10 @@ class Reactions:
 
 
 def sound_begins(begins_s: Float64, levels: Float64) -> list[float]:
-    """Moments at which sound begins after a pause.
+    """Return the moments at which sound begins after a pause.
 
     Args:
-        begins_s: ``(blocks,)`` beginnings of blocks of about 10 ms.
+        begins_s: ``(blocks,)`` starts of blocks of about 10 ms.
         levels: ``(blocks,)`` their RMS.
     """
     if not len(levels):
@@ -59,13 +59,13 @@ def sound_begins(begins_s: Float64, levels: Float64) -> list[float]:
     padded = np.pad(is_loud, (0, SOUND_BLOCKS - 1))
     runs = np.lib.stride_tricks.sliding_window_view(padded, SOUND_BLOCKS)
     sounding_s = begins_s[runs.all(axis=1)]
-    # What came before the first block is not known.
+    # The audio before the first block is unknown.
     pauses_s = np.diff(sounding_s, prepend=begins_s[0])
     return [float(moment_s) for moment_s in sounding_s[pauses_s >= PAUSE_S]]
 
 
 def demo_changes(duration_s: float) -> list[tuple[float, str]]:
-    """Changes of emotion, each with the new one, in the demo played over and over for so long."""
+    """Return the emotion changes, with the new emotions, in the demo repeated for so long."""
     times = range(int(duration_s / DEMO_S) + 2)  # the last part needs an end
     parts = [(begin_s + n * DEMO_S, emotion) for n in times for begin_s, emotion in DEMO_PARTS]
     return parts[1:]
@@ -78,14 +78,14 @@ def reactions(
     *,
     since_s: float = 0.0,
 ) -> Reactions:
-    """Compare what is known of the audio with the labels.
+    """Compare known facts about the audio with the labels.
 
     Args:
         passage: all estimates of the stream.
-        sounds_s: of :func:`sound_begins`.
-        changes: in ascending order, each with the new emotion; those count that were heard until
-            the next one.
-        since_s: sounds before it do not count; the labels before it say what changed.
+        sounds_s: result of :func:`sound_begins`.
+        changes: changes in ascending order, each with the new emotion; only those count that were
+            heard until the next one.
+        since_s: sounds before it do not count; labels before it show what changed.
     """
     heard_s = passage.time_s[-1] if len(passage.time_s) else 0.0
     speech = set(passage.labels) - {SILENCE}
@@ -99,7 +99,7 @@ def reactions(
         if end_s > heard_s:
             break
         first = [sound_s for sound_s in sounds_s if begin_s <= sound_s < end_s][:1]
-        # Where no pause parts the emotions the change is where they were joined.
+        # Without a pause between the emotions, the change is where they were joined.
         sound_s = first[0] if first else begin_s
         if sound_s >= since_s and _label_at(passage, sound_s) != emotion:
             named.append(_first_label_ms(passage, sound_s, end_s, {emotion}))
@@ -111,7 +111,7 @@ def reactions(
 
 
 def _label_at(passage: Passage, sound_s: float) -> str | None:
-    """Label of the last timestep that ends by a moment."""
+    """Return the label of the last timestep that ends by a moment."""
     before = int(np.searchsorted(passage.time_s, sound_s, side="right")) - 1
     return None if before < 0 else passage.labels[before]
 
@@ -119,7 +119,7 @@ def _label_at(passage: Passage, sound_s: float) -> str | None:
 def _first_label_ms(
     passage: Passage, sound_s: float, end_s: float, wanted: set[str]
 ) -> float | None:
-    """From a sound to the first estimate of a timestep that holds it or comes later."""
+    """Return the delay from a sound to the first wanted label at or after it."""
     first = int(np.searchsorted(passage.time_s, sound_s, side="right"))
     last = int(np.searchsorted(passage.time_s, end_s))
     for index in range(first, last):

@@ -1,4 +1,4 @@
-"""What ``ser-live latency`` does: which measurements are asked for, and where they go."""
+"""Runs ``ser-live latency``: chooses the measurements and their output."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from streamer.session.interrupts import Interrupts
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Measure what is asked for.
+    """Make the requested measurements.
 
     Raises:
         SerLiveError: wrong usage, a file cannot be read, or there is no such device or server.
         RunFailure: a device or server is gone, or the output cannot be written.
-        Interrupted: a signal came. What was measured before any of these was shown.
+        Interrupted: a signal came. Earlier measurements have been shown in each of these cases.
     """
     if options.server is not None:
         _measure_server(options)
@@ -79,14 +79,14 @@ def _measure_server(options: argparse.Namespace) -> None:
 
 
 def _named(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
-    """Those of the options that are given."""
+    """Return those of the options that are given."""
     values = {name: getattr(options, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
 @contextmanager
 def _findings(options: argparse.Namespace, inputs: Sequence[Path]) -> Iterator[Findings]:
-    """Where the measurements go: shown, and kept in the file that ``--json`` names."""
+    """Open the findings: shown, and kept in the file for ``--json``."""
     out = stdout()
     with ExitStack() as stack:
         keep = None

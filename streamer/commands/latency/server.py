@@ -1,4 +1,4 @@
-"""Many paced streams at a running server: how late its labels are, and what they cost it."""
+"""Measures a running server with many paced streams: latency of its labels, and its cost."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 STREAMS = range(1, 10_001)
-#: Audio of one message.
+#: Audio per message.
 BLOCK_S = 0.04
-#: After the last stream has begun, before anything is counted.
+#: Time after the last stream has begun, before the count starts.
 SETTLING_S = 3.0
-#: An estimate that is later than this beyond its look-ahead is a miss.
+#: An estimate later than this beyond its look-ahead is a miss.
 LATE_MS = 100.0
-#: Connections that are being made at once.
+#: Connections opened at the same time.
 _AT_ONCE = 16
 _TIME = b'"time":'
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a server.
+    """The load for a server.
 
     Attributes:
-        url: of it, ``ws://`` or ``http://``, or the same with TLS.
-        streams: at once.
-        seconds: that are counted.
-        recording: that every stream plays, from a place of its own; None for the demo.
-        token: where the server demands one.
+        url: the server's URL, ``ws://`` or ``http://``, or the same with TLS.
+        streams: number of streams at once.
+        seconds: seconds to count.
+        recording: recording that every stream plays, from its own start; None for the demo.
+        token: the server's token, if it requires one.
     """
 
     url: str
@@ -67,7 +67,7 @@ class Load:
             raise SerLiveError("--seconds must lie in 1..86400")
 
     def address(self, scheme: str) -> str:
-        """The server as ``ws`` or ``http``, with or without TLS as it was given."""
+        """Return the server's URL as ``ws`` or ``http``, with or without TLS as given."""
         parts = urlsplit(self.url)
         is_tls = parts.scheme in ("wss", "https")
         return f"{scheme}{'s' if is_tls else ''}://{parts.netloc}"
@@ -75,19 +75,19 @@ class Load:
 
 @dataclass(frozen=True)
 class ServerCost:
-    """What was measured. Durations are in ms.
+    """The measurement. Durations are in ms.
 
     Attributes:
-        streams: at once, all of them to the end.
-        seconds: that were counted.
-        estimates: that came in them.
-        beyond: from the moment at which the last audio that an estimate may depend on was due to
-            be sent, framing and look-ahead included, to its arrival at the client.
-        late: estimates for which that was more than :data:`LATE_MS`.
-        sent_late: how late the client itself was with its audio, which is in ``beyond``.
-        cores: processor time of the server over time; None where it does not tell.
-        memory_mb: of the server, with all streams.
-        stream_mb: memory that one stream took.
+        streams: number of streams at once, all of them to the end.
+        seconds: seconds counted.
+        estimates: number of estimates in that time.
+        beyond: from the moment at which the last audio that an estimate may depend on, framing and
+            look-ahead included, was due to be sent, to its arrival at the client.
+        late: number of estimates for which that was more than :data:`LATE_MS`.
+        sent_late: lateness of the client's own audio, which ``beyond`` includes.
+        cores: processor time of the server over time; None if it does not tell.
+        memory_mb: the server's memory, with all streams.
+        stream_mb: memory per stream.
     """
 
     streams: int
@@ -103,7 +103,7 @@ class ServerCost:
 
 @dataclass
 class _Counted:
-    """What all players add to while it is counted."""
+    """Counts that all players add to."""
 
     is_on: bool = False
     beyond_ms: list[float] = field(default_factory=list)
@@ -112,7 +112,7 @@ class _Counted:
 
 
 def measure_server(load: Load) -> ServerCost:
-    """Play paced streams to a server and see how late its answers are.
+    """Play paced streams to a server and measure its latency.
 
     Raises:
         SerLiveError: the recording cannot be read.
@@ -167,7 +167,7 @@ async def _measure(load: Load, data: bytes) -> ServerCost:
 
 
 def _check(players: list[asyncio.Task[None]]) -> None:
-    """Whether all streams are still there."""
+    """Check that all streams are still there."""
     for player in players:
         if player.done():
             error = player.exception()
@@ -177,7 +177,7 @@ def _check(players: list[asyncio.Task[None]]) -> None:
 
 
 async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Counted) -> None:
-    """One stream, at the pace of the clock."""
+    """Play a stream, at the pace of the clock."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus
 
@@ -221,7 +221,7 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
 
 
 async def _send(client: ClientConnection, data: bytes, due: list[float], counted: _Counted) -> None:
-    """Send a block whenever it is due, for ever; when that was is noted for each."""
+    """Send a block whenever it is due, without end, and note when each was due."""
     size = 2 * round(BLOCK_S * SAMPLE_RATE)
     blocks = [data[at : at + size] for at in range(0, len(data) - size + 1, size)]
     index = random.randrange(len(blocks))
@@ -238,7 +238,7 @@ async def _send(client: ClientConnection, data: bytes, due: list[float], counted
 
 
 def _figures(load: Load) -> dict[str, float]:
-    """Values of the server's /metrics; none where it does not tell."""
+    """Return the values of the server's /metrics; empty if it does not tell."""
     request = urllib.request.Request(f"{load.address('http')}/metrics")
     if load.token is not None:
         request.add_header("Authorization", f"Bearer {load.token}")
@@ -254,7 +254,7 @@ def _figures(load: Load) -> dict[str, float]:
 
 
 def server_text(cost: ServerCost) -> str:
-    """The figures for people."""
+    """Return the figures as text."""
 
     def row(name: str, one: Spread) -> str:
         values = "".join(f"{value:9.1f}" for value in (one.p50, one.p95, one.p99, one.max))

@@ -1,4 +1,4 @@
-"""How a duration that varies is told."""
+"""Summarises a duration that varies."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Spread:
 
     @classmethod
     def of(cls, durations_ms: NDArray[np.float64]) -> Spread:
-        """Of at least one duration, ``(n,)`` in ms."""
+        """Summarise at least one duration, ``(n,)`` in ms."""
         return cls(*map(float, np.percentile(durations_ms, [50, 95, 99, 100])))

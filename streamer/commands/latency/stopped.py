@@ -1,4 +1,4 @@
-"""What a 40 ms step costs with the clock stopped while computing: the lower bound of latency."""
+"""Measures a 40 ms step with the clock stopped while computing: latency's lower bound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from streamer.sound.files.recording import read_recording
 
 Float32 = NDArray[np.float32]
 
-#: Steps before the measurement: caches and branch predictors settle, the delay line fills.
+#: Steps before the measurement, for caches and branch predictors to settle and the delay line to
+#: fill.
 WARM_UP_STEPS = 100
 
 
@@ -28,11 +29,11 @@ class StepCost:
     """Cost of the steps of one stream on one thread.
 
     Attributes:
-        steps: how many were measured.
-        parts: by name; ``whole step`` has the calls between the others too.
+        steps: number of steps measured.
+        parts: cost by name; ``whole step`` includes the calls between the others.
         real_time_factor: computing time over audio time.
-        resident_mib: memory of the process before and after the measured steps; None where the
-            system does not tell.
+        resident_mib: memory of the process before and after the measured steps; None if the system
+            does not tell.
     """
 
     steps: int
@@ -42,7 +43,7 @@ class StepCost:
 
 
 def read_timesteps(recording: Path, seconds: float) -> Float32:
-    """The first seconds of a recording, ``(timesteps, 640)`` at 16 kHz.
+    """Read the first seconds of a recording, ``(timesteps, 640)`` at 16 kHz.
 
     Raises:
         SerLiveError: it cannot be read, or is shorter than one timestep.
@@ -55,11 +56,11 @@ def read_timesteps(recording: Path, seconds: float) -> Float32:
 
 
 def measure_stopped(recognizer: TimedRecognizer, timesteps: Float32, seconds: float) -> StepCost:
-    """Run timesteps, over and over, through one stream.
+    """Run timesteps repeatedly through one stream.
 
     Args:
         recognizer: makes the stream.
-        timesteps: ``(n, 640)`` of :func:`read_timesteps`.
+        timesteps: ``(n, 640)`` from :func:`read_timesteps`.
         seconds: audio to measure, after the warm-up.
     """
     blocks = chain.from_iterable(repeat(timesteps))
@@ -67,7 +68,7 @@ def measure_stopped(recognizer: TimedRecognizer, timesteps: Float32, seconds: fl
     for _ in range(WARM_UP_STEPS):
         stream.accept(next(blocks))
     steps = round(seconds / TIMESTEP_S)
-    # Filled now, so that they do not grow into memory while it is watched.
+    # Filled now, so that they do not grow while memory is measured.
     spent_ms = {name: np.full(steps, np.nan) for name in (*PARTS, "whole step")}
     resident_before = resident_mib()
     for step in range(steps):

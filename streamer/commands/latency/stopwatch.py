@@ -1,4 +1,4 @@
-"""What each part of a step costs, timed from outside: the run-time path knows nothing of it."""
+"""Times each part of a step from outside: the run-time code is not aware of it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from streamer.recognition.voice_gate import SpeechDetector
 if TYPE_CHECKING:
     import onnxruntime
 
-#: Parts of a step, in the order in which a timestep goes through them.
+#: Parts of a step, in the order that a timestep passes through them.
 PARTS = ("front end", "VAD", "network", "decision")
 
 
 class Stopwatch:
-    """Adds up the time of each part; a part called inside another one counts for itself alone."""
+    """Adds up the time of each part; a part called inside another counts separately."""
 
     def __init__(self) -> None:
         self._spent_ms = dict.fromkeys(PARTS, 0.0)
         self._inside_s = [0.0]
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, its time counted towards the part."""
+        """Return the same function with its time counted for the part."""
 
         def call(*arguments: Any, **options: Any) -> Any:
             self._inside_s.append(0.0)
@@ -40,14 +40,14 @@ class Stopwatch:
         return call
 
     def lap(self) -> dict[str, float]:
-        """Milliseconds by part since the last lap."""
+        """Return milliseconds by part since the last lap."""
         spent, self._spent_ms = self._spent_ms, dict.fromkeys(PARTS, 0.0)
         self._inside_s = [0.0]
         return spent
 
 
 class _Timed:
-    """Stands in for an object; calls of one method count towards a part."""
+    """Wraps an object; the calls of one method count for a part."""
 
     def __init__(self, wrapped: Any, stopwatch: Stopwatch, part: str, method: str) -> None:
         self._wrapped = wrapped
@@ -58,10 +58,10 @@ class _Timed:
 
 
 class TimedRecognizer(Recognizer):
-    """A recognizer whose parts are timed.
+    """A recognizer with timed parts.
 
     Attributes:
-        stopwatch: has the times.
+        stopwatch: stopwatch with the times.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Many streams in one process, stepping together: how many one core serves."""
+"""Measures how many streams one core serves, stepping together in one process."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from streamer.commands.latency.stopped import Float32
 from streamer.recognition.recognizer import Recognizer
 from streamer.signal import TIMESTEP_S, TIMESTEP_SAMPLES
 
-#: Steps before the measurement; every stream has filled its delay line by then.
+#: Steps before the measurement; by then every stream has filled its delay line.
 WARM_UP_STEPS = 25
-#: Streams with which the search for the most begins.
+#: Number of streams at which the search for the maximum begins.
 FIRST_TRIED = 32
-#: Audio of each number of streams that the search tries: 200 steps, of which two may be late.
+#: Audio for each number of streams in the search: 200 steps, of which two may be late.
 TRIED_S = 200 * TIMESTEP_S
 
 
 @dataclass(frozen=True)
 class StreamsCost:
-    """Cost of the steps of many streams together, each of 40 ms of every stream.
+    """Cost of joint steps of many streams, each step for 40 ms of every stream.
 
     Attributes:
-        streams: how many.
-        steps: how many were measured.
+        streams: number of streams.
+        steps: number of steps measured.
         step: ms of processor time until all streams had taken their 40 ms.
-        deadline_misses: steps that took 40 ms or longer.
+        deadline_misses: steps of 40 ms or longer.
         real_time_factor: processor time over audio time of one stream; above 1 they do not fit.
     """
 
@@ -41,26 +41,26 @@ class StreamsCost:
 
     @property
     def is_punctual(self) -> bool:
-        """Whether all but a hundredth of the steps are done before the next is due."""
+        """Whether all but a hundredth of the steps end before the next is due."""
         return self.step.p99 < 1000.0 * TIMESTEP_S
 
 
 def measure_streams(
     recognizer: Recognizer, samples: Float32, streams: int, seconds: float
 ) -> StreamsCost:
-    """Step so many streams together, as fast as they go.
+    """Step so many streams together, as fast as possible.
 
-    Processor time is counted, not the wall's: what other programs take of the core is not ours.
+    The measure is processor time, not wall time, so other programs' use of the core does not count.
 
     Args:
         recognizer: makes the streams.
-        samples: ``(samples,)`` at 16 kHz, a timestep or more; every stream hears them over and
-            over from a place of its own.
-        streams: how many.
-        seconds: of audio that each hears, after the warm-up.
+        samples: ``(samples,)`` at 16 kHz, a timestep or more; every stream repeats them from a
+            start of its own.
+        streams: number of streams.
+        seconds: audio that each stream hears, after the warm-up.
 
     Raises:
-        ValueError: samples for less than a timestep, or no stream.
+        ValueError: there are samples for less than a timestep, or no stream.
     """
     if len(samples) < TIMESTEP_SAMPLES or streams < 1:
         raise ValueError("needs a timestep of samples and a stream")
@@ -85,11 +85,11 @@ def measure_streams(
 
 
 def most_streams(recognizer: Recognizer, samples: Float32) -> int:
-    """How many streams keep up on one core, to a twentieth; 0 if not even one does.
+    """Return how many streams keep up on one core, to a twentieth; 0 if not even one does.
 
     Args:
         recognizer: makes the streams.
-        samples: as :func:`measure_streams` takes them.
+        samples: as in :func:`measure_streams`.
     """
     fit, too_many, tried = 0, math.inf, FIRST_TRIED
     while too_many > 1.05 * fit + 1:
@@ -98,7 +98,7 @@ def most_streams(recognizer: Recognizer, samples: Float32) -> int:
             fit = tried
         else:
             too_many = tried
-        # The cost grows with the streams; where that does not tell more, a twentieth on.
+        # The cost grows with the streams; if that gives no new number, go on by a twentieth.
         expected = tried * 1000.0 * TIMESTEP_S / cost.step.p99
         tried = int(min(max(expected, 1.05 * fit + 1), too_many - 1))
     return fit

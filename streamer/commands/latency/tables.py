@@ -1,4 +1,4 @@
-"""The measurements for people, 80 columns wide."""
+"""Formats the measurements as text, 80 columns wide."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from streamer.commands.latency.streams import StreamsCost
 from streamer.errors import printable
 from streamer.signal import TIMESTEP_S
 
-#: Terms that do not vary; they follow from the model's metadata and the front end.
+#: Constant terms; they follow from the model's metadata and the front end.
 DERIVED_TERMS = ("framing", "look-ahead")
 _WIDTH = 80
 _STEP_MS = 1000.0 * TIMESTEP_S
 
 
 def live_text(cost: LiveCost) -> str:
-    """Every term from the sound to the output, and what else the session tells."""
+    """Return every term from the sound to the output, and the session's other figures."""
     terms = list(cost.terms_ms.items())
     totals = [
         ("sum of the terms", cost.sum_ms),
@@ -51,7 +51,7 @@ def live_text(cost: LiveCost) -> str:
 
 
 def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
-    """The lower bound: what a step costs by itself."""
+    """Return the lower bound: the cost of a step by itself."""
     median_ms = look_ahead_ms + cost.parts["whole step"].p50
     return _section(
         f"The clock stopped while computing: {cost.steps} steps of {_STEP_MS:g} ms (ms)",
@@ -66,7 +66,7 @@ def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
 
 
 def streams_text(cost: StreamsCost) -> str:
-    """Whether so many streams fit on one core."""
+    """Return whether so many streams fit on one core."""
     verdict = "fit" if cost.is_punctual else "do not fit"
     return _section(
         f"{cost.streams} streams at once, one core: {cost.steps} steps (ms of processor time)",
@@ -80,7 +80,7 @@ def streams_text(cost: StreamsCost) -> str:
 
 
 def process_text(process: Process) -> str:
-    """What holds for all of the measurements."""
+    """Return the facts that hold for all measurements."""
     lines = [f"process start to first estimate {process.start_up_ms:.0f} ms (median of 3 starts)"]
     if process.busy_share is not None:
         lines.append(f"processes that wanted a core, last minute: {process.busy_share:.1f} a core")
@@ -89,7 +89,7 @@ def process_text(process: Process) -> str:
 
 
 def loopback_text(trips: RoundTrips) -> str:
-    """The true latency of the devices beside what PortAudio says of them."""
+    """Return the true latency of the devices next to PortAudio's figures."""
     rows = [
         ("speaker, by its dates", trips.speaker_ms),
         ("microphone, by its dates", trips.microphone_ms),
@@ -119,7 +119,7 @@ def _wrapped(fact: str) -> str:
 def _table(
     first: str, groups: Sequence[Sequence[tuple[str, Spread]]], derived: Sequence[str] = ()
 ) -> str:
-    """Names and spreads; a line between the groups, one value where there is no more to say."""
+    """Return names and spreads, a line between groups, and one value where that is enough."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table

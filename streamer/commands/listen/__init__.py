@@ -1,4 +1,4 @@
-"""``ser-live listen``: a microphone, live."""
+"""``ser-live listen``: analyses a microphone, live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``ser-live listen`` does: a microphone to the sinks."""
+"""Runs ``ser-live listen``: from a microphone to the sinks."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Listen until the duration is over, a signal comes, or the device is lost for good.
 
     Raises:
-        SerLiveError: wrong usage, no such device or channel, or a file cannot be made.
+        SerLiveError: wrong usage, no such device or channel, or a file cannot be created.
         RunFailure: the device cannot be opened or is gone; a file or sink failed.
-        Interrupted: a signal came; after the last event.
+        Interrupted: a signal came; raised after the last event.
     """
     duration_s: float | None = options.duration
     if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
@@ -83,9 +83,9 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def _everyday(recognizer: Recognizer, options: argparse.Namespace) -> Recognizer:
-    """Under the everyday prior if none is named: what is said near a microphone is mostly neutral.
+    """Use the everyday prior by default: speech near a microphone is mostly neutral.
 
-    A model that does not know how common its emotions are stays balanced.
+    A model without everyday frequencies stays balanced.
     """
     if options.prior is None and recognizer.metadata.everyday_prior:
         return recognizer.with_prior(EVERYDAY)
@@ -93,7 +93,7 @@ def _everyday(recognizer: Recognizer, options: argparse.Namespace) -> Recognizer
 
 
 class _Teller:
-    """Tells the person a line: on stderr, and on the screen once there is one."""
+    """Prints lines for the user: on stderr, and on the screen once there is one."""
 
     def __init__(self) -> None:
         self.display: Display | None = None

@@ -1,4 +1,4 @@
-"""``ser-live picture``: the screen at one moment of a recording, as SVG."""
+"""``ser-live picture``: draws the screen at one moment of a recording, as SVG."""
 
 from __future__ import annotations
 

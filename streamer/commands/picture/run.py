@@ -1,4 +1,4 @@
-"""What ``ser-live picture`` does: the screen at one moment of a recording, as SVG."""
+"""Runs ``ser-live picture``: draws the screen at one moment of a recording, as SVG."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BLOCK_MS = 10
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Draw the picture that is asked for.
+    """Draw the requested picture.
 
     Raises:
         SerLiveError: wrong usage, or the recording or the model cannot be read.
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 class _Moment:
-    """Keeps what a monitor knew at one moment, or at the end where that comes first."""
+    """Keeps a monitor's snapshot at one moment, or at the end if that comes first."""
 
     def __init__(self, monitor: Monitor, at_s: float) -> None:
         self.snapshot = Snapshot()
@@ -75,10 +75,10 @@ class _Moment:
 
 
 def size_of(text: str) -> tuple[int, int]:
-    """Columns and rows of ``120x40``.
+    """Parse columns and rows from a text like ``120x40``.
 
     Raises:
-        SerLiveError: not of that form, or impossible.
+        SerLiveError: it is not of that form, or impossible.
     """
     match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
     columns, rows = map(int, match.groups()) if match else (0, 0)
@@ -109,8 +109,8 @@ def draw_recording(
         interrupts: signals.
         at_s: stream time; infinite for the end.
         size: columns and rows.
-        speed: as of a replay; only a paced one has a latency to show.
-        adaptation: how the stream goes about its voice.
+        speed: as in a replay; only a paced one has a latency to show.
+        adaptation: how the stream adapts to its voice.
 
     Raises:
         SerLiveError: the recording cannot be read to its end; what was heard of it is drawn.

@@ -1,4 +1,4 @@
-"""``ser-live replay``: recordings or a pipe, as if they were arriving live."""
+"""``ser-live replay``: analyses recordings or a pipe as if they arrived live."""
 
 from __future__ import annotations
 

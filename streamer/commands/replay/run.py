@@ -1,4 +1,4 @@
-"""What ``ser-live replay`` does: recordings, or a pipe, to the sinks."""
+"""Runs ``ser-live replay``: from recordings or a pipe to the sinks."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from streamer.sound.source import BLOCK_MS
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Hear every file to its end; one that cannot be read does not stop the others.
+    """Process every file to its end; an unreadable file does not stop the others.
 
     Returns:
-        the exit code: of the last file that could not be read to its end, else 0.
+        the exit code: that of the last file that could not be read to its end, or 0.
 
     Raises:
-        SerLiveError: wrong usage, or the model or an output cannot be had.
+        SerLiveError: wrong usage, or the model or an output is not available.
         RunFailure: a sink failed.
-        Interrupted: a signal came; after the last event.
+        Interrupted: a signal came; raised after the last event.
     """
     files: list[str] = options.files
     _check(options, files)
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
-    """Refuse what does not go together.
+    """Check that the options fit together.
 
     Raises:
         SerLiveError: wrong usage.
@@ -111,7 +111,7 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
 
 
 def _make_stdin_block(files: Sequence[str]) -> None:
-    """Make reads of standard input wait for data: some programs pass one whose reads do not.
+    """Make reads of standard input wait for data: some programs pass one that does not block.
 
     Raises:
         SerLiveError: it is closed.
@@ -126,10 +126,10 @@ def _make_stdin_block(files: Sequence[str]) -> None:
 
 
 def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Channels]:
-    """Channels of standard input, what is heard of them, and what is heard of recordings.
+    """Return standard input's channel count, its channels to use, and those of recordings.
 
     Raises:
-        SerLiveError: the option says none of it.
+        SerLiveError: the option is not valid.
     """
     if text is None:
         return 1, MIX, MIX

@@ -1,13 +1,13 @@
-"""``ser-live report``: recorded sessions as a picture or a page.
+"""``ser-live report``: shows recorded sessions as a picture or a page.
 
-From a session to numbers: ``overview.py`` cuts it into columns, ``facts.py`` sums it up,
-``sentence.py`` says so in words, ``sound.py`` reads its sound.
+From a session to numbers: ``overview.py`` divides it into columns, ``facts.py`` sums it up,
+``sentence.py`` puts that in words, ``sound.py`` reads its sound.
 
-From numbers to a page: ``page.py`` puts it together from the shapes of ``drawing/``.
-``drawing/svg.py``, ``drawing/plotted.py`` and ``html.py`` write it. A page in HTML also holds the
-numbers of ``cells.py``, from which its scripts draw at any zoom: ``cells.js`` unpacks them,
-``view.js`` is the axis, ``strips.js`` draws, ``hover.js`` shows what is under the pointer,
-``sound.js`` plays and ``gestures.js`` moves.
+From numbers to a page: ``page.py`` combines the shapes of ``drawing/``, and ``drawing/svg.py``,
+``drawing/plotted.py`` and ``html.py`` write it. An HTML page also holds the numbers of
+``cells.py``, from which its scripts draw at any zoom: ``cells.js`` unpacks them, ``view.js`` is
+the axis, ``strips.js`` draws, ``hover.js`` shows what is under the pointer, ``sound.js`` plays and
+``gestures.js`` moves.
 """
 
 from __future__ import annotations

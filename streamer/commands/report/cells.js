@@ -1,6 +1,6 @@
 
 "use strict";
-// Reads what cells.py packed: labels, probabilities, speech and sound of each session.
+// Unpacks the data of cells.py: labels, probabilities, speech and sound of each session.
 const LOSS = 0x8000;
 const UNKNOWN = 255;
 
@@ -10,7 +10,7 @@ async function unpacked(text) {
   return new Response(stream).arrayBuffer();
 }
 
-// Sums over all cells before a cell: the mean over any stretch is a difference of two.
+// Sums over all cells before each cell, so that the sum over any stretch is a difference of two.
 function summed(cells, valueOf) {
   const sums = new Uint32Array(cells + 1);
   for (let cell = 0; cell < cells; cell += 1) sums[cell + 1] = sums[cell] + valueOf(cell);
@@ -27,12 +27,12 @@ function shareSums(changes) {
   };
 }
 
-// Mean in percent over cells, NaN where nothing is known.
+// Mean over cells in percent; NaN if nothing is known.
 function mean({ sums, known }, from, to) {
   return (sums[to] - sums[from]) / (known[to] - known[from]);
 }
 
-// Outlines, each half as fine as the one before.
+// Outlines, each half as fine as the previous one.
 function outlines(buffer, cells) {
   const levels = [[new Int8Array(buffer, 0, cells), new Int8Array(buffer, cells, cells)]];
   while (levels.at(-1)[0].length > 1) {

@@ -1,7 +1,7 @@
-"""What a page holds of a session to look closer: numbers for its script, small and bounded.
+"""A session's numbers for the script of a page: small and limited in size.
 
-A session is cut into cells of a timestep or, where the page would grow too large, of several. The
-script adds cells up as far as a pixel covers more than one.
+A cell is a timestep or, if the page would grow too large, several. The script adds up cells when
+a pixel covers more than one.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from streamer.errors import printable
 from streamer.formats.reader import RecordedSession
 from streamer.signal import TIMESTEP_S
 
-#: Bytes before they are compressed, over all sessions of a page.
+#: Most bytes before compression, over all sessions of a page.
 MOST_BYTES, MOST_WAVEFORM_BYTES = 1_300_000, 400_000
-#: Of a cell: two of its label, one of speech; one more for each emotion.
+#: Bytes of a cell: two for its label, one for speech; each emotion adds one.
 _BYTES_BESIDE = 3
-#: In the label of a cell of which some audio was lost.
+#: Flag in the label of a cell that lost some audio.
 _LOSS = 0x8000
-#: A number that is not known; shares are whole percent.
+#: An unknown number; shares are whole percent.
 _UNKNOWN = 255
-#: More marks than this are told to a share of the time.
+#: If there are more marks than this, their times are rounded to a share of the session.
 _MOST_MARKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How fine the cells of a page are.
+    """The resolution of a page's cells.
 
     Attributes:
-        per_cell: timesteps.
-        waveform_stretches: of each session's waveform, at most.
+        per_cell: timesteps per cell.
+        waveform_stretches: most stretches in each session's waveform.
     """
 
     per_cell: int
@@ -54,7 +54,7 @@ class Bounds:
 
 
 def bounds_of(sessions: Sequence[RecordedSession]) -> Bounds:
-    """The finest cells with which all sessions fit into a page."""
+    """Return the finest resolution with which all sessions fit a page."""
     timesteps = sum(
         session.duration_s / TIMESTEP_S * (len(session.header.labels) + _BYTES_BESIDE)
         for session in sessions
@@ -68,7 +68,7 @@ def bounds_of(sessions: Sequence[RecordedSession]) -> Bounds:
 def cells_of(
     session: RecordedSession, looks: dict[int, Look], waveform: Waveform | None, bounds: Bounds
 ) -> dict[str, Any]:
-    """A session for the page's script, as JSON can have it."""
+    """Return a session for the page's script, as values for JSON."""
     seen = overview(session, bounds.per_cell)
     duration_s = float(seen.edges_s[-1])
     data = {
@@ -103,12 +103,12 @@ def _look(look: Look) -> list[str]:
 
 
 def _planes(seen: Overview) -> bytes:
-    """Labels ``(cells,)`` as uint16, then a byte a cell for each emotion and for speech.
+    """Pack labels ``(cells,)`` as uint16, then a byte per cell for each emotion and for speech.
 
-    Bytes are differences from the cell before: what changes little is compressed well.
+    Bytes are differences from the previous cell, since slow changes compress well.
     """
     codes = np.asarray(seen.shares.argmax(axis=1), np.uint16)
-    # No estimate: a number beyond the last label.
+    # Without an estimate: a number beyond the last label.
     codes[seen.shares.max(axis=1) < 1e-9] = len(seen.codes)
     codes[seen.shares[:, seen.codes.index(GAP_CODE)] > 1e-9] |= _LOSS
     planes = np.stack([_percent(values) for values in (*seen.probabilities.T, seen.speech)])
@@ -124,7 +124,7 @@ def _percent(shares: Float64) -> NDArray[np.uint8]:
 
 
 def _outline(waveform: Waveform) -> bytes:
-    """Lowest, then highest samples, a signed byte each; the peak of all is 127."""
+    """Pack the lowest, then the highest samples, a signed byte each; the overall peak is 127."""
     scale = 127.0 / max(waveform.peak, 1e-9)
     both = np.stack([waveform.low, waveform.high])
     packed: bytes = np.rint(scale * both).astype(np.int8).tobytes()
@@ -132,7 +132,7 @@ def _outline(waveform: Waveform) -> bytes:
 
 
 def _packed(data: bytes) -> str:
-    """As text for the browser's ``DecompressionStream("deflate")``."""
+    """Encode as text for the browser's ``DecompressionStream("deflate")``."""
     return b64encode(zlib.compress(data, 9)).decode()
 
 

@@ -1,4 +1,4 @@
-"""What a session comes to in numbers: the same in its sentence, in the table and in the bars."""
+"""A session's figures: the same in its sentence, the table and the bars."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import SILENCE
 from streamer.signal import TIMESTEP_S
 
-#: Pauses and doubts as long as this do not end a stretch of one emotion.
+#: Pauses and doubts up to this length do not end a stretch of one emotion.
 _BRIDGED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Numbers of one session.
+    """Figures of a session.
 
     Attributes:
         duration_s: stream time.
-        speech: share of the time that is speech: its label is not `silence`.
-        silence: share of the time with the label `silence`, audio that was lost left out.
-        shares: share of the speech, by label; the emotions, `uncertain` and `warming up`. They are
-            those of the line that the command writes for people. All 0 without speech.
-        verdict: on the whole, in the words of that line; None where the session was cut short.
-        gaps: how many.
-        lost_s: audio that the gaps lost, in seconds.
-        marks: how many the person set.
-        latency: of the estimates; None where no clock applied.
+        speech: share of the time with speech: its label is not `silence`.
+        silence: share of the time with the label `silence`, without lost audio.
+        shares: share of the speech, by label: the emotions, `uncertain` and `warming up`. They are
+            the same as in the command's line for people. All are 0 without speech.
+        verdict: verdict on the whole session, worded as in that line; None if the session was cut
+            short.
+        gaps: number of gaps.
+        lost_s: audio lost in the gaps, in seconds.
+        marks: number of the user's marks.
+        latency: latency of the estimates; None if no clock applied.
     """
 
     duration_s: float
@@ -73,7 +74,7 @@ def facts_of(session: RecordedSession) -> Facts:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One emotion held, but for pauses and doubts, from one moment to another, in seconds."""
+    """A stretch of one emotion, ignoring pauses and doubts, between two moments in seconds."""
 
     label: str
     start_s: float
@@ -81,11 +82,11 @@ class Stretch:
 
 
 def longest_stretch(session: RecordedSession, besides: Sequence[str] = ()) -> Stretch | None:
-    """The longest stretch of an emotion; None if there is none.
+    """Return the longest stretch of an emotion; None if there is none.
 
     Args:
-        session: it is looked for in.
-        besides: emotions that are not looked for. They end the stretches of others all the same.
+        session: session to search.
+        besides: emotions to ignore. They still end the stretches of others.
     """
     labels = session.header.labels
     emotional = np.flatnonzero(session.codes < len(labels))

@@ -1,5 +1,5 @@
 
-// Wheel, drag, pinch, keys and buttons move the view. Then the page is put together.
+// Moves the view by wheel, drag, pinch, keys and buttons; then sets up the page.
 const sessions = document.getElementById("sessions");
 const pointers = new Map();
 const CLICK_PIXELS = 5;
@@ -13,13 +13,13 @@ function stripOf(event) {
   return strips.find(({ canvas }) => canvas === event.target);
 }
 
-// x in the canvas, or null where the names of the rows are.
+// x in the canvas, or null over the names of the rows.
 function xIn(strip, event) {
   const x = event.clientX - strip.canvas.getBoundingClientRect().left;
   return x >= view.left && x <= view.left + view.width ? x : null;
 }
 
-// Times under the fingers, which stay there.
+// Remembers the times under the fingers, which must stay there.
 function hold() {
   const xs = [...pointers.values()].map(({ x }) => x).slice(0, 2);
   held = { xs, times: xs.map(timeAt), start: view.start, length: view.length };
@@ -30,13 +30,13 @@ function wheeled(event) {
   const x = strip ? xIn(strip, event) : null;
   if (x === null) return;
   const isAcross = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-  // Seen whole there is nothing to move or to zoom out of: the page scrolls.
+  // The whole axis is visible, so there is nothing to move or zoom out of: let the page scroll.
   if (isWhole() && !event.ctrlKey && (isAcross || event.deltaY > 0)) return;
   event.preventDefault();
   const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
   const across = pixels * (event.deltaX || event.deltaY);
   if (isAcross) look(view.start + view.length * across / view.width, view.length);
-  else zoom(2 ** (pixels * event.deltaY / (event.ctrlKey ? 60 : 240)), x);  // ctrl: two fingers
+  else zoom(2 ** (pixels * event.deltaY / (event.ctrlKey ? 60 : 240)), x);  // ctrl: a pinch on a touchpad
   hide();
 }
 
@@ -129,7 +129,7 @@ async function begin() {
   sessions.addEventListener("pointermove", moved);
   sessions.addEventListener("pointerup", released);
   sessions.addEventListener("pointercancel", released);
-  // A finger that goes away leaves what it asked for.
+  // A lifted finger must not hide the details that it showed.
   sessions.addEventListener("pointerout", (event) => event.pointerType === "mouse" && hide());
   document.addEventListener("pointerdown", hide);
   sessions.addEventListener("dblclick", (event) => stripOf(event) && look(0, view.span));
@@ -144,5 +144,5 @@ async function begin() {
   draw();
 }
 
-// A browser that cannot unpack the numbers shows the picture that is in the page.
+// A browser that cannot unpack the numbers keeps the static picture.
 if ("DecompressionStream" in window) begin();

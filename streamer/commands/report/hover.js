@@ -1,10 +1,10 @@
 
-// Tells what the moment under the pointer was.
+// Shows the details of the moment under the pointer.
 const told = document.getElementById("told");
 
 function element(name, text) {
   const made = document.createElement(name);
-  made.textContent = text;  // names are text, whatever is in them
+  made.textContent = text;  // as text, since names may hold markup
   return made;
 }
 
@@ -17,7 +17,7 @@ function row([name, letter, , ,], colour, percent) {
   return made;
 }
 
-// The cells of a session under x: those of a column as it is drawn.
+// The cells of a session in the drawn column at x.
 function cellsAt(session, x) {
   return columns(session.step, session.cells).find((one) => one.x <= x && x < one.x + one.width);
 }

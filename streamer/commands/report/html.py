@@ -1,4 +1,4 @@
-"""A page as one HTML file that asks nothing of the network; without scripts it still stands."""
+"""A page as one HTML file that needs no network, and is readable without scripts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from streamer.commands.report.page import Entry, Page
 from streamer.commands.report.sound import Audio
 from streamer.errors import printable
 
-#: In the order in which they stand in the page.
+#: In their order in the page.
 _SCRIPTS = ("cells.js", "view.js", "strips.js", "hover.js", "sound.js", "gestures.js")
 _PICTURE_WIDTH = 920.0
-#: Drawings that stand side by side where there is room, and below each other on a phone.
+#: Width of drawings that are side by side if there is room, and one below the other on a phone.
 _DRAWING_WIDTH = 340.0
 _BUTTONS = (("out", "&minus;", "zoom out"), ("in", "+", "zoom in"), ("all", "all", "show all"))
 
 
 def to_html(page: Page) -> str:
-    """The page. Its script draws the timelines closer, plays the sound and tells what was when."""
+    """Return the page. Its script zooms the timelines, plays the sound and shows details."""
     style, script = _text("page.css"), "".join(map(_text, _SCRIPTS))
     data = json.dumps(_data(page), separators=(",", ":")).replace("<", r"\u003c")  # ends no element
     return "\n".join(
@@ -62,7 +62,7 @@ def _text(name: str) -> str:
 
 
 def _policy(page: Page, style: str, script: str) -> str:
-    """What the browser may load and run: should a name get through, it runs nothing of it."""
+    """Return what the browser may load and run, so that no injected name can run."""
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
     audios = [audio for entry in page.entries if (audio := _audio_of(entry)) is not None]
     sources = [
@@ -120,7 +120,7 @@ def _body(page: Page) -> list[str]:
 
 
 def _help(page: Page) -> str:
-    """What can be done with the picture."""
+    """Return an explanation of the picture's controls."""
     moves = "Wheel, pinch, + and &minus; zoom; drag, ← and → move; a double click shows all"
     is_heard = any(_audio_of(entry) is not None for entry in page.entries)
     return f"{moves}; a click moves the sound, and space plays it." if is_heard else f"{moves}."
@@ -135,7 +135,7 @@ def _circumstances(page: Page) -> list[str]:
 
 
 def _session(entry: Entry, is_alone: bool) -> list[str]:
-    """A session's words and sound; its timelines are drawn into it by the script."""
+    """Return a session's words and sound; the script draws its timelines there."""
     words = [
         f"<h2>{_escaped(entry.session.title)}</h2>",
         f'<p class="sentence">{_escaped(entry.sentence)}</p>',
@@ -163,7 +163,7 @@ def _player(audio: Audio | None, title: str) -> list[str]:
 
 
 def _sign(look: Look) -> str:
-    """The sign of a label as a small picture in a line of text."""
+    """Return the sign of a label as a small picture in a line of text."""
     return to_svg(Drawing(CHIP, CHIP, tuple(chip(look, 0.0, 0.0))), look.name)
 
 
@@ -173,7 +173,7 @@ def _legend(looks: Sequence[Look]) -> str:
 
 
 def _numbers(entry: Entry) -> list[str]:
-    """Shares and latencies of a session alone."""
+    """Return shares and latencies of a single session."""
     facts, at = entry.facts, (0.0, 0.0)
     drawings = [(draw_shares(facts, entry.strand.looks, at, _DRAWING_WIDTH), "shares")]
     if facts.latency is not None:

@@ -1,4 +1,4 @@
-"""A page: what sessions were in words, their timelines over one axis, and their numbers."""
+"""A page: sessions in words, their timelines over one axis, and their figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamer.errors import SerLiveError, printable
 from streamer.formats.reader import RecordedSession
 from streamer.signal import TIMESTEP_S
 
-#: More would be no page to look at.
+#: More would not be readable on a page.
 MOST_SESSIONS = 16
 _MARGIN, _BETWEEN = 24.0, 28.0
 _WIDTH = 920.0
@@ -33,14 +33,14 @@ _MOST_LINES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One session of a page.
+    """A session of a page.
 
     Attributes:
-        strand: what is drawn of it.
-        facts: its numbers.
-        sentence: its numbers in words.
-        circumstances: model, prior, rate, look-ahead and when.
-        sound: where it was asked for.
+        strand: its drawn data.
+        facts: its figures.
+        sentence: its figures in words.
+        circumstances: model, prior, rate, look-ahead and date.
+        sound: its sound, if requested.
     """
 
     strand: Strand
@@ -56,12 +56,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """What a report shows.
+    """The content of a report.
 
     Attributes:
         title: in words.
-        entries: the sessions, in their order.
-        columns: of the table; none for a session alone.
+        entries: the sessions, in order.
+        columns: columns of the table; empty for a single session.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Page:
 
     @property
     def heading(self) -> str:
-        """What stands above all: one name, or how many recordings there are."""
+        """The title's text: a name, or the number of recordings."""
         headers = [entry.session.header for entry in self.entries]
         number = len(headers)
         if number == 1:
@@ -83,13 +83,13 @@ class Page:
 def make_page(
     sessions: Sequence[RecordedSession], sounds: Sequence[Sound | None] | None = None
 ) -> Page:
-    """Gather what there is to show of sessions, each with an estimate or more.
+    """Make the page for sessions that each have an estimate or more.
 
     Raises:
         SerLiveError: there are none, or too many.
     """
     check_number(sessions)
-    # Columns are as wide in all sessions, because they lie over one axis.
+    # Columns have the same width in all sessions, because they share an axis.
     longest_s = max(max(session.duration_s, TIMESTEP_S) for session in sessions)
     per_column = timesteps_per_column(longest_s)
     looks = shared_looks([session.header.labels for session in sessions])
@@ -111,7 +111,7 @@ def make_page(
 
 
 def check_number(sessions: Sequence[RecordedSession]) -> None:
-    """Refuse what no page is made of.
+    """Check the number of sessions for a page.
 
     Raises:
         SerLiveError: there are none, or too many.
@@ -132,7 +132,7 @@ def _entry(
 
 
 def circumstances(session: RecordedSession) -> str:
-    """How and when a session was recorded."""
+    """Return how and when a session was recorded."""
     header = session.header
     return " · ".join(
         [
@@ -146,10 +146,10 @@ def circumstances(session: RecordedSession) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """A page on paper: all of it in one drawing.
+    """A page on paper, in one drawing.
 
     Attributes:
-        drawing: margins included.
+        drawing: the drawing, including margins.
         picture: the timelines in it.
     """
 
@@ -158,7 +158,7 @@ class Sheet:
 
 
 def draw_sheet(page: Page) -> Sheet:
-    """Draw a page for a file that nobody scrolls."""
+    """Draw a page for a file without scrolling."""
     is_alone = len(page.entries) == 1
     table = None if is_alone else draw_table(page.columns, (0.0, 0.0))
     width = max(_WIDTH, table.width if table is not None else 0.0)
@@ -181,7 +181,7 @@ def draw_sheet(page: Page) -> Sheet:
 
 
 def _heading(page: Page, width: float) -> tuple[list[Shape], float]:
-    """The title, of a session alone its sentence too; and where they end."""
+    """Return the title, with a single session's sentence, and the y where they end."""
     first = page.entries[0]
     lines: list[str] = []
     if len(page.entries) == 1:
@@ -201,7 +201,7 @@ def _heading(page: Page, width: float) -> tuple[list[Shape], float]:
 
 
 def _numbers(entry: Entry, y: float, width: float) -> list[Drawing]:
-    """Shares, and beside them latencies where a clock applied."""
+    """Return shares, and beside them latencies if a clock applied."""
     half = (width - _BETWEEN) / 2
     drawings = [draw_shares(entry.facts, entry.strand.looks, (_MARGIN, y), half)]
     if entry.facts.latency is not None:

@@ -1,4 +1,4 @@
-"""What ``ser-live report`` does: reads sessions, draws them, writes one file."""
+"""Runs ``ser-live report``: reads sessions, draws them, writes one file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLOTTED = (".png", ".pdf")
 
 
 def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
-    """Write the report that is asked for; raises as :func:`write_report` does."""
+    """Write the requested report; raises as :func:`write_report` does."""
     write_report(options.sessions, options.output, options.force, say, options.sound or ())
     return 0
 
@@ -35,18 +35,18 @@ def write_report(
     say: Callable[[str], None],
     sounds: Sequence[str | None] = (),
 ) -> None:
-    """Draw every session of some files over one axis of time.
+    """Draw every session of some files over one time axis.
 
     Args:
         paths: files of JSON lines.
-        output: to be written; its suffix says as what.
-        force: the output may be overwritten.
-        say: is told the lines that the person should know.
-        sounds: files to take the sound from, as :func:`choose_sounds` has them; none without one.
+        output: file to write; its suffix determines the format.
+        force: whether the output may be overwritten.
+        say: prints a line for the user.
+        sounds: sound files, as in :func:`choose_sounds`; empty for no sound.
 
     Raises:
         SerLiveError: a file cannot be read, none has an estimate, or the output is refused.
-        RunFailure: matplotlib is missing where it is needed, or the output cannot be written.
+        RunFailure: matplotlib is missing but needed, or the output cannot be written.
     """
     suffix = output.suffix.lower()
     if suffix not in (_PAGE, ".svg", *_PLOTTED):
@@ -83,7 +83,7 @@ def _read_sounds(
 
 
 def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
-    """The sessions of a file in which there is anything to draw."""
+    """Return the sessions of a file that have anything to draw."""
     sessions = read_sessions(path, say)
     for session in sessions:
         if not len(session.times):

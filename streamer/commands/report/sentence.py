@@ -1,4 +1,4 @@
-"""A session in one plain sentence."""
+"""Describes a session in one plain sentence."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from streamer.recognition.decision import SILENCE, UNCERTAIN
 
 _MIXED = "mixed overall, "
 _MOSTLY = 0.5
-#: So much doubt is worth a word.
+#: Share of doubt that is worth mentioning.
 _DOUBTFUL = 0.2
-#: A stretch is worth a word if it takes this share of the time, and this long, in seconds.
+#: A stretch is worth mentioning if it takes this share of the time, and this long, in seconds.
 _LEAST_SHARE, _LEAST_S, _ENOUGH_S = 0.01, 1.0, 10.0
 
 
 def sentence(session: RecordedSession, facts: Facts) -> str:
-    """What the session was, what was lost of it and how late the answers came.
+    """Return the session's emotions, its losses and its latency in words.
 
-    Shares of emotions are shares of the speech, as in the line that the command writes.
+    Shares of emotions are shares of the speech, as in the command's line for people.
     """
     length, speech = duration(facts.duration_s), f"{percent(facts.speech)} of it speech"
     if not facts.speech:
@@ -43,7 +43,7 @@ def sentence(session: RecordedSession, facts: Facts) -> str:
 
 
 def _verdict(facts: Facts, session: RecordedSession) -> str:
-    """The verdict, with the share of speech for which it was shown."""
+    """Return the verdict, with the share of speech for which it was shown."""
     end, said = session.end, facts.verdict
     if end is None or said is None:
         return ""
@@ -66,12 +66,12 @@ def _verdict(facts: Facts, session: RecordedSession) -> str:
 
 
 def _leader(facts: Facts, session: RecordedSession) -> str:
-    """The emotion that was shown longest."""
+    """Return the emotion that was shown longest."""
     return max(session.header.labels, key=facts.shares.__getitem__)
 
 
 def _shown(facts: Facts) -> str:
-    """What was shown longest, where there is no verdict."""
+    """Return the label that was shown longest, if there is no verdict."""
     longest = max(facts.shares, key=facts.shares.__getitem__)
     share = facts.shares[longest]
     if not share:
@@ -81,10 +81,10 @@ def _shown(facts: Facts) -> str:
 
 
 def _stretch(session: RecordedSession, facts: Facts) -> list[str]:
-    """When another emotion than the main one held longest."""
+    """Return when an emotion other than the main one held longest."""
     is_mixed = facts.verdict is not None and facts.verdict.startswith(_MIXED)
     main = [] if is_mixed else [_leader(facts, session)]
-    if not is_mixed and session.end is not None:  # what the sentence has named already
+    if not is_mixed and session.end is not None:  # already named in the sentence
         main.append(session.end.overall)
     found = longest_stretch(session, main)
     least_s = min(max(_LEAST_SHARE * facts.duration_s, _LEAST_S), _ENOUGH_S)
@@ -97,7 +97,7 @@ def _stretch(session: RecordedSession, facts: Facts) -> list[str]:
 
 
 def duration(length_s: float) -> str:
-    """A length in words: 11.1 s, 12 min 4 s, 2 h 3 min."""
+    """Format a length: 11.1 s, 12 min 4 s, 2 h 3 min."""
     if round(length_s, 1) < 60.0:
         return seconds(length_s)
     whole = round(length_s)
@@ -108,12 +108,12 @@ def duration(length_s: float) -> str:
 
 
 def seconds(length_s: float) -> str:
-    """Seconds to a tenth, shorter ones to two digits."""
+    """Format seconds to a tenth, shorter ones to two digits."""
     return f"{length_s:.2g} s" if length_s < 0.95 else f"{round(length_s, 1):g} s"
 
 
 def percent(share: float) -> str:
-    """A whole number; what is not nothing and not all does not look so."""
+    """Format as a whole number, which is 0 or 100 only if the share is exactly that."""
     if 0.0 < share <= 0.005:
         return "<1%"
     if 0.995 <= share < 1.0:
@@ -122,5 +122,5 @@ def percent(share: float) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number and what it counts."""
+    """Format a number with its noun."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,5 +1,5 @@
 
-// Plays one session at a time; where it is, a line stands over all of them.
+// Plays one session at a time, with a cursor over all sessions.
 let player = null;
 
 function placeCursors() {
@@ -12,7 +12,7 @@ function placeCursors() {
   }
 }
 
-// The view follows the sound, a page at a time, in one chain of frames whichever sound plays.
+// Lets the view follow the sound, a page at a time, with one chain of frames for all players.
 let frame = 0;
 
 function follow() {

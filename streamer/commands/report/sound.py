@@ -1,4 +1,4 @@
-"""The sound of sessions: which file it is, its outline, and what a page can play of it."""
+"""The sound of sessions: its file, its outline, and its playable form in a page."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from streamer.sound.resampler import Resampler
 
 Say = Callable[[str], None]
 
-#: Sound that a page holds, in bytes, all its recordings together.
+#: Most bytes of sound in a page, for all its recordings together.
 MOST_EMBEDDED = 20_000_000
-#: As FLAC, which every browser plays, a page holds no more than this of it: 9 minutes or so.
+#: Most bytes of it as FLAC, which every browser plays: about 9 minutes.
 _MOST_FLAC = 5_000_000
 _BLOCK_MS = 1_000
-#: A sound that is shorter or longer than its session by more is hardly its sound.
+#: A sound that differs more in length from its session is hardly its sound.
 _TOLERATED_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """What a page plays.
+    """Sound that a page plays.
 
     Attributes:
-        media_type: of the data, empty for a link.
-        data: the encoded sound; None where the page links to the file.
-        link: to the file, from the folder of the page.
+        media_type: type of the data, empty for a link.
+        data: the encoded sound; None if the page links to the file.
+        link: link to the file, relative to the page's folder.
     """
 
     media_type: str = ""
@@ -51,7 +51,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
-    """The sound of a session; ``audio`` is None where nobody can play it, as in a picture."""
+    """The sound of a session; ``audio`` is None if it cannot be played, as in a picture."""
 
     waveform: Waveform
     audio: Audio | None = None
@@ -60,16 +60,16 @@ class Sound:
 def choose_sounds(
     sessions: Sequence[tuple[Path, RecordedSession]], wanted: Sequence[str | None]
 ) -> list[Path | None]:
-    """The file of each session's sound.
+    """Return the file of each session's sound.
 
     Args:
-        sessions: each with the file that it was read from.
-        wanted: names of sound files in the order of the recordings, or of the sessions where
-            channels are sessions of their own. None stands for the file that the session names;
-            a single None for that of every session.
+        sessions: sessions, each with the file it was read from.
+        wanted: names of sound files in the order of the recordings, or of the sessions if channels
+            are separate sessions. None stands for the file that the session names; a single None
+            does so for every session.
 
     Raises:
-        SerLiveError: not as many as there are recordings, or a session's own file is not there.
+        SerLiveError: their number is not that of the recordings, or a session's file is missing.
     """
     if not wanted:
         return [None] * len(sessions)
@@ -91,7 +91,7 @@ def choose_sounds(
 
 
 def _recordings(sessions: Sequence[tuple[Path, RecordedSession]]) -> list[int]:
-    """The number of each session's recording; channels of one recording are of one number."""
+    """Return the number of each session's recording; its channels share one number."""
     numbers: list[int] = []
     for index, (path, session) in enumerate(sessions):
         before = sessions[index - 1] if index else None
@@ -107,14 +107,14 @@ def _recordings(sessions: Sequence[tuple[Path, RecordedSession]]) -> list[int]:
 
 
 def _own_sound(path: Path, session: RecordedSession) -> Path:
-    """The file that a session names: as it was named then, or beside the session's file.
+    """Find the file that a session names: at that path, or beside the session's file.
 
     Raises:
         SerLiveError: there is none.
     """
     source = Path(session.header.source)
     for one in (source, path.parent / source, path.parent / source.name):
-        with suppress(OSError, ValueError):  # a name that no file can have
+        with suppress(OSError, ValueError):  # a name that is not valid for a file
             if one.is_file():
                 return one
     raise SerLiveError(
@@ -123,10 +123,10 @@ def _own_sound(path: Path, session: RecordedSession) -> Path:
 
 
 class SoundReader:
-    """Reads the sounds of a page one after another; what they embed is bounded in all."""
+    """Reads the sounds of a page one after another, with a limit on the total embedded."""
 
     def __init__(self, page: Path | None, say: Say) -> None:
-        """Read for a page that plays them, or for a picture, which is None."""
+        """Read for a page that plays them, or for a picture if ``page`` is None."""
         self._page = page
         self._say = say
         self._left = MOST_EMBEDDED
@@ -135,7 +135,7 @@ class SoundReader:
         """Read the sound of a session.
 
         Raises:
-            SerLiveError: it cannot be read. Of a damaged one the good part is taken.
+            SerLiveError: it cannot be read. The good part of a damaged one is used.
         """
         outliner = Outliner()
         encoders: list[_Encoder] = []
@@ -165,7 +165,7 @@ class SoundReader:
         return Audio(link=link)
 
     def _samples(self, path: Path, channel: int | None) -> Iterator[NDArray[np.float32]]:
-        """What the session heard, at 16 kHz, in blocks."""
+        """Yield the session's audio, at 16 kHz, in blocks."""
         with self._open(path, channel) as recording:
             resampler = Resampler(recording.sample_rate)
             is_empty = True
@@ -191,7 +191,7 @@ class SoundReader:
 
 
 class _Encoder:
-    """A sound as one file in memory, given up once it is too large."""
+    """Encodes a sound to a file in memory, and gives up once it is too large."""
 
     def __init__(self, media_type: str, container: str, subtype: str, most_bytes: int) -> None:
         import soundfile
@@ -211,7 +211,7 @@ class _Encoder:
             self._give_up()
 
     def finish(self) -> bytes | None:
-        """The file; None if it is too large."""
+        """Return the file; None if it is too large."""
         if self._file is None:
             return None
         self._file.close()
@@ -224,10 +224,10 @@ class _Encoder:
 
 
 def link_to(path: Path, page: Path) -> str:
-    """A file's address, as it is from a page that is opened from its folder."""
+    """Return a file's address, relative to the page's folder."""
     try:
         relative = os.path.relpath(path.absolute(), page.absolute().parent)
     except ValueError:  # another drive
         return path.absolute().as_uri()
-    # A first part with a colon in it would be taken for a scheme.
+    # A colon in the first part would make it look like a scheme.
     return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))

@@ -1,5 +1,5 @@
 
-// Draws each session into a canvas of its own, and the axis above them.
+// Draws each session into its own canvas, and the axis above them.
 const STATES = ["--uncertain", "--warming-up", "--silence", "--gap"];  // in the order of overview.py
 const GAP = 3;
 const NARROW = 600;
@@ -144,7 +144,7 @@ function drawLane(pen, session, row, seen) {
     pen.fillStyle = colour;
     pen.fillRect(x, bottom - height, width, height);
     if (isSpeech) continue;
-    pen.fillStyle = session.looks[row.index][4];  // a light area is seen by its edge
+    pen.fillStyle = session.looks[row.index][4];  // a darker edge makes light areas visible
     pen.fillRect(x, bottom - height, width, 1);
   }
 }
@@ -208,7 +208,7 @@ function draw() {
   drawAxis(width, seen);
   for (const strip of strips) {
     const { top, bottom } = strip.canvas.getBoundingClientRect();
-    // Of many sessions those are drawn that are in sight, or whose height is not known yet.
+    // Draw only sessions that are visible, or whose height is not known yet.
     if (!strip.height || (bottom > -200 && top < innerHeight + 200)) drawSession(strip, width, seen.moments);
   }
   const decimals = decimalsFor(view.length / 50);

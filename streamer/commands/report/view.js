@@ -1,5 +1,5 @@
 
-// What part of the axis is seen, and how time becomes x. All sessions share it.
+// The visible part of the axis, which all sessions share, and the conversion of time to x.
 const LEAST_VIEW_S = 0.4;
 const TICKS_S = [
   0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30,
@@ -21,7 +21,7 @@ function look(start, length) {
   redraw();
 }
 
-// The moment at x stays where it is.
+// Zooms; the moment at x stays in place.
 function zoom(factor, x = view.left + view.width / 2) {
   const share = Math.min(1, Math.max(0, (x - view.left) / view.width));
   const time = view.start + share * view.length;
@@ -33,7 +33,7 @@ function isWhole() {
   return view.length >= view.span * (1 - 1e-9);
 }
 
-// As axis.py has it: seconds, m:ss or h:mm:ss.
+// As in axis.py: seconds, m:ss or h:mm:ss.
 function clock(time, decimals) {
   const scale = 10 ** decimals;
   const rounded = Math.round(time * scale) / scale;
@@ -61,13 +61,13 @@ function ticks() {
   return { moments, decimals: decimalsFor(step) };
 }
 
-// On the edge of a pixel of the screen: neighbours meet without a seam.
+// Rounds to the edge of a screen pixel, so that neighbours meet without a seam.
 function whole(x) {
   const ratio = devicePixelRatio || 1;
   return Math.round(x * ratio) / ratio;
 }
 
-// Stretches of x with the cells that lie in them: of a pixel, or of a cell where that is wider.
+// Columns with their cells: each is a pixel wide, or a cell if that is wider.
 function columns(step, cells) {
   const found = [];
   const pixel = view.length / view.width;
@@ -81,7 +81,7 @@ function columns(step, cells) {
     }
     return found;
   }
-  // Pixels keep their cells while the view moves by whole pixels: nothing flickers.
+  // Pixels keep their cells while the view moves by whole pixels, so nothing flickers.
   const origin = Math.floor(view.start / pixel);
   for (let index = 0; index < view.width; index += 1) {
     const from = Math.floor((origin + index) * pixel / step + 1e-6);

@@ -1,7 +1,8 @@
-"""``ser-live score``: what is heard in many recordings, a row for each.
+"""``ser-live score``: analyses many recordings and writes a row for each.
 
-``find.py`` lists the recordings, ``workers.py`` are the processes that hear them (``work.py``),
-``rows.py`` and ``results.py`` write what they hear, ``truth.py`` compares it with what was spoken.
+``find.py`` lists the recordings, ``workers.py`` runs the processes that analyse them
+(``work.py``), ``rows.py`` and ``results.py`` write the results, and ``truth.py`` compares them with
+the true labels.
 """
 
 from __future__ import annotations

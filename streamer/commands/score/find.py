@@ -1,4 +1,4 @@
-"""Recordings in folders, each with a name that stands for it in the results."""
+"""Finds recordings in folders, and gives each a name for the results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.media import MEDIA_SUFFIXES
 from streamer.sound.files.recording import SOUND_SUFFIXES, Recording
 
-#: Where PyAV is missing, files that take it get a row that says so.
+#: Without PyAV, files that need it get a row that says so.
 _SUFFIXES = SOUND_SUFFIXES | MEDIA_SUFFIXES
 
-#: What cannot stand in a line of UTF-8 text: line breaks, and bytes of a name that are no text.
-#: And what stands for them, lest two names become one; on Windows it parts folders.
+#: Characters that a line of UTF-8 text cannot hold: line breaks, and invalid bytes of a name. And
+#: the escape character, so that no two names become one; on Windows it separates folders.
 _ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
 
 
@@ -27,10 +27,10 @@ class Item:
     """A recording to be scored.
 
     Attributes:
-        path: as it was given, or below the folder that was given.
-        name: the path as the results name it; other only where it cannot be written in a line, or
-            holds a backslash.
-        channels: what is heard of its channels.
+        path: path as given, or below the given folder.
+        name: the path in the results; different only if it does not fit a line, or holds a
+            backslash.
+        channels: channels to use.
     """
 
     path: Path
@@ -39,18 +39,18 @@ class Item:
 
     @property
     def key(self) -> Key:
-        """As of its row."""
+        """The key of its row."""
         return self.name, str(self.channels)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found.
+    """The recordings found.
 
     Attributes:
-        items: sorted by path, each once however often it was given.
-        complaints: one a folder that cannot be looked into.
-        passed_over: files in folders that are no recordings by their ending, or are hidden.
+        items: recordings sorted by path, each once however often it was given.
+        complaints: one per unreadable folder.
+        passed_over: files in folders that are hidden, or not recordings by their suffix.
     """
 
     items: tuple[Item, ...]
@@ -59,17 +59,17 @@ class Found:
 
 
 def find(paths: Sequence[Path]) -> Found:
-    """Recordings in folders, recursively, and files; a file that is named is always taken.
+    """Find recordings in folders, recursively, and files; a named file is always included.
 
-    In folders hidden files and those of other endings are passed over, and a folder that several
-    links lead to is entered once.
+    In folders hidden files and those with other suffixes are skipped, and a folder with several
+    links to it is entered once.
 
     Raises:
         SerLiveError: there is no recording at all, and no other complaint.
     """
     complaints: list[str] = []
     passed_over: list[Path] = []
-    files: dict[str, Path] = {}  # by absolute path, so that no spelling counts twice
+    files: dict[str, Path] = {}  # by absolute path, so that no file counts twice
     seen: set[tuple[int, int]] = set()
     for path in paths:
         found = _recordings(path, seen, complaints, passed_over) if os.path.isdir(path) else [path]  # noqa: PTH112 (Path raises on names that are too long)
@@ -104,7 +104,7 @@ def _recordings(
             complain(error)
             continue
         key = (status.st_dev, status.st_ino)
-        if key in seen:  # a link has led here before
+        if key in seen:  # another link has led here
             folders.clear()
             continue
         seen.add(key)
@@ -124,9 +124,9 @@ def _written(path: Path) -> str:
 
 
 def with_channels(items: Sequence[Item], wanted: Channels) -> tuple[Item, ...]:
-    """The items with what is heard of their channels; an item a channel where they are split.
+    """Return the items with their channels to use; if channels are split, an item per channel.
 
-    A recording that cannot be opened is an item all the same: its row will say why.
+    A recording that cannot be opened stays an item: its row will say why.
     """
     if not wanted.is_split:
         return tuple(replace(item, channels=wanted) for item in items)
@@ -140,7 +140,7 @@ def with_channels(items: Sequence[Item], wanted: Channels) -> tuple[Item, ...]:
 
 
 def timeline_path(folder: Path, item: Item) -> Path:
-    """Where the item's timeline lies: its own path again, below the folder."""
+    """Return the path of the item's timeline: its own path, below the folder."""
     own = item.path
     if ".." in own.parts:
         own = Path(os.path.abspath(own))  # noqa: PTH100 (links keep their names)

@@ -1,4 +1,4 @@
-"""How far the scoring is, on stderr where a person watches it, and what it came to."""
+"""Shows the progress of scoring on a terminal's stderr, and its total."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.progress import (
 
 
 class Watched:
-    """Counts what was heard; shows a bar meanwhile."""
+    """Counts the audio processed, and shows a bar."""
 
     def __init__(self, recordings: int, *, is_shown: bool) -> None:
         self._bar = Progress(
@@ -46,14 +46,14 @@ class Watched:
         self._bar.stop()
 
     def heard(self, duration_s: float | None) -> None:
-        """One recording more, of so many seconds as far as it could be heard."""
+        """Count a recording, with the seconds of it that could be processed."""
         self.recordings += 1
         self._audio_s += duration_s or 0.0
         self._bar.update(self._task, advance=1, description=self.pace)
 
     @property
     def pace(self) -> str:
-        """Audio so far, and how much faster than it lasts."""
+        """The audio so far, and the speed relative to real time."""
         times = self._audio_s / max(time.monotonic() - self._began, 1e-9)
         is_long = self._audio_s >= 3600
         audio = f"{self._audio_s / 3600:.2f} h" if is_long else f"{self._audio_s / 60:.1f} min"

@@ -1,11 +1,11 @@
-"""The results file, which is the record of what is done: a run that was stopped goes on from it.
+"""The results file, which also records progress: a stopped run continues from it.
 
-CSV and JSON lines are appended to row by row, and each row is out before the next is begun. Parquet
-cannot be appended to: the rows of a run gather in ``NAME.parquet.partial.jsonl``, which becomes
-part of the table at the end of the run, or of the one that goes on after it was stopped.
+CSV and JSON lines grow row by row, and each row is flushed before the next begins. Parquet cannot
+grow: the rows of a run collect in ``NAME.parquet.partial.jsonl``, which is merged into the table at
+the end of the run, or of the next run if this one is stopped.
 
-Nothing is written or emptied before the first row is there, or the end of a run without any: until
-then wrong usage may still come to light.
+Nothing is written or emptied before the first row, or the end of a run without any: until then
+wrong usage may still be found.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PARQUET = ".parquet"
 
 
 class Results(Protocol):
-    """Where rows go.
+    """Takes rows.
 
     Attributes:
-        recorded: rows that are there and stay, by :func:`streamer.commands.score.rows.key_of`.
-        goes_on: a run before this one has begun them.
-        files: that hold them, now or on the way.
+        recorded: existing rows that stay, by :func:`streamer.commands.score.rows.key_of`.
+        goes_on: whether an earlier run began them.
+        files: files that hold the rows, finally or meanwhile.
     """
 
     recorded: dict[Key, Row]
@@ -49,7 +49,7 @@ class Results(Protocol):
         ...
 
     def finish(self) -> None:
-        """All rows are there.
+        """Finish the results; all rows have been added.
 
         Raises:
             RunFailure: they cannot be written.
@@ -58,10 +58,10 @@ class Results(Protocol):
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse before anything is heard.
+    """Check the suffix before any recording is processed.
 
     Raises:
-        SerLiveError: a suffix that stands for no form of results.
+        SerLiveError: no format of results has this suffix.
         RunFailure: pyarrow is needed and not installed.
     """
     suffix = path.suffix.lower()
@@ -79,20 +79,20 @@ def open_results(
     again: Container[Key],
     stack: ExitStack,
 ) -> Results:
-    """Results in a file, gone on with where they are ours; closed with the stack.
+    """Open a results file, and continue it if it is ours; it is closed with the stack.
 
     Args:
-        path: its suffix says the form.
-        columns: of a row.
-        force: what is there is overwritten.
+        path: path of the file; its suffix determines the format.
+        columns: columns of a row.
+        force: whether to overwrite an existing file.
         inputs: files that must not be written to.
-        again: keys of this run; where their row tells of an error it gives way to a new one.
+        again: keys of this run; a row with an error among them is replaced.
         stack: closes the file.
 
     Raises:
-        SerLiveError: the file cannot be written, or is no results with these columns.
+        SerLiveError: the file cannot be written, or does not hold results with these columns.
     """
-    # Going on loses nothing; whether the file is one of ours is asked when it is read.
+    # Continuing loses nothing; reading the file checks whether it is ours.
     check_output(path, True, inputs)
     if path.suffix.lower() == PARQUET:
         return _Parquet(path, columns, force, again, stack)
@@ -100,7 +100,7 @@ def open_results(
 
 
 def _stays(row: Row, again: Container[Key]) -> bool:
-    """A disk may be back, or memory free: an error is not for ever."""
+    """Return whether a row stays; a row with an error may go, as disk or memory may be back."""
     return not (row["error"] and key_of(row) in again)
 
 
@@ -112,18 +112,18 @@ def _refusal(path: Path) -> SerLiveError:
 
 
 def _partial(path: Path) -> Path:
-    """Where a file is written whole before it takes its place; a link stays one."""
+    """Return the path for a complete new version of a file; a link stays a link."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}.partial")
 
 
 def _files(path: Path) -> frozenset[Path]:
-    """The path, and where it leads to if it is a link."""
+    """Return the path and, if it is a link, its target."""
     return frozenset((path, Path(os.path.realpath(path))))
 
 
 class Piped:
-    """CSV to a stream; nothing is recorded."""
+    """Writes CSV to a stream, without a record of progress."""
 
     def __init__(self, out: Output, columns: Sequence[str]) -> None:
         self.recorded: dict[Key, Row] = {}
@@ -147,7 +147,7 @@ class Piped:
 
 
 class _Lines:
-    """A row a line."""
+    """Writes one row per line."""
 
     def __init__(
         self,
@@ -186,20 +186,20 @@ class _Lines:
         if self._text is not None:
             _replace_text(self._path, self._text)
         if not self.goes_on:
-            self._out.write("")  # made or emptied, though no row may come
+            self._out.write("")  # create or empty it, even if no row comes
         if self._form.header and not self._path.stat().st_size:
             write_line(self._out, self._form.header)
         self._has_begun = True
 
 
 def _read_lines(path: Path, form: Form, again: Container[Key]) -> tuple[list[Row], str | None]:
-    """Rows of a file that stay, and what is to stand in the file if that is not what does.
+    """Return the rows of a file that stay, and the new text for the file if it must change.
 
-    What a kill left of the last line goes, and the rows that are made again. So do the byte order
-    mark and the line ends of a spreadsheet that has saved it.
+    An incomplete last line from a killed run is removed, and so are rows that are made again, and
+    the byte order mark and line ends of a spreadsheet program.
 
     Raises:
-        SerLiveError: it cannot be read, or is no results with these columns.
+        SerLiveError: it cannot be read, or does not hold results with these columns.
     """
     try:
         found = path.read_bytes()
@@ -222,7 +222,7 @@ def _read_lines(path: Path, form: Form, again: Container[Key]) -> tuple[list[Row
 
 
 def _replace_text(path: Path, text: str) -> None:
-    """Let the text take the place of a file's own at once: a kill loses no row.
+    """Replace a file's text atomically: a kill loses no row.
 
     Raises:
         RunFailure: it cannot be written.
@@ -237,7 +237,7 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 class _Parquet:
-    """A table, and beside it the rows that are not in it yet."""
+    """Writes a table, and beside it the rows that are not in it yet."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ class _Parquet:
         table = {key_of(row): row for row in rows if _stays(row, again)}
         self._lines = _Lines(self._side, JsonForm(columns), force, again, stack)
         self.files = _files(path) | self._lines.files
-        # A kill between the two steps of the end leaves rows in both.
+        # A kill between the two final steps leaves rows in both.
         self.recorded = table | self._lines.recorded
         self.goes_on = bool(rows) or self._lines.goes_on
 
@@ -281,7 +281,7 @@ class _Parquet:
             raise RunFailure(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def _begin(self) -> None:
-        """Let no row of a table that is overwritten come back when this run is stopped."""
+        """Ensure that no row of an overwritten table returns if this run is stopped."""
         if self._force:
             try:
                 self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Rows of results, and how a row is written in a line of CSV or JSON."""
+"""Rows of results, and their format in a line of CSV or JSON."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from streamer.recognition.decision import names_of
 
-#: Values by column: texts, numbers, and None where there is nothing to tell.
+#: Values by column: texts, numbers, and None for no value.
 Row = dict[str, Any]
-#: What a row is of: the file, and what is heard of its channels.
+#: Key of a row: the file, and its channels to use.
 Key = tuple[str, str]
 
 
 def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the columns for a model with these labels, in order."""
+    """Return the column names for a model with these labels, in order."""
     return (
         "file",
         "channel",
@@ -36,22 +36,22 @@ def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def text_columns(columns: Sequence[str]) -> frozenset[str]:
-    """Those that hold text; the others hold numbers."""
+    """Return the columns that hold text; the others hold numbers."""
     texts = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
     return frozenset(columns) & set(texts)
 
 
 def key_of(row: Row) -> Key:
-    """What a row is of."""
+    """Return the key of a row."""
     return row["file"], row["channel"]
 
 
 class Form(Protocol):
-    """One row a line.
+    """A format with one row per line.
 
     Attributes:
-        opening: what every file of this form begins with, if anything is in it.
-        header: its first line, empty if that is a row already.
+        opening: beginning of every non-empty file of this format.
+        header: its first line, empty if that is already a row.
     """
 
     opening: str
@@ -60,16 +60,16 @@ class Form(Protocol):
     def line(self, row: Row) -> str: ...
 
     def row(self, line: str) -> Row:
-        """Read a line back.
+        """Parse a line.
 
         Raises:
-            ValueError: no row with these columns.
+            ValueError: it is not a row with these columns.
         """
         ...
 
 
 class CsvForm:
-    """Comma-separated, quoted where needed, empty where there is nothing."""
+    """Comma-separated, quoted if needed, empty for no value."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = tuple(columns)
@@ -80,7 +80,7 @@ class CsvForm:
         return self._joined([row[column] for column in self._columns])
 
     def row(self, line: str) -> Row:
-        """Read a line back, numbers as the texts that they are."""
+        """Parse a line, with numbers kept as text."""
         try:
             values = next(csv.reader([line], strict=True), [])
         except csv.Error as error:
@@ -95,7 +95,7 @@ class CsvForm:
 
 
 class JsonForm:
-    """One JSON object a line; null where there is nothing."""
+    """One JSON object per line; null for no value."""
 
     header = ""
     opening = '{"file":'

@@ -1,4 +1,4 @@
-"""What ``ser-live score`` does: hears what the results lack, and sums them up."""
+"""Runs ``ser-live score``: analyses the recordings missing from the results, and sums them up."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.sound.channels import MIX, Channels
 
-#: Exit code where some input could not be read.
+#: Exit code if some input could not be read.
 _EXIT_UNREADABLE = SerLiveError.exit_code
 _DIGEST_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class ScorePlan:
-    """What to score, and where the results go.
+    """Recordings to score, and where the results go.
 
     Attributes:
-        paths: recordings, and folders that hold some.
+        paths: recordings, and folders with recordings.
         output: CSV, JSON lines or Parquet by its suffix; None is CSV on stdout.
-        timeline: folder of a timeline a recording; None for none.
-        workers: processes; None for as many as there are cores.
-        labels: table of what is spoken; None if nobody knows.
-        model: as ``--model`` names it.
-        prior: how often each label is taken to be met.
-        profile: file of what is known of the voice of all recordings; None: nothing.
-        adapts: whether a stream gets to know its voice better as it hears it.
-        force: overwrite results and timelines.
-        wanted: what is heard of the channels.
-        names_passed_over: name the files that are passed over, not only how many they are.
+        timeline: folder for a timeline per recording; None for none.
+        workers: number of processes; None for one per core.
+        labels: table of the true labels; None if unknown.
+        model: model, as in ``--model``.
+        prior: the assumed frequency of each label.
+        profile: profile of the voice in all recordings; None if unknown.
+        adapts: whether a stream learns its voice further as it hears it.
+        force: whether to overwrite results and timelines.
+        wanted: channels to use.
+        names_passed_over: whether to name the skipped files instead of counting them.
     """
 
     paths: tuple[Path, ...]
@@ -81,12 +81,12 @@ class ScorePlan:
 
 @dataclass(frozen=True)
 class _Job:
-    """A recording that something is missing of.
+    """A recording with missing results.
 
     Attributes:
         item: the recording.
-        needs_row: it has none yet.
-        timeline: where its timeline is to lie; None if that is there, or nobody wants it.
+        needs_row: whether it has no row yet.
+        timeline: path for its timeline; None if it exists, or is not wanted.
     """
 
     item: Item
@@ -100,12 +100,12 @@ class _Job:
 
 
 def _partial(timeline: Path) -> Path:
-    """Where a timeline is written until its row is."""
+    """Return where a timeline is written until its row is."""
     return timeline.with_name(f"{timeline.name}.partial")
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
-    """Score the recordings that are named; returns and raises as :func:`score` does."""
+    """Score the named recordings; returns and raises as :func:`score` does."""
     wanted = channels_of(options)
     check_one_voice(options, wanted)
     plan = ScorePlan(
@@ -126,15 +126,15 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def score(plan: ScorePlan, interrupts: Interrupts) -> int:
-    """Score what is missing of the results, and say what they come to.
+    """Score the recordings missing from the results, and print a summary.
 
     Returns:
-        the exit code: 2 where a recording or folder could not be read.
+        the exit code: 2 if a recording or folder could not be read.
 
     Raises:
         SerLiveError: wrong usage, or nothing to score.
-        RunFailure: results cannot be written, or processes not started.
-        Interrupted: a signal came; the rows so far are whole.
+        RunFailure: results cannot be written, or processes cannot start.
+        Interrupted: a signal came; the rows so far are complete.
     """
     with interrupts.shielded():
         recognizer = Recognizer.load(plan.model, plan.prior)
@@ -169,7 +169,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
 
 
 def _tell_passed_over(paths: Sequence[Path], names_them: bool) -> None:
-    """Say how many files in folders were passed over, by their ending, or name each."""
+    """Print how many files in folders were skipped, by suffix, or name each."""
     if not paths:
         return
     kinds = Counter(
@@ -188,7 +188,7 @@ def _tell_passed_over(paths: Sequence[Path], names_them: bool) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder of the timelines, while nothing was heard in vain yet.
+    """Make the folder of the timelines, before any recording is processed.
 
     Raises:
         SerLiveError: it cannot be made.
@@ -200,7 +200,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _identity(recognizer: Recognizer, adaptation: Adaptation) -> Row:
-    """Which model, prior, adaptation and program rows are of; others cannot be compared."""
+    """Return the model, prior, adaptation and program of rows; others cannot be compared."""
     try:
         installed = version("ser-live")
     except PackageNotFoundError:  # a bare checkout
@@ -225,7 +225,7 @@ def _open(
 
 
 def _check_identity(results: Results, identity: Row, output: Path | None) -> None:
-    """Refuse to mix rows of two models.
+    """Check that the file does not hold rows of another model.
 
     Raises:
         SerLiveError: the file holds rows of another model, prior, adaptation or version.
@@ -247,10 +247,10 @@ def _missing(
     recognizer: Recognizer,
     adaptation: Adaptation,
 ) -> list[_Job]:
-    """Recordings without a row or without a timeline.
+    """Return recordings without a row or without a timeline.
 
     Raises:
-        SerLiveError: a timeline is in the way, or would be written over the results.
+        SerLiveError: a timeline already exists, or would overwrite the results.
     """
     jobs = []
     owners: dict[Path, str] = {}
@@ -278,7 +278,7 @@ def _missing(
 
 
 def _is_timeline_of(path: Path, item: Item, recognizer: Recognizer, adaptation: Adaptation) -> bool:
-    """Whether the recording was heard before, and only its row was cut short or deleted."""
+    """Return whether the recording was processed, and only its row was cut short or deleted."""
     try:
         with path.open(encoding="utf-8") as lines:
             first = json.loads(lines.readline())
@@ -291,18 +291,18 @@ def _is_timeline_of(path: Path, item: Item, recognizer: Recognizer, adaptation: 
 
 
 def _check_apart(timeline: Path, results: Results) -> None:
-    """Refuse a timeline that would take the place of the results.
+    """Check that a timeline does not overwrite the results.
 
     Raises:
-        SerLiveError: as of :func:`check_apart`, which is slow for a hundred thousand recordings.
+        SerLiveError: as in :func:`check_apart`, which is slow for a hundred thousand recordings.
     """
     for file in results.files:
-        if timeline.name.casefold() == file.name.casefold():  # some file systems know no case
+        if timeline.name.casefold() == file.name.casefold():  # some file systems ignore case
             check_apart(timeline, file)
 
 
 def _check_timeline(timeline: Path, force: bool) -> None:
-    """Refuse one that exists; its folder need not."""
+    """Check that a timeline does not exist; its folder need not exist either."""
     if os.path.lexists(timeline):
         check_output(timeline, force)
 
@@ -317,7 +317,7 @@ def _run(
     adaptation: Adaptation,
     interrupts: Interrupts,
 ) -> None:
-    """Do the jobs, and tell how it went."""
+    """Do the jobs, and print the outcome."""
     recorded = len(rows) - sum(job.needs_row for job in jobs)
     before = f"; {recorded} were in {plan.output} before" if recorded else ""
     if not jobs:
@@ -344,7 +344,7 @@ def _run(
                     watched.heard(row["duration_s"])
     except Interrupted:
         if plan.output is not None:
-            # Before the first row nothing was overwritten yet.
+            # Before the first row nothing has been overwritten.
             without = " without --force" if plan.force and watched.recordings else ""
             say_on_stderr(
                 told(
@@ -367,7 +367,7 @@ def _run(
 
 
 def _record(job: _Job, row: Row, results: Results) -> None:
-    """Write the row, then let the timeline take its place.
+    """Write the row, then move the timeline into place.
 
     Raises:
         RunFailure: it cannot be written.
@@ -378,7 +378,7 @@ def _record(job: _Job, row: Row, results: Results) -> None:
         return
     try:
         partial = _partial(job.timeline)
-        if partial.exists():  # not of a recording that could not be opened
+        if partial.exists():  # not if the recording could not be opened
             partial.replace(job.timeline)
     except OSError as error:
         raise RunFailure(f"cannot write {job.timeline}: {error.strerror}") from error

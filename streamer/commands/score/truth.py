@@ -1,4 +1,4 @@
-"""What was said to be spoken in the recordings, and how often the verdicts agree."""
+"""The true labels of recordings, and how often the verdicts agree."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from streamer.errors import SerLiveError, printable
 from streamer.formats.label_table import LabelledFile, labelled_files
 from streamer.measures import Accuracy, confusion_matrix
 
-#: How many names a complaint gives.
+#: Number of names in a complaint.
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Labels of the recordings that have one.
+    """The true labels, for recordings that have one.
 
     Attributes:
-        labels: by name of the recording.
-        complaints: what did not match, in either direction.
+        labels: labels by name of the recording.
+        complaints: mismatches, in either direction.
     """
 
     labels: dict[str, str]
@@ -35,13 +35,13 @@ class Truth:
 
 
 def read_truth(table: Path, items: Sequence[Item]) -> Truth:
-    """Labels out of a table of ``file`` and ``label``.
+    """Read labels from a table with ``file`` and ``label``.
 
-    A file is looked up as a path seen from the table, as a path seen from here, and by its bare
-    name where no other recording and no other row has it.
+    A file is looked up as a path relative to the table, as a path relative to the working folder,
+    and by its bare name if no other recording and no other row has that name.
 
     Raises:
-        SerLiveError: it cannot be read, names a recording twice, or none at all.
+        SerLiveError: it cannot be read, names a recording twice, or names none at all.
     """
     rows = list(labelled_files(table))
     lookup = _Lookup(items, rows)
@@ -73,7 +73,7 @@ def read_truth(table: Path, items: Sequence[Item]) -> Truth:
 
 
 class _Lookup:
-    """Recordings by absolute path, and by bare names that stand for one file only on both sides."""
+    """Recordings by absolute path, and by bare names that are unique on both sides."""
 
     def __init__(self, items: Sequence[Item], rows: Sequence[LabelledFile]) -> None:
         self._by_path = {os.path.abspath(item.path): item.name for item in items}  # noqa: PTH100
@@ -100,15 +100,15 @@ def _some(names: Sequence[str]) -> str:
 def agreement(
     truth: Mapping[str, str], rows: Mapping[str, Row], labels: Sequence[str]
 ) -> RenderableType:
-    """How often the verdicts are right, for people.
+    """Return how often the verdicts are right, for display.
 
-    A recording without speech is an error. One that could not be heard, or whose label the model
-    does not know, is left out and counted.
+    A recording without speech is an error. One that could not be processed, or whose label the
+    model lacks, is left out and counted.
 
     Args:
         truth: label by name of the recording.
         rows: results by name.
-        labels: of the model.
+        labels: the model's labels.
     """
     index = {label: number for number, label in enumerate(labels)}
     unknown = Counter(label for label in truth.values() if label not in index)

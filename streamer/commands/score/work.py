@@ -1,4 +1,4 @@
-"""One recording through the model, and the process that does one after the other."""
+"""Analyses a recording, and runs the process that analyses one after the other."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.source import BLOCK_MS
 
-#: The results do not depend on it, and the longer the blocks, the less a timestep costs.
+#: The results do not depend on it, and longer blocks cost less per timestep.
 _BLOCK_MS = BLOCK_MS[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A recording to hear.
+    """A recording to analyse.
 
     Attributes:
-        path: of the recording.
-        name: the path as the results name it.
-        timeline: JSON lines are written here; None if nobody wants them.
-        channels: what is heard of its channels.
+        path: path of the recording.
+        name: the path in the results.
+        timeline: path for JSON lines; None for none.
+        channels: channels to use.
     """
 
     path: Path
@@ -52,12 +52,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a recording.
+    """The outcome for a recording.
 
     Attributes:
-        row: all columns but those that name the model.
-        failure: why the run cannot go on; the row is worth nothing then.
-        notices: lines for the person.
+        row: all columns except those that name the model.
+        failure: why the run cannot go on; the row is then void.
+        notices: lines for the user.
     """
 
     row: Row
@@ -66,7 +66,7 @@ class Answer:
 
 
 class Tally:
-    """Sink that sums a session up in a row."""
+    """A sink that sums up a session in a row."""
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._names = recognizer.metadata.labels
@@ -84,7 +84,7 @@ class Tally:
                 self._end = event
 
     def row(self, task: Task, error: str | None) -> Row:
-        """The row of a recording, damaged if there is an error: what was heard of it counts."""
+        """Return the row of a recording; with an error, it counts the part that was processed."""
         row = empty_row(self._names, task, error)
         end = self._end
         if end is None:
@@ -96,7 +96,7 @@ class Tally:
         minutes = end.estimates * TIMESTEP_S / 60
         row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, TIME_DIGITS)
         row["overall"] = end.overall
-        if end.overall != SILENCE:  # without speech they would say nothing
+        if end.overall != SILENCE:  # without speech they mean nothing
             row |= {f"p_{name}": round(p, SHARE_DIGITS) for name, p in end.probabilities.items()}
         row |= {f"share_{name}": round(share, SHARE_DIGITS) for name, share in end.summary.items()}
         row["changes_a_minute"] = round(len(label_changes(self._labels)) / minutes, SHARE_DIGITS)
@@ -104,13 +104,13 @@ class Tally:
 
 
 def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
-    """A row that tells of nothing but an error."""
+    """Return a row with only an error."""
     own = {"file": task.name, "channel": str(task.channels), "error": error}
     return dict.fromkeys(columns_of(labels)) | own
 
 
 def hear(task: Task, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE) -> Answer:
-    """Hear a recording as ``replay --speed max`` does."""
+    """Analyse a recording as ``replay --speed max`` does."""
     notices: list[str] = []
     answer = _hear(task, recognizer, adaptation, notices.append)
     return replace(answer, notices=tuple(printable(line) for line in notices))
@@ -141,7 +141,7 @@ def _hear(
     except SerLiveError as error:
         reason = str(error).removeprefix(f"{task.path}: ")
         return Answer(tally.row(task, printable(reason)))
-    # Whatever it is about this recording, the others are worth going on for.
+    # Whatever is wrong with this recording, the others go on.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         return Answer(tally.row(task, printable(reason)))
@@ -149,22 +149,22 @@ def _hear(
 
 
 def _timeline(path: Path) -> OutputFile:
-    """The file of a timeline, made once there is something to write, and its folders.
+    """Return a timeline's file, created with its folders when there is something to write.
 
     Raises:
-        SerLiveError: it cannot be made.
+        SerLiveError: it cannot be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # of a run that was killed
+        path.unlink(missing_ok=True)  # left by a killed run
     except OSError as error:
         raise SerLiveError(f"cannot write {path}: {error.strerror}") from error
     return OutputFile(path, force=True)
 
 
 def work(connection: Connection, model: Path, prior: Prior, adaptation: Adaptation) -> None:
-    """Life of a worker process: say that it is ready, then answer task after task in order."""
-    for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; who started it ends it
+    """Run a worker process: report that it is ready, then answer tasks in order."""
+    for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; the parent ends this process
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -175,7 +175,7 @@ def work(connection: Connection, model: Path, prior: Prior, adaptation: Adaptati
 
 
 def _end_with_parent() -> None:
-    """Not to go on for nobody through a long recording when the parent was killed."""
+    """End this process if the parent is killed, even in the middle of a long recording."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

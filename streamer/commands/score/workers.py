@@ -1,4 +1,4 @@
-"""Worker processes of which any may die: it costs the recording that it was hearing, no more."""
+"""Worker processes, any of which may die at the cost of only its current recording."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.session.interrupts import Interrupts
 
 WORKERS = range(1, 257)
-#: Tasks that a worker holds: while it tells of one it has the next at hand.
+#: Tasks that a worker holds: while it reports one, it has the next at hand.
 _TASKS_AT_HAND = 2
-#: A killed process goes at once, unless it waits for a dead disk.
+#: A killed process ends at once, unless it waits for a dead disk.
 _PATIENCE_S = 5.0
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -36,7 +36,7 @@ def usable_cores() -> int:
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, the way to it, and the indices of the tasks that it holds, oldest first."""
+    """A process, its connection, and the indices of its tasks, oldest first."""
 
     process: SpawnProcess
     connection: Connection
@@ -45,7 +45,7 @@ class _Worker:
 
 
 class Workers:
-    """Worker processes with the model loaded, as long as the context lasts."""
+    """Worker processes with the model loaded, for the length of the context."""
 
     def __init__(
         self,
@@ -56,15 +56,15 @@ class Workers:
         interrupts: Interrupts,
         adaptation: Adaptation = UNKNOWN_VOICE,
     ) -> None:
-        """Describe them; they start with the context.
+        """Set them up; they start with the context.
 
         Args:
-            count: of processes, each on one thread.
-            model: file that each of them loads.
-            prior: how often each label is taken to be met.
-            labels: of the model.
+            count: number of processes, each on one thread.
+            model: model file that each process loads.
+            prior: the assumed frequency of each label.
+            labels: the model's labels.
             interrupts: signals, held back while a process starts or is ended.
-            adaptation: how each stream goes about its voice.
+            adaptation: how each stream adapts to its voice.
         """
         self._count = count
         self._model = model
@@ -72,7 +72,7 @@ class Workers:
         self._labels = labels
         self._interrupts = interrupts
         self._adaptation = adaptation
-        # A forked process would inherit threads' locks; and there is no fork on Windows.
+        # A forked process would inherit threads' locks, and Windows has no fork.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
@@ -91,7 +91,7 @@ class Workers:
         self._end()
 
     def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
-        """Index of a task and its answer, as they come: nothing waits behind a long recording.
+        """Yield each task's index and answer as they come: nothing waits for a long recording.
 
         Raises:
             RunFailure: a worker cannot start, or cannot write a timeline.
@@ -107,18 +107,18 @@ class Workers:
             done.clear()
 
     def _hand_out(self, tasks: Sequence[Task], waiting: deque[int]) -> None:
-        """Give every worker enough to do, evenly, so that none waits while another has two."""
+        """Give every worker enough tasks, evenly, so that none waits while another has two."""
         for held in range(_TASKS_AT_HAND):
             for worker in self._workers:
                 if waiting and len(worker.tasks) == held:
                     try:
                         worker.connection.send(tasks[waiting[0]])
-                    except OSError:  # it died: found when its answer is asked for
+                    except OSError:  # it died: detected when its answer is read
                         continue
                     worker.tasks.append(waiting.popleft())
 
     def _collect(self, tasks: Sequence[Task], waiting: deque[int], done: dict[int, Answer]) -> None:
-        """Wait until some worker says something, or dies."""
+        """Wait until a worker answers, or dies."""
         ready = wait([worker.connection for worker in self._workers])
         for worker in [one for one in self._workers if one.connection in ready]:
             try:
@@ -136,7 +136,7 @@ class Workers:
     def _replace(
         self, worker: _Worker, tasks: Sequence[Task], waiting: deque[int], done: dict[int, Answer]
     ) -> None:
-        """Blame the recording that a dead worker was hearing; the rest of its tasks goes back."""
+        """Fail the recording that a dead worker was processing, and requeue its other tasks."""
         worker.process.join()
         how = _how_ended(worker.process.exitcode)
         if not worker.is_ready:
@@ -151,7 +151,7 @@ class Workers:
 
     def _blame(self, task: Task, how: str) -> Row:
         if task.timeline is not None:
-            task.timeline.unlink(missing_ok=True)  # it breaks off in the middle of a line
+            task.timeline.unlink(missing_ok=True)  # it ends in the middle of a line
         return empty_row(self._labels, task, f"the process that heard it died ({how})")
 
     def _start(self) -> None:
@@ -160,11 +160,11 @@ class Workers:
             arguments = (theirs, self._model, self._prior, self._adaptation)
             process = self._context.Process(target=work, args=arguments, daemon=True)
             process.start()
-            theirs.close()  # or its death would go unnoticed
+            theirs.close()  # otherwise its death would go unnoticed
             self._workers.append(_Worker(process, ours))
 
     def _end(self) -> None:
-        """Leave no process behind."""
+        """End all processes."""
         with self._interrupts.shielded(is_firm=True):
             for worker in self._workers:
                 worker.process.kill()

@@ -1,4 +1,4 @@
-"""What ``ser-live serve`` does."""
+"""Runs ``ser-live serve``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Serve until a signal comes.
 
     Raises:
-        SerLiveError: wrong usage, or the address, the certificate or a model cannot be had.
+        SerLiveError: wrong usage, or the address, the certificate or a model is not available.
         RunFailure: the extra is not installed, or the port is taken.
         Interrupted: a signal came; every stream has had its last line.
     """

@@ -1,1 +1,1 @@
-"""The screen as a picture: pure functions from what is known to lines of text."""
+"""Draws the screen: pure functions from data to lines of text."""

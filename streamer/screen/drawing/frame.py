@@ -1,4 +1,4 @@
-"""Panels in frames that share their borders; a title stands in the border above its panel."""
+"""Panels in frames with shared borders, each panel's title in the border above it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from streamer.screen.drawing.palette import BORDER
 from streamer.screen.drawing.segments import Line, fitted, text, width_of
 
-#: Columns between a border and what is inside.
+#: Columns between a border and the content.
 PAD = 1
 
 
@@ -18,9 +18,9 @@ class Panel:
 
     Attributes:
         lines: at most ``width`` cells each.
-        width: cells inside, without the border and what is left free beside it.
-        title: in the border above, or without a frame in a line above.
-        status: the same at the right end, where there is room for both.
+        width: cells inside, without border and padding.
+        title: text in the border above, or without a frame in a line above.
+        status: text at the right end there, if both fit.
     """
 
     lines: list[Line]
@@ -30,11 +30,11 @@ class Panel:
 
 
 def framed(rows: Sequence[Sequence[Panel]], foot: Line) -> list[Line]:
-    """Rows of panels side by side in one frame, all rows of the same width.
+    """Return rows of panels side by side in one frame, all rows of the same width.
 
     Args:
         rows: the panels of a row have the same number of lines.
-        foot: stands in the border below.
+        foot: text in the border below.
     """
     lines: list[Line] = []
     before: list[int] = []
@@ -52,7 +52,7 @@ def framed(rows: Sequence[Sequence[Panel]], foot: Line) -> list[Line]:
 
 
 def _joints(panels: Sequence[Panel]) -> list[int]:
-    """Columns of the borders between panels, the first column inside the frame being 0."""
+    """Return the columns of borders between panels; column 0 is the first inside the frame."""
     joints: list[int] = []
     for panel in panels[:-1]:
         joints.append((joints[-1] + 1 if joints else 0) + panel.width + 2 * PAD)
@@ -60,7 +60,7 @@ def _joints(panels: Sequence[Panel]) -> list[int]:
 
 
 def _border(panels: Sequence[Panel], above: list[int], below: list[int], is_first: bool) -> Line:
-    """The border above a row of panels, their titles in it."""
+    """Return the border above a row of panels, with their titles."""
     corners = "╭╮" if is_first else "├┤"
     line = [text(corners[0], BORDER)]
     start = 0
@@ -85,7 +85,7 @@ def _border(panels: Sequence[Panel], above: list[int], below: list[int], is_firs
 
 
 def _rule(width: int, marks: dict[int, str]) -> str:
-    """A line of ``width`` cells, with other signs at some of them."""
+    """Return a line of ``width`` cells, with other characters at some of them."""
     signs = ["─"] * width
     for at, sign in marks.items():
         if 0 <= at < width:
@@ -94,7 +94,7 @@ def _rule(width: int, marks: dict[int, str]) -> str:
 
 
 def _beside(panels: Sequence[Panel], number: int) -> Line:
-    """Line ``number`` of all panels of a row."""
+    """Return line ``number`` of all panels of a row."""
     pad = text(" " * PAD)
     line = [text("│", BORDER)]
     for panel in panels:
@@ -103,7 +103,7 @@ def _beside(panels: Sequence[Panel], number: int) -> Line:
 
 
 def unframed(panels: Sequence[Panel], has_titles: bool) -> list[Line]:
-    """Panels below each other, with their titles in lines of their own or without."""
+    """Return panels one below the other, with titles in separate lines or without."""
     lines: list[Line] = []
     for panel in panels:
         if has_titles and panel.title:

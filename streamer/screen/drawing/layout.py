@@ -1,4 +1,4 @@
-"""Which parts of the screen get how many rows: the less important go first."""
+"""Assigns rows to the parts of the screen; the less important parts go first."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-#: In smaller terminals frames would take the place of what is in them.
+#: In smaller terminals frames would take the room of their content.
 _FRAMED_FROM_COLUMNS, _FRAMED_FROM_ROWS = 64, 20
-#: From these widths inside the frame on there is room for the shares beside the bars, for the
-#: attention beside both, and for the attention beside the longest label.
+#: Widths inside the frame from which there is room for the shares beside the bars, the attention
+#: beside both, and the attention beside the longest label.
 SHARES_FROM, ATTENTION_FROM, ATTENTION_ABOVE_FROM = 60, 106, 170
-#: Rows of the tallest lane; that many fit where a screen has a hundred rows.
+#: Rows of the tallest lane; so many fit on a screen of a hundred rows.
 _TALLEST_LANE = 14
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rows of each part, in the order from top to bottom; 0 leaves a part out.
+    """Rows of each part, from top to bottom; 0 omits a part.
 
     Attributes:
-        is_framed: parts are panels with borders, which header, titles and keys stand in.
+        is_framed: whether parts are panels with borders, which contain header, titles and keys.
         header: source and time.
-        pad: blank rows around the label, one above first.
+        pad: blank rows around the label, the first one above it.
         label: the current label, 5 or 3 rows in large letters, 1 in plain ones.
-        bars: emotions that get a bar.
+        bars: number of emotions with a bar.
         bar_gap: blank rows between two bars.
         ribbon: the timeline of labels.
         lane: rows of each emotion's lane over time.
-        axis: time under those.
+        axis: time axis below them.
         strip: the session so far.
-        strip_axis: time under that.
-        shares: of the speech so far, in a line; in a frame they stand beside the bars.
-        level: meter, and speech or not.
+        strip_axis: time axis below the strip.
+        shares: shares of the speech so far, in a line; in a frame they are beside the bars.
+        level: meter, and whether there is speech.
         status: facts about the session.
-        keys: what the keyboard does.
-        title: of timeline and strip, where they are not framed.
-        blank: rows between the parts, where they are not framed.
+        keys: explanation of the keys.
+        title: titles of timeline and strip, without a frame.
+        blank: blank rows between the parts, without a frame.
     """
 
     is_framed: bool
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def bar_rows(self) -> int:
-        """Rows of the bars and what is between them."""
+        """Rows of the bars and between them."""
         return self.bars + self.bar_gap * max(0, self.bars - 1)
 
     @property
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Rows of the whole."""
+        """Rows in total."""
         parts = (self.bar_rows, self.timeline, self.session, self.level + self.status)
         content = self.header + self.pad + self.label + sum(parts) + self.keys
         if self.is_framed:
@@ -111,18 +111,18 @@ _REDUCTIONS: tuple[dict[str, Any], ...] = (
     {"status": 0},
     {"ribbon": 0},
 )
-#: A frame has these in its borders.
+#: A frame has these parts in its borders.
 _REDUCTIONS_WITHOUT_FRAME: tuple[dict[str, Any], ...] = ({"keys": 0}, {"header": 0})
 
 
 @lru_cache(maxsize=16)
 def plan(width: int, height: int, emotions: int, facts: int = 2) -> Plan:
-    """The most that fits.
+    """Return the plan with the most that fits.
 
     Args:
         width: columns of the screen.
-        height: its rows.
-        emotions: how many there are.
+        height: rows of the screen.
+        emotions: number of emotions.
         facts: rows that all facts take at this width.
     """
     if width >= _FRAMED_FROM_COLUMNS and height >= _FRAMED_FROM_ROWS:
@@ -135,12 +135,12 @@ def plan(width: int, height: int, emotions: int, facts: int = 2) -> Plan:
         return found
     for reduction in reductions:
         bare = replace(bare, **reduction)
-    # Nothing is left but the label and the bars, of which the first ones stay.
+    # Only the label and the bars are left; the first bars stay.
     return replace(bare, bars=max(0, min(emotions, height - bare.label)))
 
 
 def _fitting(result: Plan, reductions: tuple[dict[str, Any], ...], height: int) -> Plan | None:
-    """The plan with as few reductions as fit into a height, None if all of them are too few."""
+    """Return the plan with the fewest reductions that fits a height, None if none fits."""
     gone: list[tuple[str, Any]] = []
     for reduction in ({}, *reductions):
         for name, rows in reduction.items():
@@ -153,7 +153,7 @@ def _fitting(result: Plan, reductions: tuple[dict[str, Any], ...], height: int) 
 
 
 def _with_more(result: Plan, gone: list[tuple[str, Any]], height: int) -> Plan:
-    """What left rows over by going makes room for what went before it."""
+    """Return the plan with spare rows used for parts that were removed before."""
     for name, rows in reversed(gone):
         more = replace(result, **{name: rows})
         if rows > getattr(result, name) and more.rows <= height:

@@ -1,4 +1,4 @@
-"""Large letters: a font of 5 rows of pixels, drawn with blocks of a terminal's cells."""
+"""Large letters: a font with 5 rows of pixels, drawn with block characters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HALVES = {("#", "#"): "█", ("#", " "): "▀", (" ", "#"): "▄", (" ", " "): 
 
 
 def _pixels(text: str) -> list[str] | None:
-    """Rows of ``#`` and blanks, None where the font lacks a letter."""
+    """Return rows of ``#`` and blanks, None if the font lacks a letter."""
     glyphs = [_FONT.get(letter) for letter in text.upper().replace("_", " ")]
     rows = [glyph.split("/") for glyph in glyphs if glyph is not None]
     if not rows or len(rows) < len(glyphs):
@@ -46,13 +46,13 @@ def _pixels(text: str) -> list[str] | None:
 
 
 def wide(text: str) -> list[str] | None:
-    """5 rows, two cells a pixel, ``#`` where it is set; None if the font lacks a letter."""
+    """Return 5 rows with two cells per pixel, ``#`` if set; None if the font lacks a letter."""
     pixels = _pixels(text)
     return pixels and ["".join(pixel * 2 for pixel in row) for row in pixels]
 
 
 def narrow(text: str) -> list[str] | None:
-    """3 rows of half blocks, one cell a pixel; None if the font lacks a letter."""
+    """Return 3 rows of half blocks, one cell per pixel; None if the font lacks a letter."""
     pixels = _pixels(text)
     if pixels is None:
         return None

@@ -1,4 +1,4 @@
-"""How loud the audio is, as a meter shows it."""
+"""The level of the audio, for a meter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from streamer.session.events import AudioBlock
 
 QUIETEST_DBFS = -90.0
-#: A shown peak falls slowly enough to be read, as on a mixing desk.
+#: A peak falls slowly enough to be read, as on a mixing desk.
 PEAK_FALL_DB_PER_S = 20.0
 RMS_TIME_CONSTANT_S = 0.3
 
@@ -20,12 +20,12 @@ def _dbfs(amplitude: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """How loud the audio is, with the ballistics of a meter.
+    """The level of the audio, with the ballistics of a meter.
 
     Attributes:
         peak_dbfs: falling peak.
         power: mean square over the last 0.3 s.
-        since_clipping_s: audio since it last clipped.
+        since_clipping_s: length of the audio since the last clipping.
     """
 
     peak_dbfs: float = QUIETEST_DBFS
@@ -37,7 +37,7 @@ class Meter:
         return _dbfs(float(np.sqrt(self.power)))
 
     def after(self, heard: AudioBlock) -> Meter:
-        """The level once that was heard as well."""
+        """Return the level after one more block."""
         samples = heard.samples
         if not len(samples):
             return self
@@ -52,5 +52,5 @@ class Meter:
         )
 
 
-#: Where there is no audio.
+#: Level without audio.
 NO_LEVEL = Meter()

@@ -1,4 +1,4 @@
-"""Colours of the screen beside those of the labels."""
+"""Colours of the screen besides those of the labels."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ BACKGROUND = STATE_LOOKS[NOTHING_CODE].colour
 TEXT = "#d8dee4"
 FAINT = "#7d8894"
 TRACK = "#262d34"
-#: Of the lines around panels.
+#: Lines around panels.
 BORDER = "#3a444e"
-#: Of bars while no emotion is named.
+#: Bars while no emotion is named.
 FADED = "#46505a"
 ALERT = "#d55e00"
-#: Of the level meter.
+#: The level meter.
 METER = "#9fb4c4"
 
-#: Where a terminal has 256 or 16 colours: chosen by hand, for the nearest ones are not the likest.
-#: Dark greys come out navy, and two emotions as one.
+#: For terminals with 256 or 16 colours: chosen by hand, as the nearest colours are not the most
+#: similar. Dark greys become navy, and two emotions the same colour.
 _BY_HAND: dict[str, dict[str, str]] = {
     "256": {
         BACKGROUND: "color(233)",
@@ -51,7 +51,7 @@ _BY_HAND: dict[str, dict[str, str]] = {
         BORDER: "bright_black",
         FADED: "white",
         METER: "white",
-        # Not the bright ones where it can be helped: many themes have greys in their place.
+        # Avoid the bright ones if possible: many themes have greys in their place.
         "#d55e00": "red",
         "#f0e442": "yellow",
         "#009e73": "green",
@@ -68,7 +68,7 @@ _BY_HAND: dict[str, dict[str, str]] = {
 
 @cache
 def adapted(style: Style, system: str | None) -> Style:
-    """The style in the colours that a terminal has: rich's name of its ``color_system``."""
+    """Return the style in a terminal's colours; ``system`` is rich's ``color_system``."""
     table = _BY_HAND.get(system or "", {})
     found = [_named(colour, table) for colour in (style.color, style.bgcolor)]
     return Style(color=found[0], bgcolor=found[1], bold=style.bold, dim=style.dim)

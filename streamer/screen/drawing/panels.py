@@ -20,24 +20,24 @@ from streamer.screen.keys import View, back_plate, edge_of
 from streamer.screen.monitor import Snapshot
 from streamer.signal import TIMESTEP_S
 
-#: From this width on there is room for words rather than letters.
+#: From this width on there is room for words instead of letters.
 WIDE = 64
-#: Columns between the label and what is said beside it.
+#: Columns between the label and the text beside it.
 _BESIDE = 4
-#: Columns of the letters before lanes and ribbon.
+#: Columns for the letters before lanes and ribbon.
 _GUTTER = 2
-#: Between panels side by side: a border, and what is left free on both sides of it.
+#: Between panels side by side: a border, and the padding on both sides.
 _BETWEEN = 2 * PAD + 1
 
 
 def clock(time_s: float) -> str:
-    """A moment of the session as minutes, seconds and tenths."""
+    """Format a moment of the session as minutes, seconds and tenths."""
     tenths = round(10 * time_s)
     return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
 
 
 def shortened(name: str, width: int) -> str:
-    """A name without what a terminal could take for a command, its end kept if it is long."""
+    """Return a name without terminal control characters; if it is long, its end is kept."""
     shown = printable(name)
     if cell_len(shown) <= width:
         return shown
@@ -51,12 +51,12 @@ _looks = cache(looks)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Makes the panels of one picture.
+    """Makes the panels of a picture.
 
     Attributes:
-        snapshot: what is known.
-        view: what the person did to the screen.
-        rows: how many each part has.
+        snapshot: the session's state.
+        view: the user's changes to the screen.
+        rows: rows of each part.
         width: cells from edge to edge.
     """
 
@@ -74,20 +74,20 @@ class Parts:
         return [look for code, look in self._looks.items() if code >= 0]
 
     def top(self, spare: int) -> list[Panel]:
-        """The label, with so many rows more than it needs; beside it, if wide, the attention."""
+        """Return the label with so many spare rows, and if it fits, the attention beside it."""
         if self.width < ATTENTION_ABOVE_FROM:
             return [self.label(spare, self.width)]
         decided = self.width * 3 // 10
         label = self.label(spare, self.width - decided - _BETWEEN)
         attention = self._attention(len(label.lines), decided)
-        # The time stays in the corner, where it is on any screen.
+        # The time stays in the corner, as on every screen.
         return [
             replace(label, status=label.status[:-1]),
             replace(attention, status=label.status[-1:]),
         ]
 
     def label(self, spare: int, width: int) -> Panel:
-        """Source and time; the label, and beside it how sure and how late it is."""
+        """Return source and time, and the label with its certainty and latency beside it."""
         snapshot, rows = self.snapshot, self.rows
         look = self._looks[code_of(snapshot.label, snapshot.labels)]
         lines = widgets.label_lines(look, rows.label, width)
@@ -109,7 +109,7 @@ class Parts:
         return Panel(lines, width, title, status)
 
     def _title(self, width: int) -> Line:
-        """What is listened to; a frame takes some of the room."""
+        """Return the source; a frame takes some of the room."""
         title = [text("ser-live", bold=True)]
         room = width - width_of(title) - 5 * self.rows.is_framed
         if self.snapshot.session and room > 0:
@@ -127,7 +127,7 @@ class Parts:
         return beside
 
     def _alerts(self) -> Line:
-        """What is urgent, and the time."""
+        """Return urgent notices, and the time."""
         is_wide = self.width >= WIDE  # narrow, all of them fit together
         alerts: Line = []
         if self.view.is_paused:
@@ -143,7 +143,7 @@ class Parts:
         return [*alerts, text(clock(self.snapshot.time))]
 
     def emotions(self) -> list[Panel]:
-        """Bars of the emotions now; beside them, where there is room, shares and attention."""
+        """Return bars of the emotions now, with shares and attention beside them if they fit."""
         rows, snapshot = self.rows, self.snapshot
         has_shares = rows.is_framed and self.width >= SHARES_FROM
         has_attention = ATTENTION_FROM <= self.width < ATTENTION_ABOVE_FROM and rows.bar_rows > 2
@@ -172,12 +172,12 @@ class Parts:
         return Panel(lines, width, title, [text(f"{doubt:.0%} unsure", FAINT)])
 
     def _shown_shares(self) -> list[float]:
-        """Share of each emotion in the speech of the session, and of none of them."""
+        """Return the share of each emotion, and of none, in the session's speech."""
         shown = self.snapshot.history.shown
         return [float(share) for share in shown / max(1, shown.sum())]
 
     def shares(self) -> Line:
-        """The same in a line, as many as there is room for."""
+        """Return the shares in a line, as many as fit."""
         *shown, doubt = self._shown_shares()
         pairs = [*zip(self._emotions, shown, strict=True)]
         line = [text("so far", FAINT)]
@@ -197,7 +197,7 @@ class Parts:
         return Panel(lines, width, [text("what decided the label", bold=True)])
 
     def timeline(self) -> Panel:
-        """Ribbon and lanes of what the person chose to see of the past."""
+        """Return ribbon and lanes of the stretch that the user chose."""
         rows, view, snapshot = self.rows, self.view, self.snapshot
         until_s = edge_of(view, snapshot)
         past = timeline(snapshot, self.width - _GUTTER, view.span_s, until_s)
@@ -208,7 +208,7 @@ class Parts:
         return Panel(lines, self.width, title, back_plate(view, snapshot))
 
     def session(self) -> Panel:
-        """The whole session so far in a strip."""
+        """Return the whole session so far as a strip."""
         rows, snapshot = self.rows, self.snapshot
         strip = session_strip(snapshot, self.width - _GUTTER)
         lines = tracks.ribbon_lines(strip, self._looks, rows.strip)
@@ -223,7 +223,7 @@ class Parts:
         return Panel(lines, self.width, [text(says, bold=True)], [text(legend, FAINT)])
 
     def sound(self) -> Panel:
-        """Level, and facts about the session."""
+        """Return level and facts about the session."""
         rows, snapshot = self.rows, self.snapshot
         is_speaking = None if snapshot.is_away else snapshot.label not in ("", SILENCE)
         level = widgets.level_line(snapshot.meter, snapshot.speech, is_speaking, self.width)
@@ -232,13 +232,13 @@ class Parts:
 
 
 def _joined(pieces: list[Line]) -> Line:
-    """Pieces in one line."""
+    """Join pieces in one line."""
     return [part for piece in pieces for part in ([text("  "), *piece])][1:]
 
 
 def _put_beside(lines: list[Line], pieces: list[Line], width: int) -> bool:
-    """Put pieces below each other at the right of lines; False where there is no room."""
-    if len(lines) < len(pieces):  # side by side then
+    """Put pieces one below the other at the right of lines; return False if they do not fit."""
+    if len(lines) < len(pieces):  # then side by side
         pieces = [_joined(pieces)]
     taken = max(map(width_of, lines), default=0) + _BESIDE
     if not lines or taken + max(map(width_of, pieces), default=0) > width:
@@ -254,7 +254,7 @@ def _duration(time_s: float) -> str:
 
 
 def facts_of(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
-    """Name and value, the most important first."""
+    """Return facts as name and value, the most important first."""
     session = snapshot.session
     if session is None:
         return [("", "waiting for audio")]

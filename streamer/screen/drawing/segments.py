@@ -1,4 +1,4 @@
-"""Pieces of lines: text in a colour on a ground."""
+"""Pieces of lines: text with a colour and a background."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ Line = list[Segment]
 
 @cache
 def style(colour: str = TEXT, ground: str = BACKGROUND, bold: bool = False) -> Style:
-    """A style, made once: making one costs more than drawing with it."""
+    """Return a cached style: making one costs more than drawing with it."""
     return Style(color=colour, bgcolor=ground, bold=bold)
 
 
 def text(content: str, colour: str = TEXT, ground: str = BACKGROUND, bold: bool = False) -> Segment:
-    """A piece of a line."""
+    """Return a piece of a line."""
     return Segment(content, style(colour, ground, bold))
 
 
 def width_of(line: Line) -> int:
-    """Cells of a line."""
-    # Nearly all pieces are ASCII, whose characters need not be looked up.
+    """Return the number of cells in a line."""
+    # Nearly all pieces are ASCII, whose characters need no lookup.
     return sum(len(piece.text) if piece.text.isascii() else piece.cell_length for piece in line)
 
 
 def spread(left: Line, right: Line, width: int) -> Line:
-    """Two pieces at either end; the right one goes where they do not fit."""
+    """Return a line with two pieces at its ends; without the right one if both do not fit."""
     space = width - width_of(left) - width_of(right)
     return [*left, text(" " * space), *right] if space >= 1 else left
 
 
 def fitted(line: Line, width: int) -> Line:
-    """Exactly so many cells of a line."""
+    """Return the line with exactly so many cells."""
     if (missing := width - width_of(line)) >= 0:
         return [*line, text(" " * missing)] if missing else line
     return Segment.adjust_line_length(line, width, style=style())

@@ -1,4 +1,4 @@
-"""The past as columns of a picture: what each stretch of time was, at any width and zoom."""
+"""The past as columns of a picture, one per stretch of time, at any width and zoom."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from streamer.screen.history import FIRST_COLUMN, KEPT_TIMESTEPS, History
 from streamer.screen.monitor import Snapshot
 from streamer.signal import TIMESTEP_S
 
-#: The strip of the session has the first of these lengths that holds it, else the last.
+#: The session's strip has the first of these lengths that holds it, or else the last.
 _STRIP_SPANS_S = (30.0, 60.0, 120.0, 300.0, KEPT_TIMESTEPS * TIMESTEP_S)
-#: Against the rounding of a moment that falls on a timestep.
+#: Protects moments on a timestep from rounding.
 _TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """A stretch of the past, cut into halves of cells.
+    """A stretch of the past, divided into half cells.
 
-    Columns lie at fixed moments of the stream, so that a picture moves but does not flicker.
+    Columns are at fixed moments of the stream, so that the picture moves without flicker.
 
     Attributes:
         halves: ``(2 cells,)`` codes, oldest first.
         cells: ``(cells,)`` codes.
-        lanes: ``(cells, labels)`` mean probabilities, NaN where no emotion was heard.
-        cell_s: time that a cell covers.
+        lanes: ``(cells, labels)`` mean probabilities, NaN without an emotion.
+        cell_s: time per cell.
         end_s: stream time at the right edge.
     """
 
@@ -44,19 +44,19 @@ class Timeline:
         return len(self.cells) * self.cell_s
 
     def cell_at(self, time_s: float) -> int:
-        """Index of the cell of a moment; negative once it has left on the left."""
+        """Return the index of a moment's cell; negative if it is left of the first."""
         return len(self.cells) - 1 - int((self.end_s - time_s) // self.cell_s)
 
 
 def timeline(
     snapshot: Snapshot, cells: int, span_s: float, until_s: float | None = None
 ) -> Timeline:
-    """Cut so many seconds of a snapshot's history into ``cells`` cells.
+    """Divide a stretch of a snapshot's history into ``cells`` cells.
 
     Args:
-        snapshot: whose history it is.
-        cells: as many, or fewer where a half of one would be shorter than a timestep.
-        span_s: from edge to edge.
+        snapshot: the snapshot with the history.
+        cells: number of cells; there are fewer if half a cell would be less than a timestep.
+        span_s: time from edge to edge.
         until_s: stream time at the right edge; None is now.
     """
     cells = max(1, min(cells, round(span_s / TIMESTEP_S) // 2))
@@ -73,7 +73,7 @@ def timeline(
 
 
 def session_strip(snapshot: Snapshot, cells: int) -> Timeline:
-    """The whole session so far, up to the last ten minutes.
+    """Return the whole session so far, up to the last ten minutes.
 
     It fills from the left, so that a short session does not move all the time.
     """
@@ -86,13 +86,13 @@ def session_strip(snapshot: Snapshot, cells: int) -> Timeline:
 def _totals(
     snapshot: Snapshot, half: float, first: int, end: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Running totals at the start and the end of each column, in turn.
+    """Return the running totals at the start and the end of each column, in turn.
 
     Args:
-        snapshot: whose history it is.
-        half: timesteps that a column covers; a timestep of which it covers a part counts whole.
+        snapshot: the snapshot with the history.
+        half: timesteps per column; a timestep that is partly covered counts as a whole.
         first: number of the first column since the start of the stream.
-        end: number after that of the last column.
+        end: number after the last column's.
     """
     history: History = snapshot.history
     columns = np.arange(first, end)
@@ -105,8 +105,8 @@ def _totals(
 
 
 def _dominant(counts: NDArray[np.int32]) -> NDArray[np.int8]:
-    """``(columns, codes)`` -> the code each column is shown as."""
-    # No timestep counts as nothing: where there was none, the first of equals is the answer.
+    """Return the code to show for each column of ``(columns, codes)``."""
+    # No timestep has the code for nothing, so in an empty column argmax returns that, the first.
     shown: NDArray[np.int8] = (counts.argmax(1) + NOTHING_CODE).astype(np.int8)
     shown[counts[:, GAP_CODE + FIRST_COLUMN] > 0] = GAP_CODE  # a loss is never hidden
     return shown

@@ -1,4 +1,4 @@
-"""What runs along time: lanes, ribbon, axes, attention; each a pure function that gives lines."""
+"""Draws tracks along time: lanes, ribbon, axes, attention; pure functions that return lines."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from streamer.screen.drawing.timeline import Timeline
 
 _EIGHTHS_UP = np.array(list(" ▁▂▃▄▅▆▇█"))
 _FULL_OR_NOT = re.compile("█+|[^█]+")
-#: Steps between moments that an axis names, in seconds, and the least cells between two of them.
+#: Steps between the moments named on an axis, in seconds, and the least cells between two.
 _TICKS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 _TICK_CELLS = 10
 _NOW = "now"
 
 
 def _rises(shares: NDArray[np.floating], rows: int) -> list[str]:
-    """``(columns,)`` in [0, 1] as columns of eighths, ``rows`` cells high, top row first.
+    """Return ``(columns,)`` in [0, 1] as columns of eighths, ``rows`` cells high, top row first.
 
-    An eighth at the top stays free, so that what is above is not taken for a part of it.
+    An eighth at the top stays free, to separate the columns from the content above.
     """
     eighths = np.ceil(np.nan_to_num(shares) * (rows * 8 - 1)).astype(np.intp)
     levels = eighths - 8 * np.arange(rows - 1, -1, -1)[:, None]
@@ -35,7 +35,7 @@ def _rises(shares: NDArray[np.floating], rows: int) -> list[str]:
 
 
 def _columns(row: str, colour: str, ground: str) -> Line:
-    """Eighths in a colour; full ones as coloured ground, which leaves no seam above or below."""
+    """Return eighths in a colour; full ones as coloured background, which leaves no seams."""
     return [
         text(" " * len(cells), ground=colour) if cells[0] == "█" else text(cells, colour, ground)
         for cells in _FULL_OR_NOT.findall(row)
@@ -43,7 +43,7 @@ def _columns(row: str, colour: str, ground: str) -> Line:
 
 
 def lane_lines(past: Timeline, shown: Sequence[Look], rows: int) -> list[Line]:
-    """Each emotion's probability over time, ``rows`` cells high."""
+    """Return each emotion's probability over time, ``rows`` cells high."""
     lines: list[Line] = []
     for index, look in enumerate(shown):
         for row, columns in enumerate(_rises(past.lanes[:, index], rows)):
@@ -54,13 +54,13 @@ def lane_lines(past: Timeline, shown: Sequence[Look], rows: int) -> list[Line]:
 
 
 def ribbon_lines(past: Timeline, appearance: dict[int, Look], rows: int) -> list[Line]:
-    """The labels over time, two to a cell; in the last row a letter begins each stretch."""
+    """Return the labels over time, two per cell; the last row has a letter where each begins."""
     plain, lettered = [text("  ")], [text("  ")]
     pairs = zip(past.halves[::2].tolist(), past.halves[1::2].tolist(), strict=True)
     for (left, right), run in groupby(pairs):
         cells = len(list(run))
         before, after = appearance[left], appearance[right]
-        if GAP_CODE in (left, right):  # never less than a whole cell of it
+        if GAP_CODE in (left, right):  # a gap takes at least a whole cell
             before = after = appearance[GAP_CODE]
         if before is not after:
             piece = text("▌" * cells, _solid(before), _solid(after))
@@ -76,12 +76,12 @@ def ribbon_lines(past: Timeline, appearance: dict[int, Look], rows: int) -> list
 
 
 def _solid(look: Look) -> str:
-    """The colour of half a cell, which has no room for a texture."""
+    """Return the colour of half a cell, which has no room for a texture."""
     return look.colour if look.texture == " " else BACKGROUND
 
 
 def past_axis(past: Timeline, marks: Sequence[float], is_live: bool) -> Line:
-    """Time along a timeline: before now where it follows, else on the clock of the session."""
+    """Return a timeline's axis: time before now while it follows, otherwise session time."""
     if not is_live:
         return _axis(past, _clock_ticks(past), marks, None)
     step_s = _step_s(past)
@@ -93,11 +93,11 @@ def past_axis(past: Timeline, marks: Sequence[float], is_live: bool) -> Line:
 
 
 def session_axis(past: Timeline, marks: Sequence[float], seen: tuple[float, float]) -> Line:
-    """Time along the strip of the session; what the timeline shows of it is underlined.
+    """Return the axis of the session's strip, with the timeline's part underlined.
 
     Args:
         past: the strip.
-        marks: in stream time, seconds.
+        marks: marked moments in stream time, seconds.
         seen: edges of the timeline in stream time.
     """
     return _axis(past, _clock_ticks(past), marks, None, seen)
@@ -109,7 +109,7 @@ def _step_s(past: Timeline) -> int:
 
 
 def _clock_ticks(past: Timeline) -> dict[float, str]:
-    """Moments on the clock of the session, and how they are written."""
+    """Return moments in session time with their names."""
     step_s = _step_s(past)
     first = max(0, -int(-(past.end_s - past.span_s) // step_s)) * step_s
     moments = range(first, int(past.end_s) + 1, step_s)
@@ -123,7 +123,7 @@ def _axis(
     end: str | None,
     seen: tuple[float, float] | None = None,
 ) -> Line:
-    """Named moments where there is room for all of a name, what is seen, and the marks on top."""
+    """Return named moments where the whole name fits, the part seen, and marks on top."""
     cells = len(past.cells)
     row = [" "] * cells
     if seen is not None:
@@ -135,7 +135,7 @@ def _axis(
         row[room:] = end
     marked = {past.cell_at(mark) for mark in marks}
     for moment, name in names.items():
-        # The edge between two cells belongs to the one on its right.
+        # The edge between two cells belongs to the right one.
         at = past.cell_at(moment + 0.5 * past.cell_s)
         taken = range(at, at + len(name) + 1)
         if at >= 0 and taken.stop < room and marked.isdisjoint(taken):
@@ -154,10 +154,10 @@ def attention_lines(
     rows: int,
     width: int,
 ) -> list[Line]:
-    """Weights over the rolling window, stretched to the width, in the colours of its labels."""
+    """Return weights over the rolling window, stretched to the width, in its labels' colours."""
     moments = np.arange(width) * len(attention) // width
     weights = attention[moments]
-    if width < len(attention):  # the heaviest of the moments that share a cell
+    if width < len(attention):  # the largest weight of the moments in a cell
         weights = np.maximum.reduceat(attention, moments)
     heights = _rises(weights / max(float(weights.max()), 1e-9), rows)
     colours = [appearance[code].colour for code in codes[moments].tolist()]
@@ -171,7 +171,7 @@ def attention_lines(
 
 
 def attention_axis(window_s: float, width: int) -> Line:
-    """What the strip of attention says, as far as there is room."""
+    """Return an explanation of the attention strip, as far as it fits."""
     ends = f"-{window_s:.1f} s", _NOW
     says = "taller: counted more"
     if len(says) + sum(map(len, ends)) + 4 > width:

@@ -1,4 +1,4 @@
-"""The terminal UI as a picture: a pure function of a snapshot, a view and a size."""
+"""Draws the terminal UI: a pure function of a snapshot, a view and a size."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from streamer.screen.drawing.widgets import fact_lines
 from streamer.screen.keys import View, back_plate, help_lines, key_line
 from streamer.screen.monitor import Snapshot
 
-#: Columns left free on either side where there is no frame, and taken by one.
+#: Columns left free on each side without a frame, and those that a frame takes.
 _MARGIN, _FRAME = 1, 2
-#: Rich's fonts from the network: a picture asks for nothing, and has a font without them.
+#: Rich's web fonts, which the picture does not need: it has a font without them.
 _FONT_FACE = re.compile(r"\s*@font-face\s*\{[^}]*\}")
 _THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)
 _MOST_FACTS = 2
@@ -29,7 +29,7 @@ _LEAST_BESIDE_BOX = 12
 
 
 def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:
-    """The picture as SVG, ``width`` by ``height`` cells."""
+    """Return the picture as SVG, ``width`` by ``height`` cells."""
     console = Console(
         file=StringIO(),
         record=True,
@@ -47,7 +47,7 @@ def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:
 
 
 def _pieces(line: Line) -> Iterator[Segment]:
-    """A line with blanks before words as pieces of their own: some SVG viewers swallow them."""
+    """Yield a line's pieces with leading blanks split off: some SVG viewers drop them."""
     for segment in line:
         words = segment.text.lstrip(" ")
         if blanks := len(segment.text) - len(words):
@@ -58,7 +58,7 @@ def _pieces(line: Line) -> Iterator[Segment]:
 
 
 def draw(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """All ``height`` lines of the picture, each exactly ``width`` cells."""
+    """Return all ``height`` lines of the picture, each exactly ``width`` cells."""
     inner = max(1, width - 2 * _FRAME)
     facts = len(fact_lines(facts_of(snapshot, inner), _MOST_FACTS, inner))
     rows = plan(width, height, len(snapshot.labels), facts)
@@ -103,7 +103,7 @@ def _below_each_other(parts: Parts, view: View, height: int) -> list[Line]:
         *[parts.shares()][: rows.shares],
     ]
     keys = key_line(view, parts.width)
-    if not rows.title and not view.message:  # nothing else says that the timeline is not live
+    if not rows.title and not view.message:  # nothing else shows that the timeline is not live
         keys = back_plate(view, parts.snapshot) or keys
     bottom = [*blank, *parts.sound().lines, *[keys][: rows.keys]]
     spare: list[Line] = [[]] * max(0, height - len(top) - len(bottom))
@@ -111,12 +111,12 @@ def _below_each_other(parts: Parts, view: View, height: int) -> list[Line]:
 
 
 def _put_in_the_middle(lines: list[Line], box: list[Line], width: int) -> None:
-    """Lay a box over lines of ``width`` cells; what does not fit is left out at the end."""
+    """Put a box over lines of ``width`` cells; if it does not fit, its end is cut off."""
     first = max(0, (len(lines) - len(box)) // 2)
     for row, line in enumerate(box[: len(lines) - first], first):
         line = fitted(line, min(width_of(line), width))
         left = (width - width_of(line)) // 2
         before, _, after = Segment.divide(lines[row], [left, left + width_of(line), width])
-        if left < _LEAST_BESIDE_BOX:  # scraps of words
+        if left < _LEAST_BESIDE_BOX:  # only scraps of words would show
             before, after = [text(" " * left)], []
         lines[row] = fitted([*before, *line, *after], width)

@@ -1,4 +1,4 @@
-"""What shows the present and totals: label, bars, meter, facts; pure functions that give lines."""
+"""Draws the present and totals: label, bars, meter, facts; pure functions that return lines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from streamer.screen.drawing.segments import Line, text, width_of
 
 _EIGHTHS_RIGHT = " ▏▎▍▌▋▊▉"
 QUIETEST_SHOWN_DBFS = -60.0
-#: How long the word CLIP stays, so that it is seen.
+#: How long the word CLIP stays visible.
 CLIP_HOLD_S = 2.0
-#: Names that have to be cut shorter than this are left out.
+#: Names that would be cut shorter than this are omitted.
 _SHORTEST_NAME = 8
 #: From this width on the meter has numbers.
 _NUMBERS_FROM = 70
 
 
 def label_lines(look: Look, rows: int, width: int) -> list[Line]:
-    """The current label in letters as large as ``rows`` and ``width`` allow."""
+    """Return the current label in letters as large as ``rows`` and ``width`` allow."""
     if rows >= 5 and (pixels := lettering.wide(look.name)) and len(pixels[0]) <= width:
-        # Blank cells on a coloured ground: fonts leave seams between block characters.
+        # Blank cells on a coloured background: fonts leave seams between block characters.
         return [
             [
                 text(" " * len(list(run)), ground=look.colour if pixel == "#" else BACKGROUND)
@@ -51,13 +51,13 @@ def bar_lines(
     is_current: Sequence[bool],
     is_named: bool = True,
 ) -> list[Line]:
-    """A bar for each emotion and its probability; ``gap`` blank lines between them.
+    """Return a bar per emotion with its probability, and ``gap`` blank lines between them.
 
-    Where none is named, in silence or doubt, the bars are faint.
+    The bars are faint if no emotion is named, in silence or doubt.
     """
     longest = max((cell_len(look.name) for look, _ in shown), default=0)
     names = min(longest, width // 4)
-    if names < min(longest, _SHORTEST_NAME):  # the letter says it then, without half a word
+    if names < min(longest, _SHORTEST_NAME):  # then the letter serves, without half a word
         names = 0
     track = max(0, width - names - 7 - bool(names))
     lines: list[Line] = []
@@ -82,7 +82,7 @@ def _cut(name: str, width: int) -> str:
 
 
 def share_lines(shown: Sequence[tuple[Look, float]], gap: int, width: int) -> list[Line]:
-    """A bar for each emotion's share of the speech so far, in line with :func:`bar_lines`."""
+    """Return a bar per emotion's share of the speech so far, aligned with :func:`bar_lines`."""
     lines: list[Line] = []
     for look, share in shown:
         if lines:
@@ -94,7 +94,7 @@ def share_lines(shown: Sequence[tuple[Look, float]], gap: int, width: int) -> li
 
 
 def _bar(share: float, width: int, colour: str) -> Line:
-    """A bar to the eighth of a cell, on a track of ``width`` cells."""
+    """Return a bar, exact to an eighth of a cell, on a track of ``width`` cells."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     full, part = divmod(eighths, 8)
     bar = [text(" " * full, ground=colour)]
@@ -104,7 +104,7 @@ def _bar(share: float, width: int, colour: str) -> Line:
 
 
 def level_line(meter: Meter, speech: float, is_speaking: bool | None, width: int) -> Line:
-    """Meter with clipping, and whether it is speech; None where there is no audio."""
+    """Return the meter with clipping, and whether there is speech (None without audio)."""
     is_wide = width >= _NUMBERS_FROM
     clipped = meter.since_clipping_s < CLIP_HOLD_S
     warning = text(" CLIP ", "#ffffff", ALERT, bold=True) if clipped else text("      ")
@@ -133,7 +133,7 @@ def _on_meter(dbfs: float) -> float:
 
 
 def fact_lines(facts: Sequence[tuple[str, str]], rows: int, width: int) -> list[Line]:
-    """Facts as name and value in at most ``rows`` lines, the first ones first."""
+    """Return facts as name and value in at most ``rows`` lines, the first ones first."""
     lines: list[Line] = [[]]
     for name, value in facts:
         piece = [text(f"{name} ", FAINT)] if name else []

@@ -1,4 +1,4 @@
-// Takes the microphone's samples as the device gives them, 20 ms at a time, as 16-bit integers.
+// Sends the microphone's samples at the device's rate, 20 ms at a time, as 16-bit integers.
 class Capture extends AudioWorkletProcessor {
   constructor() {
     super();

@@ -1,4 +1,4 @@
-// The page of ser-live serve: microphone or recording -> /v1/stream -> what is shown.
+// The page of ser-live serve: sends a microphone or a recording to /v1/stream and shows the results.
 
 const $ = (id) => document.getElementById(id);
 const TIMESTEP_S = 0.04;
@@ -7,7 +7,7 @@ const SILENT_S = 1.5;
 const RETRY_S = [1, 2, 4, 8, 15];
 const MOST_UNSENT_S = 4;
 const MOST_STEPS = 3000; // twice what the timeline shows
-const MOST_LINES = 5000; // as text; older ones are kept in the browser's blobs
+const MOST_LINES = 5000; // kept as text; older lines go into blobs
 const SILENCE = -1, UNCERTAIN = -2, WARMING_UP = -3, GAP = -4, NOTHING = -5;
 
 let info = null;
@@ -16,11 +16,11 @@ let codes = new Map(); // code by name
 let token = sessionStorage.getItem("token") || "";
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
-// What was heard: kept for the timeline and for saving, over reconnections too.
+// Results for the timeline and for saving; they survive reconnections.
 const heard = { packed: [], lines: [], steps: [], marks: [], shares: [], label: "", sessions: 0, time: 0, late: [], gaps: 0,
   final: null, overall: NOTHING };
 
-// ---------------------------------------------------------------- words for people
+// ---------------------------------------------------------------- messages
 
 const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const say = (id, text) => write($(id), text);
@@ -36,7 +36,7 @@ function inkOn(colour) {
   const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   return 0.299 * r + 0.587 * g + 0.114 * b > 115 ? "#14181d" : "#fefefe";
 }
-// A thin line of a light colour is not seen on white.
+// A darker shade, since thin lines of a light colour are invisible on white.
 function darker(colour) {
   return `#${[1, 3, 5].map((at) => Math.round(0.75 * parseInt(colour.slice(at, at + 2), 16)).toString(16).padStart(2, "0")).join("")}`;
 }
@@ -136,7 +136,7 @@ async function listen() {
   listening.isWanted = true;
   listening.tries = 0;
   const attempt = ++listening.attempt;
-  const isStale = () => attempt !== listening.attempt; // asked after each wait: Stop may have been pressed
+  const isStale = () => attempt !== listening.attempt; // checked after each wait: Stop may have been pressed
   buttons();
   status("busy", "asking for the microphone");
   const wanted = $("device").value;
@@ -226,7 +226,7 @@ function captured({ buffer, peak }) {
   }
   const { link } = listening;
   if (!link || !link.isOpen) return;
-  if (link.unsent > MOST_UNSENT_S * 2 * sampleRate) { // the network is too slow: begin anew, at now
+  if (link.unsent > MOST_UNSENT_S * 2 * sampleRate) { // the network is too slow: reconnect, and skip to now
     link.socket.close();
     return;
   }
@@ -235,7 +235,7 @@ function captured({ buffer, peak }) {
   listening.marks.push([listening.sent, performance.now()]);
 }
 
-// How long ago the moment of an estimate was captured, in ms.
+// Returns how long ago the moment of an estimate was captured, in ms.
 function lateness(line) {
   const position = line.time * listening.context.sampleRate;
   const { marks } = listening;
@@ -281,7 +281,7 @@ async function hearFile(file) {
     problem(`The browser cannot decode ${file.name}. ser-live replay reads more formats.`);
     return;
   }
-  if (listening.isWanted) return; // Listen was pressed meanwhile
+  if (listening.isWanted) return; // Listen was pressed in the meantime
   forget();
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
   const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name) };
@@ -315,14 +315,14 @@ async function sendAll(link, channels, rate) {
 
 const nameOf = (text) => text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "").slice(0, 200).trim() || "recording";
 
-// ---------------------------------------------------------------- lines of the server
+// ---------------------------------------------------------------- the server's lines
 
 function forget() {
   Object.assign(heard, { packed: [], lines: [], steps: [], marks: [], label: "", sessions: 0, time: 0, late: [], gaps: 0, final: null, overall: NOTHING });
   heard.shares = info.labels.map(() => 0);
 }
 
-// A line to be saved; hours of them are no burden to the page.
+// Keeps a line for saving, in a form that copes with hours of them.
 function keep(text) {
   heard.lines.push(text);
   if (heard.lines.length <= MOST_LINES) return;
@@ -447,7 +447,7 @@ function drawNow() {
     say("late", late === undefined ? "" : `${Math.round(late)} ms late`);
   }
   say("clock", heard.time ? clockOf(heard.time) : "");
-  const shares = heard.label ? last.shares : heard.final; // at the end those of the verdict
+  const shares = heard.label ? last.shares : heard.final; // the verdict's at the end
   say("bars-note", heard.label || !heard.final ? "averaged over the last moments" : "of the whole");
   const most = heard.label && code >= 0 ? heard.shares[code] : 1;
   for (const row of $("bars").children) {
@@ -505,7 +505,7 @@ function drawTimeline() {
   }
 }
 
-// The probability of each emotion over time, where there was speech.
+// Draws each emotion's probability over time, where there was speech.
 function drawLane(pen, first, count, xOf, height) {
   pen.lineWidth = 2;
   pen.lineJoin = "round";
@@ -525,7 +525,7 @@ function drawLane(pen, first, count, xOf, height) {
   });
 }
 
-// The labels, each stretch in its colour and with its letter where there is room.
+// Draws the labels; each stretch has its colour, and its letter if there is room.
 function drawRibbon(pen, first, count, xOf, top, height) {
   pen.font = "600 13px system-ui, sans-serif";
   pen.textAlign = "center";
@@ -582,7 +582,7 @@ function latencyFact() {
   say("late-fact", `${at(0.5)}/${at(0.95)} ms`);
 }
 
-// ---------------------------------------------------------------- what the person does
+// ---------------------------------------------------------------- user actions
 
 function buttons() {
   say("listen-text", listening.isWanted ? "Stop" : "Listen");
@@ -612,7 +612,7 @@ function save(name, part) {
 }
 const stamp = () => new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
 
-// Praat's TextGrid: a tier of labels and one of marks, of the last session.
+// Returns the last session as Praat's TextGrid: a tier of labels and one of marks.
 async function textGrid() {
   const lines = (await everything().text()).trimEnd().split("\n").map((line) => JSON.parse(line));
   const own = lines.slice(lines.findLastIndex((line) => line.type === "session"));
@@ -670,7 +670,7 @@ isDark.addEventListener("change", draw);
 navigator.mediaDevices?.addEventListener("devicechange", devices);
 
 const asked = new URLSearchParams(location.search);
-if (asked.has("token")) { // kept for this tab, and out of the address bar
+if (asked.has("token")) { // keep it for this tab, and remove it from the address bar
   token = asked.get("token");
   sessionStorage.setItem("token", token);
   history.replaceState(null, "", location.pathname);

@@ -1,1 +1,1 @@
-"""Microphones: which there are, what they capture, and what they lose."""
+"""Microphones: finding them, capturing from them, and detecting losses."""

@@ -1,4 +1,4 @@
-"""Devices: what PortAudio lists, and which of them a person means."""
+"""Devices: lists PortAudio's and finds the one that the user means."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_CHANNELS = 2
 
 _SERVER = "sound server"
 _PATIENCE_S = 5.0
-#: PortAudio's number for it.
+#: PortAudio's error number.
 INVALID_SAMPLE_RATE = -9997
 
 _INSTALL = {
@@ -37,13 +37,13 @@ class Device:
     """An input device, or an output device.
 
     Attributes:
-        index: PortAudio's number, good until the next rescan.
-        name: of the device.
+        index: PortAudio's number, valid until the next rescan.
+        name: name of the device.
         host_api: ALSA, Core Audio, Windows WASAPI...
         sample_rate: the device's own, in Hz.
-        channels: that will be captured, or played to.
-        is_default: what the system gives to who does not choose.
-        pulse_source: of a sound server's source, its name there; "" of a device of PortAudio's.
+        channels: number of channels to capture or play.
+        is_default: whether it is the system's default.
+        pulse_source: name of a sound server's source in the server; "" for PortAudio's devices.
     """
 
     index: int
@@ -59,17 +59,17 @@ class Device:
 
 
 def portaudio() -> ModuleType:
-    """The sounddevice package, imported only when a microphone is wanted.
+    """Return the sounddevice package, imported only when a microphone is needed.
 
     Raises:
         RunFailure: PortAudio is not installed or does not start.
     """
     try:
         import sounddevice
-    except OSError as error:  # what sounddevice raises without the library
+    except OSError as error:  # sounddevice raises this without the library
         how = _INSTALL.get(sys.platform, "pip install --force-reinstall sounddevice")
         raise RunFailure(f"PortAudio, which opens microphones, is missing: {how}") from error
-    except Exception as error:  # its own type cannot be named while the import fails
+    except Exception as error:  # sounddevice's error type is not available if the import fails
         raise RunFailure(f"PortAudio does not start: {error}") from error
     module: ModuleType = sounddevice
     return module
@@ -81,13 +81,13 @@ def rescan() -> None:
     No stream may be open.
     """
     sounddevice = portaudio()
-    while sounddevice._initialized:  # not so after an attempt to start that failed
+    while sounddevice._initialized:  # false after a failed start
         sounddevice._terminate()
     sounddevice._initialize()
 
 
 def input_devices() -> list[Device]:
-    """All devices that can be captured from.
+    """Return all devices for capture.
 
     Raises:
         RunFailure: PortAudio is missing, or there is none.
@@ -96,10 +96,10 @@ def input_devices() -> list[Device]:
 
 
 def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
-    """Sources of PulseAudio or PipeWire, which PortAudio does not list one by one.
+    """Return the sources of PulseAudio or PipeWire, which PortAudio does not list one by one.
 
-    A source whose name ends in ``.monitor`` is what the computer plays. They are captured through
-    ALSA's device ``pulse``, which must be among the devices.
+    A source whose name ends in ``.monitor`` captures the computer's output. Sources are captured
+    through ALSA's device ``pulse``, which must be among the devices.
     """
     door = next((device for device in devices if device.name == "pulse"), None)
     program = shutil.which("pactl")
@@ -124,7 +124,7 @@ def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
 
 
 def output_devices() -> list[Device]:
-    """All devices that can be played to.
+    """Return all devices for playback.
 
     Raises:
         RunFailure: PortAudio is missing, or there is none.
@@ -155,15 +155,15 @@ def _devices(direction: str, advice: str) -> list[Device]:
 
 
 def find_device(wanted: str | None, devices: list[Device], direction: str = "input") -> Device:
-    """The device of a number or of a part of a name, or the default one.
+    """Return the device with a number or with a part of a name, or the default one.
 
     Args:
-        wanted: by the person, None for the default.
-        devices: to choose from.
-        direction: what they are for, ``input`` or ``output``.
+        wanted: the user's choice, None for the default.
+        devices: devices to choose from.
+        direction: their use, ``input`` or ``output``.
 
     Raises:
-        SerLiveError: none or several are meant.
+        SerLiveError: none or several match.
         RunFailure: the system has no default.
     """
     if wanted is None:
@@ -190,7 +190,7 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
 
 
 def find_microphone(wanted: str | None) -> Device:
-    """PortAudio's device, or where it has none of that name a sound server's source.
+    """Return PortAudio's device, or if none has that name, a sound server's source.
 
     Raises:
         SerLiveError: there is no such device, or several.
@@ -212,7 +212,7 @@ def find_microphone(wanted: str | None) -> Device:
 
 
 def _choice(direction: str, devices: list[Device]) -> str:
-    """How to find out what can be named."""
+    """Return advice on how to list the names."""
     is_input = direction == "input"
     return "choose one of: ser-live devices" if is_input else f"choose one: {_numbered(devices)}"
 
@@ -222,7 +222,7 @@ def _numbered(devices: list[Device]) -> str:
 
 
 def accepted_rates(device: Device) -> list[int]:
-    """Those of :data:`COMMON_RATES` at which the device can be opened now."""
+    """Return those of :data:`COMMON_RATES` at which the device can be opened now."""
     sounddevice = portaudio()
     rates = []
     for rate in COMMON_RATES:
@@ -231,13 +231,13 @@ def accepted_rates(device: Device) -> list[int]:
                 device.index, device.channels, "float32", samplerate=rate
             )
         except sounddevice.PortAudioError:
-            continue  # the answer to the question
+            continue  # it cannot be opened at this rate
         rates.append(rate)
     return rates
 
 
 def cannot_open(device: Device, error: Exception) -> RunFailure:
-    """A device that would not open, as a line that says what to do."""
+    """Return the error for a device that did not open, with advice."""
     reason = str(error.args[0]).partition(" [")[0] if error.args else str(error)
     if INVALID_SAMPLE_RATE in error.args:
         return RunFailure(f"cannot open {device}: {reason}; it does not give that rate")
@@ -249,10 +249,10 @@ def cannot_open(device: Device, error: Exception) -> RunFailure:
 
 
 def describe(device: Device) -> str:
-    """A line for ``ser-live devices``; an asterisk marks the default."""
+    """Return a line for ``ser-live devices``; an asterisk marks the default."""
     rates = accepted_rates(device)
     accepts = f"accepts {', '.join(map(str, rates))} Hz" if rates else "cannot be opened now"
-    number = "  -" if device.pulse_source else f"{device.index:3}"  # it goes by its name alone
+    number = "  -" if device.pulse_source else f"{device.index:3}"  # it is chosen only by name
     return (
         f"{'*' if device.is_default else ' '} {number}  {device}: {device.sample_rate} Hz, "
         f"{device.channels} channel{'s' if device.channels > 1 else ''}; {accepts}"

@@ -1,6 +1,6 @@
-"""Captured frames counted against a clock: what a device loses shows, whatever it says.
+"""Detects losses by comparing the captured frames with a clock, whatever the device reports.
 
-So does what a machine sleeps through.
+This also detects the time that a machine sleeps.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import NamedTuple, Self
 
 
 def asleep_s() -> float:
-    """How long the machine has slept since it was started, as far as its clock leaves that out.
+    """Return how long the machine has slept since it started, if its clock leaves that out.
 
-    The monotonic clocks of Linux and macOS stand still meanwhile; where they do not, sleep shows
-    as frames that did not come. Both clocks of a pair are slewed by NTP alike, or neither is.
+    The monotonic clocks of Linux and macOS stand still during sleep; where they do not, sleep shows
+    as missing frames. NTP slews both clocks of a pair alike, or neither.
     """
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -29,16 +29,16 @@ def asleep_s() -> float:
 
 
 class SleepWatch:
-    """Notices when the machine has slept."""
+    """Detects that the machine has slept."""
 
-    #: What two readings of its clocks may differ by without any sleep between them.
+    #: Greatest difference between two readings of its clocks without any sleep between them.
     SHORTEST_S = 0.1
 
     def __init__(self) -> None:
         self._known_s = asleep_s()
 
     def newly_s(self) -> float:
-        """Seconds slept since it was last told, mostly 0."""
+        """Return the seconds slept since the last call, mostly 0."""
         slept_s = asleep_s() - self._known_s
         if slept_s < self.SHORTEST_S:
             return 0.0
@@ -47,7 +47,7 @@ class SleepWatch:
 
 
 class Mark(NamedTuple):
-    """Where capture stood at a callback.
+    """The progress of capture at a callback.
 
     Attributes:
         position: frames captured.
@@ -62,13 +62,13 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What has passed at the device beside the frames in the ring; replaced, never changed.
+    """Frames that passed at the device but are not in the ring; replaced, never changed.
 
-    So a signal finds it whole, whenever it comes.
+    So it is consistent whenever a signal comes.
 
     Attributes:
-        lost_outside: frames lost that never were in the ring.
-        before_gone: last mark of a device that is gone, while what is lost by it is not known.
+        lost_outside: lost frames that were never in the ring.
+        before_gone: last mark of a device that is gone, until the loss is known.
     """
 
     lost_outside: int = 0
@@ -85,18 +85,18 @@ class Passed:
 
 
 class _Lateness:
-    """How far one clock runs ahead of the frames counted, against the least it ever did.
+    """How far a clock is ahead of the frame count, compared with its minimum so far.
 
-    Callbacks may come late, but after audio that was not lost they catch up: so the least of a
-    window counts. A device's clock may be off: by ``DRIFT`` at once, and by up to ``STEEPEST``
-    once its pace is known. A loss is a step, a clock that is off a slope: the median slope of the
-    windows lately sees no step. What is lost in a steady drizzle of less than
-    ``STEEPEST`` looks like a slow clock, and is taken for one.
+    Callbacks may be late, but they catch up if no audio was lost, so the minimum of a window
+    counts. A device's clock may be off: by ``DRIFT`` at first, and by up to ``STEEPEST`` once its
+    pace is known. A loss is a step and a wrong clock a slope; the median slope of recent windows
+    ignores a step. Steady small losses of less than ``STEEPEST`` look like a slow clock, and are
+    treated as one.
     """
 
     DRIFT = 500e-6
     STEEPEST = 0.02
-    #: Windows by which a pace is known, at least and at most.
+    #: Number of windows that determine a pace, at least and at most.
     FEWEST, MOST = 5, 20
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class _Lateness:
         self._least_s = min(self._least_s, ahead_s)
 
     def so_far(self) -> float:
-        """Seconds over the lowest ever, in the open window; infinite if nothing came in it."""
+        """Return seconds over the minimum in the open window; infinite if nothing came in it."""
         if self._least_s == math.inf:
             return math.inf
         return max(0.0, self._least_s - self._lowest_s)
 
     def of_window(self, window_s: float) -> float:
-        """The same, and ends the window, which was so long."""
+        """Return the same and end the window, which was so long."""
         late_s = self.so_far()
         if math.isfinite(rise_s := self._least_s - self._before_s):
             self._slopes.append(rise_s / window_s)
@@ -124,25 +124,25 @@ class _Lateness:
         return late_s
 
     def _slope(self) -> float:
-        """How much faster the clock runs than the frames come, as far as it is known."""
+        """Return how much faster the clock runs than the frames come, as far as known."""
         if len(self._slopes) < self.FEWEST:
             return 0.0
         slope = median(self._slopes)
         return max(-self.STEEPEST, min(slope, self.STEEPEST)) if abs(slope) > self.DRIFT else 0.0
 
     def follow_drift(self, late_s: float, window_s: float) -> None:
-        """Lateness that is no loss may be drift."""
+        """Treat lateness that is not a loss as possible drift."""
         self._lowest_s += min(late_s, self.DRIFT * window_s)
 
 
 class LossWatch:
-    """Finds audio that was lost before the callback, flagged or not, by counting against a clock.
+    """Finds audio lost before the callback, flagged or not, by comparing frames with clocks.
 
-    Two clocks must agree: when a callback came, and when its audio was at the converter, as the
-    host API dates it. Either may jump alone: a sound server that takes to larger buffers delivers
-    later and loses nothing. What is more than ``THRESHOLD_S`` in each of ``WINDOWS`` is lost, and
-    so known some seconds late. What was counted once is not again, even if the device catches up
-    in between.
+    Two clocks must agree: the time of a callback, and the host API's time of its audio at the
+    converter. Either may jump alone: a sound server that switches to larger buffers delivers later
+    without losing anything. Lateness over ``THRESHOLD_S`` in each of ``WINDOWS`` is a loss, so a
+    loss is known some seconds late. A counted loss is not counted again, even if the device
+    catches up in between.
     """
 
     WINDOW_S = 0.5
@@ -157,7 +157,7 @@ class LossWatch:
         self._recent_s: deque[float] = deque(maxlen=self.WINDOWS)
 
     def observe(self, mark: Mark) -> int:
-        """Take the newest mark; return how many frames have turned out lost, mostly 0."""
+        """Add the newest mark; return the number of frames newly known to be lost, mostly 0."""
         if self._window_end_s is None:
             self._window_end_s = mark.arrived_s + self.WINDOW_S
         counted_s = mark.position / self._rate
@@ -180,9 +180,9 @@ class LossWatch:
         return round(lost_s * self._rate)
 
     def settle(self) -> int:
-        """At an end: frames that look lost, though not for long enough yet to be sure of it.
+        """Return, at an end, frames that look lost, though not for long enough to be sure.
 
-        A loss in the last second cannot be told from lateness.
+        A loss in the last second cannot be distinguished from lateness.
         """
         if not self._recent_s:
             return 0

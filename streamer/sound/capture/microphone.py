@@ -1,9 +1,9 @@
-"""The microphone as a source: captured by a callback, handed over in order, lost with notice.
+"""The microphone as a source: captures in a callback, delivers in order, reports losses.
 
-Rule for lost audio. A :class:`Loss` says how much. Up to :data:`SILENCE_FOR_LOSS_S` of silence
-takes its place: time stays true and the state of the stream is kept. What goes beyond that is left
-out; stream time jumps over it. A recording holds the same silence, so that it replays to the same
-labels. A session that ends while audio is missing counts it as well: :meth:`Microphone.unheard`.
+Rule for lost audio. A :class:`Loss` states its length. Up to :data:`SILENCE_FOR_LOSS_S` of silence
+takes its place: time stays right and the stream keeps its state. Anything beyond that is skipped,
+and stream time jumps over it. A recording holds the same silence, so that it replays to the same
+labels. A session that ends while audio is missing counts it too: :meth:`Microphone.unheard`.
 
 Bound of the lag. At most :data:`MAX_LAG_S` of audio waits; when more comes, the oldest is lost.
 """
@@ -37,19 +37,19 @@ from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.level import LevelWatch
 from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss
 
-#: Handed over at a time; a timestep is 40 ms, so more would only add to the latency.
+#: Block size; a timestep is 40 ms, so larger blocks would only add latency.
 CAPTURE_BLOCK_MS = 10
-#: The callback gets this much at a time.
+#: Size of a callback's buffer.
 CALLBACK_S = 0.01
-#: A sound server may take a while to wake a device up; one that runs does not pause.
+#: A sound server may take a while to wake a device; a running device does not pause.
 FIRST_AUDIO_S = 6.0
 STALLED_S = 2.0
-#: A device that runs never gives nothing for so long.
+#: A running device never delivers nothing for so long.
 MISSING_S = 0.3
 RETRY_S = 1.0
-#: A device that is on its way out or in refuses too; after so many tries it is something else.
+#: Devices also refuse while they leave or return; after so many tries the cause is another.
 LASTING_REFUSALS = 10
-#: Why audio is missing.
+#: Reasons for missing audio.
 GONE = "the device was gone"
 ASLEEP = "the machine was asleep"
 
@@ -60,8 +60,8 @@ class Microphone:
     Attributes:
         name: the device, with its host API.
         sample_rate: the device's own, in Hz; kept when it comes back after an interruption.
-        position: frames of stream time handed over: heard and lost.
-        overflows: how often the device flagged a loss of its own.
+        position: frames of stream time delivered: heard and lost.
+        overflows: how often the device itself flagged a loss.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class Microphone:
         sample_rate: int | None = None,
         wanted: Channels = MIX,
     ) -> None:
-        """Describe what to capture; entering the context opens it.
+        """Set what to capture; entering the context opens the device.
 
         Args:
-            device: from :func:`streamer.sound.capture.devices.find_device`.
-            say: takes a line for the person.
+            device: device from :func:`streamer.sound.capture.devices.find_device`.
+            say: prints a line for the user.
             duration_s: end after this much stream time, None for never.
-            reconnects: wait for a device that is gone; otherwise its loss is a failure.
+            reconnects: whether to wait for a device that is gone, instead of failing.
             sample_rate: in Hz, None for the device's own.
-            wanted: what is heard of its channels.
+            wanted: channels to use.
 
         Raises:
-            SerLiveError: the wanted channel is not there.
+            SerLiveError: the wanted channel does not exist.
         """
         self.name = str(device)
         self.sample_rate = sample_rate or device.sample_rate
@@ -127,10 +127,10 @@ class Microphone:
         return self._level.clipped
 
     def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Nothing to wait for: a block is handed over once it was heard."""
+        """Return at once: a block is delivered only after it was heard."""
 
     def latency_ms(self, time_s: float) -> float | None:
-        """How long ago the moment ``time_s`` of the stream was at the converter."""
+        """Return how long ago the moment ``time_s`` of the stream was at the converter."""
         mark = self._mark
         if mark is None:
             return None
@@ -138,17 +138,17 @@ class Microphone:
         return 1000.0 * (time.monotonic() - mark.captured_s + behind_s)
 
     def blocks(self, block_ms: int) -> Iterator[Float32 | Loss | Away]:
-        """Mono blocks of at most ``block_ms``, and losses, until the duration is over.
+        """Yield mono blocks of at most ``block_ms``, and losses, until the duration is over.
 
         Raises:
-            RunFailure: the device is gone and not waited for, or gives no audio.
+            RunFailure: the device is gone and ``reconnects`` is off, or it delivers no audio.
         """
         block = max(1, round(block_ms * self.sample_rate / 1000))
         idle_s, looked_s = 0.0, time.monotonic()
         while self._rest() > 0:
             if slept := round(self._sleep.newly_s() * self.sample_rate):
                 self._passed = self._passed.with_loss(slept)
-                yield from self._heard(self._ring.waiting, block)  # before it fell asleep
+                yield from self._heard(self._ring.waiting, block)  # from before the sleep
                 if self._rest() > 0:
                     yield self._loss(slept, ASLEEP)
                 continue
@@ -171,17 +171,17 @@ class Microphone:
                 time.sleep(CALLBACK_S / 2)
 
     def _heard(self, most: int, block: int) -> Iterator[Float32 | Loss]:
-        """What waits, at most so many frames in blocks, and the loss before them."""
+        """Yield the waiting frames, at most so many, in blocks, after the loss before them."""
         reading = self._ring.read(int(min(most, self._rest())))
         if reading.lost:
             yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")
-        # That may have used the duration up.
+        # The loss may have used up the duration.
         frames = reading.frames[: int(min(most, self._rest()))]
         for first in range(0, len(frames), block):
             yield self._mono(frames[first : first + block])
 
     def _mono(self, frames: Float32) -> Float32:
-        """Look at the level, count, and take of the channels what is heard."""
+        """Check the level, count clipping, and reduce the channels to those wanted."""
         if not np.all(np.abs(frames) <= LARGEST_SAMPLE):  # false for NaN too
             raise RunFailure(f"{self.name} delivers NaN or infinity; its driver is at fault")
         for notice in self._level.accept(frames):
@@ -192,11 +192,11 @@ class Microphone:
         return self._mixer.accept(frames)
 
     def _rest(self) -> float:
-        """Frames until the duration is over."""
+        """Return the number of frames until the duration is over."""
         return self._end - self.position
 
     def _loss(self, lost: int, reason: str) -> Loss:
-        """Count a loss in, as far as the duration goes."""
+        """Count a loss, as far as the duration goes."""
         lost = int(min(lost, self._rest()))
         self.position += lost
         return self._told(lost, reason)
@@ -205,10 +205,9 @@ class Microphone:
         return Loss.after(lost, self.sample_rate, reason)
 
     def unheard(self, position: int) -> Loss | None:
-        """What has passed at the device, or was lost there, beyond ``position``, at an end.
+        """Return audio beyond ``position`` that passed at the device, or was lost there, at an end.
 
-        The moment that an ordinary block takes to get here is none of it, nor is what came after
-        the duration was over.
+        The normal delay of a block does not count, nor does audio after the duration was over.
         """
         mark = self._passed.before_gone or self._mark
         if mark is None:
@@ -255,11 +254,11 @@ class Microphone:
             yield self._loss(lost, GONE)
 
     def _is_back(self, over_s: float, refusals: Counter[str]) -> bool:
-        """Try to open the device anew; True once it delivers.
+        """Try to reopen the device; return True once it delivers.
 
         Args:
-            over_s: monotonic time after which nobody waits any more.
-            refusals: reasons why it does not open though it is there, said once if they last.
+            over_s: monotonic time after which nobody waits for it.
+            refusals: reasons why it does not open though it is there, reported once if they last.
         """
         before = self._mark
         rescan()
@@ -268,12 +267,12 @@ class Microphone:
             if self._device.pulse_source:
                 devices += sound_server_sources(devices)
             same = [device for device in devices if str(device) == self.name]
-        except RunFailure:  # there is none at all
+        except RunFailure:  # there are no devices at all
             return False
         if not same:
             return False
-        # Numbers change when devices come and go; of two with one name the nearest is taken. It
-        # may be another one by now: one channel goes for all, further ones are left out.
+        # Numbers change when devices come and go; of two with one name, take the nearest. It may be
+        # another device by now: one channel serves for all, extra channels are ignored.
         found = min(same, key=lambda device: abs(device.index - self._device.index))
         self._device = replace(found, channels=min(found.channels, self._channels))
         try:
@@ -299,7 +298,7 @@ class Microphone:
         sounddevice = portaudio()
         is_wasapi = "WASAPI" in self._device.host_api
         if self._device.pulse_source:
-            os.environ["PULSE_SOURCE"] = self._device.pulse_source  # read when it is opened
+            os.environ["PULSE_SOURCE"] = self._device.pulse_source  # read on opening
         self._stream = sounddevice.InputStream(
             device=self._device.index,
             samplerate=self.sample_rate,
@@ -308,24 +307,24 @@ class Microphone:
             blocksize=round(CALLBACK_S * self.sample_rate),
             latency="low",
             callback=self._capture,
-            # Shared mode has one rate; without this any other is refused.
+            # Shared mode has one rate; without this it refuses any other.
             extra_settings=sounddevice.WasapiSettings(auto_convert=True) if is_wasapi else None,
         )
         self._stream.start()
 
     def _close(self) -> None:
         if self._stream is not None:
-            self._stream.close(ignore_errors=True)  # of a device that is gone
+            self._stream.close(ignore_errors=True)  # the device may be gone
             self._stream = None
 
     def _capture(self, frames: Float32, count: int, dates: Any, status: Any) -> None:
-        """PortAudio's callback: copy into room that exists, and date; no lock, nothing that waits.
+        """PortAudio's callback: copy into existing memory and date it; no lock, no wait.
 
         The mark is a new tuple, so that the consumer never sees half of one.
         """
         now_s = time.monotonic()
         self._ring.write(frames)
-        # Age of the block's last frame; some host APIs date nothing and say 0.
+        # Age of the block's last frame; some host APIs give no times, only 0.
         age_s = dates.currentTime - dates.inputBufferAdcTime - count / self.sample_rate
         if not 0 <= age_s < FIRST_AUDIO_S:
             age_s = 0.0

@@ -11,12 +11,12 @@ Float32 = NDArray[np.float32]
 
 
 class Reading(NamedTuple):
-    """What one read gives.
+    """Result of a read.
 
     Attributes:
-        position: of the first frame of ``frames``, counted from the first one ever written.
+        position: position of the first frame of ``frames``, counted from the first ever written.
         frames: ``(n, channels)``, a copy.
-        lost: frames dropped immediately before ``position``.
+        lost: number of frames dropped immediately before ``position``.
     """
 
     position: int
@@ -25,18 +25,18 @@ class Reading(NamedTuple):
 
 
 class Ring:
-    """Preallocated; a consumer that falls behind loses the oldest frames and is told how many.
+    """A preallocated buffer; a slow consumer loses the oldest frames and learns how many.
 
     Exactly one thread may write and exactly one may read. There is no lock: the producer announces
-    what it is about to overwrite before it copies, the consumer checks after its own copy whether
-    any of it was announced meanwhile, and counts that as lost. Positions only ever grow.
+    the frames it will overwrite before it copies, and the consumer checks after its own copy which
+    of its frames were announced meanwhile, and counts those as lost. Positions only ever grow.
     """
 
     def __init__(self, capacity: int, channels: int = 1) -> None:
-        """Make room for ``capacity`` frames.
+        """Allocate ``capacity`` frames.
 
         Raises:
-            ValueError: a size below 1.
+            ValueError: a size is below 1.
         """
         if capacity < 1 or channels < 1:
             raise ValueError(f"capacity and channels must be >= 1, are {capacity} and {channels}")
@@ -48,16 +48,16 @@ class Ring:
 
     @property
     def written(self) -> int:
-        """Frames written since the beginning."""
+        """Number of frames written so far."""
         return self._written
 
     @property
     def waiting(self) -> int:
-        """Frames written that no read has asked for, those since overwritten included."""
+        """Number of frames written and not yet read, including those overwritten since."""
         return self._written - self._consumed
 
     def write(self, frames: Float32) -> None:
-        """Copy ``(n, channels)`` in; of more than the capacity only the newest remain."""
+        """Copy in ``(n, channels)``; of more than the capacity only the newest remain."""
         end = self._written + len(frames)
         self._claimed = end
         kept = frames[-self._capacity :]
@@ -68,7 +68,7 @@ class Ring:
         self._written = end
 
     def read(self, most: int) -> Reading:
-        """The oldest frames still there, at most ``most`` of them."""
+        """Return the oldest frames still there, at most ``most`` of them."""
         written = self._written
         position = max(self._consumed, written - self._capacity)
         count = min(most, written - position)

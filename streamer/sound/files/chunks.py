@@ -1,4 +1,4 @@
-"""Files of chunks, each with a name and a length, one of which holds the audio."""
+"""Files made of chunks, each with a name and a length; one chunk holds the audio."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import BinaryIO
 from streamer.sound.files.heads import head_at
 from streamer.sound.files.parts import Part
 
-#: Sizes that programs write that cannot know better: the largest ones of 31, 32 and 63 bits, and
-#: what is left of them for the audio; and SoX's.
+#: Sizes that programs write if they do not know better: the largest of 31, 32 and 63 bits, what
+#: those leave for the audio, and SoX's.
 _UNKNOWN = (
     range(0x7F00_0000, 0x7F00_1000),
     range(0x7FFF_0000, 0x8000_0001),
     range(0xFFFF_0000, 0x1_0000_0000),
     range(2**60, 2**64),
 )
-#: Chunks that are known to follow the audio; they may be damaged themselves.
+#: Known chunks that follow the audio; they may be damaged themselves.
 _TRAILERS = frozenset(
     name.ljust(4).encode()
     for name in re.findall(
@@ -28,15 +28,15 @@ _TRAILERS = frozenset(
         "chna afsp MARK INST NAME AUTH (c) ANNO COMT APPL uuid info",
     )
 )
-#: Tags that programs put behind any file.
+#: Tags that programs append to any file.
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
-#: Fewer bytes than this behind the data are no audio: padding, or a tag.
+#: Fewer bytes than this after the data are not audio but padding or a tag.
 _FEWEST_BYTES = 256
-#: No file is longer: positions from here on are lies, and no system can seek to them.
+#: No file is longer: positions from here on are wrong, and no system can seek to them.
 FARTHEST = 2**48
-#: Zeros behind the audio that are looked through.
+#: How many zeros after the audio are checked.
 _MOST_PADDING = 1 << 20
-#: Chunks that a file may have; more are no chunks.
+#: Most chunks in a file; more are not really chunks.
 MOST_CHUNKS = 10_000
 
 
@@ -46,14 +46,14 @@ class Data:
 
     Attributes:
         start: first byte of the audio.
-        stated: bytes that the header speaks of.
-        follows: whether what comes after them is the file's own, as far as one can see; or where
+        stated: bytes of audio, according to the header.
+        follows: whether the bytes after them seem to belong to the file; or the position where
             another file begins there.
-        sizes: where the header speaks of sizes: position, form of :mod:`struct`, and what has to
-            be added to the bytes of the audio. Those of the whole file count from their own.
-        frame_bytes: of a frame, where the header counts frames as well; 0 if it does not.
-        frames_at: where it does.
-        patches: what else has to be read in place of the header's bytes.
+        sizes: the header's size fields: position, :mod:`struct` format, and the number to add to
+            the bytes of audio. A size of the whole file counts from its own field.
+        frame_bytes: bytes per frame, if the header counts frames too; otherwise 0.
+        frames_at: position of that count.
+        patches: other bytes to read in place of the header's.
     """
 
     start: int
@@ -66,7 +66,7 @@ class Data:
 
 
 def sized(file: BinaryIO, data: Data, size: int) -> tuple[Part, ...]:
-    """The part that a file of chunks is; none where it can be believed."""
+    """Return a file of chunks as a part; nothing if its header is right."""
     there, end = size - data.start, data.start + data.stated
     missing, promised = 0.0, 1.0
     if data.stated > there:
@@ -82,7 +82,7 @@ def sized(file: BinaryIO, data: Data, size: int) -> tuple[Part, ...]:
         return ()
     else:
         promised = data.stated / there
-    # Some decoders refuse a file whose sizes are wrong, instead of hearing what is there.
+    # Some decoders refuse a file with wrong sizes instead of decoding what is there.
     patches = list(data.patches)
     for position, form, more in data.sizes:
         largest = 2 ** (8 * struct.calcsize(form)) - 1
@@ -93,12 +93,12 @@ def sized(file: BinaryIO, data: Data, size: int) -> tuple[Part, ...]:
 
 
 def is_unknown(size: int) -> bool:
-    """Whether a size says that nobody knew it."""
+    """Return whether a size means that it is unknown."""
     return size < 0 or any(size in sizes for sizes in _UNKNOWN)
 
 
 def _is_padding(file: BinaryIO, position: int, size: int) -> bool:
-    """Whether nothing but zeros is left, as far as it is worth looking."""
+    """Return whether only zeros are left, checking no more than is useful."""
     file.seek(position)
     return not file.read(min(size - position, _MOST_PADDING)).strip(b"\0")
 
@@ -111,7 +111,7 @@ def _is_tag(file: BinaryIO, position: int) -> bool:
 def chunks(
     file: BinaryIO, position: int, form: str, align: int
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and length of one chunk after the other, as far as they fit."""
+    """Yield the name, first byte and length of each chunk, as long as they fit."""
     header = struct.calcsize(form)
     for _ in range(MOST_CHUNKS):
         if not 0 <= position < FARTHEST:
@@ -126,7 +126,7 @@ def chunks(
 
 
 def follows(file: BinaryIO, position: int, size: int, form: str, align: int) -> bool | int:
-    """Whether chunks with names fill the file from here on, or where another file begins."""
+    """Return whether named chunks fill the file from here on, or where another file begins."""
     if not 0 <= position < FARTHEST:
         return False
     for start in sorted({position, position + -position % align}):

@@ -1,9 +1,9 @@
-"""Where the audio lies in a sound file, whatever the sizes in its header say.
+"""Finds the audio in a sound file, whatever sizes its header states.
 
-A recorder that is killed leaves a size of zero, or that of its first block; a program that writes
-to a pipe leaves the largest number; a download that is joined from parts is several files in one.
-The decoder believes the sizes and reads one part, and nothing says what is left out. So the file is
-looked through first: it is read to the end of its data, and part by part.
+A recorder that is killed leaves a size of zero, or of its first block; a program that writes to a
+pipe leaves the largest number; a download joined from parts is several files in one. The decoder
+trusts the sizes and reads one part, and nothing reports the rest. So this module scans the file
+first, so that it is read to the end of its data, part by part.
 
 Layouts here: Wave64 (Sony), AIFF (Apple), AU (Sun), CAF (Apple), NIST SPHERE; RIFF in ``riff.py``,
 VOC in ``voc.py``, FLAC in ``flac.py``, Ogg in ``ogg.py``, MPEG audio in ``mpeg.py``.
@@ -39,19 +39,19 @@ from streamer.sound.files.voc import voc_parts
 
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _W64_FORMAT = b"fmt " + _W64_DATA[4:]
-#: A format tag that says: see behind.
+#: A format tag that refers to a field further on.
 _EXTENSIBLE = b"\xfe\xff"
 
-#: Finds the parts of a file that begins at 0; none where it can be believed.
+#: Finds the parts of a file that begins at 0; returns none if its header is right.
 _Examine = Callable[[BinaryIO, int], tuple[Part, ...]]
 
 
 def look_through(path: Path) -> Layout:
-    """Where the audio of a sound file lies.
+    """Find the audio of a sound file.
 
     Raises:
         OSError: the file cannot be read.
-        SerLiveError: it is none, as too many files seem to begin in it.
+        SerLiveError: it is not a sound file, as too many files seem to begin in it.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -62,7 +62,7 @@ def look_through(path: Path) -> Layout:
 
 
 def parts_of(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """The parts of an open file of so many bytes."""
+    """Return the parts of an open file of so many bytes."""
     return _looked_through(file, size).parts
 
 
@@ -90,7 +90,7 @@ def _looked_through(file: BinaryIO, size: int) -> Layout:
 
 
 def _needs_no_head(file: BinaryIO, position: int) -> bool:
-    """Whether a transport or program stream begins there, which may begin anywhere."""
+    """Return whether a transport or program stream, which may begin anywhere, begins there."""
     file.seek(position)
     data = file.read(193)
     is_transport = data[:1] == b"G" and b"G" in (data[188:189], data[192:193])
@@ -98,7 +98,7 @@ def _needs_no_head(file: BinaryIO, position: int) -> bool:
 
 
 def _parts(file: BinaryIO, head: Head, begin: int, size: int) -> tuple[Part, ...]:
-    """The files of one kind that were joined, or the one that it is."""
+    """Return the joined files of one kind, or the single file."""
     starts = [begin]
     whole = cast(BinaryIO, View(file, begin, size))
     if not _accounts_for_all(head, whole, size - begin):
@@ -107,14 +107,14 @@ def _parts(file: BinaryIO, head: Head, begin: int, size: int) -> tuple[Part, ...
     for start, stop in zip(starts, [*starts[1:], size], strict=True):
         view = cast(BinaryIO, View(file, start, stop))
         found: tuple[Part, ...] = ()
-        with suppress(struct.error):  # it ends within a header: the decoder says so
+        with suppress(struct.error):  # it ends within a header: the decoder reports that
             found = _EXAMINED.get(head.name, _believed)(view, stop - start)
         parts.extend(part.moved(start) for part in found or (Part(0, stop - start),))
     return tuple(parts)
 
 
 def _accounts_for_all(head: Head, file: BinaryIO, size: int) -> bool:
-    """Whether the sizes in a header end where the file does, so that no other is behind."""
+    """Return whether the header's sizes end where the file does, so that no other follows."""
     data = None
     with suppress(struct.error):
         data = _FINDERS[head.name](file, size) if head.name in _FINDERS else None
@@ -128,7 +128,7 @@ def _believed(_: BinaryIO, __: int) -> tuple[Part, ...]:
 
 
 def _with_sizes(find: Callable[[BinaryIO, int], Data | Part | None]) -> _Examine:
-    """Parts of a file of which ``find`` finds the audio."""
+    """Return a function that finds a file's parts, given ``find`` for its audio."""
 
     def examine(file: BinaryIO, size: int) -> tuple[Part, ...]:
         data = find(file, size)
@@ -172,7 +172,7 @@ def _find_wave64(file: BinaryIO, size: int) -> Data | None:
             return None
         length = struct.unpack("<q", read[16:])[0]
         if read[:16] == _W64_FORMAT and file.read(2) == _EXTENSIBLE:
-            # libsndfile takes the samples for integers, whatever is said behind.
+            # libsndfile takes the samples for integers, whatever the later field says.
             file.seek(position + 48)
             patches = ((position + 24, file.read(2)),)
         if read[:16] == _W64_DATA:

@@ -1,4 +1,4 @@
-"""Decoders of a part of a sound file: soundfile, and ffmpeg's libraries for what it cannot."""
+"""Decoders for a part of a sound file: soundfile, or ffmpeg's libraries where it fails."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from streamer.sound.files import media
 from streamer.sound.files.parts import Layout, Part, PartFile
 from streamer.sound.source import RATES, Damaged, Float32
 
-#: Audio that may be missing of what a header promises: a few odd bytes, and what an encoder of MPEG
-#: audio puts before and behind.
+#: Audio that may be missing from what a header promises: a few odd bytes, and the delay and
+#: padding of an MPEG audio encoder.
 _TOLERATED_S = 0.05
 _PADDED_FRAMES = 2_880
-#: Frames of a file that does not say how many it has, as of FLAC written to a pipe.
+#: Frame count of a file that does not state one, such as FLAC written to a pipe.
 _UNCOUNTED = 2**62
 
 
 class SoundFile:
-    """Soundfile's decoder of a part."""
+    """Decodes a part with soundfile."""
 
     def __init__(self, path: Path, part: Part | None) -> None:
         import soundfile
@@ -29,7 +29,7 @@ class SoundFile:
         self._bytes: PartFile | None = None
         opened: Any
         if part is None:
-            # As bytes: soundfile cannot encode a name that is no valid text.
+            # As bytes: soundfile cannot encode a name that is not valid text.
             opened = os.fsencode(path) if os.name == "posix" else path
         else:
             opened = self._bytes = PartFile(path, part)
@@ -37,13 +37,13 @@ class SoundFile:
             self._file = soundfile.SoundFile(opened)
             self._check_bytes()
             if (self._file.format, self._file.subtype) == ("RAW", "ULAW"):
-                # Its guess at whatever ends in .au or .snd and has no header, text as well.
+                # Its guess at anything without a header that ends in .au or .snd, even text.
                 self._file.close()
                 raise soundfile.SoundFileRuntimeError("no header")
         except BaseException:
             self._close_bytes()
             raise
-        # soundfile seeks to where it is after every read, upon which an mp3 decoder forgets the
+        # soundfile seeks to its position after every read, and an mp3 decoder then forgets the
         # bits that the next frame needs.
         self._file.seekable = lambda: False
         self.samplerate = int(self._file.samplerate)
@@ -69,7 +69,7 @@ class SoundFile:
         self._close_bytes()
 
     def _check_bytes(self) -> None:
-        """Let out what happened while the decoder read: a signal, or a disk that failed."""
+        """Raise what happened while the decoder read: a signal, or a disk failure."""
         if self._bytes is not None and (failure := self._bytes.failure) is not None:
             self._bytes.failure = None
             raise failure
@@ -80,10 +80,10 @@ class SoundFile:
 
 
 def open_part(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFile:
-    """Decoder of a part.
+    """Return the decoder of a part.
 
     Raises:
-        SerLiveError: nothing at hand reads it, or there is no audio in it.
+        SerLiveError: no available decoder reads it, or it has no audio.
     """
     decoder = _opened(path, layout, index)
     fault = ""
@@ -113,7 +113,7 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
         raise SerLiveError(f"{path}: {error.strerror or error}") from error
     except soundfile.SoundFileError as error:
         reason = _reason(error)
-    except TypeError as error:  # soundfile's way to say so of .raw
+    except TypeError as error:  # soundfile raises this for .raw
         raise SerLiveError(
             f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
         ) from error
@@ -123,7 +123,7 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
             return media.MediaFile(path, None if layout.is_plain else PartFile(path, part))
         except SerLiveError as error:
             refusal = str(error)
-    if refusal.startswith(media.UNREADABLE):  # whose reasons say less
+    if refusal.startswith(media.UNREADABLE):  # its reasons are less specific
         refusal = f"{media.UNREADABLE} ({reason}); {media.way_out(path)}"
     raise SerLiveError(f"{path}: {_where(layout, index)}{refusal}")
 

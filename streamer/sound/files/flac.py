@@ -1,4 +1,4 @@
-"""FLAC (RFC 9639): a stated number of samples that is too small hides what follows."""
+"""FLAC (RFC 9639): if the stated number of samples is too small, it hides the rest."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import BinaryIO
 from streamer.sound.files.parts import Part
 
 _STREAMINFO_END = 42
-#: Looked through at the end for the last frame; frames of high rates are long.
+#: Bytes to search at the end for the last frame; frames of high rates are long.
 _TAIL = 1 << 18
-#: Frames without a right checksum at the end, after which none is looked for.
+#: Frames with a wrong checksum at the end, after which the search stops.
 _MOST_CUT = 8
-#: What the codes of a frame's header say: samples, Hz, channels, bits; 0 is what the file says, and
-#: -1 nothing that there is.
+#: Values of the codes in a frame's header: samples, Hz, channels, bits; 0 means the file's value,
+#: and -1 an invalid code.
 _BLOCKS = (-1, 192, *(576 << n for n in range(4)), -1, -1, *(256 << n for n in range(8)))
 _RATES = (
     *(0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000),
@@ -33,7 +33,7 @@ _CRC16 = tuple(map(_crc16_of, range(256)))
 
 
 def flac_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """A FLAC file that begins at 0, without the tags behind; none where it can be believed."""
+    """Return a FLAC file that begins at 0, without trailing tags; nothing if its header is fine."""
     file.seek(0)
     head = file.read(_STREAMINFO_END)
     if len(head) < _STREAMINFO_END:
@@ -45,14 +45,14 @@ def flac_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
     if stated and last >= stated:
         rate = int.from_bytes(head[18:21], "big") >> 4
         promised = stated / (last + block)
-        patches = ((21, bytes((head[21] & 0xF0, 0, 0, 0, 0))),)  # nobody knows: to the end
+        patches = ((21, bytes((head[21] & 0xF0, 0, 0, 0, 0))),)  # unknown: to the end
         seconds = last / max(rate, 1)
         return (Part(0, stop, patches, seconds=seconds, promised=promised),)
     return (Part(0, stop),) if stop < size else ()
 
 
 def _before_tags(file: BinaryIO, size: int) -> int:
-    """Where the file ends without the tags that some programs put behind it."""
+    """Return where the file ends, without the tags that some programs append."""
     if size > 128:
         file.seek(size - 128)
         if file.read(3) == b"TAG":
@@ -67,7 +67,7 @@ def _before_tags(file: BinaryIO, size: int) -> int:
 
 
 def _first_frame(file: BinaryIO, size: int) -> bytes:
-    """The first two bytes of the first frame, which all frames begin with; empty if unknown."""
+    """Return the first two bytes, which all frames begin with; empty if unknown."""
     position = 4
     while position < size:
         file.seek(position)
@@ -83,7 +83,7 @@ def _first_frame(file: BinaryIO, size: int) -> bytes:
 
 
 def _last_frame(file: BinaryIO, stop: int, info: bytes) -> int:
-    """The first sample of the last whole frame; -1 if none is found."""
+    """Return the first sample of the last whole frame; -1 if none is found."""
     position = max(_STREAMINFO_END, stop - _TAIL)
     sync = _first_frame(file, stop)
     file.seek(position)
@@ -101,7 +101,7 @@ def _last_frame(file: BinaryIO, stop: int, info: bytes) -> int:
 
 
 def _frame_number(header: bytes, info: bytes) -> int | None:
-    """The number that a frame's header gives it; None if it is none of this file."""
+    """Return the number in a frame's header; None if the frame is not of this file."""
     if len(header) < 16 or header[1] & 0xFE != 0xF8 or header[3] & 1:
         return None
     ones = 8 - (header[4] ^ 0xFF).bit_length()
@@ -131,7 +131,7 @@ def _frame_number(header: bytes, info: bytes) -> int | None:
 
 
 def _is_whole(data: bytes, at: int, ends: list[int]) -> bool:
-    """Whether the frame that begins there has the right checksum up to one of its possible ends."""
+    """Return whether the frame there has the right checksum up to one of its possible ends."""
     value = 0
     for end in ends:
         for byte in data[at:end]:

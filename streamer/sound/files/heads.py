@@ -1,7 +1,7 @@
-"""How sound files begin: what a file is, where its header lies, and where another file follows.
+"""Recognizes the beginnings of sound files: their kind, their header, and files that follow.
 
-A download that was joined from parts is several files in one, and a header that is cut or that does
-not know its size says nothing of where the next one begins. So the beginnings are looked for.
+A download joined from parts is several files in one, and a header that is cut short or has no size
+does not tell where the next file begins. So this module searches for beginnings.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import BinaryIO
 
 from streamer.sound.files.parts import check_number
 
-#: Bytes before a header that are looked through; what has more of them is another kind of file.
+#: Most bytes to search for a header; with more before it, the file is of another kind.
 MOST_JUNK = 1 << 16
-#: Read at a time.
+#: Bytes read at a time.
 _BLOCK = 1 << 20
-#: No header needs more bytes to be told from chance.
+#: No header needs more bytes to be distinguished from chance.
 _LONGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How files of a kind begin.
+    """The beginning of files of a kind.
 
     Attributes:
-        name: of the kind.
-        anchor: bytes that are quick to look for.
-        offset: of these from the file's beginning.
-        pattern: that the beginning matches as well.
+        name: name of the kind.
+        anchor: bytes that are quick to search for.
+        offset: their offset from the file's beginning.
+        pattern: pattern that the beginning must match as well.
     """
 
     name: str
@@ -43,10 +43,10 @@ def _head(name: str, anchor: bytes, pattern: bytes, offset: int = 0) -> Head:
 
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"
-#: Second byte of WavPack's flags where a block is the first of those of one moment.
+#: Second byte of WavPack's flags if the block is the first of those for one moment.
 _FIRST_BLOCK = re.escape(bytes(byte for byte in range(256) if byte & 8))
 
-#: Each with eight bytes and more that chance does not bring, as far as the kind has them.
+#: Each has eight or more bytes that do not occur by chance, as far as the kind has them.
 _HEADS = (
     _head("riff", b"WAVE", rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE[ -~]{4}", 8),
     _head("aiff", b"AIF", rb"FORM.{4}AIF[FC][ -~]{4}", 8),
@@ -79,13 +79,13 @@ _HEADS = (
     _head("pvf", b"PVF1\n", rb"PVF1\n[0-9]+ [0-9]+ "),
     _head("sounder", b"SOUND\x1a", rb"SOUND\x1a"),
 )
-#: Kinds whose first four bytes are no proof: only files that begin quite alike are taken for more.
+#: Kinds whose first four bytes prove little: only files with the same beginning count as more.
 _SHORT = re.compile(rb"\x64\xa3[\x01-\x04]\0|\0[\x01-\x04]\xa3\x64|2BIT| paf|fap ", re.DOTALL)
 _SHORT_BYTES = 16
 
 
 def head_at(file: BinaryIO, position: int) -> Head | None:
-    """How the file that begins there begins; None if that is none that is known."""
+    """Return the head of the file that begins there; None if it is of no known kind."""
     file.seek(position)
     data = file.read(_LONGEST)
     for head in _HEADS:
@@ -98,7 +98,7 @@ def head_at(file: BinaryIO, position: int) -> Head | None:
 
 
 def first_head(file: BinaryIO, position: int, size: int) -> tuple[int, Head] | None:
-    """The first header behind bytes that are none, if it is not too far away."""
+    """Return the first header after other bytes, if it is not too far away."""
     file.seek(position)
     data = file.read(min(MOST_JUNK, size - position))
     found = [
@@ -110,7 +110,7 @@ def first_head(file: BinaryIO, position: int, size: int) -> tuple[int, Head] | N
 
 
 def heads_behind(file: BinaryIO, head: Head, position: int, size: int) -> list[int]:
-    """Where more files of the kind begin, of which the first begins at ``position``."""
+    """Return where more files of the kind begin, after the first one at ``position``."""
     starts: list[int] = []
     at, kept = position + 1, b""
     while at < size:
@@ -131,7 +131,7 @@ def heads_behind(file: BinaryIO, head: Head, position: int, size: int) -> list[i
 
 
 def tag_bytes(file: BinaryIO, size: int) -> int:
-    """Bytes of the ID3 tags before the file itself."""
+    """Return the bytes of the ID3 tags before the file itself."""
     position = 0
     while position + 10 <= size:
         file.seek(position)

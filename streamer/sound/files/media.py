@@ -1,6 +1,6 @@
-"""What soundfile does not read, through ffmpeg's libraries: m4a, webm, wma, amr, video.
+"""Reads what soundfile cannot, through ffmpeg's libraries: m4a, webm, wma, amr, video.
 
-PyAV brings these libraries in its wheel; it is the extra ``media``.
+PyAV's wheel includes these libraries; it is the extra ``media``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streamer.sound.files.parts import PartFile
 from streamer.sound.source import Damaged, Float32
 
 UNREADABLE = "no sound file that can be read"
-#: Endings of sound that this reads and soundfile does not; video is read where it is named.
+#: Suffixes of sound files that only this module reads; video is read if it is named.
 MEDIA_SUFFIXES = frozenset(
     {
         *(".m4a", ".m4b", ".mp4", ".aac", ".adts", ".webm", ".weba", ".mka", ".mkv", ".mov"),
@@ -28,27 +28,27 @@ MEDIA_SUFFIXES = frozenset(
 )
 
 
-#: Containers that say how long they are; of others ffmpeg guesses by the bitrate.
+#: Containers that state their length; for others ffmpeg guesses it from the bitrate.
 _SAYS_LENGTH = frozenset(("mov", "mp4", "m4a", "matroska", "webm", "asf", "avi", "ogg", "wav"))
-#: Audio that may be missing of that: an encoder's delay and padding; beside a film more.
+#: Audio that may be missing from it: an encoder's delay and padding; more beside a film.
 _TOLERATED_S, _TOLERATED_SHARE = 0.3, 0.05
-#: Written to a pipe, it counts what was to be sent ahead.
+#: Written to a pipe, it includes the time to send ahead.
 _TOLERATED_OF_ASF_S = 0.6
-#: Containers whose damage shows in their timestamps alone; silence that was not sent is shorter.
+#: Containers whose damage shows only in timestamps; silence that was not sent is shorter.
 _SAYS_TIMES, _TOLERATED_GAP_S = frozenset(("matroska", "webm")), 0.5
-#: Errors of a container in a row after which it is given up.
+#: Errors of a container in a row before reading stops.
 _MOST_FAILURES = 3
 
 
 def is_at_hand() -> bool:
-    """Whether PyAV can be imported."""
+    """Return whether PyAV can be imported."""
     from importlib.util import find_spec
 
     return find_spec("av") is not None
 
 
 def way_out(path: Path) -> str:
-    """What a person can do whose file nothing at hand reads."""
+    """Return advice for a user whose file nothing available reads."""
     quoted = shlex.quote(os.fsencode(path).decode(errors="replace"))
     command = (
         f"ffmpeg -v error -i {quoted} -ac 1 -ar 16000 -f s16le - | ser-live replay - --rate 16000"
@@ -59,22 +59,22 @@ def way_out(path: Path) -> str:
 
 
 class MediaFile:
-    """A file decoded by ffmpeg's libraries, as far as a :class:`soundfile.SoundFile` is used.
+    """Decodes a file with ffmpeg's libraries, with the needed part of soundfile's interface.
 
     Attributes:
         samplerate: in Hz.
-        channels: of its first sound track.
-        frames: more than 0 where there is audio.
+        channels: channels of its first sound track.
+        frames: more than 0 if there is audio.
         promised_s: audio that its header promises; 0 if it promises nothing, or guesses.
-        tolerated_s: of that may be missing.
-        tracks: of sound.
+        tolerated_s: how much of that may be missing.
+        tracks: number of sound tracks.
     """
 
     def __init__(self, path: Path, part: PartFile | None = None) -> None:
-        """Open the file, or what is to be read of it instead, and decode its first piece.
+        """Open the file, or ``part`` in its place, and decode its first piece.
 
         Raises:
-            SerLiveError: it is none that can be read, or has no sound.
+            SerLiveError: it cannot be read, or has no sound.
         """
         try:
             import av
@@ -83,7 +83,7 @@ class MediaFile:
 
         self._errors: type[Exception] = av.error.FFmpegError
         try:
-            # Absolute, as ffmpeg takes what stands before a colon for a protocol.
+            # Absolute, as ffmpeg takes text before a colon for a protocol.
             opened: Any = os.fsdecode(path.absolute()) if part is None else part
             self._container: Any = av.open(opened, metadata_errors="replace")
         except (av.error.FFmpegError, UnicodeError) as error:
@@ -97,7 +97,7 @@ class MediaFile:
         if self._track.codec_context is None:
             self._container.close()
             raise SerLiveError("its sound track is of a kind that is not known")
-        self._track.codec_context.thread_type = "NONE"  # the same result whatever the machine
+        self._track.codec_context.thread_type = "NONE"  # the same result on every machine
         self._expected_s: float | None = None
         self._decoded = self._decode()
         self._next: Float32 | None = None
@@ -110,7 +110,7 @@ class MediaFile:
         self.channels = 1 if self._next is None else self._next.shape[1]
         self.frames = 0 if self._next is None else len(self._next)
         self.promised_s = self._promised_s()
-        has_others = any(  # that may be longer
+        has_others = any(  # these may be longer
             one.type != "audio" and not one.disposition & av.stream.Disposition.attached_pic
             for one in self._container.streams
         )
@@ -127,12 +127,12 @@ class MediaFile:
         return (container.duration or 0) / 1e6
 
     def _decode(self) -> Iterator[Float32]:
-        """Frames as they come, ``(n, channels)``, at the rate of the first.
+        """Yield frames as decoded, ``(n, channels)``, at the rate of the first.
 
-        What cannot be decoded is left out, and told at the end.
+        Undecodable pieces are skipped, and reported at the end.
 
         Raises:
-            Damaged: something was left out.
+            Damaged: something was skipped.
         """
         import av
 
@@ -145,10 +145,10 @@ class MediaFile:
                 frames = [] if isinstance(packet, Exception) else packet.decode()
             except self._errors as error:
                 frames = []
-                if packet.size:  # an empty one ends the track: nothing is lost with it
+                if packet.size:  # an empty one ends the track, without loss
                     packet = error
             if isinstance(packet, Exception):
-                # Before the first frame it may be no sound file at all: the first reason counts.
+                # Before the first frame it may not be a sound file at all: the first reason counts.
                 damage = damage or Damaged(_reason(packet), given / rate if rate else None)
             for frame in frames:
                 rate = rate or frame.sample_rate
@@ -169,7 +169,7 @@ class MediaFile:
             raise damage
 
     def _gap_s(self, frame: Any) -> float:
-        """What lies between a frame and the one before; 0 where that says nothing."""
+        """Return the gap between a frame and the previous one; 0 if timestamps do not tell."""
         if frame.pts is None or not _SAYS_TIMES & set(self._container.format.name.split(",")):
             return 0.0
         begin, expected = float(frame.pts * frame.time_base), self._expected_s
@@ -178,7 +178,7 @@ class MediaFile:
         return gap_s if gap_s > _TOLERATED_GAP_S else 0.0
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the track, and errors where a piece of the container cannot be read."""
+        """Yield packets of the track, and errors for unreadable pieces of the container."""
         failures = 0
         while failures <= _MOST_FAILURES:
             try:
@@ -191,10 +191,10 @@ class MediaFile:
                 yield error
 
     def read(self, frames: int) -> Float32:
-        """The next frames ``(n, channels)``, fewer at the end.
+        """Return the next frames ``(n, channels)``, fewer at the end.
 
         Raises:
-            Damaged: it is; what came before was handed over.
+            Damaged: the file is; everything before the damage has been returned.
         """
         found: list[Float32] = []
         wanted = frames
@@ -212,7 +212,7 @@ class MediaFile:
         return np.concatenate(found) if found else np.zeros((0, self.channels), np.float32)
 
     def _advance(self) -> None:
-        """Decode the next piece; of damage is told once all before it was handed over."""
+        """Decode the next piece; report damage once everything before it was returned."""
         try:
             self._next = next(self._decoded, None)
         except Damaged as error:

@@ -1,4 +1,4 @@
-"""MPEG audio (ISO 11172-3) with ID3, APE and Xing tags: its frames, and what it was joined from."""
+"""MPEG audio (ISO 11172-3) with ID3, APE and Xing tags: frames, and files joined from several."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import BinaryIO, NamedTuple
 
 from streamer.sound.files.parts import Part, check_number
 
-#: Bytes between two frames from which on a decoder does not find the next.
+#: With so many bytes between two frames a decoder does not find the next.
 _MOST_JUNK = 1024
-#: Frames that have to follow each other in a file that does not begin with one.
+#: Frames that must follow each other in a file that does not begin with one.
 _SURE_FRAMES = 5
-#: Kilobits a second by version (1, or 2 and 2.5) and layer.
+#: Kilobits per second by version (1, or 2 and 2.5) and layer.
 _BITRATES = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -28,10 +28,10 @@ class _Frame(NamedTuple):
     """A frame of MPEG audio.
 
     Attributes:
-        length: bytes.
+        length: in bytes.
         side: bytes of side information.
-        seconds: of audio.
-        is_layer_3: as of mp3.
+        seconds: length of its audio.
+        is_layer_3: whether it is of layer 3, as in mp3.
     """
 
     length: int
@@ -41,7 +41,7 @@ class _Frame(NamedTuple):
 
 
 def mpeg_frame(header: bytes) -> _Frame | None:
-    """What a frame's four bytes say; None if they are none."""
+    """Parse a frame's first four bytes; None if they are not a frame's."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)
@@ -64,17 +64,17 @@ def mpeg_frame(header: bytes) -> _Frame | None:
 
 @dataclass(slots=True)
 class _Stretch:
-    """Frames of MPEG audio that follow each other, on the way through a file.
+    """Consecutive frames of MPEG audio, collected while reading a file.
 
     Attributes:
         start: first byte, of the tag before the first frame if there is one.
         frames_at: first byte of the first frame.
         first: header of the first frame.
-        frames: that hold audio.
-        seconds: of audio.
-        has_index: its first frame is an index and no audio.
-        index: the first bytes of it, and where they are.
-        tags: first bytes and ends of those between its frames.
+        frames: number of frames with audio.
+        seconds: length of the audio.
+        has_index: whether its first frame is an index without audio.
+        index: first bytes of the index, and their position.
+        tags: first bytes and ends of the tags between its frames.
     """
 
     start: int
@@ -89,13 +89,13 @@ class _Stretch:
 
 
 def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """The files that one MPEG audio file was joined from.
+    """Return the files from which an MPEG audio file was joined.
 
-    Each has an index of its own, or a tag and frames of another kind than the one before. A tag
-    alone begins none: streams have them between any two frames, which need each other's bits.
+    Each has its own index, or a tag and frames of another kind than the file before. A tag alone
+    does not begin a file: streams have tags between any two frames, which need each other's bits.
 
-    Without an index the decoder guesses the length from the first frame's bitrate, and stops there;
-    so one is made.
+    Without an index the decoder guesses the length from the first frame's bitrate and stops there,
+    so an index is added.
     """
     stretches: list[_Stretch] = []
     position, tag_at = 0, -1
@@ -142,7 +142,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
     for one, end in zip(kept, ends, strict=True):
         patches = _mended_index(one)
         prefix = b"" if one.has_index and patches is not None else _made_index(one)
-        # The index comes before the first frame, and a tag has nothing to do between the two.
+        # The index precedes the first frame, and no tag belongs between the two.
         start = one.frames_at if prefix else one.start if parts else 0
         pieces = _without(one.tags, start, end)
         parts.append(Part(start, end, patches or (), prefix, one.seconds, pieces=pieces))
@@ -150,12 +150,12 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
 
 
 def _kind(header: bytes) -> tuple[int, int, bool]:
-    """Version, layer, rate and channels, which the frames of a file have in common."""
+    """Return version and layer, rate, and channels, which are the same in all frames of a file."""
     return header[1] & 0x1E, header[2] & 0x0C, header[3] >> 6 == 3
 
 
 def _without(tags: list[tuple[int, int]], start: int, end: int) -> tuple[tuple[int, int], ...]:
-    """What is left of a stretch; empty if that is all."""
+    """Return the pieces of a stretch without its tags; empty if it has none."""
     if not tags:
         return ()
     bounds = [start, *(bound for tag in tags for bound in tag), end]
@@ -163,9 +163,9 @@ def _without(tags: list[tuple[int, int]], start: int, end: int) -> tuple[tuple[i
 
 
 def _mended_index(stretch: _Stretch) -> tuple[tuple[int, bytes], ...] | None:
-    """What has to be read in place of an index that counts too few frames; None: it counts none.
+    """Return the patch for an index that counts too few frames; None if it counts none.
 
-    One that counts too many is left: it says that the file is cut.
+    An index that counts too many stays: it tells that the file is cut short.
     """
     index = stretch.index
     if not stretch.has_index or index[:4] not in (b"Xing", b"Info"):
@@ -179,7 +179,7 @@ def _mended_index(stretch: _Stretch) -> tuple[tuple[int, bytes], ...] | None:
 
 
 def first_frames(file: BinaryIO, position: int, last: int, size: int) -> int | None:
-    """Where several frames follow each other, which chance does not bring, before ``last``."""
+    """Return where, before ``last``, several frames follow each other; chance does not do that."""
     while position < last:
         found = _next_frame(file, position, size)
         if found is None or found >= last:
@@ -198,7 +198,7 @@ def first_frames(file: BinaryIO, position: int, last: int, size: int) -> int | N
 
 
 def _goes_on(file: BinaryIO, position: int, size: int) -> bool:
-    """Whether a frame that ends there is followed by another, by a tag, or by the end."""
+    """Return whether a frame that ends there is followed by another, by a tag, or by the end."""
     if position + 4 > size:
         return True
     file.seek(position)
@@ -207,8 +207,8 @@ def _goes_on(file: BinaryIO, position: int, size: int) -> bool:
 
 
 def _made_index(stretch: _Stretch) -> bytes:
-    """A Xing frame that says how many frames follow; empty of layers that have none."""
-    for bitrate in range(1, 15):  # the smallest frame that has room for it
+    """Return a Xing frame with the number of frames; empty for layers that have none."""
+    for bitrate in range(1, 15):  # the smallest frame with room for it
         header = bytes((stretch.first[0], stretch.first[1] | 1, 0, stretch.first[3]))
         header = header[:2] + bytes(((bitrate << 4) | (stretch.first[2] & 0x0C),)) + header[3:]
         frame = mpeg_frame(header)
@@ -221,20 +221,20 @@ def _made_index(stretch: _Stretch) -> bytes:
 
 
 def _tag_length(head: bytes) -> int:
-    """Bytes of the tag that begins here, 0 if none does."""
+    """Return the length of the tag that begins here in bytes, 0 if there is none."""
     if head[:3] == b"ID3" and len(head) >= 10 and not any(one & 0x80 for one in head[6:10]):
         length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         return 10 + length + (10 if head[5] & 0x10 else 0)
     if head[:3] == b"TAG":
         return 128
     if head[:8] == b"APETAGEX" and len(head) >= 24:
-        has_header = head[23] & 0x80  # a footer is behind what it counts
+        has_header = head[23] & 0x80  # a footer follows the bytes it counts
         return 32 + (int.from_bytes(head[12:16], "little") if has_header else 0)
     return 0
 
 
 def _next_frame(file: BinaryIO, position: int, size: int) -> int | None:
-    """The next place at which a frame begins that another one, a tag or the end follows."""
+    """Return the next frame that another frame, a tag or the end follows."""
     while position < size:
         file.seek(position)
         block = file.read(1 << 16)

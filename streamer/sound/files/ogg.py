@@ -1,4 +1,4 @@
-"""Ogg (RFC 3533): its pages, and the links that a chained file consists of."""
+"""Ogg (RFC 3533): its pages, and the links of a chained file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from streamer.sound.files.parts import Layout, Part, check_number
 
 _BEGINS, _ENDS = 2, 4
 _HEADER_BYTES = 27
-#: Every byte with its bits in reverse order: the checksum of :mod:`zlib` begins at their other end.
+#: Every byte with its bits reversed: :mod:`zlib`'s checksum takes them in the other order.
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def ogg_layout(file: BinaryIO, size: int) -> Layout:
-    """The links of an Ogg file that begins at 0, and what is wrong with its pages."""
+    """Return the links of an Ogg file that begins at 0, and the damage to its pages."""
     starts: list[int] = []
     position, opens, is_last, damaged = 0, False, False, 0
     while position + _HEADER_BYTES <= size:
@@ -37,7 +37,7 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout:
         end = position + _HEADER_BYTES + page[26] + sum(table)
         if end <= size and not _is_sound(page, table + body):
             damaged += 1
-            # What it says of its length may be damaged too: another page may lie within.
+            # Its stated length may be damaged too: another page may lie within.
             end = _next_page(file, position + 4) or end
         position = end
     file.seek(min(position, size))
@@ -48,14 +48,14 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout:
 
 
 def _is_sound(header: bytes, rest: bytes) -> bool:
-    """Whether a page has the checksum that it states."""
+    """Return whether a page has the checksum that it states."""
     bare = header[:22] + bytes(4) + header[26:] + rest
     value = zlib.crc32(bare.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return int(f"{value:032b}"[::-1], 2) == int.from_bytes(header[22:26], "little")
 
 
 def _next_page(file: BinaryIO, position: int) -> int | None:
-    """The next page after damage."""
+    """Return the next page after damage."""
     file.seek(position)
     while block := file.read(1 << 16):
         found = block.find(b"OggS")

@@ -1,4 +1,4 @@
-"""Stretches of a file that are whole sound files, read as files of their own."""
+"""Stretches of a file that are whole sound files, read as separate files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import BinaryIO
 
 from streamer.errors import SerLiveError
 
-#: Files that one may be joined from; where more seem to begin, it is text that names their marks.
+#: Most files joined into one; if more seem to begin, it is text that names their signatures.
 MOST_PARTS = 10_000
-#: ... and of the first ones that cannot be read, after which it is given up.
+#: ... and the most unreadable ones at the start before reading stops.
 MOST_UNREADABLE = 32
 
 
 def check_number(starts: int) -> None:
-    """Give up on a file in which too many seem to begin.
+    """Check the number of files that seem to begin in a file.
 
     Raises:
-        SerLiveError: they do.
+        SerLiveError: there are too many.
     """
     if starts > MOST_PARTS:
         raise SerLiveError(f"more than {MOST_PARTS} beginnings of files in it: no sound file")
@@ -34,15 +34,15 @@ class Part:
     Attributes:
         start: first byte.
         stop: byte after the last one.
-        patches: bytes that are to be read in place of the file's, by position in the file.
-        prefix: bytes that are to be read before those of the file.
-        seconds: of audio, where it was counted; 0 where it was not.
-        missing: share of the promised audio that the part is too short for, 0 to 1.
-        promised: share of the audio there that the header speaks of; 1 where it is right.
-        is_open_ended: whether what should stand at its end is not there.
-        pieces: first bytes and ends of what is to be read of it, where that is not all; silence of
-            so many bytes where they are negative and 0.
-        silence: a byte of it.
+        patches: bytes to read in place of the file's, by position in the file.
+        prefix: bytes to read before those of the file.
+        seconds: length of the audio if it was counted; otherwise 0.
+        missing: share of the promised audio that the part lacks, 0 to 1.
+        promised: share of the audio present that the header promises; 1 if it is right.
+        is_open_ended: whether its end marker is missing.
+        pieces: first bytes and ends of the pieces to read, if not the whole; a negative number and
+            0 stand for so many bytes of silence.
+        silence: the byte for silence.
     """
 
     start: int
@@ -57,7 +57,7 @@ class Part:
     silence: bytes = b"\0"
 
     def moved(self, by: int) -> Part:
-        """The same, of a file that begins so many bytes into another."""
+        """Return the same part for a file that begins so many bytes into another."""
         patches = tuple((position + by, new) for position, new in self.patches)
         pieces = tuple(
             (first + by, last + by) if first >= 0 else (first, last) for first, last in self.pieces
@@ -68,15 +68,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What was found in a file.
+    """The parts found in a file.
 
     Attributes:
-        parts: to be heard one after the other; a single one without patches is the file itself.
-        is_open_ended: an Ogg file whose last page does not say that it is the last.
-        is_cut: ... or is cut short itself.
+        parts: parts to play in order; a single part without patches is the file itself.
+        is_open_ended: whether it is an Ogg file whose last page is not marked as the last ...
+        is_cut: ... or is itself cut short.
         damaged_pages: ... and how many of its pages have a wrong checksum.
-        junk: bytes before the file that are neither of it nor a tag.
-        size: of the file; 0 if nobody asks.
+        junk: bytes before the file that belong neither to it nor to a tag.
+        size: size of the file; 0 if not needed.
     """
 
     parts: tuple[Part, ...]
@@ -88,14 +88,14 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a decoder that believes the file hears all of it."""
+        """Whether a decoder that trusts the file reads all of it."""
         first = self.parts[0]
         changed = first.patches or first.prefix or first.start or first.pieces
         return len(self.parts) == 1 and not changed and first.stop >= self.size
 
 
 class View(io.RawIOBase):
-    """An open file from a position on, as a file of its own."""
+    """An open file from a position on, as a separate file."""
 
     def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
         self._file, self._start, self._stop = file, start, stop
@@ -118,10 +118,10 @@ class View(io.RawIOBase):
 
 
 class PartFile(io.RawIOBase):
-    """A part of a file as a file of its own, for a decoder that takes one.
+    """A part of a file as a separate file for a decoder.
 
     Attributes:
-        failure: what happened within a read; decoders that call from C cannot pass it on.
+        failure: exception within a read; decoders that call from C cannot pass it on.
     """
 
     def __init__(self, path: Path, part: Part) -> None:
@@ -130,7 +130,7 @@ class PartFile(io.RawIOBase):
         self._part = part
         self._pieces = part.pieces or ((part.start, part.stop),)
         lengths = (last - first for first, last in self._pieces)
-        #: Where each of the pieces begins as the part is read, and where the last one ends.
+        #: Position of each piece within the part, and the end of the last one.
         self._begins = list(accumulate(lengths, initial=len(part.prefix)))
         self._at = 0
 
@@ -163,7 +163,7 @@ class PartFile(io.RawIOBase):
         if self._at < (ahead := len(self._part.prefix)):
             found = self._part.prefix[self._at : self._at + min(count, ahead - self._at)]
             self._at += len(found)
-        # All that was asked for: a decoder takes less for the end.
+        # Read all of the count: a decoder takes less for the end.
         while len(found) < count and self._at < self._begins[-1]:
             index = bisect_right(self._begins, self._at) - 1
             first, last = self._pieces[index]

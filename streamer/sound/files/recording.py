@@ -27,7 +27,7 @@ from streamer.sound.source import (
     no_audio,
 )
 
-#: Endings that soundfile reads and that seldom mean anything but sound.
+#: Suffixes that soundfile reads and that seldom mean anything but sound.
 SOUND_SUFFIXES = frozenset(
     {
         *(".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
@@ -35,11 +35,11 @@ SOUND_SUFFIXES = frozenset(
     }
 )
 
-#: Block of a recording that is read whole.
+#: Block size for reading a recording whole.
 _READ_MS = 1_000
-#: Decoded at a time: so many frames that what a chunk costs does not grow with the rate.
+#: Length of a decoded chunk: in time, so that the cost per chunk does not grow with the rate.
 _CHUNK_MS = 64
-#: How far ahead of the first block the channels are looked at.
+#: How far ahead of the first block the channels are examined.
 _FORESEEN_S = 10.0
 
 
@@ -55,12 +55,13 @@ class Recording:
         """Open the file.
 
         Args:
-            path: of the file.
-            wanted: what is heard of its channels.
-            say: takes a line for the person: what is odd about the file and is made up for.
+            path: path of the file.
+            wanted: channels to use.
+            say: prints a line for the user, on oddities of the file that were corrected.
 
         Raises:
-            SerLiveError: missing, unreadable, no sound file, without audio or the wanted channel.
+            SerLiveError: it is missing, unreadable, not a sound file, or without audio or the
+                wanted channel.
         """
         self.name = str(path)
         self.clipped = self.overflows = 0
@@ -88,12 +89,12 @@ class Recording:
                 raise SerLiveError(f"{path}: no regular file; pipe raw PCM into: ser-live replay -")
             if status.st_size == 0:
                 raise SerLiveError(f"{path}: the file is empty")
-            return look_through(path)  # says why where it may not be read
+            return look_through(path)  # raises with the reason if it may not be read
         except OSError as error:
             raise SerLiveError(f"{path}: {error.strerror or error}") from error
 
     def _open_first(self) -> tuple[int, SoundFile | media.MediaFile]:
-        """Decoder of the first part that can be read, with its number.
+        """Return the first readable part's number and decoder.
 
         Raises:
             SerLiveError: there is none.
@@ -101,7 +102,7 @@ class Recording:
         for index in range(min(len(self._layout.parts), MOST_UNREADABLE)):
             try:
                 return index, open_part(self._path, self._layout, index)
-            except SerLiveError as error:  # told at the end if another part is read
+            except SerLiveError as error:  # reported at the end if another part is read
                 self._damage = self._damage or error
         assert self._damage is not None
         raise self._damage
@@ -117,7 +118,7 @@ class Recording:
             ahead = open_part(self._path, self._layout, self._first)
             try:
                 mixer.foresee(ahead.read(round(_FORESEEN_S * self.sample_rate)))
-            except Damaged:  # the person is told where it is heard
+            except Damaged:  # reported when that part is played
                 pass
             finally:
                 ahead.close()
@@ -154,16 +155,16 @@ class Recording:
         self._decoder.close()
 
     def unheard(self, position: int) -> None:
-        """Nothing: a recording waits."""
+        """Return None: a recording waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
-        """Mono blocks, or ``(samples, channels)`` where each is a stream of its own.
+        """Yield mono blocks, or ``(samples, channels)`` if each channel is a separate stream.
 
         Raises:
-            SerLiveError: damaged or truncated; what came before was handed over.
+            SerLiveError: it is damaged or truncated; everything before that has been yielded.
         """
-        # Decoded in chunks of one size, so that even damage is met at the same place however the
-        # blocks are cut; what was decoded before the damage is handed over first.
+        # Chunks have one size, so that damage occurs at the same place whatever the block size;
+        # audio decoded before the damage is yielded first.
         waiting: list[Float32] = []
         held = given = 0
         ends = block_ends(self.sample_rate, block_ms)
@@ -192,10 +193,10 @@ class Recording:
                 return
 
     def _chunks(self) -> Iterator[Float32]:
-        """What is heard, chunk by chunk as decoded.
+        """Yield the wanted channels, chunk by chunk as decoded.
 
         Raises:
-            SerLiveError: damaged, truncated or no audio; after the chunk that comes before.
+            SerLiveError: it is damaged, truncated or not audio; after the chunk before.
         """
         heard = 0
         damage = self._damage
@@ -206,14 +207,14 @@ class Recording:
                     self._decoder = open_part(self._path, self._layout, index)
                 for frames in self._of_part(self._layout.parts[index]):
                     good, is_audio = frames, True
-                    if not _is_quiet(frames):  # which is not true of NaN either
+                    if not _is_quiet(frames):  # this is false for NaN too
                         good, is_audio = audible(frames)
                         self.clipped += clipped_samples(frames)
                     heard += len(good)
                     yield self._mixer.accept(good)
                     if not is_audio:
                         raise no_audio(self.name, heard, self.sample_rate)
-            except SerLiveError as error:  # the other parts are heard all the same
+            except SerLiveError as error:  # the other parts are still played
                 damage = damage or error
         layout = self._layout
         if damage is None and layout.is_cut:
@@ -221,7 +222,7 @@ class Recording:
                 f"{self.name}: truncated: its last page is cut after "
                 f"{heard / self.sample_rate:.3f} s"
             )
-        if layout.damaged_pages:  # which says more than what is missing
+        if layout.damaged_pages:  # this says more than the missing length
             damage = SerLiveError(
                 f"{self.name}: damaged: {layout.damaged_pages} of its pages have a wrong checksum "
                 "and may be missing; the others were heard"
@@ -230,7 +231,7 @@ class Recording:
             raise damage
 
     def _of_part(self, part: Part) -> Iterator[Float32]:
-        """Frames ``(n, channels)`` of the part that is open, as the first part has them."""
+        """Yield the open part's frames ``(n, channels)``, in the format of the first part."""
         decoder = self._decoder
         convert = None
         if decoder.samplerate != self.sample_rate:
@@ -261,10 +262,10 @@ class Recording:
         self._check_whole(part, heard)
 
     def _check_whole(self, part: Part, heard: int) -> None:
-        """Hold what was heard of a part against what the file promises.
+        """Check that a part had as much audio as the file promises.
 
         Raises:
-            SerLiveError: it is less.
+            SerLiveError: it had less.
         """
         decoder, missing = self._decoder, part.missing
         heard_s = heard / decoder.samplerate
@@ -279,12 +280,12 @@ class Recording:
 
 
 def _is_quiet(frames: Float32) -> bool:
-    """Whether no sample is at full scale, or no number at all."""
+    """Return whether no sample reaches full scale; false for NaN."""
     return not frames.size or max(frames.max(), -frames.min()) < FULL_SCALE
 
 
 def read_recording(path: Path, seconds: float | None = None) -> Float32:
-    """A whole recording, or its first seconds, at 16 kHz: ``(samples,)``.
+    """Read a whole recording, or its first seconds, at 16 kHz: ``(samples,)``.
 
     Raises:
         SerLiveError: it cannot be read.

@@ -1,4 +1,4 @@
-"""RIFF and RF64 (Microsoft, EBU 3306): where the audio of a WAVE file lies, and of an AVI file."""
+"""RIFF and RF64 (Microsoft, EBU 3306): finds the audio of a WAVE file or an AVI file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import BinaryIO
 from streamer.sound.files.chunks import FARTHEST, Data, chunks, follows, is_unknown
 from streamer.sound.files.parts import Part
 
-#: Formats whose samples come in blocks, of which the header gives the length in samples too.
+#: Formats with blocks of samples, whose length in samples the header gives too.
 _ADPCM_MS, _ADPCM_IMA, _GSM = 0x02, 0x11, 0x31
 _GSM_BLOCK = 65
 #: The longest format chunk that is read.
@@ -16,7 +16,7 @@ _LONGEST_FORMAT = 1 << 12
 
 
 def find_riff(file: BinaryIO, size: int) -> Data | Part | None:
-    """The audio of a WAVE file that begins at 0; the part where it lies in several chunks."""
+    """Find the audio of a WAVE file that begins at 0; return a part if it is in several chunks."""
     file.seek(0)
     order = ">" if file.read(4) == b"RIFX" else "<"
     form = f"{order}4sI"
@@ -47,7 +47,7 @@ def find_riff(file: BinaryIO, size: int) -> Data | Part | None:
 
 
 def _more_data(file: BinaryIO, position: int, form: str, size: int) -> list[tuple[int, int]]:
-    """Further chunks of audio, which decoders leave out: first byte and stated end of each."""
+    """Return further chunks of audio, which decoders skip: first byte and stated end of each."""
     found: list[tuple[int, int]] = []
     if not 0 <= position < FARTHEST:
         return found
@@ -60,7 +60,7 @@ def _more_data(file: BinaryIO, position: int, form: str, size: int) -> list[tupl
 
 
 def _of_pieces(fmt: bytes, order: str, pieces: tuple[tuple[int, int], ...], size: int) -> Part:
-    """A file of a format with one chunk of audio, read from pieces of another."""
+    """Return a file with one chunk of audio, made of pieces of another file."""
     stated = sum(last - first for first, last in pieces)
     pieces = tuple((first, min(last, size)) for first, last in pieces)
     there = sum(last - first for first, last in pieces)
@@ -75,7 +75,7 @@ def _of_pieces(fmt: bytes, order: str, pieces: tuple[tuple[int, int], ...], size
 
 
 def _mended(fmt: bytes, position: int, order: str) -> tuple[tuple[int, bytes], ...]:
-    """The bytes of a block, where the header says something else than by its samples."""
+    """Return a patch for the block's size in bytes, if it does not match its samples."""
     if len(fmt) < 20:
         return ()
     tag, channels = struct.unpack_from(f"{order}HH", fmt)
@@ -92,7 +92,7 @@ def _mended(fmt: bytes, position: int, order: str) -> tuple[tuple[int, bytes], .
 
 
 def avi_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """An AVI file that begins at 0, with what it lacks; none where nothing is missing."""
+    """Return an AVI file that begins at 0, with what it lacks; nothing if it lacks nothing."""
     position = stated = 0
     while position + 12 <= size:  # one after the other, each of a gigabyte at most
         file.seek(position)

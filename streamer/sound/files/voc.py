@@ -1,4 +1,4 @@
-"""VOC (Creative Labs): blocks of sound one after the other, read as one WAVE file."""
+"""VOC (Creative Labs): blocks of sound, read as one WAVE file."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import BinaryIO
 
 from streamer.sound.files.parts import Part
 
-#: Types of blocks: of sound, of more of it, of silence, of what is played again, of what it is that
-#: follows, of new sound.
+#: Types of blocks: end, sound, more sound, silence, start and end of a repeat, format of the next
+#: sound, new sound.
 _END, _SOUND, _MORE, _SILENCE, _REPEAT, _REPEATED, _EXTENDED, _NEW = 0, 1, 2, 3, 6, 7, 8, 9
-#: Codecs that a WAVE file has too, with its own name for each, the bits of a sample and silence.
+#: Codecs that WAVE has too: WAVE's number, bits per sample, and the byte for silence.
 _CODECS = {0: (1, 8, 0x80), 4: (1, 16, 0), 6: (6, 8, 0xD5), 7: (7, 8, 0xFF)}
 _MOST_BLOCKS = 1_000_000
-#: Says that the blocks are played until somebody stops it: they are heard once.
+#: Repeat count for endless blocks: they are played once.
 _ENDLESS = 0xFFFF
 
 
 def voc_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """The sound of a VOC file that begins at 0; none if it is of a kind that WAVE has not."""
+    """Return the sound of a VOC file that begins at 0; nothing if WAVE does not have its codec."""
     file.seek(20)
     position = struct.unpack("<H", file.read(2))[0]
-    #: First byte and end of sound; of silence 0, and how long it is in microseconds.
+    #: First byte and end of a sound; for silence 0, and its length in microseconds.
     found: list[tuple[int, int]] = []
     kind: tuple[int, int, int] | None = None
     extended: tuple[int, int] | None = None

@@ -1,1 +1,1 @@
-"""Drawings of recorded sessions, and how they are written."""
+"""Drawings of recorded sessions, and their writers."""

@@ -12,7 +12,7 @@ _TIME_STEPS_S = (
 
 
 def time_ticks(duration_s: float, most: int) -> list[float]:
-    """At most ``most + 1`` round moments from 0 on, in seconds."""
+    """Return at most ``most + 1`` round moments from 0 on, in seconds."""
     least_s = duration_s / most
     step_s = next((step_s for step_s in _TIME_STEPS_S if step_s >= least_s), None)
     if step_s is None:
@@ -21,14 +21,14 @@ def time_ticks(duration_s: float, most: int) -> list[float]:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most + 1`` round numbers in ``[low, high]``, which are apart."""
+    """Return at most ``most + 1`` distinct round numbers in ``[low, high]``."""
     return _multiples(low, high, _round_step((high - low) / most))
 
 
 def clock(time_s: float, duration_s: float, decimals: int = 0) -> str:
-    """A moment of something that lasts ``duration_s``: seconds, m:ss or h:mm:ss.
+    """Format a moment of something that lasts ``duration_s``: seconds, m:ss or h:mm:ss.
 
-    ``decimals`` are those of the seconds; less than a minute is always told to 10 ms.
+    ``decimals`` applies to the seconds; less than a minute is always shown to 10 ms.
     """
     if duration_s < 60.0:
         return f"{round(time_s, 2):g}"
@@ -40,14 +40,14 @@ def clock(time_s: float, duration_s: float, decimals: int = 0) -> str:
 
 
 def clock_unit(duration_s: float) -> str:
-    """How :func:`clock` is to be read."""
+    """Return the unit of :func:`clock`'s text."""
     if duration_s < 60.0:
         return "s"
     return "min:s" if duration_s < 3600.0 else "h:min:s"
 
 
 def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten that is not less."""
+    """Return the next 1, 2 or 5 times a power of ten that is not less."""
     power = 10.0 ** np.floor(np.log10(least))
     return float(next(power * one for one in (1, 2, 5, 10) if power * one >= least * (1 - 1e-9)))
 

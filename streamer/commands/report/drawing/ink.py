@@ -12,10 +12,10 @@ FAINT = "#59636d"
 RULE = "#c3cad1"
 TRACK = "#f1f3f5"
 
-#: On a light colour, on dark paper too: it is none of the colours that a dark page changes.
+#: Letters on a light colour, on dark paper too: a dark page does not change this colour.
 _ON_LIGHT = "#14181d"
 _ON_DARK = "#fefefe"
-#: On greys that are light on paper and dark on a dark page, which changes this letter with them.
+#: Letters on greys that are light on paper and dark on a dark page, which changes this one too.
 _ON_GREY = "#14181e"
 _CHANGING_GREYS = ("#d3dae1", "#b3bdc7")
 
@@ -23,7 +23,7 @@ CHIP = 14.0
 
 
 def shared_looks(sessions: Sequence[Sequence[str]]) -> list[dict[int, Look]]:
-    """How the labels of each of some sessions look: one label alike in all of them."""
+    """Return the looks of each session's labels: a label looks the same in all of them."""
     every = list(dict.fromkeys(label for labels in sessions for label in labels))
     of_all = paper_looks(every)
     index = {label: number for number, label in enumerate(every)}
@@ -35,7 +35,7 @@ def shared_looks(sessions: Sequence[Sequence[str]]) -> list[dict[int, Look]]:
 
 
 def chip(look: Look, x: float, y: float) -> list[Shape]:
-    """The sign of a label, its upper left corner at the point."""
+    """Return the sign of a label, with its upper left corner at the point."""
     middle = x + CHIP / 2
     return [
         Box(x, y, CHIP, CHIP, look.colour),
@@ -44,17 +44,17 @@ def chip(look: Look, x: float, y: float) -> list[Shape]:
 
 
 def on(colour: str) -> str:
-    """Black or white, whichever is read better on a colour."""
+    """Return black or white, whichever is more readable on a colour."""
     if colour in _CHANGING_GREYS:
         return _ON_GREY
-    if colour == PAPER_GAP:  # which a dark page turns over, as it does paper
+    if colour == PAPER_GAP:  # a dark page inverts it, like paper
         return PAPER
     red, green, blue = _channels(colour)
     return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _ON_DARK
 
 
 def darker(colour: str) -> str:
-    """The same hue for an outline: a light area is seen on white by it."""
+    """Return the same hue for an outline, which shows a light area on white."""
     return "#" + "".join(f"{round(0.7 * channel):02x}" for channel in _channels(colour))
 
 

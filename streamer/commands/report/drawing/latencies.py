@@ -1,4 +1,4 @@
-"""How late the estimates of a session came, as a histogram."""
+"""Draws the latencies of a session's estimates as a histogram."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _HEIGHT = 190.0
 _BINS = 40
 _BAR = "#8ea3b5"
 _GUTTER = 40.0
-#: The last number of the axis may stand half beyond it.
+#: Half of the axis's last number may extend this far beyond it.
 _LAST_HALF = 14.0
-#: What is beyond is counted, not drawn: one late estimate would squeeze the others into one bin.
+#: Values beyond are counted, not drawn: one late estimate would squeeze the others into one bin.
 _PERCENTILES = (1.0, 99.0)
 
 
@@ -31,10 +31,10 @@ def draw_latencies(
     """Draw a histogram.
 
     Args:
-        latency_ms: ``(n,)`` in ms, NaN where no clock applied, at least one of them known.
-        spread: of those that are known.
+        latency_ms: ``(n,)`` in ms, NaN if no clock applied, at least one of them known.
+        spread: spread of the known ones.
         at: upper left corner.
-        width: of the drawing.
+        width: width of the drawing.
     """
     x, y = at
     known = latency_ms[~np.isnan(latency_ms)]
@@ -72,7 +72,7 @@ def draw_latencies(
 
 
 def _range(known_ms: Float64) -> tuple[float, float]:
-    """Range of the axis in ms, without the latest and the earliest."""
+    """Return the range of the axis in ms, without the latest and the earliest."""
     low, high = np.percentile(known_ms, _PERCENTILES).tolist()
     margin = max(1.0, 0.05 * (high - low))
     return low - margin, high + margin

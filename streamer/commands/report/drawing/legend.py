@@ -1,4 +1,4 @@
-"""What the colours and letters of a page mean."""
+"""Draws the legend of a page's colours and letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE, _ROW, _BETWEEN = 11.0, 20.0, 18.0
 
 
 def shown_looks(strands: Sequence[Strand]) -> list[Look]:
-    """Emotions of all sessions, and the states and gaps that are seen in them."""
+    """Return the emotions of all sessions, and the states and gaps that occur in them."""
     emotions: dict[str, Look] = {}
     states: dict[str, Look] = {}
     for strand in strands:
@@ -29,7 +29,7 @@ def shown_looks(strands: Sequence[Strand]) -> list[Look]:
 
 
 def draw_legend(looks: Sequence[Look], at: tuple[float, float], width: float) -> Drawing:
-    """Signs with their names in lines."""
+    """Draw signs with their names in lines."""
     left, y = at
     x = left
     shapes: list[Shape] = []

@@ -1,4 +1,4 @@
-"""A session cut into columns: few enough to draw, at any length."""
+"""Divides a session into columns, few enough to draw at any length."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from streamer.signal import TIMESTEP_S
 
 Float64 = NDArray[np.float64]
 
-#: As many as a page has room for.
+#: The number that fits a page.
 MOST_COLUMNS = 400
 _STATES_AND_LOSS = (UNCERTAIN_CODE, WARMING_UP_CODE, SILENCE_CODE, GAP_CODE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overview:
-    """What each stretch of a session was.
+    """The content of each stretch of a session.
 
     Attributes:
-        edges_s: ``(columns + 1,)`` stream time of the columns' edges; all but the last column are
-            as wide.
-        codes: what a stretch may have been, emotions from 0, states, losses.
-        shares: ``(columns, codes)`` share of a column's time; less than 1 in all where there is no
-            estimate.
-        probabilities: ``(columns, labels)`` means where an emotion was heard, NaN in columns
+        edges_s: ``(columns + 1,)`` stream time of the columns' edges; all columns except the last
+            have the same width.
+        codes: possible codes of a stretch: emotions from 0, states, losses.
+        shares: ``(columns, codes)`` share of a column's time; they sum to less than 1 where there
+            is no estimate.
+        probabilities: ``(columns, labels)`` means over timesteps with an emotion, NaN in columns
             without one.
         speech: ``(columns,)`` mean speech probability, NaN in columns without an estimate.
     """
@@ -50,28 +50,28 @@ class Overview:
 
     @property
     def column_s(self) -> float:
-        """Time that a column covers."""
+        """Time per column."""
         return float(self.edges_s[1] - self.edges_s[0])
 
     @property
     def total(self) -> Float64:
-        """``(codes,)`` share of the whole session's time."""
+        """Shares ``(codes,)`` of the whole session's time."""
         widths = np.diff(self.edges_s)
         total: Float64 = widths @ self.shares / widths.sum()
         return total
 
 
 def timesteps_per_column(duration_s: float, most_columns: int = MOST_COLUMNS) -> int:
-    """The fewest timesteps a column that cut so much time into so many columns or fewer."""
+    """Return the fewest timesteps per column for so much time in so many columns or fewer."""
     return max(1, int(np.ceil(duration_s / TIMESTEP_S / most_columns - 1e-9)))
 
 
 def overview(session: RecordedSession, per_column: int | None = None) -> Overview:
-    """Cut a session that has estimates into columns.
+    """Divide a session that has estimates into columns.
 
     Args:
-        session: to be cut.
-        per_column: timesteps a column; as :func:`timesteps_per_column` has it if not said.
+        session: session to divide.
+        per_column: timesteps per column; by default from :func:`timesteps_per_column`.
     """
     emotions = len(session.header.labels)
     duration_s = max(session.duration_s, TIMESTEP_S)
@@ -79,7 +79,7 @@ def overview(session: RecordedSession, per_column: int | None = None) -> Overvie
     columns = len(edges_s) - 1
     lost = _Lost(session.gaps, session.header.sample_rate)
     heard = 1.0 - lost.between(session.times - TIMESTEP_S, session.times) / TIMESTEP_S
-    # By its middle, no rounding of its end puts a timestep into the next column.
+    # By its middle, so that rounding of its end does not put a timestep into the next column.
     middles_s = session.times - TIMESTEP_S / 2
     column = np.clip(np.searchsorted(edges_s, middles_s, side="right") - 1, 0, columns - 1)
 
@@ -93,7 +93,7 @@ def overview(session: RecordedSession, per_column: int | None = None) -> Overvie
     lost_share = lost.between(edges_s[:-1], edges_s[1:]) / widths_s
     estimated = np.stack([sums(heard * (was == code)) for code in codes[:-1]], axis=1)
     estimated *= TIMESTEP_S / widths_s[:, None]
-    # After a gap timesteps lie across the edges of columns, and one more may fall into one.
+    # After a gap timesteps cross the edges of columns, and an extra one may fall into a column.
     room = (1.0 - lost_share) / np.maximum(estimated.sum(1), 1e-12)
     spoken = heard * ((was >= 0) | (was == UNCERTAIN_CODE))
     return Overview(
@@ -108,7 +108,7 @@ def overview(session: RecordedSession, per_column: int | None = None) -> Overvie
 
 
 def _edges(duration_s: float, per_column: int) -> Float64:
-    """Edges of columns of whole timesteps; the last column may be narrower."""
+    """Return edges of columns of whole timesteps; the last column may be narrower."""
     columns = max(1, int(np.ceil(duration_s / TIMESTEP_S / per_column - 1e-9)))
     edges_s: Float64 = np.arange(columns + 1, dtype=np.float64) * (per_column * TIMESTEP_S)
     edges_s[-1] = duration_s
@@ -116,14 +116,14 @@ def _edges(duration_s: float, per_column: int) -> Float64:
 
 
 def _ratio(sums: Float64, weights: Float64) -> Float64:
-    """Means, NaN where nothing has weight."""
+    """Return means, NaN where the weight is 0."""
     ratio: Float64 = np.full(len(sums), np.nan)
     np.divide(sums, weights, out=ratio, where=weights > 1e-9)
     return ratio
 
 
 class _Lost:
-    """How much audio was lost up to any moment; gaps that overlap count once."""
+    """Audio lost up to any moment; overlapping gaps count once."""
 
     def __init__(self, gaps: Sequence[Gap], sample_rate: int) -> None:
         starts_s = np.array([0.0, *(gap.time_s for gap in gaps)])
@@ -135,7 +135,7 @@ class _Lost:
         self._lost_s = np.stack([so_far_s - (ends_s - starts_s), so_far_s], axis=1).ravel()
 
     def between(self, starts_s: Float64, ends_s: Float64) -> Float64:
-        """Seconds lost from each start to its end."""
+        """Return the seconds lost from each start to its end."""
         before, after = (
             np.interp(moments_s, self._moments_s, self._lost_s) for moments_s in (starts_s, ends_s)
         )

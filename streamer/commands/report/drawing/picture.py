@@ -1,4 +1,4 @@
-"""The timelines of all sessions over one axis."""
+"""Draws the timelines of all sessions over one axis."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MOST_LINES = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """Shapes that were drawn from a corner down.
+    """Shapes drawn downwards from a corner.
 
     Attributes:
-        width: of the room.
-        height: of the room.
-        shapes: later ones above earlier ones.
+        width: width of the area.
+        height: height of the area.
+        shapes: shapes, the later ones above the earlier ones.
     """
 
     width: float
@@ -45,12 +45,12 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """The timelines as drawn.
+    """The drawn timelines.
 
     Attributes:
-        drawing: all of it.
-        frame: the axis of time that the sessions share.
-        tops: y of the timelines of each session.
+        drawing: the whole drawing.
+        frame: the time axis that the sessions share.
+        tops: y of each session's timelines.
     """
 
     drawing: Drawing
@@ -64,13 +64,13 @@ def draw_picture(
     width: float,
     sentences: Sequence[str] | None = None,
 ) -> Picture:
-    """Draw sessions one below the other; of several each has its name above it.
+    """Draw sessions one below the other; if there are several, each with its name above it.
 
     Args:
         strands: the sessions.
         at: upper left corner.
-        width: of the picture.
-        sentences: of the sessions, to stand beside their names; None if they stand elsewhere.
+        width: width of the picture.
+        sentences: the sessions' sentences, beside their names; None if they are elsewhere.
     """
     left, y = at
     span_s = max(float(strand.seen.edges_s[-1]) for strand in strands)
@@ -106,7 +106,7 @@ def _moments(frame: Frame) -> list[float]:
 
 
 def _grid(frame: Frame, top: float, bottom: float) -> list[Shape]:
-    """Faint lines at the moments of the axis, which may be far below."""
+    """Return faint lines at the axis's moments, since the axis may be far below."""
     return [Line(x, top, x, bottom, RULE, 0.6) for x in frame.x(np.array(_moments(frame))).tolist()]
 
 

@@ -1,4 +1,4 @@
-"""A drawing as PNG or PDF, by matplotlib."""
+"""Writes a drawing as PNG or PDF, with matplotlib."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PNG_DPI = 192
 
 
 def write_plotted(drawing: Drawing, title: str, path: Path) -> None:
-    """Write a drawing to a file that does not exist or may be overwritten; the suffix says as what.
+    """Write a drawing to a file that may be overwritten; the suffix determines the format.
 
     Raises:
         RunFailure: the file cannot be written.
@@ -36,10 +36,10 @@ def write_plotted(drawing: Drawing, title: str, path: Path) -> None:
     for order, shape in enumerate(drawing.shapes):
         _add(axes, shape, order)
     is_pdf = path.suffix.lower() == ".pdf"
-    # The same input gives the same bytes, whenever it is drawn.
+    # The same input gives the same bytes at any time.
     metadata = {"Title": title, **({"CreationDate": None} if is_pdf else {})}
     with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; that is no news for the terminal.
+        # A letter that the font lacks becomes a box; the terminal needs no warning about it.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         save(figure, path, format="pdf" if is_pdf else "png", dpi=_PNG_DPI, metadata=metadata)
 

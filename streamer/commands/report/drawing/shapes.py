@@ -1,4 +1,4 @@
-"""What a page is drawn of. Lengths are CSS pixels, 96 to the inch; y grows downwards."""
+"""The shapes of a page. Lengths are CSS pixels, 96 to the inch; y grows downwards."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streamer.errors import printable
 
 Points = NDArray[np.float64]
 
-#: Widths of characters, in their size, in the widest of the fonts that are asked for.
+#: Widths of characters relative to their size, in the widest of the requested fonts.
 _COMMON, _WIDE = 0.68, 1.15
-#: Not between a number and its unit, nor before the last number in brackets.
+#: Line breaks: not between a number and its unit, nor before the last number in brackets.
 _BREAKS = re.compile(r" (?!(?:s|ms|min|h)\b|\d+\))")
 _WIDE_LETTERS = frozenset("MWmw@%…")
 
@@ -55,7 +55,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line of text; ``y`` is its baseline, ``anchor`` says which part of it is at ``x``."""
+    """A line of text; ``y`` is its baseline, ``anchor`` the part of it that is at ``x``."""
 
     x: float
     y: float
@@ -70,7 +70,7 @@ Shape = Box | Line | Area | Text
 
 
 def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) -> str:
-    """The text on one line, its end or beginning left out where it is wider than ``width``."""
+    """Return the text on one line, with its end or beginning cut off beyond ``width``."""
     content = printable(content)
     order = -1 if keeps_end else 1
     widths = size * np.cumsum([_width(letter) for letter in content[::order]])
@@ -81,7 +81,7 @@ def fitted(content: str, size: float, width: float, *, keeps_end: bool = False) 
 
 
 def wrapped(content: str, size: float, width: float, most_lines: int) -> list[str]:
-    """The text on as many lines as it takes; what ``most_lines`` do not hold is left out."""
+    """Return the text on as many lines as needed, cut off after ``most_lines``."""
     lines: list[str] = []
     words = _BREAKS.split(printable(content))
     while words and len(lines) < most_lines - 1:
@@ -94,7 +94,7 @@ def wrapped(content: str, size: float, width: float, most_lines: int) -> list[st
 
 
 def text_width(content: str, size: float) -> float:
-    """At most so wide is a text."""
+    """Return the maximum width of a text."""
     return size * sum(map(_width, printable(content)))
 
 
@@ -104,11 +104,11 @@ def _width(letter: str) -> float:
 
 
 def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
-    """Columns standing on a baseline, as polygons: one for each run of known heights.
+    """Return columns on a baseline as polygons: one per run of known heights.
 
     Args:
         edges: ``(columns + 1,)`` x.
-        heights: ``(columns,)`` NaN where there is nothing to draw.
+        heights: ``(columns,)``, NaN for nothing to draw.
         base: y of the baseline.
     """
     bounds = runs(~np.isnan(heights))
@@ -116,13 +116,13 @@ def steps(edges: Points, heights: Points, base: float) -> tuple[Points, ...]:
 
 
 def runs(holds: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """First index and the one after the last, ``(runs, 2)``, of each run that holds."""
+    """Return the first index and the index after the last, ``(runs, 2)``, of each true run."""
     padded = np.r_[False, holds, False]
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
 
 
 def _stairs(edges: Points, heights: Points, base: float) -> Points:
-    """Outline of the columns, equal neighbours as one."""
+    """Return the outline of the columns, with equal neighbours merged."""
     is_new = np.r_[True, np.diff(heights) != 0]
     heights = heights[is_new]
     edges = np.r_[edges[:-1][is_new], edges[-1]]
@@ -132,5 +132,5 @@ def _stairs(edges: Points, heights: Points, base: float) -> Points:
 
 
 def triangle(x: float, y: float, size: float) -> Points:
-    """The sign of a mark, its tip at the point."""
+    """Return the sign of a mark, with its tip at the point."""
     return np.array([(x, y), (x + size / 2, y + size), (x - size / 2, y + size)])

@@ -1,4 +1,4 @@
-"""How much of the speech each label took, as bars."""
+"""Draws each label's share of the speech as bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME_WIDTH, _NUMBER_WIDTH = 92.0, 44.0
 def draw_shares(
     facts: Facts, looks: dict[int, Look], at: tuple[float, float], width: float
 ) -> Drawing:
-    """Bars of the labels on one scale; below a rule silence and losses, as shares of the time."""
+    """Draw the labels' bars on one scale; below a rule, silence and losses by share of time."""
     x, y = at
     by_name = {look.name: look for look in looks.values()}
     shares = [(by_name[name], share) for name, share in facts.shares.items()]

@@ -1,4 +1,4 @@
-"""Drawings as SVG, made without a library."""
+"""Writes drawings as SVG, without a library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FONTS = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 
 
 def to_svg(drawing: Drawing, title: str) -> str:
-    """A drawing as an SVG element, with everything in it that it needs."""
+    """Return a drawing as a self-contained SVG element."""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width:g} '
         f'{drawing.height:g}" width="{drawing.width:g}" height="{drawing.height:g}" '
@@ -58,7 +58,7 @@ def _element(shape: Shape) -> str:
 
 
 def _path(polygon: Points) -> str:
-    """Relative, from tenth to tenth of a pixel: short, and nothing adds up."""
+    """Return a relative path in tenths of a pixel: short, and rounding errors do not add up."""
     tenths = np.rint(10 * polygon).astype(np.int64)
     words = [f"M{_tenth(tenths[0, 0])} {_tenth(tenths[0, 1])}"]
     for right, down in np.diff(tenths, axis=0).tolist():

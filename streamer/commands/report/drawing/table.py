@@ -1,4 +1,4 @@
-"""One table of all sessions: a row for each recording or channel."""
+"""The table of all sessions, with a row for each recording or channel."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from streamer.commands.report.sentence import percent, seconds
 from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import STATES, UNCERTAIN, WARMING_UP
 
-#: Columns of emotions; of more those that were shown most have one.
+#: Most columns of emotions; beyond that, only the emotions shown most get one.
 _MOST_EMOTIONS = 12
 _SIZE, _ROW, _LINE = 11.0, 22.0, 15.0
 _PADDING = 14.0
-#: Least and most width of a column of words, and of one of numbers.
+#: Least and greatest width of a column of words, and of one of numbers.
 _TEXT_WIDTHS, _NUMBER_WIDTHS = (80.0, 240.0), (44.0, 110.0)
 NOTE = (
     "Speech is a share of the time; an emotion is a share of the speech, which is all that is not "
@@ -36,9 +36,9 @@ class Column:
 
     Attributes:
         name: in words.
-        look: of the emotion whose share it tells.
-        is_text: its cells are words and not numbers.
-        cells: one for each session.
+        look: look of the emotion whose share it shows.
+        is_text: whether its cells are words instead of numbers.
+        cells: one cell per session.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Column:
 def columns_of(
     sessions: Sequence[RecordedSession], facts: Sequence[Facts], looks: dict[str, Look]
 ) -> list[Column]:
-    """The columns in which anything stands.
+    """Return the columns that are not empty.
 
     Args:
         sessions: the rows.
-        facts: of each.
-        looks: of labels by their names, in the order of columns.
+        facts: figures of each session.
+        looks: looks of labels by name, in the order of columns.
     """
     longest_s = max(one.duration_s for one in facts)
     unit = " s" if longest_s < 60.0 else ""
@@ -100,7 +100,7 @@ def _verdict(facts: Facts) -> str:
 
 
 def _shown(facts: Sequence[Facts], looks: dict[str, Look]) -> list[str]:
-    """Labels that have columns: all emotions unless there are many, states that were shown."""
+    """Return the labels with columns: all emotions unless there are many, and states shown."""
     total = {label: sum(one.shares.get(label, 0.0) for one in facts) for label in looks}
     emotions = [label for label in looks if label not in STATES]
     if len(emotions) > _MOST_EMOTIONS:
@@ -110,7 +110,7 @@ def _shown(facts: Sequence[Facts], looks: dict[str, Look]) -> list[str]:
 
 
 def draw_table(columns: Sequence[Column], at: tuple[float, float]) -> Drawing:
-    """The table, as wide as its columns need."""
+    """Draw the table, as wide as its columns need."""
     left, y = at
     widths = [_width(column) for column in columns]
     rights = left + np.cumsum(np.array(widths) + _PADDING) - _PADDING
@@ -142,8 +142,8 @@ def draw_table(columns: Sequence[Column], at: tuple[float, float]) -> Drawing:
 
 
 def _width(column: Column) -> float:
-    """As wide as its cells, within bounds."""
+    """Return the width of its cells, within bounds."""
     least, most = _TEXT_WIDTHS if column.is_text else _NUMBER_WIDTHS
     name = text_width(column.name, _SIZE) + (18.0 if column.look is not None else 0.0)
     widest = max(name, *(text_width(cell, _SIZE) for cell in column.cells))
-    return min(max(widest + 1.0, least), most)  # no rounding cuts it
+    return min(max(widest + 1.0, least), most)  # so that rounding does not cut it

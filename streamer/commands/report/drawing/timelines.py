@@ -1,4 +1,4 @@
-"""The rows of one session over the axis of time."""
+"""Draws the rows of one session over the time axis."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _SIZE, _SMALL = 11.0, 9.5
 #: Room for the names of the rows on the left, and for the scale on the right.
 GUTTER, SCALE = 112.0, 16.0
 _STRIP = 14.0
-#: Lanes as high as this say where 0 and 1 are.
+#: Lanes of at least this height show where 0 and 1 are.
 _LEAST_SCALED = 20.0
-#: A letter stands in the ribbon where its label has at least this share of at least this width.
+#: The ribbon has a letter where a label has at least this share of at least this width.
 _CLEAR_SHARE, _LETTER_WIDTH = 0.8, 14.0
 _WAVE = "#5b7083"
 
@@ -51,20 +51,20 @@ AMONG_OTHERS = Rows(wave=30.0, ribbon=26.0, lane=16.0, between=4.0)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where timelines are, and how time becomes x."""
+    """The position of timelines, and the conversion of time to x."""
 
     left: float
     width: float
     span_s: float
 
     def x(self, times_s: Float64) -> Float64:
-        """Moments in seconds -> x."""
+        """Convert moments in seconds to x."""
         return self.left + self.width * times_s / self.span_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strand:
-    """What is drawn of one session."""
+    """The drawn data of one session."""
 
     session: RecordedSession
     seen: Overview
@@ -73,17 +73,17 @@ class Strand:
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is anything to draw of emotions: there is none of silence."""
+        """Whether there are emotions to draw; silence has none."""
         return not bool(np.isnan(self.seen.probabilities).all())
 
     @property
     def has_strip(self) -> bool:
-        """Whether there is anything to draw of gaps and marks."""
+        """Whether there are gaps or marks to draw."""
         return bool(self.session.gaps) or len(self.session.marks) > 0
 
 
 def timelines(strand: Strand, frame: Frame, top: float, rows: Rows) -> tuple[float, list[Shape]]:
-    """Sound, labels, a lane for each emotion, speech, gaps and marks; and where they end."""
+    """Draw sound, labels, emotion lanes, speech, gaps and marks; return where they end, too."""
     seen, looks = strand.seen, strand.looks
     left = frame.left - GUTTER
     shapes: list[Shape] = []
@@ -109,12 +109,12 @@ def timelines(strand: Strand, frame: Frame, top: float, rows: Rows) -> tuple[flo
 def _wave(
     waveform: Waveform, seen: Overview, frame: Frame, left: float, top: float, height: float
 ) -> list[Shape]:
-    """The outline of the sound, its peak as high as the row."""
+    """Draw the outline of the sound, with its peak as high as the row."""
     middle, scale = top + height / 2, 0.5 * height / max(waveform.peak, 1e-9)
     pixels = max(1, int(float(frame.width) * seen.edges_s[-1] / frame.span_s))
     edges_s = np.linspace(0.0, seen.edges_s[-1], pixels + 1)
     low, high = waveform.between(edges_s)
-    # Silence is seen as a line.
+    # Silence is drawn as a line.
     upper, lower = middle - np.maximum(scale * high, 0.4), middle - np.minimum(scale * low, -0.4)
     x = frame.x(edges_s)
     polygons = tuple(
@@ -135,7 +135,7 @@ def _wave(
 def _ribbon(
     seen: Overview, looks: dict[int, Look], frame: Frame, top: float, height: float
 ) -> list[Shape]:
-    """In each column every label's share of it, the emotions below."""
+    """Draw every label's share of each column, with the emotions at the bottom."""
     edges = frame.x(seen.edges_s)
     tops = height * np.cumsum(seen.shares, axis=1)
     shapes: list[Shape] = []
@@ -147,7 +147,7 @@ def _ribbon(
 
 
 def _letters(seen: Overview, looks: dict[int, Look], edges: Float64, y: float) -> list[Shape]:
-    """The letter of each stretch that is one label and wide enough."""
+    """Draw the letter of each stretch that is one label and wide enough."""
     clear = np.where(seen.shares.max(1) >= _CLEAR_SHARE, seen.shares.argmax(1), -1)
     shapes: list[Shape] = []
     for index, run in groupby(range(len(clear)), key=clear.__getitem__):
@@ -169,7 +169,7 @@ def _lane(
     top: float,
     height: float,
 ) -> list[Shape]:
-    """Means over columns from 0 to 1: an emotion's where one was heard, or that of speech."""
+    """Draw means over columns from 0 to 1: an emotion's where one was heard, or of speech."""
     edges = frame.x(seen.edges_s)
     baseline = top + height / 2 + 4
     shapes: list[Shape] = [
@@ -197,7 +197,7 @@ def _lane(
 def _strip(
     strand: Strand, frame: Frame, left: float, marked_from: float, top: float
 ) -> list[Shape]:
-    """Gaps, to be seen however short, and the person's marks."""
+    """Draw gaps, visible however short, and the user's marks."""
     seen, session = strand.seen, strand.session
     edges = frame.x(seen.edges_s)
     kinds = [

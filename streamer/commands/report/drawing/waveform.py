@@ -1,4 +1,4 @@
-"""The outline of a sound: its lowest and highest sample in each short stretch."""
+"""The outline of a sound: the lowest and highest sample of each short stretch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Waveform:
         return float(np.maximum(-self.low, self.high).max(initial=0.0))
 
     def coarser(self, most_stretches: int) -> Waveform:
-        """The same in so many stretches or fewer."""
+        """Return the same outline in so many stretches or fewer."""
         times = max(1, -(-len(self.low) // max(1, most_stretches)))
         if times == 1:
             return self
@@ -48,7 +48,7 @@ class Waveform:
         )
 
     def between(self, edges_s: Float64) -> tuple[Float64, Float64]:
-        """Lowest and highest sample in columns, ``(columns,)``, NaN beyond the sound's end.
+        """Return each column's lowest and highest sample ``(columns,)``, NaN after the sound's end.
 
         Args:
             edges_s: ``(columns + 1,)``, ascending, from 0 on.
@@ -64,7 +64,7 @@ class Waveform:
 
 
 class Outliner:
-    """Takes the samples of a sound in blocks, and gives its outline."""
+    """Takes the samples of a sound in blocks, and returns its outline."""
 
     def __init__(self) -> None:
         self._rest = np.zeros(0, np.float32)
@@ -74,11 +74,11 @@ class Outliner:
 
     @property
     def duration_s(self) -> float:
-        """Of what was taken so far."""
+        """Length of the sound so far."""
         return self._samples / SAMPLE_RATE
 
     def accept(self, samples: Float32) -> None:
-        """Take ``(n,)`` samples at 16 kHz."""
+        """Add ``(n,)`` samples at 16 kHz."""
         self._samples += len(samples)
         samples = np.concatenate([self._rest, samples])
         whole = len(samples) - len(samples) % _FINEST_SAMPLES
@@ -86,7 +86,7 @@ class Outliner:
         self._rest = samples[whole:]
 
     def finish(self) -> Waveform:
-        """The outline of all samples, the last stretch maybe shorter."""
+        """Return the outline of all samples; the last stretch may be shorter."""
         if len(self._rest):
             self._add(self._rest[None])
         return Waveform(
