@@ -106,6 +106,15 @@ class Layer(nn.Module, Generic[State]):
         """Timesteps, back from the one that comes in, of which a step must know if they exist."""
         return ()
 
+    @property
+    def takes_anything(self) -> bool:
+        """Whether anything may come in beside a stream; else only zeros, as into a first layer."""
+        return True
+
+    def forward(self, x: Any) -> Any:
+        """Whole utterances, ``(batch, timesteps, ...)``."""
+        raise NotImplementedError
+
     def initial_state(self, batch: int) -> State:
         """State of streams that have heard nothing."""
         raise NotImplementedError
@@ -138,6 +147,10 @@ class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
     @property
     def asks(self) -> tuple[int, ...]:
         return asked_together(self.layers())
+
+    @property
+    def takes_anything(self) -> bool:
+        return next(self.layers()).takes_anything
 
     def layers(self) -> Iterator[Layer[Any]]:
         """The layers, typed."""

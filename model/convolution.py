@@ -74,6 +74,11 @@ class ConvolutionFront(Layer[ConvolutionState]):
         ahead = 2 * self.second_ahead + self.first_ahead
         return ReceptiveField(-(-back // FRAMES_PER_TIMESTEP), ahead // FRAMES_PER_TIMESTEP)
 
+    @property
+    def takes_anything(self) -> bool:
+        """No: frames are not masked, so nothing but zeros may stand beside a stream."""
+        return False
+
     def forward(self, features: Tensor) -> Tensor:
         """Whole utterances.
 

@@ -83,6 +83,15 @@ class NetworkState:
         )
 
 
+def _with_entrance_in_front(
+    _: nn.Module, weights: dict[str, Tensor], prefix: str, *__: Any
+) -> None:
+    """Rename the weights of runs from before the front owned its linear layer, in place."""
+    for name in [*weights]:
+        if name.startswith((f"{prefix}enter.", f"{prefix}enter_norm.")):
+            weights[f"{prefix}front.{name.removeprefix(prefix)}"] = weights.pop(name)
+
+
 class SpectrogramNetwork(nn.Module):
     """Every system of the comparison: a front, a sequence model, a pooling, a classifier."""
 
@@ -94,6 +103,7 @@ class SpectrogramNetwork(nn.Module):
         self.config = config
         front = ConvolutionFront if config.front == "convolution" else FrameFront
         self.front: Layer[ConvolutionState] = front(config)
+        self.register_load_state_dict_pre_hook(_with_entrance_in_front)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Estimates of whole utterances.
@@ -171,6 +181,10 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     @property
     def asks(self) -> tuple[int, ...]:
         return asked_together(self._layers)
+
+    @property
+    def takes_anything(self) -> bool:
+        return self.front.takes_anything
 
     @property
     def look_ahead_samples(self) -> int:

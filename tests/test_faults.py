@@ -226,7 +226,7 @@ def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
         "outputs.py": 1,
         "serve/hearing.py": 1,
         "serve/log.py": 1,
-        "recognition/recognizer.py": 1,
+        "recognition/engine.py": 1,
     }
 
 

@@ -42,7 +42,5 @@ def test_reading_the_command_line_imports_nothing_slow():
 
 def test_options_without_a_command_are_those_of_listening():
     assert parse(["--device", "2"]) == parse(["listen", "--device", "2"])
-    with pytest.raises(
-        SerLiveError, match="unrecognized arguments: --bogus; see ser-live listen"
-    ):
+    with pytest.raises(SerLiveError, match="unrecognized arguments: --bogus; see ser-live listen"):
         parse(["--bogus"])

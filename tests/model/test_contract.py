@@ -148,8 +148,12 @@ class Delayed(Layer[torch.Tensor]):
     def initial_state(self, batch):
         return torch.zeros(batch, 2, SMALL.hidden)
 
-    def newest(self, x, _moment, state):
-        row = x[:, None]
+    @property
+    def asks(self):
+        return (0,)
+
+    def newest(self, x, moment, state):
+        row = x[:, None] * (1.0 if self.fault == "hears before" else moment.exists[..., None])
         if self.fault == "mixes streams":
             row = row + 0.1 * row.flip(0)
         if self.fault == "remembers":
@@ -168,6 +172,7 @@ class Delayed(Layer[torch.Tensor]):
         ("hears more", "should have forgotten"),
         ("hears less", "far edge"),
         ("waits for nothing", "streaming is not offline"),
+        ("hears before", "beside its stream"),
         ("remembers", "NaN stays"),
         ("mixes streams", "streaming is not offline"),
     ],

@@ -61,5 +61,8 @@ def run(options: argparse.Namespace) -> int:
         result = run(recipe, folders, place)
         if place.leads:
             print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
-            say_on_stderr(f"train: python -m train export {folders.run} -o FILE.onnx comes next")
+            if recipe.normalisation == "causal":
+                say_on_stderr(
+                    f"train: python -m train export {folders.run} -o FILE.onnx comes next"
+                )
     return 0

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Group
 
-from model.config import NetworkConfig, live
+from model.baselines import build
+from model.config import NetworkConfig, SystemConfig, live
 from model.cost import step_cost
 from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
@@ -53,7 +55,7 @@ from train.features.data import features_of, prepare
 from train.fitting.material import read_parts
 from train.fitting.recipe import Recipe, read_recipe
 from train.fitting.run import finished_or_run
-from train.fitting.run_folder import LOG, Folders, RunFolder
+from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
 from train.fitting.scoring import verdicts, votes_of
 from train.judging.measures import answers
 from train.judging.plots import plot_confusions
@@ -61,6 +63,8 @@ from train.place import Place, find_place
 
 T = TypeVar("T")
 
+#: Settings that recipes learnt later, and what was done before.
+LEFT_ALONE = {"normalisation": "causal", "frequency_padding": 2}
 #: Settings of a recipe that every trial has of its own.
 TRIALS_OWN = ("name", "corpora", "transfer", "network", "split", "seed")
 
@@ -166,8 +170,12 @@ def _digest(recipe: Recipe) -> str:
 
     What is off is left out: earlier lines stay valid when recipes learn another setting.
     """
-    settings = recipe.to_dict().items()
-    common = {name: one for name, one in settings if one and name not in TRIALS_OWN}
+    settings = recipe.to_dict() | {"frequency_padding": recipe.network.frequency_padding}
+    common = {
+        name: one
+        for name, one in settings.items()
+        if one and name not in TRIALS_OWN and LEFT_ALONE.get(name) != one
+    }
     return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:8]
 
 
@@ -180,7 +188,27 @@ def _done(results: Path, base: Recipe) -> set[str]:
                 f"{results} holds trials of other settings, such as {one.key}: their figures do "
                 "not compare; name another --results and --runs"
             )
+        if one.parameters not in (None, _parameters(one, base)):
+            raise SerLiveError(
+                f"{results} holds trials of other networks, such as {one.key}: {one.system} had "
+                f"{one.parameters} parameters; name another --results and --runs"
+            )
     return {one.key for one in finished}
+
+
+def _parameters(one: Finished, base: Recipe) -> int | None:
+    """Of the network that a finished trial's system would have now; None if it has none."""
+    make = (NETWORKS | SHIPPED).get(one.system)
+    if make is None:
+        return None
+    with torch.device("meta"):  # no weights are made
+        network = build(_network_of(make(one.labels), base))
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _network_of(config: SystemConfig, base: Recipe) -> SystemConfig:
+    """A system's network, with what the recipe says of every front."""
+    return replace(config, frequency_padding=base.network.frequency_padding)
 
 
 def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Finished | None:
@@ -205,21 +233,25 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
 
 
 def _recipe(trial: Trial, base: Recipe) -> Recipe:
-    names = {"protocol": trial.protocol, "split": trial.split.replace("/", "-")}
+    own = {
+        "{protocol}": trial.protocol,
+        "{split}": trial.split.replace("/", "-"),
+        "{seed}": str(trial.seed),
+    }
+    teachers = base.teacher
+    for name, value in own.items():
+        teachers = tuple(one.replace(name, value) for one in teachers)
     try:
         return replace(
             base,
-            teacher=tuple(name.format(**names) for name in base.teacher),
+            teacher=teachers,
             corpora=(trial.corpus,),
             transfer=(),
-            network=replace(
-                (NETWORKS | SHIPPED).get(trial.system, live)(trial.labels),
-                frequency_padding=base.network.frequency_padding,
-            ),
+            network=_network_of((NETWORKS | SHIPPED).get(trial.system, live)(trial.labels), base),
             split=trial.split,
             seed=trial.seed,
         )
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise SerLiveError(f"the recipe does not fit the trial {trial.key}: {error}") from error
 
 
@@ -266,7 +298,7 @@ def _verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[n
     """
     network, result = RunFolder(folders.run).load()
     normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
-    normalisation = result["recipe"].get("normalisation", "causal")
-    features = features_of(prepare(utterances, folders.cache), normaliser, normalisation)
+    examples = prepare(utterances, folders.cache)
+    features = features_of(examples, normaliser, normalisation_of(result))
     votes = votes_of(network, features)
     return verdicts(votes, result["temperature"])

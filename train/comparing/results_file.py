@@ -35,7 +35,7 @@ class Finished:
         confusions: by test speaker, counts ``(labels, labels + 1)``; the last column: no verdict.
         epoch: the one kept; as all below None where nothing of the kind applies.
         parameters: of the network.
-        train_s: spent in training steps, those of teachers trained first included; see
+        train_s: spent in training steps; see
             :meth:`train.place.Place.worked_s`.
         multiply_adds: of one estimate on a stream.
         look_ahead_ms: of the network; None too where it needs the whole utterance.

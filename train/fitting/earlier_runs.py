@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from train.corpora.lineage import together
 from train.fitting.recipe import Recipe
-from train.fitting.run_folder import RunFolder, is_refit, lineage_of
+from train.fitting.run_folder import RunFolder, is_refit, lineage_of, normalisation_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import check_is_whole, check_start
 from train.place import Place
@@ -32,7 +33,16 @@ class EarlierRuns:
 
     @classmethod
     def of(cls, recipe: Recipe) -> EarlierRuns:
-        """Those that a recipe names."""
+        """Those that a recipe names.
+
+        Raises:
+            SerLiveError: a name still has braces in it.
+        """
+        for name in recipe.teacher:
+            if "{" in name:
+                raise SerLiveError(
+                    f"no teacher {name}: python -m train compare fills in protocol, split and seed"
+                )
         start, answers = (
             RunFolder(Path(name)) if name else None for name in (recipe.pretrained, recipe.answers)
         )
@@ -52,6 +62,7 @@ class EarlierRuns:
             lineage = together(lineage, theirs, recipe.transfer, self.answers.path)
         for teacher in self.teachers:
             network, result = teacher.load()
+            _check_normalised_alike(result, recipe, teacher)
             if network.config.labels != recipe.network.labels:
                 raise SerLiveError(
                     f"the teacher {teacher.path} knows {', '.join(network.config.labels)}, "
@@ -65,6 +76,7 @@ class EarlierRuns:
     @staticmethod
     def _with_start(lineage: Lineage, recipe: Recipe, start: RunFolder) -> Lineage:
         network, result = start.load(is_start=True)
+        _check_normalised_alike(result, recipe, start)
         check_start(network.config, recipe.network, recipe.pretrained)
         if recipe.trains == "voice":
             check_is_whole(network.config, recipe.kept_network, result, recipe.pretrained)
@@ -86,4 +98,17 @@ class EarlierRuns:
             [network.to(place.device) for network, _ in loaded],
             [result["temperature"] for _, result in loaded],
             recipe.teacher_weight,
+        )
+
+
+def _check_normalised_alike(result: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
+    """Refuse a network that has learnt from features of another kind.
+
+    Raises:
+        SerLiveError: it has.
+    """
+    if normalisation_of(result) != recipe.normalisation:
+        raise SerLiveError(
+            f"the run {run.path} has normalisation = {normalisation_of(result)!r}, the recipe "
+            f"{recipe.normalisation!r}"
         )

@@ -23,6 +23,7 @@ from train.fitting.run_folder import (
     RunFolder,
     is_refit,
     lineage_of,
+    normalisation_of,
     ordinary_share,
 )
 from train.judging.evaluate import evaluate
@@ -101,7 +102,7 @@ def export_run(
     if not isinstance(network, Network):
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
-    if recipe.get("normalisation", "causal") != "causal":
+    if normalisation_of(result) != "causal":
         raise SerLiveError(f"the run {folder} is normalised by whole utterances: no stream can be")
     chosen: dict[str, Any] = {}
     if like is not None:

@@ -83,8 +83,8 @@ class Recipe:
             the labels, see :mod:`train.fitting.teaching`; "": none do.
         answers_weight: that part.
         teacher: folders of finished runs with the same labels, which are asked at every step. A
-            trial of ``compare`` puts its own into ``{protocol}`` and ``{split}``. Their mean
-            estimate teaches.
+            trial of ``compare`` puts its own into ``{protocol}``, ``{split}`` and ``{seed}``. Their
+            mean estimate teaches.
         teacher_weight: share of the label that the teachers take over.
         refit: whether, once the epoch is chosen, training starts again on the validation speakers,
             too, and runs to that epoch; the temperature stays.
@@ -283,7 +283,11 @@ class Recipe:
             item.name: item.default for item in fields(self) if item.default is not MISSING
         }
         own = json.loads(json.dumps(self.to_dict()))
-        theirs = json.loads(json.dumps(left_alone | settings))
+        try:  # a network, too, has what its configuration has learnt since
+            network = network_config(settings["network"]).to_dict()
+        except (KeyError, TypeError, ValueError):
+            return False
+        theirs = json.loads(json.dumps(left_alone | settings | {"network": network}))
         return bool(own == {name: one for name, one in theirs.items() if one or name in own})
 
 

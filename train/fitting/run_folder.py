@@ -146,3 +146,8 @@ def ordinary_share(recipe: dict[str, Any]) -> float:
 def is_refit(result: dict[str, Any]) -> bool:
     """Whether the run was trained once more on the validation speakers, too."""
     return bool(result["recipe"].get("refit", False))  # older runs never were
+
+
+def normalisation_of(result: dict[str, Any]) -> str:
+    """How the features of a finished run were normalised; older runs knew one way."""
+    return str(result["recipe"].get("normalisation", "causal"))

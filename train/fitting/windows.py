@@ -19,7 +19,7 @@ from streamer.recognition.normaliser import Normaliser
 from streamer.signal import TIMESTEP_S
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import corpus_of, held_back
-from train.fitting.run_folder import Folders, RunFolder, lineage_of
+from train.fitting.run_folder import Folders, RunFolder, lineage_of, normalisation_of
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import ValidationSet, alone, in_streams
@@ -90,6 +90,8 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
     network, result = RunFolder(folders.run).load()
     if not isinstance(network, Network) or network.config.attention == "timestep":
         raise SerLiveError(f"the network of {folders.run} has a window of one length")
+    if normalisation_of(result) != "causal":
+        raise SerLiveError(f"the run {folders.run} is normalised by whole utterances: no windows")
     recipe = result["recipe"]
     lineage = lineage_of(result)
     utterances: list[Utterance] = []

@@ -16,8 +16,7 @@ def run(_options: argparse.Namespace, _interrupts: Interrupts) -> int:
     Raises:
         RunFailure: PortAudio is missing, or there is no device.
     """
-    out = stdout()
     devices = input_devices()
     for device in (*devices, *sound_server_sources(devices)):
-        write_line(out, describe(device))
+        write_line(stdout(), describe(device))
     return 0

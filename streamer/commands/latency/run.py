@@ -33,6 +33,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         RunFailure: a device or server is gone, or the output cannot be written.
         Interrupted: a signal came. Earlier measurements have been shown in each of these cases.
     """
+    stdout()  # before anything is measured
     if options.server is not None:
         _measure_server(options)
     elif options.loopback is not None:

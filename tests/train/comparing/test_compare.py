@@ -44,6 +44,7 @@ from train.comparing.trials import (
     protocols_at_hand,
     trials,
 )
+from train.fitting.earlier_runs import EarlierRuns
 from train.fitting.epochs import Training
 from train.fitting.recipe import read_recipe
 from train.fitting.run_folder import Folders
@@ -451,9 +452,9 @@ def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
 
 
 def test_each_trial_has_a_teacher_of_its_own():
-    base = recipe_with(teacher=("runs/{protocol}/{split}/live/1",))
+    base = recipe_with(teacher=("runs/{protocol}/{split}/live/{seed}",))
     trial = Trial("ravdess", "ravdess", EMOTIONS, "ravdess-5/2", "c-pfsmn-a-live", 3)
     recipe = train.comparing.compare._recipe(trial, base)
-    assert recipe.teacher == ("runs/ravdess/ravdess-5-2/live/1",)
-    with pytest.raises(SerLiveError, match="does not fit the trial"):
-        train.comparing.compare._recipe(trial, recipe_with(teacher=("runs/{fold}",)))
+    assert recipe.teacher == ("runs/ravdess/ravdess-5-2/live/3",)
+    with pytest.raises(SerLiveError, match=r"\{fold\}.*: python -m train compare fills in"):
+        EarlierRuns.of(recipe_with(teacher=("runs/{fold}",)))

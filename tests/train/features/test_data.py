@@ -84,7 +84,9 @@ def test_what_older_code_has_prepared_is_not_used_and_comments_are_no_code(
     utterances, tmp_path, monkeypatch, forbid_preparing
 ):
     assert digest_of("a = 1  # one\n") == digest_of("a = (\n    1\n)") != digest_of("a = 2\n")
-    assert digest_of("from b import c\na = 1") == digest_of("from d import c\na = 1")
+    assert digest_of("from model.b import c") == digest_of("from model.d import c")
+    assert digest_of("from model.b import c") != digest_of("from model.b import d")
+    assert digest_of("from numpy.fft import rfft") != digest_of("from scipy.fft import rfft")
     prepare(utterances[:1], tmp_path / "cache")
     monkeypatch.setattr(data, "front_end_sources", lambda: "older")
     forbid_preparing()

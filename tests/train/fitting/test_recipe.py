@@ -99,6 +99,9 @@ def test_a_setting_learnt_later_does_not_disown_older_runs():
         assert not recipe.made(kept | other)
     del kept["answers"]
     assert recipe.made(kept | {"once_known": ""})
+    older = {name: one for name, one in kept["network"].items() if name != "frequency_padding"}
+    assert recipe.made(kept | {"network": older})
+    assert not recipe.made(kept | {"network": older | {"hidden": 7}})
     streamed = replace(recipe, streams=Streams(corpora={"cremad": 2.0}))
     assert streamed.made(json.loads(json.dumps(streamed.to_dict())))
     assert not streamed.made(kept)

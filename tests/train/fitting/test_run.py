@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file, save_file
 
 import train.features.sound
 import train.fitting.material
@@ -604,3 +605,20 @@ def test_a_run_on_whole_utterances_is_tested_as_trained_and_never_exported(folde
     run(recipe, folders)
     with pytest.raises(SerLiveError, match="normalised by whole utterances"):
         export_run(folders.run, tmp_path / "whole.onnx", folders.corpora)
+
+
+def test_runs_of_another_normalisation_are_no_start_and_teach_nobody(folders, tmp_path):
+    run(recipe_with(epochs=1, normalisation="utterance"), folders)
+    later = replace(folders, run=tmp_path / "later")
+    for named in ({"pretrained": str(folders.run)}, {"teacher": (str(folders.run),)}):
+        with pytest.raises(SerLiveError, match="has normalisation = 'utterance', the recipe"):
+            run(recipe_with(epochs=1, **named), later)
+
+
+def test_a_run_from_before_the_front_owned_its_linear_layer_is_loaded(folders):
+    run(recipe_with(epochs=1), folders)
+    weights = folders.run / "network.safetensors"
+    now = load_file(weights)
+    save_file({name.replace("front.enter", "enter"): one for name, one in now.items()}, weights)
+    network, _ = RunFolder(folders.run).load()
+    assert all(torch.equal(one, now[name]) for name, one in network.state_dict().items())
