@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what comes out of a training, as one TOML file."""
+"""Recipes: one TOML file with every setting that affects a training's result."""
 
 from __future__ import annotations
 
@@ -24,74 +24,72 @@ from train.features.arrangement import Streams
 from train.features.augment import KINDS, Augmentation
 from train.ranges import check_names, check_number
 
-#: By the name that a recipe calls a network's ``base``.
+#: Network configurations by the name a recipe gives as ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
-#: Longest stream, in ``memory_timesteps`` of its normaliser: e to its power is weighed with, see
+#: Longest stream, in ``memory_timesteps`` of its normaliser. Weights grow as e to its power, see
 #: :func:`train.features.spectra.normalise`.
 MOST_MEMORIES = 300
-#: What own recordings are trained by where no recipe says so.
+#: Default recipe for the user's own recordings.
 OWN = Path(__file__).parents[1] / "recipes" / "own.toml"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training.
+    """The settings of one training.
 
     Attributes:
-        name: of the recipe file.
-        corpora: trained on (their training speakers) and chosen on (their validation speakers);
-            names of corpora, or paths of folders of one's own.
-        network: shape of the network.
+        name: name of the recipe file.
+        corpora: names of corpora, or paths of the user's own folders. Their training speakers fit
+            the weights, their validation speakers choose the epoch.
+        network: configuration of the network.
         split: name of the split into training, validation and test speakers, see
-            ``train/corpora/splits.py``; other than "fixed" of a single corpus.
-        transfer: never trained on; all of it is tested.
-        extra_labels: further classes that are told apart in training only.
+            ``train/corpora/splits.py``; any but "fixed" needs a single corpus.
+        transfer: corpora never trained on; all of each is tested.
+        extra_labels: further classes, used in training only.
         normaliser: settings of :class:`streamer.recognition.normaliser.Normaliser` that differ from
             its defaults; the prior spectrum comes from the data.
-        normalisation: "causal", by that normaliser, as the runtime does; or "utterance", the
-            paper's z-norm, which needs the end of each recording.
-        augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
-            the masks and the mixing alone.
-        streams: stretches of streams to train on, drawn anew; None trains on utterances as they
-            were recorded, each in a stream of its own.
+        normalisation: "causal", that normaliser, as in the runtime; or "utterance", the paper's
+            z-norm, which needs the end of each recording.
+        augmentation: drawn anew for every example of a stream; utterances as recorded use only the
+            masks and the mixing.
+        streams: how to draw stretches of streams to train on; None trains on utterances as
+            recorded, each in a stream of its own.
         noises: folders of background recordings among the corpora, whose licences the weights
             inherit.
-        epochs: after each of them the network is judged: passes over the utterances or, of streams,
-            ``epoch_steps`` batches.
-        epoch_steps: batches of streams between two judgements.
+        epochs: number of epochs, each followed by a judgement. An epoch is a pass over the
+            utterances or ``epoch_steps`` batches of streams.
+        epoch_steps: batches of streams per epoch.
         draws_ahead: on a CPU, whether another process draws the streams while this one trains.
-        patience: epochs without a better one after which training stops; 0: all are trained.
-        batch: utterances or streams a step, over all processes.
+        patience: epochs without improvement before training stops; 0 trains them all.
+        batch: utterances or streams per step, over all processes.
         optimiser: "adamw", or "sgd" as in the paper.
         learning_rate: peak of the schedule.
-        schedule: "one-cycle", or "constant", which an early stop cuts nothing off.
-        momentum: of SGD.
-        weight_decay: of the optimiser.
+        schedule: "one-cycle", or "constant", which an early stop does not cut short.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of the optimiser.
         label_smoothing: share of the label spread over all classes.
-        soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
-        votes: what those raters had: the "voice" alone, or voice and face ("both").
-        imitates: file of Whisper's encoder, in the folder of the corpora: what the network learns
-            is what that hears, no emotions; see :mod:`train.fitting.pretraining`. "": the labels.
-        voices: of :data:`train.corpora.voices.VOICES`, whose recordings have no label: they are
-            only imitated.
-        trains: "all" of the network; or, of one that starts from a finished run, the "voice" alone:
-            what it answers by knowing the voice, see :mod:`model.voice`.
-        pretrained: folder of a finished run to start from, all its weights but the classifier's
-            for labels that it does not know, and the attention's where that is another; "" starts
-            from random ones.
-        answers: folder of a finished ``python -m train teach``, whose answers take over a part of
-            the labels, see :mod:`train.fitting.teaching`; "": none do.
-        answers_weight: that part.
-        teacher: folders of finished runs with the same labels, which are asked at every step. A
-            trial of ``compare`` puts its own into ``{protocol}`` and ``{split}``. Their mean
-            estimate teaches.
-        teacher_weight: share of the label that the teachers take over.
-        refit: whether, once the epoch is chosen, training starts again on the validation speakers,
-            too, and runs to that epoch; the temperature stays.
-        shortest: utterances of fewer timesteps are not trained on.
-        longest: more timesteps of an example are cropped.
-        averaging: decay a step of the exponential moving average of the weights.
-        seed: of everything drawn at random.
+        soft_labels: share of the label replaced by the raters' votes, in CREMA-D.
+        votes: what the raters had: the "voice" alone, or voice and face ("both").
+        imitates: file of Whisper's encoder, in the folder of the corpora; the network then learns
+            its features, not emotions, see :mod:`train.fitting.pretraining`. "" learns the labels.
+        voices: names from :data:`train.corpora.voices.VOICES`. Their recordings have no label and
+            are only imitated.
+        trains: "all" of the network, or only its "voice" part, which answers from the voice memory,
+            see :mod:`model.voice`; the latter needs a finished run to start from.
+        pretrained: folder of a finished run to start from. The classifier's rows for new labels
+            start anew, and the attention if it differs. "" starts from random weights.
+        answers: folder of a finished ``python -m train teach``, whose answers replace a share of
+            the labels, see :mod:`train.fitting.teaching`; "" uses none.
+        answers_weight: that share.
+        teacher: folders of finished runs with the same labels; the mean of their estimates at every
+            step is the target. A trial of ``compare`` fills in ``{protocol}`` and ``{split}``.
+        teacher_weight: share of the label replaced by the teachers' estimate.
+        refit: whether to train again from the start, once the epoch is chosen, with the validation
+            speakers included, up to that epoch; the temperature stays.
+        shortest: utterances with fewer timesteps are not trained on.
+        longest: longer examples are cropped to this many timesteps.
+        averaging: decay per step of the exponential moving average of the weights.
+        seed: seed of all random draws.
     """
 
     name: str
@@ -227,13 +225,13 @@ class Recipe:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What streams are marked with: the network's labels first, ordinary speech last."""
+        """The classes of streams: the network's labels first, ordinary speech last."""
         has_ordinary = self.streams is not None and self.streams.ordinary > 0
         return (*self.labelled, *((ORDINARY,) if has_ordinary else ()))
 
     @property
     def kept_network(self) -> SystemConfig:
-        """Shape of the network that is kept, without what only training tells apart."""
+        """Configuration of the network that is kept, without the extra labels."""
         if isinstance(self.network, NetworkConfig) and ORDINARY in self.classes:
             return replace(self.network, ordinary=True)
         return self.network
@@ -244,14 +242,14 @@ class Recipe:
         return (*self.network.labels, *self.extra_labels)
 
     def normaliser_with(self, prior_spectrum: NDArray[np.float64]) -> Normaliser:
-        """The front end's normaliser, with the prior ``(201,)`` of the data."""
+        """Return the front end's normaliser with the prior ``(201,)`` of the data."""
         return Normaliser(prior_spectrum, **self.normaliser)
 
     def of_corpora(self, names: Collection[str]) -> Recipe:
-        """The same on some of its corpora alone; the others are never trained on, but tested.
+        """Return this recipe with only some of its corpora; the others are only tested.
 
         Raises:
-            SerLiveError: a name is none of them.
+            SerLiveError: a name is not one of the recipe's corpora.
         """
         if unknown := set(names) - set(self.corpora):
             raise SerLiveError(
@@ -273,11 +271,10 @@ class Recipe:
         return asdict(self)
 
     def made(self, settings: dict[str, Any]) -> bool:
-        """Whether a run that keeps these settings, as read from JSON, was made by this recipe.
+        """Return whether this recipe made a run with these settings, as read from JSON.
 
-        Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
-        as left alone: their default has to be what was done before. So do those that recipes had
-        once, where they were off.
+        Settings added since then, outside ``network`` and ``augmentation``, count as left alone:
+        their default must match the earlier behaviour. So do removed settings that were off.
         """
         left_alone = {
             item.name: item.default for item in fields(self) if item.default is not MISSING
@@ -291,14 +288,14 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
     """Read a recipe.
 
     ``[network]`` names a configuration as ``base`` and may change its fields; the other tables
-    hold fields of their dataclasses. ``[augmentation]`` may also say ``KIND = false``.
+    hold fields of their dataclasses. ``[augmentation]`` may also contain ``KIND = false``.
 
     Args:
-        path: of the TOML file.
+        path: path of the TOML file.
         without: kinds of augmentation to leave out, see :data:`train.features.augment.KINDS`.
 
     Raises:
-        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+        SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -323,12 +320,12 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
 
 
 def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
-    """The recipe in a file; of own recordings (a folder or .csv) :data:`OWN`'s, with their labels.
+    """Read a recipe file; for own recordings (a folder or .csv), use :data:`OWN` and their labels.
 
-    They are all that it takes: no background recordings, ordinary speech or teacher beside them.
+    Own recordings are used alone, without background recordings, ordinary speech or a teacher.
 
     Raises:
-        SerLiveError: as :func:`read_recipe`, or the recordings do not fit their form.
+        SerLiveError: as for :func:`read_recipe`, or the recordings do not fit the expected form.
     """
     if not (path.is_dir() or path.suffix.lower() == ".csv"):
         return read_recipe(path, without)
@@ -337,7 +334,7 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
         return replace(
             recipe,
             name=path.absolute().stem,
-            corpora=(str(path.absolute()),),  # the run is exported from any folder
+            corpora=(str(path.absolute()),),  # so the run can be exported from any folder
             transfer=(),
             network=replace(recipe.network, labels=own_labels(str(path))),
         )
@@ -346,7 +343,7 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
 
 
 def network_config(values: dict[str, Any]) -> SystemConfig:
-    """Inverse of ``SystemConfig.to_dict`` for the configuration of any system."""
+    """Invert ``SystemConfig.to_dict`` for any system's configuration."""
     kind = NetworkConfig if "blocks" in values else RecurrentConfig
     return kind.from_dict(values)
 
@@ -362,7 +359,7 @@ def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
 
 
 def augmentation_of(values: dict[str, Any]) -> Augmentation:
-    """A recipe's ``[augmentation]``: fields, and ``KIND = false``."""
+    """Parse a recipe's ``[augmentation]``: fields, and ``KIND = false``."""
     switches = {name: value for name, value in values.items() if isinstance(value, bool)}
     ranges = {name: value for name, value in values.items() if name not in switches}
     check_known("augmentation", switches, KINDS)
@@ -376,13 +373,13 @@ def _fields(kind: type) -> set[str]:
 
 
 def check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
-    """Raise ValueError that names the settings which are not known."""
+    """Raise a ValueError that names the unknown settings."""
     if unknown := set(values) - set(known):
         raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """TOML's lists as the tuples that they are here."""
+    """Convert TOML's lists to tuples."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }

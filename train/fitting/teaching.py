@@ -1,9 +1,9 @@
-"""A teacher of emotions: Whisper's encoder with an attentive head, all of it trained on labels.
+"""Emotion teachers: Whisper's encoder with an attentive head, fine-tuned on labels.
 
-It hears whole recordings, both ways, and knows more than a network that has to answer at once. What
-it says of its own training recordings is what their labels say; so the speakers are dealt to folds,
-and of each fold that teacher answers which has not heard it. The answers are a file, which a recipe
-names as ``answers``. Of the validation speakers all teachers answer together.
+A teacher sees whole recordings in both directions, so it knows more than a network that must answer
+at once. On its own training recordings it only repeats their labels, so teachers are cross-fitted:
+speakers are split into folds, and each fold is answered by the teacher that has not heard it. The
+validation speakers get the mean of all teachers. A recipe names the file of answers as ``answers``.
 """
 
 from __future__ import annotations
@@ -45,36 +45,36 @@ from train.ranges import check_names, check_number
 
 Float32 = NDArray[np.float32]
 
-#: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
+#: Longest input in seconds; recordings are cut to it. The encoder has positions for 30.
 LONGEST_S = 15.0
-#: Share of the steps in which the learning rates rise.
+#: Share of the steps with rising learning rates.
 WARM_UP_SHARE = 0.15
-#: Steps between two lines of the log.
+#: Steps between log lines.
 LOGGED = 100
 HEAD_HIDDEN = 128
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """How teachers of emotions are made.
+    """The settings of emotion teachers.
 
     Attributes:
-        name: of the recipe file.
-        corpora: trained on; their validation speakers are answered for, too.
-        labels: that are learnt.
+        name: name of the recipe file.
+        corpora: corpora to train on; their validation speakers get answers, too.
+        labels: labels to learn.
         encoder: file of Whisper's encoder, in the folder of the corpora.
-        split: into training, validation and test speakers.
+        split: split into training, validation and test speakers.
         noises: folders of background recordings among the corpora.
-        augmentation: what is drawn anew for every example.
-        folds: of the training speakers.
-        seconds: of an example; longer recordings are cropped.
-        steps: batches that each teacher learns from.
-        batch: recordings a step.
-        learning_rate: peak, of the encoder.
-        head_learning_rate: peak, of what is on top of it.
-        weight_decay: of both.
-        dropout: before the classifier.
-        seed: of everything drawn at random.
+        augmentation: drawn anew for every example.
+        folds: number of folds of the training speakers.
+        seconds: length of an example; longer recordings are cropped.
+        steps: training steps of each teacher.
+        batch: recordings per step.
+        learning_rate: the encoder's peak learning rate.
+        head_learning_rate: the head's peak learning rate.
+        weight_decay: weight decay of both.
+        dropout: dropout before the classifier.
+        seed: seed of all random draws.
     """
 
     name: str
@@ -113,11 +113,11 @@ class TeacherRecipe:
 
     @property
     def streams(self) -> Streams:
-        """How long an example is."""
+        """Settings for the length of an example."""
         return Streams(seconds=self.seconds)
 
     def drawn(self) -> Recipe:
-        """What a drawer needs to know: examples are one recording each, not streams."""
+        """A recipe for the drawer, with examples of one recording each, not streams."""
         return Recipe(
             self.name,
             self.corpora,
@@ -131,10 +131,10 @@ class TeacherRecipe:
 
 
 def read_teacher_recipe(path: Path) -> TeacherRecipe:
-    """Read a recipe of teachers, a TOML file of the fields of :class:`TeacherRecipe`.
+    """Read a teacher recipe: a TOML file of the fields of :class:`TeacherRecipe`.
 
     Raises:
-        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+        SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -148,7 +148,7 @@ def read_teacher_recipe(path: Path) -> TeacherRecipe:
 
 
 class EmotionEncoder(nn.Module):
-    """The encoder's layers weighed, pooled by attention to mean and deviation, classified."""
+    """A classifier on a weighted sum of the encoder's layers, pooled to mean and deviation."""
 
     def __init__(self, encoder: WhisperEncoder, labels: int, dropout: float) -> None:
         super().__init__()
@@ -160,11 +160,11 @@ class EmotionEncoder(nn.Module):
         self.classifier = nn.Linear(2 * encoder.width, labels)
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Logits ``(batch, labels)``.
+        """Compute logits ``(batch, labels)``.
 
         Args:
             samples: ``(batch, samples)`` at 16 kHz.
-            lengths: ``(batch,)`` samples of each that are of the recording.
+            lengths: ``(batch,)`` samples of each row that belong to the recording.
         """
         with torch.autocast(samples.device.type, enabled=False):
             mel = log_mel(samples)
@@ -187,20 +187,20 @@ class EmotionEncoder(nn.Module):
 def run_teaching(
     recipe: TeacherRecipe, folders: Folders, place: Place, fold: int | None = None
 ) -> dict[str, Any]:
-    """Train the teachers that are not there yet, and keep what they say.
+    """Train the missing teachers and write their answers.
 
     Args:
-        recipe: what to do.
-        folders: where from and where to.
-        place: where it runs; one process does it.
-        fold: train this one alone, from 0, and leave it at that; several may run side by side.
+        recipe: the recipe.
+        folders: folders to read from and write to.
+        place: device; one process does the work.
+        fold: train only this fold, from 0, and stop; several may run in parallel.
 
     Returns:
-        the result: recipe, lineage, UAR of the answers.
+        result: recipe, lineage, UAR of the answers.
 
     Raises:
-        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder holds
-            what another recipe made.
+        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder
+            belongs to another recipe.
     """
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
@@ -247,12 +247,12 @@ def run_teaching(
 
 
 def deal(utterances: Sequence[Utterance], trained: set[int], folds: int) -> NDArray[np.int64]:
-    """The fold of every utterance, its speakers dealt in turn; -1 of those not trained on.
+    """Return the fold of every utterance, dealing speakers in turn; -1 if not trained on.
 
     Args:
-        utterances: of training and validation speakers.
-        trained: identities of those that are trained on.
-        folds: how many.
+        utterances: utterances of training and validation speakers.
+        trained: identities of the utterances that are trained on.
+        folds: number of folds.
     """
     speakers = {(one.corpus, one.speaker): 0 for one in utterances if id(one) in trained}
     order = {speaker: index for index, speaker in enumerate(sorted(speakers))}
@@ -262,7 +262,7 @@ def deal(utterances: Sequence[Utterance], trained: set[int], folds: int) -> NDAr
 
 
 def _check_folder(recipe: TeacherRecipe, folder: Path) -> None:
-    """Refuse a folder in which something else would be lost or mixed up.
+    """Refuse a folder whose contents would be lost or mixed up.
 
     Raises:
         SerLiveError: it holds a fit, or teachers of another recipe.
@@ -288,7 +288,7 @@ def _uars(answers: Float32, labels: NDArray[np.int64], corpora: Sequence[str]) -
 
 
 def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> Float32:
-    """Of every utterance what those say who have not heard its speaker."""
+    """Return, for every utterance, the answers of the teachers that have not heard its speaker."""
     said = []
     for fold in range(recipe.folds):
         kept = json.loads(_fold_file(folder, fold).read_text(encoding="utf-8"))
@@ -306,7 +306,7 @@ def _teach(
     folders: Folders,
     place: Place,
 ) -> list[list[float]]:
-    """Train on all folds but one, and answer for every utterance."""
+    """Train on all folds but one and answer for every utterance."""
     torch.manual_seed(recipe.seed * 100 + fold)
     device = place.device
     network = EmotionEncoder(
@@ -356,7 +356,7 @@ def _teach(
 def _endless(
     data: StreamSet, rows: NDArray[np.int64], generator: np.random.Generator
 ) -> Iterator[int]:
-    """Utterances in random order, each corpus by the fourth root of its size, classes alike."""
+    """Draw utterances: corpora by the fourth root of their size, classes equally often."""
     kinds = data.targets.argmax(axis=1)
     groups: dict[tuple[str, int], list[int]] = {}
     for row in rows.tolist():
@@ -378,7 +378,7 @@ def _endless(
 def _placed(
     row: int, samples: int, recipe: TeacherRecipe, generator: np.random.Generator
 ) -> Placement:
-    """A recording at the start of an example, played at some speed, its end cut off."""
+    """Place a recording at the start of an example at a random speed, its end cut off."""
     speed = float(generator.uniform(*recipe.augmentation.speed))
     whole = max(int(samples / speed) - 2, 1)
     longest = recipe.streams.timesteps * TIMESTEP_SAMPLES
@@ -389,7 +389,7 @@ def _placed(
 def _answer(
     network: EmotionEncoder, bank: Bank, count: int, device: torch.device
 ) -> list[list[float]]:
-    """Of each recording the mean of what is said of it as it is, and without its noise."""
+    """Return each recording's mean answer over two versions: as it is, and denoised."""
     answers = []
     longest = round(LONGEST_S * SAMPLE_RATE)
     starts, sizes = bank.starts, bank.lengths
