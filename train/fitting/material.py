@@ -73,7 +73,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     """Read and split the recipe's corpora.
 
     Raises:
-        SerLiveError: a corpus is missing, or a label has no training or no test speakers.
+        SerLiveError: a corpus is missing, or a label has no training or validation utterances.
     """
     found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.labelled)]
     whole = split_of(recipe.split, found)
