@@ -14,10 +14,10 @@ from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.outputs import check_output, say_on_stderr
 from train.judging.choices import KINDS, PARTS
 
-#: As shells count: 128 + the number of the signal, after Ctrl-C.
+#: Exit code after Ctrl-C, as in shells: 128 + the number of the signal.
 EXIT_INTERRUPTED = 130
 
-#: Commands that a stop costs little.
+#: Commands that resume after a stop.
 GO_ON = ("fit", "pretrain", "teach", "compare")
 
 CACHE = Path.home() / ".cache" / "ser-live"
@@ -114,7 +114,7 @@ def _add_corpora(command: argparse.ArgumentParser) -> None:
 
 
 def _add_place(command: argparse.ArgumentParser) -> None:
-    """Where what trains keeps its spectra, and what it runs on."""
+    """Add the options for cache folder and device."""
     command.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
@@ -308,7 +308,7 @@ def main() -> int:
         return error.exit_code
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):
-            raise  # our own fault
+            raise  # a bug of ours
         say_on_stderr(f"train: training needs {error.name}: pip install --editable '.[train]'")
         return RunFailure.exit_code
     except KeyboardInterrupt:
@@ -380,7 +380,7 @@ def _run_pretraining(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe)
     run = options.run or Path("runs") / recipe.name
     with find_place(options.device) as place:
-        if place.leads:  # alone, however many there are
+        if place.leads:  # one process only
             say_on_stderr(f"train: {recipe.name}, kept in {run}; first all is made ready")
             folders = Folders(options.corpora, options.cache, run)
             run_pretraining(recipe, folders, replace(place, ranks=1))
@@ -398,7 +398,7 @@ def _run_teaching(options: argparse.Namespace) -> None:
     if options.fold is not None and not 0 <= options.fold < recipe.folds:
         raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
     with find_place(options.device) as place:
-        if place.leads:  # alone, however many there are
+        if place.leads:  # one process only
             say_on_stderr(f"train: {recipe.name}, kept in {run}; first all is made ready")
             folders = Folders(options.corpora, options.cache, run)
             if run_teaching(recipe, folders, replace(place, ranks=1), options.fold):

@@ -1,4 +1,4 @@
-"""``python -m train evaluate|tune``: what is done with their options."""
+"""The commands ``python -m train evaluate`` and ``tune``."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from train.judging.facts import Report, json_of
 from train.judging.report import matrix_of, ordinary_of, priors_of, tables_of, trials_of
 from train.judging.tune import tune
 
-#: Settings of the decision layer that are shown beside the model's own.
+#: Number of settings of the decision layer shown in addition to the model's own.
 SHOWN_TRIALS = 5
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Evaluate each model and show how it does.
+    """Evaluate each model and show the results.
 
     Raises:
-        RunFailure: ``--transfer``, and a model is of no use on a corpus it never heard.
+        RunFailure: with ``--transfer``, a model is of no use on a corpus it never heard.
         SerLiveError: a file cannot be read or written, or there is nothing to judge.
     """
     if options.transfer and (options.split or options.conditions or options.only):
@@ -76,7 +76,7 @@ def run_tune(options: argparse.Namespace) -> None:
     """Try decision layers and priors, show the best, and write a model with them if asked to.
 
     Raises:
-        SerLiveError: a file cannot be read or written, or there is nobody to validate on.
+        SerLiveError: a file cannot be read or written, or there are no validation speakers.
     """
     if options.output is not None:
         check_output(options.output, options.force, [options.model])

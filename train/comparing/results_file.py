@@ -1,4 +1,4 @@
-"""Finished trials of a comparison, and the file of JSON lines that they are appended to."""
+"""Finished trials of a comparison, and their JSON lines file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamer.outputs import say_on_stderr
 
 Int64 = NDArray[np.int64]
 
-#: Seed of a training in which nothing is drawn; its result stands beside those of every seed.
+#: Seed of a deterministic training; its result is compared with every seed's.
 UNSEEDED = 0
 
 
@@ -25,21 +25,21 @@ class Finished:
     """A finished trial.
 
     Attributes:
-        key: names the trial.
-        protocol: what was trained and tested on.
-        labels: told apart.
-        split: of the speakers.
-        system: as ``train/comparing/trials.py`` names it.
-        seed: of the training, or :data:`UNSEEDED`.
-        recipe: digest of the settings that all trials of a comparison have in common.
-        confusions: by test speaker, counts ``(labels, labels + 1)``; the last column: no verdict.
-        epoch: the one kept; as all below None where nothing of the kind applies.
-        parameters: of the network.
-        train_s: spent in training steps, those of teachers trained first included; see
+        key: key of the trial.
+        protocol: name of the protocol.
+        labels: labels of the classes.
+        split: name of the speaker split.
+        system: name from ``train/comparing/trials.py``.
+        seed: seed of the training, or :data:`UNSEEDED`.
+        recipe: digest of the settings that all trials of a comparison share.
+        confusions: by test speaker, counts ``(labels, labels + 1)``; the last column is no verdict.
+        epoch: the epoch kept; this and all below are None if they do not apply.
+        parameters: number of the network's parameters.
+        train_s: seconds in training steps, including those of teachers trained first; see
             :meth:`train.place.Place.worked_s`.
-        multiply_adds: of one estimate on a stream.
-        look_ahead_ms: of the network; None too where it needs the whole utterance.
-        place: device it was trained on.
+        multiply_adds: multiply-adds of one estimate on a stream.
+        look_ahead_ms: the network's look-ahead; also None if it needs the whole utterance.
+        place: device of the training.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Finished:
 
     @property
     def confusion(self) -> Int64:
-        """Over all speakers."""
+        """The confusion matrix over all speakers."""
         return np.asarray(np.sum(list(self.confusions.values()), axis=0))
 
     def to_json(self) -> str:
@@ -79,12 +79,12 @@ class Finished:
 def confusions_by_speaker(
     answered: Int64, labels: Int64, speakers: Sequence[str], classes: int
 ) -> dict[str, Int64]:
-    """Counts ``(classes, classes + 1)`` of each speaker.
+    """Count confusions ``(classes, classes + 1)`` by speaker.
 
     Args:
-        answered: ``(recordings,)`` as :func:`train.judging.measures.answers` gives them.
+        answered: ``(recordings,)`` from :func:`train.judging.measures.answers`.
         labels: ``(recordings,)`` indices of the true labels.
-        speakers: of each recording.
+        speakers: speaker of each recording.
         classes: number of labels.
     """
     counts = {one: np.zeros((classes, classes + 1), np.int64) for one in sorted(set(speakers))}
@@ -94,12 +94,12 @@ def confusions_by_speaker(
 
 
 def read_results(path: Path) -> list[Finished]:
-    """Finished trials of a results file; none where there is no file.
+    """Read the finished trials of a results file; none if there is no file.
 
-    A last line without an end is what a kill left of a trial: it is passed over.
+    An unterminated last line, left by a killed process, is skipped.
 
     Raises:
-        SerLiveError: the file cannot be read, or a line is no finished trial.
+        SerLiveError: the file cannot be read, or a line is not a finished trial.
     """
     try:
         whole, _, unfinished = path.read_bytes().rpartition(b"\n")
@@ -119,10 +119,10 @@ def read_results(path: Path) -> list[Finished]:
 
 
 def make_appendable(path: Path) -> None:
-    """Make the results file if it is missing, and cut off a last line that has no end.
+    """Create the results file if it is missing, and cut off an unterminated last line.
 
     Raises:
-        SerLiveError: it cannot be written; better known before hours of training.
+        SerLiveError: it cannot be written; this fails before hours of training.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def make_appendable(path: Path) -> None:
 
 
 def append_result(path: Path, finished: Finished) -> None:
-    """Add a line to a file that :func:`make_appendable` has seen.
+    """Append a line to a file prepared by :func:`make_appendable`.
 
     Raises:
         RunFailure: the disk is full.

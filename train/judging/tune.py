@@ -38,7 +38,7 @@ CONDITIONS = (CLEAN, Condition(snr_db=10.0))
 #: Pauses of the streams, in seconds: emotions change within a breath and after long silence.
 CHANGE_PAUSES_S = (0.3, 1.0, 3.0)
 
-#: Values to try. The certainty that a label needs is chosen only on ordinary speech, because a
+#: Values to try. The certainty that a label needs is not among them, because on these streams a
 #: label that is never uncertain follows changes best.
 SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25)
 SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
