@@ -31,9 +31,9 @@ def one_hot(utterances: Sequence[Utterance], classes: Sequence[str]) -> Float32:
 def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> Float32:
     """Return distributions over the recipe's classes, ``(utterances, classes)``; each sums to 1.
 
-    A teachers' answer, where there is one, replaces the share ``answers_weight``. In CREMA-D,
-    votes replace the share ``soft_labels`` of the label; the other corpora have no votes. Votes
-    for emotions outside the classes are dropped; if none are left, the label stands alone.
+    Teachers' answers, if there are any, replace the share ``answers_weight``. In CREMA-D, votes
+    replace the share ``soft_labels`` of the label; the other corpora have no votes. Votes for
+    emotions outside the classes are dropped; if none are left, the label stands alone.
 
     Raises:
         SerLiveError: the recipe wants votes or teachers' answers and they are missing.

@@ -109,8 +109,8 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
 
     It trains nothing else in the network. The network's own answer is right on nearly all of its
     training data, so a sum of both would leave the voice answer nothing to learn. The memory's
-    gate is trained, too: it takes in nothing if that makes the answer worse than known ordinary
-    speech does.
+    gate is trained, too; it learns to take in nothing where its own choice gives worse answers than
+    known ordinary speech.
 
     Args:
         network: network with a voice memory, the rest of it in inference mode.
