@@ -1,8 +1,8 @@
-"""What pools the rolling window of the last T timesteps: attention (section 3.2) or the mean.
+"""Pooling over the rolling window of the last T timesteps: attention (section 3.2) or the mean.
 
-Offline, every timestep has a window of its own; streaming, the window is a state. Both hand
-windows of scores or averages to the same code. Positions before the first timestep are masked to
-minus infinity before the softmax.
+Offline, every timestep has its own window; in a stream, the window is the state. Both pass windows
+of scores or averages to the same code. Positions before the first timestep are masked to minus
+infinity before the softmax.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from model.config import NetworkConfig, SystemConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import at_least_float32, without_autocast
 
-#: Added to the variance: keeps the deviation's slope, and with it rounding differences, small.
+#: Added to the variance. It keeps the deviation's slope small, and so its rounding differences.
 VARIANCE_FLOOR = 1e-2
 
-#: The weighted mean over each window of a function of its features, ``(batch, n, hidden)``.
+#: Takes a function of the features; returns its weighted mean per window, ``(batch, n, hidden)``.
 MeanOf = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
@@ -31,8 +31,8 @@ class AttentionState:
 
     Attributes:
         features: ``(batch, T - 1, hidden)``, oldest first.
-        keys: ``(batch, T - 1, keys)`` what the weights are computed from: the timestep's average,
-            eq. (5), or its score, and what it answers to later ones; zero without attention.
+        keys: ``(batch, T - 1, keys)``, inputs to the weights: each timestep's average, eq. (5), or
+            its score, and its attention key for later timesteps; zero without attention.
     """
 
     features: Tensor
@@ -40,10 +40,10 @@ class AttentionState:
 
 
 class WindowMean(Layer[AttentionState]):
-    """The mean over the rolling window: no attention, all timesteps weigh the same.
+    """The mean over the rolling window, without attention.
 
-    The paper does not say what stands in for the attention in its C-pFSMN; the mean is its
-    eq. (7) with equal weights. The attentions are this with weights of their own.
+    The paper does not say what replaces the attention in its C-pFSMN; the mean is its eq. (7) with
+    equal weights. The attention classes below override the weights.
     """
 
     def __init__(self, config: SystemConfig) -> None:
@@ -58,25 +58,25 @@ class WindowMean(Layer[AttentionState]):
         return ReceptiveField(self.window - 1, 0)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole utterances: one pooled vector a timestep, from the window that ends there.
+        """Pool whole utterances: one vector per timestep, from the window that ends there.
 
         Args:
             features: ``(batch, timesteps, hidden)``.
 
         Returns:
-            pooled ``(batch, timesteps, pooled)``, and weights ``(batch, timesteps, T)``, the
-            window's newest timestep last.
+            pooled ``(batch, timesteps, pooled)``, and weights ``(batch, timesteps, T)``, newest
+            timestep last.
         """
         timesteps = features.shape[1]
         keys = functional.pad(self.keys(features), (0, 0, self.window - 1, 0))
         index = torch.arange(timesteps, device=features.device)
         weights = self._weights(self._windows(features, keys), index.expand(len(features), -1))
-        # Windows overlap: as a band matrix they multiply the features without being copied out.
+        # Windows overlap; a band matrix applies them without copying each one out.
         band = functional.pad(weights, (0, timesteps)).flatten(1)
         band = band[:, : timesteps * (self.window + timesteps - 1)]
         band = band.reshape(-1, timesteps, self.window + timesteps - 1)
         history = functional.pad(features, (0, 0, self.window - 1, 0))
-        # In float32: a deviation is the small difference of two large means.
+        # Use float32: a deviation is the small difference of two large means.
         with without_autocast(features.device):
             band, history = at_least_float32(band), at_least_float32(history)
             return self._pool(lambda function: band @ function(history)), weights
@@ -90,34 +90,34 @@ class WindowMean(Layer[AttentionState]):
     def newest(
         self, x: Tensor, moment: Moment, state: AttentionState
     ) -> tuple[tuple[Tensor, Tensor], Newest[AttentionState]]:
-        """One timestep in, its pooled vector and weights out.
+        """Take one timestep; return its pooled vector and weights.
 
         Args:
             x: ``(batch, hidden)``.
-            moment: before 0 the result means nothing.
-            state: the window before it.
+            moment: position in the stream; the result is meaningless before 0.
+            state: the window before this timestep.
 
         Returns:
-            pooled ``(batch, pooled)`` and weights ``(batch, T)``, and its own row of the window.
+            pooled ``(batch, pooled)`` and weights ``(batch, T)``, and the window's new row.
         """
         newest = AttentionState(x[:, None], self.keys(x[:, None]))
         keys = self._windows(newest.features, torch.cat([state.keys, newest.keys], dim=1))
-        # While the delay line fills nothing was heard; one open place keeps the softmax finite.
+        # While the delay line fills, one unmasked position keeps the softmax finite.
         weights = self._weights(keys.squeeze(1), moment.position.clamp(min=0))
         earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
-            # Not over the features in one piece: that would copy the window for one row.
+            # In two parts: joining the features would copy the window for one row.
             return earlier @ function(state.features) + own * function(newest.features)
 
         return (self._pool(mean_of).squeeze(1), weights), Newest(newest)
 
     def keys(self, features: Tensor) -> Tensor:
-        """What is known of a timestep when it comes in: ``(..., hidden)`` -> ``(..., keys)``."""
+        """Compute the keys of timesteps: ``(..., hidden)`` -> ``(..., keys)``."""
         return torch.zeros_like(features[..., :1])
 
     def _windows(self, _features: Tensor, keys: Tensor) -> Tensor:
-        """The window of every timestep, a scalar for each timestep in it: ``(batch, n, T)``.
+        """Return every timestep's window of scalars, ``(batch, n, T)``.
 
         Args:
             features: ``(batch, n, hidden)`` the newest timestep of each window.
@@ -131,22 +131,22 @@ class WindowMean(Layer[AttentionState]):
         )
 
     def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
-        """Windows of keys -> what the softmax sees, both ``(..., T)``."""
+        """Turn windows of keys into logits of the softmax, both ``(..., T)``."""
         return keys
 
     def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
-        """Softmax over windows ``(..., T)`` of keys; each ends at timestep ``index``."""
+        """Take the softmax over windows ``(..., T)`` of keys, each ending at timestep ``index``."""
         age = torch.arange(self.window - 1, -1, -1, device=keys.device)
         heard = age <= index[..., None]
         return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
 
     def _pool(self, mean_of: MeanOf) -> Tensor:
-        """What the windows hold, ``(batch, n, pooled)``, eq. (7)."""
+        """Pool the windows to ``(batch, n, pooled)``, eq. (7)."""
         return mean_of(lambda features: features)
 
 
 class TimestepAttention(WindowMean):
-    """The paper's: weights by position, from the averages of the window's timesteps."""
+    """The paper's attention: weights by position, from the averages of the window's timesteps."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
@@ -163,7 +163,7 @@ class TimestepAttention(WindowMean):
 
 
 class StatisticsAttention(WindowMean):
-    """Weights by content; pools mean and deviation."""
+    """Attention by content that pools mean and deviation."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
@@ -183,13 +183,13 @@ class StatisticsAttention(WindowMean):
 
 
 class ContextAttention(StatisticsAttention):
-    """Weights by content, by age, and by what the newest timestep asks for.
+    """Attention by content, by age, and by a query from the newest timestep.
 
-    A window that holds the end of another emotion is as heavy on it as on the present one if
-    weights are by content alone: here the newest timestep can let go of what does not resemble it.
+    By content alone, the end of another emotion in the window weighs as much as the current one.
+    Here the newest timestep can drop timesteps that do not resemble it.
     """
 
-    #: Width of a question and of what answers it.
+    #: Width of queries and keys.
     ASKED = 32
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -208,17 +208,17 @@ class ContextAttention(StatisticsAttention):
         return super()._windows(features, keys) + self._band(matches) + self.age.to(matches.dtype)
 
     def _band(self, rows: Tensor) -> Tensor:
-        """Of row t the T columns from t on: ``(batch, n, n + T - 1)`` -> ``(batch, n, T)``."""
+        """Take T columns from column t in row t: ``(batch, n, n + T - 1)`` -> ``(batch, n, T)``."""
         count, width = rows.shape[1:]
         if count == 1:
             return rows
-        # A row one longer than it is starts a column later in the next.
+        # Reshaping to rows one column longer shifts each next row by one column.
         shifted = functional.pad(rows.flatten(1), (0, count)).reshape(-1, count, width + 1)
         return shifted[:, :, : self.window]
 
 
 def window_attention(config: NetworkConfig) -> WindowMean:
-    """What the configuration's ``attention`` names."""
+    """Build the pooling named by the configuration's ``attention``."""
     if config.attention == "timestep":
         return TimestepAttention(config)
     if config.attention == "statistics":

@@ -1,4 +1,4 @@
-"""The systems of the paper's comparison (section 4.2, Table 2), by the names they have there.
+"""The systems of the paper's comparison (section 4.2, Table 2), under the paper's names.
 
 All take the same spectrogram features and differ only in what their names say:
 
@@ -13,24 +13,24 @@ c-pfsmn-a       convolution  4 pFSMN blocks    timestep attention over it, eq. (
 c-pfsmn-a-live  convolution  4 pFSMN blocks    statistics attention over it             0.72 M
 ==============  ===========  ================  =======================================  ==========
 
-What the paper says, and what is decided here where it says nothing:
+Details from the paper, and the choices made here where it gives none:
 
-- LSTM: its figure is cited from elsewhere and made with hand-crafted features. Here it sees the
-  spectrogram, so that it differs from pFSMN in the sequence model alone; one direction, two layers
-  as in the C-biLSTM.
+- LSTM: the paper cites its figure from work on hand-crafted features. Here it takes the
+  spectrogram, so that it differs from pFSMN only in the sequence model. It has one direction and
+  two layers, as in the C-biLSTM.
 - C-biLSTM: "2-CNN layers and 2-Bi-LSTM which had 256 nodes in hidden layers", 2.12 M parameters.
-  Two of 256 a direction have 2.1 M behind an input of 7 values, so 256 counts both directions.
-  Behind the front of C-pFSMN-A it would have 2.36 M; with 64 channels in the first convolution it
-  comes nearest.
-  Front and entrance are those of C-pFSMN-A; the outputs are averaged over the utterance.
+  With 256 per direction, the LSTMs alone have 2.1 M on an input of 7 values, so 256 counts both
+  directions. With the front of C-pFSMN-A it would have 2.36 M; 64 channels in the first
+  convolution come nearest. Otherwise the front is that of C-pFSMN-A. The outputs are averaged
+  over the utterance.
 - pFSMN: the frames go to the blocks without convolutions; see ``front`` of
   :class:`model.config.SystemConfig`.
-- C-pFSMN: "without attention while rest is exactly the same"; what pools instead is not said, see
-  :class:`model.attention.WindowMean`. pFSMN and LSTM are pooled likewise.
+- C-pFSMN: "without attention while rest is exactly the same"; the paper does not name the pooling,
+  see :class:`model.attention.WindowMean`. pFSMN and LSTM use the same one.
 - C-pFSMN-A: 1.85 M parameters in the paper; see :func:`model.config.paper` and, for the network
   that ships, :func:`model.config.live`.
-- HSF-CRNN, on functionals of hand-crafted features, has its stand-in in
-  ``train/comparing/functionals.py``.
+- HSF-CRNN, on functionals of hand-crafted features: ``train/comparing/functionals.py`` has a
+  substitute.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ from model.network import Network, SpectrogramNetwork
 
 @dataclass(frozen=True)
 class RecurrentConfig(SystemConfig):
-    """Shape of an LSTM system. ``hidden`` counts both directions.
+    """Configuration of an LSTM system. ``hidden`` counts both directions.
 
-    A bidirectional one pools the whole utterance; to follow a stream it would be run again over
-    the rolling window for every estimate.
+    A bidirectional LSTM pools the whole utterance; on a stream it would have to run again over the
+    rolling window for every estimate.
 
     Attributes:
-        layers: of the LSTM.
+        layers: number of LSTM layers.
         bidirectional: whether it also runs backwards, from the utterance's end.
     """
 
@@ -79,10 +79,10 @@ class RecurrentConfig(SystemConfig):
 
 
 class RecurrentNetwork(SpectrogramNetwork):
-    """LSTM over the timesteps, and the mean of its outputs.
+    """An LSTM over the timesteps, with the mean of its outputs.
 
-    One direction: an estimate a timestep from the rolling window that ends there. Both: one
-    estimate an utterance.
+    With one direction it gives an estimate per timestep, from the rolling window that ends there;
+    with both, one per utterance.
     """
 
     def __init__(self, config: RecurrentConfig) -> None:
@@ -109,12 +109,12 @@ class RecurrentNetwork(SpectrogramNetwork):
 
 
 def lstm(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
-    """LSTM."""
+    """Configuration of the LSTM."""
     return RecurrentConfig(labels, "frames", window_timesteps=paper().window_timesteps)
 
 
 def c_bilstm(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
-    """C-biLSTM, behind convolutions with the reach of :func:`model.config.paper`."""
+    """Configuration of the C-biLSTM; its front reaches as far as :func:`~model.config.paper`'s."""
     front = paper()
     return RecurrentConfig(
         labels,
@@ -135,7 +135,7 @@ def c_pfsmn(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
     return replace(paper(labels), attention="mean")
 
 
-#: By the paper's names; each makes the configuration for its labels.
+#: Configuration functions by the paper's names; each takes the labels.
 SYSTEMS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "lstm": lstm,
     "c-bilstm": c_bilstm,
@@ -147,10 +147,10 @@ SYSTEMS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
 
 
 def build(config: SystemConfig) -> SpectrogramNetwork:
-    """The network that a configuration describes, with fresh weights.
+    """Build the network of a configuration, with fresh weights.
 
     Raises:
-        TypeError: it describes none.
+        TypeError: the configuration is of no known system.
     """
     if isinstance(config, NetworkConfig):
         return Network(config)

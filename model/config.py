@@ -1,4 +1,4 @@
-"""Configurations of the networks. What they wait for and hear is the sum of their layers'."""
+"""Configurations of the networks. Latency and receptive field follow from their layers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ KERNEL = 5
 
 
 def check_positive(**values: int) -> None:
-    """Raise ValueError that names the first value below 1."""
+    """Raise a ValueError that names the first value below 1."""
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, is {value}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise ValueError that names the value and its choices."""
+    """Raise a ValueError that names the value and its choices."""
     if value not in choices:
         raise ValueError(f"{name} must be {' or '.join(choices)}, is {value}")
 
@@ -62,20 +62,20 @@ class BlockConfig:
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """What every system of the paper's comparison (Table 2) has.
+    """Configuration shared by all systems of the paper's comparison (Table 2).
 
     Attributes:
         labels: emotions, in the order of the network's outputs.
-        front: "convolution" is the two convolutions of section 3.3; "frames" hands the four
-            frames of a timestep on side by side. So the systems without a C keep the 40 ms
-            timestep and the reach of the others, and differ in nothing but the convolutions; the
-            paper does not say at which rate its systems without them run.
-        channels: of the two convolutions. The paper leaves them open.
-        frames_ahead: r of each convolution: it is padded right by r and left by 4 - r.
-        frequency_padding: of each convolution, on both sides; 3 in the paper.
+        front: "convolution" is the two convolutions of section 3.3; "frames" concatenates the four
+            frames of a timestep. The systems without a C thus keep the 40 ms timestep and the
+            reach of the others and differ only in the convolutions; the paper does not give
+            their rate.
+        channels: channels of the two convolutions; the paper does not give them.
+        frames_ahead: r of each convolution, which is padded right by r and left by 4 - r.
+        frequency_padding: padding of each convolution on both sides; 3 in the paper.
         hidden: width of the hidden layers.
-        window_timesteps: T, the rolling window that is pooled over.
-        dropout: before the classifier, in training only.
+        window_timesteps: T, length of the rolling window for pooling.
+        dropout: dropout before the classifier, in training only.
     """
 
     labels: tuple[str, ...]
@@ -104,7 +104,7 @@ class SystemConfig:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What each logit is for."""
+        """The meaning of each logit."""
         return self.labels
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class SystemConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`, also for values that went through JSON or TOML.
+        """Invert :meth:`to_dict`, also for values that went through JSON or TOML.
 
         Raises:
             ValueError: a name is unknown or a value out of range.
@@ -129,19 +129,18 @@ class SystemConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig(SystemConfig):
-    """Shape of a C-pFSMN-A, or of what is left of it without convolutions or attention.
+    """Configuration of a C-pFSMN-A, with or without convolutions and attention.
 
     Attributes:
         memory: width of the memory blocks.
         blocks: the pFSMN blocks, pyramidal: orders and strides grow with depth.
-        taps: memory coefficients, one scalar a tap (the paper) or a vector of ``memory``.
+        taps: memory coefficients per tap: one scalar (the paper) or a vector of ``memory``.
         attention: "timestep" is the paper's eq. (5)-(7), positional; "statistics" scores each
-            timestep by its content and pools mean and deviation; "context" scores it by its age and
-            by what the newest timestep asks for, too; "mean" has no attention: all timesteps weigh
-            the same.
+            timestep by its content and pools mean and deviation; "context" adds scores by age and
+            by a query from the newest timestep; "mean" weighs all timesteps equally.
         attention_hidden: width of the attention's hidden layer.
-        ordinary: whether it also tells ordinary speech from acted emotions, as one output more.
-        voice: whether it remembers what the voice has sounded like, see :mod:`model.voice`.
+        ordinary: whether one more output separates ordinary speech from acted emotions.
+        voice: whether the network has a voice memory, see :mod:`model.voice`.
     """
 
     memory: int = 128
@@ -162,7 +161,7 @@ class NetworkConfig(SystemConfig):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What each logit is for: the labels, then ordinary speech."""
+        """The meaning of each logit: the labels, then ordinary speech."""
         return (*self.labels, *((ORDINARY,) if self.ordinary else ()))
 
     @classmethod
@@ -184,12 +183,12 @@ EMOTIONS = ("angry", "happy", "neutral", "sad")
 
 
 def live(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
-    """The default: 175 ms of look-ahead, content attention over 3 s."""
+    """The default network: 175 ms of look-ahead, content attention over 3 s."""
     return NetworkConfig(labels, blocks=_pyramid(((1, 1), (1, 1), (1, 1), (1, 1))))
 
 
 def immediate(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
-    """No look-ahead but the tail of the last frame, 15 ms."""
+    """A network without look-ahead beyond the tail of the last frame, 15 ms."""
     return NetworkConfig(labels, blocks=_pyramid(((0, 1), (0, 1), (0, 1), (0, 1))))
 
 
@@ -211,7 +210,7 @@ def paper(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
 
 
 def unbounded(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
-    """The live network with the paper's look-ahead: what bounding it costs, and its teacher."""
+    """The live network with the paper's look-ahead: its teacher, and a test of the bound's cost."""
     reach = paper(labels)
     return replace(live(labels), frames_ahead=reach.frames_ahead, blocks=reach.blocks)
 

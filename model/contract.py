@@ -1,9 +1,9 @@
-"""One contract for every layer, and how layers are put one behind the other.
+"""The contract of every layer, and chains of layers.
 
-A layer runs in two ways that give the same numbers: :meth:`Layer.forward` takes whole utterances,
-:meth:`Layer.step` takes one timestep of a stream, and a state. How late its outputs are and what
-they depend on are properties of the layer; those of a :class:`Chain` are the sums of its layers'.
-:func:`model.verify.verify_contract` checks a layer against all of this.
+A layer runs in two ways with equal results: :meth:`Layer.forward` takes whole utterances,
+:meth:`Layer.step` takes one timestep of a stream and a state. Latency and receptive field are
+properties of the layer; those of a :class:`Chain` are the sums of its layers'.
+:func:`model.verify.verify_contract` checks a layer against the contract.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """Which timesteps of the input an output depends on, beside its own.
+    """The input timesteps that an output depends on, besides its own.
 
     Attributes:
-        back: earlier ones; None: all of them.
-        ahead: later ones.
+        back: number of earlier timesteps; None means all.
+        ahead: number of later timesteps.
     """
 
     back: int | None
     ahead: int
 
     def __add__(self, other: ReceptiveField) -> ReceptiveField:
-        """Of two layers, one behind the other."""
+        """Combine two layers in sequence."""
         endless = self.back is None or other.back is None
         back = None if endless else (self.back or 0) + (other.back or 0)
         return ReceptiveField(back, self.ahead + other.ahead)
@@ -40,13 +40,13 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where in its stream the timestep lies that comes into a layer.
+    """The position of a layer's input timestep in its stream.
 
     Attributes:
-        position: ``(batch,)`` int64, its number. Before 0 and after the end of the stream something
-            comes in as well, because the layers before are late: it is no part of the stream.
-        exists: ``(batch, asks)`` float32, whether the timesteps exist that the layer
-            :attr:`Layer.asks` about.
+        position: ``(batch,)`` int64, number of the timestep. The latency of earlier layers also
+            causes inputs before 0 and after the end; they are not part of the stream.
+        exists: ``(batch, asks)`` float32, whether the timesteps in the layer's :attr:`Layer.asks`
+            exist.
     """
 
     position: Tensor
@@ -54,25 +54,25 @@ class Moment:
 
     @classmethod
     def of(cls, layer: Layer[Any], position: Tensor, end: Tensor) -> Moment:
-        """For a layer, at a timestep of streams with ``end`` timesteps, ``(batch,)`` int64."""
+        """Make the moment of a layer in streams of ``end`` timesteps, ``(batch,)`` int64."""
         asked = position[:, None] - torch.tensor(layer.asks, device=position.device)
         return cls(position, ((asked >= 0) & (asked < end[:, None])).float())
 
 
 @dataclass(frozen=True, slots=True)
 class Newest(Generic[State]):
-    """What one step adds to a state.
+    """The rows that one step adds to a state.
 
     Attributes:
-        rows: laid out as the state is; of each tensor its newest rows along the second axis, or all
-            of it.
+        rows: structured like the state; each tensor holds its newest rows along the second axis,
+            or the whole tensor.
     """
 
     rows: State
 
 
 def pushed(state: State, newest: Newest[State]) -> State:
-    """The state after a step: every tensor drops as many of its oldest rows as it is given."""
+    """Return the state after a step: each tensor drops one oldest row per new row."""
     moved: State = _pushed(state, newest.rows)
     return moved
 
@@ -89,21 +89,21 @@ def _pushed(old: Any, rows: Any) -> Any:
 
 
 class Layer(nn.Module, Generic[State]):
-    """What every layer of a network that hears a stream is."""
+    """A layer of a network that runs on streams."""
 
     @property
     def receptive_field(self) -> ReceptiveField:
-        """Which timesteps an output depends on."""
+        """The input timesteps that an output depends on."""
         raise NotImplementedError
 
     @property
     def latency(self) -> int:
-        """Timesteps that an output of :meth:`step` lies behind what came in."""
+        """Delay of the outputs of :meth:`step` behind its inputs, in timesteps."""
         return self.receptive_field.ahead
 
     @property
     def asks(self) -> tuple[int, ...]:
-        """Timesteps, back from the one that comes in, of which a step must know if they exist."""
+        """Timesteps, counted back from the input, whose existence a step must know."""
         return ()
 
     @property
@@ -116,25 +116,25 @@ class Layer(nn.Module, Generic[State]):
         raise NotImplementedError
 
     def initial_state(self, batch: int) -> State:
-        """State of streams that have heard nothing."""
+        """Return the state at the start of streams."""
         raise NotImplementedError
 
     def newest(self, x: Any, moment: Moment, state: State) -> tuple[Any, Newest[State]]:
-        """One timestep in; the output for ``latency`` timesteps before; what the state gains."""
+        """Take one timestep; return the output ``latency`` timesteps earlier and the new rows."""
         raise NotImplementedError
 
     def step(self, x: Any, moment: Moment, state: State) -> tuple[Any, State]:
-        """One timestep in; the output for ``latency`` timesteps before, and the new state.
+        """Take one timestep; return the output ``latency`` timesteps earlier and the new state.
 
-        The first ``latency`` outputs are for timesteps before the stream and mean nothing; after
-        its last timestep as many steps with zeros give what is still owed.
+        The first ``latency`` outputs precede the stream and are meaningless; after its last
+        timestep, ``latency`` steps with zeros give the remaining outputs.
         """
         output, newest = self.newest(x, moment, state)
         return output, pushed(state, newest)
 
 
 class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
-    """Layers one behind the other: what each gives is what the next one takes."""
+    """Layers in sequence: each one's output is the next one's input."""
 
     def __init__(self, layers: Iterable[Layer[Any]]) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
             yield layer
 
     def forward(self, x: Any) -> Any:
-        """Whole utterances through all layers."""
+        """Run whole utterances through all layers."""
         for layer in self.layers():
             x = layer(x)
         return x
@@ -181,23 +181,23 @@ class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
 
 
 def lags_of(layers: Iterable[Layer[Any]]) -> list[int]:
-    """Timesteps that each layer's input, and at last the output, lies behind what came in first."""
+    """Return the delay of each layer's input, and last of the output, behind the first input."""
     return list(accumulate((layer.latency for layer in layers), initial=0))
 
 
 def asked_together(layers: Iterable[Layer[Any]]) -> tuple[int, ...]:
-    """What layers one behind the other ask about, back from what comes into the first one."""
+    """Return the ``asks`` of layers in sequence, counted back from the first layer's input."""
     layers = list(layers)
     pairs = zip(layers, lags_of(layers), strict=False)
     return tuple(lag + asked for layer, lag in pairs for asked in layer.asks)
 
 
 def moments_of(layers: Iterable[Layer[Any]], moment: Moment) -> Iterator[Moment]:
-    """Of layers one behind the other, the moment of each, from that of the first one."""
+    """Yield the moment of each layer in sequence, given that of the first."""
     layers = list(layers)
     counts = [len(layer.asks) for layer in layers]
-    # All are asked at once and shared out here: an operator on a handful of values costs as much as
-    # one on hundreds.
+    # Computed at once and split here: an operator on a handful of values costs as much as one on
+    # hundreds.
     shared = iter(torch.split(moment.exists, [count for count in counts if count], dim=1))
     for count, lag in zip(counts, lags_of(layers), strict=False):
         exists = next(shared) if count else moment.exists[:, :0]

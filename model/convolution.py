@@ -1,7 +1,7 @@
-"""The fronts, four frames in, one hidden timestep out: convolutions (section 3.3) or none.
+"""The fronts, from four frames to one hidden timestep: convolutions (section 3.3) or none.
 
-Behind both stands a linear layer to the hidden width, with batch norm and ReLU; the paper does not
-say whether one stands there.
+Both end in a linear layer to the hidden width, with batch norm and ReLU; the paper does not say
+whether it has one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STRIDE = 2
 
 
 def map_bins(config: SystemConfig) -> tuple[int, int]:
-    """Frequency bins after the first and after the second convolution."""
+    """Return the frequency bins after the first and after the second convolution."""
 
     def halved(bins: int) -> int:
         return (bins + 2 * config.frequency_padding - KERNEL) // _STRIDE + 1
@@ -31,7 +31,7 @@ def map_bins(config: SystemConfig) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionState:
-    """Context of the two convolutions; of no frames where there are none.
+    """Context of the two convolutions; it has no frames if there are no convolutions.
 
     Attributes:
         frames: ``(batch, frames, 201)`` latest input frames, zero before the stream.
@@ -43,9 +43,9 @@ class ConvolutionState:
 
 
 class ConvolutionFront(Layer[ConvolutionState]):
-    """Two 5x5 convolutions of stride 2x2, then the linear layer, each with batch norm and ReLU.
+    """Two 5x5 convolutions of stride 2x2, then a linear layer, each with batch norm and ReLU.
 
-    In time each is padded left by 4 - r and right by r frames, in frequency symmetrically.
+    Each is padded in time by 4 - r frames left and r right, and symmetrically in frequency.
     """
 
     def __init__(self, config: SystemConfig) -> None:
@@ -61,15 +61,15 @@ class ConvolutionFront(Layer[ConvolutionState]):
         self.enter = nn.Linear(second * self.second_bins, config.hidden)
         self.enter_norm: nn.Module = nn.BatchNorm1d(config.hidden)
         self.first_ahead, self.second_ahead = config.frames_ahead
-        #: Outputs by which the first convolution lags behind the newest pair of frames.
+        #: Lag of the first convolution behind the newest pair of frames, in outputs.
         self.map_delay = self.first_ahead // 2
         self.cached_frames = 2 * self.map_delay + KERNEL - 1 - self.first_ahead
         self.cached_maps = 2 * self.latency + KERNEL - 1 - self.second_ahead - self.map_delay
 
     @property
     def receptive_field(self) -> ReceptiveField:
-        # Output k of the second convolution hears the frames from 4 k - 2 (4 - r2) - (4 - r1) up to
-        # 4 k + 2 r2 + r1. Its own timestep has the frames 4 k to 4 k + 3.
+        # Output k of the second convolution depends on frames 4 k - 2 (4 - r2) - (4 - r1) to
+        # 4 k + 2 r2 + r1. Its own timestep has frames 4 k to 4 k + 3.
         back = 2 * (KERNEL - 1 - self.second_ahead) + KERNEL - 1 - self.first_ahead
         ahead = 2 * self.second_ahead + self.first_ahead
         return ReceptiveField(-(-back // FRAMES_PER_TIMESTEP), ahead // FRAMES_PER_TIMESTEP)
@@ -80,10 +80,10 @@ class ConvolutionFront(Layer[ConvolutionState]):
         return False
 
     def forward(self, features: Tensor) -> Tensor:
-        """Whole utterances.
+        """Run whole utterances.
 
-        In memory the maps have their channels innermost, which is faster. The linear layer expects
-        its inputs by channel; its weight, much smaller than they, is brought into their order.
+        The maps keep their channels innermost in memory, which is faster. The linear layer expects
+        inputs by channel, so its weight, much smaller than the maps, is permuted instead.
 
         Args:
             features: ``(batch, timesteps, 4, 201)``.
@@ -107,29 +107,29 @@ class ConvolutionFront(Layer[ConvolutionState]):
 
     @property
     def asks(self) -> tuple[int, ...]:
-        """Timesteps back of the two maps that a step adds.
+        """Timesteps, counted back from the input, of the two maps that a step adds.
 
-        Map k exists where ``0 <= k < 2 end``. A step at timestep t adds maps ``2 t - map_delay``
-        and the next one; half of the delay, rounded up, is the same bound in timesteps.
+        Map k exists if ``0 <= k < 2 end``. A step at timestep t adds map ``2 t - map_delay`` and
+        the next one; half the delay, rounded up, is the same bound in timesteps.
         """
         return tuple(-((row - self.map_delay) // 2) for row in range(_STRIDE))
 
     def newest(
         self, x: Tensor, moment: Moment, state: ConvolutionState
     ) -> tuple[Tensor, Newest[ConvolutionState]]:
-        """One timestep's frames in, a timestep ``latency`` before it out.
+        """Take one timestep's frames; return the timestep ``latency`` before it.
 
         Args:
             x: ``(batch, 4, 201)``; zeros once the stream has ended.
-            moment: which of the two maps exist that the step adds.
+            moment: tells which of the two new maps exist.
             state: context of the earlier frames.
 
         Returns:
-            ``(batch, hidden)``, and all of the state.
+            ``(batch, hidden)`` and the whole state.
         """
         history = torch.cat([state.frames, x], dim=1)
         maps = self._first_maps(history[:, None])
-        # Its response to zeros is not the zero padding that the second convolution sees offline.
+        # The response to zeros differs from the zero padding of the second convolution offline.
         maps = maps * moment.exists[:, None, :, None]
         map_history = torch.cat([state.maps, maps], dim=2)
         output = self._second_maps(map_history[:, :, :KERNEL]).flatten(1)
@@ -146,7 +146,7 @@ class ConvolutionFront(Layer[ConvolutionState]):
 
 
 class FrameFront(Layer[ConvolutionState]):
-    """No convolutions: the frames of a timestep side by side, then the linear layer."""
+    """Concatenated frames of a timestep, then the linear layer, without convolutions."""
 
     def __init__(self, config: SystemConfig) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class FrameFront(Layer[ConvolutionState]):
         return ReceptiveField(0, 0)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Whole utterances: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
+        """Map ``(batch, timesteps, 4, 201)`` to ``(batch, timesteps, hidden)``."""
         return normed_relu(self.enter_norm, self.enter(features.flatten(2)))
 
     def initial_state(self, batch: int) -> ConvolutionState:
@@ -167,7 +167,7 @@ class FrameFront(Layer[ConvolutionState]):
     def newest(
         self, x: Tensor, _moment: Moment, state: ConvolutionState
     ) -> tuple[Tensor, Newest[ConvolutionState]]:
-        """One timestep's frames ``(batch, 4, 201)`` in, ``(batch, hidden)`` out."""
+        """Map one timestep's frames ``(batch, 4, 201)`` to ``(batch, hidden)``."""
         return torch.relu(self.enter_norm(self.enter(x.flatten(1)))), Newest(state)
 
 

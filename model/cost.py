@@ -1,7 +1,7 @@
-"""What an estimate every 40 ms costs, in multiply-adds (for Table 3).
+"""The cost of an estimate every 40 ms, in multiply-adds (for Table 3).
 
-Counted are matrix products, convolutions and memory taps; not batch norms, which are folded on
-export, nor anything else done value by value.
+The count covers matrix products, convolutions and memory taps, but no elementwise operations, nor
+batch norms, which export folds away.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 
 def step_cost(config: SystemConfig) -> int:
-    """Multiply-adds of one estimate on a stream.
+    """Count the multiply-adds of one estimate on a stream.
 
-    A system that needs the end of the utterance cannot carry a state from step to step: it is run
-    again over the last T timesteps, 4 s, for every estimate.
+    A system that needs the utterance's end cannot carry a state from step to step; it runs again
+    over the last T timesteps, 4 s, for every estimate.
 
     Raises:
-        TypeError: no system has this configuration.
+        TypeError: the configuration is of no known system.
     """
     if isinstance(config, NetworkConfig):
         pooled = config.hidden * (2 if config.attention in ("statistics", "context") else 1)
@@ -35,7 +35,7 @@ def step_cost(config: SystemConfig) -> int:
 
 
 def _entrance(config: SystemConfig) -> int:
-    """Front and linear layer, a timestep: two outputs of the first convolution, one of the next."""
+    """Count the front per timestep: two outputs of the first convolution, one of the second."""
     if config.front == "frames":
         return FRAMES_PER_TIMESTEP * FREQUENCY_BINS * config.hidden
     first, second = config.channels
@@ -45,13 +45,13 @@ def _entrance(config: SystemConfig) -> int:
 
 
 def _memory(config: NetworkConfig) -> int:
-    """Eq. (2) and (3) of every block; the taps as they run, zeros between strides included."""
+    """Count eq. (2) and (3) of every block, including the zero taps between strides."""
     reach = sum(block.look_back + 1 + block.look_ahead for block in config.blocks)
     return config.memory * (2 * config.hidden * len(config.blocks) + reach)
 
 
 def _attention(config: NetworkConfig) -> int:
-    """Weights and pooling of one window; the keys of older timesteps are kept."""
+    """Count weights and pooling of one window; the keys of older timesteps are cached."""
     pooling = config.window_timesteps * config.hidden
     if config.attention == "timestep":
         return 2 * config.window_timesteps * config.attention_hidden + pooling
@@ -65,6 +65,6 @@ def _attention(config: NetworkConfig) -> int:
 
 
 def _lstm(config: RecurrentConfig) -> int:
-    """Four gates a layer and direction, each from the layer's input and its last output."""
+    """Count four gates per layer and direction, on the layer's input and its last output."""
     width = config.hidden // config.directions
     return config.layers * config.directions * 4 * width * (config.hidden + width)

@@ -13,7 +13,7 @@ HEAD_HIDDEN = 128
 
 
 class EmotionEncoder(nn.Module):
-    """The encoder's layers weighed, pooled by attention to mean and deviation, classified."""
+    """A classifier on a weighted sum of the encoder's layers, pooled to mean and deviation."""
 
     def __init__(self, encoder: WhisperEncoder, labels: int, dropout: float) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class EmotionEncoder(nn.Module):
         self.classifier = nn.Linear(2 * encoder.width, labels)
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Logits ``(batch, labels)``.
+        """Compute logits ``(batch, labels)``.
 
         Args:
             samples: ``(batch, samples)`` at 16 kHz.
-            lengths: ``(batch,)`` samples of each that are of the recording.
+            lengths: ``(batch,)`` samples of each row that belong to the recording.
         """
         with torch.autocast(samples.device.type, enabled=False):
             mel = log_mel(samples)

@@ -1,8 +1,8 @@
-"""One step of the network as ONNX, batch dynamic: every state tensor a named input.
+"""Export one step of the network to ONNX with a dynamic batch and named state inputs.
 
-Its output of the same name, ``next_`` before it, holds what the step adds to it along its first
-axis: one row of a delay line, which drops its oldest, or all of a small state. So nothing long is
-copied for the sake of one row; who runs the network keeps the lines.
+For each state tensor, the output named ``next_`` plus its name holds what the step adds along its
+first axis: one row of a delay line, which drops its oldest, or all of a small state. The caller
+keeps the lines, so no long state is copied for one row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPSET = 20
 
 
 def fold_batch_norms(network: Network) -> Network:
-    """A copy for inference whose batch norms are part of the layers before them."""
+    """Return a copy for inference with batch norms folded into the layers before them."""
     folded = copy.deepcopy(network).eval()
     convolutions = ("first", "second") if folded.config.front == "convolution" else ()
     in_front = (*convolutions, "enter")
@@ -45,7 +45,7 @@ def fold_batch_norms(network: Network) -> Network:
 
 
 def state_specs(state: NetworkState) -> tuple[StateSpec, ...]:
-    """Name, shape of one stream and dtype of every state tensor; the last is the position."""
+    """Return name, shape per stream and dtype of every state tensor; the last is the position."""
     tensors = tuple(
         StateSpec(name, tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in state.named()
@@ -54,7 +54,7 @@ def state_specs(state: NetworkState) -> tuple[StateSpec, ...]:
 
 
 class _Step(nn.Module):
-    """The exported function: positional tensors in and out, probabilities calibrated."""
+    """The exported function, with positional tensors and calibrated probabilities."""
 
     def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class _Step(nn.Module):
 
 
 def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
-    """Write the network with its metadata; weights and all in one file, no pickle.
+    """Write the network, its weights and its metadata to one file, without pickle.
 
     Raises:
         ValueError: the metadata does not describe this network.
     """
     config = network.config
-    state = network.initial_state(2)  # a batch of one would be taken for a constant
+    state = network.initial_state(2)  # the exporter takes a batch of one for a constant
     if (
         metadata.labels,
         metadata.look_ahead_samples,
@@ -116,13 +116,13 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
 
 
 def batch_dimension() -> torch.export.Dim:
-    """The first dimension of what is exported, of any size."""
+    """Return the dynamic first dimension of exported tensors."""
     return torch.export.Dim("batch", min=1, max=4096)
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Leave out what nobody can act on: packages that are not there, names, coming changes."""
+    """Silence messages that need no action: missing packages, names, coming changes."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -142,14 +142,14 @@ def write_onnx(
     properties: dict[str, str],
     **options: Any,
 ) -> None:
-    """Write a module as an ONNX file with the properties as its metadata, and no other.
+    """Write a module as an ONNX file with only the properties as its metadata.
 
     Args:
-        module: in evaluation mode.
-        example: its inputs.
+        module: module in evaluation mode.
+        example: example inputs.
         path: file to write.
         properties: metadata of the file.
-        options: names and shapes, as ``torch.onnx.export`` takes them.
+        options: names and shapes for ``torch.onnx.export``.
 
     Raises:
         RuntimeError: torch exported nothing.

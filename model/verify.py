@@ -1,4 +1,4 @@
-"""Holds a layer to the contract of :mod:`model.contract`."""
+"""Check a layer against the contract of :mod:`model.contract`."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from torch import Tensor
 from model.contract import Layer, Moment
 from streamer.modelfile.metadata import UNKNOWN_END
 
-#: Makes inputs of whole utterances: ``(batch, timesteps)`` -> a tensor or a tuple of tensors, each
-#: ``(batch, timesteps, ...)``.
+#: Makes inputs of whole utterances from ``(batch, timesteps)``: a tensor or a tuple of tensors,
+#: each ``(batch, timesteps, ...)``.
 MakeInput = Callable[[int, int], Any]
 
-#: Timesteps beyond the receptive field, before it and after it.
+#: Timesteps tested beyond each end of the receptive field.
 _SLACK = 5
-#: Timesteps in the place of a receptive field that is endless.
+#: Timesteps tested in place of an unlimited receptive field.
 _SOME = 40
 
 
 def verify_contract(
     layer: Layer[Any], make_input: MakeInput, *, tolerance: float = 1e-5, hears_all: bool = True
 ) -> None:
-    """Check all that the contract promises.
+    """Check every promise of the contract.
 
-    Streaming equals offline, outputs and gradients; nothing is heard from beyond the receptive
-    field, and NaN is gone once it has left it; the field is no larger than it must be; streams in
-    one batch, at different positions, do not hear each other; what comes in beside a stream is no
-    part of it.
+    Streaming equals offline in outputs and gradients. Nothing outside the receptive field has an
+    effect, and NaN is gone once it has left the field. The field is no larger than needed. Streams
+    in one batch, at different positions, do not affect each other. Inputs outside a stream do not
+    affect it.
 
     Args:
-        layer: in evaluation mode, its weights not zero.
-        make_input: draws another input at every call.
-        tolerance: greatest difference.
-        hears_all: every timestep at the edges of the receptive field must be felt; else the field
-            may be wider than what is felt.
+        layer: layer in evaluation mode with nonzero weights.
+        make_input: draws a new input at every call.
+        tolerance: greatest difference allowed.
+        hears_all: whether the timesteps at both edges of the receptive field must have an effect;
+            if not, the field may be wider than the effect.
 
     Raises:
-        AssertionError: the layer breaks the contract; the message says which part of it.
+        AssertionError: the layer breaks the contract; the message says which part.
     """
     field = layer.receptive_field
     timesteps = field.ahead + (_SOME if field.back is None else field.back) + _SLACK
@@ -55,12 +55,12 @@ def verify_contract(
 
 
 def stream(layer: Layer[Any], x: Any, timesteps: int) -> list[Tensor]:
-    """Outputs of a layer, one timestep at a time, flushed: as ``forward`` gives them."""
+    """Run a layer one timestep at a time and flush it; return outputs like ``forward``'s."""
     batch = len(tensors_of(x)[0])
     state = layer.initial_state(batch)
     outputs = []
     for step in range(timesteps + layer.latency):
-        # As in use: nobody knows the end before the flush.
+        # As in use, the end is unknown before the flush.
         end = torch.full((batch,), UNKNOWN_END if step < timesteps else timesteps)
         moment = Moment.of(layer, torch.full((batch,), step), end)
         output, state = layer.step(_timestep(x, step, timesteps), moment, state)
@@ -70,14 +70,14 @@ def stream(layer: Layer[Any], x: Any, timesteps: int) -> list[Tensor]:
 
 
 def tensors_of(x: Any) -> list[Tensor]:
-    """The tensors of an input or output, which may be a tuple that holds None, too."""
+    """Return the tensors of an input or output, which may be a tuple with None in it."""
     if isinstance(x, tuple):
         return [tensor for one in x for tensor in tensors_of(one)]
     return [] if x is None else [x]
 
 
 def _each(function: Callable[..., Tensor], x: Any, *others: Any) -> Any:
-    """A function of every tensor of an input, and of those in its place in others."""
+    """Apply a function to every tensor of an input and its counterparts in the others."""
     if isinstance(x, tuple):
         return tuple(_each(function, *ones) for ones in zip(x, *others, strict=True))
     return None if x is None else function(x, *others)
@@ -88,7 +88,7 @@ def _at(x: Any, index: int) -> Any:
 
 
 def _timestep(x: Any, step: int, timesteps: int) -> Any:
-    """One timestep of the input; zeros after the last."""
+    """Return one timestep of the input, zeros after the last."""
     if step < timesteps:
         return _at(x, step)
     return _each(lambda one: torch.zeros_like(one[:, 0]), x)
@@ -122,7 +122,7 @@ def _check_gradients(layer: Layer[Any], x: Any, timesteps: int, tolerance: float
 
 
 def _check_field(layer: Layer[Any], x: Any, timesteps: int, hears_all: bool) -> None:
-    """Which timesteps of the input an output depends on, by its gradient."""
+    """Check by gradient which input timesteps an output depends on."""
     field = layer.receptive_field
     assert layer.latency == field.ahead, "the latency is not the look-ahead"
     at = timesteps - 2 - field.ahead
@@ -142,14 +142,14 @@ def _check_field(layer: Layer[Any], x: Any, timesteps: int, hears_all: bool) -> 
 
 
 def _mixed(output: Tensor) -> Tensor:
-    """Its values, none of them cancelling another."""
+    """Weight the values so that they do not cancel each other."""
     shape = output.shape[2:]
     weight = torch.linspace(0.5, 1.5, max(shape.numel(), 1)).reshape(shape)
     return output * weight
 
 
 def _check_not_a_number(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
-    """NaN that was heard once is gone from the state when it has left the receptive field."""
+    """Check that a NaN leaves the state once it has left the receptive field."""
     field = layer.receptive_field
     if field.back is None:
         return
@@ -163,14 +163,14 @@ def _check_not_a_number(layer: Layer[Any], x: Any, timesteps: int, tolerance: fl
 
 
 def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
-    """Two streams, one of which begins later, stepped together: each as if it were alone."""
+    """Check that two streams stepped together, one beginning later, match each alone."""
     later = timesteps // 3
     state = layer.initial_state(2)
     end = torch.full((2,), timesteps)
     outputs = []
     with torch.no_grad():
         for step in range(timesteps + layer.latency + later):
-            if step == later:  # until now the second has heard only what is no part of its stream
+            if step == later:  # the second's inputs until now are not part of its stream
                 state = _second_anew(state, layer.initial_state(2))
             first = _timestep(x, step, timesteps)
             second = _timestep(x, max(step - later, 0), timesteps)

@@ -1,9 +1,9 @@
-"""What a stream knows of its voice: a slow, causal mean of what the network hears in it.
+"""The voice memory of a stream: a slow, causal mean of the network's pooled features.
 
-How angry somebody sounds is told better by one who knows how that person sounds otherwise. The
-memory begins empty, or with a profile; an estimate sees it as it was before its own timestep. A
-classifier of its own answers by the distance to that mean, and its answer is averaged with the
-network's: of the same recordings the two are wrong about different ones.
+It is easier to hear how angry a person sounds if one knows how they usually sound. The memory
+starts empty or from a profile; an estimate uses the memory before its own timestep. A separate
+classifier answers by the distance to that mean, and its answer is averaged with the network's,
+because the two are wrong on different recordings.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import Dropout
 from streamer.recognition.profile import ALL, NOTHING, ORDINARY
 
-#: Timesteps of speech within which it forgets: a minute.
+#: Time constant of forgetting, in timesteps of speech: a minute.
 MEMORY_TIMESTEPS = 1500.0
-#: What ``heard`` says of a timestep, as the runtime has it: not to be taken in; as far as it sounds
-#: ordinary; all of it.
+#: Values of ``heard`` for a timestep, as in the runtime: take in nothing; take it in as far as it
+#: sounds ordinary; take in all of it.
 UNHEARD, HEARD, KNOWN = NOTHING, ORDINARY, ALL
-#: Timesteps of speech at which the memory is half believed.
+#: Timesteps of speech after which the memory has half its full weight.
 HALF_BELIEVED = 25.0
-#: Share that an answer by the distance to a well-known voice has in the mean of both.
+#: Share of the voice answer in the average once the voice is well known.
 SHARE = 0.5
 
 
 class VoiceMemory(Layer[Tensor]):
-    """A mean of what the windows held at timesteps of speech, and an answer by the distance to it.
+    """A mean of the pooled windows over speech, and a classifier on the distance to it.
 
-    How much of a timestep is taken in is learnt: were it all, somebody who shouts for a minute
-    would be taken for one who always does. Timesteps that are known to be ordinary speech of this
-    voice, as a profile is made of, are taken in whole.
+    A learnt gate decides how much of a timestep is taken in: with all of it, a person who shouts
+    for a minute would seem to shout always. Timesteps known to be ordinary speech of this voice,
+    as in a profile, are taken in whole.
     """
 
     def __init__(self, config: NetworkConfig, pooled: int) -> None:
@@ -52,47 +52,47 @@ class VoiceMemory(Layer[Tensor]):
         return (0,)
 
     def forward(self, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Answers by the distance to the voice, of whole streams.
+        """Answer by the distance to the voice on whole streams.
 
         Args:
-            x: ``(batch, timesteps, pooled)`` what the windows hold, and ``(batch, timesteps)``
+            x: pooled windows ``(batch, timesteps, pooled)``, and ``(batch, timesteps)`` of
                 :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`.
 
         Returns:
-            logits ``(batch, timesteps, labels)``, and how much the memory is believed,
+            logits ``(batch, timesteps, labels)``, and the memory's weight
             ``(batch, timesteps, 1)``, 0 to 1.
         """
         pooled, heard = x
         pooled = pooled.float()
         taken = self._taken(pooled, heard).double()
-        # A forgetting mean in one piece: each term is forgotten by what is taken in after it.
+        # The decaying mean in closed form: each term decays by what is taken in after it.
         kept = torch.log1p(-taken / MEMORY_TIMESTEPS).cumsum(dim=1)
         weight = taken * torch.exp(-kept)
         total = (weight[..., None] * pooled).cumsum(dim=1) * torch.exp(kept)[..., None]
         count = weight.cumsum(dim=1) * torch.exp(kept)
         mean = total / count.clamp(min=1e-6)[..., None]
-        # An estimate sees what was there before it.
+        # An estimate uses the memory before its own timestep.
         mean, count = (
             functional.pad(one, (0, 0, 1, -1)).float() for one in (mean, count[..., None])
         )
         return self._answer(pooled, mean), count / (count + HALF_BELIEVED)
 
     def initial_state(self, batch: int) -> Tensor:
-        """``(batch, 1, pooled + 1)``: the mean, and the timesteps in it."""
+        """Return ``(batch, 1, pooled + 1)``: the mean, and the number of timesteps in it."""
         return torch.zeros(batch, 1, self.pooled + 1)
 
     def newest(
         self, x: tuple[Tensor, Tensor], moment: Moment, state: Tensor
     ) -> tuple[tuple[Tensor, Tensor], Newest[Tensor]]:
-        """One timestep in; its answer ``(batch, labels)`` and belief ``(batch, 1)``.
+        """Take one timestep; return its answer ``(batch, labels)`` and weight ``(batch, 1)``.
 
         Args:
             x: ``(batch, pooled)`` and ``(batch,)``.
-            moment: of a timestep beside the stream nothing is taken in.
+            moment: timesteps outside the stream are not taken in.
             state: ``(batch, 1, pooled + 1)``.
 
         Returns:
-            answer and belief, and all of the state.
+            answer and weight, and the whole state.
         """
         pooled, heard = x
         mean, count = torch.split(state[:, 0], [self.pooled, 1], dim=1)
@@ -103,7 +103,7 @@ class VoiceMemory(Layer[Tensor]):
         return (answer, believed), Newest(torch.cat([mean, after], dim=1)[:, None])
 
     def _taken(self, pooled: Tensor, heard: Tensor) -> Tensor:
-        """How much of each timestep is taken in, 0 to 1."""
+        """Return how much of each timestep is taken in, 0 to 1."""
         ordinary = torch.sigmoid(self.gate(pooled)).squeeze(-1)
         return (ordinary * heard.clamp(max=HEARD) + (heard - HEARD).clamp(min=0.0)).clamp(max=1.0)
 
@@ -113,6 +113,6 @@ class VoiceMemory(Layer[Tensor]):
 
 
 def averaged(logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
-    """The network's logits with the answer of one who knows the voice so well."""
+    """Average the network's logits with the voice answer, by how well the voice is known."""
     shared: Tensor = logits + SHARE * believed * (answer - logits)
     return shared

@@ -1,8 +1,8 @@
-"""The encoder of OpenAI's Whisper, as a teacher in training; never a part of the runtime.
+"""The encoder of OpenAI's Whisper, a teacher in training; never part of the runtime.
 
-Radford et al. 2022, https://github.com/openai/whisper, weights under MIT. The function is theirs.
-The tensors have the names of the official ``model.safetensors``, so that file can be read too. It
-hears the whole recording, both ways.
+Radford et al. 2022, https://github.com/openai/whisper, weights under MIT. This is the same
+function. The tensors have the names of the official ``model.safetensors``, so that file loads, too.
+The encoder sees the whole recording in both directions.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch.nn import functional
 from streamer.errors import SerLiveError
 from streamer.signal import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
 
-#: Where the file comes from, for a person who has none.
+#: Where to get the file, for error messages.
 SOURCE = "it is model.safetensors of openai/whisper-base on Hugging Face (MIT): put it there"
 
 MEL_BINS = 80
-#: Dynamic range that is kept of the log-mel spectrum, in powers of ten.
+#: Dynamic range kept of the log-mel spectrum, in powers of ten.
 _RANGE = 8.0
 _HEAD_WIDTH = 64
 _PREFIX = "model.encoder."
 
 
 def mel_filters() -> NDArray[np.float32]:
-    """Slaney's mel filters with Slaney's norm: ``(80, 201)`` from 0 to 8000 Hz."""
-    # Linear below 1 kHz, logarithmic above: 200/3 Hz a mel, then 27 mels for a factor of 6.4.
+    """Return Slaney's mel filters with Slaney's norm: ``(80, 201)`` from 0 to 8000 Hz."""
+    # Linear below 1 kHz at 200/3 Hz per mel; logarithmic above at 27 mels per factor of 6.4.
     edge_mel, step = 15.0, math.log(6.4) / 27.0
     top = edge_mel + math.log(SAMPLE_RATE / 2 / 1000.0) / step
     mels = np.linspace(0.0, top, MEL_BINS + 2)
@@ -46,7 +46,7 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 def log_mel(samples: Tensor) -> Tensor:
-    """What the encoder takes: ``(..., samples)`` at 16 kHz -> ``(..., 80, samples // 160)``."""
+    """Compute the encoder's input: 16 kHz ``(..., samples)`` -> ``(..., 80, samples // 160)``."""
     window = torch.hann_window(FRAME_SAMPLES, device=samples.device)
     spectrum = torch.stft(samples, FRAME_SAMPLES, HOP_SAMPLES, window=window, return_complex=True)
     power = spectrum[..., :-1].abs().square()
@@ -103,7 +103,7 @@ class WhisperEncoder(nn.Module):
         return self.layer_norm.normalized_shape[0]
 
     def forward(self, mel: Tensor) -> list[Tensor]:
-        """Output of every layer, each ``(batch, frames, width)``, 50 frames a second.
+        """Return every layer's output ``(batch, frames, width)``, at 50 frames per second.
 
         Args:
             mel: ``(batch, 80, 2 frames)``.
@@ -120,10 +120,10 @@ class WhisperEncoder(nn.Module):
 
 
 def load_whisper(path: Path) -> WhisperEncoder:
-    """The encoder from a file of safetensors, in float32 and for inference.
+    """Load the encoder from a safetensors file, in float32 and for inference.
 
     Raises:
-        SerLiveError: the file is missing, or holds no such encoder.
+        SerLiveError: the file is missing or holds no such encoder.
     """
     from safetensors.torch import load_file
 

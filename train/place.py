@@ -1,4 +1,4 @@
-"""Where a training runs: on which device, and as which of the processes that torchrun started."""
+"""The place of a training: its device, and its rank among torchrun's processes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 CPU = torch.device("cpu")
 
-#: As the command takes it.
+#: Device names on the command line.
 Device = Literal["auto", "cpu", "cuda"]
 
-#: Longest that one process waits for another: the leader prepares and evaluates alone.
+#: Longest wait of one process for another, since the leader prepares and evaluates alone.
 PATIENCE = timedelta(hours=12)
 
 
@@ -31,9 +31,9 @@ class Place:
     """One process's place in a training.
 
     Attributes:
-        device: of the network and, where they fit, of the features.
-        rank: of this process, from 0; 0 leads: it prepares, evaluates and writes.
-        ranks: processes, each with a share of every batch.
+        device: device of the network and, if they fit, of the features.
+        rank: rank of this process, from 0; 0 leads: it prepares, evaluates and writes.
+        ranks: number of processes, each with a share of every batch.
     """
 
     device: torch.device = CPU
@@ -45,18 +45,18 @@ class Place:
         return self.rank == 0
 
     def worked_s(self) -> float:
-        """Seconds at work, from some moment on: of the clock on a GPU, else processor time.
+        """Return the time of a running clock in seconds: wall time on a GPU, else processor time.
 
-        Hours of training on a shared machine are not slowed evenly by its other programs.
+        Other programs on a shared machine do not slow hours of training evenly.
         """
         return time.monotonic() if self.device.type == "cuda" else time.process_time()
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's share of what all of them see."""
+        """Return this process's share of items that all processes have."""
         return items[self.rank :: self.ranks]
 
     def leaders(self, value: T) -> T:
-        """The leader's value, in every process; waits for it."""
+        """Wait for the leader's value and return it in every process."""
         if self.ranks == 1:
             return value
         values = [value]
@@ -65,7 +65,7 @@ class Place:
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """The leader goes through the block, then the others: what it left they find."""
+        """Run the block in the leader first, then in the others, which find its results."""
         if not self.leads:
             self.leaders(None)
         yield
@@ -73,7 +73,7 @@ class Place:
             self.leaders(None)
 
     def fits(self, size: int) -> bool:
-        """Whether so many bytes find room on the device beside a training."""
+        """Return whether this many bytes fit on the device alongside a training."""
         if self.device.type != "cuda":
             return True
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -90,7 +90,7 @@ def _device(name: Device, local_rank: int) -> torch.device:
 
 @contextmanager
 def find_place(name: Device = "auto") -> Iterator[Place]:
-    """This process's place, for as long as the block lasts.
+    """Yield this process's place for the duration of the block.
 
     Raises:
         SerLiveError: CUDA is asked for and there is none.

@@ -1,4 +1,4 @@
-"""How far a long work is, on stderr, where a person watches it; silent elsewhere."""
+"""Progress bars on stderr if it is a terminal; silent otherwise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import (
 
 
 def progress_bar(is_shown: bool = True) -> Progress:
-    """A bar with the time it still takes. What is printed meanwhile stands above it."""
+    """Make a bar with the remaining time. Other output appears above it."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -26,5 +26,5 @@ def progress_bar(is_shown: bool = True) -> Progress:
         console=Console(stderr=True),
         disable=not (is_shown and sys.stderr.isatty()),
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # what goes to a file stays there
+        redirect_stdout=sys.stdout.isatty(),  # leave output to a file alone
     )

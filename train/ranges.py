@@ -9,7 +9,7 @@ from typing import Any
 def check_number(
     name: str, value: Any, low: float = 0.0, high: float = math.inf, *, whole: bool = False
 ) -> None:
-    """Raise ValueError that names the setting and its range, bounds included."""
+    """Raise a ValueError unless the value is in the range, bounds included."""
     is_number = isinstance(value, int) or (isinstance(value, float) and not whole)
     if is_number and not isinstance(value, bool) and low <= value <= high:
         return
@@ -18,7 +18,7 @@ def check_number(
 
 
 def check_interval(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> None:
-    """Raise ValueError unless the value is a pair, lower end first, between the bounds."""
+    """Raise a ValueError unless the value is a pair, lower end first, within the bounds."""
     is_pair = isinstance(value, tuple) and len(value) == 2
     is_pair = is_pair and all(isinstance(end, int | float) for end in value)
     if is_pair and low <= value[0] <= value[1] <= high:
@@ -28,6 +28,6 @@ def check_interval(name: str, value: Any, low: float = -math.inf, high: float = 
 
 
 def check_names(name: str, value: Any) -> None:
-    """Raise ValueError unless the value is a list of texts."""
+    """Raise a ValueError unless the value is a list of strings."""
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"{name} must be a list of names; is {value!r}")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however the process that writes them is stopped."""
+"""Atomic writing of files, even if the process is stopped."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` once it is written.
+    """Yield a file that replaces ``path`` once it is written.
 
-    A stop in between leaves what was there; processes that write the same file do not meet.
+    An interrupted write leaves the old file; concurrent writers do not interfere.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:

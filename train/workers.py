@@ -1,4 +1,4 @@
-"""Processes that do what one core would take too long for."""
+"""Worker processes for work that takes too long on one core."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 
 def worker_pool(workers: int | None = None) -> ProcessPoolExecutor:
-    """Worker processes, as many as there are cores if nobody says how many.
+    """Start worker processes, by default one per core.
 
-    Ctrl-C reaches them too and ends them without a word: the command that started them says it.
+    Ctrl-C also ends them, silently; the command that started them reports it.
     """
     return ProcessPoolExecutor(
         workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)

@@ -1,1 +1,1 @@
-"""The paper's systems side by side, and the price of look-ahead."""
+"""Comparison of the paper's systems, and the price of look-ahead."""

@@ -1,9 +1,8 @@
-"""``python -m train compare``: the paper's systems and the price of look-ahead, in one run.
+"""``python -m train compare``: compare the paper's systems and look-aheads in one run.
 
-Every trial (a system, a split, a seed) is trained by the same recipe, on the same features and with
-the same selection, and tested on the same speakers. A finished trial is a line in a results file;
-a rerun skips what is there, and a stopped trial goes on from its last epoch. Tables and figures are
-drawn from that file alone (``train/comparing/tables.py``).
+Every trial (a system, a split, a seed) has the same recipe, features, selection and test speakers.
+A finished trial is a line in a results file; a rerun skips those, and a stopped trial resumes from
+its last epoch. Tables and figures use only that file (``train/comparing/tables.py``).
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ TRIALS_OWN = ("name", "corpora", "transfer", "network", "split", "seed")
 
 
 def run_compare(options: argparse.Namespace) -> None:
-    """Run the trials that are missing, then show the tables and draw the figures.
+    """Run the missing trials, then show the tables and draw the figures.
 
     Raises:
         SerLiveError: a name is unknown, a corpus is missing, or there is no result.
@@ -95,7 +94,7 @@ def run_compare(options: argparse.Namespace) -> None:
 
 
 def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
-    """Trials that the options ask for, of corpora and packages that are at hand."""
+    """Return the requested trials whose corpora and packages are present."""
     is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
     by_scale = FULL if is_full else SMALL
     protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
@@ -117,7 +116,7 @@ def _chosen(kind: str, known: Mapping[str, T], names: Sequence[str]) -> dict[str
 
 
 def _draw(protocol: str, by_system: BySystem, results: Path) -> None:
-    """The paper's figure 4 and the price of look-ahead, beside the results file."""
+    """Draw the paper's figure 4 and the price of look-ahead next to the results file."""
     confusions = {
         system: np.sum([trial.confusion for trial in trials], axis=0)
         for system, trials in by_system.items()
@@ -139,11 +138,11 @@ def run_missing(
     """Run the trials that the results file lacks, and append each as it ends.
 
     Args:
-        wanted: in the order to run them.
+        wanted: trials in the order to run them.
         base: training settings; corpora, split, network and seed are the trial's.
         folders: corpora, cache, and the folder of the trials' runs.
         results: JSON lines.
-        place: device and processes; the leader alone tests and writes.
+        place: device and processes; only the leader tests and writes.
 
     Raises:
         SerLiveError: a trial cannot be run, or the results are of another recipe.
@@ -166,9 +165,9 @@ def run_missing(
 
 
 def _digest(recipe: Recipe) -> str:
-    """Of the settings that all trials of a comparison have in common.
+    """Return a digest of the settings that all trials of a comparison share.
 
-    What is off is left out: earlier lines stay valid when recipes learn another setting.
+    It leaves out settings that are off, so earlier lines stay valid when recipes gain settings.
     """
     settings = recipe.to_dict() | {"frequency_padding": recipe.network.frequency_padding}
     common = {
@@ -180,7 +179,7 @@ def _digest(recipe: Recipe) -> str:
 
 
 def _done(results: Path, base: Recipe) -> set[str]:
-    """Keys of the finished trials."""
+    """Return the keys of the finished trials."""
     finished = read_results(results)
     for one in finished:
         if one.recipe != _digest(base):
@@ -212,7 +211,7 @@ def _network_of(config: SystemConfig, base: Recipe) -> SystemConfig:
 
 
 def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Finished | None:
-    """What came out; None in a process that does not lead."""
+    """Run a trial; return its result in the leader, None in other processes."""
     recipe = _recipe(trial, base)
     if trial.system == FUNCTIONALS:
         return _run_functionals(trial, recipe, folders) if place.leads else None
@@ -256,7 +255,7 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
 
 
 def _trained_s(folder: Path) -> float:
-    """Seconds of training over all stops; judging is not counted."""
+    """Return the seconds of training over all restarts, without judging."""
     lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
     return round(sum(float(json.loads(line)["trained_s"]) for line in lines), 1)
 
@@ -289,9 +288,9 @@ def _finished(
 
 
 def _verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
-    """Calibrated verdicts ``(utterances, labels)`` of a finished run, made offline.
+    """Return calibrated verdicts ``(utterances, labels)`` of a finished run, computed offline.
 
-    For systems that cannot stream, too; what ships is measured through the runtime instead.
+    This includes systems that cannot stream; shipped models are measured through the runtime.
 
     Raises:
         SerLiveError: there is no finished run in the folder.

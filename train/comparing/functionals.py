@@ -1,10 +1,10 @@
 """Functionals and a support vector machine: the comparison's hand-crafted system.
 
-Stands in for the systems of Table 2 on hand-crafted features (LSTM [24], HSF-CRNN [23]), whose
-features the paper does not give: the 88 functionals of eGeMAPS (Eyben et al., 2016), extracted by
-openSMILE from the whole recording as it is, and a linear SVM, which did better than a radial kernel
-on the validation speakers of CREMA-D (68.2 against 67.0 % UAR). openSMILE may be used for research
-and education, not in a product.
+A substitute for the systems of Table 2 on hand-crafted features (LSTM [24], HSF-CRNN [23]), whose
+features the paper does not give: openSMILE extracts the 88 functionals of eGeMAPS (Eyben et al.,
+2016) from the whole, unchanged recording, and a linear SVM classifies them. It did better than a
+radial kernel on the validation speakers of CREMA-D (68.2 against 67.0 % UAR). openSMILE's licence
+allows research and education, not products.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from train.workers import worker_pool
 Float32 = NDArray[np.float32]
 
 FEATURE_SET = "eGeMAPSv02"
-#: Penalties C that the validation speakers choose from.
+#: Penalties C to choose from on the validation speakers.
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 
@@ -46,7 +46,7 @@ def _required(module: str) -> Any:
 
 
 def check_packages() -> None:
-    """Raise SerLiveError, which says what to install, where one is missing."""
+    """Raise a SerLiveError that says what to install if a package is missing."""
     for module in ("opensmile", "sklearn.svm"):
         _required(module)
 
@@ -58,7 +58,7 @@ def _extractor() -> Any:
 
 
 def _extract(path: Path) -> Float32:
-    """Worker: the functionals ``(88,)`` of a recording at 16 kHz."""
+    """Extract the functionals ``(88,)`` of a recording at 16 kHz, in a worker."""
     frame = _extractor().process_signal(read_recording(path), SAMPLE_RATE)
     functionals: Float32 = np.asarray(frame, np.float32)[0]
     return functionals
@@ -66,7 +66,7 @@ def _extract(path: Path) -> Float32:
 
 @dataclass(frozen=True)
 class Functionals:
-    """Functionals of utterances with what they are.
+    """Functionals of utterances with labels and corpora.
 
     Attributes:
         values: ``(utterances, 88)``.
@@ -82,13 +82,13 @@ class Functionals:
 def prepare_functionals(
     utterances: Sequence[Utterance], labels: Sequence[str], cache: Path, workers: int = 2
 ) -> Functionals:
-    """Functionals of every utterance, from the cache or computed now.
+    """Return the functionals of every utterance, cached or computed.
 
     Args:
-        utterances: what to prepare, in this order.
+        utterances: utterances to prepare, in order.
         labels: names of the label indices.
-        cache: folder of what is prepared.
-        workers: processes.
+        cache: folder for the functionals.
+        workers: number of worker processes.
 
     Raises:
         SerLiveError: a recording cannot be read, or openSMILE is not installed.
@@ -114,12 +114,12 @@ def prepare_functionals(
 class FittedFunctionals:
     """A linear support vector machine on standardised functionals.
 
-    It is not stored: it is fitted again in seconds, and scikit-learn's own format is pickle.
+    It is not stored: fitting takes seconds, and scikit-learn's own format is pickle.
 
     Attributes:
-        pipeline: scikit-learn's, functionals -> label index.
+        pipeline: scikit-learn pipeline from functionals to label index.
         penalty: C, chosen on the validation speakers.
-        validation_uar: on these, mean over the corpora, in %.
+        validation_uar: UAR on these, mean over the corpora, in %.
     """
 
     pipeline: Any
@@ -127,14 +127,14 @@ class FittedFunctionals:
     validation_uar: float
 
     def answers(self, data: Functionals) -> NDArray[np.int64]:
-        """Index of the label of each utterance."""
+        """Predict the label index of each utterance."""
         found: NDArray[np.int64] = self.pipeline.predict(data.values)
         return found
 
     def scores(self, data: Functionals) -> dict[str, Scores]:
-        """Scores on each corpus in the data.
+        """Score each corpus in the data.
 
-        Every answer counts as certain, so the calibration error is the share of wrong ones.
+        Every answer counts as certain, so the calibration error is the error rate.
         """
         answers = np.eye(len(self.pipeline.classes_))[self.answers(data)]
         return {
@@ -144,7 +144,7 @@ class FittedFunctionals:
 
 
 def fit_functionals(train: Functionals, validation: Functionals) -> FittedFunctionals:
-    """Fit with every penalty and keep the best on the validation speakers, of equals the smallest.
+    """Fit with every penalty and keep the best on the validation speakers; ties go to the smallest.
 
     Raises:
         SerLiveError: scikit-learn is not installed.

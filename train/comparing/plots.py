@@ -1,4 +1,4 @@
-"""Picture of a comparison: what look-ahead buys."""
+"""Plot of a comparison: the gain from look-ahead."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from train.judging.plots import figure
 def plot_look_ahead(
     curve: Sequence[Price], others: Sequence[Price], title: str, path: Path
 ) -> None:
-    """UA against look-ahead: the price of latency.
+    """Plot UA against look-ahead: the price of latency.
 
     Args:
-        curve: of one network with several look-aheads; the bars are the intervals of what each
-            gains on the live one.
-        others: networks that stand beside it.
+        curve: one network with several look-aheads; the bars are intervals of the gain over the
+            live one.
+        others: networks to compare it with.
         title: what was tested.
         path: file to write.
     """

@@ -1,4 +1,4 @@
-"""Finished trials of a comparison, and the file of JSON lines that they are appended to."""
+"""Finished trials of a comparison, and their JSON lines file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Finished:
 
     @property
     def confusion(self) -> Int64:
-        """Over all speakers."""
+        """The confusion matrix over all speakers."""
         return np.asarray(np.sum(list(self.confusions.values()), axis=0))
 
     def to_json(self) -> str:
@@ -79,12 +79,12 @@ class Finished:
 def confusions_by_speaker(
     answered: Int64, labels: Int64, speakers: Sequence[str], classes: int
 ) -> dict[str, Int64]:
-    """Counts ``(classes, classes + 1)`` of each speaker.
+    """Count confusions ``(classes, classes + 1)`` by speaker.
 
     Args:
-        answered: ``(recordings,)`` as :func:`train.judging.measures.answers` gives them.
+        answered: ``(recordings,)`` from :func:`train.judging.measures.answers`.
         labels: ``(recordings,)`` indices of the true labels.
-        speakers: of each recording.
+        speakers: speaker of each recording.
         classes: number of labels.
     """
     counts = {one: np.zeros((classes, classes + 1), np.int64) for one in sorted(set(speakers))}
@@ -94,12 +94,12 @@ def confusions_by_speaker(
 
 
 def read_results(path: Path) -> list[Finished]:
-    """Finished trials of a results file; none where there is no file.
+    """Read the finished trials of a results file; none if there is no file.
 
-    A last line without an end is what a kill left of a trial: it is passed over.
+    An unterminated last line, left by a killed process, is skipped.
 
     Raises:
-        SerLiveError: the file cannot be read, or a line is no finished trial.
+        SerLiveError: the file cannot be read, or a line is not a finished trial.
     """
     try:
         whole, _, unfinished = path.read_bytes().rpartition(b"\n")
@@ -119,10 +119,10 @@ def read_results(path: Path) -> list[Finished]:
 
 
 def make_appendable(path: Path) -> None:
-    """Make the results file if it is missing, and cut off a last line that has no end.
+    """Create the results file if it is missing, and cut off an unterminated last line.
 
     Raises:
-        SerLiveError: it cannot be written; better known before hours of training.
+        SerLiveError: it cannot be written; this fails before hours of training.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def make_appendable(path: Path) -> None:
 
 
 def append_result(path: Path, finished: Finished) -> None:
-    """Add a line to a file that :func:`make_appendable` has seen.
+    """Append a line to a file prepared by :func:`make_appendable`.
 
     Raises:
         RunFailure: the disk is full.

@@ -1,7 +1,6 @@
-"""What finished trials say: tables, differences between systems, the price of look-ahead.
+"""Results of finished trials: tables, differences between systems, the price of look-ahead.
 
-Intervals are bootstraps over test speakers and over seeds: another handful of people, and another
-throw of the dice.
+Intervals are bootstraps over test speakers and over seeds.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from train.judging.measures import CONFIDENCE, RESAMPLES
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
-#: What every system is compared with.
+#: System that every other is compared with.
 REFERENCE = "c-bilstm"
-#: The paper's network. What the price of look-ahead is counted from, and how the same network with
-#: other look-aheads is called.
+#: The paper's network; the live one, reference for the price of look-ahead; and the name prefix of
+#: the live network with other look-aheads.
 PAPER = "c-pfsmn-a"
 LIVE = "c-pfsmn-a-live"
 LOOK_AHEAD = "look-ahead-"
@@ -45,13 +44,13 @@ class Spread:
 
 
 def difference(one: Sequence[Finished], other: Sequence[Finished]) -> Spread | None:
-    """UAR of one system minus that of another, in points, paired by split, seed and speaker.
+    """Compute one system's UAR minus another's, in points, paired by split, seed and speaker.
 
-    Of a seed the recordings of all splits count together. Each draw takes as many test speakers
-    and as many seeds as both have, with replacement, the same for both systems.
+    The recordings of all splits of a seed count together. Each bootstrap draw takes as many test
+    speakers and seeds as both have, with replacement, the same ones for both systems.
 
     Returns:
-        None where they have no trial, or not the same speakers, in common.
+        None if they share no trial or do not have the same speakers.
     """
     seeds = _common_seeds(one, other)
     pairs, counts = _stacked(one, seeds)
@@ -69,7 +68,7 @@ def difference(one: Sequence[Finished], other: Sequence[Finished]) -> Spread | N
 
 
 def _common_seeds(one: Sequence[Finished], other: Sequence[Finished]) -> list[int]:
-    """Seeds that both have; a system in which nothing is drawn goes with every one of the other."""
+    """Return the seeds that both have; a deterministic system pairs with each seed of the other."""
     seeds = [{trial.seed for trial in trials} for trials in (one, other)]
     drawn = [found for found in seeds if UNSEEDED not in found]
     return sorted(set.intersection(*(drawn or seeds)))
@@ -78,7 +77,7 @@ def _common_seeds(one: Sequence[Finished], other: Sequence[Finished]) -> list[in
 def _stacked(
     trials: Sequence[Finished], seeds: Sequence[int]
 ) -> tuple[list[tuple[str, str]], Int64]:
-    """(split, speaker) pairs that every seed has, and counts ``(seeds, pairs, labels, n)``."""
+    """Return (split, speaker) pairs of every seed, and counts ``(seeds, pairs, labels, n)``."""
     found = {
         (seed, trial.split, speaker): counts
         for trial in trials
@@ -91,12 +90,12 @@ def _stacked(
 
 
 def _draws(count: int, generator: np.random.Generator) -> Int64:
-    """``(draws, count)``: how often each comes in a draw of as many, with replacement."""
+    """Return multiplicities ``(draws, count)`` of bootstrap draws of ``count`` items."""
     return generator.multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
 
 
 def _uars(counts: Int64, people: Int64, throws: Int64) -> Float64:
-    """UAR ``(draws,)`` of counts ``(seeds, pairs, labels, n)``, the mean over the seeds drawn."""
+    """Return UAR ``(draws,)`` of counts ``(seeds, pairs, labels, n)``, mean over drawn seeds."""
     drawn = np.einsum("dp,spij->dsij", people, counts)
     uars = np.nanmean(recalls(drawn), axis=-1)
     return np.asarray((uars * throws).sum(axis=1) / throws.sum(axis=1))
@@ -105,7 +104,7 @@ def _uars(counts: Int64, people: Int64, throws: Int64) -> Float64:
 def by_protocol(
     finished: Iterable[Finished], systems: Iterable[str]
 ) -> dict[str, dict[str, list[Finished]]]:
-    """Trials by protocol and system, the systems in the order given, those not named last."""
+    """Group trials by protocol and system, in the given order of systems, others last."""
     grouped: dict[str, dict[str, list[Finished]]] = {}
     for trial in finished:
         grouped.setdefault(trial.protocol, {}).setdefault(trial.system, []).append(trial)
@@ -117,16 +116,16 @@ def by_protocol(
 
 
 def uars_of(trials: Iterable[Finished]) -> list[float]:
-    """UAR (the paper's UA) of each run, in %."""
+    """Return the UAR (the paper's UA) of each run, in %."""
     return [float(np.nanmean(recalls(trial.confusion))) for trial in trials]
 
 
 def tables(protocol: str, by_system: BySystem) -> list[Table]:
-    """The paper's Tables 2 and 3 and, where it was measured, the price of look-ahead.
+    """Make the paper's Tables 2 and 3 and, if measured, the price of look-ahead.
 
     Args:
-        protocol: its name.
-        by_system: its trials; a row a system.
+        protocol: name of the protocol.
+        by_system: its trials; each system is a row.
     """
     result = [_recall(protocol, by_system), _accuracy(protocol, by_system)]
     if any(trial.parameters for trials in by_system.values() for trial in trials):
@@ -145,7 +144,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _recall(protocol: str, by_system: BySystem) -> Table:
-    """The paper's Table 2, its left half."""
+    """Make the left half of the paper's Table 2."""
     labels = next(iter(by_system.values()))[0].labels
     table = _table(f"{protocol}: recall in %, mean over runs", *labels)
     for system, trials in by_system.items():
@@ -155,7 +154,7 @@ def _recall(protocol: str, by_system: BySystem) -> Table:
 
 
 def _accuracy(protocol: str, by_system: BySystem) -> Table:
-    """The paper's Table 2, its right half, and what its differences are worth."""
+    """Make the right half of the paper's Table 2, with intervals of its differences."""
     table = _table(
         f"{protocol}: WA and UA in %, mean and deviation over runs; 95 % over speakers and seeds",
         *("runs", "WA", "UA", f"UA minus {REFERENCE}"),
@@ -184,7 +183,7 @@ def _minus(by_system: BySystem, system: str, other: str) -> str:
 
 
 def _cost(protocol: str, by_system: BySystem) -> Table:
-    """The paper's Table 3, and what it leaves out: an estimate every 40 ms on a stream."""
+    """Make the paper's Table 3, plus the cost of an estimate every 40 ms on a stream."""
     table = _table(
         f"{protocol}: parameters, training, and an estimate on a stream",
         *("parameters", "training, s", f"of {REFERENCE}", "on", "multiply-adds an estimate"),
@@ -206,20 +205,20 @@ def _cost(protocol: str, by_system: BySystem) -> Table:
 
 
 def _mean_trained_s(trials: Iterable[Finished]) -> float:
-    """Mean over the runs; zero where none has a time."""
+    """Return the mean training time over the runs; zero if none has a time."""
     known = [trial.train_s for trial in trials if trial.train_s is not None]
     return float(np.mean(known)) if known else 0.0
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a look-ahead buys.
+    """The gain from a look-ahead.
 
     Attributes:
-        system: whose.
-        look_ahead_ms: the tail of the last frame included.
-        ua: mean over the runs, in %.
-        gained: on the live network, in points; None where they cannot be compared.
+        system: name of the system.
+        look_ahead_ms: look-ahead, including the tail of the last frame.
+        ua: mean UA over the runs, in %.
+        gained: gain over the live network, in points; None if they cannot be compared.
     """
 
     system: str
@@ -229,7 +228,7 @@ class Price:
 
 
 def prices(by_system: BySystem) -> list[Price]:
-    """The paper's network, and the live one by its look-ahead; the shortest first."""
+    """Return the paper's network and the live one by look-ahead, the shortest first."""
     found = [
         Price(
             system,
@@ -245,7 +244,7 @@ def prices(by_system: BySystem) -> list[Price]:
 
 
 def _price(protocol: str, by_system: BySystem) -> Table:
-    """UA against look-ahead, the live network being otherwise the same."""
+    """Make the table of UA against look-ahead, with the live network otherwise the same."""
     table = _table(
         f"{protocol}: the price of latency",
         *("look-ahead, ms", "UA", f"UA minus {LIVE}"),

@@ -1,4 +1,4 @@
-"""What ``python -m train compare`` runs: systems, protocols, and the trials that they make."""
+"""Systems, protocols and trials of ``python -m train compare``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamer.outputs import say_on_stderr
 from train.comparing.results_file import UNSEEDED
 from train.corpora.known import SOURCES, at_hand
 
-#: Stands in for the systems on hand-crafted features; no network.
+#: Substitute for the systems on hand-crafted features; not a network.
 FUNCTIONALS = "egemaps-svm"
 
 EIGHT_EMOTIONS = (*EMOTIONS, "calm", "disgust", "fear", "surprise")
@@ -20,13 +20,13 @@ EIGHT_EMOTIONS = (*EMOTIONS, "calm", "disgust", "fear", "surprise")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is trained and tested on.
+    """A corpus with its labels, splits and number of seeds.
 
     Attributes:
-        corpus: one, so that every split is of its speakers.
-        labels: told apart.
-        splits: names of ``train/corpora/splits.py``; each is a training of its own.
-        seeds: trainings of each split.
+        corpus: a single corpus, so that every split is of its speakers.
+        labels: labels of the classes.
+        splits: names from ``train/corpora/splits.py``; each is a separate training.
+        seeds: number of trainings per split.
     """
 
     corpus: str
@@ -39,13 +39,13 @@ def _folds(scheme: str, count: int) -> tuple[str, ...]:
     return tuple(f"{scheme}/{fold}" for fold in range(1, count + 1))
 
 
-#: What two cores do in hours.
+#: Protocols that take two cores hours.
 SMALL = {
     "cremad": Protocol("cremad", EMOTIONS, ("fixed",), 3),
     "ravdess": Protocol("ravdess", EIGHT_EMOTIONS, _folds("ravdess-5", 5), 1),
     "iemocap-random": Protocol("iemocap", EMOTIONS, ("iemocap-random/1",), 3),
 }
-#: What needs a GPU.
+#: Protocols that need a GPU.
 FULL = {
     "cremad": Protocol("cremad", EMOTIONS, ("fixed",), 5),
     "cremad-folds": Protocol("cremad", EMOTIONS, _folds("folds-5", 5), 5),
@@ -53,14 +53,14 @@ FULL = {
     "iemocap-random": Protocol("iemocap", EMOTIONS, ("iemocap-random/1",), 5),
     "iemocap-sessions": Protocol("iemocap", EMOTIONS, _folds("iemocap-sessions", 5), 5),
 }
-#: What other work reports of its systems; no part of the paper's comparison, run when named.
+#: Protocols of other work, not part of the paper's comparison; run only when named.
 ELSEWHERE = {
     "ravdess-emobox": Protocol("ravdess", EIGHT_EMOTIONS, _folds("emobox-6", 6), 1),
 }
 
 
 def protocols_at_hand(protocols: Mapping[str, Protocol], corpora: Path) -> dict[str, Protocol]:
-    """Those whose corpus is in the folder; of each other one a line on stderr says where to get it.
+    """Return protocols whose corpus is present; for others, print on stderr where to get it.
 
     Raises:
         SerLiveError: there is no corpus at all.
@@ -74,7 +74,7 @@ def protocols_at_hand(protocols: Mapping[str, Protocol], corpora: Path) -> dict[
 
 
 def _with_look_ahead(orders: Sequence[int]) -> Callable[[tuple[str, ...]], SystemConfig]:
-    """The live network with other look-ahead orders, of one block after the other."""
+    """Make the live network with other look-ahead orders, one per block."""
 
     def config(labels: tuple[str, ...]) -> NetworkConfig:
         base = live(labels)
@@ -87,15 +87,15 @@ def _with_look_ahead(orders: Sequence[int]) -> Callable[[tuple[str, ...]], Syste
     return config
 
 
-#: The live network but for its look-ahead, in ms of timesteps; 160 is the live network itself.
+#: The live network by look-ahead, in ms of timesteps; 160 is the live network itself.
 LOOK_AHEADS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "look-ahead-0": _with_look_ahead((0, 0, 0, 0)),
     "look-ahead-80": _with_look_ahead((0, 1, 0, 1)),
     "look-ahead-320": _with_look_ahead((2, 2, 2, 2)),
     "look-ahead-paper": unbounded,
 }
-#: The live network with the attention of what ships; no part of the paper's comparison, run when
-#: named.
+#: The live network with the attention of the shipped model. It is not part of the paper's
+#: comparison and runs only when named.
 SHIPPED: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "c-pfsmn-c-live": lambda labels: replace(live(labels), attention="context"),
 }
@@ -108,12 +108,12 @@ class Trial:
     """One training and its test.
 
     Attributes:
-        protocol: its name.
-        corpus: of the protocol, as ``labels``.
-        labels: told apart.
-        split: one of the protocol's.
+        protocol: name of the protocol.
+        corpus: the protocol's corpus.
+        labels: the protocol's labels.
+        split: one of the protocol's splits.
         system: one of :data:`COMPARED`.
-        seed: from 1; :data:`train.comparing.results_file.UNSEEDED` where nothing is drawn.
+        seed: from 1; :data:`train.comparing.results_file.UNSEEDED` for deterministic systems.
     """
 
     protocol: str
@@ -125,12 +125,12 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Its name in the results file, and of the folder of its run."""
+        """Its name in the results file and as a run folder."""
         return f"{self.protocol}/{self.split.replace('/', '-')}/{self.system}/{self.seed}"
 
 
 def trials(protocols: Mapping[str, Protocol], systems: Sequence[str]) -> Iterator[Trial]:
-    """All trials, seed by seed, so that early results already compare."""
+    """Yield all trials, seed by seed, so that early results are already comparable."""
     for name, one in protocols.items():
         for seed in range(1, one.seeds + 1):
             for split in one.splits:

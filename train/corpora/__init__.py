@@ -1,1 +1,1 @@
-"""Recordings and who speaks in them: layouts, splits, and who was held back."""
+"""Recordings and their speakers: layouts, splits and lineages."""

@@ -1,4 +1,4 @@
-"""``python -m train prepare``: what lies in a corpus's folder against what the corpus holds."""
+"""``python -m train prepare``: compare a corpus's folder with the official corpus."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ NAMED = 12
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """A recording, listened to once.
+    """The measurements of a recording.
 
     Attributes:
-        duration_s: at its own rate.
-        peak: largest magnitude, 1 being full scale.
-        content: digest of the decoded samples; equal where the audio is.
+        duration_s: duration at its own rate.
+        peak: largest magnitude; 1 is full scale.
+        content: digest of the decoded samples, equal for equal audio.
         fault: why it cannot be read, "" if it can.
     """
 
@@ -55,7 +55,7 @@ class RecordingFacts:
 
 
 def _hear(path: Path) -> RecordingFacts:
-    """Worker: decode as the training does, only without resampling."""
+    """Decode as the training does, but without resampling (in a worker)."""
     content = hashlib.blake2b(digest_size=16)
     samples, peak = 0, 0.0
     try:
@@ -73,12 +73,12 @@ def _hear(path: Path) -> RecordingFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """A corpus as it lies in its folder.
+    """A corpus as found in its folder.
 
     Attributes:
         name: key of :data:`train.corpora.known.CORPORA`, or path of own recordings.
-        utterances: all that were read, whatever their label.
-        heard: what each of them sounds like.
+        utterances: all utterances found, with any label.
+        heard: measurements of each utterance.
         fault: why the corpus cannot be read, "" if it can.
     """
 
@@ -95,7 +95,7 @@ class Findings:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a training would get through it."""
+        """Whether it can be trained on."""
         return not self.fault and not any(one.fault for one in self.heard)
 
     @property
@@ -108,13 +108,13 @@ class Findings:
 
     @property
     def expected(self) -> Counter[str]:
-        """Recordings that the official corpus holds, by label; of own recordings, those here."""
+        """Official number of recordings by label; for own recordings, the number found."""
         if self.name not in CORPORA:
             return self.labels
         return Counter(CORPORA[self.name].recordings)
 
     def identical(self) -> list[list[Utterance]]:
-        """Groups of recordings that hold the same audio."""
+        """Groups of recordings with identical audio."""
         groups: dict[bytes, list[Utterance]] = defaultdict(list)
         for utterance, heard in zip(self.utterances, self.heard, strict=True):
             if not heard.fault and not heard.is_silent:
@@ -123,12 +123,12 @@ class Findings:
 
 
 def examine(name: str, corpora: Path, workers: int = 2) -> Findings:
-    """Read a corpus and listen to all of it.
+    """Read a corpus and measure every recording.
 
     Args:
-        name: of the corpus, or path of own recordings.
+        name: name of the corpus, or path of own recordings.
         corpora: folder of the corpora.
-        workers: processes.
+        workers: number of worker processes.
     """
     try:
         utterances = read_corpus(name, corpora)
@@ -145,7 +145,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 def remarks(findings: Findings) -> Iterator[str]:
-    """What a person should know of a corpus, a line each, the worst first."""
+    """Yield remarks on a corpus for the user, the worst first."""
     if findings.fault:
         yield f"cannot be used: {findings.fault}"
         return
@@ -230,14 +230,14 @@ def prepare(names: Sequence[str], corpora: Path) -> int:
     """Examine corpora and print what was found.
 
     Args:
-        names: of corpora, or paths of own recordings; none for every known corpus at hand.
+        names: names of corpora, or paths of own recordings; empty for every known corpus present.
         corpora: folder of the corpora.
 
     Returns:
-        the exit code: 0 if all that were named, or are at hand, can be used.
+        the exit code: 0 if all of these corpora can be used.
 
     Raises:
-        SerLiveError: none was named, and none is at hand.
+        SerLiveError: no corpus was named, and none is present.
     """
     wanted = names or at_hand(corpora)
     all_findings = []

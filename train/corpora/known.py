@@ -1,7 +1,7 @@
-"""Speech-emotion corpora, and one's own recordings, as labelled utterances.
+"""Speech-emotion corpora, and the user's own recordings, as labelled utterances.
 
-A corpus is read in its official layout from a folder of its own name, with any suffix soundfile
-reads. One table, :data:`EMOTIONS`, holds what the corpora's classes are called here.
+A corpus is read in its official layout from a folder of its name, with any suffix that soundfile
+reads. The table :data:`EMOTIONS` maps the corpora's classes to our labels.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from streamer.errors import SerLiveError
 from train.corpora.layouts import EvaluatedDialogs, NamedFiles
 from train.corpora.own_recordings import is_own, own_clips
 
-#: Label of what is said as it is said every day.
+#: Label of speech without emotion.
 NEUTRAL = "neutral"
 
-#: What each corpus calls an emotion -> our name. A class that is not here is not read: IEMOCAP's
-#: ``xxx`` (raters disagree) and ``oth``. Its excited counts as happy, as in the paper.
+#: Each corpus's emotion codes -> our labels. Other classes are not read: IEMOCAP's ``xxx`` (raters
+#: disagree) and ``oth``. Its excited counts as happy, as in the paper.
 # fmt: off
 EMOTIONS: dict[str, dict[str, str]] = {
     "iemocap": {
@@ -51,16 +51,16 @@ EMOTIONS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is known of a corpus before it is read.
+    """The known facts of a corpus.
 
     Attributes:
-        title: as its authors call it.
-        licence: of the recordings; for weights trained on them see the model card.
+        title: its authors' name for it.
+        licence: licence of the recordings; for weights trained on them see the model card.
         source: where to get it.
-        layout: where its recordings lie.
-        speakers: all of them, in order.
-        recordings: how many it holds, by our name of the emotion.
-        unusable: recordings that are not read -> why.
+        layout: layout of its files.
+        speakers: all speakers, in order.
+        recordings: number of recordings by our label.
+        unusable: recordings that are skipped -> reason.
     """
 
     title: str
@@ -132,7 +132,7 @@ CORPORA: dict[str, Corpus] = {
         "TESS", "CC-BY-NC-ND-4.0", "https://doi.org/10.5683/SP2/E8H2MF",
         NamedFiles(
             "",
-            # The older and the younger actress; in one official name the F for female is missing.
+            # The older and the younger actress; one official name lacks the F for female.
             r"(?P<speaker>OA|YA)F?_[a-z]+_(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)",
             "OAF_back_angry",
         ),
@@ -149,20 +149,20 @@ SOURCES: dict[str, tuple[str, str]] = {
 
 
 def title_of(name: str) -> str:
-    """What a model says it was trained on: own recordings without the folder they lie in."""
+    """Return a corpus's title for model files; own recordings appear without their folder."""
     return Path(name).name
 
 
 def licence_of(name: str) -> str:
-    """Licence of a corpus; of own recordings only their owner can say."""
+    """Return a corpus's licence; only the owner knows that of own recordings."""
     return SOURCES[name][0] if name in SOURCES else "the owner's"
 
 
 def at_hand(corpora: Path) -> list[str]:
-    """Known corpora that have a folder of their name in the folder of the corpora.
+    """Return the known corpora that have a folder in ``corpora``.
 
     Raises:
-        SerLiveError: there is none.
+        SerLiveError: there are none.
     """
     found = [name for name in CORPORA if (corpora / name).is_dir()]
     if not found:
@@ -180,10 +180,10 @@ class Utterance:
     Attributes:
         path: audio file.
         label: emotion, in our names.
-        speaker: unique within the corpus; :data:`~train.corpora.own_recordings.UNKNOWN` where
-            nobody says who.
-        corpus: key of :data:`CORPORA`, or the path of own recordings as the recipe has it.
-        session: recording session, "" where the corpus has none.
+        speaker: unique within the corpus; :data:`~train.corpora.own_recordings.UNKNOWN` if it is
+            not given.
+        corpus: key of :data:`CORPORA`, or the path of own recordings as in the recipe.
+        session: recording session, "" if the corpus has none.
     """
 
     path: Path
@@ -199,14 +199,14 @@ class Utterance:
 
 
 def read_corpus(name: str, corpora: Path, labels: Iterable[str] | None = None) -> list[Utterance]:
-    """Utterances of a corpus that carry one of the labels.
+    """Read the utterances of a corpus that have one of the labels.
 
     Args:
-        name: of the corpus, which lies in the folder ``corpora / name``; or the path of own
-            recordings: a folder with ``LABEL/x.wav`` or ``LABEL/SPEAKER/x.wav``, or a .csv with
-            the columns file, label and, where it is known, speaker.
+        name: name of the corpus, in the folder ``corpora / name``; or the path of own recordings:
+            a folder with ``LABEL/x.wav`` or ``LABEL/SPEAKER/x.wav``, or a .csv with the columns
+            file, label and optionally speaker.
         corpora: folder of the corpora.
-        labels: wanted; None for all.
+        labels: labels to read; None for all.
 
     Raises:
         SerLiveError: the name is unknown, files do not fit the layout, or nothing is found.

@@ -1,4 +1,4 @@
-"""Official layouts of the corpora: where the recordings lie, and what their names say."""
+"""Official layouts of the corpora: folders, file names and label files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streamer.sound.files.recording import SOUND_SUFFIXES
 
 
 class Clip(NamedTuple):
-    """A recording with what the corpus says of it, in the corpus's own words.
+    """A recording with its description, in the corpus's own codes.
 
     Attributes:
         path: audio file.
-        emotion: the corpus's code.
+        emotion: the corpus's emotion code.
         speaker: unique within the corpus.
-        session: recording session, "" where the corpus has none.
+        session: recording session, "" if the corpus has none.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class Clip(NamedTuple):
 
 
 def audio_files(folder: Path) -> Iterator[Path]:
-    """Audio files at any depth, in order, without hidden ones (macOS leaves ``._name.wav``)."""
+    """Yield audio files at any depth, sorted, without hidden ones (macOS adds ``._name.wav``)."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in SOUND_SUFFIXES and not hidden:
@@ -38,13 +38,13 @@ def audio_files(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class NamedFiles:
-    """A corpus in which the name of a file says everything.
+    """A layout in which file names hold speaker and emotion.
 
     Attributes:
-        folder: of the recordings, below the corpus's own; "" for all of it.
-        name: of a file without its suffix, with the groups ``speaker`` and ``emotion``.
-        example: such a name.
-        passed_over: names that are the corpus's own but not what is wanted of it.
+        folder: subfolder of the recordings; "" for the whole corpus.
+        name: pattern of a file name without suffix, with groups ``speaker`` and ``emotion``.
+        example: a name that matches.
+        passed_over: pattern of names that belong to the corpus but are skipped.
     """
 
     folder: str
@@ -54,14 +54,14 @@ class NamedFiles:
 
     @property
     def expected(self) -> str:
-        """Where a recording would lie, for people."""
+        """An example path of a recording, for messages."""
         return str(Path(self.folder) / f"{self.example}.wav")
 
     def clips(self, root: Path) -> Iterator[Clip]:
-        """Recordings of the corpus that was unpacked to ``root``.
+        """Yield the recordings of the corpus unpacked to ``root``.
 
         Raises:
-            SerLiveError: there are audio files whose names do not fit the layout.
+            SerLiveError: the names of some audio files do not fit the layout.
         """
         strays = []
         for path in audio_files(root / self.folder):
@@ -79,7 +79,7 @@ class NamedFiles:
 
 #: A line of an IEMOCAP evaluation file, for instance
 #: ``[6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]``.
-#: The letter after ``Ses01`` is who wears the markers; who speaks is in the last field.
+#: The letter after ``Ses01`` names the actor wearing the markers; the last field names the speaker.
 _EVALUATION = re.compile(
     r"\[[\d.]+ - [\d.]+\]\s+"
     r"(?P<utterance>(?P<session>Ses0\d)[FM]_\w+_(?P<gender>[FM])\w+)\s+"
@@ -88,16 +88,15 @@ _EVALUATION = re.compile(
 
 
 class EvaluatedDialogs:
-    """IEMOCAP: five sessions, each with recordings and evaluation files by dialog."""
+    """IEMOCAP's layout: five sessions, each with recordings and evaluation files by dialog."""
 
     expected = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
 
     def clips(self, root: Path) -> Iterator[Clip]:
-        """Recordings of the corpus at ``root``, or in the one folder its archive unpacks to.
+        """Yield the recordings at ``root``, or in the one folder its archive unpacks to.
 
         Raises:
-            SerLiveError: a line of an evaluation file is not understood, or its recording is
-                missing.
+            SerLiveError: an evaluation line cannot be parsed, or its recording is missing.
         """
         for session in sorted(root.glob("Session?")) or sorted(root.glob("*/Session?")):
             recordings = {path.stem: path for path in audio_files(session / "sentences" / "wav")}

@@ -1,7 +1,7 @@
-"""Who a training hears and whom it holds back: written down once, and judged by ever after.
+"""Lineage: the speakers that a training hears and holds out, recorded once for all judging.
 
-What lies in a folder may change after the training, so nobody is dealt to training, validation
-and test a second time.
+A folder's contents may change after the training, so speakers are never split into training,
+validation and test a second time.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from train.corpora.own_recordings import UNKNOWN
 from train.corpora.splits import Split
 from train.whole_file import whole_file
 
-#: File, in a run's folder, of the recordings that the run is of.
+#: File in a run's folder that lists its recordings.
 RECORDINGS = "recordings.json"
 _DIGEST_BYTES = 8
-#: Recordings that an error names.
+#: Most recordings named in an error.
 _NAMED = 3
 
 
 def digest_of(path: Path) -> str:
-    """Digest of a file's bytes, which says whether a recording is the same wherever it lies.
+    """Return a digest of a file's bytes, which identifies a recording in any place.
 
     Raises:
         SerLiveError: the file cannot be read.
@@ -44,14 +44,14 @@ def digest_of(path: Path) -> str:
 
 
 def heard_corpora(split: Split, name: str) -> tuple[HeardCorpus, ...]:
-    """What a training on a split hears of each corpus, and what it holds back.
+    """Return what a training on a split hears and holds out of each corpus.
 
     Args:
-        split: of all corpora.
-        name: of the split.
+        split: split of all corpora.
+        name: name of the split.
 
     Raises:
-        SerLiveError: a name is none that a screen can show.
+        SerLiveError: a name has unprintable characters.
     """
     corpora = dict.fromkeys(one.corpus for one in (*split.train, *split.validation, *split.test))
     names = [(called(corpus), corpus in CORPORA) for corpus in corpora]
@@ -71,7 +71,7 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
     if is_mixed or any(one.speaker == UNKNOWN for one in (*train, *validation, *test)):
         held_by = "recordings"
     of_train, of_validation, of_test = (_names(part, held_by) for part in (train, validation, test))
-    if held_by == "recordings":  # of copies, one may be trained on and another held back
+    if held_by == "recordings":  # one copy may be trained on and another held out
         of_validation = _without(of_validation, of_train)
         of_test = _without(of_test, (*of_train, *of_validation))
     try:
@@ -86,12 +86,12 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
             test=of_test,
             digests=_names([*train, *validation], "recordings") if is_own else (),
         )
-    except ValueError as error:  # names that no screen can show
+    except ValueError as error:  # unprintable names
         raise SerLiveError(f"{corpus}: the corpus and its speakers: {error}") from error
 
 
 def called(corpus: str) -> str:
-    """What a lineage calls a corpus: own recordings without the folders they lie in."""
+    """Return a corpus's name in lineages; own recordings appear without their folders."""
     title = corpus if corpus in CORPORA else Path(corpus).expanduser().resolve().name
     return printable(title)[:LONGEST_NAME]
 
@@ -115,17 +115,17 @@ def together(
     folder: Path,
     is_refit: bool = False,
 ) -> Lineage:
-    """What a run learns from together with what it starts from or is taught by.
+    """Join a run's lineage with that of its start or of a teacher.
 
     Args:
-        own: of the run.
-        found: of the other one.
+        own: lineage of the run.
+        found: lineage of the other run.
         transfer: corpora that the run is tested on and never trained on.
-        folder: of the other one.
-        is_refit: both are trained on their validation people, too, at the end.
+        folder: folder of the other run.
+        is_refit: whether both are finally trained on their validation speakers, too.
 
     Raises:
-        SerLiveError: the other one may have heard people whom the run is judged on.
+        SerLiveError: the other run may have heard the run's held-out speakers.
     """
     corpora = {(one.name, one.is_own): one for one in own.corpora}
     for other in found.corpora:
@@ -145,15 +145,15 @@ def together(
 
 
 def corpus_of(lineage: Lineage, name: str) -> HeardCorpus | None:
-    """The corpus that a recipe or a person calls so, None where it was not heard."""
+    """Find a corpus by its name in a recipe or on the command line; None if it was not heard."""
     return lineage.corpus(called(name), name not in CORPORA)
 
 
 def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
-    """What a model has heard of a corpus, None where it has heard nothing of it.
+    """Return what a model has heard of a corpus; None if nothing.
 
     Raises:
-        SerLiveError: the model does not say what it was trained on.
+        SerLiveError: the model file does not state its training data.
     """
     if not metadata.lineage.corpora:
         raise SerLiveError(
@@ -164,11 +164,11 @@ def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Recordings of a corpus that were held back from a training.
+    """Recordings of a corpus held out from a training.
 
     Attributes:
-        utterances: of them.
-        warnings: what a person must know before believing a figure on them.
+        utterances: the recordings.
+        warnings: caveats of figures measured on them.
     """
 
     utterances: tuple[Utterance, ...]
@@ -178,7 +178,7 @@ class HeldBack:
 def held_back(
     corpus: HeardCorpus, part: Literal["validation", "test"], utterances: Sequence[Utterance]
 ) -> HeldBack:
-    """Of what is at hand now, that which was held back then."""
+    """Select the present recordings that were held out then."""
     wanted = frozenset(corpus.validation if part == "validation" else corpus.test)
     found = tuple(one for one in utterances if _name(one, corpus.held_by) in wanted)
     if corpus.held_by == "recordings":
@@ -205,19 +205,19 @@ def held_back(
 def check_recordings(
     utterances: Sequence[Utterance], corpora: Path, folder: Path, goes_on: bool
 ) -> dict[str, list[str]]:
-    """Make sure that a run which goes on is of the recordings that it began with.
+    """Check that a resumed run has the recordings that it began with.
 
     Args:
-        utterances: of the run.
+        utterances: the run's utterances.
         corpora: folder of the known corpora.
-        folder: of the run.
+        folder: the run's folder.
         goes_on: whether the run has begun.
 
     Returns:
         label, speaker and digest of each recording by its name, for :func:`keep_recordings`.
 
     Raises:
-        SerLiveError: recordings have come, gone or changed since, or one cannot be read.
+        SerLiveError: recordings were added, removed or changed since, or one cannot be read.
     """
     now = {place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
            for one in utterances}  # fmt: skip
@@ -243,10 +243,10 @@ def check_recordings(
 
 
 def _read_recordings(folder: Path) -> dict[str, Any]:
-    """What a run said at its beginning.
+    """Read the list that a run wrote at its start.
 
     Raises:
-        SerLiveError: it did not say it, or the file is damaged.
+        SerLiveError: the file is missing or damaged.
     """
     try:
         found = json.loads((folder / RECORDINGS).read_text(encoding="utf-8"))
@@ -261,10 +261,10 @@ def _read_recordings(folder: Path) -> dict[str, Any]:
 def without_known(
     utterances: Sequence[Utterance], metadata: ModelMetadata
 ) -> tuple[list[Utterance], tuple[str, ...]]:
-    """Recordings that the model knows from its training are left out, whatever they are called.
+    """Leave out recordings that the model was trained on, whatever their names.
 
     Returns:
-        the others, and what a person must know of it.
+        the others, and warnings for the user.
     """
     digests = metadata.lineage.digests
     if not digests:
@@ -278,7 +278,7 @@ def without_known(
 
 
 def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:
-    """Write down what a run is of, whole or not at all."""
+    """Write the list of a run's recordings atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / RECORDINGS) as file:
         lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in recordings.items())
@@ -286,7 +286,7 @@ def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:
 
 
 def place_of(utterance: Utterance, corpora: Path) -> str:
-    """Corpus and path within it, which stay when the whole moves."""
+    """Return corpus and path within it, which stay when the corpora move."""
     if utterance.corpus in CORPORA:
         root = corpora / utterance.corpus
     else:

@@ -1,7 +1,7 @@
-"""Ordinary speech: what people say to a machine, without an acted emotion and without a label.
+"""Ordinary speech: what people say to a machine, without an acted emotion or a label.
 
-Most of what a microphone hears is of this kind. A part of it may be trained on, as hardly ever an
-emotion; of the rest, which is never trained on, one half is to choose by, the other to judge by.
+Most speech that a microphone picks up is of this kind. A part may be trained on, as hardly ever an
+emotion. The rest is never trained on: one half is for validation, the other for testing.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from pathlib import Path
 
 from streamer.errors import SerLiveError
 
-#: Folder of the recordings below that of the corpora: commands and wake words in English, spoken by
-#: over a hundred people on their own microphones (Picovoice's benchmarks, Apache-2.0).
+#: Folder of the recordings within the corpora: commands and wake words in English, spoken by over a
+#: hundred people on their own microphones (Picovoice's benchmarks, Apache-2.0).
 FOLDER = "speech"
 LICENCE = "Apache-2.0"
 SUFFIXES = frozenset((".opus", ".flac", ".wav", ".ogg", ".mp3"))
-#: One recording in so many is never trained on, and one in so many of these is to judge by.
+#: One recording in KEPT_ONE_IN is never trained on; one in JUDGED_ONE_IN of these is for testing.
 KEPT_ONE_IN = 4
 JUDGED_ONE_IN = 2
 
 
 @dataclass(frozen=True)
 class OrdinarySpeech:
-    """Recordings by what they are used for; each is in one part.
+    """Recordings of ordinary speech, split into disjoint parts.
 
     Attributes:
         train: to fit the weights.
-        validation: to choose by: the everyday prior, and how sure a label must be.
-        test: to judge by.
+        validation: to choose the everyday prior and the certainty that a label needs.
+        test: to measure.
     """
 
     train: tuple[Path, ...]
@@ -39,7 +39,7 @@ class OrdinarySpeech:
 
 
 def ordinary_speech(corpora: Path) -> OrdinarySpeech:
-    """The recordings at hand, split by file name alone: one more or less moves no other.
+    """Split the recordings by file name alone, so that adding one moves no other.
 
     Raises:
         SerLiveError: there are none.
@@ -66,15 +66,15 @@ def _recordings(corpora: Path) -> list[Path]:
 
 
 def is_at_hand(corpora: Path) -> bool:
-    """Whether there is any ordinary speech."""
+    """Return whether there is any ordinary speech."""
     return bool(_recordings(corpora))
 
 
 def is_word(path: Path) -> bool:
-    """Whether a recording is a single wake word, no sentence."""
+    """Return whether a recording is a single wake word, not a sentence."""
     return "keywords" in path.parts
 
 
 def commands(paths: Sequence[Path]) -> list[Path]:
-    """Whole sentences among the recordings."""
+    """Return the recordings that are whole sentences."""
     return [path for path in paths if not is_word(path)]

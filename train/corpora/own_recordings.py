@@ -1,4 +1,4 @@
-"""A person's own recordings: a folder of class folders, or a CSV table."""
+"""The user's own recordings: a folder of class folders, or a CSV table."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from streamer.errors import SerLiveError
 from streamer.formats.label_table import labelled_files
 from train.corpora.layouts import Clip, audio_files
 
-#: Speaker of recordings of which nobody says who speaks. They may all be one person or many, so
-#: no split of them can keep speakers apart; see :mod:`train.corpora.splits`.
+#: Speaker of recordings without a speaker name. They may be one person or many, so no split can
+#: keep their speakers apart; see :mod:`train.corpora.splits`.
 UNKNOWN = "unknown"
 
 
 def is_own(name: str) -> bool:
-    """Whether a recipe's entry is a path to own recordings (and not a misspelt corpus)."""
+    """Return whether a recipe's entry is a path to own recordings, not a misspelt corpus."""
     path = Path(name)
     return path.suffix.lower() == ".csv" or len(path.parts) > 1 or path.expanduser().exists()
 
 
 def own_clips(name: str) -> Iterator[Clip]:
-    """Recordings of a folder or table, labels as they are called there.
+    """Yield the recordings of a folder or table, with their labels unchanged.
 
     Raises:
-        SerLiveError: there is no such folder or table, or it does not fit its form.
+        SerLiveError: there is no such folder or table, or it does not have the expected form.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -35,16 +35,16 @@ def own_clips(name: str) -> Iterator[Clip]:
 
 
 def own_labels(name: str) -> tuple[str, ...]:
-    """Labels of own recordings, sorted.
+    """Return the labels of own recordings, sorted.
 
     Raises:
-        SerLiveError: as :func:`own_clips`.
+        SerLiveError: as for :func:`own_clips`.
     """
     return tuple(sorted({clip.emotion for clip in own_clips(name)}))
 
 
 def _folder(folder: Path) -> Iterator[Clip]:
-    """``LABEL/x.wav`` of an unknown speaker, ``LABEL/SPEAKER/x.wav`` of a known one."""
+    """Read ``LABEL/x.wav`` (unknown speaker) and ``LABEL/SPEAKER/x.wav`` (known speaker)."""
     for path in audio_files(folder):
         within = path.relative_to(folder).parts
         if len(within) == 1:
@@ -53,7 +53,7 @@ def _folder(folder: Path) -> Iterator[Clip]:
 
 
 def _table(table: Path) -> Iterator[Clip]:
-    """Columns ``file`` (seen from the table), ``label`` and, where it is known, ``speaker``."""
+    """Read columns ``file`` (relative to the table), ``label`` and, optionally, ``speaker``."""
     seen: dict[Path, int] = {}
     for row in labelled_files(table):
         path = table.parent / row.file

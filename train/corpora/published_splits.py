@@ -1,14 +1,14 @@
-"""Splits whose speakers are agreed by name, whoever is at hand."""
+"""Published splits with fixed speakers, whether or not all are present."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Validation speakers, test speakers; all others are trained on.
+#: Validation speakers and test speakers; all others are for training.
 HeldOut = tuple[frozenset[str], frozenset[str]]
 
-#: Every fifth of the 80 actors at hand, sorted, from the first and from the second. By name: on
-#: the full corpus of 91 actors nobody moves, and the eleven more are for training.
+#: Every fifth of 80 actors, sorted, from the first and from the second. The names are fixed: on the
+#: full corpus of 91 actors none moves, and the other eleven are for training.
 # fmt: off
 CREMAD_TEST = frozenset({
     "1001", "1008", "1013", "1018", "1023", "1028", "1033", "1039",
@@ -47,7 +47,7 @@ def _actors(numbers: Iterable[int]) -> frozenset[str]:
 def _emobox(fold: int) -> HeldOut:
     """Validate on the first man and the first woman of the folds that follow, cyclically.
 
-    Odd actors are men. A fold may hold women only, so one fold would not do; a man and a woman
+    Odd actors are men. A fold may hold only women, so one fold is not enough; a man and a woman
     leave 18 actors for training.
     """
     following = [actor for test in _EMOBOX_SIX[fold + 1 :] + _EMOBOX_SIX[:fold] for actor in test]
@@ -59,9 +59,9 @@ def _emobox(fold: int) -> HeldOut:
 def _sessions(tested: int) -> HeldOut:
     """Test on one session of IEMOCAP, 1 to 5, and validate on all of the next one, cyclically.
 
-    Not on one speaker of it: the two of a session share room, scenes and microphones, each is
-    heard in the other's recordings, and one gender alone chooses badly. The price is a training
-    on six speakers, where studies that choose the epoch on the test session train on eight.
+    One speaker would not do: the two of a session share room, scenes and microphones, each is
+    audible in the other's recordings, and one gender alone chooses badly. The price is training on
+    six speakers; studies that choose the epoch on the test session train on eight.
     """
 
     def speakers(session: int) -> frozenset[str]:
@@ -70,7 +70,7 @@ def _sessions(tested: int) -> HeldOut:
     return speakers(tested % 5 + 1), speakers(tested)
 
 
-#: Splits whose speakers are agreed by name, whoever is at hand.
+#: Splits by corpus and name.
 AGREED: dict[str, dict[str, HeldOut]] = {
     "cremad": {"fixed": (CREMAD_VALIDATION, CREMAD_TEST)},
     "ravdess": {
@@ -81,7 +81,7 @@ AGREED: dict[str, dict[str, HeldOut]] = {
         },
         **{f"emobox-6/{fold + 1}": _emobox(fold) for fold in range(len(_EMOBOX_SIX))},
     },
-    # Session 5 is what most studies test on that test on one.
+    # Most studies that test on one session test on session 5.
     "iemocap": {
         "fixed": _sessions(5),
         **{f"iemocap-sessions/{session}": _sessions(session) for session in range(1, 6)},

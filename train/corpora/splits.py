@@ -1,15 +1,15 @@
-"""Splits of a corpus into training, validation and test, each under a name that says it all.
+"""Splits of a corpus into training, validation and test, each defined by its name.
 
-fixed               every corpus's own choice, of several corpora at once; what a training takes
+fixed               each corpus's own default, also for several corpora; used in training
 ravdess-5/1         RAVDESS, five folds of actors with validation actors (ResLSTM-SER study)
 emobox-6/1          RAVDESS, six folds of actors (EmoBox)
-iemocap-random/1    IEMOCAP at random, as in the paper; 1 is the seed. Speakers are shared
+iemocap-random/1    IEMOCAP at random, as in the paper, with shared speakers; 1 is the seed
 iemocap-sessions/1  IEMOCAP, test: one session, validation: the next one
 speakers/NAME       test: one speaker, validation: the next one
-folds-5/1           speakers dealt to any number of folds, test: one, validation: the next one
+folds-5/1           speakers in any number of folds, test: one, validation: the next one
 random/1            by recording, where fewer than three speakers are known; 1 is the seed
 
-No speaker is on two sides, except at random, and then :attr:`Split.warnings` says so.
+Only random splits share speakers between parts; :attr:`Split.warnings` then says so.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from train.corpora.known import CORPORA, Utterance
 from train.corpora.own_recordings import UNKNOWN
 from train.corpora.published_splits import AGREED, HeldOut
 
-#: What a speaker is used for.
+#: The parts of a split.
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-#: Folds that are offered; any other number is understood.
+#: Number of folds that is listed; any other works, too.
 OFFERED_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Split:
-    """Utterances by what they are used for; each is in one part.
+    """Utterances split into disjoint parts.
 
     Attributes:
         train: to fit the weights.
@@ -50,14 +50,14 @@ class Split:
 
     @property
     def shared_speakers(self) -> frozenset[tuple[str, str]]:
-        """Corpus and name of every speaker who is on more than one side."""
+        """Corpus and name of every speaker in more than one part."""
         sides = (self.train, self.validation, self.test)
         seen = Counter(who for side in sides for who in {(one.corpus, one.speaker) for one in side})
         return frozenset(who for who, count in seen.items() if count > 1)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person must know before believing a figure measured on this split."""
+        """Caveats of figures measured on this split."""
         by_corpus = Counter(corpus for corpus, _ in self.shared_speakers)
         lines = [
             f"{corpus}: nobody says who speaks, so the same voice may be trained and tested on; "
@@ -72,7 +72,7 @@ class Split:
 
 
 def split_of(name: str, utterances: Sequence[Utterance]) -> Split:
-    """Split utterances as the name says; ``fixed`` splits several corpora, each in its own way.
+    """Split utterances by the named split; ``fixed`` splits several corpora, each in its own way.
 
     Raises:
         SerLiveError: the corpus has no split of that name, or it leaves nothing to train or to
@@ -97,9 +97,10 @@ def split_of(name: str, utterances: Sequence[Utterance]) -> Split:
 
 
 def split_names(utterances: Sequence[Utterance]) -> list[str]:
-    """Names of the splits that the corpus of the utterances offers, ``fixed`` first.
+    """Return the names of the splits of the utterances' corpus, ``fixed`` first.
 
-    Of those with a seed, the first; of those with a free number of folds, :data:`OFFERED_FOLDS`.
+    Seeded splits appear with the first seed; those with a free number of folds, with
+    :data:`OFFERED_FOLDS`.
     """
     corpus, speakers = utterances[0].corpus, _speakers(utterances)
     names = ["fixed", *(name for name in AGREED.get(corpus, {}) if name != "fixed")]
@@ -118,14 +119,14 @@ def _speakers(utterances: Sequence[Utterance]) -> list[str]:
 
 
 def _random_scheme(corpus: str, speakers: Sequence[str]) -> str | None:
-    """Name of the random split, where there is one: the paper's, or for want of speakers."""
+    """Return the name of the random split, if any: the paper's, or one for lack of speakers."""
     if corpus == "iemocap":
         return "iemocap-random"
     return "random" if UNKNOWN in speakers or len(speakers) < len(PARTS) else None
 
 
 def _can_leave_out(utterances: Sequence[Utterance]) -> bool:
-    """Whether single speakers can be: known, two or more, and not heard in each other's session."""
+    """Return whether single speakers can be held out: known, two or more, no shared sessions."""
     speakers = _speakers(utterances)
     return (
         UNKNOWN not in speakers and len(speakers) > 1 and not any(one.session for one in utterances)
@@ -156,7 +157,7 @@ def _split_corpus(
 
 
 def _default(corpus: str, speakers: Sequence[str]) -> str:
-    """The ``fixed`` split of a corpus on which nothing is agreed."""
+    """Return the ``fixed`` split of a corpus without a published split."""
     if random := _random_scheme(corpus, speakers):
         return f"{random}/1"
     few = len(speakers) < OFFERED_FOLDS
@@ -164,15 +165,15 @@ def _default(corpus: str, speakers: Sequence[str]) -> str:
 
 
 def _leave_one_out(speakers: Sequence[str], tested: str) -> HeldOut:
-    """Test one speaker, validate on the next one, cyclically; of two, on nobody."""
+    """Test on one speaker and validate on the next, cyclically; with two, on none."""
     following = speakers[(speakers.index(tested) + 1) % len(speakers)]
     return frozenset({following} if len(speakers) > 2 else ()), frozenset({tested})
 
 
 def _fold(corpus: str, at_hand: Sequence[str], folds: int, tested: int) -> HeldOut | None:
-    """Deal the speakers, sorted, to the folds in turn; test on one, validate on the next.
+    """Deal the sorted speakers to the folds in turn; test on one, validate on the next.
 
-    All of the corpus's speakers are dealt, not those at hand: nobody moves when some are missing.
+    This deals all of the corpus's speakers, so that none moves when some are missing.
     """
     speakers = CORPORA[corpus].speakers if corpus in CORPORA else at_hand
     if not (len(PARTS) <= folds <= len(speakers) and 1 <= tested <= folds):
@@ -194,10 +195,10 @@ def _by_speaker(utterances: Sequence[Utterance], held_out: HeldOut) -> dict[Part
 
 
 def _at_random(utterances: Sequence[Utterance], seed: int) -> dict[Part, list[Utterance]]:
-    """A tenth for test and a tenth of the rest for validation (section 4.1 of the paper).
+    """Draw a tenth for test and a tenth of the rest for validation (section 4.1 of the paper).
 
-    Drawn by a digest of what the recording is called, so that the draw is the same on every
-    machine and with every version of every library.
+    The draw uses a digest of the recording's name, so it is the same on every machine and with
+    every library version.
     """
 
     def draw(one: Utterance) -> tuple[str, str]:
@@ -215,7 +216,7 @@ def _at_random(utterances: Sequence[Utterance], seed: int) -> dict[Part, list[Ut
 
 
 def describe_names(names: Iterable[str]) -> str:
-    """Names of splits for people, one for all that differ behind the stroke only."""
+    """Format split names, with one for all that differ only after the slash."""
     behind: dict[str, list[str]] = {}
     for name in names:
         scheme, _, which = name.partition("/")

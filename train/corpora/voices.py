@@ -1,4 +1,4 @@
-"""Voices without words or without a label of ours: a network may imitate what is heard of them."""
+"""Recordings of voices without words or labels, for imitation only."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from streamer.errors import SerLiveError
 from train.corpora.known import Utterance
 from train.corpora.layouts import NamedFiles
 
-#: What an utterance without a label is called.
+#: Label of an unlabelled utterance.
 UNLABELLED = ""
 
 
 @dataclass(frozen=True)
 class Voices:
-    """What is known of such recordings before they are read.
+    """The known facts of such recordings.
 
     Attributes:
-        title: as their authors call them.
-        licence: of the recordings.
+        title: their authors' name for them.
+        licence: licence of the recordings.
         source: where to get them.
-        layout: where they lie.
+        layout: layout of the files.
     """
 
     title: str
@@ -31,8 +31,8 @@ class Voices:
 
 
 VOICES = {
-    # 30 kinds of laughs, cries and sighs, by 357 people on microphones of their own. The kinds do
-    # not follow the emotions of speech: nothing that CREMA-D teaches is right for them.
+    # 30 kinds of laughs, cries and sighs, by 357 people on their own microphones. The kinds do not
+    # match the emotions of speech, so CREMA-D's labels do not apply to them.
     "emogator": Voices(
         "EmoGator",
         "Apache-2.0",
@@ -43,7 +43,7 @@ VOICES = {
 
 
 def read_voices(name: str, corpora: Path) -> list[Utterance]:
-    """Recordings of :data:`VOICES`, each with its speaker and :data:`UNLABELLED`.
+    """Read recordings of :data:`VOICES`, each with its speaker and :data:`UNLABELLED`.
 
     Raises:
         SerLiveError: there are none, or files do not fit the layout.

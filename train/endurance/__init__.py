@@ -1,1 +1,1 @@
-"""What a step, a day and many streams cost."""
+"""The cost of a step, a day and many streams."""

@@ -1,20 +1,20 @@
-"""What a step costs beside what it could cost: contenders in turns on one core, told as ratios.
+"""Compare the cost of a step with alternatives, as ratios measured in turns on one core.
 
-And, by ``train/endurance/throughput.py``, how fast training is.
+``train/endurance/throughput.py`` adds the speed of training.
 
-Other programs share the cores, so times alone say little. The contenders take short turns, round
-after round; a turn tells the mean processor time of its calls, a time is the median over the
-rounds, a ratio the median of the rounds' ratios.
+Other programs share the cores, so times alone mean little. The contenders take short turns, round
+after round. A turn gives the mean processor time of its calls; a time is the median over the
+rounds; a ratio is the median of the rounds' ratios.
 
 ================  ==================================================================================
-whole step        a stream hears 40 ms: front end, voice gate, network, decision
+whole step        40 ms of a stream: front end, voice gate, network, decision
 network step      the network alone
-of 16 together    the same for 16 streams in one call, one of them counted
-Silero chunk      the yardstick of a small streaming network: 32 ms of audio through Silero's own
-                  file, not through the voice gate that is laid out anew from it
-window run again  what stands in for streaming elsewhere: the same network over the last 4 s for
-                  one estimate, whose memory then reaches no further back than that
-multiply-adds     the least time for the step's multiply-adds, had it the speed of a great matrix
+of 16 together    the same for 16 streams in one call, per stream
+Silero chunk      a small streaming network for scale: 32 ms of audio through Silero's own file,
+                  not through the rearranged voice gate
+window run again  the usual alternative to streaming: the same network over the last 4 s for one
+                  estimate, so that its memory reaches no further back
+multiply-adds     the least time for the step's multiply-adds, at the speed of a large matrix
                   product on this core
 ================  ==================================================================================
 """
@@ -62,16 +62,16 @@ from streamer.signal import (
 from streamer.sound.files.recording import read_recording
 from train.endurance.throughput import drawing_share, training_rate
 
-#: The window that is run again: 4 s.
+#: Length of the window run again: 4 s.
 RERUN_TIMESTEPS = 100
 #: Side of the square matrices whose product measures the core's peak; they fit its cache.
 PEAK_SIDE = 256
 #: Streams in one call.
 TOGETHER = 16
-#: A contender's turn, at least.
+#: Least duration of a contender's turn.
 TURN_S = 0.02
-#: A turn has a multiple of so many calls: four timesteps hold five chunks of the voice gate, every
-#: fourth step has two of them.
+#: A turn has a multiple of this many calls: four timesteps hold five chunks of the voice gate, so
+#: every fourth step has two.
 CALLS = 4
 
 Float32 = NDArray[np.float32]
@@ -85,14 +85,15 @@ class Bench:
     """Costs and their ratios, medians over the rounds.
 
     Attributes:
-        rounds: how often every contender had its turn.
-        microseconds: by contender, of one call.
-        step_multiply_adds: of the network, see :mod:`model.cost`.
-        peak_multiply_adds: a second, of the core in a great matrix product.
+        rounds: number of rounds.
+        microseconds: time of one call, by contender.
+        step_multiply_adds: multiply-adds of the network, see :mod:`model.cost`.
+        peak_multiply_adds: multiply-adds per second of the core in a large matrix product.
         ratios: the figures that the project is judged by.
-        streams: that keep up on the core.
-        utterances_per_s: of 4 s, that training takes in, see :mod:`train.endurance.throughput`.
-        drawing: time to draw a batch of streams over the time to learn from it.
+        streams: number of streams that keep up on the core.
+        utterances_per_s: utterances of 4 s that training takes in per second, see
+            :mod:`train.endurance.throughput`.
+        drawing: time to draw a batch of streams divided by the time to train on it.
     """
 
     rounds: int
@@ -106,7 +107,7 @@ class Bench:
 
 
 class _WindowRun(nn.Module):
-    """The offline network on a whole window, for the estimate at its end only."""
+    """The offline network on a whole window, with only the estimate at its end."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -126,15 +127,15 @@ class _WindowRun(nn.Module):
 
 
 def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes, without axes of one: older files have none of them for a single key."""
+    """Return names and shapes without axes of size one, which older files omit for a single key."""
     return [(one.name, tuple(size for size in one.shape if size > 1)) for one in states]
 
 
 def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
-    """The named configuration that a model file holds, with the attention and window that it has.
+    """Return a model file's named configuration, with the file's attention and window.
 
     Raises:
-        SerLiveError: it is none of them.
+        SerLiveError: no named configuration fits.
     """
     window = metadata.window_timesteps
     knows = metadata.knows_voices
@@ -149,7 +150,7 @@ def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
 
 
 def _export_window(config: NetworkConfig, path: Path) -> None:
-    """As the step is exported: batch norms folded; all shapes fixed, which can only help it."""
+    """Export like the step, with folded batch norms; shapes are fixed, which can only help it."""
     window = _WindowRun(fold_batch_norms(Network(config))).eval()
     features = torch.zeros(1, RERUN_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     write_onnx(window, (features,), path, {}, input_names=["features"])
@@ -163,7 +164,7 @@ def _window_again(config: NetworkConfig, folder: Path) -> Work:
 
 
 def _matrix_product(folder: Path) -> Work:
-    """By onnxruntime, as in the step; NumPy's takes twice as long on some processors."""
+    """Make a matrix product in onnxruntime, like the step; NumPy's is half as fast on some CPUs."""
     from onnx import TensorProto, helper, save
 
     matrices = [
@@ -217,7 +218,7 @@ def _whole_step(recognizer: Recognizer, samples: Float32) -> Work:
 
 
 def _mean_s(work: Work) -> float:
-    """Mean processor time of the calls of one turn."""
+    """Return the mean processor time of the calls of one turn."""
     calls, spent = 0, 0.0
     began = time.thread_time()
     while spent < TURN_S:
@@ -229,16 +230,16 @@ def _mean_s(work: Work) -> float:
 
 
 def take_turns(contenders: dict[str, Work], seconds: float) -> dict[str, Float64]:
-    """Round after round, at least one.
+    """Run the contenders round after round, for at least one round.
 
     Args:
-        contenders: by name.
-        seconds: how long.
+        contenders: contenders by name.
+        seconds: duration.
 
     Returns:
-        by name ``(rounds,)`` seconds a call.
+        seconds per call, ``(rounds,)``, by name.
     """
-    for work in contenders.values():  # caches settle, the rolling window fills
+    for work in contenders.values():  # warm the caches and fill the rolling window
         _mean_s(work)
     rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
@@ -254,14 +255,14 @@ def compare(
     utterances_per_s: float,
     drawing: float,
 ) -> Bench:
-    """What the times of the contenders amount to.
+    """Summarise the times of the contenders.
 
     Args:
-        times: as :func:`take_turns` returns them; the matrix product's among them.
-        multiply_adds: of the network, a step.
-        streams: that keep up on the core.
-        utterances_per_s: that training takes in.
-        drawing: time to draw a batch over the time to learn from it.
+        times: from :func:`take_turns`, including the matrix product's.
+        multiply_adds: multiply-adds of a step of the network.
+        streams: number of streams that keep up on the core.
+        utterances_per_s: utterances that training takes in per second.
+        drawing: time to draw a batch divided by the time to train on it.
     """
     peak = PEAK_SIDE**3 / times["matrix product"]
     step = times["network step"]
@@ -287,12 +288,12 @@ def compare(
 
 
 def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
-    """Let the contenders take turns, then train as long.
+    """Run the contenders in turns, then train for as long.
 
     Args:
-        model: file, None for the shipped one.
-        recording: any sound file; what the whole step hears.
-        seconds: how long.
+        model: model file; None for the shipped one.
+        recording: any sound file, the input of the whole step.
+        seconds: duration.
 
     Raises:
         SerLiveError: a file cannot be read, or the model is of no named configuration.
@@ -321,7 +322,7 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
 
 
 def run_bench(options: argparse.Namespace) -> None:
-    """``python -m train bench``.
+    """Run ``python -m train bench``.
 
     Raises:
         SerLiveError: a file cannot be read or written, or the model is of no named configuration.
@@ -338,7 +339,7 @@ def run_bench(options: argparse.Namespace) -> None:
 
 
 def print_table(result: Bench) -> None:
-    """Tables for people, on stdout."""
+    """Print tables on stdout."""
     from rich.console import Console
     from rich.table import Table
 
@@ -371,5 +372,5 @@ def print_table(result: Bench) -> None:
 
 
 def json_of(result: Bench) -> str:
-    """The same as one JSON object."""
+    """Format the result as one JSON object."""
     return json.dumps(asdict(result), indent=1)

@@ -1,4 +1,4 @@
-"""Audio without end: recordings, noise and silence in random order and at random levels."""
+"""Endless audio: recordings, noise and silence in random order and at random levels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from train.corpora.layouts import audio_files
 
 Float32 = NDArray[np.float32]
 
-#: Shares of the pieces; the others are silence.
+#: Shares of speech and noise among the pieces; the rest is silence.
 SPEECH_SHARE, NOISE_SHARE = 0.7, 0.2
 GAIN_DB = (-40.0, 15.0)
-#: Length of a silence; the logarithm is what is evenly drawn.
+#: Length of a silence, drawn log-uniformly.
 SILENCE_S = (0.1, 100.0)
 
 
 @dataclass(frozen=True)
 class Material:
-    """Files that a day is made of.
+    """Files to make a day from.
 
     Attributes:
         speech: recordings of the corpora.
@@ -39,7 +39,7 @@ class Material:
 
     @classmethod
     def at_hand(cls, corpora: Path) -> Material:
-        """What lies in the folder of the corpora.
+        """Find the material in the folder of the corpora.
 
         Raises:
             SerLiveError: there is no corpus, or no noise.
@@ -52,7 +52,7 @@ class Material:
 
 
 class Day:
-    """A source of pieces in random order; a piece follows from the seed and its number alone."""
+    """A source of pieces in random order; the seed and its number determine each piece."""
 
     name = "soak"
     sample_rate = SAMPLE_RATE
@@ -64,7 +64,7 @@ class Day:
         self._samples = samples
 
     def unheard(self, position: int) -> None:
-        """Nothing: it waits."""
+        """Do nothing: the source waits."""
 
     def blocks(self, block_ms: int) -> Iterator[Float32]:
         size = block_ms * SAMPLE_RATE // 1000

@@ -1,16 +1,16 @@
-"""A day of audio through one stream: whether it still is what it was when it began.
+"""Soak test: a day of audio through one stream, whose behaviour must not drift.
 
-Recordings of all corpora at hand, background noise and digital silence come in random order and at
-random levels, as one session at full speed. What is held against it:
+Recordings of all corpora present, background noise and digital silence come in random order and at
+random levels, as one session at full speed. The test checks:
 
-- the memory of the process and the time of a step, early and late in the same run;
+- the memory of the process and the time of a step, early and late in the run;
 - every time stamp, exact to the sample; every probability, finite; every estimate, there;
-- what fresh streams say at the end, that have heard nothing but the last minutes.
+- the difference at the end from fresh streams that have heard only the last minutes.
 
-The network remembers a few seconds and no more. The normaliser forgets by 1/e in 500 timesteps of
-speech: after 20 minutes what a stream says of emotions differs from what the fresh one says by
-1e-6, after 40 minutes not in a bit. The voice gate's recurrent state differs after some minutes by
-no more than the rounding of float32, which never goes.
+The network remembers only a few seconds. The normaliser forgets by 1/e in 500 timesteps of speech:
+after 20 minutes emotion probabilities differ from those of a fresh stream by 1e-6, after 40 minutes
+by no bit. The voice gate's recurrent state differs after some minutes only by float32 rounding,
+which never vanishes.
 """
 
 from __future__ import annotations
@@ -47,26 +47,26 @@ from train.endurance.day import Day, Material
 
 Float32 = NDArray[np.float32]
 
-#: Of the days that can be asked for.
+#: Shortest and longest day, in hours.
 SHORTEST_H, LONGEST_H = 0.01, 1000.0
-#: Fresh streams hear so much before the end, where all are compared.
+#: Audio that fresh streams hear before the end, where all are compared.
 CONTEXTS_S = (10.0, 60.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0)
 COMPARED_S = 120.0
-#: A fresh stream begins where the timesteps and the gate's chunks of the old one do.
+#: Fresh streams begin at boundaries of both the timesteps and the gate's chunks.
 GRID_SAMPLES = int(np.lcm(TIMESTEP_SAMPLES, CHUNK_SAMPLES))
-#: How often memory is looked at in a day, however long.
+#: Number of memory samples in a day of any length.
 LOOKS = 24
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """What a fresh stream says at the end beside the old one.
+    """The difference of a fresh stream from the old one at the end.
 
     Attributes:
-        context_s: that it has heard before they are compared.
-        difference: greatest, of any probability of an emotion.
-        speech_difference: greatest, of a probability of speech.
-        same_labels: share of the timesteps.
+        context_s: seconds of audio that it heard before the comparison.
+        difference: greatest difference of any emotion's probability.
+        speech_difference: greatest difference of a speech probability.
+        same_labels: share of timesteps with equal labels.
     """
 
     context_s: float
@@ -77,21 +77,21 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Soak:
-    """How a stream came through.
+    """The results of a soak test.
 
     Attributes:
-        hours: of audio.
-        seed: of the order and the levels.
-        samples: of audio, at 16 kHz.
-        duration_s: of the session, as its last event says.
-        estimates: that it gave.
-        off_time: estimates whose time is not that of their sample.
-        not_finite: estimates with a probability that is not finite.
-        early_ms: a step of 40 ms, in the first tenth.
-        late_ms: the same in a tenth as late as it can be before fresh streams want the core too.
+        hours: hours of audio.
+        seed: seed of the order and the levels.
+        samples: samples of audio at 16 kHz.
+        duration_s: duration of the session according to its last event.
+        estimates: number of estimates.
+        off_time: number of estimates whose time is not that of their sample.
+        not_finite: number of estimates with a probability that is not finite.
+        early_ms: time of a 40 ms step in the first tenth.
+        late_ms: the same in the last tenth before fresh streams use the core, too.
         slowdown: median late over median early.
-        resident_mib: memory of the process at :data:`LOOKS` moments; empty where it is unknown.
-        likeness: of fresh streams, by what they have heard.
+        resident_mib: memory of the process at :data:`LOOKS` moments; empty if unknown.
+        likeness: comparison with fresh streams, by the audio they heard.
     """
 
     hours: float
@@ -108,7 +108,7 @@ class Soak:
     likeness: tuple[Likeness, ...]
 
     def faults(self) -> list[str]:
-        """What is wrong beyond doubt; how much memory and time are too much, a person says."""
+        """The definite faults; the user decides how much memory and time are too much."""
         owed = self.samples // TIMESTEP_SAMPLES
         found = {
             f"{self.estimates} estimates, not {owed}": self.estimates != owed,
@@ -120,7 +120,7 @@ class Soak:
 
 
 class Said(NamedTuple):
-    """What is compared of an estimate; its attention is large, and decides nothing further."""
+    """The compared fields of an estimate; attention is large and affects nothing further."""
 
     label: str
     speech: float
@@ -136,7 +136,7 @@ class Said(NamedTuple):
 
 
 class _Fresh:
-    """A stream that joins late; of its estimates only the last are kept."""
+    """A stream that joins late and keeps only its last estimates."""
 
     def __init__(self, stream: Stream, kept: int) -> None:
         self._stream = stream
@@ -146,7 +146,7 @@ class _Fresh:
         self._last.extend(map(Said.of, self._stream.accept(samples)))
 
     def likeness(self, old: Sequence[Said], context_s: float) -> Likeness:
-        """Ends the stream, and compares the last estimates."""
+        """End the stream and compare the last estimates."""
         self._last.extend(map(Said.of, self._stream.flush()))
         pairs = list(zip(old, self._last, strict=True))
         differences = [np.subtract(a.probabilities, b.probabilities) for a, b in pairs]
@@ -159,14 +159,14 @@ class _Fresh:
 
 
 class Watch:
-    """Sink and listener of a soak's session; needs no more memory as it goes on."""
+    """Sink and listener of a soak's session, with constant memory."""
 
     def __init__(
         self, recognizer: Recognizer, samples: int, contexts_s: Sequence[float], compared_s: float
     ) -> None:
-        """Watch a session of so many samples, a block a timestep."""
+        """Watch a session of this many samples, with one block per timestep."""
         steps = samples // TIMESTEP_SAMPLES
-        self._steps_ms = np.full(steps, np.nan, np.float32)  # in memory before that is looked at
+        self._steps_ms = np.full(steps, np.nan, np.float32)  # allocated before memory is sampled
         self._look_every = max(1, steps // LOOKS)
         self._recognizer = recognizer
         self._compared = round(compared_s / TIMESTEP_S)
@@ -208,7 +208,7 @@ class Watch:
 
     def _check(self, estimate: Estimate) -> None:
         self.estimates += 1
-        # A float of a day is exact to 1e-11 s; what adds up over two million steps is not.
+        # A float is exact to 1e-11 s within a day; sums over two million steps are not.
         off = estimate.time * SAMPLE_RATE - self.estimates * TIMESTEP_SAMPLES
         self.off_time += not abs(off) <= 1e-3  # NaN too
         said = Said.of(estimate)
@@ -216,7 +216,7 @@ class Watch:
         self._last.append(said)
 
     def spreads_ms(self) -> tuple[Spread, Spread]:
-        """Steps of the first tenth, and of the last before the first fresh stream joined."""
+        """Return step times of the first tenth and of the last before a fresh stream joined."""
         tenth = max(1, len(self._steps_ms) // 10)
         alone = min(self._joining.values(), default=self._heard) // TIMESTEP_SAMPLES
         last = max(alone, 2 * tenth)
@@ -241,10 +241,10 @@ def soak(
     Args:
         recognizer: makes the streams.
         material: what the day is made of.
-        seed: of its order and levels.
-        seconds: its length; whole timesteps are heard.
-        contexts_s: of the fresh streams; those that the day is too short for are left out.
-        compared_s: at the end, by which they are judged.
+        seed: seed of its order and levels.
+        seconds: its length, in whole timesteps.
+        contexts_s: audio that the fresh streams hear; those too long for the day are left out.
+        compared_s: seconds at the end that are compared.
     """
     samples = round(seconds * SAMPLE_RATE) // GRID_SAMPLES * GRID_SAMPLES
     watch = Watch(recognizer, samples, contexts_s, compared_s)
@@ -276,11 +276,11 @@ def soak(
 
 
 def run_soak(options: argparse.Namespace) -> None:
-    """``python -m train soak``.
+    """Run ``python -m train soak``.
 
     Raises:
         SerLiveError: the hours are impossible, or a file cannot be read or written.
-        RunFailure: the stream did not come through whole.
+        RunFailure: the stream has faults.
     """
     if not SHORTEST_H <= options.hours <= LONGEST_H:
         raise SerLiveError(f"--hours must lie in {SHORTEST_H:g}..{LONGEST_H:g}")
@@ -299,7 +299,7 @@ def run_soak(options: argparse.Namespace) -> None:
 
 
 def text_of(result: Soak) -> str:
-    """The figures for people."""
+    """Format the results as text."""
     lines = [
         f"{result.hours:g} h, seed {result.seed}: {result.estimates} estimates, "
         f"{result.off_time} off time, {result.not_finite} not finite, "

@@ -1,4 +1,4 @@
-"""How fast a network trains on the processor, with all of torch's threads."""
+"""Training speed of a network on the CPU, with all of torch's threads."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from train.fitting.training import Training
 from train.place import Place
 
 UTTERANCE_TIMESTEPS = round(4.0 / TIMESTEP_S)
-#: Steps before the clock runs: what is allocated once, and the kernels that are chosen once.
+#: Steps before the clock starts, for one-time allocations and kernel choices.
 WARM_UP_STEPS = 2
 
 
 def training_rate(config: NetworkConfig, seconds: float) -> float:
-    """Utterances of 4 s that training takes in a second, forwards and backwards, in bfloat16.
+    """Measure 4 s utterances per second in training, forward and backward, in bfloat16.
 
-    Nothing else is counted: no reading, no drawing of streams, no teacher, no judging of epochs.
+    It excludes reading, drawing of streams, teachers and judging of epochs.
 
     Args:
-        config: of the network; batches, optimiser and averaging are those of the recipe for own
-            recordings.
-        seconds: how long, at least one step.
+        config: configuration of the network; batches, optimiser and averaging come from the recipe
+            for own recordings.
+        seconds: duration, at least one step.
     """
     recipe = replace(read_recipe(OWN), network=config, schedule="constant")
     training = Training(recipe, epoch_steps=1, place=Place())
@@ -47,12 +47,13 @@ def training_rate(config: NetworkConfig, seconds: float) -> float:
 
 
 def drawing_share(config: NetworkConfig, recording: Path, rounds: int = 3) -> float:
-    """Time to draw a batch of streams over the time of its training step, one thread each.
+    """Measure the time to draw a batch over that of its training step, on one thread each.
 
     Args:
-        config: of the network; streams and batches are those of the recipe for own recordings.
-        recording: that the streams are drawn from.
-        rounds: in each of which a batch is drawn and learnt from.
+        config: configuration of the network; streams and batches come from the recipe for own
+            recordings.
+        recording: recording to draw the streams from.
+        rounds: number of batches to draw and train on.
     """
     recipe = replace(read_recipe(OWN), network=config, schedule="constant", draws_ahead=False)
     recipe = replace(recipe, streams=replace(recipe.streams or Streams(), ordinary=0.0))
@@ -79,7 +80,7 @@ def drawing_share(config: NetworkConfig, recording: Path, rounds: int = 3) -> fl
 
 
 def _batch(examples: int, labels: int) -> Batch:
-    """Noise of the shape of utterances, every timestep of which counts alike."""
+    """Make a batch of noise in the shape of utterances, with equally weighted timesteps."""
     generator = torch.Generator().manual_seed(0)
     shape = (examples, UTTERANCE_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     features = torch.rand(shape, generator=generator).to(torch.bfloat16)

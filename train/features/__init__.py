@@ -1,1 +1,1 @@
-"""What a network hears: recordings as they are, augmented, and drawn into streams."""
+"""A network's inputs: recordings as they are, augmented, and arranged into streams."""

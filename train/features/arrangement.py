@@ -1,7 +1,7 @@
-"""Which utterance is heard when: a stretch of the stream of one speaker.
+"""Arrange one speaker's utterances into a stretch of a stream.
 
-A monitor is always in the middle of something. So an example is no clip but a stretch of a stream:
-a lead, utterances of one speaker with pauses between them, of emotions that change or stay.
+A monitor is always in the middle of something. So an example is not a clip but a stretch of a
+stream: a lead, then one speaker's utterances with pauses. Their emotions change or stay.
 """
 
 from __future__ import annotations
@@ -23,24 +23,23 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Streams:
-    """What stretches of a stream are drawn from: a recipe's ``[streams]``.
+    """The distribution of stretches of a stream: a recipe's ``[streams]``.
 
     Attributes:
         seconds: length of an example.
         lead_s: longest silence or noise before the first utterance, at most half of the example; a
-            quarter have next to none.
+            quarter of the leads are near zero.
         pause_s: longest pause between utterances; of 4 s, four in ten are below half a second.
-        stays: probability that the next utterance has the emotion of the one before.
-        uneven_db: greatest change of level from one utterance to the next, either way, in a half
-            of the streams.
-        known: share of the streams, those of ordinary speech apart, that begin with what is known
-            to be ordinary of the same voice, as a profile is: sentences that are labelled neutral,
-            which are not judged.
-        known_s: longest such beginning, beside the stream's ``seconds``.
-        unheard: share of the streams of which the memory of the voice takes in nothing.
-        ordinary: share of the streams that are ordinary speech. It is a class of its own in
-            training: were it taught as neutral, any sentence that no actor speaks would be.
-        corpora: weight of each corpus; one that is not named weighs the fourth root of its size.
+        stays: probability that the next utterance keeps the emotion.
+        uneven_db: greatest change of level between neighbouring utterances, either way, in half of
+            the streams.
+        known: share of the streams, not counting ordinary speech, that begin with known ordinary
+            speech of the same voice, like a profile: sentences labelled neutral, without a target.
+        known_s: longest such beginning, in addition to the stream's ``seconds``.
+        unheard: share of the streams from which the voice memory takes in nothing.
+        ordinary: share of the streams that are ordinary speech. It is a separate class in
+            training; taught as neutral, it would make every unacted sentence neutral.
+        corpora: weight of each corpus; by default the fourth root of its size.
     """
 
     seconds: float = 12.0
@@ -68,7 +67,7 @@ class Streams:
 
     @property
     def timesteps(self) -> int:
-        """Length of an example."""
+        """Length of an example in timesteps."""
         seconds = self.seconds + (self.known_s if self.known else 0.0)
         return round(seconds * SAMPLE_RATE) // TIMESTEP_SAMPLES
 
@@ -79,11 +78,11 @@ class Placement:
 
     Attributes:
         recording: index in the bank.
-        at: sample of the stretch at which it begins.
-        samples: how many samples of the stretch it fills, its end cut off where that is beyond.
-        speed: played so many times as fast.
-        gain_db: of this recording against the others.
-        is_known: whether it is of the beginning that is known to be ordinary speech.
+        at: its first sample in the stretch.
+        samples: its length in samples of the stretch; the stretch cuts off the rest.
+        speed: factor of the playback speed.
+        gain_db: gain relative to the other recordings.
+        is_known: whether it belongs to a beginning of known ordinary speech.
     """
 
     recording: int
@@ -99,9 +98,8 @@ class Pool:
     """Recordings to draw from.
 
     Attributes:
-        lengths: ``(recordings,)`` samples, of all in the bank.
-        voices: by corpus, by speaker, by class the recordings; ordinary speech has
-            classes below 0.
+        lengths: ``(recordings,)`` in samples, for the whole bank.
+        voices: recordings by corpus, speaker and class; ordinary speech has classes below 0.
     """
 
     lengths: Int64
@@ -111,7 +109,7 @@ class Pool:
     def of(
         cls, lengths: Int64, corpora: Sequence[str], speakers: Sequence[str], classes: Sequence[int]
     ) -> Pool:
-        """Sort recordings, one entry a recording in each argument."""
+        """Sort recordings; each argument has one entry per recording."""
         voices: dict[str, dict[str, dict[int, list[int]]]] = defaultdict(
             lambda: defaultdict(lambda: defaultdict(list))
         )
@@ -123,14 +121,14 @@ class Pool:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Recordings of each corpus; counted once, not for every stretch."""
+        """Number of recordings per corpus; counted once, not for every stretch."""
         return {
             corpus: sum(len(found) for kinds in speakers.values() for found in kinds.values())
             for corpus, speakers in self.voices.items()
         }
 
     def weights(self, streams: Streams) -> dict[str, float]:
-        """Share of the streams that each corpus has, ordinary speech apart."""
+        """Return each corpus's share of the streams, not counting ordinary speech."""
         given = {name: streams.corpora.get(name, size**0.25) for name, size in self.sizes.items()}
         total = sum(given.values())
         return {name: weight / total for name, weight in given.items()}
@@ -149,10 +147,10 @@ def arrange(
     Args:
         pool: labelled recordings.
         ordinary: recordings of ordinary speech, or None.
-        streams: what is drawn from.
-        speeds: slowest and fastest playback, one for the whole stretch.
-        generator: of everything drawn.
-        neutral: class of which a known beginning is made; None: there is none.
+        streams: the distribution to draw from.
+        speeds: slowest and fastest playback; each stretch has one speed.
+        generator: source of all random draws.
+        neutral: class for known beginnings; None makes none.
     """
     if ordinary is not None and generator.random() < streams.ordinary:
         voice = _voice(ordinary, dict.fromkeys(ordinary.voices, 1.0), generator)
@@ -178,11 +176,11 @@ def _known(
     speed: float,
     generator: Generator,
 ) -> list[Placement]:
-    """A beginning of ordinary speech; none of a speaker who has only one such recording."""
+    """Draw a beginning of ordinary speech, empty if the speaker has only one such recording."""
     longest = int(generator.uniform(min(2.0, streams.known_s), streams.known_s) * SAMPLE_RATE)
     at = int(generator.uniform(0, 0.5) * SAMPLE_RATE)
     placed: list[Placement] = []
-    # Some are left for the stream that follows.
+    # Leave some for the stream that follows.
     for index in generator.permutation(len(recordings))[: len(recordings) - 1].tolist():
         recording = recordings[index]
         whole = max(int(lengths[recording] / speed) - 2, 1)
@@ -199,7 +197,7 @@ def _known(
 def _voice(
     pool: Pool, weights: Mapping[str, float], generator: Generator
 ) -> Mapping[int, Sequence[int]]:
-    """One speaker's recordings by class."""
+    """Draw a speaker and return their recordings by class."""
     names = list(weights)
     shares = np.array([weights[name] for name in names])
     speakers = pool.voices[names[generator.choice(len(names), p=shares / shares.sum())]]
@@ -216,7 +214,7 @@ def _fill(
     begins: int,
     generator: Generator,
 ) -> list[Placement]:
-    """Fill a stretch from a sample on."""
+    """Fill a stretch from sample ``begins`` on."""
     total = streams.timesteps * TIMESTEP_SAMPLES
     is_uneven = generator.random() < 0.5
     kinds = list(voice)

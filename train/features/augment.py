@@ -1,7 +1,7 @@
-"""What a stream may meet that a studio recording does not: other levels, floors, rooms, colours.
+"""Augmentation: levels, noise floors, rooms and colours that studio recordings lack.
 
-The ranges that it is drawn from, and the backgrounds and rooms that are loaded or made once. It is
-done to examples in ``train/features``; SpecAugment and mixup in ``train/fitting/batches.py``.
+This module has the ranges to draw from, and loads or makes the backgrounds and rooms. Other modules
+of ``train/features`` apply them; ``train/fitting/batches.py`` has SpecAugment and mixup.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Generator = np.random.Generator
 
 EPSILON = 1e-9
 
-#: What a background recording is used for.
+#: Use of a background recording.
 NoisePart = Literal["train", "test"]
 
 
-#: What an ablation leaves out -> the settings of :class:`Augmentation` without it.
+#: Kind of augmentation -> the settings of :class:`Augmentation` that turn it off, for ablations.
 KINDS: dict[str, dict[str, Any]] = {
     "speed": {"speed": (1.0, 1.0)},
     "gain": {"gain_db": None},
@@ -50,32 +50,32 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn anew for every training example.
+    """The ranges of the augmentation drawn for every training example.
 
     Attributes:
         gain_db: level of the whole example, uniform; None leaves it as recorded.
-        denoise: probability that the recordings' own noise is taken out first. In CREMA-D quiet
-            emotions were recorded into a fixed noise floor, so a network hears "sad" in the noise
-            and "angry" in any clean recording; a floor drawn afresh breaks that bond.
+        denoise: probability of removing the recordings' own noise first. CREMA-D recorded quiet
+            emotions against a fixed noise floor, so a network learns "sad" from the noise and
+            "angry" from any clean recording; a newly drawn floor breaks that link.
         floor_db: noise relative to the speech, uniform; -60 is inaudible, -10 a loud street; None
             adds none.
-        silent: probability that no noise is added all the same: pauses are digital silence.
-        real_noise: probability that the floor is a background recording; half of the others are
-            steady, coloured noise, half are made to sound like such a recording.
+        silent: probability of adding no noise anyway, so that pauses are digital silence.
+        real_noise: probability that the floor is a background recording; of the others, half are
+            steady, coloured noise and half imitate such a recording.
         room: probability of a room impulse response.
         tilt_db: greatest spectral tilt either way over 100 Hz to 8 kHz, and depth of two broad
             peaks or dips; 0 leaves the colour as recorded.
-        band_limit: probability that nothing is left above a frequency of 3.4 to 8 kHz.
-        telephone: probability of a telephone's band, and of the steps of 8-bit mu-law.
-        codec: probability that bins far below their neighbours are gone, as a low rate leaves them.
+        band_limit: probability of a low-pass at 3.4 to 8 kHz.
+        telephone: probability of a telephone's band with 8-bit mu-law.
+        codec: probability of zeroing bins far below their neighbours, as a codec of low rate does.
         clipping: probability that the converter clips, from 3 dB under the speech to 12 dB over it.
-        offset: probability of a constant offset of up to 5 % of full scale. The front end takes it
-            out again: it is felt only where the sum is clipped.
+        offset: probability of a constant offset of up to 5 % of full scale. The front end removes
+            it, so it matters only if the sum is clipped.
         speed: playback speed (pitch and tempo), uniform.
-        masked_bins: widest band that SpecAugment sets to zero, twice an example.
-        masked_timesteps: longest stretch that it sets to zero, twice an example.
-        mixup: parameter of the beta distribution from which the share of an example is drawn that
-            another one of its batch takes over, features and labels alike; 0 mixes none.
+        masked_bins: widest band that SpecAugment sets to zero, twice per example.
+        masked_timesteps: longest stretch that it sets to zero, twice per example.
+        mixup: parameter of the beta distribution for the share of another example mixed into
+            features and labels; 0 turns it off.
     """
 
     gain_db: tuple[float, float] | None = (-30.0, 6.0)
@@ -111,7 +111,7 @@ class Augmentation:
                 check_interval(name, getattr(self, name), -100, 60)
 
     def without(self, kinds: Iterable[str]) -> Augmentation:
-        """The same but for the :data:`KINDS` named.
+        """Return a copy without some of the :data:`KINDS`.
 
         Raises:
             ValueError: there is no such kind.
@@ -125,11 +125,11 @@ class Augmentation:
 
 
 def noise_part(path: Path) -> NoisePart:
-    """Whether a background recording is mixed into training or kept for evaluation.
+    """Return whether a background recording is for training or for evaluation.
 
-    By name alone, so that a recording more or less moves no other. Those of one place and minute
-    (names carry YYYYMMDDhhmm), or takes of one recording (they end in -A, -B), are one scene and
-    stay together; about a fifth is kept.
+    Only the name decides, so that adding a recording moves no other. Recordings of one place and
+    minute (names contain YYYYMMDDhhmm) and takes of one recording (names end in -A, -B) are one
+    scene and stay together; about a fifth is for evaluation.
     """
     minute = re.search(r"\d{12}", path.stem)
     scene = minute.group() if minute else re.sub(r"-[A-Z]$", "", path.stem)
@@ -137,17 +137,17 @@ def noise_part(path: Path) -> NoisePart:
     return "test" if zlib.crc32(scene.encode()) % 5 == 0 else "train"
 
 
-#: Licence of the background recordings, by the name of their folder among the corpora.
+#: Licences of the background recordings by their folder among the corpora.
 BACKGROUNDS = {"esc10": "CC-BY-3.0", "noise": "CC-BY-NC-SA-4.0"}
-#: Samples that a background must have.
+#: Fewest samples of a background.
 LEAST_BACKGROUND = SAMPLE_RATE // 2
-#: Folders of background recordings that hold something else, or a human voice.
+#: Folders that do not hold backgrounds, or hold human voices.
 PASSED_OVER = frozenset(("impulse_responses", "short", "baby-cry", "person-sneeze"))
 
 
 @cache
 def load_noises(root: Path, part: NoisePart) -> list[Float32]:
-    """Background recordings of a part below ``root``; impulse responses, taps, cries left out."""
+    """Load a part's background recordings from ``root``, skipping :data:`PASSED_OVER`."""
     paths = sorted(
         path
         for path in root.rglob("*")
@@ -160,7 +160,7 @@ def load_noises(root: Path, part: NoisePart) -> list[Float32]:
 
 
 def _as_far_as_readable(path: Path) -> Float32:
-    """A background whose file is damaged is a shorter background."""
+    """Read a background; a damaged file gives a shorter one."""
     parts = [np.zeros(0, np.float32)]
     with suppress(SerLiveError), Recording(path) as recording:
         resampler = Resampler(recording.sample_rate)
@@ -171,12 +171,12 @@ def _as_far_as_readable(path: Path) -> Float32:
 
 @cache
 def load_rooms(root: Path) -> list[Float32]:
-    """Measured impulse responses below ``root``."""
+    """Load the measured impulse responses below ``root``."""
     return [read_recording(path) for path in sorted((root / "impulse_responses").rglob("*.wav"))]
 
 
 def active_rms(samples: Float32) -> float:
-    """RMS of the loudest half of 20 ms pieces: the level of the speech, not of its pauses."""
+    """Return the RMS of the louder half of 20 ms pieces: the level of speech without its pauses."""
     pieces = samples[: len(samples) // 320 * 320].reshape(-1, 320)
     if not len(pieces):
         return EPSILON
@@ -185,12 +185,12 @@ def active_rms(samples: Float32) -> float:
 
 
 def take_out_noise(samples: Float32) -> Float32:
-    """Spectral subtraction of the stationary noise that the quietest tenth of the frames holds."""
+    """Subtract the stationary noise spectrum, estimated from the quietest tenth of the frames."""
     if len(samples) < 2048:
         return samples
     _, _, spectrum = signal.stft(samples, SAMPLE_RATE, nperseg=512, noverlap=384)
-    # Averaged over time and frequency: a single bin of noise is as often far under its mean as
-    # over it, and what is left of it would twinkle.
+    # Average over time and frequency: single bins of noise scatter far under and over their mean,
+    # and their residue would be musical noise.
     power = ndimage.uniform_filter(np.abs(spectrum) ** 2, (5, 5))
     noise = 1.5 * np.percentile(power, 10, axis=1, keepdims=True)
     gain = np.clip(1.0 - 2.0 * noise / (power + EPSILON**2), 10.0 ** (-40.0 / 20.0), 1.0)
@@ -204,23 +204,23 @@ def _unit_rms(samples: NDArray[np.floating]) -> Float32:
 
 
 def coloured_noise(samples: int, generator: Generator) -> Float32:
-    """Noise with a 1/f^a power spectrum, a from 0 (white) to 2 (brown), unit RMS."""
+    """Make noise with a 1/f^a power spectrum, a from 0 (white) to 2 (brown), at unit RMS."""
     spectrum = np.fft.rfft(generator.standard_normal(samples))
     frequency = np.maximum(np.arange(len(spectrum)), 1 + samples * 50 // SAMPLE_RATE)
     return _unit_rms(np.fft.irfft(spectrum * frequency ** (-generator.uniform(0, 2) / 2), samples))
 
 
 def _wavering(samples: int, generator: Generator) -> NDArray[np.float64]:
-    """Noise below 8 Hz, its deviation 0.8: how a level or a pitch wavers."""
+    """Make noise below 8 Hz with deviation 0.8, to modulate a level or a pitch."""
     points = generator.standard_normal(samples * 16 // SAMPLE_RATE + 2)
     return np.interp(np.arange(samples) * 16 / SAMPLE_RATE, np.arange(len(points)), points)
 
 
 def made_background(samples: int, generator: Generator) -> Float32:
-    """What streets and rooms sound like, made: unit RMS.
+    """Synthesise the sound of a street or room at unit RMS.
 
-    Coloured noise with broad peaks, in half of all with the hum of an engine or the mains, of a
-    level that wavers.
+    It is coloured noise with broad peaks and a wavering level, in half of all cases with the hum of
+    an engine or the mains.
     """
     noise = _unit_rms(colour(coloured_noise(samples, generator), 10.0, generator))
     if generator.random() < 0.5:
@@ -237,14 +237,14 @@ def made_background(samples: int, generator: Generator) -> Float32:
 
 
 def background(samples: int, noises: Sequence[Float32], generator: Generator) -> Float32:
-    """A stretch of a background recording, repeated to length, unit RMS."""
+    """Cut a stretch of a background recording, repeated to length, at unit RMS."""
     noise = noises[int(generator.integers(len(noises)))]
     start = int(generator.integers(len(noise)))
     return _unit_rms(np.resize(np.roll(noise, -start), samples))
 
 
 def synthetic_room(generator: Generator) -> Float32:
-    """Exponentially decaying noise after a direct path: reverberation of 0.15 to 0.6 s."""
+    """Make exponentially decaying noise after a direct path: reverberation of 0.15 to 0.6 s."""
     decay_s = generator.uniform(0.15, 0.6)
     length = int(decay_s * SAMPLE_RATE)
     tail = generator.standard_normal(length) * 10.0 ** (-3.0 * np.arange(length) / length)
@@ -254,7 +254,7 @@ def synthetic_room(generator: Generator) -> Float32:
 
 
 def colour(samples: Float32, depth_db: float, generator: Generator) -> Float32:
-    """Filter with a random tilt and two broad peaks or dips, as microphones and rooms have."""
+    """Filter with a random tilt and two broad peaks or dips, like microphones and rooms."""
     frequency = np.linspace(0, 1, 65)
     octaves = np.log2(np.maximum(frequency * SAMPLE_RATE / 2, 100) / 100) / np.log2(80)
     gain_db = generator.uniform(-depth_db, depth_db) * (octaves - 0.5)

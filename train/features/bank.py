@@ -1,4 +1,4 @@
-"""The bank: every recording decoded once, as it is and with its own noise taken out."""
+"""The bank: every recording decoded once, in its original and a denoised version."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ Float64 = NDArray[np.float64]
 Int16 = NDArray[np.int16]
 Int64 = NDArray[np.int64]
 
-#: Recordings that are decoded together, into one file of the cache.
+#: Recordings per cache file.
 CHUNK = 64
-#: A sample of full scale, as the bank holds it, and the share of it that every recording's peak is
-#: brought to, up or down.
+#: Full scale of the bank's samples, and the share of it to which every recording's peak is scaled,
+#: up or down.
 FULL_SCALE = 32767.0
 STORED_PEAK = 0.5
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Recordings one after the other, each brought to the same peak.
+    """Concatenated recordings, each scaled to the same peak.
 
     Attributes:
-        recorded: ``(samples,)`` as they are.
-        denoised: ``(samples,)`` with the stationary noise taken out.
-        ends: ``(recordings,)`` where each one's samples end.
-        speech: ``(timesteps,)`` speech probability of the recordings as they are, each in a stream
-            of its own.
-        speech_ends: ``(recordings,)`` where each one's timesteps end.
-        levels: ``(recordings,)`` :func:`~train.features.augment.active_rms` as recorded, 1 being
-            full scale.
-        gains: ``(recordings,)`` by which the stored samples were multiplied, below 1 where the
-            recording was louder.
+        recorded: ``(samples,)``, unchanged apart from the scale.
+        denoised: ``(samples,)`` without stationary noise.
+        ends: ``(recordings,)`` end of each recording's samples.
+        speech: ``(timesteps,)`` speech probability of the unchanged recordings, each in its own
+            stream.
+        speech_ends: ``(recordings,)`` end of each recording's timesteps.
+        levels: ``(recordings,)`` :func:`~train.features.augment.active_rms` as recorded; 1 is full
+            scale.
+        gains: ``(recordings,)`` factor applied to the stored samples, below 1 if the recording was
+            louder.
         prior: ``(201,)`` mean relative power spectrum of their speech, sums to 1.
     """
 
@@ -70,27 +70,27 @@ class Bank:
 
     @property
     def starts(self) -> Int64:
-        """``(recordings,)`` where each one's samples begin."""
+        """``(recordings,)`` start of each recording's samples."""
         return np.concatenate([[0], self.ends[:-1]])
 
     @property
     def lengths(self) -> Int64:
-        """``(recordings,)`` samples."""
+        """``(recordings,)`` length in samples."""
         return self.ends - self.starts
 
     @property
     def timesteps(self) -> Int64:
-        """``(recordings,)`` timesteps."""
+        """``(recordings,)`` length in timesteps."""
         return np.diff(self.speech_ends, prepend=0)
 
     @property
     def speech_starts(self) -> Int64:
-        """``(recordings,)`` where each one's timesteps begin."""
+        """``(recordings,)`` start of each recording's timesteps."""
         return np.concatenate([[0], self.speech_ends[:-1]])
 
 
 def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
-    """Worker: file to write, and the recordings that go into it."""
+    """Decode recordings into one file, in a worker; the job has the file and their paths."""
     file, paths = job
     analysis = SpectralAnalysis(SpeechDetector(gate and open_session(gate)))
     parts: dict[str, list[NDArray[np.generic]]] = {
@@ -131,7 +131,7 @@ def _as_int16(samples: Float32) -> Int16:
 
 @cache
 def _sources() -> str:
-    """Digest of the code that the bank is made by: what older code has made is not used again."""
+    """Return a digest of the code that makes the bank, so that older caches are not reused."""
     own = [inspect.getsource(one) for one in (_decode, take_out_noise, active_rms)]
     return front_end_sources() + digest_of(*own)
 
@@ -142,14 +142,14 @@ def load_bank(
     gate: Path | None = None,
     speakers: Sequence[str] = (),
 ) -> Bank:
-    """Decode recordings, on all cores, or take what was decoded before from the cache.
+    """Decode recordings on all cores, or load them from the cache.
 
     Args:
-        paths: of the recordings, in this order.
-        cache_folder: of decoded recordings.
-        gate: file of the voice gate that says where speech is, if not the shipped one.
-        speakers: of the recordings, of the first ones at least. Those of one lie together in the
-            cache, so that most splits share what was decoded.
+        paths: paths of the recordings, in order.
+        cache_folder: folder for decoded recordings.
+        gate: file of the voice gate that finds the speech; None uses the shipped one.
+        speakers: speakers of the recordings, or at least of the first ones. The cache groups
+            recordings by speaker, so that most splits share cache files.
     """
     chunks = _chunks(len(paths), speakers)
     jobs: dict[Path, Sequence[Path]] = {}
@@ -172,7 +172,7 @@ def load_bank(
 
 
 def _chunks(count: int, speakers: Sequence[str]) -> list[list[int]]:
-    """Indices of recordings that are decoded together: of one speaker, or one after the other."""
+    """Group indices of recordings for decoding: by speaker, otherwise in order."""
     together: dict[str, list[int]] = defaultdict(list)
     for index in range(count):
         together[speakers[index] if index < len(speakers) else ""].append(index)
@@ -184,7 +184,7 @@ def _chunks(count: int, speakers: Sequence[str]) -> list[list[int]]:
 
 
 def _joined(chunks: Sequence[dict[str, NDArray[Any]]], indices: NDArray[Any]) -> Bank:
-    """The chunks as one, recordings in the order of their indices."""
+    """Join the chunks, with recordings in the order of their indices."""
     order = np.argsort(indices, kind="stable")
 
     def whole(name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Utterances -> spectra in a cache -> normalised features in memory."""
+"""Utterances -> cached spectra -> normalised features in memory."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from train.workers import worker_pool
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-#: Share of the power that the prior has at least in a bin; those below 80 Hz have none.
+#: Least share of the prior's power in a bin; bins below 80 Hz have no power.
 LEAST_PRIOR = 1e-9
-#: Most utterances of a speaker that are prepared together, into one file of the cache.
+#: Most utterances per cache file, all of one speaker.
 CHUNK = 64
-#: Utterances that are normalised side by side.
+#: Utterances normalised as one batch.
 STREAMS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What one stream hears from its start to its end.
+    """The input of one stream from start to end.
 
     Attributes:
         log_power: ``(timesteps, 4, 201)`` natural logarithm of the power, float16.
@@ -56,7 +56,7 @@ class Example:
 
 
 def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
-    """Spectra of a whole recording."""
+    """Compute the spectra of a whole recording."""
     first, state = analysis.accept(samples, analysis.initial_state())
     last, _ = analysis.flush(state)
     return Spectra(
@@ -65,21 +65,21 @@ def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
 
 
 def example_of(samples: Float32, analysis: SpectralAnalysis) -> Example:
-    """A recording in a stream of its own."""
+    """Make an example of a recording in its own stream."""
     spectra = analyse(samples, analysis)
-    with np.errstate(divide="ignore"):  # digital silence is minus infinity, and comes back as zero
+    with np.errstate(divide="ignore"):  # digital silence gives -inf, and reads back as zero
         return Example(np.log(spectra.power).astype(np.float16), spectra.speech)
 
 
 def _prepare(job: tuple[Path, Sequence[Path]]) -> None:
-    """Worker: file to write, and recordings of one speaker."""
+    """Prepare one speaker's recordings in a worker; the job has the file and their paths."""
     file, paths = job
     analysis = SpectralAnalysis(SpeechDetector())
     save_examples([example_of(read_recording(path), analysis) for path in paths], file)
 
 
 def save_examples(examples: Sequence[Example], file: Path) -> None:
-    """Keep examples in one file of the cache."""
+    """Write examples to one cache file."""
     with whole_file(file) as stream:
         np.savez(
             stream,
@@ -90,7 +90,7 @@ def save_examples(examples: Sequence[Example], file: Path) -> None:
 
 
 def load_examples(file: Path) -> list[Example]:
-    """What :func:`save_examples` kept."""
+    """Read examples written by :func:`save_examples`."""
     with np.load(file) as arrays:
         cuts = arrays["ends"][:-1]
         log_power, speech = (np.split(arrays[name], cuts) for name in ("log_power", "speech"))
@@ -99,7 +99,7 @@ def load_examples(file: Path) -> list[Example]:
 
 @cache
 def front_end_sources() -> str:
-    """Digest of what makes the spectra: what older code or another gate made is not used again."""
+    """Return a digest of the spectra's code and gate, so that stale caches are not reused."""
     modules = (
         streamer.signal,
         streamer.recognition.spectra,
@@ -112,7 +112,7 @@ def front_end_sources() -> str:
 
 
 def _digest_of_gate(path: Path) -> str:
-    """Digest of a voice gate, whatever it says of what it was taught on."""
+    """Return a digest of a voice gate without its metadata."""
     import onnx
 
     from model.silero import PROPERTIES
@@ -126,7 +126,7 @@ _OWN = ("streamer", "model", "train")
 
 
 def digest_of(*sources: str) -> str:
-    """Digest of code, whatever its comments and line breaks, and where it takes names from."""
+    """Return a digest of code that ignores comments, line breaks and imports."""
     trees = [ast.parse(one) for one in sources]
     for tree in trees:
         for node in tree.body:  # our own modules may move; names and others' modules count
@@ -136,7 +136,7 @@ def digest_of(*sources: str) -> str:
 
 
 def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
-    """Indices of utterances of one speaker each, so that most splits share what is prepared."""
+    """Group indices of utterances by speaker, so that most splits share cache files."""
     speakers: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, utterance in enumerate(utterances):
         speakers[utterance.corpus, utterance.speaker].append(index)
@@ -148,11 +148,11 @@ def _chunks(utterances: Sequence[Utterance]) -> list[list[int]]:
 
 
 def prepare(utterances: Sequence[Utterance], cache_folder: Path) -> list[Example]:
-    """Spectra of every utterance as recorded, from the cache or computed now on all cores.
+    """Return the spectra of every utterance as recorded, cached or computed on all cores.
 
     Args:
-        utterances: what to prepare, in this order.
-        cache_folder: of what is prepared.
+        utterances: utterances to prepare, in order.
+        cache_folder: folder for the spectra.
     """
     jobs: dict[Path, list[Path]] = {}
     chunks = _chunks(utterances)
@@ -172,14 +172,14 @@ def prepare(utterances: Sequence[Utterance], cache_folder: Path) -> list[Example
 
 
 def key_of(paths: Iterable[Path], *settings: object) -> str:
-    """Name in the cache of what these recordings and settings give."""
+    """Return the cache key of recordings and settings."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     key = repr((files, settings, front_end_sources()))
     return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def estimate_prior(examples: Iterable[Example]) -> Float64:
-    """Mean relative power spectrum of speech ``(201,)``, sums to 1; utterances count alike."""
+    """Estimate the mean relative power spectrum of speech, ``(201,)``, with equal utterances."""
     total = np.zeros(FREQUENCY_BINS)
     for example in examples:
         spectra = example.spectra()
@@ -190,7 +190,7 @@ def estimate_prior(examples: Iterable[Example]) -> Float64:
 
 
 def usable_prior(total: Float64) -> Float64:
-    """A spectrum ``(201,)`` that sums to 1 and is zero nowhere, as a normaliser wants it."""
+    """Scale a spectrum ``(201,)`` to sum 1 without zeros, as a normaliser needs."""
     relative = total / total.sum()
     relative = np.maximum(relative, LEAST_PRIOR)
     return np.asarray(relative / relative.sum())
@@ -198,12 +198,12 @@ def usable_prior(total: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class Features:
-    """Normalised features of streams, one after the other, as the network meets them.
+    """Normalised features of concatenated streams, the network's input.
 
     Attributes:
         values: ``(timesteps, 4, 201)`` float16.
         speech: ``(timesteps,)`` float32.
-        ends: ``(streams,)`` where each stream's timesteps end.
+        ends: ``(streams,)`` end of each stream's timesteps.
     """
 
     values: NDArray[np.float16]
@@ -215,16 +215,16 @@ class Features:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """``(streams,)`` timesteps."""
+        """``(streams,)`` length in timesteps."""
         return np.diff(self.ends, prepend=0)
 
     def rows(self, index: int) -> slice:
-        """Timesteps of a stream."""
+        """Return the timesteps of a stream."""
         return slice(int(self.ends[index - 1]) if index else 0, int(self.ends[index]))
 
     @property
     def whole(self) -> NDArray[np.int64]:
-        """One span for each stream, ``(streams, 3)``, as ``votes_of`` takes them."""
+        """One span per stream, ``(streams, 3)``, for ``votes_of``."""
         lengths = self.lengths
         return np.stack([np.arange(len(self)), np.zeros_like(lengths), lengths], axis=1)
 
@@ -232,11 +232,11 @@ class Features:
 def features_of(
     examples: Sequence[Example], normaliser: Normaliser, normalisation: str = "causal"
 ) -> Features:
-    """Features of every example as a stream of its own.
+    """Return the features of every example in its own stream.
 
     Args:
-        examples: what was prepared.
-        normaliser: of the front end.
+        examples: prepared examples.
+        normaliser: the front end's normaliser.
         normalisation: "causal", by that normaliser; or "utterance", see :func:`standardise`.
     """
     return (
@@ -245,11 +245,11 @@ def features_of(
 
 
 def standardise(examples: Sequence[Example]) -> Features:
-    """The paper's features: the log spectrogram of an utterance, less its mean, by its deviation.
+    """Return the paper's features: an utterance's log spectrogram, z-normalised.
 
-    One mean and one deviation for all frames and the bins from 80 Hz on, zero below; the paper does
-    not say over what its z-norm runs. It takes the whole utterance, so nothing that is trained on
-    it can follow a stream.
+    One mean and one deviation cover all frames and the bins from 80 Hz up; bins below are zero. The
+    paper does not specify the axes. The z-norm needs the whole utterance, so a network trained on
+    it cannot follow a stream.
     """
     features = _laid_out(examples)
     for index, example in enumerate(examples):
@@ -262,7 +262,7 @@ def standardise(examples: Sequence[Example]) -> Features:
 
 
 def _laid_out(examples: Sequence[Example]) -> Features:
-    """Features of examples, their values still to be written."""
+    """Allocate features for examples; the values are not yet filled in."""
     ends = np.cumsum([len(example.speech) for example in examples])
     return Features(
         np.empty((int(ends[-1]), FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float16),
@@ -285,9 +285,9 @@ def normalise(examples: Sequence[Example], normaliser: Normaliser) -> Features:
 
 
 def _normalise(spectra: Sequence[Spectra], normaliser: Normaliser) -> Float32:
-    """Streams side by side, the shorter ones followed by silence: ``(streams, timesteps, 4, 201)``.
+    """Normalise a batch of streams padded with silence: ``(streams, timesteps, 4, 201)``.
 
-    Nothing looks ahead, so what follows changes nothing.
+    The normaliser is causal, so the padding changes nothing.
     """
     longest = max(len(one.speech) for one in spectra)
     power = np.zeros((len(spectra), longest, *spectra[0].power.shape[1:]), np.float32)

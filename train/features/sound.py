@@ -1,8 +1,8 @@
-"""What a stretch of a stream meets on its way to the converter, for a batch at a time, in torch.
+"""Augmentation of stretches of a stream up to the converter, batched, in torch.
 
-Everything is drawn anew for every stretch, on the device that trains: levels, rooms, floors, what a
-telephone, a codec, a clipping converter and an offset do. What can be a gain on a spectrum is one
-(:func:`draw_colours`), and costs nothing; only what is not linear touches the waveform.
+It is drawn anew for every stretch, on the training device: levels, rooms, noise floors, telephone,
+codec, clipping and offset. Linear colours are gains on the spectrum (:func:`draw_colours`), which
+cost nothing; only nonlinear steps process the waveform.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Float32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Generator = np.random.Generator
 
-#: Made backgrounds and rooms in the bank: enough that none is met often, made in seconds.
+#: Number of synthetic backgrounds and rooms: enough that none recurs often, made in seconds.
 MADE_NOISES = 96
 MADE_ROOMS = 96
 NOISE_SECONDS = 12.0
 ROOM_SAMPLES = round(0.6 * SAMPLE_RATE)
-#: What surroundings are made for; of one seed, those for the one are none of the other's.
+#: Purposes of surroundings; with one seed, the two purposes get different ones.
 TRAINED_ON, JUDGED_ON = 7, 8
-#: Level that a gain of 0 dB brings the speech to.
+#: Level of speech at a gain of 0 dB.
 REFERENCE_RMS = 0.1
 #: Shape of mu-law, 8 bits.
 MU = 255.0
@@ -49,10 +49,10 @@ class Surroundings:
     """Backgrounds and rooms, made or loaded once.
 
     Attributes:
-        noises: ``(noises, samples)`` unit RMS.
-        recorded: how many of them, the first ones, are recordings.
+        noises: ``(noises, samples)`` at unit RMS.
+        recorded: number of recordings among them, which come first.
         rooms: ``(rooms, samples)`` impulse responses, the direct path first.
-        measured: how many of them, the first ones, are measured.
+        measured: number of measured ones among them, which come first.
     """
 
     noises: Tensor
@@ -68,13 +68,13 @@ def make_surroundings(
     device: torch.device,
     purpose: int = TRAINED_ON,
 ) -> Surroundings:
-    """Bring recordings to one length, and make as many as are wanted beside them.
+    """Cut recordings to one length and add synthetic backgrounds and rooms.
 
     Args:
         noises: background recordings at 16 kHz.
         rooms: measured impulse responses.
-        seed: of what is made.
-        device: that they are used on.
+        seed: seed of the synthetic ones.
+        device: device to put them on.
         purpose: :data:`TRAINED_ON` or :data:`JUDGED_ON`.
     """
     generator = np.random.default_rng([seed, purpose])
@@ -111,15 +111,15 @@ def place(
     placements: Sequence[Sequence[Placement]],
     length: int,
 ) -> Tensor:
-    """Lay recordings into silence: ``(batch, length)`` float32, full scale 1.
+    """Place recordings in silence: ``(batch, length)`` float32, full scale 1.
 
-    Speed is a resampling by cubic interpolation, pitch and tempo alike.
+    Speed is resampling by cubic interpolation and changes pitch and tempo.
 
     Args:
         bank_samples: ``(samples,)`` int16, the bank's recordings on the device of the result.
-        bank: where each begins.
-        placements: of each stretch.
-        length: samples.
+        bank: gives the start of each recording.
+        placements: placements of each stretch.
+        length: length in samples.
     """
     if bank_samples.device.type == "cuda":
         return _place_at_once(bank_samples, bank, placements, length)
@@ -138,7 +138,7 @@ def place(
 def _place_at_once(
     bank_samples: Tensor, bank: Bank, placements: Sequence[Sequence[Placement]], length: int
 ) -> Tensor:
-    """The same in one piece: a GPU is kept waiting by thousands of small orders, a CPU by memory.
+    """Place recordings in one operation, for a GPU: small launches stall it; memory stalls a CPU.
 
     No two recordings of a stretch overlap.
     """
@@ -149,12 +149,12 @@ def _place_at_once(
     speeds = np.array([one.speed for _, one in flat])
     gains = 10.0 ** (np.array([one.gain_db for _, one in flat]) / 20.0)
     sizes = bank.lengths[recordings]
-    # A sample between two needs the one after.
+    # Interpolation between two samples needs the later one.
     whole = np.where(speeds == 1.0, sizes, np.ceil((sizes - 1) / speeds)).astype(np.int64)
     counts = np.minimum(np.array([one.samples for _, one in flat], np.int64), whole)
 
     def each(values: NDArray[Any]) -> Tensor:
-        """A value a placement -> a value a sample."""
+        """Repeat each placement's value for all of its samples."""
         return torch.from_numpy(values).to(device)[of]
 
     total = int(counts.sum())
@@ -180,7 +180,7 @@ def _place_at_once(
 
 
 def _played(recording: Tensor, speed: float, samples: int) -> Tensor:
-    """So many samples of a recording played at a speed."""
+    """Play a recording at a speed and return ``samples`` samples."""
     if speed == 1.0:
         return recording[:samples]
     position = torch.arange(samples, device=recording.device, dtype=torch.float64) * speed
@@ -192,7 +192,7 @@ def _played(recording: Tensor, speed: float, samples: int) -> Tensor:
 
 
 def _spline(around: Sequence[Tensor], after: Tensor) -> Tensor:
-    """Catmull and Rom's, through the four samples around; ``after`` the second by so much."""
+    """Interpolate by a Catmull-Rom spline at ``after`` past the second of four samples."""
     before, here, next_, later = around
     a = -0.5 * before + 1.5 * here - 1.5 * next_ + 0.5 * later
     b = before - 2.5 * here + 2.0 * next_ - 0.5 * later
@@ -208,15 +208,15 @@ def surround(
     phoned: Bools,
     generator: Generator,
 ) -> Tensor:
-    """Rooms, noise, level, and what a converter or a line does to the waveform.
+    """Apply rooms, noise, level, and the distortion of a converter or line.
 
     Args:
         heard: ``(batch, samples)`` speech in silence.
-        levels: ``(batch,)`` active level of its speech.
-        ranges: what is drawn from.
-        surroundings: of the device.
-        phoned: ``(batch,)`` which rows go through a telephone.
-        generator: of everything drawn.
+        levels: ``(batch,)`` active level of the speech.
+        ranges: ranges to draw from.
+        surroundings: backgrounds and rooms on the device.
+        phoned: ``(batch,)`` rows that go through a telephone.
+        generator: source of all random draws.
 
     Returns:
         ``(batch, samples)`` within full scale.
@@ -241,7 +241,7 @@ def surround(
 
 
 def _reverberated(heard: Tensor, surroundings: Surroundings, generator: Generator) -> Tensor:
-    """Each row in a room of its own, at the level it had."""
+    """Put each row in a room of its own, at unchanged level."""
     count = len(heard)
     made = len(surroundings.rooms) - surroundings.measured
     is_measured = (generator.random(count) < 0.5) & (surroundings.measured > 0)
@@ -264,7 +264,7 @@ def _rms(samples: Tensor) -> Tensor:
 def background(
     length: int, surroundings: Surroundings, real: float, generator: Generator
 ) -> Tensor:
-    """A stretch of a background, ``(length,)``, unit RMS."""
+    """Draw a stretch of a background, ``(length,)``, at unit RMS."""
     recorded, count = surroundings.recorded, len(surroundings.noises)
     is_recorded = recorded > 0 and generator.random() < real
     index = generator.integers(0, recorded) if is_recorded else generator.integers(recorded, count)
@@ -276,7 +276,7 @@ def background(
 def _harm(
     heard: Tensor, levels: Tensor, ranges: Augmentation, phoned: Bools, generator: Generator
 ) -> None:
-    """In place: clipping, an offset, the steps of mu-law, each in some of the rows."""
+    """Apply clipping, an offset and mu-law to some of the rows each, in place."""
     batch = len(heard)
     for row in np.flatnonzero(generator.random(batch) < ranges.clipping):
         bound = float(levels[row]) * 10.0 ** (generator.uniform(-3.0, 12.0) / 20.0)
@@ -289,7 +289,7 @@ def _harm(
 
 
 def _mu_law(samples: Tensor) -> Tensor:
-    """Rounded to 8 bits on mu-law's scale, ``(samples,)`` within full scale."""
+    """Quantise ``(samples,)`` within full scale to 8-bit mu-law."""
     bounded = samples.clamp(-1.0, 1.0)
     curved = bounded.sign() * torch.log1p(MU * bounded.abs()) / np.log1p(MU)
     stepped: Tensor = (curved * 127.0).round() / 127.0
@@ -297,14 +297,14 @@ def _mu_law(samples: Tensor) -> Tensor:
 
 
 def draw_colours(ranges: Augmentation, phoned: Bools, generator: Generator) -> Float32:
-    """Gains on the power of each bin, ``(batch, 201)``: microphones, rooms, bands of lines.
+    """Draw power gains per bin, ``(batch, 201)``, for microphones, rooms and lines.
 
-    A tilt, two broad peaks or dips, in some rows a band limit or the band of a telephone.
+    Each row has a tilt and two broad peaks or dips; some have a band limit or a telephone's band.
 
     Args:
-        ranges: what is drawn from.
-        phoned: ``(batch,)`` which rows go through a telephone.
-        generator: of everything drawn.
+        ranges: ranges to draw from.
+        phoned: ``(batch,)`` rows that go through a telephone.
+        generator: source of all random draws.
     """
     batch = len(phoned)
     frequency = np.linspace(0, SAMPLE_RATE / 2, FREQUENCY_BINS)
@@ -329,7 +329,7 @@ def draw_colours(ranges: Augmentation, phoned: Bools, generator: Generator) -> F
 
 
 def coloured(heard: Tensor, gains: Float32) -> Tensor:
-    """Waveforms ``(batch, samples)`` whose power has been given the gains ``(batch, 201)``."""
+    """Apply power gains ``(batch, 201)`` to waveforms ``(batch, samples)``."""
     size = 1 << (heard.shape[1] - 1).bit_length()
     amplitudes = torch.from_numpy(gains).to(heard).sqrt()[:, None]
     whole = functional.interpolate(amplitudes, size // 2 + 1, mode="linear", align_corners=True)
@@ -339,17 +339,17 @@ def coloured(heard: Tensor, gains: Float32) -> Tensor:
 
 
 def _slope(frequency: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Attenuation in dB of a low-pass: 70 dB within 300 Hz above the edge."""
+    """Return a low-pass's attenuation in dB: 70 dB within 300 Hz above the edge."""
     return np.clip((frequency - edge) / 300.0, 0, 1) * 70.0
 
 
 def thin_out(power: Tensor, share: float, generator: Generator) -> None:
-    """In place: what a codec of low rate leaves away, bins far below their neighbours.
+    """Zero bins far below their neighbours, in place, as a codec of low rate does.
 
     Args:
         power: ``(batch, frames, 201)``.
-        share: of the rows that it is done to.
-        generator: of everything drawn.
+        share: share of the rows to change.
+        generator: source of all random draws.
     """
     for row in np.flatnonzero(generator.random(len(power)) < share):
         near = functional.max_pool1d(power[row], 21, stride=1, padding=10)

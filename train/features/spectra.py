@@ -1,4 +1,4 @@
-"""The runtime's front end for a batch of stretches at once, in torch; a test holds them equal."""
+"""The runtime's front end for batches, in torch; a test checks that both are equal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streamer.signal import FRAME_SAMPLES, FRAME_TAIL_SAMPLES, FRAMES_PER_TIMEST
 
 
 def power_spectra(samples: Tensor) -> Tensor:
-    """Power of every frame: ``(batch, samples)`` -> ``(batch, frames, 201)``; none below 80 Hz.
+    """Compute the power of every frame: ``(batch, samples)`` -> ``(batch, frames, 201)``.
 
-    ``samples`` are those of whole timesteps and the tail of the last frame,
+    Bins below 80 Hz are zero. ``samples`` cover whole timesteps and the tail of the last frame,
     ``640 timesteps + 240``.
     """
     window = torch.hann_window(FRAME_SAMPLES, periodic=True, device=samples.device)
@@ -27,17 +27,17 @@ def power_spectra(samples: Tensor) -> Tensor:
 
 
 def samples_of(timesteps: int) -> int:
-    """Samples that so many timesteps need."""
+    """Return the number of samples for a number of timesteps."""
     return timesteps * FRAMES_PER_TIMESTEP * HOP_SAMPLES + FRAME_TAIL_SAMPLES
 
 
 def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
-    """What the runtime's ``Normaliser.normalise`` gives, from the start of a stream.
+    """Compute the runtime's ``Normaliser.normalise`` from the start of a stream.
 
     Args:
         power: ``(batch, frames, 201)``.
         speech: ``(batch, timesteps)`` speech probability.
-        normaliser: of the runtime.
+        normaliser: the runtime's normaliser.
 
     Returns:
         features ``(batch, timesteps, 4, 201)``.
@@ -47,7 +47,7 @@ def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
     is_speech = (speech >= normaliser.speech_threshold).double()
     heard = is_speech.cumsum(dim=1)
     keep = math.exp(-1.0 / normaliser.memory_timesteps)
-    # A forgetting sum in one piece: each term is forgotten by the timesteps of speech after it.
+    # The decaying sum in closed form: each term decays by the timesteps of speech after it.
     weight = (keep**-heard * is_speech)[..., None]
     total = (keep**heard)[..., None] * (mean * weight).cumsum(dim=1)
     count = keep**heard * weight[..., 0].cumsum(dim=1)

@@ -1,1 +1,1 @@
-"""From a recipe to weights, and from weights to a model file."""
+"""Training from a recipe to weights, and export to a model file."""

@@ -1,4 +1,4 @@
-"""What teachers of emotions have said of recordings, see ``train/fitting/teaching.py``."""
+"""The stored answers of emotion teachers, see ``train/fitting/teaching.py``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from train.whole_file import whole_file
 
 Float32 = NDArray[np.float32]
 
-#: File, in the folder of a teaching, of what the teachers say of every recording.
+#: File, in a teaching run's folder, with the teachers' answer for every recording.
 ANSWERS = "answers.json"
 
 
 def keep_answers(
     folder: Path, labels: Sequence[str], names: Sequence[str], answers: Float32
 ) -> None:
-    """Write what teachers say, a line for each recording, whole or not at all.
+    """Write the teachers' answers atomically, one line per recording.
 
     Args:
-        folder: of the teaching.
-        labels: of each answer, in their order.
-        names: of the recordings, as they are :func:`called`.
-        answers: ``(recordings, labels)``, each sums to 1.
+        folder: the teaching run's folder.
+        labels: the columns of ``answers``, in order.
+        names: names of the recordings, from :func:`called`.
+        answers: ``(recordings, labels)``, each row sums to 1.
     """
     rows = zip(names, answers.astype(float).round(4).tolist(), strict=True)
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in rows)
@@ -39,27 +39,27 @@ def keep_answers(
 
 
 def called(utterance: Utterance, corpora: Path) -> str:
-    """Corpus and path within it, whatever format the recording is in."""
+    """Return the corpus and the path within it, without the file extension."""
     return str(PurePosixPath(place_of(utterance, corpora)).with_suffix(""))
 
 
 def read_answers(
     folder: Path, utterances: Sequence[Utterance], labels: Sequence[str], corpora: Path
 ) -> tuple[Float32, NDArray[np.bool_]]:
-    """What teachers say of utterances.
+    """Read the teachers' answers for utterances.
 
     Args:
-        folder: of a finished teaching.
-        utterances: asked about.
-        labels: of the answer; what the teachers think of others is left out.
+        folder: folder of a finished teaching run.
+        utterances: the utterances to look up.
+        labels: labels to return; the teachers' other labels are dropped.
         corpora: folder of the corpora.
 
     Returns:
-        distributions ``(utterances, labels)``, and ``(utterances,)`` of which they say anything.
+        distributions ``(utterances, labels)``, and a mask ``(utterances,)`` of those answered.
 
     Raises:
-        SerLiveError: there are no answers, to none of these, or the teachers know none of the
-            labels.
+        SerLiveError: there are no answers, none for these utterances, or the teachers know none
+            of the labels.
     """
     try:
         found = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Batches of utterances as recorded, and what is done to the features of any batch.
+"""Batches of utterances as recorded, and the augmentation of any batch's features.
 
-So the systems of the comparison are trained, of which some need the utterance's end. What ships is
-trained on streams, see ``train/features``.
+The systems of the comparison train on these, because some need the utterance's end. The shipped
+network trains on streams, see ``train/features``.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from train.place import CPU, Place
 Float32 = NDArray[np.float32]
 Generator = np.random.Generator
 
-#: Estimates count from this much speech on, fully from FULL_SPEECH_S.
+#: Estimates count after this much speech, and fully after FULL_SPEECH_S.
 FIRST_SPEECH_S = 0.3
 FULL_SPEECH_S = 1.5
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What is trained on.
+    """The training data.
 
     Attributes:
-        features: of all utterances.
-        targets: ``(utterances, classes)`` distribution over the classes, each sums to 1.
+        features: features of all utterances.
+        targets: ``(utterances, classes)`` distributions over the classes, each sums to 1.
         corpora: corpus of each utterance.
-        normaliser: of the front end.
+        normaliser: the front end's normaliser.
     """
 
     features: Features
@@ -46,24 +46,24 @@ class TrainingSet:
     normaliser: Normaliser
 
     def batches(self, recipe: Recipe, place: Place) -> Batches:
-        """The batches that a recipe makes of it."""
+        """Return the batches for a recipe."""
         return Batches(self, recipe, place)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Training examples of equal length, this process's share of them.
+    """This process's share of a batch of training examples of equal length.
 
     Attributes:
         features: ``(batch, timesteps, 4, 201)`` bfloat16.
-        targets: ``(batch, timesteps, classes)`` float32, what the estimate should be times its
-            weight in the loss. An utterance as recorded sums to 1, a drawn batch to its examples
-            as a whole.
-        examples: in the whole batch, divided by the number of processes.
-        sources: ``(batch, timesteps)`` int64, of drawn streams the timestep of the bank that is
-            heard, -1 where none is.
-        heard: ``(batch, timesteps)`` float32, what a memory of the voice takes in, see
-            :mod:`model.voice`; None where none is trained.
+        targets: ``(batch, timesteps, classes)`` float32, target distribution times its weight in
+            the loss. Each utterance as recorded sums to 1; a drawn batch sums to its number of
+            examples.
+        examples: number of examples in the whole batch, divided by the number of processes.
+        sources: ``(batch, timesteps)`` int64, the bank's timestep behind each timestep of a drawn
+            stream, -1 where there is none.
+        heard: ``(batch, timesteps)`` float32, input of the voice memory, see :mod:`model.voice`;
+            None if no voice memory is trained.
     """
 
     features: Tensor
@@ -74,13 +74,13 @@ class Batch:
 
 
 def loss_weights(speech: Float32) -> Float32:
-    """How much each timestep's estimate counts: by the speech heard so far.
+    """Weight each timestep's estimate by the speech heard so far.
 
     Args:
         speech: ``(batch, timesteps)`` speech probability.
 
     Returns:
-        ``(batch, timesteps)``, each example sums to 1.
+        weights ``(batch, timesteps)``, each example sums to 1.
     """
     heard_s = np.cumsum(speech >= SPEECH_THRESHOLD, axis=1) * TIMESTEP_S
     weights = np.clip(heard_s / FULL_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
@@ -90,7 +90,7 @@ def loss_weights(speech: Float32) -> Float32:
 
 
 class Batches:
-    """Batches of one epoch: every utterance, grouped by length, its end cropped to equal."""
+    """Batches of utterances grouped by length, with the ends cropped to the shortest."""
 
     def __init__(self, data: TrainingSet, recipe: Recipe, place: Place) -> None:
         self._data = data
@@ -104,16 +104,16 @@ class Batches:
 
     @property
     def examples(self) -> int:
-        """Examples of an epoch, at most."""
+        """The most examples in an epoch."""
         return len(self._order)
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch, at most."""
+        """The most batches in an epoch."""
         return -(-len(self._order) // self._recipe.batch)
 
     def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """This process's share of every batch; the same seed gives the same batches."""
+        """Yield this process's share of every batch; the same seed gives the same batches."""
         recipe, lengths = self._recipe, self._data.features.lengths
         generator = np.random.default_rng(seed)
         length = lengths[self._order]
@@ -129,7 +129,7 @@ class Batches:
             yield self._batch(self._place.share(group), timesteps, len(group), own)
 
     def close(self) -> None:
-        """Nothing runs beside the training."""
+        """Do nothing: no other process runs."""
 
     def _batch(
         self, share: Sequence[int], timesteps: int, examples: int, generator: Generator
@@ -152,13 +152,13 @@ class Batches:
 
 
 def mask(features: Tensor, timesteps: int, bins: int, generator: Generator) -> None:
-    """SpecAugment in place: zero, the floor, over bands and stretches of time, two of each.
+    """Apply SpecAugment in place: set two bands and two stretches of time to zero, the floor.
 
     Args:
         features: ``(batch, timesteps, 4, 201)``.
-        timesteps: longest stretch.
-        bins: widest band.
-        generator: of everything drawn.
+        timesteps: length of the longest stretch.
+        bins: width of the widest band.
+        generator: source of all random draws.
     """
     kept_timesteps = _kept(len(features), features.shape[1], timesteps, generator)
     kept_bins = _kept(len(features), features.shape[3], bins, generator)
@@ -167,7 +167,7 @@ def mask(features: Tensor, timesteps: int, bins: int, generator: Generator) -> N
 
 
 def _kept(examples: int, length: int, widest: int, generator: Generator) -> NDArray[np.bool_]:
-    """``(examples, length)``: what two random stretches an example leave."""
+    """Return a mask ``(examples, length)`` that drops two random stretches per example."""
     widths = np.minimum(generator.integers(0, widest + 1, (examples, 2, 1)), length)
     firsts = generator.integers(0, length - widths + 1)
     index = np.arange(length)
@@ -176,7 +176,7 @@ def _kept(examples: int, length: int, widest: int, generator: Generator) -> NDAr
 
 
 def mix(batch: Batch, parameter: float, generator: Generator) -> Batch:
-    """mixup: an example and its target give a share, below a half, to another of the batch."""
+    """Apply mixup: blend in another example of the batch and its target, by less than half."""
     if not parameter:
         return batch
     examples = len(batch.features)
@@ -193,7 +193,7 @@ def mix(batch: Batch, parameter: float, generator: Generator) -> Batch:
 
 
 def training_order(corpora: Sequence[str]) -> list[int]:
-    """Utterances of an epoch; a corpus of a fifth the size comes three times as often."""
+    """Return an epoch's utterances; a corpus a fifth the size repeats three times as often."""
     counts = {name: list(corpora).count(name) for name in set(corpora)}
     most = max(counts.values())
     order = []

@@ -1,4 +1,4 @@
-"""Examples drawn anew: from a seed to a batch of normalised features, targets and weights."""
+"""Draws batches of normalised features, targets and weights from a seed."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Generator = np.random.Generator
 
-#: An estimate counts from FIRST_SPEECH_S of its own utterance's speech on, fully from this much.
+#: An estimate counts after FIRST_SPEECH_S of its own utterance's speech, and fully after this much.
 FULL_OWN_SPEECH_S = 1.2
-#: ... and for as long as this after the utterance, while its label is still shown.
+#: It also counts for this long after the utterance, while its label is still shown.
 AFTERWARDS_S = 0.4
-#: Batches that are drawn before they are needed.
+#: Number of batches drawn ahead.
 AHEAD = 3
 
 
 @dataclass(frozen=True)
 class StreamSet:
-    """What stretches of streams are drawn from.
+    """The material that stretches of streams are drawn from.
 
     Attributes:
-        bank: of all recordings, those of ordinary speech last.
-        targets: ``(labelled recordings, classes)`` distribution over the classes.
-        corpora: of each labelled recording.
-        speakers: of each labelled recording.
-        ordinary: ``(classes,)`` target of ordinary speech.
-        ordinary_words: of each recording of ordinary speech whether it is a single word.
+        bank: all recordings, with ordinary speech last.
+        targets: ``(labelled recordings, classes)`` distributions over the classes.
+        corpora: corpus of each labelled recording.
+        speakers: speaker of each labelled recording.
+        ordinary: ``(classes,)`` target for ordinary speech.
+        ordinary_words: whether each recording of ordinary speech is a single word.
         noises: background recordings.
         rooms: measured impulse responses.
-        normaliser: of the front end.
+        normaliser: the front end's normaliser.
     """
 
     bank: Bank
@@ -78,12 +78,12 @@ class StreamSet:
     normaliser: Normaliser
 
     def batches(self, recipe: Recipe, place: Place) -> DrawnBatches:
-        """The batches that a recipe draws from it."""
+        """Return the batches that a recipe draws from this set."""
         return DrawnBatches(self, recipe, place)
 
 
 class Drawer:
-    """Draws batches on one device; what it draws depends on the seed alone."""
+    """Draws batches on one device; the draws depend only on the seed."""
 
     def __init__(self, data: StreamSet, recipe: Recipe, device: torch.device) -> None:
         assert recipe.streams is not None
@@ -99,7 +99,7 @@ class Drawer:
         self._knows_voices = isinstance(recipe.network, NetworkConfig) and recipe.network.voice
         self._ordinary = None
         if rest := len(bank) - labelled:
-            # Nobody says who speaks. Commands and single words are met alike.
+            # The speakers are unknown. Commands and single words come up equally often.
             kinds = [-2 if one else -1 for one in data.ordinary_words]
             lengths, same = bank.lengths[labelled:], ["ordinary"] * rest
             self._ordinary = Pool.of(lengths, same, same, kinds)
@@ -108,11 +108,11 @@ class Drawer:
         )
 
     def draw(self, batch: int, seed: Sequence[int]) -> Batch:
-        """One batch, whose targets sum to its examples.
+        """Draw a batch whose targets sum to its number of examples.
 
         Args:
-            batch: stretches.
-            seed: of everything drawn.
+            batch: number of stretches.
+            seed: seed of all random draws.
         """
         generator = np.random.default_rng(seed)
         placements = self._arrange(batch, generator)
@@ -134,13 +134,13 @@ class Drawer:
         return drawn
 
     def sounds(self, batch: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Stretches as waveforms with the colours in them, for what hears before the front end.
+        """Draw stretches as coloured waveforms, for training ahead of the front end.
 
-        Without what is done to spectra and features alone: codec, masks, mixing.
+        Steps on spectra and features (codec, masks, mixing) are left out.
 
         Returns:
-            samples ``(batch, samples)``, and the speech probability ``(batch, timesteps)`` of the
-            recordings as they are.
+            samples ``(batch, samples)``, and the clean recordings' speech probability
+            ``(batch, timesteps)``.
         """
         generator = np.random.default_rng(seed)
         placements = self._arrange(batch, generator)
@@ -149,13 +149,13 @@ class Drawer:
         return heard, torch.from_numpy(self._speech(sources)).to(self._device)
 
     def spoken(self, placements: Sequence[Sequence[Placement]], generator: Generator) -> Tensor:
-        """Waveforms ``(batch, samples)`` of stretches that are arranged already."""
+        """Return waveforms ``(batch, samples)`` of arranged stretches."""
         phoned = generator.random(len(placements)) < self._ranges.telephone
         heard = self._heard(placements, phoned, generator)
         return coloured(heard, draw_colours(self._ranges, phoned, generator))
 
     def background(self, length: int, generator: Generator) -> Tensor:
-        """A background alone, ``(length,)``, unit RMS."""
+        """Return a background without speech, ``(length,)``, at unit RMS."""
         return background(length, self._surroundings, self._ranges.real_noise, generator)
 
     def _arrange(self, batch: int, generator: Generator) -> list[list[Placement]]:
@@ -168,7 +168,7 @@ class Drawer:
     def _taken_in(
         self, placements: Sequence[Sequence[Placement]], sources: Int64, generator: Generator
     ) -> Float32:
-        """What a memory of the voice takes in of each timestep, ``(batch, timesteps)``."""
+        """Return how much of each timestep the voice memory takes in, ``(batch, timesteps)``."""
         heard = np.where(self._speech(sources) >= SPEECH_THRESHOLD, HEARD, UNHEARD)
         for row, stretch in enumerate(placements):
             known = [one for one in stretch if one.is_known]
@@ -210,7 +210,7 @@ class Drawer:
         return surround(heard, levels, ranges, self._surroundings, phoned, generator)
 
     def _level(self, stretch: Sequence[Placement]) -> float:
-        """Mean active level of a stretch's speech, 1 being full scale."""
+        """Return the mean active level of a stretch's speech; 1 is full scale."""
         powers = [
             (self._data.bank.levels[one.recording] * 10.0 ** (one.gain_db / 20.0)) ** 2
             for one in stretch
@@ -218,11 +218,11 @@ class Drawer:
         return float(np.sqrt(np.mean(powers)))
 
     def _speech(self, sources: Int64) -> Float32:
-        """Speech probability of the bank's timesteps, 0 where none is heard."""
+        """Return the speech probability at the bank's timesteps, 0 where there is no source."""
         return np.where(sources >= 0, self._data.bank.speech[sources], 0.0).astype(np.float32)
 
     def _marks(self, placements: Sequence[Sequence[Placement]]) -> tuple[Int64, Float32]:
-        """The bank's timesteps that are heard, ``(batch, timesteps)``, and weighted targets."""
+        """Return each timestep's source in the bank ``(batch, timesteps)`` and weighted targets."""
         timesteps, data = self._streams.timesteps, self._data
         sources = np.full((len(placements), timesteps), -1, np.int64)
         weighted = np.zeros((len(placements), timesteps, data.targets.shape[1]), np.float32)
@@ -237,7 +237,7 @@ class Drawer:
                 middles = (np.arange(first, last) + 0.5) * TIMESTEP_SAMPLES - one.at
                 index = (middles * one.speed / TIMESTEP_SAMPLES).astype(int)
                 sources[row, first:last] = start + np.clip(index, 0, known - 1)
-                if one.is_known:  # nobody is asked what it is
+                if one.is_known:  # known speech has no target
                     continue
                 stop = timesteps if following is None else following.at // TIMESTEP_SAMPLES
                 stop = min(stop, last + round(AFTERWARDS_S / TIMESTEP_S))
@@ -250,14 +250,14 @@ class Drawer:
 
 
 def own_weights(speech: Float32) -> Float32:
-    """How much the estimates of an utterance count ``(timesteps,)``: by its speech heard so far."""
+    """Weight an utterance's estimates, ``(timesteps,)``, by its speech heard so far."""
     heard_s = np.cumsum(speech >= SPEECH_THRESHOLD) * TIMESTEP_S
     weights = np.clip(heard_s / FULL_OWN_SPEECH_S, 0, 1) * (heard_s >= FIRST_SPEECH_S)
     return np.asarray(weights, np.float32)
 
 
 class DrawnBatches:
-    """Batches of an epoch, drawn anew; on a CPU by a process that draws ahead of the training."""
+    """Freshly drawn batches; on a CPU, another process draws them ahead of the training."""
 
     def __init__(self, data: StreamSet, recipe: Recipe, place: Place) -> None:
         self._data, self._recipe, self._place = data, recipe, place
@@ -278,21 +278,21 @@ class DrawnBatches:
 
     @property
     def examples(self) -> int:
-        """Stretches of an epoch."""
+        """Number of stretches in an epoch."""
         return self._recipe.batch * self._recipe.epoch_steps
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return self._recipe.epoch_steps
 
     def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """This process's share of every batch; the same seed gives the same batches."""
+        """Yield this process's share of every batch; the same seed gives the same batches."""
         seeds = [[*seed, step, self._place.rank] for step in range(self.steps)]
         yield from self._ahead(seeds) if self._pool else self._at_once(seeds)
 
     def close(self) -> None:
-        """End the process that draws."""
+        """End the drawing process."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             torch.set_num_threads(self._threads)
@@ -317,16 +317,16 @@ _drawer: Drawer | None = None
 
 
 def _start_drawing(data: StreamSet, recipe: Recipe) -> None:
-    """Worker: what it draws from."""
+    """Set up the worker's drawer."""
     global _drawer
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says that it was stopped
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent reports the stop
     Thread(target=_follow_parent, daemon=True).start()
     torch.set_num_threads(1)
     _drawer = Drawer(data, recipe, CPU)
 
 
 def _follow_parent() -> None:
-    """End with the training that is drawn for, however that ends."""
+    """Exit when the parent training process ends, however it ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -334,7 +334,7 @@ def _follow_parent() -> None:
 
 
 def _draw(batch: int, seed: Sequence[int]) -> tuple[NDArray[np.generic], ...]:
-    """Worker: a batch, as NumPy can hand it over; it knows no bfloat16."""
+    """Draw a batch in the worker, as NumPy arrays; NumPy has no bfloat16."""
     assert _drawer is not None
     drawn = _drawer.draw(batch, seed)
     assert drawn.sources is not None

@@ -1,4 +1,4 @@
-"""The finished runs that a recipe names: what it starts from, and who teaches it."""
+"""The finished runs that a recipe builds on: its start and its teachers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from train.place import Place
 
 @dataclass(frozen=True)
 class EarlierRuns:
-    """What a recipe builds on.
+    """The finished runs that a recipe builds on.
 
     Attributes:
-        start: whose weights it starts from; None: from fresh ones.
-        answers: teachers of emotions, of whom what they said is kept; None: none.
-        teachers: networks that are asked at every step of the training.
+        start: run whose weights it starts from; None starts from fresh ones.
+        answers: teaching run with stored answers; None if there is none.
+        teachers: runs whose networks answer at every training step.
     """
 
     start: RunFolder | None
@@ -49,10 +49,10 @@ class EarlierRuns:
         return cls(start, answers, tuple(RunFolder(Path(name)) for name in recipe.teacher))
 
     def joined(self, own: Lineage, recipe: Recipe) -> Lineage:
-        """What the recipe learns from, with what all of these have learnt from.
+        """Join the recipe's own lineage with those of all these runs.
 
         Raises:
-            SerLiveError: a run is missing, does not fit the recipe, or has heard who is judged on.
+            SerLiveError: a run is missing, does not fit the recipe, or has heard held-out speakers.
         """
         lineage = own
         if self.start is not None:
@@ -84,13 +84,13 @@ class EarlierRuns:
         return together(lineage, lineage_of(result), recipe.transfer, start.path, is_late)
 
     def start_network(self, refitted: bool = False) -> SpectrogramNetwork | None:
-        """The network to start from; ``refitted``: that has heard the validation speakers."""
+        """Load the start network; ``refitted`` takes the one that heard the validation speakers."""
         return None if self.start is None else self.start.load(refitted, is_start=True)[0]
 
     def load_teachers(
         self, recipe: Recipe, place: Place, refitted: bool = False
     ) -> Teachers | None:
-        """The teachers, where the training runs; ``refitted`` as of :meth:`start_network`."""
+        """Load the teachers onto the device; ``refitted`` as for :meth:`start_network`."""
         if not self.teachers:
             return None
         loaded = [teacher.load(refitted) for teacher in self.teachers]

@@ -1,4 +1,4 @@
-"""Epochs over batches: judged on the validation speakers, the best one kept; or not judged."""
+"""The epoch loop: choose the best epoch on the validation speakers, or train without judging."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ from train.progress import progress_bar
 
 
 class EpochBatches(Protocol):
-    """What an epoch is made of."""
+    """The batches of each epoch."""
 
     @property
     def examples(self) -> int:
-        """Examples of an epoch."""
+        """Number of examples in an epoch."""
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
 
     def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """The batches; the same seed gives the same ones."""
+        """Yield the batches; the same seed gives the same ones."""
 
     def close(self) -> None:
-        """End what runs beside the training."""
+        """End any helper process."""
 
 
 class TrainingData(Protocol):
-    """What is trained on: streams that are drawn, or utterances as recorded."""
+    """Training data: drawn streams, or utterances as recorded."""
 
     def batches(self, recipe: Recipe, place: Place) -> EpochBatches:
-        """What a recipe makes of it."""
+        """Return the batches for a recipe."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training yields.
+    """The result of a training.
 
     Attributes:
         network: averaged weights of the best epoch on the validation speakers, on the CPU.
         temperature: fitted on the same speakers.
-        epoch: the best one, from 1.
+        epoch: the best epoch, counted from 1.
         validation_uar: mean over the validation sets and corpora, in %.
         probabilities: ``(utterances, labels)`` calibrated verdicts on all validation sets.
-        labels: ``(utterances,)`` their true labels.
+        labels: ``(utterances,)`` true labels.
     """
 
     network: SpectrogramNetwork
@@ -86,13 +86,13 @@ def fit(
     """Train; log every epoch to ``folder/log.jsonl`` and resume from ``folder/checkpoint.pt``.
 
     Args:
-        recipe: what to do.
-        data: to train on.
-        validation: the mean UAR over all sets and corpora chooses the epoch.
-        folder: of this run.
-        place: device and processes; the leader alone judges and writes.
-        teachers: whose answers take over a part of the targets.
-        pretrained: to start from.
+        recipe: the recipe to train.
+        data: the training data.
+        validation: validation sets; the mean UAR over all sets and corpora chooses the epoch.
+        folder: this run's folder.
+        place: device and processes; only the leader judges and writes.
+        teachers: teachers whose answers replace a share of the targets.
+        pretrained: network to start from.
 
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
@@ -113,16 +113,16 @@ def refit(
     teachers: Teachers | None = None,
     pretrained: SpectrogramNetwork | None = None,
 ) -> SpectrogramNetwork:
-    """Train so many epochs of the recipe and judge none of them; log and resume as :func:`fit`.
+    """Train for a fixed number of epochs without judging them; log and resume as :func:`fit`.
 
     Args:
-        recipe: what to do.
-        data: to train on; as no epoch is chosen, validation speakers may be among it.
-        epochs: after which training stops, on the schedule of all.
-        folder: of this training.
+        recipe: the recipe to train.
+        data: training data; it may include validation speakers, since no epoch is chosen.
+        epochs: epochs to train; the schedule stays that of the full recipe.
+        folder: this training's folder.
         place: device and processes.
-        teachers: whose answers take over a part of the targets.
-        pretrained: to start from.
+        teachers: teachers whose answers replace a share of the targets.
+        pretrained: network to start from.
 
     Returns:
         the averaged weights of the last epoch, on the CPU.
@@ -144,17 +144,17 @@ def _run_epochs(
     pretrained: SpectrogramNetwork | None,
     judge: Callable[[Training], dict[str, Any]] | None = None,
 ) -> Training:
-    """Train epoch by epoch, from the checkpoint on if there is one.
+    """Train epoch by epoch, resuming from the checkpoint if there is one.
 
     Args:
-        recipe: what to do.
-        data: to train on.
-        epochs: after which training stops, if it was not found stale before.
-        folder: of the log and the checkpoint.
+        recipe: the recipe to train.
+        data: the training data.
+        epochs: epochs to train, unless training goes stale earlier.
+        folder: folder of the log and the checkpoint.
         place: device and processes.
-        teachers: whose answers take over a part of the targets.
-        pretrained: to start from.
-        judge: says after every epoch what belongs into the log, by ``mean`` how good it was.
+        teachers: teachers whose answers replace a share of the targets.
+        pretrained: network to start from.
+        judge: returns each epoch's log record, with its score under ``mean``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
@@ -195,7 +195,7 @@ def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
 
 
 def log(record: dict[str, Any], folder: Path) -> None:
-    """Add a line to the run's log, and show it."""
+    """Append a record to the run's log and print it."""
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
     print(json.dumps(record), flush=True)
@@ -204,7 +204,7 @@ def log(record: dict[str, Any], folder: Path) -> None:
 def _judge(
     training: Training, recipe: Recipe, validation: Sequence[ValidationSet]
 ) -> dict[str, Any]:
-    """UAR of every set on every corpus, their mean, and the mean loss of the verdicts."""
+    """Compute UAR for every set and corpus, their mean, and the mean loss of the verdicts."""
     network = without_extra(training.average.network.state_dict(), recipe)
     network.to(training.device)
     uars: list[list[float]] = []
@@ -225,7 +225,7 @@ def _judge(
 
 
 def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
-    """Calibrate the best weights: temperature of the verdicts on the validation speakers."""
+    """Fit the temperature of the best weights' verdicts on the validation speakers."""
     network = without_extra(training.best_weights, recipe).to(training.device)
     votes = [one for data in validation for one in votes_of(network, data.features, data.spans)]
     labels = np.concatenate([data.labels for data in validation])

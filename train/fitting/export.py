@@ -1,4 +1,4 @@
-"""From the weights of a run to a model file that says how right it is."""
+"""Export a run's weights as a model file that states its accuracy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from train.judging.sessions import LONG_PAUSE_S
 def metadata_of(
     network: Network, result: dict[str, Any], tested: dict[str, Any], refitted: bool
 ) -> ModelMetadata:
-    """What the exported file says of itself."""
+    """Build the metadata of the exported file."""
     recipe, config = result["recipe"], network.config
     lineage = replace(lineage_of(result), is_refit=refitted)
     model = f"{recipe['name']}-{recipe['seed']}"
@@ -66,7 +66,7 @@ def metadata_of(
 
 
 def _held_by(lineage: Lineage, name: str) -> str:
-    """What was held back of a corpus that was tested."""
+    """Describe what was held out of a tested corpus."""
     corpus = corpus_of(lineage, name)
     if corpus is None:
         return " (corpus never trained on)"
@@ -74,7 +74,7 @@ def _held_by(lineage: Lineage, name: str) -> str:
 
 
 def _in_words(scores: dict[str, Any]) -> str:
-    """UAR in a running stream and alone."""
+    """Format UAR in a running stream and alone."""
     running = "-" if scores["running"] is None else f"{scores['running']['uar']:.1f}"
     return f"{running} / {scores['uar']:.1f} % UAR"
 
@@ -85,16 +85,16 @@ def export_run(
     """Write the run's network as a model file, with its accuracy as the runtime measures it.
 
     Args:
-        folder: of the finished run.
+        folder: folder of the finished run.
         path: model file to write.
-        corpora: unpacked corpora; those that the recipe names are tested.
-        judged: of a run that was refit, the network that the validation speakers judged, which
-            has not heard them.
-        like: model file whose decision layer and everyday prior are taken; None: the defaults.
+        corpora: folder of the unpacked corpora; those that the recipe names are tested.
+        judged: for a refit run, export the network from before the refit, which has not heard
+            the validation speakers.
+        like: model file to copy the decision layer and everyday prior from; None uses defaults.
 
     Returns:
-        the scores on the test speakers by corpus, of each recording alone and, as ``running``, in
-        a running stream, None if nobody says who speaks; also written beside the weights as
+        scores on the test speakers by corpus, for each recording alone and, as ``running``, in a
+        running stream (None if speakers are unknown); also written beside the weights as
         :data:`TESTED`.
     """
     network, result = RunFolder(folder).load(refitted=not judged)
@@ -127,7 +127,7 @@ def export_run(
 
 
 def _check_chosen_by_others(chosen: Lineage, own: Lineage, like: Path) -> None:
-    """Make sure that nothing was chosen on whom a run is tested on.
+    """Check that nothing was chosen on a run's test speakers.
 
     Raises:
         SerLiveError: something may have been.

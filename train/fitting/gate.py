@@ -1,8 +1,8 @@
-"""``python -m train gate``: the voice gate, taught to hear through telephones, rooms and noise.
+"""``python -m train gate``: train the voice gate to work through telephones, rooms and noise.
 
-Silero's network hears clean speech well, and loses a third of it behind a telephone. It teaches
-itself: what it says of recordings as they are, it learns to say of the same ones after all that a
-recipe draws on them. Where nobody speaks, it learns to hear nobody.
+Silero's network detects clean speech well, but misses a third of it over a telephone. It is its own
+teacher: its output on clean recordings is the target for the same recordings after the recipe's
+augmentation. Stretches without speech have the target zero.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
 from train.place import CPU
 
-#: Chunks at the start of a stretch that are not learnt from: the gate is waking up.
+#: Chunks at the start of a stretch that are left out of the loss while the gate warms up.
 WAKING = 4
 LEARNING_RATE = 2e-4
-#: Share of the stretches in which nobody speaks.
+#: Share of the stretches without speech.
 BACKGROUND_ALONE = 0.2
-#: Playback speeds: shouts and high voices are what the gate misses most.
+#: Playback speeds: the gate misses shouts and high voices most.
 SPEED = (0.8, 1.35)
-#: How often progress is said, in steps.
+#: Steps between progress reports.
 REPORTED = 20
 
 
 def chunks_of(samples: Tensor) -> Tensor:
-    """What the runtime feeds the gate: ``(batch, samples)`` -> ``(batch, chunks, 576)``.
+    """Cut samples into the gate's inputs: ``(batch, samples)`` -> ``(batch, chunks, 576)``.
 
-    At the level of the runtime's ``SpeechDetector``, but the level never falls fast, and the offset
-    that is taken off is the mean over the whole stretch.
+    The level is that of the runtime's ``SpeechDetector``, except that it never falls fast and the
+    offset subtracted is the mean over the whole stretch.
     """
     count = samples.shape[1] // CHUNK_SAMPLES
     samples = samples[:, : count * CHUNK_SAMPLES]
@@ -68,18 +68,18 @@ def chunks_of(samples: Tensor) -> Tensor:
 
 
 def targets_of(speech: Tensor, chunks: int) -> Tensor:
-    """Speech probability of timesteps ``(batch, timesteps)`` -> of chunks ``(batch, chunks)``."""
+    """Resample speech probability from ``(batch, timesteps)`` to ``(batch, chunks)``."""
     middles = (np.arange(chunks) + 0.5) * CHUNK_SAMPLES / TIMESTEP_SAMPLES
     return speech[:, np.minimum(middles.astype(int), speech.shape[1] - 1)]
 
 
 def teach_gate(drawer: Drawer, recipe: Recipe, steps: int) -> VoiceGate:
-    """Let Silero's network learn on what the recipe draws.
+    """Train Silero's network on the recipe's draws.
 
     Args:
-        drawer: of the recipe.
-        recipe: size of the batches and the seed.
-        steps: batches.
+        drawer: the recipe's drawer.
+        recipe: gives the batch size and the seed.
+        steps: number of batches.
     """
     torch.manual_seed(recipe.seed)
     gate = load_silero().train()
@@ -107,7 +107,7 @@ def teach_gate(drawer: Drawer, recipe: Recipe, steps: int) -> VoiceGate:
 def _silence_voices(
     samples: Tensor, speech: Tensor, drawer: Drawer, generator: np.random.Generator
 ) -> None:
-    """In place: some stretches hold a background alone, as loud as speech would be."""
+    """Replace some stretches, in place, by a background at the level of speech."""
     for row in np.flatnonzero(generator.random(len(samples)) < BACKGROUND_ALONE):
         level = 10.0 ** (generator.uniform(-50.0, -10.0) / 20.0)
         samples[row] = drawer.background(samples.shape[1], generator) * level
@@ -115,17 +115,16 @@ def _silence_voices(
 
 
 def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None:
-    """Teach the gate on the training speakers of a recipe and write it as the runtime reads it.
+    """Train the gate on a recipe's training speakers and write it in the runtime's format.
 
     Args:
-        recipe: whose streams it learns from.
-        folders: of the corpora and the cache.
-        steps: batches; without any it is Silero's own.
+        recipe: recipe that draws the streams.
+        folders: folders of the corpora and the cache.
+        steps: number of batches; 0 writes Silero's own network.
         path: model file to write.
 
     Raises:
-        SerLiveError: a corpus is missing, the steps are fewer than none, or the recipe draws no
-            streams.
+        SerLiveError: a corpus is missing, ``steps`` is negative, or the recipe draws no streams.
     """
     if steps < 0:
         raise SerLiveError(f"--steps must be 0 or more, is {steps}")
@@ -137,7 +136,7 @@ def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None
     recipe = replace(recipe, augmentation=replace(recipe.augmentation, speed=SPEED))
     utterances = read_parts(recipe, folders.corpora).train
     with TemporaryDirectory() as place:
-        # Silero's own tells where speech is, not what it was taught before.
+        # Silero's own gate gives the targets, not an earlier trained one.
         own = Path(place) / "silero.onnx"
         export_voice_gate(own)
         data = training_data(recipe, utterances, folders, gate=own)
@@ -147,7 +146,7 @@ def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None
 
 
 def taught_on(recipe: Recipe, corpora: Path, steps: int) -> dict[str, str]:
-    """What the file of a taught gate says of that; ``source`` and ``licence`` are Silero's."""
+    """Metadata of a trained gate's file; ``source`` and ``licence`` stay Silero's."""
     voices = [
         Material(f"training speakers of {title_of(name)}", licence_of(name))
         for name in recipe.corpora

@@ -1,4 +1,4 @@
-"""What a recipe trains on, is judged on, and learns from beside."""
+"""Load a recipe's training data, validation sets and other material."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ from train.place import CPU
 
 #: Folder of background recordings among the corpora; impulse responses lie below it.
 NOISE = "noise"
-#: What the measured rooms are called where a model says what it has heard, and their licence.
+#: Name of the measured rooms in a model's lineage, and their licence.
 ROOMS = "measured rooms"
 ROOMS_LICENCE = "MIT"
-#: Of the backgrounds and rooms that validation hears.
+#: Seed of the backgrounds and rooms used in validation.
 SURROUNDINGS_SEED = 0
-#: Recordings of a label under which a person is warned that little can be learnt from them.
+#: A label with fewer recordings than this gives a warning.
 FEWEST_RECORDINGS = 50
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Utterances of the recipe's corpora; of the extra labels only for training.
+    """Utterances of the recipe's corpora; extra labels appear in training only.
 
     Attributes:
         train: to fit the weights.
         validation: to choose the epoch and the temperature.
-        test: to measure.
+        test: to measure the result.
         refit: training and validation speakers, to fit the weights once the epoch is chosen.
-        heard: of each corpus, who is on which side.
-        warnings: what a person must know of the split.
+        heard: the split of each corpus.
+        warnings: warnings about the split, for the user.
     """
 
     train: list[Utterance]
@@ -73,7 +73,7 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
     """Read and split the recipe's corpora.
 
     Raises:
-        SerLiveError: a corpus is missing, or a label has nobody to learn or to judge it from.
+        SerLiveError: a corpus is missing, or a label has no training or validation utterances.
     """
     found = [one for name in recipe.corpora for one in read_corpus(name, corpora, recipe.labelled)]
     whole = split_of(recipe.split, found)
@@ -98,10 +98,10 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
 
 
 def check_readable(utterances: Iterable[Utterance]) -> None:
-    """Open every recording, so that one that training does not need is not found bad after it.
+    """Open every recording, so that a bad test file fails before training, not after.
 
     Raises:
-        SerLiveError: one is none.
+        SerLiveError: a file is not a recording.
     """
     for one in utterances:
         with Recording(one.path):
@@ -109,7 +109,7 @@ def check_readable(utterances: Iterable[Utterance]) -> None:
 
 
 def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
-    """A warning if a label has not enough recordings to learn from."""
+    """Return a warning if a label has too few recordings."""
     counts = Counter(one.label for one in train)
     few = [f"{label} {counts[label]}" for label in labels if counts[label] < FEWEST_RECORDINGS]
     if not few:
@@ -120,14 +120,14 @@ def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
 def prepare_run(
     recipe: Recipe, parts: Parts, folders: Folders
 ) -> tuple[TrainingData, list[ValidationSet], Normaliser]:
-    """What is trained on and judged on, and the normaliser of both."""
+    """Return the training data, the validation sets and their normaliser."""
     train = training_data(recipe, parts.train, folders)
     normaliser = train.normaliser
     labels = one_hot(parts.validation, recipe.network.labels).argmax(axis=1)
     given = (parts.validation, labels, normaliser, folders.cache)
     validation = [alone(*given, recipe.normalisation)]
     if recipe.streams is not None:
-        # None that anything is trained with; made noise alone, whatever the recipe may mix in.
+        # Rooms not used in training; only synthetic noise, whatever the recipe mixes in.
         rooms = load_rooms(folders.corpora / NOISE)
         around = make_surroundings([], rooms, SURROUNDINGS_SEED, CPU, JUDGED_ON)
         joined = (in_streams(*given), in_streams(*given, (recipe.augmentation, around)))
@@ -142,14 +142,14 @@ def training_data(
     normaliser: Normaliser | None = None,
     gate: Path | None = None,
 ) -> TrainingSet | StreamSet:
-    """What the recipe trains on.
+    """Build the recipe's training data.
 
     Args:
-        recipe: what to do.
-        utterances: that carry labels.
-        folders: of the corpora and the cache.
-        normaliser: of the front end; None: with the prior spectrum of these recordings.
-        gate: file of the voice gate that says where speech is in streams, if not the shipped one.
+        recipe: the recipe.
+        utterances: labelled utterances.
+        folders: folders of the corpora and the cache.
+        normaliser: the front end's normaliser; None takes the prior spectrum of these recordings.
+        gate: file of the voice gate that finds speech in streams; None uses the shipped one.
     """
     wanted = targets(utterances, recipe, folders.corpora)
     corpora = [one.corpus for one in utterances]
@@ -175,14 +175,14 @@ def training_data(
 
 
 def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
-    """Ordinary speech that the recipe trains on."""
+    """Return the recordings of ordinary speech that the recipe trains on."""
     if recipe.streams is None or not recipe.streams.ordinary:
         return ()
     return ordinary.ordinary_speech(folders.corpora).train
 
 
 def _noises(root: Path) -> list[NDArray[np.float32]]:
-    """Background recordings that may be trained on.
+    """Load the background recordings for training.
 
     Raises:
         SerLiveError: there are none.
@@ -194,7 +194,7 @@ def _noises(root: Path) -> list[NDArray[np.float32]]:
 
 
 def heard_beside(recipe: Recipe, corpora: Path) -> tuple[Material, ...]:
-    """What a recipe itself learns from that has no label of ours."""
+    """Return the unlabelled material that a recipe learns from."""
     is_drawn = recipe.streams is not None and recipe.augmentation.room > 0
     found = [Material(name, BACKGROUNDS.get(name, "the owner's")) for name in recipe.noises]
     if recipe.streams is not None and recipe.streams.ordinary:

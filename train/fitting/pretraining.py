@@ -1,8 +1,8 @@
-"""Pre-training: the network learns what a large one hears at every timestep, before emotions.
+"""Pre-training: the network imitates a large one at every timestep, before learning emotions.
 
-The teacher hears each recording as it is; the student hears it somewhere in a stream, with all that
-the recipe draws. A linear layer on what the attention pools, which is not kept, has to tell the
-teacher's frame. The teacher is the encoder of Whisper, see ``model/whisper.py``.
+The teacher gets the clean recording; the student gets it somewhere in a stream with the recipe's
+augmentation. A linear layer on the attention's pooled output predicts the teacher's frame and is
+discarded later. The teacher is the encoder of Whisper, see ``model/whisper.py``.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ from train.workers import worker_pool
 
 Float16 = NDArray[np.float16]
 
-#: Layers of the teacher whose mean is learnt, from 0; each is layer-normed first. They know more of
-#: how something is said than the last one, which knows the words.
+#: Teacher layers, from 0, whose mean is the target, each layer-normed first. They carry more of how
+#: something is said than the last layer, which carries the words.
 LAYERS = (3, 4, 5)
-#: Frames of the teacher to a timestep.
+#: Teacher frames per timestep.
 FRAMES_PER_TIMESTEP = 2
-#: Weight of the angle beside the distance.
+#: Weight of the angle relative to the distance.
 ANGLE_WEIGHT = 0.5
-#: Recordings that a worker takes at a time.
+#: Recordings per worker job.
 CHUNK = 32
 
 
 @dataclass(frozen=True)
 class TeacherFrames:
-    """What the teacher hears at every timestep of a bank.
+    """The teacher's features at every timestep of a bank.
 
     Attributes:
-        values: ``(timesteps, width)`` standardised by dimension.
+        values: ``(timesteps, width)``, standardised per dimension.
     """
 
     values: Float16
@@ -78,9 +78,9 @@ class TeacherFrames:
 
 
 def frames_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: int) -> Tensor:
-    """What the teacher hears of a recording: ``(timesteps, width)``, float32.
+    """Compute the teacher's features of a recording: ``(timesteps, width)``, float32.
 
-    What is beyond its positions, 30 s, is as its last frame.
+    Beyond its 30 s of positions, the last frame is repeated.
     """
     device = encoder.layer_norm.weight.device
     mel = log_mel(torch.from_numpy(samples).float().to(device))
@@ -94,10 +94,10 @@ def frames_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: 
 
 
 def load_teacher(path: Path) -> WhisperEncoder:
-    """An encoder that has the layers that are learnt.
+    """Load an encoder and check that it has :data:`LAYERS`.
 
     Raises:
-        SerLiveError: it cannot be read, or has fewer.
+        SerLiveError: it cannot be read or has too few layers.
     """
     encoder = load_whisper(path)
     if len(encoder.layers) <= max(LAYERS):
@@ -109,7 +109,7 @@ def load_teacher(path: Path) -> WhisperEncoder:
 
 
 def told_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: int) -> Tensor:
-    """What :func:`frames_of` gives; of what is too short for a timestep, nothing: zeros."""
+    """Call :func:`frames_of`; return zeros for recordings shorter than a timestep."""
     if not timesteps or len(samples) < TIMESTEP_SAMPLES:
         return torch.zeros(timesteps, encoder.width)
     return frames_of(encoder, samples, timesteps)
@@ -118,19 +118,19 @@ def told_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: in
 def teach(
     teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path, device: torch.device = CPU
 ) -> TeacherFrames:
-    """The teacher's frames of every recording of the bank, from the cache or computed now.
+    """Return the teacher's frames for every recording of the bank, cached or computed.
 
     Args:
         teacher: file of the encoder.
-        paths: of the bank's recordings.
-        bank: whose timesteps are told.
-        cache_folder: of what is computed.
-        device: that a GPU's share of the work is done on; a CPU's is shared by all cores.
+        paths: paths of the bank's recordings.
+        bank: gives the timesteps.
+        cache_folder: folder for the computed frames.
+        device: device to compute on; a CPU uses all cores.
 
     Raises:
         SerLiveError: the teacher cannot be read, or has too few layers.
     """
-    encoder = load_teacher(teacher)  # what is wrong with it is said here, not by a worker
+    encoder = load_teacher(teacher)  # raise here, not in a worker
     code = digest_of(inspect.getsource(frames_of), inspect.getsource(model.whisper), repr(LAYERS))
     own = hashlib.sha256(teacher.read_bytes()).hexdigest()
     file = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
@@ -148,7 +148,7 @@ def teach(
 
 
 def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:
-    """The frames of every recording, as the bank holds it."""
+    """Compute the frames of every recording from the bank."""
     found = []
     starts = bank.starts
     for index, count in enumerate(bank.timesteps.tolist()):
@@ -159,7 +159,7 @@ def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:
 
 
 def _hear_paths(teacher: Path, paths: Sequence[Path], bank: Bank) -> list[Float16]:
-    """The frames of every recording, by worker processes."""
+    """Compute the frames of every recording in worker processes."""
     timesteps = bank.timesteps.tolist()
     jobs = [
         (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
@@ -177,7 +177,7 @@ def _worker_encoder(teacher: Path) -> WhisperEncoder:
 
 
 def _hear(teacher: Path, job: tuple[Sequence[Path], Sequence[int]]) -> Float16:
-    """Worker: the frames of some recordings, one after the other."""
+    """Compute the frames of some recordings in a worker."""
     encoder = _worker_encoder(teacher)
     found = [
         told_of(encoder, read_recording(path), count) for path, count in zip(*job, strict=True)
@@ -186,7 +186,7 @@ def _hear(teacher: Path, job: tuple[Sequence[Path], Sequence[int]]) -> Float16:
 
 
 class Imitator(nn.Module):
-    """A network and what tells the teacher's frame from what it remembers."""
+    """A network with a layer that predicts the teacher's frames."""
 
     def __init__(self, network: Network, width: int) -> None:
         super().__init__()
@@ -200,36 +200,36 @@ class Imitator(nn.Module):
 
 
 def imitation_loss(told: Tensor, frames: Tensor) -> Tensor:
-    """Distance and angle of what is told, both ``(n, width)``, from the teacher's frames."""
+    """Distance and angle between predictions and teacher's frames, both ``(n, width)``."""
     distance = functional.smooth_l1_loss(told, frames)
     angle = 1.0 - functional.cosine_similarity(told, frames, dim=-1).mean()
     return distance + ANGLE_WEIGHT * angle
 
 
 def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str, Any]:
-    """Imitate as the recipe says and keep weights and result in the run's folder.
+    """Pre-train by a recipe and write weights and result to the run's folder.
 
-    From the voices of the training speakers, whatever their emotion, from voices without a label
-    and from ordinary speech.
+    The material is all recordings of the training speakers, voices without a label, and ordinary
+    speech.
 
     Args:
-        recipe: what to do.
-        folders: where from and where to.
-        place: where it runs; one process does it.
+        recipe: the recipe.
+        folders: folders to read from and write to.
+        place: device; one process does the work.
 
     Returns:
-        the result, as far as it is one of a fit: recipe, what was heard, parameters.
+        the result, in the form of a fit's: recipe, lineage, parameters.
 
     Raises:
-        SerLiveError: recordings or the teacher are missing or cannot be read, it is not said who
-            speaks, or the folder holds another recipe's run.
+        SerLiveError: recordings or the teacher are missing or cannot be read, speakers are
+            unknown, or the folder holds another recipe's run.
     """
     if not recipe.imitates:
         raise SerLiveError(
             f"the recipe {recipe.name} imitates nobody: python -m train fit takes it"
         )
     teacher = folders.corpora / recipe.imitates
-    load_teacher(teacher)  # what is wrong with it is said before anything is decoded
+    load_teacher(teacher)  # raise before anything is decoded
     voices, heard = voices_of(recipe, folders.corpora)
     lineage = Lineage(heard, heard_beside(recipe, folders.corpora))
     folder = RunFolder(folders.run)
@@ -252,11 +252,11 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
 
 
 def voices_of(recipe: Recipe, corpora: Path) -> tuple[list[Utterance], tuple[HeardCorpus, ...]]:
-    """All that the training speakers say and voices without a label, and who is held back.
+    """Return the training speakers' utterances plus unlabelled voices, and the splits.
 
     Raises:
-        SerLiveError: recordings are missing, or speakers are shared by training and test: what is
-            judged on later could be imitated.
+        SerLiveError: recordings are missing, or training and test share speakers, so that held-out
+            speakers could be imitated.
     """
     found: list[Utterance] = []
     heard: list[HeardCorpus] = []
@@ -273,14 +273,14 @@ def voices_of(recipe: Recipe, corpora: Path) -> tuple[list[Utterance], tuple[Hea
 def pretrain(
     recipe: Recipe, data: StreamSet, frames: TeacherFrames, folder: Path, place: Place
 ) -> Network:
-    """Let the recipe's network imitate the teacher; log and resume as a fit does.
+    """Train the recipe's network to imitate the teacher; log and resume as a fit does.
 
     Args:
-        recipe: what to do; its ``epochs`` say how long.
-        data: streams that are drawn from the bank that the frames are of.
-        frames: of the teacher.
-        folder: of the log, the checkpoint and the weights.
-        place: where it runs; one process does it.
+        recipe: the recipe; its ``epochs`` set the length.
+        data: streams drawn from the bank that ``frames`` belong to.
+        frames: the teacher's frames.
+        folder: folder of the log, the checkpoint and the weights.
+        place: device; one process does the work.
 
     Returns:
         the averaged network, on the CPU.
@@ -300,7 +300,7 @@ def pretrain(
         while progress.epoch < epochs:
             progress.epoch += 1
             imitator.train()
-            # Drawn otherwise than what emotions are learnt from.
+            # A seed that differs from those of emotion training.
             drawn = batches.epoch([recipe.seed, 0, progress.epoch])
             losses = [progress.step(batch, values) for batch in drawn]
             record = {"epoch": progress.epoch, "loss": round(float(torch.stack(losses).mean()), 4)}
@@ -312,7 +312,7 @@ def pretrain(
 
 
 class _Progress:
-    """Everything that changes from step to step, and its checkpoint."""
+    """The state that changes from step to step, and its checkpoint."""
 
     def __init__(self, recipe: Recipe, imitator: Imitator) -> None:
         steps = recipe.epochs * recipe.epoch_steps
@@ -324,7 +324,7 @@ class _Progress:
         self._settings = json.dumps(recipe.to_dict())
 
     def step(self, batch: Batch, values: Tensor) -> Tensor:
-        """Learn from one batch; its loss."""
+        """Train on one batch and return its loss."""
         assert batch.sources is not None
         with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
             told = self._imitator(batch.features)
@@ -349,14 +349,14 @@ class _Progress:
         return parts | ({"schedule": self._schedule} if self._schedule else {})
 
     def save(self, path: Path) -> None:
-        """A stop while it is written leaves the epoch before."""
+        """Save atomically: an interrupted write leaves the previous epoch's checkpoint."""
         saved = {name: part.state_dict() for name, part in self._parts().items()}
         saved |= {"recipe": self._settings, "epoch": self.epoch, "steps": self.average.steps}
         with whole_file(path) as file:
             torch.save(saved, file)
 
     def load(self, path: Path, device: torch.device) -> None:
-        """Go on where a stopped one of the same recipe was.
+        """Resume a stopped pre-training of the same recipe.
 
         Raises:
             SerLiveError: the checkpoint is of another recipe.

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what comes out of a training, as one TOML file."""
+"""Recipes: one TOML file with every setting that affects a training's result."""
 
 from __future__ import annotations
 
@@ -227,13 +227,13 @@ class Recipe:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What streams are marked with: the network's labels first, ordinary speech last."""
+        """The classes of streams: the network's labels first, ordinary speech last."""
         has_ordinary = self.streams is not None and self.streams.ordinary > 0
         return (*self.labelled, *((ORDINARY,) if has_ordinary else ()))
 
     @property
     def kept_network(self) -> SystemConfig:
-        """Shape of the network that is kept, without what only training tells apart."""
+        """Configuration of the network that is kept, without the extra labels."""
         if isinstance(self.network, NetworkConfig) and ORDINARY in self.classes:
             return replace(self.network, ordinary=True)
         return self.network
@@ -244,14 +244,14 @@ class Recipe:
         return (*self.network.labels, *self.extra_labels)
 
     def normaliser_with(self, prior_spectrum: NDArray[np.float64]) -> Normaliser:
-        """The front end's normaliser, with the prior ``(201,)`` of the data."""
+        """Return the front end's normaliser with the prior ``(201,)`` of the data."""
         return Normaliser(prior_spectrum, **self.normaliser)
 
     def of_corpora(self, names: Collection[str]) -> Recipe:
-        """The same on some of its corpora alone; the others are never trained on, but tested.
+        """Return this recipe with only some of its corpora; the others are only tested.
 
         Raises:
-            SerLiveError: a name is none of them.
+            SerLiveError: a name is not one of the recipe's corpora.
         """
         if unknown := set(names) - set(self.corpora):
             raise SerLiveError(
@@ -273,11 +273,10 @@ class Recipe:
         return asdict(self)
 
     def made(self, settings: dict[str, Any]) -> bool:
-        """Whether a run that keeps these settings, as read from JSON, was made by this recipe.
+        """Return whether this recipe made a run with these settings, as read from JSON.
 
-        Settings beside ``network`` and ``augmentation`` that recipes have learnt since then count
-        as left alone: their default has to be what was done before. So do those that recipes had
-        once, where they were off.
+        Settings added since then, outside ``network`` and ``augmentation``, count as left alone:
+        their default must match the earlier behaviour. So do removed settings that were off.
         """
         left_alone = {
             item.name: item.default for item in fields(self) if item.default is not MISSING
@@ -295,14 +294,14 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
     """Read a recipe.
 
     ``[network]`` names a configuration as ``base`` and may change its fields; the other tables
-    hold fields of their dataclasses. ``[augmentation]`` may also say ``KIND = false``.
+    hold fields of their dataclasses. ``[augmentation]`` may also contain ``KIND = false``.
 
     Args:
-        path: of the TOML file.
+        path: path of the TOML file.
         without: kinds of augmentation to leave out, see :data:`train.features.augment.KINDS`.
 
     Raises:
-        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+        SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -327,12 +326,12 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
 
 
 def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
-    """The recipe in a file; of own recordings (a folder or .csv) :data:`OWN`'s, with their labels.
+    """Read a recipe file; for own recordings (a folder or .csv), use :data:`OWN` and their labels.
 
-    They are all that it takes: no background recordings, ordinary speech or teacher beside them.
+    Own recordings are used alone, without background recordings, ordinary speech or a teacher.
 
     Raises:
-        SerLiveError: as :func:`read_recipe`, or the recordings do not fit their form.
+        SerLiveError: as for :func:`read_recipe`, or the recordings do not fit the expected form.
     """
     if not (path.is_dir() or path.suffix.lower() == ".csv"):
         return read_recipe(path, without)
@@ -350,7 +349,7 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
 
 
 def network_config(values: dict[str, Any]) -> SystemConfig:
-    """Inverse of ``SystemConfig.to_dict`` for the configuration of any system."""
+    """Invert ``SystemConfig.to_dict`` for any system's configuration."""
     kind = NetworkConfig if "blocks" in values else RecurrentConfig
     return kind.from_dict(values)
 
@@ -366,7 +365,7 @@ def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
 
 
 def augmentation_of(values: dict[str, Any]) -> Augmentation:
-    """A recipe's ``[augmentation]``: fields, and ``KIND = false``."""
+    """Parse a recipe's ``[augmentation]``: fields, and ``KIND = false``."""
     switches = {name: value for name, value in values.items() if isinstance(value, bool)}
     ranges = {name: value for name, value in values.items() if name not in switches}
     check_known("augmentation", switches, KINDS)
@@ -380,13 +379,13 @@ def _fields(kind: type) -> set[str]:
 
 
 def check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
-    """Raise ValueError that names the settings which are not known."""
+    """Raise a ValueError that names the unknown settings."""
     if unknown := set(values) - set(known):
         raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """TOML's lists as the tuples that they are here."""
+    """Convert TOML's lists to tuples."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }

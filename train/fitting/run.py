@@ -1,4 +1,4 @@
-"""One run from recipe to weights, from top to bottom: read, fit, refit, keep."""
+"""One run from recipe to weights: read, fit, refit, save."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from train.place import Place
 def run(
     recipe: Recipe, folders: Folders, place: Place | None = None, warns: bool = True
 ) -> dict[str, Any]:
-    """Train as the recipe says and keep weights, result and plots in the run's folder.
+    """Train by a recipe and write weights, result and plots to the run's folder.
 
     Args:
-        recipe: what to train.
-        folders: where from and where to.
-        place: where it runs.
-        warns: whether what a person must know of the split is said.
+        recipe: the recipe to train.
+        folders: folders to read from and write to.
+        place: device and processes.
+        warns: whether to print warnings about the split.
 
     Returns:
-        the result: recipe, epoch, temperature, score on the validation speakers.
+        result: recipe, epoch, temperature, score on the validation speakers.
 
     Raises:
         SerLiveError: corpora, teachers or the run to start from are missing, a recording cannot be
-            read, one of these has heard who is judged on, the network to start from is of another
-            shape, or the folder holds another recipe's run.
+            read, a teacher or the start has heard held-out speakers, the start's network has
+            another shape, or the folder holds another recipe's run.
     """
     place = place or Place()
     if recipe.imitates:
@@ -54,12 +54,12 @@ def run(
         )
     folder = RunFolder(folders.run)
 
-    # Who is heard, who judges, and what was learnt before.
+    # Split the speakers and load the earlier runs.
     parts = read_parts(recipe, folders.corpora)
     if place.leads and warns:
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
-    check_readable(parts.test)  # the others are read now
+    check_readable(parts.test)  # training and validation are read below
     recordings = check_recordings(
         [*parts.refit, *parts.test], folders.corpora, folder.path, folder.is_begun
     )
@@ -68,11 +68,11 @@ def run(
     lineage = earlier.joined(own, recipe)
     if place.leads:
         keep_recordings(recordings, folder.path)
-        if not folder.is_begun:  # what follows another fit
+        if not folder.is_begun:  # a refit left from another fit
             shutil.rmtree(folder.refit.path, ignore_errors=True)
             (folder.path / RESULT).unlink(missing_ok=True)
 
-    # Fit, the same with and without a refit: a finished fit can be refit later.
+    # The fit is the same with and without a refit, so a finished fit can be refit later.
     with place.leader_first():
         train, validation, normaliser = prepare_run(recipe, parts, folders)
     fitted = fit(
@@ -85,8 +85,8 @@ def run(
         earlier.start_network(),
     )
 
-    # Once more on the validation speakers, too. What it starts from and who teaches it has heard
-    # them as well, if that was refit.
+    # Train again with the validation speakers included. The start and the teachers have heard
+    # them too, if they were refit.
     if recipe.refit:
         if place.leads:
             say_on_stderr(f"train: again on the validation speakers, too, in {folder.refit.path}")
@@ -109,7 +109,7 @@ def run(
 def _result(
     recipe: Recipe, lineage: Lineage, normaliser: Normaliser, fitted: Fitted, parts: Parts
 ) -> dict[str, Any]:
-    """What the run says of itself."""
+    """Build the run's result."""
     scores = score(fitted.probabilities, fitted.labels)
     return {
         "recipe": recipe.to_dict(),
@@ -130,10 +130,10 @@ def _result(
 def finished_or_run(
     recipe: Recipe, folders: Folders, place: Place, warns: bool = True
 ) -> dict[str, Any]:
-    """Result of the run in the folder if it is finished; else train, or train on.
+    """Return the result of the folder's run, training or resuming it if it is unfinished.
 
     Raises:
-        SerLiveError: as :func:`run`.
+        SerLiveError: as for :func:`run`.
     """
     folder = RunFolder(folders.run)
     if folder.is_finished:

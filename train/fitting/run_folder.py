@@ -1,4 +1,4 @@
-"""A run's folder: its weights, its result, and what that says of whom it has heard."""
+"""A run's folder: its weights, its result and its lineage."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from streamer.modelfile.lineage import Lineage
 from train.fitting.recipe import network_config
 from train.whole_file import whole_file
 
-#: A line for each epoch.
+#: Log file, one line per epoch.
 LOG = "log.jsonl"
-#: What a stopped training goes on from.
+#: File that a stopped training resumes from.
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "network.safetensors"
-#: Folder, within a run's, of the training that also heard the validation speakers.
+#: Subfolder of the training that includes the validation speakers.
 REFIT = "refit"
-#: Where it is, the run is finished.
+#: Result file; it exists once the run is finished.
 RESULT = "result.json"
 TESTED = "test.json"
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where things lie.
+    """Folders of a training.
 
     Attributes:
-        corpora: unpacked corpora, a folder each, ``noise`` among them.
-        cache: prepared spectra, decoded waveforms, frames of teachers.
-        run: of this run, see :class:`RunFolder`.
+        corpora: unpacked corpora, a folder each, including ``noise``.
+        cache: prepared spectra, decoded waveforms, teachers' frames.
+        run: this run's folder, see :class:`RunFolder`.
     """
 
     corpora: Path
@@ -46,17 +46,17 @@ class Folders:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run keeps: log, checkpoint, weights, result; of a refit weights and log below it.
+    """A run's log, checkpoint, weights and result; a refit's weights and log lie in a subfolder.
 
     Attributes:
-        path: of the folder, which need not exist.
+        path: path of the folder, which need not exist.
     """
 
     path: Path
 
     @property
     def is_begun(self) -> bool:
-        """Whether a training was stopped here that can go on."""
+        """Whether a stopped training can resume here."""
         return (self.path / CHECKPOINT).exists()
 
     @property
@@ -65,21 +65,21 @@ class RunFolder:
 
     @property
     def refit(self) -> RunFolder:
-        """Of the training that also heard the validation speakers."""
+        """Folder of the training that includes the validation speakers."""
         return RunFolder(self.path / REFIT)
 
     def keep_weights(self, network: SpectrogramNetwork) -> None:
-        """Write the weights, whole or not at all."""
+        """Write the weights atomically."""
         with whole_file(self.path / WEIGHTS) as file:
             file.write(save(network.state_dict()))
 
     def keep_json(self, values: dict[str, Any], name: str = RESULT) -> None:
-        """Write what is known of the run, whole or not at all."""
+        """Write values as JSON atomically."""
         with whole_file(self.path / name) as file:
             file.write(json.dumps(values, indent=1).encode() + b"\n")
 
     def result(self, command: str = "fit") -> dict[str, Any]:
-        """What the finished run says of itself.
+        """Read the finished run's result.
 
         Raises:
             SerLiveError: there is none.
@@ -94,10 +94,10 @@ class RunFolder:
     def load(
         self, refitted: bool = False, is_start: bool = False
     ) -> tuple[SpectrogramNetwork, dict[str, Any]]:
-        """Network and result of the finished run.
+        """Load the network and the result of the finished run.
 
         Args:
-            refitted: of a run that was refit, the network that has heard the validation speakers.
+            refitted: for a refit run, load the network that has heard the validation speakers.
             is_start: whether another training starts from it; then it need not know emotions.
 
         Raises:
@@ -125,10 +125,10 @@ class RunFolder:
 
 
 def lineage_of(result: dict[str, Any]) -> Lineage:
-    """What a finished run has learnt from.
+    """Return the lineage of a finished run.
 
     Raises:
-        SerLiveError: its result was written before a run said so.
+        SerLiveError: its result predates lineages.
     """
     try:
         return Lineage.from_dict(result["lineage"])
@@ -139,12 +139,12 @@ def lineage_of(result: dict[str, Any]) -> Lineage:
 
 
 def ordinary_share(recipe: dict[str, Any]) -> float:
-    """Share of ordinary speech in what a run was trained on."""
+    """Return the share of ordinary speech in a run's training data."""
     return float((recipe.get("streams") or {}).get("ordinary", 0.0))
 
 
 def is_refit(result: dict[str, Any]) -> bool:
-    """Whether the run was trained once more on the validation speakers, too."""
+    """Return whether the run was trained again with the validation speakers."""
     return bool(result["recipe"].get("refit", False))  # older runs never were
 
 

@@ -15,7 +15,7 @@ from streamer.recognition.decision import vote
 from streamer.signal import SPEECH_THRESHOLD
 from train.features.data import Features
 
-#: Recordings of one length that are heard together.
+#: Recordings of equal length per batch.
 TOGETHER = 64
 
 
@@ -25,7 +25,7 @@ class Votes:
 
     Attributes:
         logits: ``(votes, labels)``.
-        weights: ``(votes,)`` of the votes, sum to 1.
+        weights: ``(votes,)``, sum to 1.
     """
 
     logits: Tensor
@@ -35,15 +35,15 @@ class Votes:
 def vote_weights(
     speech: NDArray[np.float32], first: int, end: int, window: int
 ) -> NDArray[np.float64]:
-    """How much each timestep of a stream counts in an utterance's verdict, as live; sums to 1.
+    """Weight each timestep in an utterance's verdict, as in live use; the weights sum to 1.
 
-    Without speech everything counts alike; live that is no verdict.
+    Without speech all timesteps count equally; live use gives no verdict then.
 
     Args:
         speech: ``(timesteps,)`` speech probability.
-        first: timestep of the utterance.
+        first: first timestep of the utterance.
         end: timestep after the utterance.
-        window: timesteps of the rolling window.
+        window: length of the rolling window in timesteps.
     """
     index = np.arange(len(speech))
     own = (index >= first) & (index < end)
@@ -59,14 +59,14 @@ def vote_weights(
 def votes_of(
     network: SpectrogramNetwork, features: Features, spans: NDArray[np.int64] | None = None
 ) -> list[Votes]:
-    """What a network answers to each utterance, and how much of that votes.
+    """Run a network and return the votes on each utterance.
 
-    A network that answers once, at the end of the stream, has one vote.
+    A network with one answer, at the end of the stream, has one vote.
 
     Args:
-        network: that is asked.
-        features: of the streams.
-        spans: ``(utterances, 3)`` stream, first timestep, and that after the last; None: each
+        network: network to run.
+        features: features of the streams.
+        spans: ``(utterances, 3)`` stream, first timestep, timestep after the last; None if each
             stream is one utterance.
     """
     network.eval()
@@ -92,7 +92,7 @@ def votes_of(
 
 
 def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Indices of recordings that fit one batch without padding; of empty ones none."""
+    """Yield indices of recordings that batch without padding; empty recordings are skipped."""
     for length in np.unique(lengths[lengths > 0]):
         (indices,) = np.nonzero(lengths == length)
         for first in range(0, len(indices), TOGETHER):
@@ -100,7 +100,7 @@ def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def verdicts(votes: Sequence[Votes], temperature: float) -> NDArray[np.float64]:
-    """Weighted mean probabilities of the timesteps that vote: ``(recordings, labels)``."""
+    """Return the votes' weighted mean probabilities, ``(recordings, labels)``."""
     return np.stack(
         [
             (one.weights.double() @ torch.softmax(one.logits.double() / temperature, -1)).numpy()
@@ -110,7 +110,7 @@ def verdicts(votes: Sequence[Votes], temperature: float) -> NDArray[np.float64]:
 
 
 def fit_temperature(votes: Sequence[Votes], labels: NDArray[np.int64]) -> float:
-    """Temperature that makes the verdicts likeliest, by bounded search on its logarithm."""
+    """Find the temperature of the likeliest verdicts by bounded search on its logarithm."""
     from scipy.optimize import minimize_scalar
 
     def negative_log_likelihood(log_temperature: float) -> float:

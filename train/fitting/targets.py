@@ -1,4 +1,4 @@
-"""What each utterance should be heard as: its label, softened by what raters heard."""
+"""Training targets: the label, softened by the raters' votes."""
 
 from __future__ import annotations
 
@@ -16,29 +16,27 @@ from train.fitting.recipe import Recipe
 
 Float32 = NDArray[np.float32]
 
-#: CREMA-D's file of votes, and the first digit of its rows by what the raters had.
+#: CREMA-D's file of votes, and the first digit of its rows by what raters were given.
 VOTES_FILE = "tabulatedVotes.csv"
 ROWS = {"voice": "1", "both": "3"}
 
 
 def one_hot(utterances: Sequence[Utterance], classes: Sequence[str]) -> Float32:
-    """``(utterances, classes)``: one where the utterance's label is."""
+    """Return one-hot labels ``(utterances, classes)``."""
     return np.array(
         [[one.label == name for name in classes] for one in utterances], np.float32
     ).reshape(len(utterances), len(classes))
 
 
 def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> Float32:
-    """Distributions over the recipe's classes ``(utterances, classes)``, each sums to 1.
+    """Return distributions over the recipe's classes, ``(utterances, classes)``; each sums to 1.
 
-    Where teachers have answered, their answer takes over the share ``answers_weight``. The votes
-    take over the share ``soft_labels`` of the label, in CREMA-D; the other corpora come
-    without votes. Votes for emotions that are not among the classes are left out; where no other
-    is left, the label stands alone.
+    Teachers' answers, if there are any, replace the share ``answers_weight``. In CREMA-D, votes
+    replace the share ``soft_labels`` of the label; the other corpora have no votes. Votes for
+    emotions outside the classes are dropped; if none are left, the label stands alone.
 
     Raises:
-        SerLiveError: votes are wanted and the corpus has come without them, or there are no
-            answers of teachers.
+        SerLiveError: the recipe wants votes or teachers' answers and they are missing.
     """
     result = one_hot(utterances, recipe.classes)
     if recipe.answers:
@@ -55,15 +53,15 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
 
 
 def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float32]:
-    """Share of CREMA-D's raters that heard each class, by name of the clip.
+    """Read the share of CREMA-D's raters that chose each class, by clip name.
 
     Args:
-        root: of the corpus.
-        classes: counted; ``(classes,)`` shares sum to 1.
+        root: folder of the corpus.
+        classes: classes to count; their ``(classes,)`` shares sum to 1.
         had: key of :data:`ROWS`.
 
     Raises:
-        SerLiveError: there is no file of votes.
+        SerLiveError: the file of votes is missing.
     """
     file = next(iter(sorted(root.rglob(VOTES_FILE))), None)
     if file is None:

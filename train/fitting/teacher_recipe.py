@@ -20,25 +20,25 @@ LONGEST_S = 15.0
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """How teachers of emotions are made.
+    """The settings of emotion teachers.
 
     Attributes:
-        name: of the recipe file.
-        corpora: trained on; their validation speakers are answered for, too.
-        labels: that are learnt.
+        name: name of the recipe file.
+        corpora: corpora to train on; their validation speakers get answers, too.
+        labels: labels to learn.
         encoder: file of Whisper's encoder, in the folder of the corpora.
-        split: into training, validation and test speakers.
+        split: split into training, validation and test speakers.
         noises: folders of background recordings among the corpora.
-        augmentation: what is drawn anew for every example.
-        folds: of the training speakers.
-        seconds: of an example; longer recordings are cropped.
-        steps: batches that each teacher learns from.
-        batch: recordings a step.
-        learning_rate: peak, of the encoder.
-        head_learning_rate: peak, of what is on top of it.
-        weight_decay: of both.
-        dropout: before the classifier.
-        seed: of everything drawn at random.
+        augmentation: drawn anew for every example.
+        folds: number of folds of the training speakers.
+        seconds: length of an example; longer recordings are cropped.
+        steps: training steps of each teacher.
+        batch: recordings per step.
+        learning_rate: the encoder's peak learning rate.
+        head_learning_rate: the head's peak learning rate.
+        weight_decay: weight decay of both.
+        dropout: dropout before the classifier.
+        seed: seed of all random draws.
     """
 
     name: str
@@ -77,11 +77,11 @@ class TeacherRecipe:
 
     @property
     def streams(self) -> Streams:
-        """How long an example is."""
+        """Settings for the length of an example."""
         return Streams(seconds=self.seconds)
 
     def drawn(self) -> Recipe:
-        """What a drawer needs to know: examples are one recording each, not streams."""
+        """A recipe for the drawer, with examples of one recording each, not streams."""
         return Recipe(
             self.name,
             self.corpora,
@@ -95,10 +95,10 @@ class TeacherRecipe:
 
 
 def read_teacher_recipe(path: Path) -> TeacherRecipe:
-    """Read a recipe of teachers, a TOML file of the fields of :class:`TeacherRecipe`.
+    """Read a teacher recipe: a TOML file of the fields of :class:`TeacherRecipe`.
 
     Raises:
-        SerLiveError: the file is missing, no TOML, or holds an unknown or impossible setting.
+        SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Distillation: finished networks tell at every timestep what they would have answered."""
+"""Distillation from the estimates of finished networks at every timestep."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Teachers:
     """An ensemble of finished networks, on the device of the training.
 
     Attributes:
-        networks: in evaluation mode, all with the same labels.
-        temperatures: of their answers, fitted on validation speakers.
-        weight: share of the target that they take over.
+        networks: networks in evaluation mode, all with the same labels.
+        temperatures: temperature of each network, fitted on validation speakers.
+        weight: share of the target that they replace.
     """
 
     networks: Sequence[SpectrogramNetwork]
@@ -27,16 +27,16 @@ class Teachers:
 
     @torch.no_grad()
     def soften(self, targets: Tensor, features: Tensor) -> Tensor:
-        """Targets of which the teachers have taken over their share, timestep by timestep.
+        """Replace the teachers' share of the targets at each timestep.
 
         Args:
-            targets: ``(batch, timesteps, labels)`` distribution times weight in the loss.
-            features: ``(batch, timesteps, 4, 201)`` that the student, too, is shown.
+            targets: ``(batch, timesteps, labels)``, distribution times weight in the loss.
+            features: ``(batch, timesteps, 4, 201)``, the student's input.
         """
         answers = torch.zeros_like(targets)
         for network, temperature in zip(self.networks, self.temperatures, strict=True):
             with torch.autocast(features.device.type, dtype=torch.bfloat16):
                 logits, _ = network(features)
-            answers += torch.softmax(logits.float() / temperature, dim=-1)  # or one an utterance
+            answers += torch.softmax(logits.float() / temperature, dim=-1)  # or one per utterance
         weights = targets.sum(dim=-1, keepdim=True)
         return torch.lerp(targets, weights * answers / len(self.networks), self.weight)

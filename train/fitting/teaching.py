@@ -1,9 +1,9 @@
-"""A teacher of emotions: Whisper's encoder with an attentive head, all of it trained on labels.
+"""Emotion teachers: Whisper's encoder with an attentive head, fine-tuned on labels.
 
-It hears whole recordings, both ways, and knows more than a network that has to answer at once. What
-it says of its own training recordings is what their labels say; so the speakers are dealt to folds,
-and of each fold that teacher answers which has not heard it. The answers are a file, which a recipe
-names as ``answers``. Of the validation speakers all teachers answer together.
+A teacher sees whole recordings in both directions, so it knows more than a network that must answer
+at once. On its own training recordings it only repeats their labels, so teachers are cross-fitted:
+speakers are split into folds, and each fold is answered by the teacher that has not heard it. The
+validation speakers get the mean of all teachers. A recipe names the file of answers as ``answers``.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ LOGGED = 100
 def run_teaching(
     recipe: TeacherRecipe, folders: Folders, place: Place, fold: int | None = None
 ) -> dict[str, Any]:
-    """Train the teachers that are not there yet, and keep what they say.
+    """Train the missing teachers and write their answers.
 
     Args:
-        recipe: what to do.
-        folders: where from and where to.
-        place: where it runs; one process does it.
-        fold: train this one alone, from 0, and leave it at that; several may run side by side.
+        recipe: the recipe.
+        folders: folders to read from and write to.
+        place: device; one process does the work.
+        fold: train only this fold, from 0, and stop; several may run in parallel.
 
     Returns:
-        the result: recipe, lineage, UAR of the answers.
+        result: recipe, lineage, UAR of the answers.
 
     Raises:
-        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder holds
-            what another recipe made.
+        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder
+            belongs to another recipe.
     """
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
@@ -110,12 +110,12 @@ def run_teaching(
 
 
 def deal(utterances: Sequence[Utterance], trained: set[int], folds: int) -> NDArray[np.int64]:
-    """The fold of every utterance, its speakers dealt in turn; -1 of those not trained on.
+    """Return the fold of every utterance, dealing speakers in turn; -1 if not trained on.
 
     Args:
-        utterances: of training and validation speakers.
-        trained: identities of those that are trained on.
-        folds: how many.
+        utterances: utterances of training and validation speakers.
+        trained: identities of the utterances that are trained on.
+        folds: number of folds.
     """
     speakers = {(one.corpus, one.speaker): 0 for one in utterances if id(one) in trained}
     order = {speaker: index for index, speaker in enumerate(sorted(speakers))}
@@ -125,7 +125,7 @@ def deal(utterances: Sequence[Utterance], trained: set[int], folds: int) -> NDAr
 
 
 def _check_folder(recipe: TeacherRecipe, folder: Path) -> None:
-    """Refuse a folder in which something else would be lost or mixed up.
+    """Refuse a folder whose contents would be lost or mixed up.
 
     Raises:
         SerLiveError: it holds a fit, or teachers of another recipe.
@@ -151,7 +151,7 @@ def _uars(answers: Float32, labels: NDArray[np.int64], corpora: Sequence[str]) -
 
 
 def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> Float32:
-    """Of every utterance what those say who have not heard its speaker."""
+    """Return, for every utterance, the answers of the teachers that have not heard its speaker."""
     said = []
     for fold in range(recipe.folds):
         kept = json.loads(_fold_file(folder, fold).read_text(encoding="utf-8"))
@@ -169,7 +169,7 @@ def _teach(
     folders: Folders,
     place: Place,
 ) -> list[list[float]]:
-    """Train on all folds but one, and answer for every utterance."""
+    """Train on all folds but one and answer for every utterance."""
     torch.manual_seed(recipe.seed * 100 + fold)
     device = place.device
     network = EmotionEncoder(
@@ -219,7 +219,7 @@ def _teach(
 def _endless(
     data: StreamSet, rows: NDArray[np.int64], generator: np.random.Generator
 ) -> Iterator[int]:
-    """Utterances in random order, each corpus by the fourth root of its size, classes alike."""
+    """Draw utterances: corpora by the fourth root of their size, classes equally often."""
     kinds = data.targets.argmax(axis=1)
     groups: dict[tuple[str, int], list[int]] = {}
     for row in rows.tolist():
@@ -241,7 +241,7 @@ def _endless(
 def _placed(
     row: int, samples: int, recipe: TeacherRecipe, generator: np.random.Generator
 ) -> Placement:
-    """A recording at the start of an example, played at some speed, its end cut off."""
+    """Place a recording at the start of an example at a random speed, its end cut off."""
     speed = float(generator.uniform(*recipe.augmentation.speed))
     whole = max(int(samples / speed) - 2, 1)
     longest = recipe.streams.timesteps * TIMESTEP_SAMPLES
@@ -252,7 +252,7 @@ def _placed(
 def _answer(
     network: EmotionEncoder, bank: Bank, count: int, device: torch.device
 ) -> list[list[float]]:
-    """Of each recording the mean of what is said of it as it is, and without its noise."""
+    """Return each recording's mean answer over two versions: as it is, and denoised."""
     answers = []
     longest = round(LONGEST_S * SAMPLE_RATE)
     starts, sizes = bank.starts, bank.lengths

@@ -1,4 +1,4 @@
-"""The state of a training: everything that changes from step to step, and its checkpoint."""
+"""Losses, optimiser and the state of a training with its checkpoint."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from train.whole_file import whole_file
 
 Module = TypeVar("Module", bound=nn.Module)
 
-#: Norm that gradients are cut to.
+#: Gradients are clipped to this norm.
 LARGEST_GRADIENT = 2.0
-#: Share of the steps in which the learning rate rises.
+#: Share of the steps with a rising learning rate.
 WARM_UP_SHARE = 0.2
-#: What shapes the pooling of a network alone.
+#: Settings that affect only a network's pooling.
 POOLING = ("attention", "attention_hidden", "window_timesteps")
-#: Weights of which every label has its row.
+#: Weights with a row per label.
 PER_LABEL = ("classifier.", "voice.differ.")
-#: Torch's schedule divides by zero where less than one step is left to rise in.
+#: Torch's schedule divides by zero if the rise has less than one step.
 FEWEST_STEPS = 10
 
 
 class MovingAverage(Generic[Module]):
-    """Exponential moving average of a network's weights; what is evaluated and kept."""
+    """Exponential moving average of a network's weights, used for evaluation and kept."""
 
     def __init__(self, network: Module, decay: float) -> None:
         self.network = copy.deepcopy(network)
@@ -72,15 +72,15 @@ def loss_of(
     teachers: Teachers | None = None,
     tells_ordinary: bool = False,
 ) -> Tensor:
-    """Cross-entropy at every timestep, weighted; of a network that answers once, at the end.
+    """Weighted cross-entropy at every timestep, or at the end for a network with one answer.
 
     Args:
-        network: in training.
-        batch: that is learnt from.
-        smoothing: share of the label that is spread over the classes.
-        teachers: whose answers take over a part of the targets.
-        tells_ordinary: whether the last class is ordinary speech, which is told from the others
-            and is none of them.
+        network: network in training mode.
+        batch: training batch.
+        smoothing: share of the label spread over the classes.
+        teachers: teachers whose answers replace a share of the targets.
+        tells_ordinary: whether the last class is ordinary speech, which the network separates from
+            the others and which is not an emotion.
     """
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16):
         heard = () if batch.heard is None else (batch.heard,)
@@ -105,17 +105,17 @@ def loss_of(
 
 
 def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
-    """The same of what a network answers by the distance to the voice, as far as that is known.
+    """Cross-entropy of the voice answer, weighted by how well the voice is known.
 
-    Nothing else in the network is shaped by it. Its own answer is right on nearly all that it was
-    trained on, so that a sum of both would leave this one nothing to learn. What the memory takes
-    in of its own accord is learnt, too: nothing, where an answer by it is worse than by what is
-    known to be ordinary.
+    It trains nothing else in the network. The network's own answer is right on nearly all of its
+    training data, so a sum of both would leave the voice answer nothing to learn. The memory's
+    gate is trained, too; it learns to take in nothing where its own choice gives worse answers than
+    known ordinary speech.
 
     Args:
-        network: with a memory of the voice, the rest of it for inference.
-        batch: of streams.
-        smoothing: share of the label that is spread over the classes.
+        network: network with a voice memory, the rest of it in inference mode.
+        batch: batch of streams.
+        smoothing: share of the label spread over the classes.
     """
     assert isinstance(network, Network) and network.voice is not None and batch.heard is not None
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
@@ -129,7 +129,7 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
 
 
 def make_optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
-    """What the recipe trains with."""
+    """Return the recipe's optimiser."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     trained = [one for one in network.parameters() if one.requires_grad]
     if recipe.optimiser == "sgd":
@@ -138,7 +138,7 @@ def make_optimiser(recipe: Recipe, network: nn.Module) -> Optimizer:
 
 
 def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRScheduler | None:
-    """The learning rate over so many steps; None if it is constant."""
+    """Return the learning-rate schedule; None if the rate is constant."""
     if recipe.schedule == "constant":
         return None
     return OneCycleLR(
@@ -146,12 +146,12 @@ def make_schedule(recipe: Recipe, optimiser: Optimizer, steps: int) -> LRSchedul
         recipe.learning_rate,
         total_steps=max(steps, FEWEST_STEPS),
         pct_start=WARM_UP_SHARE,
-        cycle_momentum=recipe.optimiser == "adamw",  # SGD's is the recipe's
+        cycle_momentum=recipe.optimiser == "adamw",  # SGD takes its momentum from the recipe
     )
 
 
 def _differences(theirs: SystemConfig, ours: SystemConfig, others: set[str]) -> list[str]:
-    """Settings in which two networks differ, but for the others."""
+    """Return the settings in which two networks differ, except ``others``."""
     before, wanted = theirs.to_dict(), ours.to_dict()
     names = sorted((before.keys() | wanted.keys()) - others)
     return [name for name in names if before.get(name) != wanted.get(name)]
@@ -173,7 +173,7 @@ def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
 def check_is_whole(
     theirs: SystemConfig, ours: SystemConfig, result: dict[str, Any], named: str
 ) -> None:
-    """Refuse a start of which a part would have to be learnt that is not trained.
+    """Refuse a start that lacks a part which the recipe does not train.
 
     Raises:
         SerLiveError: it has learnt no emotions, or differs in more than the memory of the voice.
@@ -186,9 +186,9 @@ def check_is_whole(
 
 @torch.no_grad()
 def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> None:
-    """Copy the weights of another training; of the classifier's those of the labels of both.
+    """Copy the weights of another training; the classifier's only for labels that both have.
 
-    Where the pooling differs, attention and classifier start anew.
+    If the pooling differs, attention and classifier start anew.
 
     Raises:
         SerLiveError: the networks differ in more than outputs, dropout and pooling.
@@ -212,7 +212,7 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
 
 
 def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetwork:
-    """The network that is kept: without the recipe's ``extra_labels``."""
+    """Return the network without the recipe's ``extra_labels``."""
     network = build(recipe.kept_network)
     rows = [recipe.labelled.index(name) for name in network.config.labels]
     network.load_state_dict(
@@ -225,15 +225,15 @@ def without_extra(weights: dict[str, Tensor], recipe: Recipe) -> SpectrogramNetw
 
 
 class Training:
-    """One network on its way, saved after every epoch.
+    """A network in training, saved after every epoch.
 
     Attributes:
-        network: trained.
-        average: its weights averaged over the steps.
-        epoch: finished ones.
-        best_uar: on the validation speakers, in %.
-        best_epoch: that had it, from 1.
-        best_weights: averaged, after that epoch.
+        network: network being trained.
+        average: moving average of its weights.
+        epoch: number of finished epochs.
+        best_uar: best UAR on the validation speakers, in %.
+        best_epoch: epoch with that UAR, counted from 1.
+        best_weights: averaged weights after that epoch.
     """
 
     def __init__(
@@ -258,7 +258,7 @@ class Training:
             self.network.voice.requires_grad_(True)
         self._parallel: nn.Module = self.network
         if place.ranks > 1:
-            # Of the first convolution's, 400 values that lie in another order.
+            # The first convolution's gradient: 400 values in another order.
             warnings.filterwarnings("ignore", "Grad strides do not match")
             self._parallel = DistributedDataParallel(self.network)
         self.average = MovingAverage(self.network, recipe.averaging)
@@ -275,22 +275,22 @@ class Training:
 
     @property
     def is_stale(self) -> bool:
-        """Whether epochs were judged and the last ones brought nothing."""
+        """Whether epochs were judged and the last ones brought no improvement."""
         stale = self.epoch - self.best_epoch
         return self.best_epoch > 0 and 0 < self._recipe.patience <= stale
 
     def train_epoch(self, batches: Iterable[Batch], teachers: Teachers | None = None) -> float:
-        """One pass over the utterances; the mean loss."""
+        """Train for one epoch and return the mean loss."""
         self.epoch += 1
         place = self._place
-        # Every process drops out other features.
+        # Dropout differs between processes.
         torch.manual_seed((self._recipe.seed * 1000 + self.epoch) * place.ranks + place.rank)
         self._begin()
         losses = [self._step(batch, teachers) for batch in batches]
         return float(torch.stack(losses).mean())
 
     def _begin(self) -> None:
-        """Bring what is trained into training, and what is not out of it."""
+        """Set the trained parts to training mode and the others to evaluation mode."""
         self.network.train()
         if self._recipe.trains == "voice":
             self.network.eval()
@@ -322,7 +322,7 @@ class Training:
             self.best_weights = copy.deepcopy(self.average.network.state_dict())
 
     def save(self, path: Path) -> None:
-        """A stop while it is written leaves the epoch before."""
+        """Save atomically: an interrupted write leaves the previous epoch's checkpoint."""
         saved = {
             "recipe": json.dumps(self._recipe.to_dict()),
             "network": self.network.state_dict(),
@@ -339,7 +339,7 @@ class Training:
             torch.save(saved, file)
 
     def load(self, path: Path) -> None:
-        """Go on where a stopped training of the same recipe was.
+        """Resume a stopped training of the same recipe.
 
         Raises:
             SerLiveError: the checkpoint is of another recipe.

@@ -1,6 +1,6 @@
-"""What epochs are judged on: validation speakers, alone and in the middle of a stream.
+"""Validation sets: utterances of the validation speakers, alone and within streams.
 
-Through the runtime's own front end and voice gate, once; a judgement is one pass of the network.
+The runtime's front end and voice gate run once; each judgement is one pass of the network.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Streams, and the utterances in them that are judged.
+    """Streams with the utterances to judge.
 
     Attributes:
-        name: what is heard, for people.
-        features: of the streams.
-        spans: ``(utterances, 3)`` stream, first timestep, and that after the last.
+        name: name of the set, for display.
+        features: features of the streams.
+        spans: ``(utterances, 3)`` stream, first timestep, timestep after the last.
         labels: ``(utterances,)`` index of the network's label.
         corpora: corpus of each utterance.
     """
@@ -65,7 +65,7 @@ class ValidationSet:
 
 
 def plan(utterances: Sequence[Utterance], pauses_s: Sequence[float] = PAUSES_S) -> list[Session]:
-    """Every utterance of a known speaker in one session; pauses take turns over the sessions."""
+    """Plan sessions with every utterance of a known speaker; sessions alternate the pauses."""
     by_pause = [plan_sessions(utterances, pause_s) for pause_s in pauses_s]
     return [found[turn % len(pauses_s)] for turn, found in enumerate(zip(*by_pause, strict=True))]
 
@@ -77,7 +77,7 @@ def alone(
     cache_folder: Path,
     normalisation: str = "causal",
 ) -> ValidationSet:
-    """Each utterance as recorded, in a stream of its own."""
+    """Put each utterance, as recorded, in a stream of its own."""
     features = features_of(prepare(utterances, cache_folder), normaliser, normalisation)
     corpora = [one.corpus for one in utterances]
     return ValidationSet("alone", features, features.whole, labels, corpora)
@@ -91,15 +91,15 @@ def in_streams(
     harm: tuple[Augmentation, Surroundings] | None = None,
     pauses_s: Sequence[float] = PAUSES_S,
 ) -> ValidationSet | None:
-    """Every utterance in the middle of a session; None where nobody says who speaks.
+    """Put every utterance within a session; return None if speakers are unknown.
 
     Args:
-        utterances: of the validation speakers.
-        labels: of each of them.
-        normaliser: of the front end.
-        cache_folder: of what is prepared.
-        harm: what is drawn on the way to the converter, and from what; None: nothing.
-        pauses_s: between two utterances; they take turns over the sessions.
+        utterances: utterances of the validation speakers.
+        labels: label of each utterance.
+        normaliser: the front end's normaliser.
+        cache_folder: folder for prepared features.
+        harm: augmentation before the converter, and its material; None applies none.
+        pauses_s: pauses between utterances; sessions alternate them.
     """
     name = "in streams" if harm is None else "in streams, augmented"
     sessions = plan(utterances, pauses_s)
@@ -131,7 +131,7 @@ def in_streams(
 
 @cache
 def _sources() -> str:
-    """Digest of the code that harms: what older code has made is not used again."""
+    """Return a digest of the augmentation code, so that older results are not reused."""
     return digest_of(inspect.getsource(train.features.sound))
 
 
@@ -142,7 +142,7 @@ def _spans_of(session: Session) -> list[tuple[int, int]]:
 
 
 def _hear(session: Session, harm: tuple[Augmentation, Surroundings] | None) -> Example:
-    """Worker: read, join and hear a session."""
+    """Read, join and analyse a session in a worker."""
     torch.set_num_threads(1)
     recordings = [read_recording(one.path) for one in session.utterances]
     fill = faint_noise(session.name) if session.is_noisy else silence

@@ -1,7 +1,7 @@
-"""``python -m train windows``: how long the rolling window should be.
+"""``python -m train windows``: compare lengths of the rolling window.
 
-A window that holds the end of another emotion answers late and wrongly; a short one hears less of
-what goes on. A trained network is asked again with a shorter window, and nothing is trained anew.
+A window that still holds the end of another emotion gives late and wrong answers; a short one sees
+less of the current one. A trained network runs again with shorter windows; nothing is retrained.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from train.fitting.validation import ValidationSet, alone, in_streams
 from train.judging.measures import score
 from train.judging.sessions import PAUSES_S
 
-#: Windows that are tried, in seconds.
+#: Window lengths to try, in seconds.
 SECONDS = (1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass(frozen=True)
 class WindowTrial:
-    """A network with a window of its own.
+    """The results of a network with one window length.
 
     Attributes:
-        seconds: of the window.
-        uars: by the name of the set, UAR of the verdicts, in %.
-        changes: by the same, how often the likeliest emotion changes within utterances, a minute
-            of their speech.
+        seconds: length of the window.
+        uars: UAR of the verdicts in %, by name of the set.
+        changes: changes of the likeliest emotion within utterances, per minute of their speech, by
+            name of the set.
     """
 
     seconds: float
@@ -47,7 +47,7 @@ class WindowTrial:
 
 
 def with_window(network: Network, timesteps: int) -> Network:
-    """The same network with a shorter rolling window; the oldest positions are gone."""
+    """Return the network with a shorter rolling window, without the oldest positions."""
     other = Network(replace(network.config, window_timesteps=timesteps))
     weights = network.state_dict()
     if "attention.age" in weights:
@@ -57,7 +57,7 @@ def with_window(network: Network, timesteps: int) -> Network:
 
 
 def changes_a_minute(votes: Sequence[Votes]) -> float:
-    """How often the likeliest emotion changes between estimates that vote."""
+    """Count changes of the likeliest emotion between voting estimates, per minute."""
     changes = timesteps = 0
     for one in votes:
         answers = one.logits.argmax(dim=1)[one.weights > 0]
@@ -69,7 +69,7 @@ def changes_a_minute(votes: Sequence[Votes]) -> float:
 def try_windows(
     network: Network, sets: Sequence[ValidationSet], seconds: Sequence[float] = SECONDS
 ) -> Iterator[WindowTrial]:
-    """Ask a network with one window after the other."""
+    """Run a network with one window length after the other."""
     for one in seconds:
         shorter = with_window(network, round(one / TIMESTEP_S))
         votes = {each.name: votes_of(shorter, each.features, each.spans) for each in sets}
@@ -84,8 +84,8 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
     """Try windows on the validation speakers of a finished run.
 
     Raises:
-        SerLiveError: there is no such run, its network has no attention over a window, or nobody
-            is known by name among the speakers.
+        SerLiveError: there is no such run, its network's window has a fixed length, or the
+            speakers are unknown.
     """
     network, result = RunFolder(folders.run).load()
     if not isinstance(network, Network) or network.config.attention == "timestep":
@@ -115,7 +115,7 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
 
 
 def table_of(trials: Sequence[WindowTrial]) -> Table:
-    """UAR and changes of windows, for people."""
+    """Format UAR and changes by window as a table."""
     table = Table(
         title="UAR % on validation speakers / changes of the likeliest emotion within utterances, "
         "a minute",
@@ -131,5 +131,5 @@ def table_of(trials: Sequence[WindowTrial]) -> Table:
 
 
 def run_windows(run: Path, corpora: Path, cache: Path) -> Table:
-    """What the command shows."""
+    """Run the command and return its table."""
     return table_of(windows_of(Folders(corpora, cache, run)))

@@ -1,1 +1,1 @@
-"""Judging a model where it works: in running streams, and on speech that nobody acts."""
+"""Evaluation of a model in running streams and on unacted speech."""

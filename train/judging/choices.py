@@ -1,15 +1,15 @@
-"""What can be measured, by name; no imports, for the command line."""
+"""Names of what can be measured; for the command line, so without heavy imports."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-#: What a model is judged by: recordings in streams of their own, in sessions, one emotion held,
-#: and ordinary speech.
+#: Parts of an evaluation: recordings in streams of their own, in sessions, one emotion held, and
+#: ordinary speech.
 Measured = Literal["alone", "sessions", "held", "ordinary"]
 PARTS: tuple[Measured, ...] = get_args(Measured)
 
-#: What is heard beside the recordings as they are.
+#: Kinds of conditions in addition to the unchanged recordings.
 Kind = Literal[
     "snr",
     "gain",

@@ -1,4 +1,4 @@
-"""Conditions that a recording is heard in: real noise under it, another level, another line."""
+"""Test conditions for recordings: real noise, another level, another line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GAINS_DB = (-30.0, -20.0, -10.0, 6.0, 12.0)
 
 @dataclass(frozen=True)
 class Condition:
-    """What is done to a recording before it is heard, in this order.
+    """Changes to a recording before it is heard, in this order.
 
     Attributes:
-        snr_db: level of the speech over that of a background recording, None without one.
-        gain_db: change of level, clipped at full scale as a converter does; 0 leaves it.
+        snr_db: level of the speech over that of a background recording; None adds none.
+        gain_db: change of level, clipped at full scale like a converter; 0 changes nothing.
         effect: name of one of :data:`train.judging.effects.EFFECTS`; "" for none.
     """
 
@@ -43,7 +43,7 @@ class Condition:
 
 
 CLEAN = Condition()
-#: What can be asked for beside clean recordings -> names of its effects.
+#: Kind of condition -> names of its effects.
 EFFECT_KINDS: dict[Kind, tuple[str, ...]] = {
     "telephone": ("telephone",),
     "opus": ("opus",),
@@ -56,20 +56,20 @@ EFFECT_KINDS: dict[Kind, tuple[str, ...]] = {
 
 
 def heard_in(condition: Condition, samples: Float32, name: str, noise_root: Path) -> Float32:
-    """The recording as a microphone hears it in the condition.
+    """Return the recording as a microphone picks it up in the condition.
 
     The level of the speech is :func:`~train.features.augment.active_rms`, that of the noise its
-    RMS. Which noise, and where it starts, follows from the name, so a recording meets the same
-    noise at every ratio, whatever else is heard. Noise that training mixes in is not used.
+    RMS. The name decides the noise and its start, so a recording gets the same noise at every
+    ratio, independent of other recordings. Training noise is not used.
 
     Args:
-        condition: what is done.
+        condition: the condition to apply.
         samples: ``(samples,)`` at 16 kHz.
-        name: of the recording.
+        name: name of the recording.
         noise_root: folder of background recordings.
 
     Raises:
-        SerLiveError: noise is wanted and there is none.
+        SerLiveError: noise is needed and there is none.
     """
     if condition.snr_db is not None:
         noises = load_noises(noise_root, "test")

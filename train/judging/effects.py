@@ -1,7 +1,7 @@
-"""What lines, converters, rooms and voices do to speech, as functions of a recording at 16 kHz.
+"""Effects of lines, converters, rooms and voices on speech, for recordings at 16 kHz.
 
-Each is the same for the same recording, whatever else is heard. The rest of what a recording may
-meet, backgrounds and levels alone, is in :mod:`train.judging.conditions`.
+Each is deterministic per recording, independent of other recordings. Backgrounds and levels alone
+are in :mod:`train.judging.conditions`.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ Effect = Callable[[Float32, str, Path], Float32]
 
 TELEPHONE_RATE = 8_000
 TELEPHONE_BAND_HZ = (300.0, 3_400.0)
-#: libsndfile's compression that gives 12 kbit/s: 0 is 256 kbit/s, 1 is 6.
+#: libsndfile's compression level for 12 kbit/s: 0 is 256 kbit/s, 1 is 6.
 OPUS_COMPRESSION = 0.972
-#: Level of speech (:func:`~train.features.augment.active_rms`) that is clipped, 6 dB over full
-#: scale: a quarter of the samples is cut off.
+#: Level of clipped speech (:func:`~train.features.augment.active_rms`), 6 dB over full scale: a
+#: quarter of the samples clips.
 CLIPPED_SPEECH_RMS = 2.0
-#: Offset of a converter, and the gain of the speech beside it: a quiet microphone's.
+#: Offset of a converter, and the gain of the speech, that of a quiet microphone.
 OFFSET = 0.02
 OFFSET_GAIN = 0.25
 SEMITONES = 5.0
 TEMPO = 1.25
-#: Level of a far speaker against the recording's own, and of the noise under him.
+#: Level of a far speaker relative to the recording, and of the noise relative to the speaker.
 FAR_GAIN_DB = -10.0
 FAR_SNR_DB = 15.0
-#: Of the rooms of far speakers, in which nothing is trained.
+#: Seed of far speakers' rooms, which training does not use.
 FAR_SEED = 11
 
-#: Overlapping pieces of :func:`stretch`, and how far it looks for the likest one.
+#: Length of the overlapping pieces of :func:`stretch`, and its search range.
 _PIECE_SAMPLES = 512
 _SEARCH_SAMPLES = 160
 
 
 def telephone(samples: Float32) -> Float32:
-    """A line of old: 300 to 3400 Hz at 8 kHz, 8 bits of mu-law (G.711), and back to 16 kHz."""
+    """Apply an old telephone line: 300 to 3400 Hz at 8 kHz, 8-bit mu-law (G.711)."""
     narrow = soxr.resample(samples, SAMPLE_RATE, TELEPHONE_RATE)
     band = signal.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_RATE, output="sos")
     heard = signal.sosfilt(band, narrow).clip(-1.0, 1.0)
@@ -58,7 +58,7 @@ def telephone(samples: Float32) -> Float32:
 
 
 def opus(samples: Float32) -> Float32:
-    """A call over the internet on a poor line: Opus, 16 kHz, 12 kbit/s."""
+    """Apply a poor internet call: Opus, 16 kHz, 12 kbit/s."""
     coded = _coded(samples.clip(-1.0, 1.0), SAMPLE_RATE, "OGG", "OPUS", OPUS_COMPRESSION)
     return _of_length(coded, len(samples))
 
@@ -70,7 +70,7 @@ def _coded(
     codec: str,
     compression: float | None = None,
 ) -> Float32:
-    """Through a codec of soundfile's and back, in memory."""
+    """Encode and decode with one of soundfile's codecs, in memory."""
     file = io.BytesIO()
     soundfile.write(
         file, samples, rate, format=container, subtype=codec, compression_level=compression
@@ -81,33 +81,33 @@ def _coded(
 
 
 def clipping(samples: Float32) -> Float32:
-    """A microphone turned up far too far: speech 6 dB over full scale, a quarter of it cut off."""
+    """Apply far too much gain: speech 6 dB over full scale, with a quarter of it clipped."""
     gain = CLIPPED_SPEECH_RMS / active_rms(samples) if samples.any() else 1.0
     return (samples * np.float32(gain)).clip(-1.0, 1.0)
 
 
 def offset(samples: Float32) -> Float32:
-    """A quiet microphone, -12 dB, at a converter whose zero lies 2 % of full scale off."""
+    """Apply a quiet microphone, -12 dB, and a converter offset of 2 % of full scale."""
     return (samples * np.float32(OFFSET_GAIN) + np.float32(OFFSET)).clip(-1.0, 1.0)
 
 
 def pitch(samples: Float32, semitones: float) -> Float32:
-    """Another pitch and another vocal tract at the same tempo."""
+    """Change pitch and vocal tract but not the tempo."""
     ratio = 2.0 ** (semitones / 12.0)
     longer = stretch(samples, ratio)
     return _of_length(soxr.resample(longer, SAMPLE_RATE * ratio, SAMPLE_RATE), len(samples))
 
 
 def tempo(samples: Float32, times: float) -> Float32:
-    """So many times as fast at the same pitch."""
+    """Speed up by a factor at the same pitch."""
     return stretch(samples, 1.0 / times)
 
 
 def stretch(samples: Float32, times: float) -> Float32:
-    """So many times as long at the same pitch: overlapped pieces that fit one another (WSOLA).
+    """Lengthen by a factor at the same pitch, by overlapping matching pieces (WSOLA).
 
-    Each piece of 32 ms is taken within 10 ms of where it should be, where it is likest to what
-    followed the one before.
+    Each piece of 32 ms comes from within 10 ms of its nominal place, where it best matches the
+    continuation of the previous one.
     """
     hop = _PIECE_SAMPLES // 2
     window = np.hanning(_PIECE_SAMPLES + 1)[:-1].astype(np.float32)
@@ -128,7 +128,7 @@ def stretch(samples: Float32, times: float) -> Float32:
 
 
 def _likest(around: Float32, piece: Float32) -> int:
-    """Where in the samples the piece correlates best with what is there, whatever its level."""
+    """Return the index of the best normalised correlation of the piece with the samples."""
     energy = np.cumsum(np.concatenate([[0.0], around.astype(np.float64) ** 2]))
     energy = energy[len(piece) :] - energy[: -len(piece)]
     likeness = np.correlate(around, piece, "valid") / np.sqrt(energy + EPSILON)
@@ -136,10 +136,10 @@ def _likest(around: Float32, piece: Float32) -> int:
 
 
 def far(samples: Float32, name: str, noise_root: Path) -> Float32:
-    """A speaker across a room: reverberation, 10 dB down, noise 15 dB under.
+    """Move the speaker across a room: reverberation, 10 dB quieter, noise 15 dB below.
 
-    The room is made, of the kind that training makes, and none of those: what is measured may have
-    been trained in.
+    The room is synthetic, like those of training but not one of them; training may use the measured
+    rooms.
 
     Raises:
         SerLiveError: there are no background recordings.
@@ -156,7 +156,7 @@ def far(samples: Float32, name: str, noise_root: Path) -> Float32:
 
 
 def _of_length(samples: NDArray[np.floating], length: int) -> Float32:
-    """Cut or filled with zeros, so that time stays what it was."""
+    """Cut or pad with zeros, so that the length stays the same."""
     filled = np.zeros(length, np.float32)
     kept = samples[:length]
     filled[: len(kept)] = kept
@@ -164,11 +164,11 @@ def _of_length(samples: NDArray[np.floating], length: int) -> Float32:
 
 
 def _alone(change: Callable[[Float32], Float32]) -> Effect:
-    """An effect that needs no more than the recording."""
+    """Make an effect that needs only the recording."""
     return lambda samples, _name, _noise_root: change(samples)
 
 
-#: By the name that a table shows.
+#: Effects by name.
 EFFECTS: dict[str, Effect] = {
     "telephone": _alone(telephone),
     "opus": _alone(opus),

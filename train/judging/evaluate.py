@@ -1,4 +1,4 @@
-"""How well model files do on speakers they were not trained on, measured through the runtime."""
+"""Evaluate model files through the runtime, on speakers they were not trained on."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ from train.judging.streams import Following, follow, hear_streams
 from train.workers import worker_pool
 
 WORKERS = 2
-#: Seconds after the first speech at which the verdict is judged.
+#: Times of the judged verdicts, in seconds after the first speech.
 SECONDS_HEARD = (0.5, 1.0, 1.5, 2.0, 3.0)
-#: A corpus never heard must score this many times what guessing does: 40 % on four classes.
+#: Least score on an unknown corpus, as a multiple of chance: 40 % on four classes.
 LEAST_OVER_CHANCE = 1.6
 
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is evaluated, and where it lies.
+    """The settings of an evaluation.
 
     Attributes:
         corpora: folder of the unpacked corpora, ``noise`` among them.
-        names: corpora to score; all that are at hand if there is none.
-        split: named split whose test recordings are scored. None: of a corpus trained on whom
-            the training held back, of another one everybody.
-        kinds: of :data:`train.judging.choices.KINDS`, heard beside the recordings as they are.
-        parts: of :data:`train.judging.choices.PARTS`; of a corpus, recordings alone are always
-            among them.
-        limit: most speakers of a corpus, the first by name; None for all.
-        pauses_s: of the sessions; the long one is among them.
+        names: corpora to score; all present ones if empty.
+        split: named split whose test recordings are scored. None scores the speakers held out in
+            training, or all speakers of a corpus that the model was not trained on.
+        kinds: some of :data:`train.judging.choices.KINDS`, in addition to unchanged recordings.
+        parts: some of :data:`train.judging.choices.PARTS`; recordings alone are always measured on
+            a corpus.
+        limit: most speakers per corpus, the first by name; None for all.
+        pauses_s: pauses of the sessions, including the long one.
     """
 
     corpora: Path
@@ -85,34 +85,35 @@ class EvaluationPlan:
 
     @property
     def wants_corpora(self) -> bool:
-        """Whether anything but ordinary speech is heard."""
+        """Whether it needs anything but ordinary speech."""
         return bool(self.kinds) or set(self.parts) != {"ordinary"}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on a corpus.
+    """The results of a model on a corpus.
 
     Attributes:
         corpus: its name.
-        held_by: what was held back of this corpus, of which the model has heard the rest in
-            training; None of a corpus that it was not trained on.
-        speakers: how many.
-        alone: verdicts on whole recordings, as they are, each in a stream of its own.
-        untempered_error: their calibration error had no temperature been applied.
-        heard: by seconds after the first speech.
-        lasted: by the same seconds, share of the recordings that went on so long, in %.
-        running: the same recordings in running streams; None if not measured, or if no speaker
-            is known.
-        held: by emotion, how it is held; empty if not measured or if no speaker is known.
-        acted: emotions in running streams under the everyday prior; None if that is not known,
-            or if nothing was joined.
-        snr: by ratio in dB.
-        gain: by change of level in dB.
-        effects: by what was done to the recordings.
-        following: of changes of emotion; None if not measured, or if nobody has two emotions.
-        known: what it is worth to know the voice; None if not measured, or of a model that knows
-            none.
+        held_by: what training held out of this corpus; None if the model was not trained on it.
+        speakers: number of speakers.
+        alone: verdicts on whole, unchanged recordings, each in a stream of its own.
+        untempered_error: their calibration error without the temperature.
+        heard: results by seconds after the first speech.
+        lasted: share of the recordings that last that long, in %, by the same seconds.
+        running: the same recordings in running streams; None if not measured or if no speaker is
+            known.
+        held: results on held emotions, by emotion; empty if not measured or if no speaker is
+            known.
+        acted: emotions in running streams under the everyday prior; None without such a prior or
+            without sessions.
+        snr: results by ratio in dB.
+        gain: results by change of level in dB.
+        effects: results by effect.
+        following: results on changes of emotion; None if not measured or if no speaker has two
+            emotions.
+        known: gain from knowing the voice; None if not measured or if the model has no voice
+            memory.
     """
 
     corpus: str
@@ -133,22 +134,22 @@ class Evaluation:
 
     @property
     def is_trained_on(self) -> bool:
-        """Whether the model has heard others of this corpus in training."""
+        """Whether the model was trained on other recordings of this corpus."""
         return self.held_by is not None
 
     @property
     def whole(self) -> Result:
-        """The runtime's verdicts on whole recordings, alone."""
+        """Result of the runtime's verdicts on whole recordings, alone."""
         return self.alone.voted
 
     @property
     def is_at_chance(self) -> bool:
-        """Of no use on this corpus."""
+        """Whether the model is of no use on this corpus."""
         return self.whole.scores.uar < LEAST_OVER_CHANCE * 100.0 / len(self.whole.scores.confusion)
 
 
 def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
-    """Names of the known corpora that are in the folder.
+    """Return the names of the known corpora in the folder.
 
     Raises:
         SerLiveError: there is none.
@@ -160,13 +161,13 @@ def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
 
 
 def utterances_to_test(name: str, metadata: ModelMetadata, plan: EvaluationPlan) -> list[Utterance]:
-    """Recordings of a corpus that the model has not heard the speakers of, as the plan says.
+    """Return a corpus's recordings of speakers that the model has not heard, by the plan.
 
-    What must be known before a figure on them is believed is said on stderr.
+    Warnings about figures on them go to stderr.
 
     Raises:
         SerLiveError: there is no such corpus or split, the model was trained on another split, or
-            nobody is at hand who was held back.
+            no held-out speaker is present.
     """
     heard = heard_of(name, metadata)
     if heard and plan.split not in (None, heard.split):
@@ -199,7 +200,7 @@ def _first_speakers(utterances: Sequence[Utterance], limit: int | None) -> list[
 
 
 class _Judge:
-    """What is true of a corpus's recordings, to judge verdicts by."""
+    """The ground truth of a corpus's recordings, to judge verdicts."""
 
     def __init__(self, utterances: Sequence[Utterance], metadata: ModelMetadata) -> None:
         self.metadata = metadata
@@ -263,7 +264,7 @@ def _evaluate_corpus(
 
 
 def _everyday(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Acted | None:
-    """Acted emotions under the everyday prior, if the model has one that can alarm."""
+    """Judge acted emotions under the everyday prior, if the model has one and can alarm."""
     shares = metadata.everyday_prior
     if not (sessions and shares and can_alarm(metadata)):
         return None
@@ -283,15 +284,15 @@ def evaluate_model(model: Path, plan: EvaluationPlan) -> Iterator[Evaluation]:
 
 
 def evaluate_ordinary(model: Path, plan: EvaluationPlan) -> Ordinary | None:
-    """What a model file calls ordinary speech that nothing is trained on or chosen by.
+    """Evaluate a model file on ordinary speech not used for training or choices.
 
     Returns:
-        None if there is none at hand, or if the model knows of no speech without an emotion;
-        either is said on stderr.
+        None, with a message on stderr, if there is none, or if the model has no label for speech
+        without an emotion.
 
     Raises:
-        SerLiveError: the model or a recording cannot be read, or there is none at hand where
-            nothing else is asked for.
+        SerLiveError: the model or a recording cannot be read, or there is no ordinary speech and
+            the plan asks for nothing else.
     """
     metadata = Recognizer.load(model).metadata
     paths = ordinary_to_judge(plan.corpora)
@@ -312,15 +313,15 @@ def evaluate_ordinary(model: Path, plan: EvaluationPlan) -> Ordinary | None:
 def evaluate(
     model: Path, corpora: Path, names: Sequence[str] = ()
 ) -> dict[str, tuple[Scores, Scores | None]]:
-    """Scores on recordings as they are: each in a stream of its own, and in running streams.
+    """Score unchanged recordings, each in a stream of its own and in running streams.
 
     Args:
         model: ONNX file.
         corpora: folder of the unpacked corpora.
-        names: corpora to score; all that are at hand if there is none.
+        names: corpora to score; all present ones if empty.
 
     Returns:
-        by corpus the scores alone and with long pauses, None where nobody says who speaks.
+        scores by corpus, alone and with long pauses; the latter is None if speakers are unknown.
     """
     parts: tuple[Measured, ...] = ("alone", "sessions")
     plan = EvaluationPlan(corpora, tuple(names), parts=parts, pauses_s=(LONG_PAUSE_S,))

@@ -1,4 +1,4 @@
-"""Evaluations as JSON for programs."""
+"""Evaluations as JSON."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Report:
-    """A model and how it does.
+    """A model and its evaluations.
 
     Attributes:
         file: name of the model file.
-        metadata: what it says of itself.
-        evaluations: one a corpus.
-        ordinary: what it calls ordinary speech; None if not measured.
+        metadata: metadata of the model.
+        evaluations: one per corpus.
+        ordinary: results on ordinary speech; None if not measured.
     """
 
     file: str
@@ -38,17 +38,17 @@ class Report:
 
     @property
     def never_heard(self) -> list[Evaluation]:
-        """On corpora that the model was not trained on."""
+        """Evaluations on corpora that the model was not trained on."""
         return [one for one in self.evaluations if not one.is_trained_on]
 
     @property
     def at_chance(self) -> list[str]:
-        """Corpora never heard on which the model is of no use."""
+        """Corpora not trained on, on which the model is of no use."""
         return [one.corpus for one in self.never_heard if one.is_at_chance]
 
 
 def json_of(reports: Sequence[Report]) -> str:
-    """Everything, as one JSON object; null where there is no figure."""
+    """Format all reports as one JSON object; missing figures are null."""
     models = [_model_facts(one) for one in reports]
     return json.dumps({"schema": SCHEMA, "models": models}, indent=1)
 
@@ -130,7 +130,7 @@ def _ordinary_facts(ordinary: Ordinary) -> dict[str, Any]:
 
 
 def _alarms_facts(alarms: Alarms) -> dict[str, Any]:
-    """False alarms as JSON values."""
+    """Return false alarms as JSON values."""
     return {
         "recordings": alarms.recordings,
         "speech_minutes": _number(alarms.speech_minutes),
@@ -142,7 +142,7 @@ def _alarms_facts(alarms: Alarms) -> dict[str, Any]:
 
 
 def _acted_facts(acted: Acted) -> dict[str, Any]:
-    """What is found of acted emotions as JSON values."""
+    """Return results on acted emotions as JSON values."""
     return {
         "shown": {label: _number(share) for label, share in acted.shown.items()},
         "mean_shown": _number(acted.mean_shown),
@@ -152,7 +152,7 @@ def _acted_facts(acted: Acted) -> dict[str, Any]:
 
 
 def _known_facts(known: Known) -> dict[str, Any]:
-    """What it is worth to know a voice, as JSON values."""
+    """Return the gain from knowing a voice as JSON values."""
     return {
         "sentences": {f"{n}": _result_facts(one) for n, one in known.by_sentences.items()},
         "fewest_of_ten": known.fewest,
@@ -178,7 +178,7 @@ def _result_facts(result: Result) -> dict[str, Any]:
 
 
 def _following_facts(one: Following) -> dict[str, Any]:
-    """Following as JSON values."""
+    """Return following as JSON values."""
     return {
         "changes_of_emotion": len(one.delays_s),
         "median_delay_s": _number(one.median_delay_s),
@@ -190,5 +190,5 @@ def _following_facts(one: Following) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """Four decimals; JSON has no NaN."""
+    """Round to four decimals; NaN becomes None, since JSON has none."""
     return round(float(value), 4) if math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Ordinary speech: how often is it called an emotion, and what does keeping quiet there cost?
+"""False alarms on ordinary speech, and the cost of avoiding them.
 
-Nobody acts in it, so every emotion but neutral is taken for a false alarm. Beside it stands how
-much of acted emotion is still found in running streams with the same prior.
+Ordinary speech is not acted, so every emotion but neutral counts as a false alarm. The cost is the
+acted emotion missed in running streams with the same prior.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, pa
 
 
 def can_alarm(metadata: ModelMetadata) -> bool:
-    """Whether the model knows of speech without an emotion."""
+    """Return whether the model has a label for speech without an emotion."""
     return NEUTRAL in metadata.labels
 
 
 def emotions_of(metadata: ModelMetadata) -> tuple[str, ...]:
-    """Labels that are false alarms on ordinary speech."""
+    """Return the labels that are false alarms on ordinary speech."""
     return tuple(label for label in metadata.labels if label != NEUTRAL)
 
 
 def ordinary_to_choose(corpora: Path) -> list[Path]:
-    """Whole sentences of ordinary speech to choose by; none if there are none at hand."""
+    """Return whole sentences of ordinary speech for validation; empty if there are none."""
     return commands(ordinary_speech(corpora).validation) if is_at_hand(corpora) else []
 
 
 def ordinary_to_judge(corpora: Path) -> list[Path]:
-    """Whole sentences of ordinary speech that nothing is trained on or chosen by."""
+    """Return whole sentences of ordinary speech for testing."""
     return commands(ordinary_speech(corpora).test) if is_at_hand(corpora) else []
 
 
 def _hear_path(path: Path, model: Path) -> StreamResult:
-    """Worker: read a recording and hear it."""
+    """Read and hear a recording in a worker."""
     return hear(worker_recognizer(model), read_recording(path))
 
 
 def hear_ordinary(
     pool: ProcessPoolExecutor, model: Path, paths: Sequence[Path]
 ) -> list[StreamResult]:
-    """Hear each recording in a stream of its own: speakers are not known, so none are joined."""
+    """Hear each recording in a stream of its own; unknown speakers cannot be joined."""
     return list(hear_all(pool, partial(_hear_path, model=model), paths, "ordinary speech"))
 
 
 @dataclass(frozen=True)
 class Alarms:
-    """What ordinary speech is called. Shares are of the speech past the warm-up, in %.
+    """Labels shown on ordinary speech. Shares are of the speech past the warm-up, in %.
 
     Attributes:
-        recordings: how many.
-        speech_minutes: of speech in them, past the warm-up.
-        shares: by label, the emotions in the model's order, then `uncertain`.
-        alarms: how often an emotion was shown that had not been, neutral aside.
+        recordings: number of recordings.
+        speech_minutes: minutes of speech in them, past the warm-up.
+        shares: share of each label, emotions in the model's order, then `uncertain`.
+        alarms: number of times that an emotion other than neutral newly appeared.
         verdicts_called: share of the recordings, in %, whose verdict is an emotion but neutral.
-        emotions: labels that are false alarms here.
+        emotions: labels that are false alarms.
     """
 
     recordings: int
@@ -80,17 +80,17 @@ class Alarms:
 
     @property
     def called(self) -> float:
-        """Share of the speech that is called an emotion, neutral aside, in %."""
+        """Share of the speech labelled with an emotion but neutral, in %."""
         return sum(self.shares[label] for label in self.emotions)
 
     @property
     def alarms_a_minute(self) -> float:
-        """Of speech; NaN without any."""
+        """Alarms per minute of speech; NaN without speech."""
         return self.alarms / self.speech_minutes if self.speech_minutes else float("nan")
 
 
 def count_alarms(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Alarms:
-    """Judge what was heard of ordinary speech, by the labels that were shown."""
+    """Count false alarms in the labels shown on ordinary speech."""
     emotions = emotions_of(metadata)
     speech_on = metadata.decision.speech_on
     shown: Counter[str] = Counter()
@@ -119,7 +119,7 @@ def count_alarms(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Alar
 
 
 def _alarms(labels: Sequence[str], emotions: Sequence[str]) -> int:
-    """How often an emotion is shown that is not what was shown last, the first time included."""
+    """Count the times that an emotion differs from the last one shown, including the first."""
     shown = [UNCERTAIN, *(one for one in labels if one not in (SILENCE, WARMING_UP))]
     return sum(now != before and now in emotions for before, now in pairwise(shown))
 
@@ -134,11 +134,11 @@ def _verdict(heard: StreamResult, metadata: ModelMetadata) -> str:
 
 @dataclass(frozen=True)
 class Ordinary:
-    """Ordinary speech under each prior.
+    """Results on ordinary speech under each prior.
 
     Attributes:
-        balanced: emotions as often as in acted corpora.
-        everyday: as often as the model says that they are met; None if it does not say.
+        balanced: with emotions as frequent as in acted corpora.
+        everyday: with the model's everyday prior; None if it has none.
     """
 
     balanced: Alarms
@@ -151,14 +151,14 @@ def sessions_again(
     config: DecisionConfig | None = None,
     shares: Sequence[float] = (),
 ) -> list[HeardSession]:
-    """Sessions under another decision layer or prior, as :func:`decide_again` hears each."""
+    """Apply :func:`decide_again` to sessions."""
     return [
         replace(one, heard=decide_again(one.heard, metadata, config, shares)) for one in sessions
     ]
 
 
 def judge_ordinary(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Ordinary:
-    """Judge what a recognizer with a balanced prior heard of ordinary speech."""
+    """Judge ordinary speech heard by a recognizer with a balanced prior."""
     shares = metadata.everyday_prior
     everyday = [decide_again(one, metadata, shares=shares) for one in heard] if shares else None
     return Ordinary(
@@ -169,14 +169,14 @@ def judge_ordinary(heard: Sequence[StreamResult], metadata: ModelMetadata) -> Or
 
 @dataclass(frozen=True)
 class Acted:
-    """What is found of acted emotions in running streams.
+    """Results on acted emotions in running streams.
 
     Attributes:
-        shown: by emotion, share of the speech of its utterances that is labelled so, past the
-            warm-up, in %.
-        recalls: by emotion, share of its utterances whose verdict is right, in %.
-        figures: verdicts on all utterances, neutral among them.
-        emotions: those but neutral.
+        shown: by emotion, correctly labelled share of its utterances' speech, past the warm-up,
+            in %.
+        recalls: by emotion, share of its utterances with a right verdict, in %.
+        figures: verdicts on all utterances, including neutral.
+        emotions: the emotions but neutral.
     """
 
     shown: dict[str, float]
@@ -196,7 +196,7 @@ class Acted:
 
 
 def judge_acted(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Acted:
-    """Judge acted emotions in sessions as they were heard or decided."""
+    """Judge acted emotions in sessions as heard or decided again."""
     parts = parts_of(sessions, metadata)
     figures = figures_of(parts, metadata)
     recalls = dict(zip(metadata.labels, figures.voted.scores.recall.tolist(), strict=True))

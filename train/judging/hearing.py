@@ -1,4 +1,4 @@
-"""What the runtime makes of recordings, heard in worker processes; everything else follows."""
+"""Run recordings through the runtime in worker processes; all evaluation builds on this."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ CHUNK = 4
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """What a stream made of a recording.
+    """A stream's outputs on a recording.
 
     Attributes:
         samples: length of the recording at 16 kHz.
-        probabilities: ``(timesteps, labels)`` calibrated, float32.
+        probabilities: ``(timesteps, labels)``, calibrated, float32.
         speech: ``(timesteps,)`` speech probability, float32.
-        labels: of every timestep, by the decision layer.
-        ordinary: ``(timesteps,)`` how likely speech is ordinary, float32; None of a model that
-            does not tell.
+        labels: the decision layer's label of every timestep.
+        ordinary: ``(timesteps,)`` probability of ordinary speech, float32; None if the model has
+            no such output.
     """
 
     samples: int
@@ -60,13 +60,13 @@ def hear(
     profile: Profile | None = None,
     adapts: bool = True,
 ) -> StreamResult:
-    """Run a recording through a stream of its own, to its end.
+    """Run a recording through its own stream to the end.
 
     Args:
-        recognizer: that hears.
+        recognizer: makes the stream.
         samples: ``(samples,)`` at 16 kHz.
-        profile: what is known of the voice before.
-        adapts: whether the stream gets to know the voice.
+        profile: profile of the voice, if known.
+        adapts: whether the stream adapts to the voice.
     """
     stream = recognizer.stream(profile, adapts)
     estimates = stream.accept(samples) + stream.flush()
@@ -90,16 +90,16 @@ def decide_again(
     config: DecisionConfig | None = None,
     shares: Sequence[float] = (),
 ) -> StreamResult:
-    """What the stream would have made of it with another decision layer or another prior.
+    """Return the stream's outputs under another decision layer or another prior.
 
-    The network knows of neither, so it need not hear the recording again.
+    The network depends on neither, so it does not run again.
 
     Args:
-        heard: by a recognizer whose prior is balanced.
-        metadata: of its model.
-        config: of the decision layer; None for the model's own.
-        shares: how often each label is met, as :attr:`ModelMetadata.everyday_prior`; none leaves
-            the classes balanced.
+        heard: outputs of a recognizer with a balanced prior.
+        metadata: metadata of its model.
+        config: config of the decision layer; None for the model's own.
+        shares: prior of each label, as in :attr:`ModelMetadata.everyday_prior`; empty leaves the
+            classes balanced.
     """
     probabilities = heard.probabilities
     if len(shares):
@@ -116,10 +116,10 @@ def decide_again(
 
 
 def votes_of(heard: StreamResult, metadata: ModelMetadata) -> Int64:
-    """Weight of each estimate in a verdict ``(timesteps,)``, as the runtime's ``Verdict`` has it.
+    """Return each estimate's weight in a verdict, ``(timesteps,)``, like the runtime's ``Verdict``.
 
-    Zero without speech. The rolling window runs on from the stream's beginning, so of a part of a
-    stream an estimate weighs what it weighs live, speech from before the part included.
+    It is zero without speech. The rolling window runs on from the stream's start, so in a part of a
+    stream an estimate weighs the same as live, including speech from before the part.
     """
     is_speech = heard.speech >= metadata.decision.speech_on
     window = metadata.window_timesteps
@@ -129,19 +129,19 @@ def votes_of(heard: StreamResult, metadata: ModelMetadata) -> Int64:
 
 @cache
 def worker_recognizer(model: Path) -> Recognizer:
-    """The recognizer of this worker process."""
+    """Return this worker process's recognizer."""
     return Recognizer.load(model)
 
 
 def name_of(utterance: Utterance) -> str:
-    """The recording's name, whatever folder or format it lies in."""
+    """Return the recording's name, independent of folder and format."""
     return f"{utterance.corpus}/{utterance.path.stem}"
 
 
 def hear_utterance(
     utterance: Utterance, model: Path, conditions: Sequence[Condition], noise_root: Path
 ) -> list[StreamResult]:
-    """Worker: read a recording once and hear it in each condition."""
+    """Read a recording once and hear it in each condition, in a worker."""
     samples = read_recording(utterance.path)
     recognizer, name = worker_recognizer(model), name_of(utterance)
     return [hear(recognizer, heard_in(one, samples, name, noise_root)) for one in conditions]
@@ -150,7 +150,7 @@ def hear_utterance(
 def hear_all(
     pool: ProcessPoolExecutor, work: Callable[[Job], Result], jobs: Sequence[Job], title: str
 ) -> Iterator[Result]:
-    """Results of the jobs in their order, with progress on stderr where that is a terminal."""
+    """Yield the jobs' results in order, with progress on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -174,7 +174,7 @@ def hear_utterances(
     conditions: Sequence[Condition],
     noise_root: Path,
 ) -> dict[Condition, list[StreamResult]]:
-    """By condition, what is made of each utterance."""
+    """Hear each utterance in each condition; return the outputs by condition."""
     work = partial(hear_utterance, model=model, conditions=conditions, noise_root=noise_root)
     heard = list(hear_all(pool, work, utterances, utterances[0].corpus))
     return {
@@ -188,8 +188,8 @@ class Verdicts:
     """Verdicts on recordings.
 
     Attributes:
-        probabilities: ``(recordings, labels)``, equal where there is no verdict.
-        has_verdict: ``(recordings,)``, false where no speech was heard.
+        probabilities: ``(recordings, labels)``, uniform without a verdict.
+        has_verdict: ``(recordings,)``, false if no speech was heard.
     """
 
     probabilities: Float64
@@ -199,14 +199,14 @@ class Verdicts:
 def verdicts_of(
     heard: Sequence[StreamResult], metadata: ModelMetadata, after_s: float | None = None
 ) -> Verdicts:
-    """The runtime's verdicts: on whole recordings, or so many seconds after the first speech.
+    """Return the runtime's verdicts on whole recordings, or at a time after the first speech.
 
-    By their probabilities: `overall` names what was shown, which differs in 1 % of recordings.
+    They follow the probabilities; `overall` names the label shown, which differs in 1 % of cases.
 
     Args:
-        heard: the recordings.
-        metadata: of the model that heard them.
-        after_s: None for the whole.
+        heard: outputs on the recordings.
+        metadata: metadata of the model.
+        after_s: seconds after the first speech; None for the whole recording.
     """
     found = []
     for one in heard:
@@ -224,9 +224,9 @@ def verdicts_of(
 
 
 def samples_heard(heard: StreamResult, metadata: ModelMetadata, after_s: float) -> int | None:
-    """Samples that came in until so long after the first timestep with speech began.
+    """Count the samples up to ``after_s`` past the start of the first timestep with speech.
 
-    May lie beyond the end; None where there is no speech.
+    The count may exceed the length; it is None without speech.
     """
     is_speech = heard.speech >= metadata.decision.speech_on
     if not is_speech.any():
@@ -235,10 +235,10 @@ def samples_heard(heard: StreamResult, metadata: ModelMetadata, after_s: float) 
 
 
 def estimates_known(heard: StreamResult, metadata: ModelMetadata, after_s: float) -> int:
-    """Estimates that are out so many seconds after the first speech began.
+    """Count the estimates that are out ``after_s`` past the start of the first speech.
 
-    An estimate goes out once its look-ahead has come in. Where the recording has ended by then,
-    the stream was flushed and all are out.
+    An estimate is out once its look-ahead has come in. If the recording has ended by then, the
+    stream was flushed and all are out.
     """
     came_in = samples_heard(heard, metadata, after_s)
     if came_in is None or came_in >= heard.samples:

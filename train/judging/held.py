@@ -1,4 +1,4 @@
-"""One emotion held: does speech that stays as it is stay called what it is?"""
+"""Held emotions: whether the label stays right while the emotion does not change."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Holding:
 
     Attributes:
         name: ``CORPUS/SPEAKER/EMOTION``.
-        emotion: of all of them.
-        utterances: in the order in which they are heard first.
+        emotion: emotion of all of them.
+        utterances: in the order of their first use.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Holding:
 
 
 def plan_holding(utterances: Sequence[Utterance]) -> list[Holding]:
-    """One of every known speaker and emotion, in an order drawn from their names alone."""
+    """Plan one holding per known speaker and emotion, shuffled by their names alone."""
     found = []
     for speaker, own in by_speaker(utterances):
         by_emotion: dict[str, list[Utterance]] = defaultdict(list)
@@ -61,7 +61,7 @@ def plan_holding(utterances: Sequence[Utterance]) -> list[Holding]:
 
 
 def held_for(recordings: Sequence[Float32], pause_s: float, seconds: float) -> Float32:
-    """Recordings joined in their order until they last so long, again from the first if need be."""
+    """Join recordings in order until they last ``seconds``, starting over if needed."""
     wanted, length = seconds * SAMPLE_RATE, 0.0
     row: list[Float32] = []
     while length < wanted:
@@ -71,19 +71,19 @@ def held_for(recordings: Sequence[Float32], pause_s: float, seconds: float) -> F
 
 
 def hear_holding(holding: Holding, model: Path) -> StreamResult:
-    """Worker: read the recordings, join and hear them."""
+    """Read, join and hear the recordings in a worker."""
     recordings = [read_recording(one.path) for one in holding.utterances]
     return hear(worker_recognizer(model), held_for(recordings, PAUSE_S, HELD_S))
 
 
 @dataclass(frozen=True)
 class Held:
-    """Share of the speech, in %, that is called what it is; past the warm-up.
+    """Share of the speech, in %, that is labelled right, past the warm-up.
 
     Attributes:
-        labelled_early: by the label that is shown, in the first 3 s since the first speech.
+        labelled_early: by the label shown, in the first 3 s since the first speech.
         labelled_late: the same from 6 s on.
-        likeliest_early: by the likeliest emotion, whatever is shown, in the first 3 s.
+        likeliest_early: by the likeliest emotion, shown or not, in the first 3 s.
         likeliest_late: the same from 6 s on.
     """
 
@@ -94,12 +94,12 @@ class Held:
 
     @property
     def labelled_ratio(self) -> float:
-        """Late over early; NaN if nothing was right early."""
+        """Ratio of late to early; NaN if nothing was right early."""
         return _ratio(self.labelled_late, self.labelled_early)
 
     @property
     def likeliest_ratio(self) -> float:
-        """Late over early; NaN if nothing was right early."""
+        """Ratio of late to early; NaN if nothing was right early."""
         return _ratio(self.likeliest_late, self.likeliest_early)
 
 
@@ -113,7 +113,7 @@ def hear_held(
     utterances: Sequence[Utterance],
     metadata: ModelMetadata,
 ) -> dict[str, Held]:
-    """By emotion, in the model's order, how it is held; empty if no speaker is known."""
+    """Hear and judge held emotions, in the model's order; empty if no speaker is known."""
     plan = plan_holding(utterances)
     work = partial(hear_holding, model=model)
     title = f"{utterances[0].corpus}, held"
@@ -123,7 +123,7 @@ def hear_held(
 def judge_held(
     plan: Sequence[Holding], heard: Sequence[StreamResult], metadata: ModelMetadata
 ) -> dict[str, Held]:
-    """Judge what was heard of a plan; of each emotion all speakers together."""
+    """Judge the outputs on a plan, with all speakers of an emotion together."""
     counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros((2, 3), np.int64))
     for holding, one in zip(plan, heard, strict=True):
         counts[holding.emotion] += _counts(one, holding.emotion, metadata)
@@ -137,7 +137,7 @@ def judge_held(
 
 
 def _counts(heard: StreamResult, emotion: str, metadata: ModelMetadata) -> NDArray[np.int64]:
-    """``(early and late, 3)``: timesteps labelled so, likeliest so, and all, with speech."""
+    """Count timesteps with speech, ``(early and late, 3)``: labelled so, likeliest so, all."""
     labels = np.array(heard.labels)
     is_speech = heard.speech >= metadata.decision.speech_on
     if not is_speech.any():

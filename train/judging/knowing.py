@@ -1,8 +1,8 @@
-"""What it is worth to know a voice: a profile given beforehand, and a stream that gets to know it.
+"""The gain from knowing a voice, by a profile or by adaptation within a stream.
 
-Profiles are made of sentences that are labelled neutral, never of the one that is judged, so that
-the same recordings are judged whatever is known. How a stream learns is measured in one stream of
-all that a speaker says, with and without adaptation.
+Profiles come from sentences labelled neutral, but never from the judged one, so that every profile
+is judged on the same recordings. Adaptation is measured in one stream of all of a speaker's
+utterances, with and without it.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ PAUSE_S, LEAD_S = 1.0, 1.0
 
 @dataclass(frozen=True)
 class Known:
-    """How verdicts gain by what is known of the voice.
+    """Verdicts by knowledge of the voice.
 
     Attributes:
-        by_sentences: of recordings alone, by the sentences of the profile.
-        fewest: sentences of the smallest profile that was asked for ten.
-        by_speech: of recordings in one long stream of each speaker, by the speech before them, in
-            seconds: with adaptation, and without.
+        by_sentences: on recordings alone, by the number of sentences in the profile.
+        fewest: fewest sentences in a profile meant to have ten.
+        by_speech: on recordings in one long stream per speaker, by the seconds of speech before
+            them, with and without adaptation.
     """
 
     by_sentences: dict[int, Result]
@@ -66,9 +66,9 @@ def judge_known(
     utterances: Sequence[Utterance],
     metadata: ModelMetadata,
 ) -> Known | None:
-    """Hear recordings by one who knows the voice; None of a model that knows none.
+    """Judge recordings with knowledge of the voice; None if the model has no voice memory.
 
-    Also None where nobody says who speaks, or what is neutral.
+    The result is also None if speakers or neutral sentences are unknown.
     """
     voices = by_speaker(utterances)
     if not (metadata.knows_voices and voices and NEUTRAL in metadata.labels):
@@ -111,20 +111,20 @@ def _by_speech(
 
 
 def _long_session(name: str, utterances: Sequence[Utterance]) -> Session:
-    """All that a speaker says in one stream, in an order drawn from the name alone."""
+    """Put all of a speaker's utterances in one stream, shuffled by the name alone."""
     order = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(utterances))
     said = tuple(utterances[index] for index in order)
     return Session(f"{name}/all", said, PAUSE_S, LEAD_S, False)
 
 
 def _speech_before(one: HeardSession, metadata: ModelMetadata) -> list[float]:
-    """Seconds of speech in the stream before each utterance."""
+    """Return the seconds of speech in the stream before each utterance."""
     heard = np.cumsum(one.heard.speech >= metadata.decision.speech_on) * TIMESTEP_S
     return [float(heard[first - 1]) if first else 0.0 for first, _ in one.spans]
 
 
 def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[StreamResult]]:
-    """Worker: each recording of a speaker by those who know so many sentences of the voice."""
+    """Hear a speaker's recordings with profiles of each number of sentences, in a worker."""
     recognizer = worker_recognizer(model)
     paths = [one.path for one in utterances if one.label == NEUTRAL]
     seed = zlib.crc32(f"{utterances[0].corpus}/{utterances[0].speaker}".encode())
@@ -140,7 +140,7 @@ def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[Str
 
 @cache
 def _profile(model: Path, paths: tuple[Path, ...]) -> Profile | None:
-    """What is known after these recordings; of any length, unlike what people are asked for."""
+    """Make a profile of recordings of any length, without the minimum required of users."""
     recognizer: Recognizer = worker_recognizer(model)
     known = _profile(model, paths[:-1]) if len(paths) > 1 else None
     if not paths:

@@ -1,4 +1,4 @@
-"""How well verdicts are calibrated, and how sure their accuracy is; no network and no torch."""
+"""Calibration of verdicts and confidence intervals of their accuracy, without torch."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from streamer.measures import Accuracy, Int64, confusion_matrix, recalls
 
 Float64 = NDArray[np.float64]
 
-#: Bins of confidence over which the calibration error is expected.
+#: Confidence bins of the expected calibration error.
 CALIBRATION_BINS = 10
-#: Draws of the bootstrap, and the share of them between its bounds, in %.
+#: Draws of the bootstrap, and the share of them within the interval, in %.
 RESAMPLES = 2_000
 CONFIDENCE = 95.0
 
 
 @dataclass(frozen=True)
 class Scores(Accuracy):
-    """Accuracy over recordings, and how far their verdicts' confidence is off.
+    """Accuracy over recordings, and the calibration error of their verdicts.
 
     Attributes:
-        calibration_error: expected calibration error of those with one; NaN if there are none.
+        calibration_error: expected calibration error; NaN if there are no verdicts.
     """
 
     calibration_error: float
 
 
 def reliability(probabilities: NDArray[np.floating], labels: Int64) -> Float64:
-    """How sure verdicts were and how often right: ``(bins, 3)`` confidence, accuracy, recordings.
+    """Compute a reliability diagram, ``(bins, 3)``: confidence, accuracy, number of recordings.
 
-    Bins of equal width; without recordings confidence and accuracy are zero.
+    Bins have equal width; empty bins have confidence and accuracy zero.
 
     Args:
         probabilities: ``(recordings, labels)``.
@@ -51,9 +51,9 @@ def reliability(probabilities: NDArray[np.floating], labels: Int64) -> Float64:
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: Int64) -> float:
-    """Expected calibration error of ``(recordings, labels)`` against the labels ``(recordings,)``.
+    """Compute the expected calibration error of probabilities ``(recordings, labels)``.
 
-    The mean, over recordings, of the distance between confidence and accuracy in their bin.
+    It is the mean over recordings of the distance between confidence and accuracy in their bin.
     """
     if not len(labels):
         return float("nan")
@@ -64,7 +64,7 @@ def calibration_error(probabilities: NDArray[np.floating], labels: Int64) -> flo
 def answers(
     probabilities: NDArray[np.floating], has_verdict: NDArray[np.bool_] | None = None
 ) -> Int64:
-    """Index of the likeliest label ``(recordings,)``; the number of labels where no verdict is."""
+    """Return likeliest labels ``(recordings,)``; the number of labels stands for no verdict."""
     likeliest: Int64 = probabilities.argmax(axis=1)
     if has_verdict is None:
         return likeliest
@@ -79,9 +79,9 @@ def score(
     """Score verdicts ``(recordings, labels)`` against the true labels ``(recordings,)``.
 
     Args:
-        probabilities: of the verdicts.
+        probabilities: probabilities of the verdicts.
         labels: indices of the true labels.
-        has_verdict: ``(recordings,)``, false where no speech was found; None if it always was.
+        has_verdict: ``(recordings,)``, false if no speech was found; None if all have one.
     """
     classes = probabilities.shape[1]
     answered = answers(probabilities, has_verdict)
@@ -91,16 +91,16 @@ def score(
 
 
 def uar_interval(answered: Int64, labels: Int64, speakers: Sequence[str]) -> tuple[float, float]:
-    """95 % interval of the UAR, by bootstrap over speakers.
+    """Compute the 95 % interval of the UAR by bootstrap over speakers.
 
-    Recordings of one speaker are alike: drawing speakers with replacement, all their recordings
-    with them, says how much another handful of people would change the figure. With a few
-    speakers the interval itself is coarse, with one there is none: NaN.
+    Recordings of one speaker are alike, so each draw takes speakers, with all their recordings and
+    with replacement; it shows how much other speakers would change the figure. With few speakers
+    the interval is coarse; with one it is NaN.
 
     Args:
-        answered: ``(recordings,)`` as :func:`answers` gives them.
+        answered: ``(recordings,)`` from :func:`answers`.
         labels: ``(recordings,)`` indices of the true labels.
-        speakers: of each recording.
+        speakers: speaker of each recording.
     """
     names, index = np.unique(np.asarray(speakers), return_inverse=True)
     if len(names) < 2:
@@ -120,7 +120,7 @@ class Result:
     """Accuracy in one condition.
 
     Attributes:
-        scores: over the recordings.
+        scores: scores over the recordings.
         interval: 95 % interval of the UAR, by bootstrap over speakers.
     """
 
@@ -134,13 +134,13 @@ def result_of(
     labels: Int64,
     speakers: Sequence[str],
 ) -> Result:
-    """Score verdicts ``(recordings, labels)``, and say how sure the score is.
+    """Score verdicts ``(recordings, labels)`` with a confidence interval.
 
     Args:
-        probabilities: of the verdicts.
-        has_verdict: ``(recordings,)``, false where no speech was found.
+        probabilities: probabilities of the verdicts.
+        has_verdict: ``(recordings,)``, false if no speech was found.
         labels: ``(recordings,)`` indices of the true labels.
-        speakers: of each recording.
+        speakers: speaker of each recording.
     """
     answered = answers(probabilities, has_verdict)
     return Result(
@@ -149,9 +149,9 @@ def result_of(
 
 
 def untempered(probabilities: NDArray[np.floating], temperature: float) -> Float64:
-    """Probabilities at temperature 1 of what a network gave at another one.
+    """Convert probabilities at a temperature to those at temperature 1.
 
-    ``p = softmax(z / T)`` gives the logits back up to a constant, ``z = T log p``, so
+    ``p = softmax(z / T)`` determines the logits up to a constant, ``z = T log p``, so
     ``softmax(z)`` needs no second model.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures of a run's epochs and of verdicts: loss, UAR, confusions, reliability."""
+"""Plots of a run's epochs and of verdicts: loss, UAR, confusions, reliability."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: How one line is told from another, by what was heard.
+#: Line styles of the validation sets.
 STYLES = ("-", ":", "--")
-#: Share of a class from which its figure in the confusion matrix is printed in white.
+#: Share of a class above which the confusion matrix prints it in white.
 DARK = 50.0
-#: What older runs, whose logs do not say it, were judged on.
+#: Validation sets of older runs, whose logs do not name them.
 EARLIER_SETS = ("as recorded", "augmented")
-#: Confusion matrices in a row.
+#: Confusion matrices per row.
 MATRICES_ABREAST = 4
 
 
 def plot_run(folder: Path) -> None:
     """Draw ``loss.png``, ``uar.png``, ``confusion.png`` and ``reliability.png`` of a finished run.
 
-    From its ``log.jsonl`` and ``result.json`` alone, so that they can be drawn again.
+    They use only ``log.jsonl`` and ``result.json``, so they can be drawn again.
     """
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
@@ -42,7 +42,7 @@ def plot_run(folder: Path) -> None:
 
 @contextmanager
 def figure(path: Path, width: float = 6.0, height: float = 4.0) -> Iterator[Axes]:
-    """Axes of a figure that is written when the block ends."""
+    """Yield axes of a figure, which is written when the block ends."""
     with _figures(path, 1, 1, width, height) as (axes,):
         yield axes
 
@@ -51,8 +51,8 @@ def figure(path: Path, width: float = 6.0, height: float = 4.0) -> Iterator[Axes
 def _figures(
     path: Path, rows: int, columns: int, width: float, height: float
 ) -> Iterator[Sequence[Axes]]:
-    """Axes of a figure of several, row by row."""
-    # Only here: matplotlib takes a second to import. No pyplot: it keeps figures, and may open
+    """Yield the axes of a figure with several, row by row."""
+    # Imported here because matplotlib takes a second. Not pyplot: it keeps figures and may open
     # windows.
     from matplotlib.figure import Figure
 
@@ -62,7 +62,7 @@ def _figures(
 
 
 def plot_loss(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Training and validation loss by epoch; :mod:`train.fitting.epochs` says how they differ."""
+    """Plot training and validation loss by epoch; :mod:`train.fitting.epochs` explains them."""
     epochs = [record["epoch"] for record in records]
     with figure(path) as axes:
         axes.plot(epochs, [record["loss"] for record in records], label="training, an estimate")
@@ -76,7 +76,7 @@ def plot_loss(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 def plot_uar(
     records: Sequence[Mapping[str, Any]], corpora: Sequence[str], best: int, path: Path
 ) -> None:
-    """UAR of the validation speakers by epoch: every set and corpus, and their mean.
+    """Plot the validation speakers' UAR by epoch: every set and corpus, and their mean.
 
     Args:
         records: lines of the log.
@@ -104,7 +104,7 @@ def _count_epochs(axes: Axes) -> None:
 
 
 def plot_confusion(confusion: ArrayLike, labels: Sequence[str], title: str, path: Path) -> None:
-    """Confusion matrix in % of the true class, by row (the paper's figure 4).
+    """Plot a confusion matrix in % of the true class, by row (the paper's figure 4).
 
     Args:
         confusion: counts ``(labels, labels)``, true label by row; a further column holds
@@ -121,7 +121,7 @@ def plot_confusion(confusion: ArrayLike, labels: Sequence[str], title: str, path
 def plot_confusions(
     confusions: Mapping[str, NDArray[np.integer]], labels: Sequence[str], path: Path
 ) -> None:
-    """Confusion matrices side by side, as :func:`plot_confusion` draws one, a system each."""
+    """Plot confusion matrices side by side, one per system, like :func:`plot_confusion`."""
     columns = min(len(confusions), MATRICES_ABREAST)
     rows = -(-len(confusions) // columns)
     size = _side(labels)
@@ -134,7 +134,7 @@ def plot_confusions(
 
 
 def _side(labels: Sequence[str]) -> float:
-    """Of a confusion matrix, in inches."""
+    """Return the side of a confusion matrix in inches."""
     return 2.0 + 0.8 * len(labels)
 
 
@@ -157,10 +157,10 @@ def _row_percentages(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def plot_reliability(reliability: ArrayLike, title: str, path: Path) -> None:
-    """Reliability diagram: how often verdicts of each confidence are right.
+    """Plot a reliability diagram: how often verdicts of each confidence are right.
 
     Args:
-        reliability: ``(bins, 3)`` as :func:`train.judging.measures.reliability` gives it.
+        reliability: ``(bins, 3)`` from :func:`train.judging.measures.reliability`.
         title: what was tested.
         path: file to write.
     """

@@ -1,8 +1,8 @@
-"""The everyday prior: how much of what a microphone hears is neutral, chosen on what it costs.
+"""The everyday prior: the share of neutral speech at a microphone, chosen by its cost.
 
-The more is taken for neutral, the less ordinary speech is called an emotion, and the less of acted
-emotion is found. The decision layer, which both priors share, is left as it is: bounds of certainty
-that silence ordinary speech silence acted emotions with the balanced prior, too.
+A higher share gives fewer false alarms on ordinary speech, but finds less acted emotion. The
+decision layer, shared by both priors, stays the same: certainty bounds that silence ordinary speech
+would also silence acted emotions under the balanced prior.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from train.judging.false_alarms import (
 from train.judging.hearing import StreamResult, decide_again, hear_all
 from train.judging.sessions import HeardSession
 
-#: Share of neutral speech that is tried; the other labels share the rest.
+#: Shares of neutral speech to try; the other labels share the rest.
 NEUTRAL_SHARES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97)
-#: Most of ordinary speech that may be called an emotion, in %.
+#: Most ordinary speech that may be labelled with an emotion, in %.
 MOST_CALLED = 20.0
 
 
 @dataclass(frozen=True)
 class PriorTrial:
-    """One everyday prior with one decision layer, and what they do.
+    """An everyday prior with a decision layer, and its results.
 
     Attributes:
-        neutral: how much of what is heard is taken for neutral.
-        shares: how often each label is taken to be met, by that.
-        config: of the decision layer.
-        alarms: on ordinary speech.
-        acted: what is found of acted emotions in running streams.
+        neutral: assumed share of neutral speech.
+        shares: the resulting prior of each label.
+        config: config of the decision layer.
+        alarms: false alarms on ordinary speech.
+        acted: results on acted emotions in running streams.
     """
 
     neutral: float
@@ -52,22 +52,22 @@ class PriorTrial:
 
     @property
     def is_measured(self) -> bool:
-        """Whether speech was heard in both: nothing can be chosen by a figure that is none."""
+        """Whether both materials contain speech; without it there is no figure to choose by."""
         return math.isfinite(self.alarms.called) and math.isfinite(self.found)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no more than 20 % of ordinary speech is called an emotion."""
+        """Whether at most 20 % of ordinary speech is labelled with an emotion."""
         return self.alarms.called <= MOST_CALLED
 
     @property
     def found(self) -> float:
-        """What is maximised, in %: acted emotions found, by verdicts and by what is shown."""
+        """The objective in %: acted emotions found, by verdicts and by labels shown."""
         return (self.acted.mean_recall + self.acted.mean_shown) / 2
 
 
 def everyday_shares(labels: Sequence[str], neutral: float) -> tuple[float, ...]:
-    """A prior in which so much is neutral, and the other labels share the rest alike."""
+    """Return a prior with this neutral share; the other labels share the rest equally."""
     rest = (1.0 - neutral) / (len(labels) - 1)
     return tuple(neutral if label == NEUTRAL else rest for label in labels)
 
@@ -78,7 +78,7 @@ def try_prior(
     ordinary: Sequence[StreamResult],
     metadata: ModelMetadata,
 ) -> PriorTrial:
-    """Measure a share of neutral speech with a decision layer on what was heard, balanced."""
+    """Measure a neutral share and a decision layer on outputs with a balanced prior."""
     neutral, config = setting
     shares = everyday_shares(metadata.labels, neutral)
     return PriorTrial(
@@ -100,11 +100,11 @@ def try_priors(
     """Try every share of neutral speech.
 
     Args:
-        pool: of workers.
+        pool: worker processes.
         start: the decision layer.
-        sessions: acted emotions in running streams, of people to choose by.
-        ordinary: recordings of ordinary speech to choose by.
-        metadata: of the model that heard them with a balanced prior.
+        sessions: acted emotions of validation speakers in running streams.
+        ordinary: recordings of ordinary speech for validation.
+        metadata: metadata of the model that heard them with a balanced prior.
     """
     settings = [(share, start) for share in NEUTRAL_SHARES]
     work = partial(try_prior, sessions=sessions, ordinary=ordinary, metadata=metadata)
@@ -112,9 +112,9 @@ def try_priors(
 
 
 def choose(trials: Sequence[PriorTrial]) -> PriorTrial:
-    """The one that finds most of acted emotion while ordinary speech is hardly called any.
+    """Choose the trial that finds most acted emotion among those quiet on ordinary speech.
 
-    Where none is quiet enough, the quietest.
+    If none is quiet enough, choose the quietest.
     """
     quiet = [one for one in trials if one.is_quiet]
     if quiet:

@@ -1,4 +1,4 @@
-"""Evaluations as tables for people."""
+"""Evaluations as tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DESCRIBED = {
 
 
 def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
-    """One corpus for people: the running stream first."""
+    """Format the tables of one corpus, the running stream first."""
     parts: list[RenderableType] = [_headline(one, metadata)]
     if one.running is not None:
         parts += [_running(one, one.running, metadata), *_places(one.running)]
@@ -158,7 +158,7 @@ def _acted(acted: Acted) -> str:
 
 
 def ordinary_of(ordinary: Ordinary) -> RenderableType:
-    """What is made of ordinary speech, for people."""
+    """Format the results on ordinary speech."""
     balanced = ordinary.balanced
     called = "an emotion but neutral"
     heads = [
@@ -233,7 +233,7 @@ def _conditions(one: Evaluation, metadata: ModelMetadata) -> Table:
 
 
 def _interval(result: Result) -> str:
-    """As people read it; of one speaker there is none."""
+    """Format the interval; with one speaker there is none."""
     low, high = result.interval
     return "-" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
 
@@ -249,7 +249,7 @@ def _cells(result: Result) -> tuple[str, ...]:
 
 
 def trials_of(trials: Sequence[TriedSetting]) -> Table:
-    """Settings of the decision layer and what they do."""
+    """Format settings of the decision layer and their results."""
     table = Table(title="decision settings on validation streams", title_justify="left")
     for column in ("", "smoothing s", "margin", "wait s", "delay s", "never %"):
         table.add_column(column, justify="right")
@@ -272,7 +272,7 @@ def trials_of(trials: Sequence[TriedSetting]) -> Table:
 
 
 def priors_of(trials: Sequence[PriorTrial]) -> RenderableType:
-    """Everyday priors, with the chosen bounds of certainty, and what they do."""
+    """Format everyday priors, with the chosen certainty bounds, and their results."""
     chosen = choose(trials)
     table = Table(
         title="everyday priors: ordinary speech called an emotion, in %, and false alarms a "
@@ -327,7 +327,7 @@ def _known(one: Known) -> tuple[Table, Table]:
 
 
 def matrix_of(reports: Sequence[Report]) -> RenderableType:
-    """UAR of models by corpus: what each is worth where it has not been."""
+    """Format the UAR of models by corpus, which shows how they transfer."""
     corpora = list(dict.fromkeys(one.corpus for report in reports for one in report.evaluations))
     table = Table(title="UAR %, whole recordings", title_justify="left")
     table.add_column("model")

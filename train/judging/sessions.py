@@ -1,8 +1,8 @@
-"""Running streams: a speaker's utterances in one stream, and what each is called there.
+"""Running streams: a speaker's utterances in one stream, with a verdict on each.
 
-A monitor is always in the middle of something. So every recording is heard as a part of a session,
-with pauses, after a lead, in digital silence or faint noise; and its verdict is made of its own
-timesteps by the runtime's rule. Beside it stands the same recording alone, in a stream of its own.
+A monitor is always in the middle of something. So every recording is part of a session, after a
+lead, with pauses, in digital silence or faint noise, and the runtime's rule makes its verdict from
+its own timesteps. For comparison, the same recording is also heard alone, in its own stream.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-#: Pauses of the session sets, and the one whose sessions say most of a monitor's day.
+#: Pauses of the session sets, and the one closest to a monitor's day.
 PAUSES_S = (0.4, 1.0, 3.0)
 LONG_PAUSE_S = 3.0
-#: Before the first utterance; they take turns.
+#: Leads before the first utterance; sessions alternate them.
 LEADS_S = (0.0, 1.0, 3.0, 10.0)
-#: More utterances than these are cut into several sessions of about one length.
+#: Most utterances in a session; more are cut into several of about equal length.
 MOST_UTTERANCES = 12
 #: Faint noise in pauses and leads: white, -60 dBFS.
 FAINT_RMS = 10.0 ** (-60.0 / 20.0)
-#: Places in a session -> those of the utterances, counted from 0, the end not among them.
+#: Place in a session -> its range of utterances, counted from 0, end excluded.
 PLACES: dict[str, tuple[int, int]] = {
     "first": (0, 1),
     "second and third": (1, 3),
@@ -52,11 +52,11 @@ class Session:
     """Utterances of one speaker in one stream.
 
     Attributes:
-        name: of the speaker and the session.
-        utterances: in their order.
-        pause_s: between two of them.
-        lead_s: before the first one.
-        is_noisy: pauses and lead hold faint noise, not digital silence.
+        name: name of the speaker and the session.
+        utterances: utterances in order.
+        pause_s: pause between two of them.
+        lead_s: lead before the first.
+        is_noisy: whether pauses and lead hold faint noise instead of digital silence.
     """
 
     name: str
@@ -67,11 +67,11 @@ class Session:
 
 
 def plan_sessions(utterances: Sequence[Utterance], pause_s: float) -> list[Session]:
-    """Sessions of every speaker who is known, in which each utterance is heard once.
+    """Plan sessions of every known speaker, in which each utterance occurs once.
 
-    The order is drawn from the speaker's name alone: the same with every pause, and another
-    speaker changes nothing. Leads and fillings take turns; with each pause the turn moves on, so
-    that a first utterance meets several leads.
+    The order depends only on the speaker's name, so pauses and other speakers do not change it.
+    Sessions alternate leads and fillings; each pause shifts the cycle, so that a first utterance
+    gets several leads.
     """
     turn = PAUSES_S.index(pause_s) if pause_s in PAUSES_S else 0
     sessions = []
@@ -93,16 +93,16 @@ def plan_sessions(utterances: Sequence[Utterance], pause_s: float) -> list[Sessi
 
 
 def faint_noise(name: str) -> Callable[[int], Float32]:
-    """White noise of -60 dBFS, the same for the same name: so many samples at every call."""
+    """Return a source of white noise at -60 dBFS, seeded by the name."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     return lambda samples: generator.normal(0.0, FAINT_RMS, samples).astype(np.float32)
 
 
 def own_timesteps(start: int, end: int) -> tuple[int, int]:
-    """First timestep of a part of a stream, and the one after its last.
+    """Return the first timestep of a part of a stream, and the one after its last.
 
-    Timestep ``t`` covers samples ``[640 t, 640 t + 640)``. Those that lie in the part as a whole
-    are its own; a part that starts with the stream has as many as if it were alone.
+    Timestep ``t`` covers samples ``[640 t, 640 t + 640)``. Timesteps entirely within the part are
+    its own; a part at the start of the stream has as many as alone.
 
     Args:
         start: index of the part's first sample.
@@ -114,12 +114,12 @@ def own_timesteps(start: int, end: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class HeardSession:
-    """A session and what the runtime made of it.
+    """A session and the runtime's outputs on it.
 
     Attributes:
-        session: as it was planned.
-        spans: of each utterance the first of its own timesteps, and the one after the last.
-        heard: by one stream, from the first sample to the last.
+        session: the planned session.
+        spans: for each utterance, the first of its own timesteps and the one after the last.
+        heard: outputs of one stream, from the first sample to the last.
     """
 
     session: Session
@@ -128,7 +128,7 @@ class HeardSession:
 
 
 def hear_session(session: Session, model: Path, adapts: bool = True) -> HeardSession:
-    """Worker: read the recordings, join and hear them."""
+    """Read, join and hear the recordings in a worker."""
     recordings = [read_recording(one.path) for one in session.utterances]
     fill = faint_noise(session.name) if session.is_noisy else silence
     samples, starts = join(recordings, session.pause_s, session.lead_s, fill)
@@ -143,7 +143,7 @@ def hear_session(session: Session, model: Path, adapts: bool = True) -> HeardSes
 def hear_sessions(
     pool: ProcessPoolExecutor, model: Path, utterances: Sequence[Utterance], pause_s: float
 ) -> list[HeardSession]:
-    """Join the utterances to sessions with such pauses and hear them."""
+    """Join the utterances to sessions with this pause and hear them."""
     work = partial(hear_session, model=model)
     title = f"{utterances[0].corpus}, pauses {pause_s:g} s"
     return list(hear_all(pool, work, plan_sessions(utterances, pause_s), title))
@@ -151,15 +151,15 @@ def hear_sessions(
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """An utterance's own timesteps of a stream.
+    """An utterance's own timesteps in a stream.
 
     Attributes:
-        utterance: that is spoken in them.
-        place: of the utterance in the stream, from 0.
-        lead_s: of the stream.
+        utterance: the utterance.
+        place: its place in the stream, from 0.
+        lead_s: lead of the stream.
         probabilities: ``(timesteps, labels)``.
         votes: ``(timesteps,)`` weights in a verdict, zero without speech.
-        labels: of every timestep, by the decision layer.
+        labels: the decision layer's label of every timestep.
     """
 
     utterance: Utterance
@@ -171,7 +171,7 @@ class Spoken:
 
 
 def parts_of(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> list[Spoken]:
-    """What became of each utterance, session by session."""
+    """Cut out the utterances' own timesteps, session by session."""
     parts = []
     for one in sessions:
         votes = votes_of(one.heard, metadata)
@@ -193,7 +193,7 @@ def parts_of(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> list[
 def alone(
     utterances: Sequence[Utterance], heard: Sequence[StreamResult], metadata: ModelMetadata
 ) -> list[Spoken]:
-    """The same of recordings that were heard in streams of their own."""
+    """Return the same for recordings heard in streams of their own."""
     return [
         Spoken(utterance, 0, 0.0, one.probabilities, votes_of(one, metadata), one.labels)
         for utterance, one in zip(utterances, heard, strict=True)
@@ -202,11 +202,11 @@ def alone(
 
 @dataclass(frozen=True)
 class Figures:
-    """How right the verdicts on utterances are.
+    """Accuracy of the verdicts on utterances.
 
     Attributes:
-        voted: by the runtime's rule, estimates weighted by the speech in their window.
-        plain: by the mean of the estimates with speech, all alike.
+        voted: by the runtime's rule, with estimates weighted by the speech in their window.
+        plain: by the unweighted mean of the estimates with speech.
     """
 
     voted: Result
@@ -216,7 +216,7 @@ class Figures:
 def weighted_mean(
     parts: Sequence[Spoken], weights: Sequence[NDArray[np.integer]], labels: int
 ) -> tuple[Float64, NDArray[np.bool_]]:
-    """Verdicts ``(parts, labels)``, equal where nothing weighs, and whether anything does."""
+    """Return verdicts ``(parts, labels)``, uniform if no weight is nonzero, and whether one is."""
     verdicts = np.full((len(parts), labels), 1.0 / labels)
     for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
         if weight.any():
@@ -239,14 +239,14 @@ def figures_of(parts: Sequence[Spoken], metadata: ModelMetadata) -> Figures:
 
 @dataclass(frozen=True)
 class Running:
-    """Utterances in running streams.
+    """Results on utterances in running streams.
 
     Attributes:
-        by_pause: by the pauses of the sessions, in seconds, the longest first.
-        by_place: by place in the sessions with long pauses.
-        by_lead: of the first utterances of all sessions, by the lead before them, in seconds.
-        sessions: how many.
-        minutes: length of all of them.
+        by_pause: results by pause in seconds, the longest first.
+        by_place: results by place in the sessions with long pauses.
+        by_lead: results on the first utterances of all sessions, by lead in seconds.
+        sessions: number of sessions.
+        minutes: total length of the sessions.
     """
 
     by_pause: dict[float, Figures]
@@ -257,14 +257,14 @@ class Running:
 
     @property
     def headline(self) -> Figures:
-        """After long pauses: the figure by which models are judged."""
+        """Figures after long pauses, by which models are judged."""
         return self.by_pause[LONG_PAUSE_S]
 
 
 def judge_sessions(
     by_pause: dict[float, list[HeardSession]], metadata: ModelMetadata
 ) -> Running | None:
-    """Judge session sets, by their pauses; None if nobody's utterances could be joined."""
+    """Judge session sets by pause; None if there are no sessions."""
     if not any(by_pause.values()):
         return None
     parts = {pause_s: parts_of(sessions, metadata) for pause_s, sessions in by_pause.items()}

@@ -1,7 +1,7 @@
-"""Streams in which one speaker's emotion changes: how late the label follows, how much it flickers.
+"""Streams with changes of emotion: how late the label follows and how much it flickers.
 
-Utterances of one speaker are joined with pauses, no two neighbours of one emotion. The change of
-emotion is at the new utterance's first speech, where the voice gate hears it.
+Utterances of one speaker are joined with pauses; neighbours differ in emotion. The change of
+emotion is at the new utterance's first speech detected by the voice gate.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STREAMS_A_SPEAKER = 4
 
 
 def by_speaker(utterances: Sequence[Utterance]) -> list[tuple[str, list[Utterance]]]:
-    """``CORPUS/SPEAKER`` and what he says, in order, of every speaker who is known."""
+    """Return ``CORPUS/SPEAKER`` and the utterances of every known speaker, in order."""
     found: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         if utterance.speaker != UNKNOWN:
@@ -43,9 +43,9 @@ def by_speaker(utterances: Sequence[Utterance]) -> list[tuple[str, list[Utteranc
 
 
 def plan_streams(utterances: Sequence[Utterance]) -> list[tuple[Utterance, ...]]:
-    """Streams of every speaker who is known, each of at most 8 utterances, none used twice.
+    """Plan streams of every known speaker with at most 8 utterances, none used twice.
 
-    Drawn at random from the speaker's name alone, so that another speaker changes nothing.
+    The draw is seeded by the speaker's name, so other speakers do not change it.
     """
     streams = []
     for name, own in by_speaker(utterances):
@@ -59,7 +59,7 @@ def plan_streams(utterances: Sequence[Utterance]) -> list[tuple[Utterance, ...]]
 def _changing_row(
     utterances: Sequence[Utterance], length: int, generator: np.random.Generator
 ) -> list[Utterance]:
-    """Utterances in an order in which the emotion always changes, as many as that allows."""
+    """Order utterances so that the emotion always changes, as many as possible."""
     left: dict[str, list[Utterance]] = defaultdict(list)
     for index in generator.permutation(len(utterances)):
         left[utterances[index].label].append(utterances[index])
@@ -74,7 +74,7 @@ def _changing_row(
 
 
 def silence(samples: int) -> Float32:
-    """Digital silence."""
+    """Return digital silence."""
     return np.zeros(samples, np.float32)
 
 
@@ -84,16 +84,16 @@ def join(
     lead_s: float = 0.0,
     fill: Callable[[int], Float32] = silence,
 ) -> tuple[Float32, list[int]]:
-    """Recordings with pauses between them, and a lead before the first.
+    """Join recordings with pauses between them and a lead before the first.
 
     Args:
         recordings: ``(samples,)`` at 16 kHz each.
-        pause_s: between two of them.
-        lead_s: before the first one.
-        fill: so many samples of what is heard in lead and pauses.
+        pause_s: pause between two of them.
+        lead_s: lead before the first.
+        fill: makes the given number of samples for lead and pauses.
 
     Returns:
-        the samples, and the index at which each recording starts in them.
+        samples, and the start index of each recording in them.
     """
     parts = [fill(round(lead_s * SAMPLE_RATE))]
     starts: list[int] = []
@@ -106,12 +106,12 @@ def join(
 
 @dataclass(frozen=True)
 class HeardStream:
-    """A joined stream and what the runtime made of it.
+    """A joined stream and the runtime's outputs on it.
 
     Attributes:
-        emotions: of the utterances.
-        starts: sample at which each utterance starts.
-        heard: by one stream, from the first to the last.
+        emotions: emotion of each utterance.
+        starts: first sample of each utterance.
+        heard: outputs of one stream over all utterances.
     """
 
     emotions: tuple[str, ...]
@@ -126,7 +126,7 @@ def _hear_stream(
     noise_root: Path,
     pause_s: float,
 ) -> HeardStream:
-    """Worker: read the recordings, join and hear them."""
+    """Read, join and hear the recordings in a worker."""
     samples, starts = join([read_recording(one.path) for one in utterances], pause_s)
     samples = heard_in(condition, samples, name_of(utterances[0]), noise_root)
     heard = hear(worker_recognizer(model), samples)
@@ -141,7 +141,7 @@ def hear_streams(
     noise_root: Path,
     pause_s: float = PAUSE_S,
 ) -> list[HeardStream]:
-    """Join the utterances to streams, with such pauses, and hear them in a condition."""
+    """Join the utterances to streams with this pause and hear them in a condition."""
     work = partial(
         _hear_stream, model=model, condition=condition, noise_root=noise_root, pause_s=pause_s
     )
@@ -150,16 +150,16 @@ def hear_streams(
 
 @dataclass(frozen=True)
 class Following:
-    """How labels follow changes of emotion.
+    """Delays and errors of labels after changes of emotion.
 
     Attributes:
-        delays_s: one a change of emotion: from the new utterance's first speech until a label
-            names the new emotion, look-ahead included, computing not; infinite if none does
-            before the next utterance starts.
-        lengths_s: one a change: from the same moment until the next utterance starts.
+        delays_s: delay per change, from the new utterance's first speech until a label names the
+            new emotion, including look-ahead but not computation; infinite if none does before
+            the next utterance starts.
+        lengths_s: time per change, from the same moment until the next utterance starts.
         minutes: length of the streams.
-        label_changes: as :func:`streamer.recognition.decision.label_changes` counts them.
-        false_changes: those to an emotion that is not the one spoken.
+        label_changes: changes counted by :func:`streamer.recognition.decision.label_changes`.
+        false_changes: changes to an emotion other than the one spoken.
     """
 
     delays_s: tuple[float, ...]
@@ -170,18 +170,18 @@ class Following:
 
     @property
     def median_delay_s(self) -> float:
-        """Of the changes that were detected; NaN if none was."""
+        """Median delay of the detected changes; NaN if there are none."""
         detected = [delay for delay in self.delays_s if np.isfinite(delay)]
         return float(np.median(detected)) if detected else float("nan")
 
     @property
     def mean_wait_s(self) -> float:
-        """Without the right label after a change; all that there was where it never came."""
+        """Mean time without the right label after a change, up to the next utterance."""
         return float(np.mean(np.minimum(self.delays_s, self.lengths_s)))
 
     @property
     def never_detected(self) -> float:
-        """Share of the changes, in %."""
+        """Share of changes never detected, in %."""
         return 100.0 * float(np.mean(np.isinf(self.delays_s)))
 
 
@@ -190,13 +190,13 @@ def follow(
     metadata: ModelMetadata,
     labels: Sequence[tuple[str, ...]] | None = None,
 ) -> Following:
-    """Measure streams.
+    """Measure how labels follow changes of emotion in streams.
 
     Args:
-        streams: heard by the model.
-        metadata: of the model.
-        labels: of every timestep of every stream, if not those that the model's own decision
-            layer gave.
+        streams: streams heard by the model.
+        metadata: metadata of the model.
+        labels: labels of every timestep of every stream; None takes those of the model's own
+            decision layer.
     """
     delays_s: list[float] = []
     lengths_s: list[float] = []
@@ -219,7 +219,7 @@ def follow(
 
 
 def _spans(stream: HeardStream, speech_on: float) -> list[tuple[int, int, int]]:
-    """Of each utterance the first timestep, that of its first speech, and the next one's first."""
+    """Return each utterance's first timestep, its first speech, and the next one's first."""
     firsts = [start // TIMESTEP_SAMPLES for start in stream.starts]
     spans = []
     for first, end in zip(firsts, [*firsts[1:], len(stream.heard.speech)], strict=True):
@@ -230,7 +230,7 @@ def _spans(stream: HeardStream, speech_on: float) -> list[tuple[int, int, int]]:
 
 
 def _delay_s(labels: Sequence[str], emotion: str, look_ahead_ms: float) -> float:
-    """Until the label is the emotion; infinite if it never is."""
+    """Return the delay until the label is the emotion; infinite if it never is."""
     if emotion not in labels:
         return float("inf")
     return (labels.index(emotion) + 1) * TIMESTEP_S + look_ahead_ms / 1000.0

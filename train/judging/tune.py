@@ -1,7 +1,7 @@
-"""The decision layer's settings and the everyday prior, chosen on validation speakers' streams.
+"""Choose the decision layer's settings and the everyday prior on validation speakers' streams.
 
-Smoothing and margin are chosen on streams of changing emotion, balanced; then the prior, and with
-it the bounds of certainty, on sessions of the same speakers and on ordinary speech.
+Streams of changing emotion with a balanced prior choose smoothing and margin. Then sessions of the
+same speakers and ordinary speech choose the prior.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 @dataclass(frozen=True)
 class TriedSetting:
-    """One setting of the decision layer and what it does on the validation streams."""
+    """A setting of the decision layer and its results on the validation streams."""
 
     config: DecisionConfig
     following: Following
 
     @property
     def cost_s(self) -> float:
-        """What is minimised, for a change of emotion: the mean wait, and the false changes."""
+        """The objective per change of emotion: the mean wait plus the cost of false changes."""
         false_changes = self.following.false_changes / len(self.following.delays_s)
         return self.following.mean_wait_s + FALSE_CHANGE_COST_S * false_changes
 
 
 def candidates(start: DecisionConfig) -> list[DecisionConfig]:
-    """The starting point, then every other combination of what is tried."""
+    """Return the starting point, then every other combination of values."""
     tried = [
         replace(start, smoothing_s=smoothing_s, switch_margin=margin)
         for smoothing_s, margin in product(SMOOTHING_S, SWITCH_MARGIN)
@@ -78,13 +78,13 @@ def try_config(
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was tried and chosen.
+    """The trials and the choice.
 
     Attributes:
-        own: the model's own setting of the decision layer.
-        ranked: all, it among them, the cheapest first.
-        priors: everyday priors with the best of these; none if there is no ordinary speech at
-            hand, or if the model knows of no speech without an emotion.
+        own: trial of the model's own decision layer.
+        ranked: all trials, including that one, the cheapest first.
+        priors: trials of everyday priors with the best decision layer; empty if there is no
+            ordinary speech, or if the model has no label for speech without an emotion.
     """
 
     own: TriedSetting
@@ -93,11 +93,11 @@ class Tuned:
 
     @property
     def prior(self) -> PriorTrial | None:
-        """The one that is chosen."""
+        """The chosen prior."""
         return choose(self.priors) if self.priors else None
 
     def describe(self, metadata: ModelMetadata) -> ModelMetadata:
-        """The model's facts with what was chosen."""
+        """Return the model's metadata with the choice."""
         if self.prior is None:
             return replace(metadata, decision=self.ranked[0].config)
         return replace(metadata, decision=self.prior.config, everyday_prior=self.prior.shares)
@@ -107,12 +107,12 @@ def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
     """Try every candidate on the validation speakers of the corpora that the model trained on.
 
     Args:
-        model: file.
-        corpora: folder of the known corpora, and of ordinary speech.
-        names: corpora, own recordings by their path; all known ones that are at hand if none.
+        model: the model file.
+        corpora: folder of the known corpora and of ordinary speech.
+        names: corpora, or paths of own recordings; empty for all known ones present.
 
     Raises:
-        SerLiveError: the model or a corpus cannot be read, nobody is there to validate on, or the
+        SerLiveError: the model or a corpus cannot be read, there are no validation speakers, or the
             model was trained on them.
     """
     metadata = Recognizer.load(model).metadata
@@ -142,7 +142,7 @@ def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
 def _validation_speakers(
     metadata: ModelMetadata, corpora: Path, names: Sequence[str]
 ) -> list[list[Utterance]]:
-    """What they say, by corpus; of none that is at hand if there are none."""
+    """Return the validation speakers' utterances by corpus."""
     found: list[list[Utterance]] = []
     for name in names or corpora_at_hand(corpora):
         if heard := heard_of(name, metadata):
@@ -161,7 +161,7 @@ def _priors(
     metadata: ModelMetadata,
     start: DecisionConfig,
 ) -> list[PriorTrial]:
-    """Everyday priors, if there is anything to choose them on."""
+    """Try everyday priors, if there is anything to choose them on."""
     paths = ordinary_to_choose(corpora)
     if not (can_alarm(metadata) and paths):
         return []
