@@ -25,7 +25,7 @@ from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
 from model.layers import Dropout
 from model.memory import MemoryBlock, MemoryState
 from model.voice import VoiceMemory, averaged
-from streamer.modelfile.metadata import VOICE
+from streamer.recognition.metadata import VOICE
 from streamer.signal import (
     FRAME_TAIL_SAMPLES,
     FRAMES_PER_TIMESTEP,

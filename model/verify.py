@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.contract import Layer, Moment
-from streamer.modelfile.metadata import UNKNOWN_END
+from streamer.recognition.metadata import UNKNOWN_END
 
 #: Makes inputs of whole utterances from ``(batch, timesteps)``: a tensor or a tuple of tensors,
 #: each ``(batch, timesteps, ...)``.

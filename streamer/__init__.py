@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from streamer.client import connect
     from streamer.errors import SerLiveError
     from streamer.formats.reader import RecordedSession, read_sessions
-    from streamer.modelfile.metadata import ModelMetadata
     from streamer.recognition.estimate import Estimate, StreamState
+    from streamer.recognition.metadata import ModelMetadata
     from streamer.recognition.profile import Profile
     from streamer.recognition.recognizer import Recognizer
     from streamer.recognition.stream import Stream
@@ -39,7 +39,7 @@ __all__ = [
 
 _MODULES = {
     "Estimate": "recognition.estimate",
-    "ModelMetadata": "modelfile.metadata",
+    "ModelMetadata": "recognition.metadata",
     "Profile": "recognition.profile",
     "Recognizer": "recognition.recognizer",
     "RecordedSession": "formats.reader",

@@ -1,1 +1,1 @@
-"""Model files: safety checks, metadata, and how they run."""
+"""Model files: safety checks, lineage, and how they run."""

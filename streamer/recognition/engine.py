@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.decision import SILENCE, WARMING_UP, Decision
 from streamer.recognition.estimate import Estimate, StreamState
+from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.network import StepNetwork, in_batches
 from streamer.recognition.prior import BALANCED, EVERYDAY, Prior, under_prior
 from streamer.recognition.profile import NOTHING, ORDINARY, Profile

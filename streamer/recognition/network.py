@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
 from streamer.modelfile.runtime import LARGEST_BATCH, try_run
+from streamer.recognition.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, check_texts
-from streamer.modelfile.metadata import LARGEST_VOICE, ModelMetadata
 from streamer.outputs import check_output, write_whole
+from streamer.recognition.metadata import LARGEST_VOICE, ModelMetadata
 
 SCHEMA = 1
 #: Characters of a profile as JSON; ours have 7,000.

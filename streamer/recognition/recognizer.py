@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
-from streamer.modelfile.opening import opened, read_model
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.engine import Engine, StateRun
 from streamer.recognition.enrolment import Enrolment
 from streamer.recognition.estimate import Estimate
+from streamer.recognition.opening import opened, read_model
 from streamer.recognition.prior import BALANCED, EVERYDAY, PRIORS, Prior
 from streamer.recognition.profile import NOTHING, ORDINARY, Profile
 from streamer.recognition.stream import Stream

@@ -13,8 +13,8 @@ from model.config import CONFIGURATIONS, NetworkConfig
 from model.contract import Moment
 from model.export import state_specs
 from model.network import Network
-from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import FREQUENCY_BINS
 

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as arrays
 from streamer.commands.latency.stopwatch import TimedRecognizer
 from streamer.commands.program import main
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import Decision
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.prior import PRIORS, under_prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupts

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from model.contract import Moment
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.metadata import HEARD, UNKNOWN_END, VOICE
 from streamer.recognition.enrolment import LEAST_SPEECH_S, Enrolment
+from streamer.recognition.metadata import HEARD, UNKNOWN_END, VOICE
 from streamer.recognition.profile import (
     ALL,
     LONGEST_PROFILE,

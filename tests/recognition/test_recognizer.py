@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.modelfile.metadata import UNKNOWN_END
-from streamer.modelfile.opening import open_model
 from streamer.recognition.decision import Decision
+from streamer.recognition.metadata import UNKNOWN_END
 from streamer.recognition.network import StepNetwork
+from streamer.recognition.opening import open_model
 from streamer.recognition.recognizer import Recognizer
 from streamer.signal import TIMESTEP_S
 from tests.helpers.estimates import (

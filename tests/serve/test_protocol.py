@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.modelfile.metadata import LARGEST_VOICE
+from streamer.recognition.metadata import LARGEST_VOICE
 from streamer.recognition.prior import PRIORS
 from streamer.serve import protocol
 from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start

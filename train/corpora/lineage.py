@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from streamer.errors import SerLiveError, printable
 from streamer.modelfile.lineage import LONGEST_NAME, HeardCorpus, HeldBy, Lineage
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from train.corpora.known import CORPORA, Utterance, licence_of, title_of
 from train.corpora.own_recordings import UNKNOWN
 from train.corpora.splits import Split

@@ -45,10 +45,10 @@ from model.network import Network
 from model.silero import silero_path
 from streamer.commands.latency.streams import most_streams
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.modelfile.runtime import open_session
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, write_line
+from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.recognition.network import StepNetwork
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES

@@ -12,8 +12,8 @@ from model.export import describe_model, export, state_specs
 from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import title_of

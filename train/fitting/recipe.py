@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.baselines import SYSTEMS, RecurrentConfig
 from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import check_model_names
+from streamer.recognition.metadata import check_model_names
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import FREQUENCY_BINS
 from train.corpora.own_recordings import own_labels

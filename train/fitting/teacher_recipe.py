@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.config import live
 from streamer.errors import SerLiveError
-from streamer.modelfile.metadata import check_model_names
+from streamer.recognition.metadata import check_model_names
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples

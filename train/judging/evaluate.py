@@ -11,8 +11,8 @@ import numpy as np
 
 from streamer.errors import SerLiveError, printable
 from streamer.modelfile.lineage import HeldBy
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import CORPORA, Utterance, at_hand, read_corpus
 from train.corpora.lineage import heard_of, held_back, without_known

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import Evaluation
 from train.judging.false_alarms import Acted, Alarms, Ordinary
 from train.judging.held import Held

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
+from streamer.recognition.metadata import ModelMetadata
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL

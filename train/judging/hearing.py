@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import SILENCE, Decision, DecisionConfig, Verdict, vote
 from streamer.recognition.estimate import Estimate
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.prior import under_prior
 from streamer.recognition.profile import Profile
 from streamer.recognition.recognizer import Recognizer

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.profile import ALL, Profile
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream

@@ -13,8 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.metadata import ModelMetadata
 from train.corpora.known import NEUTRAL
 from train.judging.false_alarms import (
     Acted,

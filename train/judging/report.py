@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import LEAST_OVER_CHANCE, Evaluation
 from train.judging.facts import Report
 from train.judging.false_alarms import Acted, Alarms, Ordinary

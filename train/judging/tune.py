@@ -14,9 +14,9 @@ from itertools import product
 from pathlib import Path
 
 from streamer.errors import SerLiveError, printable
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.outputs import say_on_stderr
 from streamer.recognition.decision import DecisionConfig
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import heard_of, held_back

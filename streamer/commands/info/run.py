@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from streamer.commands.choices import stdout
-from streamer.modelfile.metadata import ModelMetadata
 from streamer.outputs import write_line
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupts
 from streamer.signal import TIMESTEP_S

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.commands.latency.stopwatch import PARTS, Stopwatch
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from streamer.session.events import AudioBlock, Estimated, Event, Gap
 from streamer.session.run import Clock
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.voice_gate import SpeechDetector
 

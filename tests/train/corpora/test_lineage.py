@@ -11,7 +11,7 @@ import pytest
 
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
-from streamer.modelfile.metadata import ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from tests.helpers.places import CLIPS
 from train.corpora.known import read_corpus
 from train.corpora.lineage import (

@@ -14,7 +14,7 @@ from model.config import CONFIGURATIONS, live
 from model.network import Network
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
-from streamer.modelfile.opening import open_model
+from streamer.recognition.opening import open_model
 from streamer.recognition.recognizer import Recognizer
 from tests.helpers.generated import TINY
 from tests.helpers.model_files import altered

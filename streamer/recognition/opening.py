@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from streamer.errors import SerLiveError
 from streamer.modelfile.inspection import read_onnx
-from streamer.modelfile.metadata import METADATA_KEY, ModelMetadata
 from streamer.modelfile.runtime import open_stranger
+from streamer.recognition.metadata import METADATA_KEY, ModelMetadata
 
 if TYPE_CHECKING:
     import onnxruntime
