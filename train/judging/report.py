@@ -272,7 +272,7 @@ def trials_of(trials: Sequence[TriedSetting]) -> Table:
 
 
 def priors_of(trials: Sequence[PriorTrial]) -> RenderableType:
-    """Format everyday priors, with the chosen certainty bounds, and their results."""
+    """Format everyday priors and their results."""
     chosen = choose(trials)
     table = Table(
         title="everyday priors: ordinary speech called an emotion, in %, and false alarms a "
