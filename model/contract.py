@@ -8,7 +8,7 @@ properties of the layer; those of a :class:`Chain` are the sums of its layers'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
@@ -73,19 +73,28 @@ class Newest(Generic[State]):
 
 def pushed(state: State, newest: Newest[State]) -> State:
     """Return the state after a step: each tensor drops one oldest row per new row."""
-    moved: State = _pushed(state, newest.rows)
-    return moved
+    return merged(
+        lambda old, rows: torch.cat([old, rows], dim=1)[:, rows.shape[1] :], state, newest.rows
+    )
 
 
-def _pushed(old: Any, rows: Any) -> Any:
-    if isinstance(old, Tensor):
-        return torch.cat([old, rows], dim=1)[:, rows.shape[1] :]
-    if isinstance(old, tuple):
-        return tuple(_pushed(one, row) for one, row in zip(old, rows, strict=True))
-    assert is_dataclass(old)
-    names = [field.name for field in fields(old)]
-    moved = {name: _pushed(getattr(old, name), getattr(rows, name)) for name in names}
-    return replace(old, **moved)  # type: ignore[type-var]
+def merged(function: Callable[[Tensor, Tensor], Tensor], first: State, second: State) -> State:
+    """Return a state whose tensors are a function of those in the same place of two states."""
+    result: State = _merged(function, first, second)
+    return result
+
+
+def _merged(function: Callable[[Tensor, Tensor], Tensor], first: Any, second: Any) -> Any:
+    if isinstance(first, Tensor):
+        return function(first, second)
+    if isinstance(first, tuple):
+        pairs = zip(first, second, strict=True)
+        return tuple(_merged(function, one, other) for one, other in pairs)
+    assert is_dataclass(first)
+    names = [field.name for field in fields(first)]
+    both = {name: (getattr(first, name), getattr(second, name)) for name in names}
+    parts = {name: _merged(function, *pair) for name, pair in both.items()}
+    return replace(first, **parts)  # type: ignore[type-var]
 
 
 class Layer(nn.Module, Generic[State]):
@@ -142,7 +151,7 @@ class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
 
     @property
     def receptive_field(self) -> ReceptiveField:
-        return sum((layer.receptive_field for layer in self.layers()), ReceptiveField(0, 0))
+        return field_of(self.layers())
 
     @property
     def asks(self) -> tuple[int, ...]:
@@ -178,6 +187,11 @@ class Chain(Layer[tuple[Any, ...]], nn.ModuleList):
             x, newest = layer.newest(x, its_moment, its_state)
             rows.append(newest.rows)
         return x, Newest(tuple(rows))
+
+
+def field_of(layers: Iterable[Layer[Any]]) -> ReceptiveField:
+    """Return the receptive field of layers in sequence."""
+    return sum((layer.receptive_field for layer in layers), ReceptiveField(0, 0))
 
 
 def lags_of(layers: Iterable[Layer[Any]]) -> list[int]:

@@ -18,6 +18,7 @@ from model.contract import (
     Newest,
     ReceptiveField,
     asked_together,
+    field_of,
     moments_of,
     pushed,
 )
@@ -176,7 +177,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
 
     @property
     def receptive_field(self) -> ReceptiveField:
-        return sum((layer.receptive_field for layer in self._layers), ReceptiveField(0, 0))
+        return field_of(self._layers)
 
     @property
     def asks(self) -> tuple[int, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from model.contract import Layer, Moment
+from model.contract import Layer, Moment, merged
 from streamer.recognition.metadata import UNKNOWN_END
 
 #: Makes inputs of whole utterances from ``(batch, timesteps)``: a tensor or a tuple of tensors,
@@ -18,6 +17,8 @@ MakeInput = Callable[[int, int], Any]
 
 #: Timesteps tested beyond each end of the receptive field.
 _SLACK = 5
+#: Timesteps of noise before a stream.
+_BEFORE = 4
 #: Timesteps tested in place of an unlimited receptive field.
 _SOME = 40
 
@@ -54,16 +55,28 @@ def verify_contract(
         _check_beside(layer, x, make_input, timesteps, tolerance)
 
 
-def stream(layer: Layer[Any], x: Any, timesteps: int) -> list[Tensor]:
-    """Run a layer one timestep at a time and flush it; return outputs like ``forward``'s."""
+def stream(layer: Layer[Any], x: Any, timesteps: int, beside: Any = None) -> list[Tensor]:
+    """Run a layer one timestep at a time and flush it; return outputs like ``forward``'s.
+
+    Args:
+        layer: that runs.
+        x: ``(batch, timesteps, ...)``.
+        timesteps: of the streams.
+        beside: inputs before the streams and after their end, :data:`_BEFORE` timesteps and
+            ``latency`` more; None begins with the streams and ends them with zeros.
+    """
     batch = len(tensors_of(x)[0])
     state = layer.initial_state(batch)
     outputs = []
-    for step in range(timesteps + layer.latency):
+    for step in range(0 if beside is None else -_BEFORE, timesteps + layer.latency):
         # As in use, the end is unknown before the flush.
         end = torch.full((batch,), UNKNOWN_END if step < timesteps else timesteps)
         moment = Moment.of(layer, torch.full((batch,), step), end)
-        output, state = layer.step(_timestep(x, step, timesteps), moment, state)
+        if beside is None or 0 <= step < timesteps:
+            frames = _timestep(x, step, timesteps)
+        else:
+            frames = _at(beside, _BEFORE + (step if step < 0 else step - timesteps))
+        output, state = layer.step(frames, moment, state)
         if step >= layer.latency:
             outputs.append(tensors_of(output))
     return [torch.stack(column, dim=1) for column in zip(*outputs, strict=True)]
@@ -171,7 +184,8 @@ def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) 
     with torch.no_grad():
         for step in range(timesteps + layer.latency + later):
             if step == later:  # the second's inputs until now are not part of its stream
-                state = _second_anew(state, layer.initial_state(2))
+                fresh = layer.initial_state(2)
+                state = merged(lambda old, new: torch.cat([old[:1], new[1:]]), state, fresh)
             first = _timestep(x, step, timesteps)
             second = _timestep(x, max(step - later, 0), timesteps)
             frames = _each(lambda a, b: torch.stack([a[0], b[1]]), first, second)
@@ -189,36 +203,12 @@ def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) 
 def _check_beside(
     layer: Layer[Any], x: Any, make_input: MakeInput, timesteps: int, tolerance: float
 ) -> None:
-    """Noise comes in before the stream and after its end, as from a layer that is late."""
-    batch, before = len(tensors_of(x)[0]), 4
-    noise = make_input(batch, before + layer.latency)
-    state, outputs = layer.initial_state(batch), []
+    """Check that noise before the stream and after its end, as from a late layer, is not heard."""
+    noise = make_input(len(tensors_of(x)[0]), _BEFORE + layer.latency)
     with torch.no_grad():
-        for step in range(-before, timesteps + layer.latency):
-            is_beside = step < 0 or step >= timesteps
-            index = step + before if step < 0 else step - timesteps + before
-            frames = _at(noise, index) if is_beside else _timestep(x, step, timesteps)
-            end = torch.full((batch,), UNKNOWN_END if step < timesteps else timesteps)
-            moment = Moment.of(layer, torch.full((batch,), step), end)
-            output, state = layer.step(frames, moment, state)
-            if step >= layer.latency:
-                outputs.append(tensors_of(output))
-        alone = stream(layer, x, timesteps)
-    for column, expected in zip(zip(*outputs, strict=True), alone, strict=True):
-        ours = torch.stack(column, dim=1)
-        _assert_close(ours, expected, tolerance, "it hears what is beside its stream")
-
-
-def _second_anew(state: Any, fresh: Any) -> Any:
-    if isinstance(state, Tensor):
-        return torch.cat([state[:1], fresh[1:]])
-    if isinstance(state, tuple):
-        return tuple(_second_anew(one, new) for one, new in zip(state, fresh, strict=True))
-    assert is_dataclass(state) and not isinstance(state, type)
-    names = [field.name for field in fields(state)]
-    return replace(
-        state, **{one: _second_anew(getattr(state, one), getattr(fresh, one)) for one in names}
-    )
+        noisy, alone = stream(layer, x, timesteps, noise), stream(layer, x, timesteps)
+    for ours, theirs in zip(noisy, alone, strict=True):
+        _assert_close(ours, theirs, tolerance, "it hears what is beside its stream")
 
 
 def _assert_close(ours: Tensor, theirs: Tensor, tolerance: float, complaint: str) -> None:

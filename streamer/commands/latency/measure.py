@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.bundled import bundled
+from streamer.commands.choices import say
 from streamer.commands.latency import SOURCES
 from streamer.commands.latency.live import (
     DatedMicrophone,
@@ -34,8 +35,8 @@ from streamer.commands.latency.tables import (
     stopped_text,
     streams_text,
 )
-from streamer.errors import RunFailure, SerLiveError, told
-from streamer.outputs import Output, say_on_stderr, write_line
+from streamer.errors import RunFailure, SerLiveError
+from streamer.outputs import Output, write_line
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
@@ -146,13 +147,13 @@ def _measure_live(
         if plan.source == "mic":
             device = find_device(plan.device, input_devices())
             source = microphone = stack.enter_context(
-                DatedMicrophone(device, _say, duration_s=duration_s)
+                DatedMicrophone(device, say, duration_s=duration_s)
             )
             probe = microphone_probe(recognizer, microphone)
         else:
             source = Repeated(plan.recording or DEMO, duration_s)
             probe = replay_probe(recognizer)
-        _say(
+        say(
             f"measuring for {plan.seconds:g} s, after {SETTLING_S:g} s to settle; Ctrl-C ends it "
             "and shows what there is"
         )
@@ -186,9 +187,5 @@ def measure_round_trips(
     """
     if chirps not in CHIRPS:
         raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
-    trips = measure_loopback(chirps, device, output_device, _say)
+    trips = measure_loopback(chirps, device, output_device, say)
     findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())
-
-
-def _say(line: str) -> None:
-    say_on_stderr(told(line))
