@@ -67,19 +67,14 @@ class WindowMean(Layer[AttentionState]):
             pooled ``(batch, timesteps, pooled)``, and weights ``(batch, timesteps, T)``, newest
             timestep last.
         """
-        timesteps = features.shape[1]
         keys = functional.pad(self.keys(features), (0, 0, self.window - 1, 0))
-        index = torch.arange(timesteps, device=features.device)
-        weights = self._weights(self._windows(features, keys), index.expand(len(features), -1))
-        # Windows overlap; a band matrix applies them without copying each one out.
-        band = functional.pad(weights, (0, timesteps)).flatten(1)
-        band = band[:, : timesteps * (self.window + timesteps - 1)]
-        band = band.reshape(-1, timesteps, self.window + timesteps - 1)
+        index = torch.arange(features.shape[1], device=features.device)
+        band = self._band(features, keys, index.expand(len(features), -1))
         history = functional.pad(features, (0, 0, self.window - 1, 0))
         # Use float32: a deviation is the small difference of two large means.
         with without_autocast(features.device):
-            band, history = at_least_float32(band), at_least_float32(history)
-            return self._pool(lambda function: band @ function(history)), weights
+            wide, history = at_least_float32(band), at_least_float32(history)
+            return self._pool(lambda function: wide @ function(history)), self._windows_of(band)
 
     def initial_state(self, batch: int) -> AttentionState:
         return AttentionState(
@@ -90,55 +85,68 @@ class WindowMean(Layer[AttentionState]):
     def newest(
         self, x: Tensor, moment: Moment, state: AttentionState
     ) -> tuple[tuple[Tensor, Tensor], Newest[AttentionState]]:
-        """Take one timestep; return its pooled vector and weights.
+        """Take timesteps; return their pooled vectors and weights, as :meth:`forward` does.
 
         Args:
-            x: ``(batch, hidden)``.
-            moment: position in the stream; the result is meaningless before 0.
-            state: the window before this timestep.
+            x: ``(batch, timesteps, hidden)``.
+            moment: positions in the stream; the results are meaningless before 0.
+            state: the window before these timesteps.
 
         Returns:
-            pooled ``(batch, pooled)`` and weights ``(batch, T)``, and the window's new row.
+            pooled and weights, and the window's new rows.
         """
-        newest = AttentionState(x[:, None], self.keys(x[:, None]))
-        keys = self._windows(newest.features, torch.cat([state.keys, newest.keys], dim=1))
+        newest = AttentionState(x, self.keys(x))
         # While the delay line fills, one unmasked position keeps the softmax finite.
-        weights = self._weights(keys.squeeze(1), moment.position.clamp(min=0))
-        earlier, own = torch.split(weights[:, None], [self.window - 1, 1], dim=2)
+        index = moment.position.clamp(min=0)
+        band = self._band(x, torch.cat([state.keys, newest.keys], dim=1), index)
+        earlier, own = band[:, :, : self.window - 1], band[:, :, self.window - 1 :]
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
-            # In two parts: joining the features would copy the window for one row.
-            return earlier @ function(state.features) + own * function(newest.features)
+            # In two parts: joining the features would copy the window for a few rows.
+            return earlier @ function(state.features) + own @ function(x)
 
-        return (self._pool(mean_of).squeeze(1), weights), Newest(newest)
+        return (self._pool(mean_of), self._windows_of(band)), Newest(newest)
 
     def keys(self, features: Tensor) -> Tensor:
         """Compute the keys of timesteps: ``(..., hidden)`` -> ``(..., keys)``."""
         return torch.zeros_like(features[..., :1])
 
-    def _windows(self, _features: Tensor, keys: Tensor) -> Tensor:
-        """Return every timestep's window of scalars, ``(batch, n, T)``.
+    def _band(self, features: Tensor, keys: Tensor, index: Tensor) -> Tensor:
+        """Return the weights of all windows as a band matrix, which applies them without copies.
 
         Args:
             features: ``(batch, n, hidden)`` the newest timestep of each window.
             keys: ``(batch, n + T - 1, keys)``.
+            index: ``(batch, n)`` number of these timesteps in their stream.
+
+        Returns:
+            ``(batch, n, n + T - 1)``; row t has weights in columns t to t + T - 1.
         """
-        scalars = keys[..., 0]
-        return (
-            scalars[:, None]
-            if scalars.shape[1] == self.window
-            else scalars.unfold(1, self.window, 1)
-        )
+        count = features.shape[1]
+        rows = torch.arange(count, device=keys.device)[:, None]
+        place = torch.arange(count + self.window - 1, device=keys.device) - rows
+        is_inside = (place >= 0) & (place < self.window)
+        exists = self.window - 1 - place <= index[..., None]
+        scores = self._scores(features, keys, place.clamp(0, self.window - 1), exists)
+        return torch.softmax(torch.where(is_inside & exists, scores, -torch.inf), dim=-1)
 
-    def _scores(self, keys: Tensor, _heard: Tensor) -> Tensor:
-        """Turn windows of keys into logits of the softmax, both ``(..., T)``."""
-        return keys
+    def _scores(self, _features: Tensor, keys: Tensor, _place: Tensor, _exists: Tensor) -> Tensor:
+        """Return logits of the softmax, ``(batch, n or 1, n + T - 1)``.
 
-    def _weights(self, keys: Tensor, index: Tensor) -> Tensor:
-        """Take the softmax over windows ``(..., T)`` of keys, each ending at timestep ``index``."""
-        age = torch.arange(self.window - 1, -1, -1, device=keys.device)
-        heard = age <= index[..., None]
-        return torch.softmax(torch.where(heard, self._scores(keys, heard), -torch.inf), dim=-1)
+        Args:
+            features: as in :meth:`_band`.
+            keys: as in :meth:`_band`.
+            place: ``(n, n + T - 1)`` place of each key in each window, oldest first.
+            exists: ``(batch, n, n + T - 1)`` whether it is part of the stream.
+        """
+        return keys[:, None, :, 0]
+
+    def _windows_of(self, band: Tensor) -> Tensor:
+        """Take T columns from column t in row t: ``(batch, n, n + T - 1)`` -> ``(batch, n, T)``."""
+        count, width = band.shape[1:]
+        # Reshaping to rows one column longer shifts each next row by one column.
+        shifted = functional.pad(band.flatten(1), (0, count)).reshape(-1, count, width + 1)
+        return shifted[:, :, : self.window]
 
     def _pool(self, mean_of: MeanOf) -> Tensor:
         """Pool the windows to ``(batch, n, pooled)``, eq. (7)."""
@@ -156,10 +164,14 @@ class TimestepAttention(WindowMean):
     def keys(self, features: Tensor) -> Tensor:
         return features.mean(dim=-1, keepdim=True)  # eq. (5)
 
-    def _scores(self, keys: Tensor, heard: Tensor) -> Tensor:
-        averages = torch.where(heard, keys, 0.0)
+    def _scores(self, _features: Tensor, keys: Tensor, _place: Tensor, exists: Tensor) -> Tensor:
+        averages = self._windows_of(torch.where(exists, keys[:, None, :, 0], 0.0))
         scores: Tensor = self.outer(torch.relu(self.inner(averages)))  # eq. (6)
-        return scores
+        # Padding each row by n columns and cutting the end shifts each next row by one column.
+        count = scores.shape[1]
+        width = self.window + count - 1
+        shifted = functional.pad(scores, (0, count)).flatten(1)[:, : count * width]
+        return shifted.reshape(-1, count, width)
 
 
 class StatisticsAttention(WindowMean):
@@ -202,19 +214,12 @@ class ContextAttention(StatisticsAttention):
     def keys(self, features: Tensor) -> Tensor:
         return torch.cat([super().keys(features), self.answer(features)], dim=-1)
 
-    def _windows(self, features: Tensor, keys: Tensor) -> Tensor:
+    def _scores(self, features: Tensor, keys: Tensor, place: Tensor, exists: Tensor) -> Tensor:
         questions = self.ask(features) / self.ASKED**0.5
         matches = questions @ keys[..., 1:].transpose(1, 2)
-        return super()._windows(features, keys) + self._band(matches) + self.age.to(matches.dtype)
-
-    def _band(self, rows: Tensor) -> Tensor:
-        """Take T columns from column t in row t: ``(batch, n, n + T - 1)`` -> ``(batch, n, T)``."""
-        count, width = rows.shape[1:]
-        if count == 1:
-            return rows
-        # Reshaping to rows one column longer shifts each next row by one column.
-        shifted = functional.pad(rows.flatten(1), (0, count)).reshape(-1, count, width + 1)
-        return shifted[:, :, : self.window]
+        by_content = super()._scores(features, keys, place, exists)
+        scores: Tensor = by_content + matches + self.age[place].to(matches.dtype)
+        return scores
 
 
 def window_attention(config: NetworkConfig) -> WindowMean:

@@ -1,8 +1,8 @@
 """The contract of every layer, and chains of layers.
 
 A layer runs in two ways with equal results: :meth:`Layer.forward` takes whole utterances,
-:meth:`Layer.step` takes one timestep of a stream and a state. Latency and receptive field are
-properties of the layer; those of a :class:`Chain` are the sums of its layers'.
+:meth:`Layer.step` takes the next timesteps of a stream, one or many, and a state. Latency and
+receptive field are properties of the layer; those of a :class:`Chain` are the sums of its layers'.
 :func:`model.verify.verify_contract` checks a layer against the contract.
 """
 
@@ -40,13 +40,13 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The position of a layer's input timestep in its stream.
+    """The positions of a layer's input timesteps in their stream.
 
     Attributes:
-        position: ``(batch,)`` int64, number of the timestep. The latency of earlier layers also
-            causes inputs before 0 and after the end; they are not part of the stream.
-        exists: ``(batch, asks)`` float32, whether the timesteps in the layer's :attr:`Layer.asks`
-            exist.
+        position: ``(batch, timesteps)`` int64, number of each timestep. The latency of earlier
+            layers also causes inputs before 0 and after the end; they are not part of the stream.
+        exists: ``(batch, timesteps, asks)`` float32, whether the timesteps in the layer's
+            :attr:`Layer.asks` exist.
     """
 
     position: Tensor
@@ -55,17 +55,17 @@ class Moment:
     @classmethod
     def of(cls, layer: Layer[Any], position: Tensor, end: Tensor) -> Moment:
         """Make the moment of a layer in streams of ``end`` timesteps, ``(batch,)`` int64."""
-        asked = position[:, None] - torch.tensor(layer.asks, device=position.device)
-        return cls(position, ((asked >= 0) & (asked < end[:, None])).float())
+        asked = position[..., None] - torch.tensor(layer.asks, device=position.device)
+        return cls(position, ((asked >= 0) & (asked < end[:, None, None])).float())
 
 
 @dataclass(frozen=True, slots=True)
 class Newest(Generic[State]):
-    """The rows that one step adds to a state.
+    """The rows that a step adds to a state.
 
     Attributes:
         rows: structured like the state; each tensor holds its newest rows along the second axis,
-            or the whole tensor.
+            more than the state has if the step was long, or the whole tensor.
     """
 
     rows: State
@@ -129,14 +129,22 @@ class Layer(nn.Module, Generic[State]):
         raise NotImplementedError
 
     def newest(self, x: Any, moment: Moment, state: State) -> tuple[Any, Newest[State]]:
-        """Take one timestep; return the output ``latency`` timesteps earlier and the new rows."""
+        """Take the next timesteps, see :meth:`step`; return the outputs and the new rows.
+
+        Args:
+            x: ``(batch, timesteps, ...)``, one timestep or more.
+            moment: of these timesteps.
+            state: the streams' states.
+        """
         raise NotImplementedError
 
     def step(self, x: Any, moment: Moment, state: State) -> tuple[Any, State]:
-        """Take one timestep; return the output ``latency`` timesteps earlier and the new state.
+        """Take the next timesteps of streams; return as many outputs and the new state.
 
-        The first ``latency`` outputs precede the stream and are meaningless; after its last
-        timestep, ``latency`` steps with zeros give the remaining outputs.
+        Each output is ``latency`` timesteps earlier than its input. It does not depend on how many
+        timesteps a step takes. The first ``latency`` outputs precede the stream and are
+        meaningless; after its last timestep, ``latency`` timesteps of zeros give the remaining
+        outputs.
         """
         output, newest = self.newest(x, moment, state)
         return output, pushed(state, newest)
@@ -212,7 +220,7 @@ def moments_of(layers: Iterable[Layer[Any]], moment: Moment) -> Iterator[Moment]
     counts = [len(layer.asks) for layer in layers]
     # Computed at once and split here: an operator on a handful of values costs as much as one on
     # hundreds.
-    shared = iter(torch.split(moment.exists, [count for count in counts if count], dim=1))
+    shared = iter(torch.split(moment.exists, [count for count in counts if count], dim=2))
     for count, lag in zip(counts, lags_of(layers), strict=False):
-        exists = next(shared) if count else moment.exists[:, :0]
+        exists = next(shared) if count else moment.exists[:, :, :0]
         yield Moment(moment.position - lag if lag else moment.position, exists)

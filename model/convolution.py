@@ -107,35 +107,37 @@ class ConvolutionFront(Layer[ConvolutionState]):
 
     @property
     def asks(self) -> tuple[int, ...]:
-        """Timesteps, counted back from the input, of the two maps that a step adds.
+        """Timesteps, counted back from the input, of the two maps that it adds.
 
-        Map k exists if ``0 <= k < 2 end``. A step at timestep t adds map ``2 t - map_delay`` and
-        the next one; half the delay, rounded up, is the same bound in timesteps.
+        Map k exists if ``0 <= k < 2 end``. Timestep t adds map ``2 t - map_delay`` and the next
+        one; half the delay, rounded up, is the same bound in timesteps.
         """
         return tuple(-((row - self.map_delay) // 2) for row in range(_STRIDE))
 
     def newest(
         self, x: Tensor, moment: Moment, state: ConvolutionState
     ) -> tuple[Tensor, Newest[ConvolutionState]]:
-        """Take one timestep's frames; return the timestep ``latency`` before it.
+        """Take the frames of timesteps; return the timesteps ``latency`` before them.
 
         Args:
-            x: ``(batch, 4, 201)``; zeros once the stream has ended.
-            moment: tells which of the two new maps exist.
+            x: ``(batch, timesteps, 4, 201)``; zeros once the stream has ended.
+            moment: tells which of the two new maps of each timestep exist.
             state: context of the earlier frames.
 
         Returns:
-            ``(batch, hidden)`` and the whole state.
+            ``(batch, timesteps, hidden)`` and the whole state.
         """
-        history = torch.cat([state.frames, x], dim=1)
+        timesteps = x.shape[1]
+        history = torch.cat([state.frames, x.flatten(1, 2)], dim=1)
         maps = self._first_maps(history[:, None])
         # The response to zeros differs from the zero padding of the second convolution offline.
-        maps = maps * moment.exists[:, None, :, None]
+        maps = maps * moment.exists.flatten(1)[:, None, :, None]
         map_history = torch.cat([state.maps, maps], dim=2)
-        output = self._second_maps(map_history[:, :, :KERNEL]).flatten(1)
+        heard = map_history[:, :, : _STRIDE * (timesteps - 1) + KERNEL]
+        outputs = self._second_maps(heard).transpose(1, 2).flatten(2)
         kept_frames = history[:, history.shape[1] - self.cached_frames :]
         kept_maps = map_history[:, :, map_history.shape[2] - self.cached_maps :]
-        hidden = torch.relu(self.enter_norm(self.enter(output)))
+        hidden = normed_relu(self.enter_norm, self.enter(outputs))
         return hidden, Newest(ConvolutionState(kept_frames, kept_maps))
 
     def _first_maps(self, padded: Tensor) -> Tensor:
@@ -167,8 +169,8 @@ class FrameFront(Layer[ConvolutionState]):
     def newest(
         self, x: Tensor, _moment: Moment, state: ConvolutionState
     ) -> tuple[Tensor, Newest[ConvolutionState]]:
-        """Map one timestep's frames ``(batch, 4, 201)`` to ``(batch, hidden)``."""
-        return torch.relu(self.enter_norm(self.enter(x.flatten(1)))), Newest(state)
+        """Map ``(batch, timesteps, 4, 201)`` to ``(batch, timesteps, hidden)``."""
+        return self(x), Newest(state)
 
 
 def _pad_time(maps: Tensor, ahead: int) -> Tensor:

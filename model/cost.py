@@ -45,9 +45,9 @@ def _entrance(config: SystemConfig) -> int:
 
 
 def _memory(config: NetworkConfig) -> int:
-    """Count eq. (2) and (3) of every block, including the zero taps between strides."""
-    reach = sum(block.look_back + 1 + block.look_ahead for block in config.blocks)
-    return config.memory * (2 * config.hidden * len(config.blocks) + reach)
+    """Count eq. (2) and (3) of every block."""
+    taps = sum(block.look_back_order + 1 + block.look_ahead_order for block in config.blocks)
+    return config.memory * (2 * config.hidden * len(config.blocks) + taps)
 
 
 def _attention(config: NetworkConfig) -> int:

@@ -1,8 +1,8 @@
-"""Export one step of the network to ONNX with a dynamic batch and named state inputs.
+"""Export a step of the network to ONNX, for any number of streams and timesteps.
 
 For each state tensor, the output named ``next_`` plus its name holds what the step adds along its
-first axis: one row of a delay line, which drops its oldest, or all of a small state. The caller
-keeps the lines, so no long state is copied for one row.
+first axis: a row per timestep of a delay line, which drops its oldest, or all of a small state. The
+caller keeps the lines, so no long state is copied for one row.
 """
 
 from __future__ import annotations
@@ -67,13 +67,15 @@ class _Step(nn.Module):
         heard, states = (rest[0], rest[1:]) if self.network.config.voice else (None, rest)
         *tensors, position = states
         state = self._template.replaced(dict(zip(self._names, tensors, strict=True)))
-        moment = Moment.of(self.network, position, end)
+        timesteps = features.shape[1]
+        positions = position[:, None] + torch.arange(timesteps)
+        moment = Moment.of(self.network, positions, end)
         (logits, attention), newest = self.network.newest(features, moment, state, heard)
-        labels = logits[:, : len(self.network.config.labels)]
+        labels = logits[..., : len(self.network.config.labels)]
         results = [torch.softmax(labels / self.temperature, dim=-1), attention]
         if self.network.config.ordinary:
-            results.append(torch.sigmoid(logits[:, -1:]))
-        return (*results, *(tensor for _, tensor in newest.rows.named()), position + 1)
+            results.append(torch.sigmoid(logits[..., -1:]))
+        return (*results, *(tensor for _, tensor in newest.rows.named()), position + timesteps)
 
 
 def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
@@ -95,14 +97,18 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
     position = torch.zeros(2, dtype=torch.int64)
     tensors = (*(tensor for _, tensor in state.named()), position)
     if config.voice:
-        tensors = (torch.zeros(2), *tensors)
-    features = torch.zeros(2, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+        tensors = (torch.zeros(2, 3), *tensors)
+    features = torch.zeros(2, 3, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     end = torch.zeros(2, dtype=torch.int64)
     batch = batch_dimension()
+    timesteps = torch.export.Dim("timesteps", min=1, max=4096)
     dynamic: dict[str, Any] = {
-        "features": {0: batch},
+        "features": {0: batch, 1: timesteps},
         "end": {0: batch},
-        "rest": tuple({0: batch} for _ in tensors),
+        "rest": tuple(
+            {0: batch, 1: timesteps} if config.voice and index == 0 else {0: batch}
+            for index in range(len(tensors))
+        ),
     }
     write_onnx(
         _Step(fold_batch_norms(network), metadata.temperature).eval(),

@@ -87,29 +87,54 @@ class MemoryBlock(Layer[MemoryState]):
     def newest(
         self, x: Hidden, moment: Moment, state: MemoryState
     ) -> tuple[tuple[Tensor, Tensor], Newest[MemoryState]]:
-        """Take one timestep; return the timestep N2 s2 before it.
+        """Take timesteps; return those N2 s2 before them.
 
         Args:
-            x: hidden layer ``(batch, hidden)``, and the previous block's memory ``(batch, memory)``
-                at the same timestep.
-            moment: moment of that timestep.
+            x: as in :meth:`forward`.
+            moment: moment of these timesteps.
             state: delay lines of the earlier timesteps.
 
         Returns:
-            the next hidden layer and the memory of the earlier timestep, and the newest row of each
-            delay line.
+            the next hidden layer and the memory of the earlier timesteps, and the newest rows of
+            each delay line.
         """
         hidden, skip = x
-        projection = self.project(hidden) * moment.exists
-        response = self._impulse_response()
-        memory = (state.projections * response[:-1]).sum(dim=1) + projection * response[-1]
+        projections = self.project(hidden) * moment.exists
+        timesteps = hidden.shape[1]
+        memory = self._tapped(torch.cat([state.projections, projections], dim=1), timesteps)
         newest = state.skip
         if skip is not None and self.block.look_ahead:
-            skip, newest = state.skip[:, 0], skip[:, None]
+            newest = skip
+            skip = torch.cat([state.skip, skip], dim=1)[:, :timesteps]
         if skip is not None:
             memory = memory + skip
-        next_hidden = torch.relu(self.norm(self.expand(memory)))
-        return (next_hidden, memory), Newest(MemoryState(projection[:, None], newest))
+        next_hidden = normed_relu(self.norm, self.expand(memory))
+        return (next_hidden, memory), Newest(MemoryState(projections, newest))
+
+    def _tapped(self, rows: Tensor, timesteps: int) -> Tensor:
+        """Sum the taps of eq. (2) for each of the latest timesteps.
+
+        Args:
+            rows: ``(batch, N1 s1 + N2 s2 + timesteps, memory)``, oldest first.
+            timesteps: number of sums.
+
+        Returns:
+            ``(batch, timesteps, memory)``.
+        """
+        places, taps = self._taps()
+        at = torch.arange(timesteps, device=rows.device)[:, None] + places
+        heard = rows.index_select(1, at.flatten()).reshape(-1, timesteps, *taps.shape)
+        memory: Tensor = (heard * taps).sum(dim=2)
+        return memory
+
+    def _taps(self) -> tuple[Tensor, Tensor]:
+        """Return the taps' places in :meth:`_impulse_response`, and the taps ``(n, memory)``."""
+        response = self._impulse_response()
+        block = self.block
+        back = torch.arange(0, block.look_back + 1, block.look_back_stride)
+        ahead = torch.arange(1, block.look_ahead_order + 1) * block.look_ahead_stride
+        places = torch.cat([back, block.look_back + ahead]).to(response.device)
+        return places, response[places]
 
     def _impulse_response(self) -> Tensor:
         """Return the block as a filter over time, oldest first: ``(N1 s1 + 1 + N2 s2, memory)``."""

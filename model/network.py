@@ -226,28 +226,28 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def step(
         self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], NetworkState]:
-        """Take one timestep; return the estimate ``latency`` timesteps earlier, see :meth:`newest`.
+        """Take timesteps; return the estimates ``latency`` timesteps earlier, see :meth:`newest`.
 
         The logits are those of the labels, as in :meth:`forward`.
         """
         (logits, weights), newest = self.newest(x, moment, state, heard)
-        return (logits[:, : len(self.config.labels)], weights), pushed(state, newest)
+        return (logits[..., : len(self.config.labels)], weights), pushed(state, newest)
 
     def newest(
         self, x: Tensor, moment: Moment, state: NetworkState, heard: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], Newest[NetworkState]]:
-        """Take one timestep; return the estimate ``latency`` timesteps earlier.
+        """Take timesteps; return the estimates ``latency`` timesteps earlier.
 
         Args:
-            x: ``(batch, 4, 201)``; zeros after the end.
-            moment: moment of the streams.
+            x: ``(batch, timesteps, 4, 201)``; zeros after the end.
+            moment: moment of these timesteps.
             state: state of the streams.
-            heard: ``(batch,)`` input of the voice memory at the estimate's timestep; None takes in
-                nothing.
+            heard: ``(batch, timesteps)`` input of the voice memory at the estimates' timesteps;
+                None takes in nothing.
 
         Returns:
-            logits ``(batch, outputs)``, attention ``(batch, T)``, and what the step adds to the
-            state.
+            logits ``(batch, timesteps, outputs)``, attention ``(batch, timesteps, T)``, and what
+            the step adds to the state.
         """
         front, blocks, attention, *voice = moments_of(self._layers, moment)
         entered, convolution = self.front.newest(x, front, state.convolution)
@@ -257,7 +257,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         known = Newest(state.voice)
         if self.voice is not None:
             if heard is None:
-                heard = torch.zeros_like(pooled[:, 0])
+                heard = torch.zeros_like(pooled[..., 0])
             answer, known = self.voice.newest((pooled, heard), voice[0], state.voice)
             logits = self._averaged(logits, *answer)
         rows = NetworkState(convolution.rows, memories.rows, window.rows, known.rows)

@@ -42,7 +42,7 @@ def silero_path() -> Path:
 
 
 class VoiceGate(nn.Module):
-    """Maps one 32 ms chunk of a batch of streams to the probability of speech."""
+    """Maps 32 ms chunks of a batch of streams to probabilities of speech."""
 
     index: Tensor
     basis: Tensor
@@ -65,24 +65,29 @@ class VoiceGate(nn.Module):
             )
             for i, seen in enumerate(taps)
         )
-        rnn = "model.decoder.rnn.{}"
-        weight = torch.cat([tensors[rnn.format(f"weight_{part}")] for part in ("ih", "hh")], dim=1)
-        bias = tensors[rnn.format("bias_ih")] + tensors[rnn.format("bias_hh")]
-        self.gates = _linear(_output_gate_third(weight), _output_gate_third(bias))
+        self.lstm = nn.LSTM(_CHANNELS, _CHANNELS, batch_first=True)
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        self.lstm.load_state_dict(
+            {f"{kind}_l0": tensors[f"model.decoder.rnn.{kind}"] for kind in kinds}
+        )
         decoder = "model.decoder.decoder.2"
         self.decide = _linear(tensors[f"{decoder}.weight"][:, :, 0], tensors[f"{decoder}.bias"])
 
     def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Run one chunk of each stream.
+        """Run the next chunks of each stream.
 
         Args:
-            samples: ``(batch, 576)``, the end of the previous chunk and the chunk.
+            samples: ``(batch, chunks, 576)``, each the end of the previous chunk and the chunk.
             state: ``(batch, 256)``, the LSTM's output and cell.
 
         Returns:
-            probability ``(batch, 1)`` and the new state.
+            probabilities ``(batch, chunks)`` and the new state.
         """
-        return self._remember(self._encode(samples), state)
+        hidden = self._encode(samples.flatten(0, 1)).reshape(*samples.shape[:2], -1)
+        output, cell = torch.split(state[None], [_CHANNELS, _CHANNELS], dim=2)
+        outputs, (output, cell) = self.lstm(hidden, (output.contiguous(), cell.contiguous()))
+        probabilities = torch.sigmoid(self.decide(torch.relu(outputs))).squeeze(-1)
+        return probabilities, torch.cat([output[0], cell[0]], dim=1)
 
     def sequence(self, samples: Tensor) -> Tensor:
         """Compute logits of consecutive chunks from the start of streams, for training.
@@ -94,13 +99,8 @@ class VoiceGate(nn.Module):
             ``(batch, chunks)``.
         """
         hidden = self._encode(samples.flatten(0, 1)).reshape(*samples.shape[:2], -1)
-        state = hidden.new_zeros(len(samples), 2 * _CHANNELS)
-        outputs = []
-        for chunk in hidden.unbind(dim=1):
-            output, cell = self._recur(chunk, state)
-            state = torch.cat([output, cell], dim=1)
-            outputs.append(output)
-        logits: Tensor = self.decide(torch.relu(torch.stack(outputs, dim=1)))
+        outputs, _ = self.lstm(hidden)
+        logits: Tensor = self.decide(torch.relu(outputs))
         return logits.squeeze(-1)
 
     def _encode(self, samples: Tensor) -> Tensor:
@@ -113,20 +113,6 @@ class VoiceGate(nn.Module):
         hidden = self._layer(2, hidden.reshape(-1, 2 * hidden.shape[1]))
         return self._layer(3, hidden)
 
-    def _remember(self, hidden: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        output, cell = self._recur(hidden, state)
-        probability = torch.sigmoid(self.decide(torch.relu(output)))
-        return probability, torch.cat([output, cell], dim=1)
-
-    def _recur(self, hidden: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Run one step of the LSTM; return its output and its cell."""
-        output, cell = torch.split(state, [_CHANNELS, _CHANNELS], dim=1)
-        gates = self.gates(torch.cat([hidden, output], dim=1))
-        opened, candidate = torch.split(gates, [3 * _CHANNELS, _CHANNELS], dim=1)
-        enter, keep, leave = torch.split(torch.sigmoid(opened), [_CHANNELS] * 3, dim=1)
-        cell = keep * cell + enter * torch.tanh(candidate)
-        return leave * torch.tanh(cell), cell
-
     def _layer(self, index: int, windows: Tensor) -> Tensor:
         return torch.relu(self.encoder[index](windows))
 
@@ -135,12 +121,6 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     layer.load_state_dict({"weight": weight, "bias": bias})
     return layer
-
-
-def _output_gate_third(rows: Tensor) -> Tensor:
-    """Reorder the gates to input, forget, output, cell, so that the sigmoid gates are adjacent."""
-    enter, keep, candidate, leave = rows.chunk(4)
-    return torch.cat([enter, keep, leave, candidate])
 
 
 def _windows(rows: Tensor, width: int, padding: tuple[int, int], step: int) -> Tensor:
@@ -176,7 +156,7 @@ def load_silero() -> VoiceGate:
 def export_voice_gate(
     path: Path, gate: VoiceGate | None = None, taught: dict[str, str] | None = None
 ) -> None:
-    """Write a voice gate as an ONNX file with a dynamic batch.
+    """Write a voice gate as an ONNX file, for any number of streams and chunks.
 
     Args:
         path: file to write.
@@ -184,12 +164,13 @@ def export_voice_gate(
         taught: properties of the file that state the training data, besides its source.
     """
     batch = batch_dimension()
+    chunks = torch.export.Dim("chunks", min=1, max=4096)
     write_onnx(
         gate or load_silero(),
-        (torch.zeros(2, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES)),
+        (torch.zeros(2, 3, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES)),
         path,
         PROPERTIES | (taught or {}),
         input_names=["samples", "state"],
         output_names=["probability", "next_state"],
-        dynamic_shapes=({0: batch}, {0: batch}),
+        dynamic_shapes=({0: batch, 1: chunks}, {0: batch}),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate, cycle, pairwise, takewhile
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ _SLACK = 5
 _BEFORE = 4
 #: Timesteps tested in place of an unlimited receptive field.
 _SOME = 40
+#: Timesteps of the steps that must give the same as steps of one.
+_STEPS = ((2,), (1, 3, 2, 7), (10_000,))
 
 
 def verify_contract(
@@ -28,10 +31,10 @@ def verify_contract(
 ) -> None:
     """Check every promise of the contract.
 
-    Streaming equals offline in outputs and gradients. Nothing outside the receptive field has an
-    effect, and NaN is gone once it has left the field. The field is no larger than needed. Streams
-    in one batch, at different positions, do not affect each other. Inputs outside a stream do not
-    affect it.
+    Streaming equals offline in outputs and gradients. A step of many timesteps equals as many
+    steps. Nothing outside the receptive field has an effect, and NaN is gone once it has left the
+    field. The field is no larger than needed. Streams in one batch, at different positions, do not
+    affect each other. Inputs outside a stream do not affect it.
 
     Args:
         layer: layer in evaluation mode with nonzero weights.
@@ -55,8 +58,10 @@ def verify_contract(
         _check_beside(layer, x, make_input, timesteps, tolerance)
 
 
-def stream(layer: Layer[Any], x: Any, timesteps: int, beside: Any = None) -> list[Tensor]:
-    """Run a layer one timestep at a time and flush it; return outputs like ``forward``'s.
+def stream(
+    layer: Layer[Any], x: Any, timesteps: int, beside: Any = None, steps: Sequence[int] = (1,)
+) -> list[Tensor]:
+    """Run a layer step by step and flush it; return outputs like ``forward``'s.
 
     Args:
         layer: that runs.
@@ -64,22 +69,41 @@ def stream(layer: Layer[Any], x: Any, timesteps: int, beside: Any = None) -> lis
         timesteps: of the streams.
         beside: inputs before the streams and after their end, :data:`_BEFORE` timesteps and
             ``latency`` more; None begins with the streams and ends them with zeros.
+        steps: timesteps that each step takes, again and again.
     """
     batch = len(tensors_of(x)[0])
     state = layer.initial_state(batch)
+    first = 0 if beside is None else -_BEFORE
+    after = timesteps + layer.latency
+    if beside is None:
+        frames = _each(lambda one: _lengthened(one, layer.latency), x)
+    else:
+        frames = _each(
+            lambda one, noise: torch.cat([noise[:, :_BEFORE], one, noise[:, _BEFORE:]], dim=1),
+            x,
+            beside,
+        )
     outputs = []
-    for step in range(0 if beside is None else -_BEFORE, timesteps + layer.latency):
-        # As in use, the end is unknown before the flush.
-        end = torch.full((batch,), UNKNOWN_END if step < timesteps else timesteps)
-        moment = Moment.of(layer, torch.full((batch,), step), end)
-        if beside is None or 0 <= step < timesteps:
-            frames = _timestep(x, step, timesteps)
-        else:
-            frames = _at(beside, _BEFORE + (step if step < 0 else step - timesteps))
-        output, state = layer.step(frames, moment, state)
-        if step >= layer.latency:
-            outputs.append(tensors_of(output))
-    return [torch.stack(column, dim=1) for column in zip(*outputs, strict=True)]
+    # As in use, the end is unknown before the flush, so a step ends at it.
+    cuts = {*_cuts(first, after, steps), timesteps, after}
+    for begins, ends in pairwise(sorted(cuts)):
+        end = torch.full((batch,), UNKNOWN_END if begins < timesteps else timesteps)
+        moment = Moment.of(layer, torch.arange(begins, ends).expand(batch, -1), end)
+        part = _each(lambda one: one[:, begins - first : ends - first], frames)  # noqa: B023
+        output, state = layer.step(part, moment, state)
+        kept = max(layer.latency - begins, 0)
+        outputs.append([one[:, kept:] for one in tensors_of(output)])
+    return [torch.cat(column, dim=1) for column in zip(*outputs, strict=True)]
+
+
+def _cuts(first: int, after: int, steps: Sequence[int]) -> list[int]:
+    """Return where steps of these lengths, again and again, begin."""
+    return [*takewhile(lambda at: at < after, accumulate(cycle(steps), initial=first))]
+
+
+def _lengthened(one: Tensor, timesteps: int) -> Tensor:
+    """Add timesteps of zeros."""
+    return torch.cat([one, torch.zeros_like(one[:, :1]).expand(-1, timesteps, *one.shape[2:])], 1)
 
 
 def tensors_of(x: Any) -> list[Tensor]:
@@ -96,22 +120,23 @@ def _each(function: Callable[..., Tensor], x: Any, *others: Any) -> Any:
     return None if x is None else function(x, *others)
 
 
-def _at(x: Any, index: int) -> Any:
-    return _each(lambda one: one[:, index], x)
-
-
 def _timestep(x: Any, step: int, timesteps: int) -> Any:
     """Return one timestep of the input, zeros after the last."""
     if step < timesteps:
-        return _at(x, step)
-    return _each(lambda one: torch.zeros_like(one[:, 0]), x)
+        return _each(lambda one: one[:, step : step + 1], x)
+    return _each(lambda one: torch.zeros_like(one[:, :1]), x)
 
 
 def _check_streaming(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
     with torch.no_grad():
-        pairs = zip(tensors_of(layer(x)), stream(layer, x, timesteps), strict=True)
-        for offline, streamed in pairs:
-            _assert_close(streamed, offline, tolerance, "streaming is not offline")
+        offline, streamed = tensors_of(layer(x)), stream(layer, x, timesteps)
+        for ours, theirs in zip(streamed, offline, strict=True):
+            _assert_close(ours, theirs, tolerance, "streaming is not offline")
+        for steps in _STEPS:
+            at_once = stream(layer, x, timesteps, steps=steps)
+            for ours, theirs in zip(at_once, streamed, strict=True):
+                complaint = f"steps of {steps} timesteps are not steps of one"
+                _assert_close(ours, theirs, tolerance, complaint)
 
 
 def _check_gradients(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) -> None:
@@ -189,12 +214,12 @@ def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) 
             first = _timestep(x, step, timesteps)
             second = _timestep(x, max(step - later, 0), timesteps)
             frames = _each(lambda a, b: torch.stack([a[0], b[1]]), first, second)
-            moment = Moment.of(layer, torch.tensor([step, step - later]), end)
+            moment = Moment.of(layer, torch.tensor([[step], [step - later]]), end)
             output, state = layer.step(frames, moment, state)
             outputs.append(tensors_of(output))
         alone = stream(layer, x, timesteps)
     for column, expected in zip(zip(*outputs, strict=True), alone, strict=True):
-        together = torch.stack(column, dim=1)
+        together = torch.cat(column, dim=1)
         for row, begins in ((0, layer.latency), (1, layer.latency + later)):
             own = together[row, begins : begins + timesteps]
             _assert_close(own, expected[row], tolerance, "a stream hears another one")

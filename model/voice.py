@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model.config import NetworkConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
@@ -63,19 +62,10 @@ class VoiceMemory(Layer[Tensor]):
             ``(batch, timesteps, 1)``, 0 to 1.
         """
         pooled, heard = x
-        pooled = pooled.float()
-        taken = self._taken(pooled, heard).double()
-        # The decaying mean in closed form: each term decays by what is taken in after it.
-        kept = torch.log1p(-taken / MEMORY_TIMESTEPS).cumsum(dim=1)
-        weight = taken * torch.exp(-kept)
-        total = (weight[..., None] * pooled).cumsum(dim=1) * torch.exp(kept)[..., None]
-        count = weight.cumsum(dim=1) * torch.exp(kept)
-        mean = total / count.clamp(min=1e-6)[..., None]
-        # An estimate uses the memory before its own timestep.
-        mean, count = (
-            functional.pad(one, (0, 0, 1, -1)).float() for one in (mean, count[..., None])
-        )
-        return self._answer(pooled, mean), count / (count + HALF_BELIEVED)
+        # Over a long stream the closed form needs the precision.
+        state = self.initial_state(len(pooled)).to(pooled.device).double()
+        taken = self._taken(pooled, heard)[..., None].double()
+        return self._answers(pooled.float(), self._known(pooled, taken, state).float())
 
     def initial_state(self, batch: int) -> Tensor:
         """Return ``(batch, 1, pooled + 1)``: the mean, and the number of timesteps in it."""
@@ -84,23 +74,44 @@ class VoiceMemory(Layer[Tensor]):
     def newest(
         self, x: tuple[Tensor, Tensor], moment: Moment, state: Tensor
     ) -> tuple[tuple[Tensor, Tensor], Newest[Tensor]]:
-        """Take one timestep; return its answer ``(batch, labels)`` and weight ``(batch, 1)``.
+        """Take timesteps; return their answers and weights, as :meth:`forward` does.
 
         Args:
-            x: ``(batch, pooled)`` and ``(batch,)``.
+            x: as in :meth:`forward`.
             moment: timesteps outside the stream are not taken in.
             state: ``(batch, 1, pooled + 1)``.
 
         Returns:
-            answer and weight, and the whole state.
+            answers and weights, and the whole state.
         """
         pooled, heard = x
-        mean, count = torch.split(state[:, 0], [self.pooled, 1], dim=1)
-        answer, believed = self._answer(pooled, mean), count / (count + HALF_BELIEVED)
-        taken = self._taken(pooled, heard)[:, None] * moment.exists
-        after = count * (1.0 - taken / MEMORY_TIMESTEPS) + taken
-        mean = mean + taken / after.clamp(min=1e-6) * (pooled - mean)
-        return (answer, believed), Newest(torch.cat([mean, after], dim=1)[:, None])
+        known = self._known(pooled, self._taken(pooled, heard)[..., None] * moment.exists, state)
+        return self._answers(pooled, known), Newest(known[:, -1:])
+
+    def _known(self, pooled: Tensor, taken: Tensor, state: Tensor) -> Tensor:
+        """Return the memory before each timestep and after the last.
+
+        Args:
+            pooled: ``(batch, timesteps, pooled)``.
+            taken: ``(batch, timesteps, 1)``.
+            state: the memory before them, which sets the precision.
+
+        Returns:
+            ``(batch, timesteps + 1, pooled + 1)``.
+        """
+        mean, count = torch.split(state, [self.pooled, 1], dim=2)
+        # The decaying mean in closed form: each term decays by what is taken in after it.
+        kept = torch.log1p(-taken / MEMORY_TIMESTEPS).cumsum(dim=1)
+        weight, kept = taken * torch.exp(-kept), torch.exp(kept)
+        counts = kept * (count + weight.cumsum(dim=1))
+        totals = kept * (count * mean + (weight * pooled).cumsum(dim=1))
+        means = totals / counts.clamp(min=1e-6)
+        return torch.cat([state, torch.cat([means, counts], dim=2)], dim=1)
+
+    def _answers(self, pooled: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Answer by the memory before each timestep, as :meth:`forward` does."""
+        mean, count = torch.split(known[:, :-1], [self.pooled, 1], dim=2)
+        return self._answer(pooled, mean), count / (count + HALF_BELIEVED)
 
     def _taken(self, pooled: Tensor, heard: Tensor) -> Tensor:
         """Return how much of each timestep is taken in, 0 to 1."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
+from streamer.modelfile.runtime import NetworkFile
 from streamer.recognition.decision import SILENCE, WARMING_UP, Decision
 from streamer.recognition.estimate import Estimate, StreamState
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata
@@ -21,10 +22,13 @@ from streamer.recognition.spectra import Spectra, SpectralAnalysis, SpectraState
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD, TIMESTEP_S
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 Float32 = NDArray[np.float32]
+
+#: Timesteps that a stream may give to the network at once.
+AT_ONCE = range(1, 257)
+#: Where nobody waits for an answer: more would gain nothing.
+MANY_AT_ONCE = 32
+_NO_FEATURES = np.zeros((0, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
 
 
 class StateRun:
@@ -44,7 +48,9 @@ class StateRun:
         self.speech = deque(state.speech)
         self.emitted = state.emitted
         self.takes_in = state.takes_in
-        self.features: Float32
+        self.at_once = state.at_once
+        self._features = _NO_FEATURES
+        self._taken = 0
         self.estimates: list[Estimate] = []
 
     def state(self) -> StreamState:
@@ -56,13 +62,31 @@ class StateRun:
             tuple(self.speech),
             self.emitted,
             self.takes_in,
+            self.at_once,
         )
 
-    def heard(self, delay_timesteps: int) -> float:
-        """Return how much of the voice the next step takes in, at its estimate's timestep."""
-        if self.network.position < delay_timesteps or self.speech[0] < SPEECH_THRESHOLD:
-            return NOTHING
-        return self.takes_in
+    def add(self, features: Float32) -> None:
+        """Add timesteps for the network."""
+        if self.waiting:
+            features = np.concatenate([self._features[self._taken :], features])
+        self._features, self._taken = features, 0
+
+    @property
+    def waiting(self) -> int:
+        """The number of timesteps that the network has not taken."""
+        return len(self._features) - self._taken
+
+    def take(self, timesteps: int) -> Float32:
+        """Return the next timesteps for the network."""
+        self._taken += timesteps
+        return self._features[self._taken - timesteps : self._taken]
+
+    def heard(self, delay_timesteps: int, timesteps: int) -> list[float]:
+        """Return how much of the voice each of the next timesteps takes in, at its estimate."""
+        before = min(max(delay_timesteps - self.network.position, 0), timesteps)
+        speech = islice(self.speech, timesteps - before)
+        taken = [self.takes_in if one >= SPEECH_THRESHOLD else NOTHING for one in speech]
+        return [NOTHING] * before + taken
 
 
 class Engine:
@@ -76,7 +100,7 @@ class Engine:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        network: NetworkFile,
         metadata: ModelMetadata,
         detector: SpeechDetector | None = None,
     ) -> None:
@@ -88,7 +112,7 @@ class Engine:
         self.metadata = metadata
         self.prior: Prior = BALANCED
         self.digest = ""
-        self._network = StepNetwork(session, metadata)
+        self._network = StepNetwork(network, metadata)
         self._analysis = SpectralAnalysis(detector or SpeechDetector())
         self._normaliser = metadata.normaliser
         self._decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
@@ -115,7 +139,7 @@ class Engine:
         profile.check(self.metadata, self.digest)
 
     def initial_state(
-        self, profile: Profile | None = None, takes_in: float = ORDINARY
+        self, profile: Profile | None = None, takes_in: float = ORDINARY, at_once: int = 1
     ) -> StreamState:
         """Return the state of a new stream.
 
@@ -123,10 +147,14 @@ class Engine:
             profile: as in :meth:`stream`.
             takes_in: how much of its voice it takes in, see
                 :data:`streamer.recognition.profile.ORDINARY`.
+            at_once: as in :meth:`stream`.
 
         Raises:
             SerLiveError: as in :meth:`check_profile`.
+            ValueError: ``at_once`` is out of range.
         """
+        if at_once not in AT_ONCE:
+            raise ValueError(f"at_once must lie in {AT_ONCE[0]}..{AT_ONCE[-1]}, is {at_once}")
         if profile is not None:
             self.check_profile(profile)
         return StreamState(
@@ -137,6 +165,7 @@ class Engine:
             speech=(),
             emitted=0,
             takes_in=takes_in,
+            at_once=at_once,
         )
 
     def profile_of(self, state: StreamState) -> Profile:
@@ -177,65 +206,82 @@ class Engine:
             RuntimeError: that state has already been used up.
         """
         run = StateRun(state)
-        self._hear([run], [self._analysis.flush(state.spectra)])
-        self._estimate([run])
-        end = run.network.position
-        nothing = np.zeros((FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
-        for _ in range(self.metadata.delay_timesteps if end else 0):
-            self._step([nothing], end, [run])
+        self._hear([run], [self._analysis.flush(state.spectra, state.at_once)])
+        end = run.network.position + run.waiting
+        if end:
+            delay = self.metadata.delay_timesteps
+            run.add(np.zeros((delay, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32))
+            while run.waiting:
+                self._step(min(run.at_once, run.waiting), end, [run])
         return run.estimates, run.state()
 
     def accept_states(
         self, blocks: Sequence[Float32], runs: list[StateRun]
     ) -> list[tuple[list[Estimate], StreamState]]:
-        spectra = [run.spectra for run in runs]
-        self._hear(runs, self._analysis.accept_many(blocks, spectra))
-        self._estimate(runs)
+        for at_once in {run.at_once for run in runs}:
+            alike = [run for run in runs if run.at_once == at_once]
+            heard = [
+                block for block, run in zip(blocks, runs, strict=True) if run.at_once == at_once
+            ]
+            spectra = [run.spectra for run in alike]
+            self._hear(alike, self._analysis.accept_many(heard, spectra, at_once))
+            self._estimate(alike, at_once)
         return [(run.estimates, run.state()) for run in runs]
 
     def _hear(self, runs: list[StateRun], analysed: list[tuple[Spectra, SpectraState]]) -> None:
-        """Add the front end's output for new samples."""
+        """Add the front end's output for new samples of streams alike."""
         normalised = self._normaliser.normalise_many(
-            [spectra for spectra, _ in analysed], [run.normaliser for run in runs]
+            [spectra for spectra, _ in analysed],
+            [run.normaliser for run in runs],
+            runs[0].at_once,
         )
         for run, (spectra, after), (features, normaliser) in zip(
             runs, analysed, normalised, strict=True
         ):
-            run.spectra, run.normaliser, run.features = after, normaliser, features
+            run.spectra, run.normaliser = after, normaliser
+            run.add(features)
             run.speech.extend(spectra.speech.tolist())
 
-    def _estimate(self, runs: list[StateRun]) -> None:
-        """Step through every complete timestep."""
-        for step in range(max(len(run.features) for run in runs)):
-            ready = [run for run in runs if len(run.features) > step]
+    def _estimate(self, runs: list[StateRun], at_once: int) -> None:
+        """Take all timesteps."""
+        while ready := [run for run in runs if run.waiting]:
             for batch in in_batches([run.network for run in ready]):
-                together = [ready[i] for i in batch]
-                self._step([run.features[step] for run in together], UNKNOWN_END, together)
+                self._step(at_once, UNKNOWN_END, [ready[i] for i in batch])
 
-    def _step(self, frames: list[Float32], end: int, runs: list[StateRun]) -> None:
-        """Feed one timestep to the network and take one estimate from each full delay line."""
+    def _step(self, timesteps: int, end: int, runs: list[StateRun]) -> None:
+        """Feed timesteps to the network and take an estimate of each from full delay lines."""
+        delay = self.metadata.delay_timesteps
         heard = None
         if self.metadata.knows_voices:
-            delay = self.metadata.delay_timesteps
-            heard = np.array([run.heard(delay) for run in runs], np.float32)
+            heard = np.array([run.heard(delay, timesteps) for run in runs], np.float32)
+        features = np.array([run.take(timesteps) for run in runs])
         probabilities, attention, ordinary, states = self._network.step(
-            np.array(frames), end, [run.network for run in runs], heard
+            features, end, [run.network for run in runs], heard
         )
         if self.prior == EVERYDAY:
             share = self.metadata.ordinary_share
-            probabilities = under_prior(probabilities, self._shares, ordinary, share)
-        likely = [None] * len(runs) if ordinary is None else ordinary[:, 0].tolist()
-        rows = zip(runs, states, probabilities, attention, likely, strict=True)
-        for run, network, row, weights, is_ordinary in rows:
-            run.network = network
-            if network.position > self.metadata.delay_timesteps:
-                speech = run.speech.popleft()
-                label, run.decision = self._decision.decide(row, speech, run.decision)
-                run.emitted += 1
-                time = run.emitted * TIMESTEP_S
-                weighed = None
-                if label not in (SILENCE, WARMING_UP):
-                    weighed = self._decision.weighed(run.decision)
-                run.estimates.append(
-                    Estimate(time, label, row, speech, weights, is_ordinary, weighed)
-                )
+            rows = None if ordinary is None else ordinary.reshape(-1, 1)
+            balanced = probabilities.reshape(-1, probabilities.shape[-1])
+            probabilities = under_prior(balanced, self._shares, rows, share).reshape(
+                probabilities.shape
+            )
+        for index, (run, state) in enumerate(zip(runs, states, strict=True)):
+            first = max(delay - run.network.position, 0)
+            run.network = state
+            likely = None if ordinary is None else ordinary[index, first:, 0].tolist()
+            self._decide(run, probabilities[index, first:], attention[index, first:], likely)
+
+    def _decide(
+        self, run: StateRun, probabilities: Float32, attention: Float32, likely: list[float] | None
+    ) -> None:
+        """Make the estimates of a stream's next timesteps."""
+        for index, (row, weights) in enumerate(zip(probabilities, attention, strict=True)):
+            speech = run.speech.popleft()
+            label, run.decision = self._decision.decide(row, speech, run.decision)
+            run.emitted += 1
+            time = run.emitted * TIMESTEP_S
+            weighed = None
+            if label not in (SILENCE, WARMING_UP):
+                weighed = self._decision.weighed(run.decision)
+            ordinary = None if likely is None else likely[index]
+            run.estimates.append(Estimate(time, label, row, speech, weights, ordinary, weighed))

@@ -65,6 +65,7 @@ class StreamState:
         emitted: number of estimates emitted.
         takes_in: how much of its voice it takes in, see
             :data:`streamer.recognition.profile.ORDINARY`.
+        at_once: number of timesteps that the network takes at once.
     """
 
     spectra: SpectraState
@@ -74,3 +75,4 @@ class StreamState:
     speech: tuple[float, ...]
     emitted: int
     takes_in: float
+    at_once: int

@@ -24,7 +24,11 @@ from streamer.signal import (
 
 #: Key of the ONNX metadata that holds all of this as JSON.
 METADATA_KEY = "ser-live"
-SCHEMA = 2
+SCHEMA = 3
+
+#: Names of the network's dynamic dimensions, and the sizes for a step of one stream.
+BATCH, TIMESTEPS = "batch", "timesteps"
+ONE_STEP = {BATCH: 1, TIMESTEPS: 1}
 
 #: The signal the network was trained on; a file for another signal is refused.
 SIGNAL = {

@@ -1,21 +1,26 @@
-"""The network of a model file, run one timestep at a time for a batch of streams."""
+"""The network of a model file, run for a batch of streams, one timestep at a time or many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.modelfile.runtime import LARGEST_BATCH, try_run
-from streamer.recognition.metadata import HEARD, UNKNOWN_END, VOICE, ModelMetadata, StateSpec
+from streamer.modelfile.runtime import LARGEST_BATCH, NetworkFile, try_run
+from streamer.recognition.metadata import (
+    HEARD,
+    ONE_STEP,
+    TIMESTEPS,
+    UNKNOWN_END,
+    VOICE,
+    ModelMetadata,
+    StateSpec,
+)
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 Float32 = NDArray[np.float32]
 
@@ -28,68 +33,94 @@ _SPENT = -1
 
 
 class _Batch:
-    """Streams that step together: their network state, and the tensors of inputs and outputs.
+    """Streams that step together: their network state, and the tensors of a step.
 
-    The tensors stay in place and are bound to the network once; passing them at every step would
-    cost a fifth of its time.
+    The tensors stay in place. For single timesteps they are bound to the network once; passing them
+    at every step would cost a fifth of its time.
     """
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        network: NetworkFile,
         inputs: dict[str, NDArray[Any]],
         outputs: dict[str, NDArray[Any]],
         results: Sequence[str],
     ) -> None:
         self.inputs = inputs
-        self.outputs = outputs
+        self._network = network
+        self._outputs = outputs
         self._results = results
         self.positions: NDArray[np.int64] = inputs[_POSITION]
         self.size = len(self.positions)
-        #: The copies after a step: in each delay line the newest rows push out the oldest.
-        self._moves: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        for name, line in inputs.items():
-            if f"next_{name}" in outputs:
-                self._moves += _push(line, outputs[f"next_{name}"])
-        self._session = session
-        self._binding = session.io_binding()
-        for bind, tensors in (
-            (self._binding.bind_input, inputs),
-            (self._binding.bind_output, outputs),
-        ):
-            for name, tensor in tensors.items():
-                bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
+        self._bound: Callable[[], dict[str, NDArray[Any]]] | None = None
 
-    def step(self, features: Float32, end: int, heard: Float32 | None) -> None:
-        """Run the network once.
+    def step(
+        self, features: Float32, end: int, heard: Float32 | None
+    ) -> tuple[Float32, Float32, Float32 | None]:
+        """Run the network once; arguments and results as in :meth:`StepNetwork.step`.
 
         Raises:
             RunFailure: it failed, or its output is not a distribution.
         """
-        self.inputs["features"][:] = features
+        timesteps = features.shape[1]
         self.inputs["end"].fill(end)
-        if HEARD in self.inputs:
-            self.inputs[HEARD][:] = 0.0 if heard is None else heard
         try:
-            self._session.run_with_iobinding(self._binding)
+            if timesteps == 1:
+                self.inputs["features"][:] = features
+                if HEARD in self.inputs:
+                    self.inputs[HEARD][:] = 0.0 if heard is None else heard
+                self._bound = self._bound or self._bind()
+                outputs = self._bound()
+            else:
+                outputs = self._run(features, heard)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise RunFailure("the network of the model failed in the middle of the run") from error
-        if not all(_are_shares(self.outputs[name]) for name in self._results):
+        results = [outputs[name].copy() for name in self._results]
+        if not all(one.shape[:2] == features.shape[:2] and _are_shares(one) for one in results):
             raise RunFailure("the network of the model yields what is no probability")
-        self.positions += 1
-        for target, source in self._moves:
-            target[...] = source
+        for name, line in self.inputs.items():
+            if f"next_{name}" in outputs and name != _POSITION:
+                _push(line, outputs[f"next_{name}"])
+        self.positions += timesteps
+        probabilities, attention, *ordinary = results
+        return probabilities, attention, ordinary[0] if ordinary else None
+
+    def _run(self, features: Float32, heard: Float32 | None) -> dict[str, NDArray[Any]]:
+        """Run many timesteps."""
+        feeds = self.inputs | {"features": features}
+        if HEARD in feeds:
+            feeds[HEARD] = np.zeros(features.shape[:2], np.float32) if heard is None else heard
+        names = [*self._outputs]
+        return dict(zip(names, self._network.variant().run(names, feeds), strict=True))
+
+    def _bind(self) -> Callable[[], dict[str, NDArray[Any]]]:
+        """Bind the tensors for single timesteps; return a function that runs one."""
+        fixed = ONE_STEP if self.size == 1 else {TIMESTEPS: 1}
+        session = self._network.variant(**fixed)
+        binding = session.io_binding()
+        for bind, tensors in (
+            (binding.bind_input, self.inputs),
+            (binding.bind_output, self._outputs),
+        ):
+            for name, tensor in tensors.items():
+                bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
+
+        def run() -> dict[str, NDArray[Any]]:
+            session.run_with_iobinding(binding)
+            return self._outputs
+
+        return run
 
 
-def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Views, targets and sources: ``(batch, n, ...)`` into ``(batch, length, ...)``."""
+def _push(line: NDArray[Any], newest: NDArray[Any]) -> None:
+    """Push rows ``(batch, n, ...)`` into ``(batch, length, ...)``; the oldest drop out."""
     rows = newest.shape[1]
     kept = line.shape[1] - rows
     if kept > 0:
         # One move over all streams: rows that one takes from the next are overwritten.
         flat, moved = line.reshape(-1), rows * line[0, 0].size
-        yield flat[:-moved], flat[moved:]
-    yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
+        flat[:-moved] = flat[moved:]
+    line[:, max(kept, 0) :] = newest[:, max(-kept, 0) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +171,16 @@ def in_batches(states: Sequence[NetworkState]) -> list[list[int]]:
 class StepNetwork:
     """An exported network; immutable, as callers pass the streams' states."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> None:
+    def __init__(self, network: NetworkFile, metadata: ModelMetadata) -> None:
         """Combine the parts.
 
         Raises:
             SerLiveError: the network does not match the metadata.
         """
-        self._session = session
+        self._network = network
         self._results = metadata.results
-        features = StateSpec("features", (FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
-        heard = (StateSpec(HEARD, (), "float32"),) if metadata.knows_voices else ()
+        features = StateSpec("features", (1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
+        heard = (StateSpec(HEARD, (1,), "float32"),) if metadata.knows_voices else ()
         self._inputs = (features, StateSpec("end", (), "int64"), *heard, *metadata.states)
         self._outputs = self._checked_outputs(metadata)
 
@@ -182,18 +213,21 @@ class StepNetwork:
         states: Sequence[NetworkState],
         heard: Float32 | None = None,
     ) -> tuple[Float32, Float32, Float32 | None, list[NetworkState]]:
-        """Run one timestep of each stream.
+        """Run the next timesteps of each stream, as many for all.
+
+        To float rounding, the results do not depend on how many a step takes.
 
         Args:
-            features: ``(batch, 4, 201)`` normalised.
+            features: ``(batch, timesteps, 4, 201)`` normalised.
             end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
             states: the streams' states; used up.
-            heard: ``(batch,)`` how much of the voice a network that adapts to voices takes in,
-                at the estimate's timestep; None for nothing.
+            heard: ``(batch, timesteps)`` how much of the voice a network that adapts to voices
+                takes in, at the estimates' timesteps; None for nothing.
 
         Returns:
-            probabilities ``(batch, labels)``, attention ``(batch, T)``, probability of ordinary
-            speech ``(batch, 1)`` or None if the network does not compute it, and the new states.
+            probabilities ``(batch, timesteps, labels)``, attention ``(batch, timesteps, T)``,
+            probability of ordinary speech ``(batch, timesteps, 1)`` or None if the network does not
+            compute it, and the new states.
 
         Raises:
             RuntimeError: a state has been used up.
@@ -201,11 +235,12 @@ class StepNetwork:
         for state in states:
             state.check()
         batch = self._gather(states)
-        batch.step(features, end, heard)
-        outputs = batch.outputs
-        after = [NetworkState(batch, row, state.position + 1) for row, state in enumerate(states)]
-        ordinary = outputs["ordinary"].copy() if "ordinary" in outputs else None
-        return outputs["probabilities"].copy(), outputs["attention"].copy(), ordinary, after
+        results = batch.step(features, end, heard)
+        timesteps = features.shape[1]
+        after = [
+            NetworkState(batch, row, state.position + timesteps) for row, state in enumerate(states)
+        ]
+        return *results, after
 
     def _gather(self, states: Sequence[NetworkState]) -> _Batch:
         """Return the batch of these states, or a new one; rows that were copied are spent."""
@@ -224,7 +259,7 @@ class StepNetwork:
 
     def _batch(self, size: int) -> _Batch:
         inputs, outputs = _zeros(self._inputs, size), _zeros(self._outputs, size)
-        return _Batch(self._session, inputs, outputs, self._results)
+        return _Batch(self._network, inputs, outputs, self._results)
 
     def _checked_outputs(self, metadata: ModelMetadata) -> tuple[StateSpec, ...]:
         """Return the shapes of the network's output states, without the position, counted here.
@@ -237,9 +272,10 @@ class StepNetwork:
         types = {spec.name: _TYPES[spec.dtype] for spec in self._inputs}
         yields = dict.fromkeys(metadata.results, _TYPES["float32"])
         yields |= {f"next_{state.name}": types[state.name] for state in metadata.states}
+        session = self._network.variant(**ONE_STEP)
         if (
-            types != {one.name: one.type for one in self._session.get_inputs()}
-            or yields != {one.name: one.type for one in self._session.get_outputs()}
+            types != {one.name: one.type for one in session.get_inputs()}
+            or yields != {one.name: one.type for one in session.get_outputs()}
             or StateSpec(_POSITION, (), "int64") not in metadata.states
         ):
             raise SerLiveError("its network has other inputs or outputs than its metadata says")
@@ -251,14 +287,14 @@ class StepNetwork:
             feeds[VOICE].fill(1.0)
             feeds[_POSITION].fill(metadata.delay_timesteps)
         try:
-            results = try_run(self._session, names, feeds)
+            results = try_run(session, names, feeds)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise SerLiveError(
                 "its network does not fit the shapes in its metadata, or takes too long or too "
                 "much memory"
             ) from error
         shares, newest = results[: len(metadata.results)], results[len(metadata.results) :]
-        shapes = [(1, len(metadata.labels)), (1, metadata.window_timesteps), (1, 1)]
+        shapes = [(1, 1, len(metadata.labels)), (1, 1, metadata.window_timesteps), (1, 1, 1)]
         fits = [one.shape for one in shares] == shapes[: len(shares)] and all(
             _is_part_of(*pair) for pair in zip(newest, lines, strict=True)
         )

@@ -79,32 +79,39 @@ class Normaliser:
         return NormaliserState(np.zeros((*batch, FREQUENCY_BINS)), np.zeros(batch), np.zeros(batch))
 
     def normalise(
-        self, spectra: Spectra, state: NormaliserState
+        self, spectra: Spectra, state: NormaliserState, at_once: int = 1
     ) -> tuple[Float32, NormaliserState]:
         """Normalise consecutive timesteps.
 
         Args:
             spectra: power ``(..., timesteps, 4, 201)`` and speech ``(..., timesteps)``.
             state: state after the earlier timesteps.
+            at_once: number of timesteps that are computed at once. The result depends on it, to
+                float rounding.
 
         Returns:
             features ``(..., timesteps, 4, 201)`` float32, and the new state.
         """
         features = np.empty_like(spectra.power)
-        for step in range(spectra.power.shape[-3]):
-            power, speech = spectra.power[..., step, :, :], spectra.speech[..., step]
-            state = self._update(power, speech, state)
-            np.multiply(power, self._gain(state)[..., None, :], out=features[..., step, :, :])
+        for first in range(0, spectra.power.shape[-3], at_once):
+            power = spectra.power[..., first : first + at_once, :, :]
+            after = self._references(power, spectra.speech[..., first : first + at_once], state)
+            gain = self._gain(after)[..., None, :]
+            np.multiply(power, gain, out=features[..., first : first + at_once, :, :])
+            state = NormaliserState(
+                after.power[..., -1, :], after.timesteps[..., -1], after.loudest[..., -1]
+            )
         np.log1p(features, out=features)
         features *= self._scale
         return features, state
 
     def normalise_many(
-        self, spectra: Sequence[Spectra], states: Sequence[NormaliserState]
+        self, spectra: Sequence[Spectra], states: Sequence[NormaliserState], at_once: int = 1
     ) -> list[tuple[Float32, NormaliserState]]:
         """Do :meth:`normalise` for each of many streams."""
         if len({len(one.power) for one in spectra}) != 1:
-            return [self.normalise(*pair) for pair in zip(spectra, states, strict=True)]
+            pairs = zip(spectra, states, strict=True)
+            return [self.normalise(*pair, at_once) for pair in pairs]
         together = Spectra(
             np.array([one.power for one in spectra]), np.array([one.speech for one in spectra])
         )
@@ -113,7 +120,7 @@ class Normaliser:
             np.array([one.timesteps for one in states]),
             np.array([one.loudest for one in states]),
         )
-        features, state = self.normalise(together, state)
+        features, state = self.normalise(together, state, at_once)
         after = zip(state.power, state.timesteps, state.loudest, strict=True)
         return [(row, NormaliserState(*one)) for row, one in zip(features, after, strict=True)]
 
@@ -129,19 +136,32 @@ class Normaliser:
     def _scale(self) -> np.float32:
         return np.float32(1.0 / np.log1p(1.0 / self._floor))
 
-    def _update(self, power: Float32, speech: Float32, state: NormaliserState) -> NormaliserState:
-        """Return the next state from a timestep's power ``(..., 4, 201)`` and speech ``(...)``."""
+    def _references(
+        self, power: Float32, speech: Float32, state: NormaliserState
+    ) -> NormaliserState:
+        """Return the state after each timestep, with their axis before the last.
+
+        Args:
+            power: ``(..., timesteps, 4, 201)``.
+            speech: ``(..., timesteps)``.
+            state: state before them.
+        """
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
-        loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
+        levels = np.add.reduce(mean, axis=-1)
+        levels[..., 0] = np.maximum(state.loudest, levels[..., 0])
+        loudest = np.maximum.accumulate(levels, axis=-1)
         is_speech = speech >= self.speech_threshold
-        if not is_speech.any():
-            return NormaliserState(state.power, state.timesteps, loudest)
-        total = np.where(is_speech[..., None], self._keep * state.power + mean, state.power)
-        count = np.where(is_speech, self._keep * state.timesteps + 1.0, state.timesteps)
+        # The forgetting sum in closed form: each timestep decays by the speech after it.
+        counted = np.add.accumulate(is_speech, axis=-1, dtype=np.float64)
+        kept = self._keep**counted
+        weights = np.tril(self._keep ** np.abs(counted[..., :, None] - counted[..., None, :]))
+        weights *= is_speech[..., None, :]
+        total = kept[..., None] * state.power[..., None, :] + weights @ mean
+        count = kept * state.timesteps[..., None] + np.add.reduce(weights, axis=-1)
         return NormaliserState(total, count, loudest)
 
     def _gain(self, state: NormaliserState) -> Float32:
-        """Return the factor for a timestep's power, ``(..., 201)``: one over the floor."""
+        """Return the factor for the power of timesteps, ``(..., 201)``: one over the floor."""
         # With no speech counted yet the sum is zero too, and the loudest timestep stands in.
         mean_level = np.add.reduce(state.power, axis=-1) / np.maximum(state.timesteps, 1e-9)
         level = np.where(state.timesteps > 0, mean_level, state.loudest)

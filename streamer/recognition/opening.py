@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streamer.errors import SerLiveError
 from streamer.modelfile.inspection import read_onnx
-from streamer.modelfile.runtime import open_stranger
-from streamer.recognition.metadata import METADATA_KEY, ModelMetadata
-
-if TYPE_CHECKING:
-    import onnxruntime
+from streamer.modelfile.runtime import NetworkFile
+from streamer.recognition.metadata import METADATA_KEY, ONE_STEP, ModelMetadata
 
 
-def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+def open_model(path: Path) -> tuple[NetworkFile, ModelMetadata]:
     """Open a model file on one thread; it need not be trusted.
 
     Raises:
@@ -36,16 +32,16 @@ def read_model(path: Path) -> bytes:
         raise SerLiveError(f"model {path}: {error.strerror}") from error
 
 
-def opened(path: Path, data: bytes) -> tuple[onnxruntime.InferenceSession, ModelMetadata]:
+def opened(path: Path, data: bytes) -> tuple[NetworkFile, ModelMetadata]:
     """Open a file's bytes; returns as :func:`open_model` does."""
     try:
-        session = open_stranger(data)
-        properties = session.get_modelmeta().custom_metadata_map
+        network = NetworkFile(data)
+        properties = network.variant(**ONE_STEP).get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a dozen unrelated types
         raise SerLiveError(f"model {path}: not an ONNX file that can be run") from error
     if METADATA_KEY not in properties:
         raise SerLiveError(f"model {path}: an ONNX file, but not a ser-live model")
     try:
-        return session, ModelMetadata.from_json(properties[METADATA_KEY])
+        return network, ModelMetadata.from_json(properties[METADATA_KEY])
     except SerLiveError as error:
         raise SerLiveError(f"model {path}: {error}") from error

@@ -31,21 +31,27 @@ class Stream:
     """
 
     def __init__(
-        self, recognizer: Engine, profile: Profile | None = None, takes_in: float = ORDINARY
+        self,
+        recognizer: Engine,
+        profile: Profile | None = None,
+        takes_in: float = ORDINARY,
+        at_once: int = 1,
     ) -> None:
         """Begin; usually called by :meth:`Recognizer.stream`.
 
         Raises:
             SerLiveError: as in :meth:`Recognizer.check_profile`.
+            ValueError: ``at_once`` is out of range.
         """
         self.recognizer = recognizer
         self._profile = profile
         self._takes_in = takes_in
+        self._at_once = at_once
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard, but not the profile that it began with."""
-        self.state = self.recognizer.initial_state(self._profile, self._takes_in)
+        self.state = self.recognizer.initial_state(self._profile, self._takes_in, self._at_once)
         self.is_flushed = False
 
     def profile(self) -> Profile:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
-from streamer.modelfile.runtime import LARGEST_BATCH, open_session
+from streamer.modelfile.runtime import LARGEST_BATCH, NetworkFile
 from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 #: File of the network.
 VOICE_GATE = "voice-gate.onnx"
@@ -39,6 +35,9 @@ OFFSET_SHARE = CHUNK_S / 0.5
 #: Size of the network's recurrent state, per stream.
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
+_ONE_CHUNK = {"batch": 1, "chunks": 1}
+#: Most chunks that the network takes at once: speech among them means a slow decay after it.
+_MOST_CHUNKS = PAUSE_CHUNKS
 
 Float32 = NDArray[np.float32]
 
@@ -53,7 +52,6 @@ class SpeechState:
         network: ``(256,)`` recurrent state.
         offset: running mean of the samples, None before the first chunk.
         envelope: slowly falling peak of the chunks' RMS, without the offset.
-        probability: the last finished decision.
         quiet_chunks: chunks since the last speech.
     """
 
@@ -62,20 +60,20 @@ class SpeechState:
     network: Float32
     offset: float | None
     envelope: float
-    probability: float
     quiet_chunks: int
 
 
 @cache
-def open_voice_gate() -> onnxruntime.InferenceSession:
-    """Return the network, in one session for all.
+def open_voice_gate(path: Path) -> NetworkFile:
+    """Return the network of a file, in one set of sessions for all.
 
     Raises:
         SerLiveError: it is missing or damaged.
     """
-    path = bundled(VOICE_GATE)
     try:
-        return open_session(path)
+        network = NetworkFile(path.read_bytes(), is_own=True)
+        network.variant(**_ONE_CHUNK)
+        return network
     except Exception as error:  # onnxruntime raises a dozen unrelated types
         raise SerLiveError(f"{path} is missing or damaged: install ser-live again") from error
 
@@ -83,9 +81,9 @@ def open_voice_gate() -> onnxruntime.InferenceSession:
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, shared by all streams."""
 
-    def __init__(self, gate: onnxruntime.InferenceSession | None = None) -> None:
-        """Use the shipped network, or another with the same inputs and outputs."""
-        self._run = (gate or open_voice_gate()).run
+    def __init__(self, gate: Path | None = None) -> None:
+        """Use the shipped network, or that of a file with the same inputs and outputs."""
+        self._network = open_voice_gate(gate or bundled(VOICE_GATE))
 
     def initial_state(self) -> SpeechState:
         return SpeechState(
@@ -94,39 +92,47 @@ class SpeechDetector:
             network=np.zeros(STATE_VALUES, np.float32),
             offset=None,
             envelope=QUIETEST_RMS,
-            probability=0.0,
             quiet_chunks=0,
         )
 
-    def accept(self, samples: Float32, state: SpeechState) -> tuple[float, SpeechState]:
-        """Add samples; return the greatest probability among the chunks they finish.
-
-        If they finish none, it is the last decision.
-        """
+    def accept(self, samples: Float32, state: SpeechState) -> tuple[list[float], SpeechState]:
+        """Add samples; return the probabilities of the chunks they finish."""
         [result] = self.accept_many([samples], [state])
         return result
 
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpeechState]
-    ) -> list[tuple[float, SpeechState]]:
+    ) -> list[tuple[list[float], SpeechState]]:
         """Do :meth:`accept` for each of many streams."""
         hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
-        unfinished = [hearing for hearing in hearings if hearing.has_chunk]
+        unfinished = [hearing for hearing in hearings if hearing.chunks]
         while unfinished:
             for first in range(0, len(unfinished), LARGEST_BATCH):
                 self._hear(unfinished[first : first + LARGEST_BATCH])
-            unfinished = [hearing for hearing in unfinished if hearing.has_chunk]
-        return [hearing.result() for hearing in hearings]
+            unfinished = [hearing for hearing in unfinished if hearing.chunks]
+        return [(hearing.probabilities, hearing.state()) for hearing in hearings]
 
     def _hear(self, hearings: list[_Hearing]) -> None:
-        """Run the network on each stream's next chunk."""
-        feeds = {
-            "samples": np.array([hearing.next_input() for hearing in hearings]),
-            "state": np.array([hearing.network for hearing in hearings]),
-        }
-        probabilities, network = self._run(_OUTPUTS, feeds)
-        for hearing, probability, row in zip(hearings, probabilities, network, strict=True):
-            hearing.take(float(probability[0]), row)
+        """Run the network on each stream's next chunks."""
+        count = min(_MOST_CHUNKS, *(hearing.chunks for hearing in hearings))
+        inputs = np.array([hearing.next_inputs(count) for hearing in hearings])
+        states = np.array([hearing.network for hearing in hearings])
+        probabilities, after = self._run(inputs, states)
+        for row, hearing in enumerate(hearings):
+            taken = hearing.take(probabilities[row].tolist())
+            if taken == count:
+                hearing.network = after[row]
+            else:
+                right = inputs[row : row + 1, :taken]
+                _, [hearing.network] = self._run(right, states[row : row + 1])
+
+    def _run(self, inputs: Float32, states: Float32) -> tuple[Float32, Float32]:
+        """Run ``(batch, chunks, 576)`` and ``(batch, 256)``."""
+        batch, chunks = inputs.shape[:2]
+        fixed = {} if chunks > 1 else _ONE_CHUNK if batch == 1 else {"chunks": 1}
+        session = self._network.variant(**fixed)
+        probabilities, after = session.run(_OUTPUTS, {"samples": inputs, "state": states})
+        return probabilities, after
 
 
 class _Hearing:
@@ -139,45 +145,71 @@ class _Hearing:
         self.network = state.network
         self._offset = state.offset
         self._envelope = state.envelope
-        self._newest = state.probability
-        self._loudest = -1.0
         self._quiet_chunks = state.quiet_chunks
+        self.probabilities: list[float] = []
+        #: Of each chunk given to the network: the offset, the envelope, and the next one's context.
+        self._given: list[tuple[float, float, Float32]] = []
 
     @property
-    def has_chunk(self) -> bool:
-        return len(self._pending) - self._at >= CHUNK_SAMPLES
+    def chunks(self) -> int:
+        """The number of chunks that are left."""
+        return (len(self._pending) - self._at) // CHUNK_SAMPLES
 
-    def next_input(self) -> Float32:
-        """Return the next chunk at the network's level, preceded by the end of the previous one."""
-        chunk = self._pending[self._at : self._at + CHUNK_SAMPLES]
-        self._at += CHUNK_SAMPLES
-        mean = float(np.add.reduce(chunk, dtype=np.float64)) / CHUNK_SAMPLES
-        if self._offset is None:
-            self._offset = mean
-        self._offset += OFFSET_SHARE * (mean - self._offset)
-        chunk = chunk - np.float32(self._offset)
-        rms = math.sqrt(np.add.reduce(chunk * chunk, dtype=np.float64) / CHUNK_SAMPLES)
-        decay = SLOW_DECAY if self._quiet_chunks <= PAUSE_CHUNKS else FAST_DECAY
-        self._envelope = max(self._envelope * decay, rms, QUIETEST_RMS)
-        heard = np.concatenate([self._context, chunk * np.float32(TARGET_RMS / self._envelope)])
-        self._context = heard[-CONTEXT_SAMPLES:]
-        return heard
+    def next_inputs(self, count: int) -> Float32:
+        """Return the next chunks at the network's level, each after the end of the previous one.
 
-    def take(self, probability: float, network: Float32) -> None:
-        """Take the network's output for the chunk."""
-        self.network = network
-        self._newest = probability
-        self._loudest = max(self._loudest, probability)
-        self._quiet_chunks = 0 if probability >= SPEECH_THRESHOLD else self._quiet_chunks + 1
+        The level falls faster after a pause. These chunks are assumed to go on as the stream is:
+        without speech, if it is in a pause; see :meth:`take`.
+        """
+        end = self._at + count * CHUNK_SAMPLES
+        chunks = self._pending[self._at : end].reshape(count, CHUNK_SAMPLES)
+        means = np.add.reduce(chunks, axis=1, dtype=np.float64) / CHUNK_SAMPLES
+        offset = float(means[0]) if self._offset is None else self._offset
+        offsets = []
+        for mean in means.tolist():
+            offset += OFFSET_SHARE * (mean - offset)
+            offsets.append(offset)
+        chunks = chunks - np.array(offsets, np.float32)[:, None]
+        power = np.add.reduce(chunks * chunks, axis=1, dtype=np.float64) / CHUNK_SAMPLES
+        envelope, envelopes = self._envelope, []
+        for quiet, rms in enumerate(np.sqrt(power).tolist(), self._quiet_chunks):
+            decay = SLOW_DECAY if quiet <= PAUSE_CHUNKS else FAST_DECAY
+            envelope = max(envelope * decay, rms, QUIETEST_RMS)
+            envelopes.append(envelope)
+        inputs = np.empty((count, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32)
+        gains = (TARGET_RMS / np.array(envelopes)).astype(np.float32)
+        np.multiply(chunks, gains[:, None], out=inputs[:, CONTEXT_SAMPLES:])
+        inputs[0, :CONTEXT_SAMPLES] = self._context
+        inputs[1:, :CONTEXT_SAMPLES] = inputs[:-1, -CONTEXT_SAMPLES:]
+        contexts = inputs[:, -CONTEXT_SAMPLES:]
+        self._given = list(zip(offsets, envelopes, contexts, strict=True))
+        return inputs
 
-    def result(self) -> tuple[float, SpeechState]:
-        loudest = self._newest if self._loudest < 0 else self._loudest
-        return loudest, SpeechState(
-            self._pending[self._at :],
+    def take(self, probabilities: list[float]) -> int:
+        """Take the network's output for the chunks it was given; return how many were right.
+
+        If speech ends a pause, the level of the chunks after it was wrong: they are next again.
+        """
+        count = len(probabilities)
+        may_be_wrong = self._quiet_chunks + count - 1 > PAUSE_CHUNKS
+        for taken, probability in enumerate(probabilities, 1):
+            is_speech = probability >= SPEECH_THRESHOLD
+            self._quiet_chunks = 0 if is_speech else self._quiet_chunks + 1
+            if is_speech and may_be_wrong:
+                count = taken
+                break
+        self.probabilities += probabilities[:count]
+        self._offset, self._envelope, context = self._given[count - 1]
+        self._context = context.copy()  # a view would keep all inputs
+        self._at += count * CHUNK_SAMPLES
+        return count
+
+    def state(self) -> SpeechState:
+        return SpeechState(
+            self._pending[self._at :].copy(),
             self._context,
             self.network,
             self._offset,
             self._envelope,
-            self._newest,
             self._quiet_chunks,
         )

@@ -209,6 +209,7 @@ class _Hearing:
         interrupts: Interrupts,
         listeners: Sequence[Listener],
         adaptation: Adaptation,
+        at_once: int,
     ) -> None:
         self._source = source
         self._rate = source.sample_rate
@@ -216,7 +217,7 @@ class _Hearing:
         self._prior = recognizer.prior
         self._resampler = Resampler(source.sample_rate)
         self._adaptation = adaptation.told(recognizer.metadata)
-        self._stream = recognizer.stream(adaptation.profile, adaptation.adapts)
+        self._stream = recognizer.stream(adaptation.profile, adaptation.adapts, at_once)
         self._report = report
         self._clock = clock
         self._interrupts = interrupts
@@ -329,6 +330,7 @@ def run_session(
     listeners: Sequence[Listener] = (),
     streams: int | None = None,
     adaptation: Adaptation = UNKNOWN_VOICE,
+    at_once: int = 1,
 ) -> None:
     """Run a source to its end or to a signal; either way the sinks get their last event.
 
@@ -342,6 +344,8 @@ def run_session(
         listeners: get every block of the first channel, before the estimates it completes.
         streams: number of channels that are separate streams; None if the source is one stream.
         adaptation: how each stream adapts to its voice.
+        at_once: number of timesteps that the network takes at once; more than one is for those who
+            do not wait for estimates.
 
     Raises:
         SerLiveError: the audio is damaged; raised after the last event for what was heard. Or the
@@ -361,6 +365,7 @@ def run_session(
             interrupts,
             listeners if first else (),
             adaptation,
+            at_once,
         )
         for first, report in zip([True, *[False] * len(reports)], reports, strict=False)
     ]

@@ -19,9 +19,9 @@ block_sizes = st.lists(
 )
 
 
-def run(recognizer, samples, sizes=()):
+def run(recognizer, samples, sizes=(), at_once=1):
     """Estimates of the samples in blocks of the given sizes, the rest as one block."""
-    stream, estimates = recognizer.stream(), []
+    stream, estimates = recognizer.stream(at_once=at_once), []
     for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
         estimates += stream.accept(block)
     return estimates + stream.flush()

@@ -81,17 +81,18 @@ def stream(network, features, heard=None):
     """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
     batch, timesteps = features.shape[:2]
     state = network.initial_state(batch)
-    nothing = torch.zeros_like(features[:, 0])
+    nothing = torch.zeros_like(features[:, :1])
     logits, attention = [], []
     delay = network.latency
     for step in range(timesteps + delay):
-        frames = features[:, step] if step < timesteps else nothing
+        frames = features[:, step : step + 1] if step < timesteps else nothing
         end = torch.full((batch,), timesteps if step >= timesteps else UNKNOWN_END)
         # Of timesteps before the stream nothing is taken in, whatever is asked for.
-        taken = None if heard is None else heard[:, max(step - delay, 0)]
-        moment = Moment.of(network, torch.full((batch,), step), end)
+        at = max(step - delay, 0)
+        taken = None if heard is None else heard[:, at : at + 1]
+        moment = Moment.of(network, torch.full((batch, 1), step), end)
         (one, weights), state = network.step(frames, moment, state, taken)
         if step >= delay:
             logits.append(one)
             attention.append(weights)
-    return torch.stack(logits, 1), torch.stack(attention, 1)
+    return torch.cat(logits, 1), torch.cat(attention, 1)

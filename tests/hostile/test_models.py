@@ -138,7 +138,7 @@ def sequence_output(proto):
 
 
 def transpose(proto):
-    tensor = next(one for one in proto.graph.initializer if one.name.endswith("enter.weight"))
+    tensor = max(proto.graph.initializer, key=lambda one: len(one.raw_data))
     tensor.dims[:] = tensor.dims[::-1]
 
 

@@ -180,14 +180,13 @@ def test_the_cost_is_that_of_what_runs(name, changes):
     network = make(name, **changes)
     if isinstance(network, Network):
         state = network.initial_state()
-        moment = Moment.of(network, torch.tensor([0]), torch.tensor([1]))
-        counted = multiply_adds(lambda: network.step(features(1)[:, 0], moment, state))
-        # The taps are no matrix product: one multiply-add for all that the delay line holds.
-        counted += sum(
-            (memory.projections.shape[1] + 1) * network.config.memory for memory in state.memories
+        moment = Moment.of(network, torch.tensor([[0]]), torch.tensor([1]))
+        counted = multiply_adds(lambda: network.step(features(1)[:, :1], moment, state))
+        # The taps are no matrix product.
+        taps = sum(
+            block.look_back_order + 1 + block.look_ahead_order for block in network.config.blocks
         )
-        # Nor is the newest timestep's share of what is pooled.
-        counted += network.attention.pooled
+        counted += taps * network.config.memory
     else:
         last = network.config.window_timesteps if network.config.bidirectional else 1
         # In float32 an LSTM runs in oneDNN, where no product is seen.

@@ -153,14 +153,17 @@ class Delayed(Layer[torch.Tensor]):
         return (0,)
 
     def newest(self, x, moment, state):
-        row = x[:, None] * (1.0 if self.fault == "hears before" else moment.exists[..., None])
+        rows = x * (1.0 if self.fault == "hears before" else moment.exists)
         if self.fault == "mixes streams":
-            row = row + 0.1 * row.flip(0)
+            rows = rows + 0.1 * rows.flip(0)
         if self.fault == "remembers":
-            row = row + 0.0 * state[:, :1]
+            rows = rows + 0.0 * state[:, :1]
         gain = self.gain.detach() if self.fault == "has no gradient" else self.gain
         late = 1 if self.fault == "is early" else 0
-        return gain * (state[:, late] + x), Newest(row)
+        earlier = torch.cat([state, rows], dim=1)[:, late : late + x.shape[1]]
+        if self.fault == "waits for a step":
+            earlier = state[:, :1].expand_as(x)
+        return gain * (earlier + x), Newest(rows)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +178,7 @@ class Delayed(Layer[torch.Tensor]):
         ("hears before", "beside its stream"),
         ("remembers", "NaN stays"),
         ("mixes streams", "streaming is not offline"),
+        ("waits for a step", "timesteps are not steps of one"),
     ],
 )
 def test_a_layer_that_breaks_the_contract_is_caught(fault, complaint):

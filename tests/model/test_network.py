@@ -82,8 +82,8 @@ def test_what_is_known_of_the_voice_streams_exactly():
 
 def taking_in(memory, pooled, how, state):
     """The state of a memory of voices after one more timestep."""
-    x = pooled, torch.tensor([how])
-    _, state = memory.step(x, Moment.of(memory, torch.tensor([0]), torch.tensor([1])), state)
+    x = pooled[:, None], torch.tensor([[how]])
+    _, state = memory.step(x, Moment.of(memory, torch.tensor([[0]]), torch.tensor([1])), state)
     return state
 
 

@@ -73,12 +73,12 @@ def by_torch(knowing, samples, profile, takes_in):
     with torch.no_grad():
         for step, frame in enumerate(frames):
             is_speech = step >= delay and spectra.speech[step - delay] >= SPEECH_THRESHOLD
-            heard = torch.tensor([takes_in if is_speech else NOTHING])
+            heard = torch.tensor([[takes_in if is_speech else NOTHING]])
             known = end if step >= length else torch.tensor([UNKNOWN_END])
-            moment = Moment.of(network, torch.tensor([step]), known)
-            (logits, _), state = network.step(frame[None], moment, state, heard)
+            moment = Moment.of(network, torch.tensor([[step]]), known)
+            (logits, _), state = network.step(frame[None, None], moment, state, heard)
             if step >= delay:
-                rows.append(torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy())
+                rows.append(torch.softmax(logits[0, 0] / TEMPERATURE, dim=-1).numpy())
     return np.array(rows), state.voice[0, 0].numpy()
 
 
@@ -414,7 +414,7 @@ def test_the_input_of_what_is_heard_goes_with_the_memory(knowing, tmp_path):
 
 def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):
     proto = onnx.load(str(knowing.path))
-    (weights,) = [one for one in proto.graph.initializer if one.name.endswith("differ.weight")]
+    (weights,) = [one for one in proto.graph.initializer if one.name.endswith("differ.bias")]
     weights.raw_data = b"\xff" * len(weights.raw_data)  # NaN
     onnx.save(proto, str(tmp_path / "nan.onnx"))
     with pytest.raises(SerLiveError, match="NaN"):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.recognition.decision import Decision
+from streamer.recognition.engine import MANY_AT_ONCE
 from streamer.recognition.metadata import UNKNOWN_END
 from streamer.recognition.network import StepNetwork
 from streamer.recognition.opening import open_model
@@ -44,9 +45,11 @@ def test_three_ways_are_equal(exported, recognizer, speech, data):
     first = data.draw(st.integers(0, 60_000), label="first")
     length = data.draw(st.integers(0, 64_000), label="length")
     samples = speech[first : first + length]
-    estimates = run(recognizer, samples, data.draw(block_sizes, label="blocks"))
+    at_once = data.draw(st.sampled_from([1, 2, 7, MANY_AT_ONCE]), label="at once")
+    estimates = run(recognizer, samples, data.draw(block_sizes, label="blocks"), at_once)
     assert len(estimates) == len(samples) // 640
     assert [e.label for e in estimates] == [e.label for e in run(recognizer, samples)]
+    assert estimates == run(recognizer, samples, at_once=at_once)
     if not estimates:
         return
     offline = torch_probabilities(exported, samples)
@@ -61,6 +64,50 @@ def test_three_ways_are_equal_long_after_the_window_has_filled(exported, recogni
     offline = torch_probabilities(exported, samples)
     assert np.abs(probabilities(estimates) - offline).max() <= TOLERANCE
     assert [e.label for e in estimates] == decide(exported.metadata, offline, estimates)
+
+
+@pytest.mark.parametrize("at_once", [2, 25, MANY_AT_ONCE, 256])
+def test_many_timesteps_at_once_are_the_same_to_rounding(shipped, speech, at_once):
+    pause = np.zeros(48_000, np.float32)
+    samples = np.concatenate([speech, pause, speech[:70_000], pause, speech[30_000:]])
+    each, groups = run(shipped, samples), run(shipped, samples, [9_999] * 20, at_once)
+    assert np.abs(probabilities(each) - probabilities(groups)).max() <= 2e-6
+    assert [(e.time, e.label) for e in each] == [(e.time, e.label) for e in groups]
+    for name in ("speech", "ordinary"):
+        pairs = [(getattr(a, name), getattr(b, name)) for a, b in zip(each, groups, strict=True)]
+        assert max(abs(a - b) for a, b in pairs) <= 1e-5
+
+
+def test_estimates_of_many_timesteps_at_once_come_in_groups(shipped, speech):
+    stream = shipped.stream(at_once=10)
+    needed = 10 * 640 + 240  # with the tail of the last frame
+    assert stream.accept(speech[: needed - 1]) == []
+    delay = shipped.metadata.delay_timesteps
+    assert len(stream.accept(speech[needed - 1 : needed])) == 10 - delay
+    assert len(stream.accept(speech[needed : needed + 6_399])) == 0
+    assert len(stream.flush()) == 10 + delay
+
+
+def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, speech):
+    ways = [1, MANY_AT_ONCE, 1, 5]
+    streams = [shipped.stream(at_once=way) for way in ways]
+    heard = [[] for _ in ways]
+    for block in np.array_split(speech, 9):
+        for got, estimates in zip(
+            heard, shipped.accept_many(streams, [block] * len(ways)), strict=True
+        ):
+            got += estimates
+    for way, stream, got in zip(ways, streams, heard, strict=True):
+        got += stream.flush()
+        alone = run(shipped, speech, at_once=way)
+        assert np.abs(probabilities(got) - probabilities(alone)).max() <= 2e-6
+        assert [e.label for e in got] == [e.label for e in alone]
+
+
+@pytest.mark.parametrize("at_once", [0, -1, 257])
+def test_impossible_numbers_at_once_are_refused(shipped, at_once):
+    with pytest.raises(ValueError, match=r"at_once must lie in 1\.\.256"):
+        shipped.stream(at_once=at_once)
 
 
 @pytest.mark.parametrize("length", [0, 1, 399, 400, 639, 640, 1280, 5_000])
@@ -121,6 +168,7 @@ def test_a_batch_of_streams_equals_each_alone(exported):
     together = [network.initial_state() for _ in range(3)]
     alone = [network.initial_state() for _ in range(3)]
     for step in frames:
+        step = step[:, None]
         batch, _, likely, together = network.step(step, UNKNOWN_END, together)
         assert (likely is not None) == exported.network.config.ordinary
         for row in range(3):

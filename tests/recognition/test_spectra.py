@@ -191,3 +191,24 @@ def test_digital_silence_is_zero_and_finite(analysis):
 def test_impossible_settings_are_named(change, name):
     with pytest.raises(ValueError, match=name):
         Normaliser(**({"prior_spectrum": FLAT} | change))
+
+
+def test_the_loudest_of_the_chunks_that_a_timestep_finishes_counts(analysis, speech):
+    detector = SpeechDetector()
+    chunks, _ = detector.accept(speech, detector.initial_state())
+    found = analyse(analysis, speech).speech
+    for timestep in range(len(speech) // 640 - 1):
+        before = (640 * timestep + 240) // 512 if timestep else 0
+        finished = chunks[before : (640 * timestep + 880) // 512]
+        assert len(finished) in (1, 2)
+        assert found[timestep] == pytest.approx(max(finished), abs=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [2, 7, 64])
+def test_timesteps_at_once_are_normalised_as_one_by_one(analysis, speech, at_once):
+    spectra, normaliser = analyse(analysis, speech), Normaliser(FLAT)
+    each, one = normaliser.normalise(spectra, normaliser.initial_state())
+    together, other = normaliser.normalise(spectra, normaliser.initial_state(), at_once)
+    np.testing.assert_allclose(together, each, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(other.power, one.power, rtol=1e-9)
+    assert (other.loudest, other.timesteps) == pytest.approx((one.loudest, one.timesteps))

@@ -45,7 +45,7 @@ from model.network import Network
 from model.silero import silero_path
 from streamer.commands.latency.streams import most_streams
 from streamer.errors import SerLiveError
-from streamer.modelfile.runtime import open_session
+from streamer.modelfile.runtime import NetworkFile, open_session
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, write_line
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata, StateSpec
@@ -117,10 +117,10 @@ class _WindowRun(nn.Module):
         network = self.network
         hidden = network.sequence(features)
         before = hidden[:, -network.config.window_timesteps : -1]
-        position = torch.full((1,), RERUN_TIMESTEPS - 1)
+        position = torch.full((1, 1), RERUN_TIMESTEPS - 1)
         (pooled, _), _ = network.attention.newest(
-            hidden[:, -1],
-            Moment.of(network.attention, position, position + 1),
+            hidden[:, -1:],
+            Moment.of(network.attention, position, position[0] + 1),
             AttentionState(before, network.attention.keys(before)),
         )
         return torch.softmax(network.classifier(pooled), dim=-1)
@@ -199,8 +199,8 @@ def _silero_chunk() -> Work:
 
 
 def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
-    network = StepNetwork(open_session(model), metadata)
-    features = _random(streams, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    network = StepNetwork(NetworkFile(model.read_bytes()), metadata)
+    features = _random(streams, 1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     states = [network.initial_state() for _ in range(streams)]
 
     def step() -> None:

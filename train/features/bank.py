@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.modelfile.runtime import open_session
 from streamer.recognition.spectra import SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FREQUENCY_BINS, SPEECH_THRESHOLD
@@ -92,7 +91,7 @@ class Bank:
 def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
     """Decode recordings into one file, in a worker; the job has the file and their paths."""
     file, paths = job
-    analysis = SpectralAnalysis(SpeechDetector(gate and open_session(gate)))
+    analysis = SpectralAnalysis(SpeechDetector(gate))
     parts: dict[str, list[NDArray[np.generic]]] = {
         name: [] for name in ("recorded", "denoised", "speech")
     }

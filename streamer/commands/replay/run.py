@@ -13,6 +13,7 @@ from typing import BinaryIO
 from streamer.commands.choices import display_of, load_adaptation, load_recognizer
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError, told
+from streamer.recognition.engine import MANY_AT_ONCE
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Clock, Pace, run_session
 from streamer.sound.channels import CHANNELS, MIX, Channels
@@ -81,6 +82,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                         listeners=display.listeners,
                         streams=source.streams,
                         adaptation=adaptation,
+                        # A program at the other end of a pipe may wait for every estimate.
+                        at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
                     )
             except RunFailure:
                 raise

@@ -18,6 +18,7 @@ from streamer.formats.lines import JsonLines
 from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import SILENCE, label_changes
+from streamer.recognition.engine import MANY_AT_ONCE
 from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
@@ -135,6 +136,7 @@ def _hear(
                 block_ms=_BLOCK_MS,
                 interrupts=Interrupts(),
                 adaptation=adaptation,
+                at_once=MANY_AT_ONCE,
             )
     except RunFailure as failure:
         return Answer({}, str(failure))
