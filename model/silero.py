@@ -44,16 +44,14 @@ def silero_path() -> Path:
 class VoiceGate(nn.Module):
     """Maps 32 ms chunks of a batch of streams to probabilities of speech."""
 
-    index: Tensor
+    mirrored: Tensor
     basis: Tensor
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """Take the initialisers of Silero's file, by their names there."""
         super().__init__()
-        padded = torch.arange(_INPUT_SAMPLES + CONTEXT_SAMPLES)
-        mirrored = padded[_INPUT_SAMPLES:]
-        mirrored.copy_(2 * (_INPUT_SAMPLES - 1) - mirrored)
-        self.register_buffer("index", padded.unfold(0, _FRAME_SAMPLES, _FRAME_STEP).flatten())
+        last = _INPUT_SAMPLES - 2
+        self.register_buffer("mirrored", torch.arange(last, last - CONTEXT_SAMPLES, -1))
         self.register_buffer("basis", tensors["model.stft.forward_basis_buffer"][:, 0].T)
         encoder = "model.encoder.{}.reparam_conv"
         # On so short an input, some of the kernels' three taps only ever see padding.
@@ -104,7 +102,11 @@ class VoiceGate(nn.Module):
         return logits.squeeze(-1)
 
     def _encode(self, samples: Tensor) -> Tensor:
-        frames = samples.index_select(1, self.index).reshape(-1, _FRAME_SAMPLES)
+        padded = torch.cat([samples, samples.index_select(1, self.mirrored)], dim=1)
+        # Slices: to gather every sample by itself takes as long as the transform.
+        starts = range(0, padded.shape[1] - _FRAME_SAMPLES + 1, _FRAME_STEP)
+        frames = torch.cat([padded[:, start : start + _FRAME_SAMPLES] for start in starts], dim=1)
+        frames = frames.reshape(-1, _FRAME_SAMPLES)
         real, imaginary = torch.split(frames @ self.basis, [_BINS, _BINS], dim=1)
         # The slope of a root at zero is infinite, so training adds a small offset.
         magnitude = torch.sqrt(real * real + imaginary * imaginary + 1e-12 * self.training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TypeVar
 
@@ -75,16 +75,16 @@ class DecisionState:
     Attributes:
         is_speaking: speech has begun and its hangover has not passed.
         quiet_timesteps: timesteps since the probability was last at ``speech_off`` or more.
-        heard: which of the last T timesteps were speech, newest last.
-        smoothed: ``(labels,)`` averaged probabilities, None before the first speech.
+        heard: which of the last T timesteps were speech, a bit for each, newest lowest.
+        smoothed: averaged probability of each label, None before the first speech.
         emotion: index of the current emotion, None before the first.
         is_certain: whether it is certain enough to be shown.
     """
 
     is_speaking: bool = False
     quiet_timesteps: int = 0
-    heard: tuple[bool, ...] = ()
-    smoothed: NDArray[np.float64] | None = None
+    heard: int = 0
+    smoothed: tuple[float, ...] | None = None
     emotion: int | None = None
     is_certain: bool = False
 
@@ -96,7 +96,7 @@ class Decision:
         self, labels: Sequence[str], window_timesteps: int, config: DecisionConfig
     ) -> None:
         self._labels = tuple(labels)
-        self._window = window_timesteps
+        self._window = (1 << window_timesteps) - 1
         self._config = config
         self._hangover = round(config.hangover_s / TIMESTEP_S)
         self._warm_up = round(config.warm_up_s / TIMESTEP_S)
@@ -104,29 +104,32 @@ class Decision:
         self._new = 1.0 - float(np.exp(-1.0 / share)) if share > 0 else 1.0
 
     def initial_state(self) -> DecisionState:
-        return DecisionState(heard=(False,) * self._window)
+        return DecisionState()
 
     def decide(
-        self, probabilities: NDArray[np.float32], speech: float, state: DecisionState
+        self, probabilities: Sequence[float], speech: float, state: DecisionState
     ) -> tuple[str, DecisionState]:
         """Return the label of the next timestep and the new state.
 
         Args:
-            probabilities: ``(labels,)`` calibrated.
+            probabilities: of each label, calibrated.
             speech: speech probability of the same timestep.
             state: state after the previous timestep.
         """
         config = self._config
         quiet = 0 if speech >= config.speech_off else state.quiet_timesteps + 1
         is_speaking = speech >= config.speech_on or (state.is_speaking and quiet <= self._hangover)
-        heard = (*state.heard[1:], speech >= config.speech_on)
-        state = replace(state, is_speaking=is_speaking, quiet_timesteps=quiet, heard=heard)
+        heard = (state.heard << 1 | (speech >= config.speech_on)) & self._window
+        smoothed, emotion, is_certain = state.smoothed, state.emotion, state.is_certain
         if not is_speaking:
-            return SILENCE, state
-        if sum(heard) < self._warm_up:
+            label = SILENCE
+        elif heard.bit_count() < self._warm_up:
             # Earlier speech has left the window: begin afresh.
-            return WARMING_UP, replace(state, smoothed=None, emotion=None)
-        return self._hold_emotion(probabilities, state)
+            label, smoothed, emotion = WARMING_UP, None, None
+        else:
+            smoothed, emotion, is_certain = self._hold_emotion(probabilities, state)
+            label = self._labels[emotion] if is_certain else UNCERTAIN
+        return label, DecisionState(is_speaking, quiet, heard, smoothed, emotion, is_certain)
 
     def weighed(self, state: DecisionState) -> NDArray[np.float32] | None:
         """Return the weights ``(labels,)`` that decided a state's emotion; None if it has none.
@@ -136,28 +139,28 @@ class Decision:
         """
         if state.smoothed is None or state.emotion is None:
             return None
-        weights = state.smoothed.copy()
-        weights[state.emotion] = weights.max() + 1e-6
-        return np.asarray(weights / weights.sum(), np.float32)
+        weights = [*state.smoothed]
+        weights[state.emotion] = max(weights) + 1e-6
+        total = sum(weights)
+        return np.array([weight / total for weight in weights], np.float32)
 
     def _hold_emotion(
-        self, probabilities: NDArray[np.float32], state: DecisionState
-    ) -> tuple[str, DecisionState]:
+        self, probabilities: Sequence[float], state: DecisionState
+    ) -> tuple[tuple[float, ...], int, bool]:
+        """Return the averaged probabilities, the emotion, and whether it is certain."""
         config = self._config
-        newest = probabilities.astype(np.float64)
-        smoothed = newest
+        smoothed = tuple([float(one) for one in probabilities])
         if state.smoothed is not None:
-            smoothed = state.smoothed + self._new * (newest - state.smoothed)
-        leader = int(smoothed.argmax())
-        emotion = leader if state.emotion is None else state.emotion
-        if smoothed[leader] - smoothed[emotion] >= config.switch_margin:
-            emotion = leader
+            pairs = zip(state.smoothed, smoothed, strict=True)
+            smoothed = tuple([before + self._new * (now - before) for before, now in pairs])
+        greatest = max(smoothed)
+        emotion = state.emotion
+        if emotion is None or greatest - smoothed[emotion] >= config.switch_margin:
+            emotion = smoothed.index(greatest)
         # An emotion must reach the upper bound to be shown, but only the lower to stay shown.
         was_shown = state.is_certain and state.emotion == emotion
         bound = config.uncertain_below if was_shown else config.certain_from
-        is_certain = bool(smoothed[emotion] >= bound)
-        state = replace(state, smoothed=smoothed, emotion=emotion, is_certain=is_certain)
-        return (self._labels[emotion] if is_certain else UNCERTAIN), state
+        return smoothed, emotion, smoothed[emotion] >= bound
 
 
 def label_changes(labels: Sequence[str]) -> list[int]:

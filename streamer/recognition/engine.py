@@ -275,9 +275,10 @@ class Engine:
         self, run: StateRun, probabilities: Float32, attention: Float32, likely: list[float] | None
     ) -> None:
         """Make the estimates of a stream's next timesteps."""
+        shares = probabilities.tolist()
         for index, (row, weights) in enumerate(zip(probabilities, attention, strict=True)):
             speech = run.speech.popleft()
-            label, run.decision = self._decision.decide(row, speech, run.decision)
+            label, run.decision = self._decision.decide(shares[index], speech, run.decision)
             run.emitted += 1
             time = run.emitted * TIMESTEP_S
             weighed = None

@@ -16,6 +16,8 @@ Float32 = NDArray[np.float32]
 
 RATES = range(1_000, 768_001)
 BLOCK_MS = range(1, 10_001)
+#: Length of a decoded chunk: in time, so that the cost per chunk does not grow with the rate.
+CHUNK_MS = 64
 
 #: Most audio of a live source that waits; when more comes, the oldest is lost.
 MAX_LAG_S = 1.0

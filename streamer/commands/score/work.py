@@ -28,10 +28,9 @@ from streamer.session.run import Pace, run_session
 from streamer.signal import TIMESTEP_S
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
-from streamer.sound.source import BLOCK_MS
 
-#: The results do not depend on it, and longer blocks cost less per timestep.
-_BLOCK_MS = BLOCK_MS[-1]
+#: The results do not depend on it; two groups of timesteps, whose arrays stay in the cache.
+_BLOCK_MS = 2_560
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from streamer.errors import SerLiveError
 from streamer.sound.files import media
 from streamer.sound.files.parts import Layout, Part, PartFile
-from streamer.sound.source import RATES, Damaged, Float32
+from streamer.sound.source import CHUNK_MS, RATES, Damaged, Float32
 
 #: Audio that may be missing from what a header promises: a few odd bytes, and the delay and
 #: padding of an MPEG audio encoder.
@@ -17,6 +17,9 @@ _TOLERATED_S = 0.05
 _PADDED_FRAMES = 2_880
 #: Frame count of a file that does not state one, such as FLAC written to a pipe.
 _UNCOUNTED = 2**62
+#: Subtypes without compression, except in FLAC, and what to read of them at once.
+_PLAIN = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+_PLAIN_CHUNK_MS = 1_024
 
 
 class SoundFile:
@@ -52,6 +55,9 @@ class SoundFile:
         is_mpeg = "MPEG" in self._file.subtype or self._file.format == "MP3"
         is_counted = self.frames < _UNCOUNTED
         self.promised_s = self.frames / max(self.samplerate, 1) if is_counted else 0.0
+        # Without compression nothing can be damaged in the middle of a chunk.
+        is_plain = self._file.format != "FLAC" and self._file.subtype.startswith(_PLAIN)
+        self.chunk_ms = _PLAIN_CHUNK_MS if is_plain else CHUNK_MS
         padded_s = _PADDED_FRAMES / max(self.samplerate, 1) if is_mpeg else 0.0
         self.tolerated_s = _TOLERATED_S + padded_s
 

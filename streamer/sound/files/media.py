@@ -15,7 +15,7 @@ import numpy as np
 
 from streamer.errors import SerLiveError
 from streamer.sound.files.parts import PartFile
-from streamer.sound.source import Damaged, Float32
+from streamer.sound.source import CHUNK_MS, Damaged, Float32
 
 UNREADABLE = "no sound file that can be read"
 #: Suffixes of sound files that only this module reads; video is read if it is named.
@@ -107,6 +107,7 @@ class MediaFile:
             self._container.close()
             raise SerLiveError(f"{UNREADABLE} ({self._damage})")
         self.samplerate = int(self._track.codec_context.sample_rate or 0)
+        self.chunk_ms = CHUNK_MS
         self.channels = 1 if self._next is None else self._next.shape[1]
         self.frames = 0 if self._next is None else len(self._next)
         self.promised_s = self._promised_s()

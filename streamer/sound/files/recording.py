@@ -37,8 +37,6 @@ SOUND_SUFFIXES = frozenset(
 
 #: Block size for reading a recording whole.
 _READ_MS = 1_000
-#: Length of a decoded chunk: in time, so that the cost per chunk does not grow with the rate.
-_CHUNK_MS = 64
 #: How far ahead of the first block the channels are examined.
 _FORESEEN_S = 10.0
 
@@ -239,7 +237,7 @@ class Recording:
                 decoder.samplerate, self.sample_rate, self._channels, dtype="float32"
             )
         heard = 0
-        chunk = max(1, decoder.samplerate * _CHUNK_MS // 1000)
+        chunk = max(1, decoder.samplerate * decoder.chunk_ms // 1000)
         while True:
             try:
                 frames = decoder.read(chunk)
