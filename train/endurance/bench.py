@@ -10,6 +10,8 @@ rounds; a ratio is the median of the rounds' ratios.
 whole step        40 ms of a stream: front end, voice gate, network, decision
 network step      the network alone
 of 16 together    the same for 16 streams in one call, per stream
+of 32 at once     the network alone for 32 timesteps of one stream in one call, per timestep
+whole of 32       the whole step for 32 timesteps at once, per timestep, as ``score`` does it
 Silero chunk      a small streaming network for scale: 32 ms of audio through Silero's own file,
                   not through the rearranged voice gate
 window run again  the usual alternative to streaming: the same network over the last 4 s for one
@@ -48,6 +50,7 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.runtime import NetworkFile, open_session
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, write_line
+from streamer.recognition.engine import MANY_AT_ONCE
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.recognition.network import StepNetwork
 from streamer.recognition.recognizer import Recognizer
@@ -123,7 +126,7 @@ class _WindowRun(nn.Module):
             Moment.of(network.attention, position, position[0] + 1),
             AttentionState(before, network.attention.keys(before)),
         )
-        return torch.softmax(network.classifier(pooled), dim=-1)
+        return torch.softmax(network.classifier(pooled[:, 0]), dim=-1)
 
 
 def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
@@ -198,9 +201,9 @@ def _silero_chunk() -> Work:
     return chunk
 
 
-def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
+def _network_step(model: Path, metadata: ModelMetadata, streams: int, timesteps: int = 1) -> Work:
     network = StepNetwork(NetworkFile(model.read_bytes()), metadata)
-    features = _random(streams, 1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
+    features = _random(streams, timesteps, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     states = [network.initial_state() for _ in range(streams)]
 
     def step() -> None:
@@ -210,10 +213,11 @@ def _network_step(model: Path, metadata: ModelMetadata, streams: int) -> Work:
     return step
 
 
-def _whole_step(recognizer: Recognizer, samples: Float32) -> Work:
-    timesteps = samples[: len(samples) // TIMESTEP_SAMPLES * TIMESTEP_SAMPLES]
-    blocks: Iterator[Float32] = cycle(timesteps.reshape(-1, TIMESTEP_SAMPLES))
-    stream = recognizer.stream()
+def _whole_step(recognizer: Recognizer, samples: Float32, at_once: int = 1) -> Work:
+    size = at_once * TIMESTEP_SAMPLES
+    repeated = np.resize(samples, max(1, len(samples) // size) * size)
+    blocks: Iterator[Float32] = cycle(repeated.reshape(-1, size))
+    stream = recognizer.stream(at_once=at_once)
     return lambda: stream.accept(next(blocks))
 
 
@@ -268,11 +272,17 @@ def compare(
     step = times["network step"]
     shown = {name: each for name, each in times.items() if name != "matrix product"}
     shown["of 16 together"] = times["of 16 together"] / TOGETHER
+    for name in ("of 32 at once", "whole of 32"):
+        shown[name] = times[name] / MANY_AT_ONCE
     shown["multiply-adds"] = multiply_adds / peak
     ratios = {
         "network step : Silero chunk": step / shown["Silero chunk"],
         "window run again : network step": shown["window run again"] / step,
         "network step : multiply-adds": step / shown["multiply-adds"],
+        "network step : of 32 at once": step / shown["of 32 at once"],
+        "window run again : of 32 at once": shown["window run again"] / shown["of 32 at once"],
+        "whole step : whole of 32": shown["whole step"] / shown["whole of 32"],
+        "hours of audio a core-minute, of 32": TIMESTEP_S / shown["whole of 32"] / 60,
         "whole step : its audio (real-time factor)": shown["whole step"] / TIMESTEP_S,
     }
     return Bench(
@@ -307,6 +317,8 @@ def bench(model: Path | None, recording: Path, seconds: float) -> Bench:
             "whole step": _whole_step(recognizer, samples),
             "network step": _network_step(model_path(model), recognizer.metadata, 1),
             "of 16 together": _network_step(model_path(model), recognizer.metadata, TOGETHER),
+            "of 32 at once": _network_step(model_path(model), recognizer.metadata, 1, MANY_AT_ONCE),
+            "whole of 32": _whole_step(recognizer, samples, MANY_AT_ONCE),
             "Silero chunk": _silero_chunk(),
             "window run again": _window_again(config, folder),
             "matrix product": _matrix_product(folder),

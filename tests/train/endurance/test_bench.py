@@ -67,6 +67,8 @@ def fake_result(monkeypatch):
         "whole step": clock.contender(1.0, 1.0, 1.0, 3.0),  # a second chunk every fourth step
         "network step": clock.contender(0.5),
         "of 16 together": clock.contender(3.2),
+        "of 32 at once": clock.contender(4.0),
+        "whole of 32": clock.contender(16.0),
         "Silero chunk": clock.contender(0.25),
         "window run again": clock.contender(10.0),
         "matrix product": clock.contender(1.0),
@@ -81,6 +83,10 @@ def test_ratios_are_those_of_the_durations(fake_result):
             "network step : Silero chunk": 2.0,
             "window run again : network step": 20.0,
             "network step : multiply-adds": 2.0,
+            "network step : of 32 at once": 4.0,
+            "window run again : of 32 at once": 80.0,
+            "whole step : whole of 32": 3.0,
+            "hours of audio a core-minute, of 32": 0.04 / 0.0005 / 60,
             "whole step : its audio (real-time factor)": 1.5 / 40.0,
         }
     )
@@ -88,6 +94,8 @@ def test_ratios_are_those_of_the_durations(fake_result):
         "whole step": 1500.0,
         "network step": 500.0,
         "of 16 together": 200.0,
+        "of 32 at once": 125.0,
+        "whole of 32": 500.0,
         "Silero chunk": 250.0,
         "window run again": 10_000.0,
         "multiply-adds": 250.0,
@@ -100,7 +108,12 @@ def test_a_round_that_was_disturbed_does_not_count():
         name: np.array([1.0, 1.0, 50.0])
         for name in ("whole step", "network step", "of 16 together", "Silero chunk")
     }
-    even = {"window run again": np.full(3, 8.0), "matrix product": np.ones(3)}
+    even = {
+        "window run again": np.full(3, 8.0),
+        "of 32 at once": np.ones(3),
+        "whole of 32": np.ones(3),
+        "matrix product": np.ones(3),
+    }
     result = compare(times | even, 1, 1, 1.0, 1.0)
     assert result.rounds == 3
     assert result.ratios["window run again : network step"] == 8.0
