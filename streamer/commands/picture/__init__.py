@@ -9,8 +9,8 @@ from streamer.commands.options import SPEEDS, add_adaptation, add_file, add_mode
 
 HELP = "the screen at one moment of a recording, as SVG"
 DESCRIPTION = (
-    "Replay a recording and write the terminal UI at one moment of it as SVG, or the seconds before "
-    "that moment as an SVG that moves."
+    "Replay a recording and write the terminal UI at one moment of it as SVG, or the seconds "
+    "before that moment as an SVG that moves."
 )
 
 

@@ -1,7 +1,7 @@
 """Turns lines of cells into SVG elements.
 
-Blocks and borders become shapes: a font would leave seams between them, and every viewer has another
-font. Coordinates are whole numbers of pixels.
+Blocks and borders become shapes: a font would leave seams between them, and every viewer has
+another font. Coordinates are whole numbers of pixels.
 """
 
 from __future__ import annotations
