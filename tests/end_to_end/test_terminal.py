@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("termios", reason="this system has no pseudo-terminals")
+
 from tests.end_to_end.pseudo_terminal import PATIENCE_S, RUN
 from tests.helpers.command import complaint, ser_live
 from tests.helpers.places import ROOT
