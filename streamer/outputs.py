@@ -154,7 +154,8 @@ def write_whole(path: Path, text: str, force: bool) -> None:
     try:
         try:
             with partial.open("x", encoding="utf-8", newline="") as file:
-                if target.exists():
+                # Windows has no modes of open files.
+                if target.exists() and os.chmod in os.supports_fd:
                     os.chmod(file.fileno(), target.stat().st_mode)  # noqa: PTH101 (it is open)
                 file.write(text)
                 file.flush()

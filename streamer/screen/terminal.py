@@ -20,7 +20,8 @@ from streamer.errors import RunFailure
 from streamer.outputs import dated_path
 from streamer.screen.drawing.palette import adapted
 from streamer.screen.drawing.segments import Line
-from streamer.screen.drawing.view import draw, svg
+from streamer.screen.drawing.svg import still_svg
+from streamer.screen.drawing.view import draw
 from streamer.screen.ending import ending_lines
 from streamer.screen.keyboard import is_in_foreground, keyboard
 from streamer.screen.keys import View, pressed
@@ -291,7 +292,7 @@ class Terminal:
         width, height = self._measure()
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(svg(self._shown, self._view_now(), width, height))
+                file.write(still_svg(self._shown, self._view_now(), width, height))
         except OSError as error:
             return f"cannot write {path}: {error.strerror}"
         return f"wrote {path}"

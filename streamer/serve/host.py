@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _EXTRA = ("starlette", "uvicorn", "websockets")
 #: The system's send buffer per connection: some ten seconds of results.
 _SEND_BUFFER_BYTES = 1 << 16
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+#: Windows has no SIGHUP; there SIGBREAK comes with Ctrl-Break and with a closed window.
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def serve(config: ServerConfig, interrupts: Interrupts) -> None:

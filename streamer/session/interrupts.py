@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from types import FrameType
 from typing import NoReturn
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+#: Windows has no SIGHUP; there SIGBREAK comes with Ctrl-Break and with a closed window.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interrupted(BaseException):
@@ -27,7 +28,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Raises :class:`Interrupted` on SIGINT, SIGTERM and SIGHUP, but not while shielded.
+    """Raises :class:`Interrupted` on SIGINT, SIGTERM, SIGHUP and SIGBREAK, but not while shielded.
 
     A second signal is raised at once, so that a write that its reader blocks can be abandoned.
     """

@@ -5,8 +5,6 @@ import pytest
 import soundfile
 import soxr
 
-from tests.end_to_end.pseudo_terminal import Terminal
-
 
 @pytest.fixture(scope="session")
 def hifi(tmp_path_factory, speech):
@@ -19,6 +17,9 @@ def hifi(tmp_path_factory, speech):
 
 @pytest.fixture
 def terminal():
+    pytest.importorskip("termios", reason="this system has no pseudo-terminals")
+    from tests.end_to_end.pseudo_terminal import Terminal
+
     opened = []
 
     def start(*arguments, **options):

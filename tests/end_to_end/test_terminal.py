@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("termios", reason="this system has no pseudo-terminals")
+
 from tests.end_to_end.pseudo_terminal import PATIENCE_S, RUN
 from tests.helpers.command import complaint, ser_live
 from tests.helpers.places import ROOT
@@ -342,6 +344,16 @@ def test_a_picture_of_a_recording(speech, tmp_path):
     assert b"0:09." in whole.stdout
 
 
+def test_a_moving_picture_goes_through_the_seconds_before_its_moment(speech, tmp_path):
+    path, output = tmp_path / "speech.wav", tmp_path / "screen.svg"
+    soundfile.write(path, speech, 16_000)
+    result = ser_live("picture", path, "--at", "4", "--moving", "2", "--output", output)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    clocks = set(re.findall(r">(0:\d\d\.\d)<", output.read_text(encoding="utf-8")))
+    assert {"0:02.2", "0:03.0", "0:04.0"} <= clocks
+    assert all("0:02.0" <= clock <= "0:04.0" for clock in clocks)
+
+
 def test_a_picture_of_a_recording_that_is_cut_shows_what_there_is(speech, tmp_path):
     path, output = tmp_path / "cut.wav", tmp_path / "screen.svg"
     soundfile.write(path, speech, 16_000)
@@ -360,6 +372,9 @@ def test_a_picture_of_a_recording_that_is_cut_shows_what_there_is(speech, tmp_pa
         ["x", "--size", "big"],
         ["x", "--size", "1x1"],
         ["x", "--at", "-1"],
+        ["x", "--moving", "0"],
+        ["x", "--moving", "nan"],
+        ["x", "--moving", "61"],
     ],
 )
 def test_a_picture_of_nothing_is_one_line_and_exit_2(arguments):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import shutil
@@ -12,7 +11,12 @@ import sys
 from itertools import count
 from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+#: Windows has no descriptors to hand over.
+CHROMIUM = (
+    None
+    if sys.platform == "win32"
+    else next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+)
 #: The browser reads commands from descriptor 3 and answers on 4.
 _EXEC = """
 import os, sys
@@ -91,6 +95,21 @@ class Chromium:
         """Move the mouse."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def resize(self, width: int, height: int = 1_000, scale: float = 1.0) -> None:
+        """Give the window a size in pixels; a narrow one is a phone's."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 500,
+        )
+
+    def dress(self, scheme: str) -> None:
+        """Let pages be light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def screenshot(self) -> bytes:
         """The window as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
@@ -122,6 +141,8 @@ class Chromium:
 
 def _pipe() -> tuple[int, int]:
     """Ends to read and write, neither of them the 3 or 4 that the browser will have."""
+    import fcntl
+
     ends = os.pipe()
     high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:

@@ -20,6 +20,9 @@ from streamer.modelfile import runtime as inference
 from streamer.modelfile.inspection import LARGEST_FILE
 from streamer.recognition.metadata import METADATA_KEY, ModelMetadata
 from streamer.recognition.recognizer import Recognizer
+
+pytest.importorskip("resource", reason="this system limits no memory")
+
 from tests.helpers.command import complaint, ser_live
 from tests.hostile.mutation import mutated
 from tests.hostile.trial import try_files

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("resource", reason="this system limits no memory")
+
 from tests.helpers.command import lines, replay
 from tests.hostile.mutation import mutated, whole_files
 from tests.hostile.trial import try_files

@@ -17,9 +17,10 @@ from streamer.recognition.estimate import Estimate
 from streamer.screen.drawing.layout import plan
 from streamer.screen.drawing.lettering import narrow, wide
 from streamer.screen.drawing.meter import Meter
+from streamer.screen.drawing.svg import still_svg
 from streamer.screen.drawing.timeline import session_strip, timeline
 from streamer.screen.drawing.tracks import past_axis
-from streamer.screen.drawing.view import draw, svg
+from streamer.screen.drawing.view import draw
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keys import SPANS_S, View
 from streamer.screen.monitor import Monitor
@@ -397,7 +398,7 @@ def test_wide_characters_fit_the_line(heard, width):
 
 
 def test_the_svg_is_the_picture(heard):
-    text = svg(heard, View(), 100, 30)
+    text = still_svg(heard, View(), 100, 30)
     assert "@font-face" not in text  # it asks nothing of the network
     assert text.startswith("<svg")
     for word in ("angry", "timeline", "speech.wav"):

@@ -53,19 +53,6 @@ class Page(Chromium):
             f"document.getElementById('{name}').textContent.includes({json.dumps(part)})"
         )
 
-    def resize(self, width, height=1_000):
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 500,
-        )
-
-    def dress(self, scheme):
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.call("Emulation.setEmulatedMedia", features=features)
-
     def press(self, key):
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key)

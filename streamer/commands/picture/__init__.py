@@ -8,7 +8,10 @@ from pathlib import Path
 from streamer.commands.options import SPEEDS, add_adaptation, add_file, add_model, add_prior
 
 HELP = "the screen at one moment of a recording, as SVG"
-DESCRIPTION = "Replay a recording and write the terminal UI at one moment of it as SVG."
+DESCRIPTION = (
+    "Replay a recording and write the terminal UI at one moment of it as SVG, or the seconds "
+    "before that moment as an SVG that moves."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     parser.add_argument(
         "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
+    )
+    parser.add_argument(
+        "--moving",
+        type=float,
+        metavar="S",
+        help="a moving picture of the S seconds before that moment",
     )
     parser.add_argument(
         "--size", default="120x40", metavar="COLUMNSxROWS", help="default: %(default)s"

@@ -1,9 +1,11 @@
-"""Runs ``ser-live picture``: draws the screen at one moment of a recording, as SVG."""
+"""Runs ``ser-live picture``: draws the screen at one moment of a recording, or as it moves."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,17 +20,20 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import Output, write_line
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
-from streamer.screen.drawing.view import svg
+from streamer.screen.drawing.svg import moving_svg, still_svg
 from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
 from streamer.session.events import Event
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
+from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import Recording
 
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)
 _BLOCK_MS = 10
+#: A moving picture: timesteps a frame, the longest one, how long its end stays on.
+_FRAME_TIMESTEPS, _LONGEST_S, _HOLD_S = 3, 60.0, 2.0
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -42,6 +47,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     size = size_of(options.size)
     if not options.at >= 0:
         raise SerLiveError("--at must be 0 or more seconds")
+    if options.moving is not None and not 0 < options.moving <= _LONGEST_S:
+        raise SerLiveError(f"--moving must be more than 0 seconds and at most {_LONGEST_S:g}")
     if options.output is not None and options.output.suffix.lower() != ".svg":
         raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:
@@ -53,6 +60,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             out,
             interrupts,
             at_s=options.at,
+            moving_s=options.moving,
             size=size,
             speed=SPEEDS[options.speed],
             adaptation=load_adaptation(options, recognizer),
@@ -60,18 +68,31 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
-class _Moment:
-    """Keeps a monitor's snapshot at one moment, or at the end if that comes first."""
+class _Frames:
+    """Keeps a monitor's snapshots before one moment, or before the end if that comes first."""
 
-    def __init__(self, monitor: Monitor, at_s: float) -> None:
-        self.snapshot = Snapshot()
+    def __init__(self, monitor: Monitor, at_s: float, span_s: float) -> None:
+        """Keep the snapshots of ``span_s`` seconds, and of any span the last one."""
+        frame_s = _FRAME_TIMESTEPS * TIMESTEP_S
+        self._kept: deque[Snapshot] = deque(maxlen=max(1, math.ceil(span_s / frame_s)))
+        self._newest = Snapshot()
         self._monitor = monitor
         self._at_s = at_s
 
     def take(self, event: Event) -> None:
         self._monitor.take(event)
-        if self._monitor.snapshot.time <= self._at_s:
-            self.snapshot = self._monitor.snapshot
+        snapshot = self._monitor.snapshot
+        if snapshot.time > self._at_s:
+            return
+        is_next = snapshot.timesteps > self._newest.timesteps
+        if is_next and self._newest.timesteps % _FRAME_TIMESTEPS == 0:
+            self._kept.append(self._newest)
+        self._newest = snapshot
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The kept ones, oldest first; at least one."""
+        return [*self._kept, self._newest][-(self._kept.maxlen or 1) :]
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -96,6 +117,7 @@ def draw_recording(
     interrupts: Interrupts,
     *,
     at_s: float,
+    moving_s: float | None,
     size: tuple[int, int],
     speed: float | None,
     adaptation: Adaptation = UNKNOWN_VOICE,
@@ -108,6 +130,7 @@ def draw_recording(
         out: takes the SVG.
         interrupts: signals.
         at_s: stream time; infinite for the end.
+        moving_s: seconds before it that the picture moves through; None for one that stands still.
         size: columns and rows.
         speed: as in a replay; only a paced one has a latency to show.
         adaptation: how the stream adapts to its voice.
@@ -118,13 +141,13 @@ def draw_recording(
         Interrupted: a signal came.
     """
     monitor = Monitor()
-    moment = _Moment(monitor, at_s)
+    frames = _Frames(monitor, at_s, moving_s or 0.0)
     try:
         with Recording(path) as source:
             run_session(
                 source,
                 recognizer,
-                [moment],
+                [frames],
                 clock=Pace(speed),
                 block_ms=_BLOCK_MS,
                 interrupts=interrupts,
@@ -134,7 +157,14 @@ def draw_recording(
     except RunFailure:
         raise
     except SerLiveError:
-        if moment.snapshot.time > 0:  # of a damaged recording, what was heard before
-            write_line(out, svg(moment.snapshot, View(), *size))
+        if monitor.snapshot.time > 0:  # of a damaged recording, what was heard before
+            write_line(out, _drawn(frames.snapshots, size, moving_s))
         raise
-    write_line(out, svg(moment.snapshot, View(), *size))
+    write_line(out, _drawn(frames.snapshots, size, moving_s))
+
+
+def _drawn(snapshots: list[Snapshot], size: tuple[int, int], moving_s: float | None) -> str:
+    if moving_s is None:
+        return still_svg(snapshots[-1], View(), *size)
+    frame_s = _FRAME_TIMESTEPS * TIMESTEP_S
+    return moving_svg(snapshots, *size, frame_s=frame_s, hold_s=_HOLD_S)

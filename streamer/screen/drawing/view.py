@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from io import StringIO
-
-from rich.console import Console
-from rich.segment import Segment, Segments
-from rich.terminal_theme import TerminalTheme
+from rich.segment import Segment
 
 from streamer.screen.drawing.frame import framed, unframed
 from streamer.screen.drawing.layout import plan
@@ -20,41 +14,9 @@ from streamer.screen.monitor import Snapshot
 
 #: Columns left free on each side without a frame, and those that a frame takes.
 _MARGIN, _FRAME = 1, 2
-#: Rich's web fonts, which the picture does not need: it has a font without them.
-_FONT_FACE = re.compile(r"\s*@font-face\s*\{[^}]*\}")
-_THEME = TerminalTheme((16, 20, 24), (216, 222, 228), [(0, 0, 0)] * 8, [(255, 255, 255)] * 8)
 _MOST_FACTS = 2
 #: Columns beside the help that are worth seeing.
 _LEAST_BESIDE_BOX = 12
-
-
-def svg(snapshot: Snapshot, view: View, width: int, height: int) -> str:
-    """Return the picture as SVG, ``width`` by ``height`` cells."""
-    console = Console(
-        file=StringIO(),
-        record=True,
-        width=width,
-        height=height,
-        force_terminal=True,
-        color_system="truecolor",
-        legacy_windows=False,
-        _environ={},
-    )
-    lines = draw(snapshot, view, width, height)
-    console.print(Segments([piece for line in lines for piece in _pieces(line)]))
-    drawn = console.export_svg(title="ser-live", theme=_THEME)
-    return _FONT_FACE.sub("", drawn)
-
-
-def _pieces(line: Line) -> Iterator[Segment]:
-    """Yield a line's pieces with leading blanks split off: some SVG viewers drop them."""
-    for segment in line:
-        words = segment.text.lstrip(" ")
-        if blanks := len(segment.text) - len(words):
-            yield Segment(" " * blanks, segment.style)
-        if words:
-            yield Segment(words, segment.style)
-    yield Segment.line()
 
 
 def draw(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
