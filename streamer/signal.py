@@ -18,3 +18,6 @@ FRAME_TAIL_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
 LARGEST_SAMPLE = 1e6
 #: A timestep is speech if the voice gate's probability is at least this.
 SPEECH_THRESHOLD = 0.5
+
+#: Timesteps that are computed at once where nobody waits for an answer; more would gain nothing.
+MANY_AT_ONCE = 32

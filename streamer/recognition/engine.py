@@ -26,8 +26,6 @@ Float32 = NDArray[np.float32]
 
 #: Timesteps that a stream may give to the network at once.
 AT_ONCE = range(1, 257)
-#: Where nobody waits for an answer: more would gain nothing.
-MANY_AT_ONCE = 32
 _NO_FEATURES = np.zeros((0, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
 
 

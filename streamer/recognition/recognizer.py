@@ -109,7 +109,7 @@ class Recognizer(Engine):
             adapts: whether the stream learns the voice further as it hears it.
             at_once: number of timesteps that the network takes at once, 1 to 256. With 1, every
                 estimate comes as soon as it can; with more, estimates come in groups of so many.
-                With :data:`MANY_AT_ONCE` the network takes a third of the time. The estimates are
+                With 32, a timestep takes less than a third of the time. The estimates are
                 the same to float rounding.
 
         Raises:

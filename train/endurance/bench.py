@@ -50,7 +50,6 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.runtime import NetworkFile, open_session
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, write_line
-from streamer.recognition.engine import MANY_AT_ONCE
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata, StateSpec
 from streamer.recognition.network import StepNetwork
 from streamer.recognition.recognizer import Recognizer
@@ -58,6 +57,7 @@ from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES
 from streamer.signal import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
+    MANY_AT_ONCE,
     SAMPLE_RATE,
     TIMESTEP_S,
     TIMESTEP_SAMPLES,

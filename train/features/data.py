@@ -21,7 +21,7 @@ from streamer.bundled import bundled
 from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, Spectra, SpectralAnalysis
 from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
-from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD
+from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, MANY_AT_ONCE, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.progress import progress_bar
@@ -57,8 +57,8 @@ class Example:
 
 def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
     """Compute the spectra of a whole recording."""
-    first, state = analysis.accept(samples, analysis.initial_state())
-    last, _ = analysis.flush(state)
+    first, state = analysis.accept(samples, analysis.initial_state(), MANY_AT_ONCE)
+    last, _ = analysis.flush(state, MANY_AT_ONCE)
     return Spectra(
         np.concatenate([first.power, last.power]), np.concatenate([first.speech, last.speech])
     )

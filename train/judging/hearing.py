@@ -19,7 +19,7 @@ from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.prior import under_prior
 from streamer.recognition.profile import Profile
 from streamer.recognition.recognizer import Recognizer
-from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
+from streamer.signal import MANY_AT_ONCE, SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.judging.conditions import Condition, heard_in
@@ -68,7 +68,7 @@ def hear(
         profile: profile of the voice, if known.
         adapts: whether the stream adapts to the voice.
     """
-    stream = recognizer.stream(profile, adapts)
+    stream = recognizer.stream(profile, adapts, MANY_AT_ONCE)
     estimates = stream.accept(samples) + stream.flush()
     shape = (len(estimates), len(recognizer.metadata.labels))
     return StreamResult(
