@@ -41,7 +41,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def make_parser() -> argparse.ArgumentParser:
     """Return a parser for all commands' options."""
     parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="show the version and the default model, and exit",
+    )
     commands = parser.add_subparsers(
         dest="command",
         required=True,
@@ -68,12 +73,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Looks up the version only on request: it takes a while, and a bare checkout has none."""
+    """Looks up the version only on request: it takes a while."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from streamer.modelfile.identity import identify
+        from streamer.modelfile.shipped import model_path
+        from streamer.version import program_line
 
-        _show(f"ser-live {version('ser-live')}")
+        _show(program_line())
+        _show(f"model {identify(model_path(None))}")
         parser.exit()
 
 

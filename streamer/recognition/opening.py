@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamer.errors import SerLiveError
+from streamer.modelfile.identity import METADATA_KEY
 from streamer.modelfile.inspection import read_onnx
 from streamer.modelfile.runtime import open_stranger
-from streamer.recognition.metadata import METADATA_KEY, ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     import onnxruntime
