@@ -5,17 +5,18 @@ nothing slow. ``streamer.commands.NAME.run`` holds ``run(options, interrupts)``,
 and returns the exit code.
 """
 
-#: Names of the commands, in the order in which ``--help`` lists them.
+#: Names of the commands, in the order in which ``--help`` lists them: what a newcomer needs first.
 COMMANDS = (
+    "demo",
     "listen",
-    "devices",
     "replay",
+    "devices",
     "enrol",
-    "picture",
-    "info",
-    "latency",
-    "convert",
     "report",
     "score",
+    "convert",
+    "picture",
     "serve",
+    "latency",
+    "info",
 )

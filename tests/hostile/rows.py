@@ -49,6 +49,7 @@ ROWS = {
     ),
     "devices": Row(listens=True),
     "replay": Row(("{wav}", "--speed", "max"), {"--output": "replayed.jsonl"}),
+    "demo": Row(("--speed", "max"), {"--output": "demo.jsonl"}),
     "enrol": Row((*["{wav}"] * 5, "--model", "{voices}"), {"": "voice.profile"}),
     "picture": Row(("{wav}",), {"--output": "picture.svg"}),
     "info": Row(),
