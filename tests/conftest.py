@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -29,6 +30,9 @@ from tests.helpers.pulse import Pulse, missing_packages  # noqa: E402
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
+
+# The user's configuration file is not for tests.
+os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = os.devnull
 
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)

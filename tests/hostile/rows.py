@@ -61,7 +61,7 @@ ROWS = {
     "convert": Row(("{session}",), {"--output": "converted.csv"}),
 }
 #: Options that take a file to read.
-READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model"}
+READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model", "--config"}
 #: It goes on until it is stopped, and is watched in ``tests/serve/test_ends.py``.
 ENDLESS = {"serve"}
 
