@@ -19,4 +19,5 @@ COMMANDS = (
     "serve",
     "latency",
     "info",
+    "completion",
 )

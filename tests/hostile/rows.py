@@ -53,6 +53,7 @@ ROWS = {
     "enrol": Row((*["{wav}"] * 5, "--model", "{voices}"), {"": "voice.profile"}),
     "picture": Row(("{wav}",), {"--output": "picture.svg"}),
     "info": Row(),
+    "completion": Row(("bash",)),
     "latency": Row(
         ("{wav}", "--seconds", "1"), {"--json": "latency.json", "--plot": "latency.png"}
     ),
