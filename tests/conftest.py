@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -31,11 +30,18 @@ for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
 
-# The user's configuration file is not for tests.
-os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = os.devnull
-
 # Small networks: a second thread costs more than it gives, above all on a busy machine.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The configuration file of whoever runs the tests is not read."""
+    folder = str(tmp_path_factory.mktemp("configuration"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "APPDATA"):
+            patch.setenv(name, folder)
+        yield
 
 
 @pytest.fixture(scope="session")

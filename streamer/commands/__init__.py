@@ -11,6 +11,7 @@ COMMANDS = (
     "listen",
     "replay",
     "devices",
+    "doctor",
     "enrol",
     "report",
     "score",

@@ -48,6 +48,7 @@ ROWS = {
         listens=True,
     ),
     "devices": Row(listens=True),
+    "doctor": Row(listens=True),
     "replay": Row(("{wav}", "--speed", "max"), {"--output": "replayed.jsonl"}),
     "demo": Row(("--speed", "max"), {"--output": "demo.jsonl"}),
     "enrol": Row((*["{wav}"] * 5, "--model", "{voices}"), {"": "voice.profile"}),
