@@ -154,7 +154,7 @@ def write_whole(path: Path, text: str, force: bool) -> None:
     try:
         try:
             with partial.open("x", encoding="utf-8", newline="") as file:
-                if target.exists():
+                if target.exists() and os.chmod in os.supports_fd:  # Windows has no such modes
                     os.chmod(file.fileno(), target.stat().st_mode)  # noqa: PTH101 (it is open)
                 file.write(text)
                 file.flush()

@@ -79,6 +79,8 @@ def own_stdout() -> None:
     """
     if sys.stdout is None:
         return
+    if sys.platform == "win32" and sys.stdout.isatty():
+        return  # Windows measures a console by descriptor 1 only, and the screen needs its size
     encoding = sys.stdout.encoding
     sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
     sys.__stdout__ = sys.stdout  # type: ignore[misc]  # only typeshed calls it final

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+#: Windows has no SIGHUP; SIGBREAK comes with Ctrl-Break and when the console is closed.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interrupted(BaseException):
@@ -28,7 +29,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Raises :class:`Interrupted` on SIGINT, SIGTERM and SIGHUP, but not while shielded.
+    """Raises :class:`Interrupted` on SIGINT, SIGTERM, SIGHUP and SIGBREAK, unless shielded.
 
     A second signal is raised at once, so that a write that its reader blocks can be abandoned.
     """
