@@ -5,20 +5,13 @@ nothing slow. ``streamer.commands.NAME.run`` holds ``run(options, interrupts)``,
 and returns the exit code.
 """
 
-#: Names of the commands, in the order in which ``--help`` lists them: what a newcomer needs first.
-COMMANDS = (
-    "demo",
-    "listen",
-    "replay",
-    "devices",
-    "doctor",
-    "enrol",
-    "report",
-    "score",
-    "convert",
-    "picture",
-    "serve",
-    "latency",
-    "info",
-    "completion",
-)
+#: Names of the commands by what they are for. ``--help`` lists them in this order: first what a
+#: newcomer needs.
+GROUPS = {
+    "begin here": ("demo", "listen", "replay"),
+    "if something is wrong": ("devices", "doctor"),
+    "results": ("report", "convert", "picture"),
+    "many recordings, other programs": ("score", "serve"),
+    "more": ("enrol", "latency", "info", "completion"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from streamer.commands import COMMANDS, configuration
+from streamer.commands import COMMANDS, GROUPS, configuration
 from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
@@ -69,7 +69,13 @@ def _split_leading(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
-    parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
+    parser = _Parser(
+        prog="ser-live",
+        usage="%(prog)s [-h] [--version] [COMMAND] ...",
+        description="Speech emotion, live: an estimate every 40 ms. Without a command it listens "
+        "to the microphone; ser-live COMMAND --help lists the options of a command.",
+        formatter_class=_GroupedHelp,
+    )
     parser.add_argument(
         "--version",
         action=_Version,
@@ -77,10 +83,7 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
         help="show the version and the default model, and exit",
     )
     commands = parser.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="COMMAND",
-        help="default: listen",
+        title="commands", prog="ser-live", dest="command", required=True, metavar="COMMAND"
     )
     for name in COMMANDS:
         module = import_module(f"streamer.commands.{name}")
@@ -112,6 +115,25 @@ class _Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own method is silent if nothing can be written."""
         _show(self.format_help().rstrip(), file)
+
+
+class _GroupedHelp(argparse.HelpFormatter):
+    """Lists the commands under headings, with room for the longest name."""
+
+    _HEADINGS: ClassVar = {names[0]: heading for heading, names in GROUPS.items()}
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog, **more | {"max_help_position": 18})
+
+    def _format_action(self, action: argparse.Action) -> str:
+        is_list = isinstance(action, argparse._SubParsersAction)
+        if is_list:
+            self._action_max_length += self._indent_increment  # argparse forgets this indent
+        text = super()._format_action(action)
+        if is_list:
+            return text.partition("\n")[2]  # without the line that says COMMAND
+        heading = "" if action.option_strings else self._HEADINGS.get(action.dest)
+        return f"\n  {heading}\n{text}" if heading else text
 
 
 class _Version(argparse.Action):

@@ -11,7 +11,7 @@ import argparse
 
 from streamer.commands.options import add_model
 
-HELP = "what is installed, whether it works, and what to do where it does not"
+HELP = "whether everything works here, and what to do"
 DESCRIPTION = (
     "Examine the program, its libraries, the terminal, microphones, the model, its speed here, and "
     "whether streaming equals hearing a recording at once. The exit code is 1 if something that "
