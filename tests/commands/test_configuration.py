@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from streamer.commands.program import main
 from streamer.errors import SerLiveError, told
 from streamer.session.interrupts import Interrupts
 from tests.helpers.command import complaint, lines, ser_live
-from tests.helpers.places import CLIPS
+from tests.helpers.places import CLIPS, ROOT
 from tests.hostile.rows import writing_options
 
 EXAMPLE = """
@@ -276,3 +277,15 @@ def test_general_options_are_those_of_several_commands():
     assert set(GENERAL) == {
         *("device", "channels", "format", "model", "prior", "profile", "no-adaptation"),
     }
+
+
+def test_the_example_of_the_manual_is_a_file_that_is_read(config):
+    manual = (ROOT / "streamer" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    config(example)
+    assert parse(["listen"]).prior == "everyday"
+    replay = parse(["replay", "x.wav"])
+    assert (replay.prior, replay.speed) == ("balanced", "2")
+    assert parse(["serve"]).port == 9000
+    named = re.search(r"At the top may stand (.*?)\.", manual, re.DOTALL)[1]
+    assert set(re.findall(r"`([\w-]+)`", named)) == set(GENERAL)
