@@ -11,9 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from streamer.commands.precedence import objection
 from streamer.errors import SerLiveError
@@ -53,8 +53,7 @@ _LARGEST = 2**63
 _SHOWN_CHARACTERS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):  # dataclasses take a third of the time to start
     """What a run takes from a configuration file.
 
     Attributes:
@@ -64,7 +63,7 @@ class Applied:
     """
 
     path: Path | None = None
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
     def origin(self, message: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from streamer.errors import SerLiveError, printable
 from streamer.modelfile.wire import bytes_of, fields_of
@@ -19,8 +19,7 @@ SHOWN_DIGITS = 12
 _PROPERTIES, _KEY, _VALUE = 14, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
+class ModelIdentity(NamedTuple):  # dataclasses are slow to import
     """Which model it is.
 
     Attributes:
