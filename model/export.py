@@ -21,7 +21,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from model.contract import Moment
 from model.network import Network, NetworkState
-from streamer.recognition.metadata import HEARD, METADATA_KEY, ModelMetadata, StateSpec
+from streamer.modelfile.identity import METADATA_KEY
+from streamer.recognition.metadata import HEARD, ModelMetadata, StateSpec
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
 OPSET = 20

@@ -34,6 +34,16 @@ for number in (signal.SIGINT, signal.SIGHUP):
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The configuration file of whoever runs the tests is not read."""
+    folder = str(tmp_path_factory.mktemp("configuration"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "APPDATA"):
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.float32]:
     """Four clips of one speaker in a row, 9 s at 16 kHz."""

@@ -5,17 +5,13 @@ nothing slow. ``streamer.commands.NAME.run`` holds ``run(options, interrupts)``,
 and returns the exit code.
 """
 
-#: Names of the commands, in the order in which ``--help`` lists them.
-COMMANDS = (
-    "listen",
-    "devices",
-    "replay",
-    "enrol",
-    "picture",
-    "info",
-    "latency",
-    "convert",
-    "report",
-    "score",
-    "serve",
-)
+#: Names of the commands by what they are for. ``--help`` lists them in this order: first what a
+#: newcomer needs.
+GROUPS = {
+    "begin here": ("demo", "listen", "replay"),
+    "if something is wrong": ("devices", "doctor"),
+    "results": ("report", "convert", "picture"),
+    "many recordings, other programs": ("score", "serve"),
+    "more": ("enrol", "latency", "info", "completion"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)

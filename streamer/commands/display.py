@@ -16,6 +16,7 @@ from streamer.formats.lines import Changes, JsonLines, Plain, summary
 from streamer.formats.names import TIMELINES
 from streamer.formats.writers import open_timeline
 from streamer.outputs import Output, OutputFile, say_on_stderr
+from streamer.screen.console import takes_sequences
 from streamer.screen.keyboard import is_in_foreground
 from streamer.session.events import Event, Listener, SessionEnded, SessionStarted, Sink
 from streamer.session.marks import Marking
@@ -64,11 +65,13 @@ def can_show_screen(out: TextIO | None) -> bool:
     """Return whether it is a terminal that can show the screen and the user wants it there."""
     if out is None or not out.isatty():
         return False
-    is_dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+    name = os.environ.get("TERM", "").lower()
+    is_dumb = name in ("dumb", "unknown") or (not name and sys.platform != "win32")
     has_bars = (out.encoding or "").lower().replace("-", "").startswith("utf")
     is_wanted = not os.environ.get("NO_COLOR")
     # The shell would stop a background job that took the terminal.
-    return is_wanted and has_bars and not is_dumb and is_in_foreground(out.fileno())
+    is_possible = is_wanted and has_bars and not is_dumb and is_in_foreground(out.fileno())
+    return is_possible and takes_sequences(out.fileno())
 
 
 def _writer(name: str, out: Output, names_file: bool, is_split: bool) -> Sink:

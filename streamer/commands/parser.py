@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from streamer.commands import COMMANDS
+from streamer.commands import COMMANDS, GROUPS, configuration
 from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
@@ -21,39 +21,89 @@ _OWN = ("-h", "--help", "--version")
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options; without a command they are those of ``listen``.
 
+    Options that were not given come from the configuration file, see ``configuration.py``.
+
     Raises:
-        SerLiveError: wrong usage.
+        SerLiveError: wrong usage, or a wrong configuration file.
     """
-    arguments = list(arguments)
+    leading, arguments = _split_leading(arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN):
         arguments.insert(0, "listen")
     first = Path(arguments[0])
     if first.suffix and os.path.lexists(first):
         raise SerLiveError(f"{first} is a file: ser-live replay FILE hears it")
-    options, unknown = make_parser().parse_known_args(arguments)
+    arguments[1:1] = leading
+    parser, commands = _make_parsers()
+    if arguments[0] in commands:
+        configuration.watch(commands[arguments[0]], arguments[0])
+    options, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise SerLiveError(
             f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} --help"
         )
+    configuration.apply(options, commands)
     return options
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return a parser for all commands' options."""
-    parser = _Parser(prog="ser-live", description="Speech emotion, live: an estimate every 40 ms.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return _make_parsers()[0]
+
+
+def command_parsers() -> Mapping[str, argparse.ArgumentParser]:
+    """Return each command's parser."""
+    return _make_parsers()[1]
+
+
+def _split_leading(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options about the configuration file before the command, and the rest."""
+    at = 0
+    while at < len(arguments):
+        if arguments[at] == "--no-config" or arguments[at].startswith("--config="):
+            at += 1
+        elif arguments[at] == "--config" and at + 1 < len(arguments):
+            at += 2
+        else:
+            break
+    return list(arguments[:at]), list(arguments[at:])
+
+
+def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="ser-live",
+        usage="%(prog)s [-h] [--version] [COMMAND] ...",
+        description="Speech emotion, live: an estimate every 40 ms. Without a command it listens "
+        "to the microphone; ser-live COMMAND --help lists the options of a command.",
+        formatter_class=_GroupedHelp,
+    )
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="show the version and the default model, and exit",
+    )
     commands = parser.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="COMMAND",
-        help="default: listen",
+        title="commands", prog="ser-live", dest="command", required=True, metavar="COMMAND"
     )
     for name in COMMANDS:
-        command = import_module(f"streamer.commands.{name}")
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION)
-        )
-    return parser
+        module = import_module(f"streamer.commands.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.add_arguments(command)
+        _add_configuration(command)
+    return parser, commands.choices
+
+
+def _add_configuration(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("configuration file")
+    one = group.add_mutually_exclusive_group()
+    one.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="take options that are not given from this file (default: ser-live.toml in "
+        "~/.config, or in %%APPDATA%% under Windows)",
+    )
+    one.add_argument("--no-config", action="store_true", help="read no such file")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,13 +117,35 @@ class _Parser(argparse.ArgumentParser):
         _show(self.format_help().rstrip(), file)
 
 
+class _GroupedHelp(argparse.HelpFormatter):
+    """Lists the commands under headings, with room for the longest name."""
+
+    _HEADINGS: ClassVar = {names[0]: heading for heading, names in GROUPS.items()}
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog, **more | {"max_help_position": 18})
+
+    def _format_action(self, action: argparse.Action) -> str:
+        is_list = isinstance(action, argparse._SubParsersAction)
+        if is_list:
+            self._action_max_length += self._indent_increment  # argparse forgets this indent
+        text = super()._format_action(action)
+        if is_list:
+            return text.partition("\n")[2]  # without the line that says COMMAND
+        heading = "" if action.option_strings else self._HEADINGS.get(action.dest)
+        return f"\n  {heading}\n{text}" if heading else text
+
+
 class _Version(argparse.Action):
-    """Looks up the version only on request: it takes a while, and a bare checkout has none."""
+    """Looks up the version only on request: it takes a while."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from streamer.modelfile.identity import identify
+        from streamer.modelfile.shipped import model_path
+        from streamer.version import program_line
 
-        _show(f"ser-live {version('ser-live')}")
+        _show(program_line())
+        _show(f"model {identify(model_path(None))}")
         parser.exit()
 
 

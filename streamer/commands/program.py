@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import TextIOWrapper
 
+from streamer.commands.configuration import Applied
 from streamer.commands.parser import parse
 from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
@@ -24,8 +25,12 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
     Raises:
         Interrupted: a signal came; everything written is complete.
     """
+    applied = Applied()
     try:
         options = parse(arguments)
+        applied = options.configuration
+        for line in applied.notices:
+            say_on_stderr(told(line))
         # No signal may come while native libraries initialise; --help needs none of them.
         with interrupts.shielded():
             command = import_module(f"streamer.commands.{options.command}.run")
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
     except ReaderGone as error:
         return error.exit_code
     except SerLiveError as error:
-        say_on_stderr(told(error))
+        say_on_stderr(told(f"{error}{applied.origin(str(error))}"))
         return error.exit_code
 
 
@@ -74,6 +79,8 @@ def own_stdout() -> None:
     """
     if sys.stdout is None:
         return
+    if sys.platform == "win32" and sys.stdout.isatty():
+        return  # Windows measures a console by descriptor 1 only, and the screen needs its size
     encoding = sys.stdout.encoding
     sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
     sys.__stdout__ = sys.stdout  # type: ignore[misc]  # only typeshed calls it final

@@ -2,27 +2,23 @@
 
 onnxruntime follows the paths that a file names, knows operators that read further files, and loops
 as long as the file says. A network from timestep to estimate needs none of that, so a file that
-asks for it is refused here. The wire format is that of protocol buffers, with the field numbers of
-onnx.proto; the onnx package is a dependency of training only.
+asks for it is refused here. The field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from streamer.errors import SerLiveError
+from streamer.modelfile.wire import Value, bytes_of, fields_of
 
 #: Our files have 3 MB, the paper's network has 8.
 LARGEST_FILE = 64 * 2**20
 #: Ours have 1,300; each node takes some, and takes time and memory to load.
 MOST_FIELDS = 20_000
-
-#: Value of a field: a number, or bytes.
-_Value = int | memoryview
 
 #: Kind of message -> number of a field that holds messages -> their kind.
 _INNER = {
@@ -48,14 +44,12 @@ _STANDARD_DOMAINS = (b"", b"ai.onnx")
 #: Fields of a tensor.
 _TYPE, _FLOATS, _INTEGERS, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 5, 9, 10, 13, 14
 #: Number of a data type -> NumPy's name, for the allowed types that can hold NaN.
-_FLOAT_TYPES: dict[_Value, str] = {1: "<f4", 10: "<f2", 11: "<f8"}
+_FLOAT_TYPES: dict[Value, str] = {1: "<f4", 10: "<f2", 11: "<f8"}
 _HALF = 10
 #: Numbers of the integer types of 8 to 64 bits and of the boolean type.
 _WHOLE_TYPES = (2, 3, 4, 5, 6, 7, 9, 12, 13)
 #: Fields of an attribute: a float, a tensor, floats.
 _FLOAT, _TENSOR, _LIST = 2, 5, 7
-
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 def read_onnx(path: Path) -> bytes:
@@ -84,7 +78,7 @@ class _Inspection:
 
         Duplicate fields are all checked: onnxruntime merges them or takes the last.
         """
-        fields = list(islice(_fields(message), self._fields_left + 1))
+        fields = list(islice(fields_of(message), self._fields_left + 1))
         self._fields_left -= len(fields)
         if self._fields_left < 0:
             raise SerLiveError("its network has far more parts than a ser-live model")
@@ -93,16 +87,16 @@ class _Inspection:
         elif kind == "attribute":
             _check_attribute(fields)
         for number, value in fields:
-            if number == _DOMAIN.get(kind) and bytes(_bytes(value)) not in _STANDARD_DOMAINS:
+            if number == _DOMAIN.get(kind) and bytes(bytes_of(value)) not in _STANDARD_DOMAINS:
                 raise SerLiveError("it has operators of its own")
             inner = _INNER.get(kind, {}).get(number)
             if inner in _REFUSED:
                 raise SerLiveError(f"it {_REFUSED[inner]}")
             if inner is not None:
-                self.look_into(inner, _bytes(value))
+                self.look_into(inner, bytes_of(value))
 
 
-def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
+def _check_tensor(fields: list[tuple[int, Value]]) -> None:
     """Refuse values stored elsewhere, and values that spoil every product.
 
     The test run would not catch them all: a ReLU turns NaN into 0 on some machines. Floats in an
@@ -124,7 +118,7 @@ def _check_tensor(fields: list[tuple[int, _Value]]) -> None:
     _check_finite(fields, _DOUBLES, "<f8")
 
 
-def _check_attribute(fields: list[tuple[int, _Value]]) -> None:
+def _check_attribute(fields: list[tuple[int, Value]]) -> None:
     """Check a constant likewise; neither check would catch a tensor in two parts."""
     if sum(number == _TENSOR for number, _ in fields) > 1:
         raise SerLiveError("a damaged ONNX file")
@@ -132,54 +126,12 @@ def _check_attribute(fields: list[tuple[int, _Value]]) -> None:
     _check_finite(fields, _LIST, "<f4")
 
 
-def _check_finite(fields: list[tuple[int, _Value]], number: int, kind: str) -> None:
+def _check_finite(fields: list[tuple[int, Value]], number: int, kind: str) -> None:
     """Check all values of a field together: they may come in any number of pieces."""
-    data = b"".join(_bytes(value) for one, value in fields if one == number)
+    data = b"".join(bytes_of(value) for one, value in fields if one == number)
     if len(data) % np.dtype(kind).itemsize:
         raise SerLiveError("a damaged ONNX file")
     values = np.frombuffer(data, kind)
     is_mask = values.size == 1 and np.isneginf(values[0])  # the attention's mask
     if not (is_mask or np.isfinite(values).all()):
         raise SerLiveError("its weights are damaged: they hold NaN or infinity")
-
-
-def _bytes(value: _Value) -> memoryview:
-    if isinstance(value, int):
-        raise SerLiveError("a damaged ONNX file")
-    return value
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
-    """Yield the number and value of each field; fixed-size values as bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if kind == _LENGTH:
-            size, at = _varint(message, at)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise SerLiveError("no ONNX file")
-        if size > len(message) - at:
-            raise SerLiveError("a damaged ONNX file, or none")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a number of seven bits per byte, lowest bits first, and the position after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at == len(message):
-            break
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise SerLiveError("a damaged ONNX file, or none")

@@ -22,8 +22,7 @@ from streamer.signal import (
     TIMESTEP_SAMPLES,
 )
 
-#: Key of the ONNX metadata that holds all of this as JSON.
-METADATA_KEY = "ser-live"
+#: Number of the format of the JSON under ``METADATA_KEY`` in a model file.
 SCHEMA = 3
 
 #: Names of the network's dynamic dimensions, and the sizes for a step of one stream.

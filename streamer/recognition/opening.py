@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from streamer.errors import SerLiveError
+from streamer.modelfile.identity import METADATA_KEY
 from streamer.modelfile.inspection import read_onnx
 from streamer.modelfile.runtime import NetworkFile
-from streamer.recognition.metadata import METADATA_KEY, ONE_STEP, ModelMetadata
+from streamer.recognition.metadata import ONE_STEP, ModelMetadata
 
 
 def open_model(path: Path) -> tuple[NetworkFile, ModelMetadata]:

@@ -206,7 +206,7 @@ class Terminal:
 
     def _measure(self) -> tuple[int, int]:
         """Return columns and rows now; rich would trust COLUMNS and LINES, which do not change."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # Windows measures standard streams only
             columns, rows = os.get_terminal_size(self._output)
             if columns and rows:
                 return columns, rows

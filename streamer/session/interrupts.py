@@ -28,7 +28,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Raises :class:`Interrupted` on SIGINT, SIGTERM, SIGHUP and SIGBREAK, but not while shielded.
+    """Raises :class:`Interrupted` on SIGINT, SIGTERM, SIGHUP and SIGBREAK, unless shielded.
 
     A second signal is raised at once, so that a write that its reader blocks can be abandoned.
     """

@@ -415,6 +415,7 @@ def test_a_system_without_a_microphone_is_one_line_and_exit_1():
         result = ser_live(command, environment=alone)
         assert (result.returncode, result.stdout) == (1, b"")
         assert "no input device" in complaint(result)
+        assert "ser-live demo needs no microphone" in complaint(result)
 
 
 def test_missing_portaudio_is_one_line_and_exit_1():
@@ -428,3 +429,4 @@ def test_missing_portaudio_is_one_line_and_exit_1():
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "PortAudio" in result.stderr
+    assert "ser-live demo" in result.stderr

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from streamer.version import checkout_commit
 from tests.helpers.places import ROOT
 
 
@@ -40,6 +41,8 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(built):
     for needed in ("hover.js", "page.css"):
         assert f"streamer/commands/report/{needed}" in names
     assert "streamer/py.typed" in names
+    if known := checkout_commit(ROOT):
+        assert archive.read("streamer/commit.txt").decode().strip() == known
     # Silero's licence wants its notice beside what is made of its work.
     licences = "ser_live-0.1.0.dist-info/licenses"
     for place in ("streamer/assets", f"{licences}/assets"):

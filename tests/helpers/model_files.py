@@ -6,7 +6,7 @@ import json
 
 import onnx
 
-from streamer.recognition.metadata import METADATA_KEY
+from streamer.modelfile.identity import METADATA_KEY
 
 
 def altered(model_file, path, change):

@@ -48,10 +48,13 @@ ROWS = {
         listens=True,
     ),
     "devices": Row(listens=True),
+    "doctor": Row(listens=True),
     "replay": Row(("{wav}", "--speed", "max"), {"--output": "replayed.jsonl"}),
+    "demo": Row(("--speed", "max"), {"--output": "demo.jsonl"}),
     "enrol": Row((*["{wav}"] * 5, "--model", "{voices}"), {"": "voice.profile"}),
     "picture": Row(("{wav}",), {"--output": "picture.svg"}),
     "info": Row(),
+    "completion": Row(("bash",)),
     "latency": Row(
         ("{wav}", "--seconds", "1"), {"--json": "latency.json", "--plot": "latency.png"}
     ),
@@ -60,7 +63,7 @@ ROWS = {
     "convert": Row(("{session}",), {"--output": "converted.csv"}),
 }
 #: Options that take a file to read.
-READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model"}
+READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model", "--config"}
 #: It goes on until it is stopped, and is watched in ``tests/serve/test_ends.py``.
 ENDLESS = {"serve"}
 

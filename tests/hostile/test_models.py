@@ -17,8 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from streamer.bundled import bundled
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile import runtime as inference
+from streamer.modelfile.identity import METADATA_KEY
 from streamer.modelfile.inspection import LARGEST_FILE
-from streamer.recognition.metadata import METADATA_KEY, ModelMetadata
+from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 
 pytest.importorskip("resource", reason="this system limits no memory")

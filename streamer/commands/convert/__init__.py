@@ -8,7 +8,7 @@ from pathlib import Path
 from streamer.commands.options import add_file
 from streamer.formats.names import TIMELINES
 
-HELP = "a session of JSON lines as a table, label track, TextGrid or subtitles"
+HELP = "sessions as a table, label track, TextGrid or subtitles"
 DESCRIPTION = (
     "Convert a session that was written with --format jsonl. Each stretch with one label becomes "
     "an interval; audacity and textgrid keep gaps and marks."

@@ -30,6 +30,7 @@ _PERMIT = {
     "darwin": "allow it in System Settings > Privacy & Security > Microphone",
     "win32": "allow it in Settings > Privacy & security > Microphone",
 }
+_WITHOUT = "ser-live demo needs no microphone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,11 @@ def portaudio() -> ModuleType:
         import sounddevice
     except OSError as error:  # sounddevice raises this without the library
         how = _INSTALL.get(sys.platform, "pip install --force-reinstall sounddevice")
-        raise RunFailure(f"PortAudio, which opens microphones, is missing: {how}") from error
+        raise RunFailure(
+            f"PortAudio, which opens microphones, is missing: {how}; {_WITHOUT}"
+        ) from error
     except Exception as error:  # sounddevice's error type is not available if the import fails
-        raise RunFailure(f"PortAudio does not start: {error}") from error
+        raise RunFailure(f"PortAudio does not start: {error}; {_WITHOUT}") from error
     module: ModuleType = sounddevice
     return module
 
@@ -92,7 +95,8 @@ def input_devices() -> list[Device]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    return _devices("input", "plug a microphone in, or check the system's sound input")
+    advice = f"plug a microphone in, or check the system's sound input; {_WITHOUT}"
+    return _devices("input", advice)
 
 
 def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
