@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import tempfile
@@ -103,24 +104,31 @@ def _recognizer(spec: Spec, data: bytes | None, host: str) -> Recognizer:
                 raise Disagreement(f"on {host}: {error}") from error
             finally:
                 _tidy(path, data)
-            if recognizer.digest != spec.digest:
-                raise Disagreement(
-                    f"the worker on {host} has another model ({recognizer.digest[:12]}) than this "
-                    f"machine ({spec.digest[:12]}): install one version everywhere"
-                )
             _loaded[key] = recognizer
         return _loaded[key]
 
 
 def _model_file(spec: Spec, data: bytes | None, host: str) -> Path:
-    if data is None:
-        return model_path(spec.shipped or None)
+    """Return the model file, which has the client's bytes.
+
+    Raises:
+        Disagreement: it has others, or cannot be read or kept.
+    """
     try:
+        if data is None:
+            path = model_path(spec.shipped or None)
+            own = hashlib.sha256(path.read_bytes()).hexdigest()
+            if own != spec.digest:
+                raise Disagreement(
+                    f"the worker on {host} has another model ({own[:12]}) than this machine "
+                    f"({spec.digest[:12]}): install one version everywhere"
+                )
+            return path
         descriptor, name = tempfile.mkstemp(".onnx", "ser-live-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise Disagreement(f"on {host}: cannot keep the model: {error.strerror}") from error
+        raise Disagreement(f"on {host}: no model: {error.strerror}") from error
     return Path(name)
 
 
