@@ -126,7 +126,7 @@ class Search:
                 count += 1
                 is_asked_for = is_named and (not is_pattern(url) or is_explicit(url))
                 if _is_hidden(url, found) and not is_asked_for:
-                    self._leave(found, found)
+                    self._leave(found, found, is_hidden=True)
                 else:
                     yield Entry(found, size), is_asked_for
         except SerLiveError as error:
@@ -167,11 +167,13 @@ class Search:
                 size = os.stat(name).st_size  # noqa: PTH116
         return Entry(name, size)
 
-    def _leave(self, place: Place, text: str) -> None:
+    def _leave(self, place: Place, text: str, *, is_hidden: bool = False) -> None:
         if self._is_new(place):
             name = base_name(place)
             suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            self.passed_over["hidden" if name.startswith(".") else suffix or "no ending"] += 1
+            self.passed_over[
+                "hidden" if is_hidden or name.startswith(".") else suffix or "no ending"
+            ] += 1
             self._pass_over(text)
 
     def _is_new(self, place: Place) -> bool:

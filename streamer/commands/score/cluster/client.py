@@ -83,8 +83,7 @@ class Cluster:
         self.core_s = 0.0
 
     def __enter__(self) -> Self:
-        for name in ("distributed", "tornado"):  # their lines are for developers
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        _quieten()
         self._connect()
         return self
 
@@ -262,6 +261,13 @@ class Cluster:
                 self._counted = float("-inf")
                 return
         raise RunFailure(f"the scheduler at {self._address} does not answer any more")
+
+
+def _quieten() -> None:
+    """Silence the logs of Dask in this process: their lines are for developers."""
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _elsewhere(task: Task) -> Task:
