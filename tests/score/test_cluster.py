@@ -17,13 +17,15 @@ import soundfile
 
 pytest.importorskip("distributed")
 
+from streamer.commands.score.cluster.client import Cluster, Load
 from streamer.commands.score.cluster.grouping import Grouping
 from streamer.commands.score.cluster.spec import spec_of
-from streamer.commands.score.cluster.task import Disagreement, hear_group
+from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.work import Task, hear
+from streamer.commands.score.work import Answer, Task, empty_row, hear
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.profile import UNKNOWN_VOICE
+from streamer.session.interrupts import Interrupts
 from tests.helpers.clusters import Networks, Processes
 from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import CLIPS, ROOT
@@ -95,6 +97,17 @@ def test_what_only_the_client_sees_is_said(tmp_path, shipped):
     heard = hear_group(spec, None, [task, Task(CLIPS[0], "y", None)], False)
     assert heard.missing == {0}
     assert heard.answers[1] == hear(Task(CLIPS[0], "y", None), shipped)
+
+
+def test_the_row_of_what_only_the_client_sees_says_what_to_do(shipped):
+    cluster = Cluster("tcp://host:1", spec_of(None, shipped, UNKNOWN_VOICE), Interrupts(), print)
+    tasks = [Task(CLIPS[0], "x", None), Task(Path("nowhere.wav"), "y", None)]
+    error = "No such file or directory"
+    answers = [Answer(empty_row(shipped.metadata.labels, task, error)) for task in tasks]
+    load = Load(list(enumerate(tasks)))
+    rows = [answer.row for _, answer in cluster.rows(load, Heard(answers, {0, 1}, "h", 1.0))]
+    assert rows[0]["error"].startswith("only this machine sees it, not the worker on h: ")
+    assert rows[1] == answers[1].row
 
 
 @pytest.mark.parametrize("is_alone", [False, True])

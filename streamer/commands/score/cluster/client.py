@@ -37,7 +37,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class Load:
     """A task of the scheduler's.
 
     Attributes:
@@ -72,8 +72,8 @@ class Cluster:
         self._run = uuid.uuid4().hex[:8]
         self._submitted = 0
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._under_way: dict[Any, _Load] = {}
-        self._again: list[_Load] = []
+        self._under_way: dict[Any, Load] = {}
+        self._again: list[Load] = []
         self._client: Any = None
         self._model: Any = None
         self._limit = _FEWEST
@@ -90,10 +90,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Cancel what is under way, and leave the scheduler."""
+        """Leave the scheduler, which cancels what is under way for nobody."""
         with self._interrupts.shielded(is_firm=True), suppress(Exception):
-            if self._under_way:
-                self._client.cancel(list(self._under_way), asynchronous=False)
             self._client.close(timeout=_ANSWER_S)
 
     def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
@@ -112,7 +110,7 @@ class Cluster:
                 group = next(groups, None)
                 is_more = group is not None
                 if group is not None:
-                    self._again.append(_Load(group))
+                    self._again.append(Load(group))
             while self._again:
                 self._submit(self._again.pop())
             if not self._under_way:
@@ -138,7 +136,7 @@ class Cluster:
                 f"{reason[0] if reason else type(error).__name__}"
             ) from error
 
-    def _submit(self, load: _Load) -> None:
+    def _submit(self, load: Load) -> None:
         tasks = [_elsewhere(task) for _, task in load.group]
         key = f"ser-live-{self._run}-{self._submitted}"
         self._submitted += 1
@@ -190,9 +188,14 @@ class Cluster:
         else:
             del self._under_way[future]
             self.core_s += heard.core_s
-            yield from self._answers(load, heard)
+            yield from self.rows(load, heard)
 
-    def _answers(self, load: _Load, heard: Heard) -> Iterator[tuple[int, Answer]]:
+    def rows(self, load: Load, heard: Heard) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers to a task; that for a path which only this machine sees says so.
+
+        Raises:
+            RunFailure: a worker could not go on.
+        """
         for position, ((index, task), answer) in enumerate(
             zip(load.group, heard.answers, strict=True)
         ):
@@ -207,7 +210,7 @@ class Cluster:
                 answer = Answer(empty_row(self._spec.labels, task, reason))
             yield index, answer
 
-    def _suspect(self, load: _Load, last: str) -> Iterator[tuple[int, Answer]]:
+    def _suspect(self, load: Load, last: str) -> Iterator[tuple[int, Answer]]:
         """Find out which recording of a task kills workers, if one does.
 
         Others on the same workers are suspects too. In a process of their own, all but the culprit
@@ -216,7 +219,7 @@ class Cluster:
         if not load.is_alone:
             self._again.append(replace(load, is_alone=True))
         elif len(load.group) > 1:
-            self._again += [_Load([one], is_alone=True) for one in load.group]
+            self._again += [Load([one], is_alone=True) for one in load.group]
         else:
             ((index, task),) = load.group
             reason = f"the workers that heard it died, the last at {last}"
