@@ -145,7 +145,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "No such file or directory"
     if isinstance(error, ImportError):
-        return f"{error}; or: pip install 'ser-live[remote]'"
+        is_ours = any(name in str(error) for name in ("fsspec", "s3fs", "aiohttp"))
+        return f"{error}; pip install 'ser-live[remote]'" if is_ours else str(error)
     status, message = getattr(error, "status", None), getattr(error, "message", None)
     if isinstance(status, int):
         return f"the server answers {status} {message or ''}".rstrip()
