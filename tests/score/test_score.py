@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.commands.score.find import find, timeline_path
-from streamer.commands.score.results import Piped, open_results
-from streamer.commands.score.rows import CsvForm, JsonForm, columns_of
-from streamer.commands.score.run import ScorePlan, score
+from streamer.commands.score.jobs import timeline_path
+from streamer.commands.score.listing import Listing
+from streamer.commands.score.plan import ScorePlan
+from streamer.commands.score.results import Keeping, Piped, open_results
+from streamer.commands.score.rows import CsvForm, JsonForm, Keys, columns_of, key_of
+from streamer.commands.score.run import score
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Tally, Task, empty_row
 from streamer.commands.score.workers import Workers
@@ -35,19 +37,28 @@ from tests.helpers.trees import make_tree
 
 LABELS = ("angry", "happy", "neutral", "sad")
 COLUMNS = columns_of(LABELS)
+NOTHING_AGAIN = Keeping(lambda _: Keys(), lambda _: None)
 
 
-def names(found):
-    return [str(item.path) for item in found.items]
+def find(*places):
+    """What is listed, to the end."""
+    with Listing([*map(str, places)]) as listing:
+        listing.check()
+        listing.wait()
+        return listing
+
+
+def names(listing):
+    return [str(item.place) for item in listing]
 
 
 def test_folders_are_searched_in_order_and_hidden_files_left_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_tree(tmp_path, ["b/x.WAV", "b/.x.wav", "b/.git/x.wav", "b/x.txt", "b/a/x.opus", "a.mp3"])
-    assert names(find([Path("b"), Path(), Path("b/x.txt")])) == [
-        "a.mp3",
-        "b/a/x.opus",
+    assert names(find("b", ".", "b/x.txt")) == [
         "b/x.WAV",
+        "b/a/x.opus",
+        "a.mp3",
         "b/x.txt",
     ]
 
@@ -56,17 +67,17 @@ def test_links_that_lead_in_a_circle_end(tmp_path):
     make_tree(tmp_path, ["one/x.wav", "two/y.wav"])
     (tmp_path / "one" / "again").symlink_to(tmp_path)
     (tmp_path / "two" / "one").symlink_to(tmp_path / "one")
-    found = names(find([tmp_path]))
+    found = names(find(tmp_path))
     assert sorted(Path(one).name for one in found) == ["x.wav", "y.wav"]
 
 
 def test_what_is_named_is_tried_whatever_it_is():
-    assert names(find([Path("missing"), Path("missing")])) == ["missing"]
+    assert names(find("missing", "missing")) == ["missing"]
 
 
 def test_nothing_to_score_is_said(tmp_path):
     with pytest.raises(SerLiveError, match="no recordings in"):
-        find([tmp_path])
+        find(tmp_path)
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path, monkeypatch):
@@ -79,30 +90,30 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = find([tmp_path])
+    found = find(tmp_path)
     assert names(found) == [str(tmp_path / "x.wav")]
-    assert found.complaints == (f"cannot look into {tmp_path / 'locked'}: Permission denied",)
+    assert found.complaints == [f"cannot look into {tmp_path / 'locked'}: Permission denied"]
 
 
 def test_a_name_stands_in_one_line_of_text(tmp_path):
     for name in (b"a\nb.wav", b"a\xff.wav", "a\u202fb.wav".encode()):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
-    found = [Path(item.name).name for item in find([tmp_path]).items]
+    found = [Path(item.name).name for item in find(tmp_path)]
     assert found == ["a\\nb.wav", "a\u202fb.wav", "a\\udcff.wav"]
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="no name holds a backslash there")
 def test_no_two_recordings_have_one_name(tmp_path):
     make_tree(tmp_path, ["a\nb.wav", "a\\nb.wav", "a\\\nb.wav", "a\\\\nb.wav"])
-    assert len({item.name for item in find([tmp_path]).items}) == 4
+    assert len({item.name for item in find(tmp_path)}) == 4
 
 
 def test_no_two_recordings_share_a_timeline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_tree(tmp_path, ["here/a/x.wav", "here/b/x.wav", "here/b/x.flac", "there/x.wav"])
     monkeypatch.chdir(tmp_path / "here")
-    found = find([Path("a"), Path("b"), Path("../there/x.wav")])
-    paths = [timeline_path(Path("T"), item) for item in found.items]
+    found = find("a", "b", "../there/x.wav")
+    paths = [timeline_path(Path("T"), item) for item in found]
     assert len(set(paths)) == 4
     assert Path("T/a/x.wav.jsonl") in paths
     assert all(".." not in path.parts for path in paths)
@@ -162,13 +173,15 @@ def test_a_row_read_back_is_the_row_written(form):
 def record(path, rows, *, finishes=True, force=False, again=()):
     """Write rows to results, stopped or not; what is recorded then."""
     with ExitStack() as stack:
-        keys = [(name, "mix") for name in again]
-        results = open_results(path, COLUMNS, force, [], keys, stack)
+        kept = []
+        keeping = Keeping(lambda _: Keys((name, "mix") for name in again), kept.append)
+        results = open_results(path, COLUMNS, force, [], keeping, stack)
+        assert all(key_of(row) in results.recorded for row in kept)
         for row in rows:
             results.add(row)
         if finishes:
             results.finish()
-        return [name for name, _ in results.recorded]
+        return sorted(row["file"] for row in [*kept, *rows])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -216,7 +229,7 @@ def test_results_never_replace_an_input(tmp_path):
     path = tmp_path / "r.csv"
     path.touch()
     with pytest.raises(SerLiveError, match="is to be read"), ExitStack() as stack:
-        open_results(path, COLUMNS, True, [path], (), stack)
+        open_results(path, COLUMNS, True, [path], NOTHING_AGAIN, stack)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -226,7 +239,7 @@ def test_a_row_with_an_error_gives_way_to_a_new_one(tmp_path, suffix):
     other, good = row_of("other.wav", error="gone"), row_of("a.wav")
     record(path, [row_of("b.wav", error="gone"), other, good])
     before = path.read_bytes()
-    assert record(path, [], finishes=False, again=["a.wav", "b.wav"]) == ["other.wav", "a.wav"]
+    assert record(path, [], finishes=False, again=["a.wav", "b.wav"]) == ["a.wav", "other.wav"]
     assert path.read_bytes() == before
     record(path, [row_of("b.wav")], again=["a.wav", "b.wav"])
     record(expected, [other, good, row_of("b.wav")])
@@ -281,7 +294,7 @@ def test_results_behind_a_link_stay_there(tmp_path):
 def recordings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_tree(tmp_path, ["a/x.wav", "b/x.wav", "b/y.wav", "b/z.wav"])
-    return find([Path("a"), Path("b")]).items
+    return find("a", "b")
 
 
 def truth_of(items, text, path="t.csv"):
@@ -325,7 +338,7 @@ def test_agreement_counts_silence_as_an_error_and_leaves_out_what_cannot_be_righ
     truth = {"a": "sad", "b": "sad", "c": "angry", "d": "disgust", "e": "sad"}
     overall = {"a": "sad", "b": "silence", "c": "angry", "d": "sad", "e": None}
     out = io.StringIO()
-    show(agreement(truth, {name: {"overall": one} for name, one in overall.items()}, LABELS), out)
+    show(agreement(truth, overall, LABELS), out)
     text = out.getvalue()
     assert "left out: 1 labelled disgust, which the model does not know" in text
     assert "left out: 1 that could not be heard" in text

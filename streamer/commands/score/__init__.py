@@ -1,8 +1,9 @@
 """``ser-live score``: analyses many recordings and writes a row for each.
 
-``find.py`` lists the recordings, ``workers.py`` runs the processes that analyse them
-(``work.py``), ``rows.py`` and ``results.py`` write the results, and ``truth.py`` compares them with
-the true labels.
+``find.py`` and ``remote.py`` find the recordings and ``listing.py`` keeps them; ``jobs.py`` says
+what is missing; ``workers.py`` runs the processes that analyse them (``work.py``), or ``cluster``
+those of other machines; ``rows.py``, ``results.py`` and ``table.py`` write the results, ``sums.py``
+and ``progress.py`` count, and ``truth.py`` compares with the true labels.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="recording, or folder of recordings"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="recording, folder of recordings, pattern as 'x/**/*.wav', or URL as s3://BUCKET/PREFIX",
     )
     parser.add_argument(
         "-o",
@@ -49,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="hear them on the workers of this Dask scheduler, as tcp://HOST:8786",
     )
     parser.add_argument(
         "--labels",

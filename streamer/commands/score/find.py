@@ -1,150 +1,201 @@
-"""Finds recordings in folders, and gives each a name for the results."""
+"""Finds recordings in folders, by patterns and behind URLs, one by one."""
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from streamer.commands.score.rows import Key
+from streamer.commands.score.places import (
+    Place,
+    Url,
+    base_name,
+    identity_of,
+    is_explicit,
+    is_pattern,
+    place_of,
+)
+from streamer.commands.score.remote import listed
+from streamer.commands.score.rows import Keys
 from streamer.errors import SerLiveError
-from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.media import MEDIA_SUFFIXES
-from streamer.sound.files.recording import SOUND_SUFFIXES, Recording
+from streamer.sound.files.recording import SOUND_SUFFIXES
 
 #: Without PyAV, files that need it get a row that says so.
 _SUFFIXES = SOUND_SUFFIXES | MEDIA_SUFFIXES
 
-#: Characters that a line of UTF-8 text cannot hold: line breaks, and invalid bytes of a name. And
-#: the escape character, so that no two names become one; on Windows it separates folders.
-_ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
 
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A recording to be scored.
+class Entry(NamedTuple):
+    """What was found.
 
     Attributes:
-        path: path as given, or below the given folder.
-        name: the path in the results; different only if it does not fit a line, or holds a
-            backslash.
-        channels: channels to use.
+        text: path or URL.
+        size: its bytes; None if unknown.
+        problem: why nothing could be found there; None for a recording.
     """
 
-    path: Path
-    name: str
-    channels: Channels = MIX
+    text: str
+    size: int | None = None
+    problem: str | None = None
+
+
+class Search:
+    """Looks through the named places, and counts what it leaves out.
+
+    Attributes:
+        complaints: a line for each folder, pattern or URL that could not be listed.
+        passed_over: number of files in folders that are hidden, or not recordings by their suffix,
+            by that suffix.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        say: Callable[[str], None],
+        pass_over: Callable[[str], None],
+        *,
+        wants_sizes: bool = False,
+    ) -> None:
+        """Set it up; nothing is read yet.
+
+        Args:
+            texts: paths, patterns and URLs.
+            say: prints a line for the user, if listing took several tries.
+            pass_over: takes each file that is passed over.
+            wants_sizes: whether to look up the bytes of files, which costs a call for each.
+        """
+        self._places = [_Named(text, place_of(text)) for text in texts]
+        self._say = say
+        self._pass_over = pass_over
+        self._wants_sizes = wants_sizes
+        self._folders: set[tuple[int, int]] = set()
+        self._named = {identity_of(one.place) for one in self._places}
+        # In a single folder no file comes twice; otherwise each counts once.
+        is_many = len(texts) > 1 or any(one.is_pattern for one in self._places)
+        self._seen = Keys() if is_many else None
+        self.complaints: list[str] = []
+        self.passed_over: Counter[str] = Counter()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield recordings, each once however often it was given; a named file is always one.
+
+        In folders hidden files and those with other suffixes are skipped, and a folder with several
+        links to it is entered once.
+        """
+        for one in self._places:
+            for entry, is_named in self._at(one):
+                place = place_of(entry.text)
+                if not is_named and not _is_recording(base_name(place)):
+                    if identity_of(place) not in self._named:
+                        self._leave(place, entry.text)
+                elif self._is_new(place):
+                    yield entry
+
+    def _at(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
+        """Yield what a place leads to, and whether it counts as named."""
+        if isinstance(one.place, Url):
+            yield from self._behind(one.place)
+        elif one.is_pattern:
+            yield from self._matching(one.text)
+        elif os.path.isdir(one.place):  # noqa: PTH112 (Path raises on names that are too long)
+            for name in self._inside(one.place):
+                yield self._entry(name), False
+        else:
+            yield self._entry(str(one.place)), True
+
+    def _matching(self, pattern: str) -> Iterator[tuple[Entry, bool]]:
+        named, count = is_explicit(pattern), 0
+        for match in glob.iglob(pattern, recursive=True):  # noqa: PTH207 (it keeps the spelling)
+            count += 1
+            if os.path.isdir(match):  # noqa: PTH112
+                for name in self._inside(Path(match)):
+                    yield self._entry(name), False
+            else:
+                yield self._entry(str(Path(match))), named
+        if not count:
+            self.complaints.append(f"nothing matches {pattern}")
+
+    def _behind(self, url: Url) -> Iterator[tuple[Entry, bool]]:
+        count = 0
+        try:
+            for found, size, is_named in listed(url, self._say):
+                count += 1
+                is_asked_for = is_named and (not is_pattern(url) or is_explicit(url))
+                if _is_hidden(url, found) and not is_asked_for:
+                    self._leave(found, found, is_hidden=True)
+                else:
+                    yield Entry(found, size), is_asked_for
+        except SerLiveError as error:
+            after = f" after {count} files; the same command goes on" if count else ""
+            self.complaints.append(f"{error}{after}")
+            yield Entry(url, None, str(error).removeprefix(f"{url}: ")), True
+            return
+        if not count:
+            self.complaints.append(f"nothing {'matches' if is_pattern(url) else 'is in'} {url}")
+
+    def _inside(self, folder: Path) -> Iterator[str]:
+        """Yield the files in a folder, in an order that stays."""
+
+        def complain(error: OSError) -> None:
+            self.complaints.append(f"cannot look into {error.filename}: {error.strerror}")
+
+        for root, folders, names in os.walk(folder, onerror=complain, followlinks=True):
+            try:
+                status = os.stat(root)  # noqa: PTH116 (a Path for each would cost more)
+            except OSError as error:  # it vanished
+                complain(error)
+                continue
+            key = (status.st_dev, status.st_ino)
+            if key in self._folders:  # another link has led here
+                folders.clear()
+                continue
+            self._folders.add(key)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            names.sort()
+            within = str(Path(root))
+            for name in names:
+                yield name if within == "." else os.path.join(within, name)  # noqa: PTH118
+
+    def _entry(self, name: str) -> Entry:
+        size = None
+        if self._wants_sizes:
+            with suppress(OSError):  # reported when it is read
+                size = os.stat(name).st_size  # noqa: PTH116
+        return Entry(name, size)
+
+    def _leave(self, place: Place, text: str, *, is_hidden: bool = False) -> None:
+        if self._is_new(place):
+            name = base_name(place)
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            self.passed_over[
+                "hidden" if is_hidden or name.startswith(".") else suffix or "no ending"
+            ] += 1
+            self._pass_over(text)
+
+    def _is_new(self, place: Place) -> bool:
+        return self._seen is None or self._seen.add((identity_of(place), ""))
+
+
+class _Named(NamedTuple):
+    """A place that the user named."""
+
+    text: str
+    place: Place
 
     @property
-    def key(self) -> Key:
-        """The key of its row."""
-        return self.name, str(self.channels)
+    def is_pattern(self) -> bool:
+        """Whether it is one, and not a file whose name holds such characters."""
+        return is_pattern(self.text) and not os.path.lexists(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The recordings found.
-
-    Attributes:
-        items: recordings sorted by path, each once however often it was given.
-        complaints: one per unreadable folder.
-        passed_over: files in folders that are hidden, or not recordings by their suffix.
-    """
-
-    items: tuple[Item, ...]
-    complaints: tuple[str, ...]
-    passed_over: tuple[Path, ...] = ()
+def _is_recording(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
 
 
-def find(paths: Sequence[Path]) -> Found:
-    """Find recordings in folders, recursively, and files; a named file is always included.
-
-    In folders hidden files and those with other suffixes are skipped, and a folder with several
-    links to it is entered once.
-
-    Raises:
-        SerLiveError: there is no recording at all, and no other complaint.
-    """
-    complaints: list[str] = []
-    passed_over: list[Path] = []
-    files: dict[str, Path] = {}  # by absolute path, so that no file counts twice
-    seen: set[tuple[int, int]] = set()
-    for path in paths:
-        found = _recordings(path, seen, complaints, passed_over) if os.path.isdir(path) else [path]  # noqa: PTH112 (Path raises on names that are too long)
-        for one in found:
-            files.setdefault(os.path.abspath(one), one)  # noqa: PTH100 (links keep their names)
-    if not files and not complaints:
-        names = ", ".join(map(str, paths))
-        others = f" (passed over {len(passed_over)} other files)" if passed_over else ""
-        raise SerLiveError(
-            f"no recordings in {names}{others}; files that are named are always tried"
-        )
-    ordered = sorted(files.values(), key=lambda path: path.parts)
-    items = tuple(Item(path, _written(path)) for path in ordered)
-    taken = {os.path.abspath(item.path) for item in items}  # noqa: PTH100 (as above)
-    left = sorted({path for path in passed_over if os.path.abspath(path) not in taken})  # noqa: PTH100
-    return Found(items, tuple(complaints), tuple(left))
-
-
-def _recordings(
-    folder: Path,
-    seen: set[tuple[int, int]],
-    complaints: list[str],
-    passed_over: list[Path],
-) -> Iterator[Path]:
-    def complain(error: OSError) -> None:
-        complaints.append(f"cannot look into {error.filename}: {error.strerror}")
-
-    for root, folders, names in os.walk(folder, onerror=complain, followlinks=True):
-        try:
-            status = Path(root).stat()
-        except OSError as error:  # it vanished
-            complain(error)
-            continue
-        key = (status.st_dev, status.st_ino)
-        if key in seen:  # another link has led here
-            folders.clear()
-            continue
-        seen.add(key)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in _SUFFIXES:
-                yield path
-            else:
-                passed_over.append(path)
-
-
-def _written(path: Path) -> str:
-    return "".join(
-        one.encode("unicode_escape").decode() if ord(one) in _ESCAPED else one for one in str(path)
-    )
-
-
-def with_channels(items: Sequence[Item], wanted: Channels) -> tuple[Item, ...]:
-    """Return the items with their channels to use; if channels are split, an item per channel.
-
-    A recording that cannot be opened stays an item: its row will say why.
-    """
-    if not wanted.is_split:
-        return tuple(replace(item, channels=wanted) for item in items)
-    found = []
-    for item in items:
-        count = 1
-        with suppress(Exception), Recording(item.path, wanted) as recording:
-            count = recording.streams or 1
-        found += [replace(item, channels=Channels(number)) for number in range(1, count + 1)]
-    return tuple(found)
-
-
-def timeline_path(folder: Path, item: Item) -> Path:
-    """Return the path of the item's timeline: its own path, below the folder."""
-    own = item.path
-    if ".." in own.parts:
-        own = Path(os.path.abspath(own))  # noqa: PTH100 (links keep their names)
-    drive = own.drive.replace(":", "").strip("\\/")
-    within = own.relative_to(own.anchor)
-    channel = "" if item.channels == MIX else f".channel-{item.channels}"
-    return folder / drive / within.with_name(f"{within.name}{channel}.jsonl")
+def _is_hidden(url: Url, found: str) -> bool:
+    """Return whether a part of a URL is hidden that the user has not named."""
+    return "/." in found.removeprefix(url.rstrip("/"))

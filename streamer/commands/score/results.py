@@ -1,8 +1,9 @@
 """The results file, which also records progress: a stopped run continues from it.
 
 CSV and JSON lines grow row by row, and each row is flushed before the next begins. Parquet cannot
-grow: the rows of a run collect in ``NAME.parquet.partial.jsonl``, which is merged into the table at
-the end of the run, or of the next run if this one is stopped.
+grow: the rows of a run collect in ``NAME.parquet.partial.jsonl``, which is merged into the table
+(``table.py``) at the end of the run, or of the next run if this one is stopped. No file is held in
+memory: what stays of a row is the digest of its key.
 
 Nothing is written or emptied before the first row, or the end of a run without any: until then
 wrong usage may still be found.
@@ -13,13 +14,14 @@ from __future__ import annotations
 import codecs
 import os
 import shutil
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from streamer.commands.score.rows import CsvForm, Form, JsonForm, Key, Row, key_of, text_columns
+from streamer.commands.score.rows import CsvForm, Form, JsonForm, Keys, Row, key_of
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import Output, OutputFile, check_output, say_on_stderr, write_line
 
@@ -31,12 +33,12 @@ class Results(Protocol):
     """Takes rows.
 
     Attributes:
-        recorded: existing rows that stay, by :func:`streamer.commands.score.rows.key_of`.
+        recorded: keys of the existing rows that stay.
         goes_on: whether an earlier run began them.
         files: files that hold the rows, finally or meanwhile.
     """
 
-    recorded: dict[Key, Row]
+    recorded: Keys
     goes_on: bool
     files: frozenset[Path]
 
@@ -71,12 +73,55 @@ def check_suffix(path: Path) -> None:
         raise RunFailure("Parquet needs pyarrow: pip install 'ser-live[parquet]'")
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Which existing rows stay: all but those with an error that are made again.
+
+    Attributes:
+        again: returns which keys, of rows with an error, are in this run: disk or memory may be
+            back.
+        take: takes each row that stays.
+    """
+
+    again: Callable[[Keys], Keys]
+    take: Callable[[Row], None]
+
+    def sort(self, rows: Callable[[], Iterable[Row]]) -> tuple[Keys, Keys]:
+        """Return the keys that stay and those that are made again.
+
+        Args:
+            rows: returns the rows, from the first each time.
+        """
+        kept, faulty = Keys(), Keys()
+
+        def keep(row: Row) -> None:
+            kept.add(key_of(row))
+            self.take(row)
+
+        for row in rows():
+            if row["error"]:
+                faulty.add(key_of(row))
+            else:
+                keep(row)
+        if not faulty:
+            return kept, faulty
+        made_again = self.again(faulty)
+        for row in rows():
+            if row["error"] and key_of(row) not in made_again:
+                keep(row)
+        return kept, made_again
+
+    def without(self, keys: Keys) -> Keeping:
+        """Return the same for rows that are not under these keys."""
+        return Keeping(self.again, lambda row: None if key_of(row) in keys else self.take(row))
+
+
 def open_results(
     path: Path,
     columns: Sequence[str],
     force: bool,
     inputs: Iterable[Path],
-    again: Container[Key],
+    keeping: Keeping,
     stack: ExitStack,
 ) -> Results:
     """Open a results file, and continue it if it is ours; it is closed with the stack.
@@ -86,7 +131,7 @@ def open_results(
         columns: columns of a row.
         force: whether to overwrite an existing file.
         inputs: files that must not be written to.
-        again: keys of this run; a row with an error among them is replaced.
+        keeping: which existing rows stay.
         stack: closes the file.
 
     Raises:
@@ -95,29 +140,27 @@ def open_results(
     # Continuing loses nothing; reading the file checks whether it is ours.
     check_output(path, True, inputs)
     if path.suffix.lower() == PARQUET:
-        return _Parquet(path, columns, force, again, stack)
-    return _Lines(path, FORMS[path.suffix.lower()](columns), force, again, stack)
+        from streamer.commands.score.table import Table
+
+        return Table(path, columns, force, keeping, stack)
+    return Lines(path, FORMS[path.suffix.lower()](columns), force, keeping, stack)
 
 
-def _stays(row: Row, again: Container[Key]) -> bool:
-    """Return whether a row stays; a row with an error may go, as disk or memory may be back."""
-    return not (row["error"] and key_of(row) in again)
-
-
-def _refusal(path: Path) -> SerLiveError:
+def refusal(path: Path) -> SerLiveError:
+    """Return the error for a file that is not ours to continue."""
     return SerLiveError(
         f"{path} exists and is no results of this model, or another program has changed it; name "
         "another file, or overwrite it with --force"
     )
 
 
-def _partial(path: Path) -> Path:
+def partial_of(path: Path) -> Path:
     """Return the path for a complete new version of a file; a link stays a link."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}.partial")
 
 
-def _files(path: Path) -> frozenset[Path]:
+def files_of(path: Path) -> frozenset[Path]:
     """Return the path and, if it is a link, its target."""
     return frozenset((path, Path(os.path.realpath(path))))
 
@@ -126,7 +169,7 @@ class Piped:
     """Writes CSV to a stream, without a record of progress."""
 
     def __init__(self, out: Output, columns: Sequence[str]) -> None:
-        self.recorded: dict[Key, Row] = {}
+        self.recorded = Keys()
         self.goes_on = False
         self.files = frozenset[Path]()
         self._out = out
@@ -146,7 +189,7 @@ class Piped:
             self._has_begun = True
 
 
-class _Lines:
+class Lines:
     """Writes one row per line."""
 
     def __init__(
@@ -154,18 +197,18 @@ class _Lines:
         path: Path,
         form: Form,
         force: bool,
-        again: Container[Key],
+        keeping: Keeping,
         stack: ExitStack,
     ) -> None:
-        self.recorded: dict[Key, Row] = {}
+        self.recorded = Keys()
         self.goes_on = os.path.lexists(path) and not force
-        self.files = _files(path)
+        self.files = files_of(path)
         self._path = path
         self._form = form
-        self._text: str | None = None
+        self._again = Keys()
+        self._must_change = False
         if self.goes_on:
-            rows, self._text = _read_lines(path, form, again)
-            self.recorded = {key_of(row): row for row in rows}
+            self._read(keeping)
         self._closing = stack.enter_context(ExitStack())
         file = OutputFile(path, force, appends=self.goes_on)
         self._out = self._closing.enter_context(file)
@@ -174,138 +217,98 @@ class _Lines:
     def add(self, row: Row) -> None:
         self._begin()
         write_line(self._out, self._form.line(row))
-        self.recorded[key_of(row)] = row
 
     def finish(self) -> None:
         self._begin()
         self._closing.close()
 
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows that are in the file.
+
+        Raises:
+            SerLiveError: as when it was opened.
+        """
+        for _, row in self._lines():
+            yield row
+
     def _begin(self) -> None:
         if self._has_begun:
             return
-        if self._text is not None:
-            _replace_text(self._path, self._text)
+        if self._must_change:
+            self._rewrite()
         if not self.goes_on:
             self._out.write("")  # create or empty it, even if no row comes
         if self._form.header and not self._path.stat().st_size:
             write_line(self._out, self._form.header)
         self._has_begun = True
 
+    def _read(self, keeping: Keeping) -> None:
+        """Note which rows stay, and whether the file must change.
 
-def _read_lines(path: Path, form: Form, again: Container[Key]) -> tuple[list[Row], str | None]:
-    """Return the rows of a file that stay, and the new text for the file if it must change.
+        An incomplete last line from a killed run is removed, and so are rows that are made again,
+        and the byte order mark and line ends of a spreadsheet program.
 
-    An incomplete last line from a killed run is removed, and so are rows that are made again, and
-    the byte order mark and line ends of a spreadsheet program.
-
-    Raises:
-        SerLiveError: it cannot be read, or does not hold results with these columns.
-    """
-    try:
-        found = path.read_bytes()
-        data = found.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
-        opening = form.opening.encode()
-        if not (data.startswith(opening) or opening.startswith(data)):
-            raise _refusal(path)
-        lines = data[: data.rfind(b"\n") + 1].decode("utf-8").split("\n")[:-1]
-        header = lines[: bool(form.header)]
-        rows = [(line, form.row(line)) for line in lines[len(header) :]]
-    except OSError as error:
-        raise SerLiveError(f"cannot go on with {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise _refusal(path) from error
-    if data and not data.endswith(b"\n"):
-        say_on_stderr(told(f"{path}: its last line was cut short, and is made again"))
-    kept = [(line, row) for line, row in rows if _stays(row, again)]
-    text = "".join(f"{line}\n" for line in (*header, *(line for line, _ in kept)))
-    return [row for _, row in kept], text if text.encode() != found else None
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Replace a file's text atomically: a kill loses no row.
-
-    Raises:
-        RunFailure: it cannot be written.
-    """
-    partial = _partial(path)
-    try:
-        partial.write_bytes(text.encode())
-        shutil.copymode(path, partial)
-        partial.replace(os.path.realpath(path))
-    except OSError as error:
-        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
-
-
-class _Parquet:
-    """Writes a table, and beside it the rows that are not in it yet."""
-
-    def __init__(
-        self,
-        path: Path,
-        columns: Sequence[str],
-        force: bool,
-        again: Container[Key],
-        stack: ExitStack,
-    ) -> None:
-        self._path = path
-        self._columns = tuple(columns)
-        self._force = force
-        self._side = path.with_name(f"{path.name}.partial.jsonl")
-        rows = [] if force else self._read()
-        table = {key_of(row): row for row in rows if _stays(row, again)}
-        self._lines = _Lines(self._side, JsonForm(columns), force, again, stack)
-        self.files = _files(path) | self._lines.files
-        # A kill between the two final steps leaves rows in both.
-        self.recorded = table | self._lines.recorded
-        self.goes_on = bool(rows) or self._lines.goes_on
-
-    def add(self, row: Row) -> None:
-        self._begin()
-        self._lines.add(row)
-        self.recorded[key_of(row)] = row
-
-    def finish(self) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        self._begin()
-        self._lines.finish()
-        whole = _partial(self._path)
+        Raises:
+            SerLiveError: it cannot be read, or does not hold results with these columns.
+        """
+        opening = self._form.opening.encode()
         try:
-            if self._lines.recorded:
-                table = pyarrow.Table.from_pylist(list(self.recorded.values()), self._schema())
-                pyarrow.parquet.write_table(table, whole)
-                whole.replace(os.path.realpath(self._path))
-            self._side.unlink(missing_ok=True)
+            with self._path.open("rb") as file:
+                found = file.read(len(opening) + len(codecs.BOM_UTF8) + 1)
         except OSError as error:
-            raise RunFailure(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise SerLiveError(f"cannot go on with {self._path}: {error.strerror}") from error
+        data = found.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+        if not (data.startswith(opening) or opening.startswith(data)):
+            raise refusal(self._path)
+        self._must_change = found.startswith(codecs.BOM_UTF8)
+        self.recorded, self._again = keeping.sort(self.rows)
+        if self._is_cut():
+            say_on_stderr(told(f"{self._path}: its last line was cut short, and is made again"))
+            self._must_change = True
+        self._must_change = self._must_change or bool(self._again)
 
-    def _begin(self) -> None:
-        """Ensure that no row of an overwritten table returns if this run is stopped."""
-        if self._force:
-            try:
-                self._path.unlink(missing_ok=True)
-            except OSError as error:
-                raise RunFailure(f"cannot write {self._path}: {error.strerror}") from error
+    def _is_cut(self) -> bool:
+        with self._path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
 
-    def _read(self) -> list[Row]:
-        import pyarrow
-        import pyarrow.parquet
-
-        if not os.path.lexists(self._path):
-            return []
+    def _lines(self) -> Iterator[tuple[str, Row]]:
+        """Yield the complete lines with a row, and the row."""
         try:
-            table = pyarrow.parquet.read_table(self._path)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise SerLiveError(f"{self._path} exists and is no Parquet file") from error
-        if tuple(table.column_names) != self._columns:
-            raise _refusal(self._path)
-        rows: list[Row] = table.to_pylist()
-        return rows
+            with self._path.open("rb") as file:
+                for number, line in enumerate(file):
+                    if not line.endswith(b"\n"):
+                        return
+                    if line.endswith(b"\r\n"):
+                        self._must_change = True
+                    bare = line[:-1].removesuffix(b"\r")
+                    if not number:
+                        bare = bare.removeprefix(codecs.BOM_UTF8)
+                    text = bare.decode("utf-8")
+                    if number or not self._form.header:
+                        yield text, self._form.row(text)
+        except OSError as error:
+            raise SerLiveError(f"cannot go on with {self._path}: {error.strerror}") from error
+        except ValueError as error:
+            raise refusal(self._path) from error
 
-    def _schema(self) -> object:
-        import pyarrow
+    def _rewrite(self) -> None:
+        """Replace the file atomically by the lines that stay: a kill loses no row.
 
-        texts = text_columns(self._columns)
-        kinds = {True: pyarrow.string(), False: pyarrow.float64()}
-        return pyarrow.schema([(name, kinds[name in texts]) for name in self._columns])
+        Raises:
+            RunFailure: it cannot be written.
+        """
+        partial = partial_of(self._path)
+        try:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                if self._form.header:
+                    file.write(f"{self._form.header}\n")
+                for line, row in self._lines():
+                    if not (row["error"] and key_of(row) in self._again):
+                        file.write(f"{line}\n")
+            shutil.copymode(self._path, partial)
+            partial.replace(os.path.realpath(self._path))
+        except OSError as error:
+            raise RunFailure(f"cannot write {self._path}: {error.strerror}") from error

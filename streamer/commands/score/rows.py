@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Protocol
 
 from streamer.recognition.decision import names_of
@@ -14,6 +15,38 @@ from streamer.recognition.decision import names_of
 Row = dict[str, Any]
 #: Key of a row: the file, and its channels to use.
 Key = tuple[str, str]
+
+
+class Keys:
+    """A set of keys that holds digests: a million take 110 MB, whatever the length of names."""
+
+    def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._digests = {_digest(key) for key in keys}
+
+    def add(self, key: Key) -> bool:
+        """Add a key; return whether it is new."""
+        digest = _digest(key)
+        if digest in self._digests:
+            return False
+        self._digests.add(digest)
+        return True
+
+    def joined(self, others: Keys) -> Keys:
+        """Return a set with the keys of both."""
+        both = Keys()
+        both._digests = self._digests | others._digests
+        return both
+
+    def __contains__(self, key: Key) -> bool:
+        return _digest(key) in self._digests
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+
+def _digest(key: Key) -> bytes:
+    text = "\0".join(key).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16).digest()
 
 
 def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Group, RenderableType
 
-from streamer.commands.score.find import Item
-from streamer.commands.score.rows import Row
+from streamer.commands.score.listing import Item
+from streamer.commands.score.places import Url, base_name, identity_of, place_of
 from streamer.errors import SerLiveError, printable
 from streamer.formats.label_table import LabelledFile, labelled_files
 from streamer.measures import Accuracy, confusion_matrix
@@ -34,7 +33,7 @@ class Truth:
     complaints: tuple[str, ...]
 
 
-def read_truth(table: Path, items: Sequence[Item]) -> Truth:
+def read_truth(table: Path, items: Iterable[Item]) -> Truth:
     """Read labels from a table with ``file`` and ``label``.
 
     A file is looked up as a path relative to the table, as a path relative to the working folder,
@@ -75,21 +74,22 @@ def read_truth(table: Path, items: Sequence[Item]) -> Truth:
 class _Lookup:
     """Recordings by absolute path, and by bare names that are unique on both sides."""
 
-    def __init__(self, items: Sequence[Item], rows: Sequence[LabelledFile]) -> None:
-        self._by_path = {os.path.abspath(item.path): item.name for item in items}  # noqa: PTH100
-        recordings = Counter(item.path.name for item in items)
-        files = Counter(Path(row.file).name for row in rows)
+    def __init__(self, items: Iterable[Item], rows: Sequence[LabelledFile]) -> None:
+        self._by_place = {identity_of(item.place): item.name for item in items}
+        recordings = Counter(base_name(item.place) for item in items)
+        files = Counter(base_name(place_of(row.file)) for row in rows)
         self._by_name = {
-            item.path.name: item.name
+            base_name(item.place): item.name
             for item in items
-            if recordings[item.path.name] == files[item.path.name] == 1
+            if recordings[base_name(item.place)] == files[base_name(item.place)] == 1
         }
 
     def name_of(self, row: LabelledFile, table: Path) -> str | None:
-        for path in (table.parent / row.file, Path(row.file)):
-            if name := self._by_path.get(os.path.abspath(path)):  # noqa: PTH100
+        here = place_of(row.file)
+        for place in (here,) if isinstance(here, Url) else (table.parent / here, here):
+            if name := self._by_place.get(identity_of(place)):
                 return name
-        return self._by_name.get(Path(row.file).name)
+        return self._by_name.get(base_name(here))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -98,7 +98,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def agreement(
-    truth: Mapping[str, str], rows: Mapping[str, Row], labels: Sequence[str]
+    truth: Mapping[str, str], verdicts: Mapping[str, str | None], labels: Sequence[str]
 ) -> RenderableType:
     """Return how often the verdicts are right, for display.
 
@@ -107,13 +107,13 @@ def agreement(
 
     Args:
         truth: label by name of the recording.
-        rows: results by name.
+        verdicts: verdict by name; None for a recording that could not be processed.
         labels: the model's labels.
     """
     index = {label: number for number, label in enumerate(labels)}
     unknown = Counter(label for label in truth.values() if label not in index)
     known = {name: label for name, label in truth.items() if label in index}
-    heard = [name for name in known if rows[name]["overall"] is not None]
+    heard = [name for name in known if verdicts[name] is not None]
     lines = [
         f"left out: {count} labelled {printable(label)}, which the model does not know"
         for label, count in unknown.items()
@@ -125,7 +125,7 @@ def agreement(
     accuracy = Accuracy(
         confusion_matrix(
             np.array([index[known[name]] for name in heard]),
-            np.array([index.get(rows[name]["overall"], len(labels)) for name in heard]),
+            np.array([index.get(verdicts[name] or "", len(labels)) for name in heard]),
             len(labels),
         )
     )

@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from streamer.commands.score.places import Place
+from streamer.commands.score.remote import local_copy
 from streamer.commands.score.rows import Row, columns_of
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.formats.lines import JsonLines
@@ -37,16 +39,25 @@ class Task:
     """A recording to analyse.
 
     Attributes:
-        path: path of the recording.
+        path: path of the recording, or URL.
         name: the path in the results.
         timeline: path for JSON lines; None for none.
         channels: channels to use.
+        size: its bytes; None if unknown.
+        called: what sessions and messages call it; None for the path.
     """
 
-    path: Path
+    path: Place
     name: str
     timeline: Path | None
     channels: Channels = MIX
+    size: int | None = None
+    called: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What sessions and messages call the recording."""
+        return self.called or str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,43 +120,68 @@ def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
 
 
 def hear(task: Task, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE) -> Answer:
-    """Analyse a recording as ``replay --speed max`` does."""
+    """Analyse a recording as ``replay --speed max`` does; what is behind a URL is fetched first."""
     notices: list[str] = []
-    answer = _hear(task, recognizer, adaptation, notices.append)
-    return replace(answer, notices=tuple(printable(line) for line in notices))
+    tally = Tally(recognizer)
+    error: str | None = None
+    try:
+        with local_copy(task.path, task.size, notices.append) as path:
+
+            def named(text: object) -> str:
+                return str(text).replace(str(path), task.source)
+
+            try:
+                _hear(task, path, recognizer, adaptation, tally, notices)
+            except RunFailure:
+                raise
+            except SerLiveError as failure:
+                raise SerLiveError(named(failure)) from failure
+            finally:
+                notices = [named(line) for line in notices]
+    except RunFailure as failure:
+        return Answer({}, str(failure))
+    except SerLiveError as failure:
+        error = str(failure).removeprefix(f"{task.source}: ")
+    # Whatever is wrong with this recording, the others go on.
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    row = tally.row(task, None if error is None else printable(error))
+    return Answer(row, notices=tuple(printable(line) for line in notices))
 
 
 def _hear(
-    task: Task, recognizer: Recognizer, adaptation: Adaptation, say: Callable[[str], None]
-) -> Answer:
-    tally = Tally(recognizer)
+    task: Task,
+    path: Path,
+    recognizer: Recognizer,
+    adaptation: Adaptation,
+    tally: Tally,
+    notices: list[str],
+) -> None:
     sinks: list[Sink] = [tally]
-    try:
-        with ExitStack() as stack:
-            if task.timeline is not None:
-                out = stack.enter_context(_timeline(task.timeline))
-                sinks.append(JsonLines(out, names_file=False))
-            source = stack.enter_context(Recording(task.path, task.channels, say))
-            run_session(
-                source,
-                recognizer,
-                sinks,
-                clock=Pace(None),
-                block_ms=_BLOCK_MS,
-                interrupts=Interrupts(),
-                adaptation=adaptation,
-                at_once=MANY_AT_ONCE,
-            )
-    except RunFailure as failure:
-        return Answer({}, str(failure))
-    except SerLiveError as error:
-        reason = str(error).removeprefix(f"{task.path}: ")
-        return Answer(tally.row(task, printable(reason)))
-    # Whatever is wrong with this recording, the others go on.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        return Answer(tally.row(task, printable(reason)))
-    return Answer(tally.row(task, None))
+    with ExitStack() as stack:
+        if task.timeline is not None:
+            out = stack.enter_context(_timeline(task.timeline))
+            sinks.append(JsonLines(out, names_file=False))
+        source = stack.enter_context(Recording(path, task.channels, notices.append))
+        source.name = task.source
+        run_session(
+            source,
+            recognizer,
+            sinks,
+            clock=Pace(None),
+            block_ms=_BLOCK_MS,
+            interrupts=Interrupts(),
+            adaptation=adaptation,
+            at_once=MANY_AT_ONCE,
+        )
+
+
+def hear_all(
+    tasks: Sequence[Task], recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE
+) -> Iterator[tuple[int, Answer]]:
+    """Analyse recordings; yield the index and the answer of each as it comes."""
+    for index, task in enumerate(tasks):
+        yield index, hear(task, recognizer, adaptation)
 
 
 def _timeline(path: Path) -> OutputFile:

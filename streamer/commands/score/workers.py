@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -75,8 +77,10 @@ class Workers:
         # A forked process would inherit threads' locks, and Windows has no fork.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         try:
             for _ in range(self._count):
                 self._start()
@@ -90,23 +94,42 @@ class Workers:
     ) -> None:
         self._end()
 
-    def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+    def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
         """Yield each task's index and answer as they come: nothing waits for a long recording.
+
+        A task is taken when a worker needs one, so that there may be a million.
 
         Raises:
             RunFailure: a worker cannot start, or cannot write a timeline.
         """
-        waiting = deque(range(len(tasks)))
+        coming = enumerate(tasks)
+        held: dict[int, Task] = {}
+        waiting: deque[int] = deque()
         done: dict[int, Answer] = {}
-        left = len(tasks)
-        while left:
-            self._hand_out(tasks, waiting)
-            self._collect(tasks, waiting, done)
-            left -= len(done)
+        while True:
+            for index, task in islice(coming, max(0, self._free - len(waiting))):
+                held[index] = task
+                waiting.append(index)
+            if not held:
+                return
+            self._hand_out(held, waiting)
+            self._collect(held, waiting, done)
             yield from sorted(done.items())
+            for index in done:
+                del held[index]
             done.clear()
 
-    def _hand_out(self, tasks: Sequence[Task], waiting: deque[int]) -> None:
+    @property
+    def core_s(self) -> float:
+        """Time on cores so far, in seconds: that of all processes, at work or not."""
+        return self._count * (time.monotonic() - self._began)
+
+    @property
+    def _free(self) -> int:
+        """The number of tasks that the workers would take."""
+        return sum(_TASKS_AT_HAND - len(worker.tasks) for worker in self._workers)
+
+    def _hand_out(self, tasks: Mapping[int, Task], waiting: deque[int]) -> None:
         """Give every worker enough tasks, evenly, so that none waits while another has two."""
         for held in range(_TASKS_AT_HAND):
             for worker in self._workers:
@@ -117,7 +140,9 @@ class Workers:
                         continue
                     worker.tasks.append(waiting.popleft())
 
-    def _collect(self, tasks: Sequence[Task], waiting: deque[int], done: dict[int, Answer]) -> None:
+    def _collect(
+        self, tasks: Mapping[int, Task], waiting: deque[int], done: dict[int, Answer]
+    ) -> None:
         """Wait until a worker answers, or dies."""
         ready = wait([worker.connection for worker in self._workers])
         for worker in [one for one in self._workers if one.connection in ready]:
@@ -134,7 +159,11 @@ class Workers:
                 done[worker.tasks.popleft()] = answer
 
     def _replace(
-        self, worker: _Worker, tasks: Sequence[Task], waiting: deque[int], done: dict[int, Answer]
+        self,
+        worker: _Worker,
+        tasks: Mapping[int, Task],
+        waiting: deque[int],
+        done: dict[int, Answer],
     ) -> None:
         """Fail the recording that a dead worker was processing, and requeue its other tasks."""
         worker.process.join()

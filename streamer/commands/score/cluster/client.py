@@ -1,0 +1,280 @@
+"""The side of the user: hands out tasks to a Dask scheduler, and takes the answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from distributed import Client, KilledWorker
+
+from streamer.commands.score.cluster.grouping import Group, Grouping
+from streamer.commands.score.cluster.spec import Spec
+from streamer.commands.score.cluster.task import Heard, given, hear_group
+from streamer.commands.score.work import Answer, Task, empty_row
+from streamer.errors import RunFailure, SerLiveError
+from streamer.session.interrupts import Interrupts
+
+#: Tasks under way for each thread of the workers: while it does one, it has the next at hand.
+_TASKS_AT_HAND = 3
+#: Tasks that the scheduler holds for this run at least, while workers come, and at most.
+_FEWEST, _MOST = 4, 10_000
+#: How often the workers are counted, and how often a line says that there are none.
+_COUNT_EVERY_S, _REMIND_EVERY_S = 5.0, 60.0
+#: How long the scheduler may take to answer, and waits before it is called again.
+_ANSWER_S = 10.0
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+#: How often a task may fail for a reason that is not in its recordings.
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A task of the scheduler's.
+
+    Attributes:
+        group: its recordings.
+        is_alone: whether they are heard in a process of their own, as they may have killed workers.
+        tries: how often it failed so far.
+    """
+
+    group: Group
+    is_alone: bool = False
+    tries: int = 0
+
+
+class Cluster:
+    """The workers of a scheduler; authentication is left to Dask's own configuration."""
+
+    def __init__(
+        self, address: str, spec: Spec, interrupts: Interrupts, say: Callable[[str], None]
+    ) -> None:
+        """Set it up; it connects with the context.
+
+        Args:
+            address: of the scheduler.
+            spec: what the workers must have.
+            interrupts: signals, held back while the connection is closed.
+            say: prints a line for the user.
+        """
+        self._address = address
+        self._spec = spec
+        self._interrupts = interrupts
+        self._say = say
+        self._run = uuid.uuid4().hex[:8]
+        self._submitted = 0
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._under_way: dict[Any, Load] = {}
+        self._again: list[Load] = []
+        self._client: Any = None
+        self._model: Any = None
+        self._limit = _FEWEST
+        self._counted = float("-inf")
+        self._reminded = time.monotonic()
+        self._grouping = Grouping()
+        self.core_s = 0.0
+
+    def __enter__(self) -> Self:
+        _quieten()
+        self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Leave the scheduler, which cancels what is under way for nobody."""
+        with self._interrupts.shielded(is_firm=True), suppress(Exception):
+            self._client.close(timeout=_ANSWER_S)
+
+    def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
+        """Yield each task's index and answer as they come, each once.
+
+        A lost worker or a lost connection costs the tasks under way there: they are done again.
+
+        Raises:
+            RunFailure: the scheduler is lost, or a worker has another version or model.
+        """
+        groups = self._grouping.groups(tasks)
+        is_more = True
+        while True:
+            self._count_workers()
+            while is_more and len(self._under_way) + len(self._again) < self._limit:
+                group = next(groups, None)
+                is_more = group is not None
+                if group is not None:
+                    self._again.append(Load(group))
+            while self._again:
+                self._submit(self._again.pop())
+            if not self._under_way:
+                return
+            with suppress(queue.Empty):
+                future = self._done.get(timeout=1.0)
+                yield from self._take(future)
+
+    def _connect(self) -> None:
+        try:
+            self._client = Client(  # type: ignore[no-untyped-call]
+                self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
+            )
+            if self._spec.file is not None:
+                data = self._spec.file.read_bytes()
+                self._model = self._client.submit(
+                    given, data, key=f"ser-live-model-{self._spec.digest}", pure=True
+                )
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()
+            raise RunFailure(
+                f"no Dask scheduler answers at {self._address}: "
+                f"{reason[0] if reason else type(error).__name__}"
+            ) from error
+
+    def _submit(self, load: Load) -> None:
+        tasks = [_elsewhere(task) for _, task in load.group]
+        key = f"ser-live-{self._run}-{self._submitted}"
+        self._submitted += 1
+        try:
+            future = self._client.submit(
+                hear_group, self._spec_sent, self._model, tasks, load.is_alone, key=key, pure=False
+            )
+        except Exception as error:  # the connection was lost just now
+            self._again.append(load)
+            self._reconnect(error)
+            return
+        self._under_way[future] = load
+        future.add_done_callback(self._done.put)
+
+    @property
+    def _spec_sent(self) -> Spec:
+        return replace(self._spec, file=None)
+
+    def _take(self, future: Any) -> Iterator[tuple[int, Answer]]:
+        """Take a future that is done: yield its answers, or do its work again."""
+        load = self._under_way.get(future)
+        if load is None:  # of a connection that was lost
+            return
+        if future.cancelled() or future.status == "lost":
+            self._reconnect(None)
+            return
+        try:
+            heard: Heard = future.result()
+        except KilledWorker as error:
+            del self._under_way[future]
+            yield from self._suspect(load, str(error.last_worker))
+        except SerLiveError as failure:
+            raise RunFailure(str(failure)) from failure
+        except ImportError as error:
+            raise RunFailure(
+                f"a worker cannot run ser-live ({error}): install 'ser-live[cluster]' "
+                f"{self._spec.version} on all of them"
+            ) from error
+        except Exception as error:
+            if future.cancelled() or self._client.status != "running":
+                self._reconnect(error)
+                return
+            del self._under_way[future]
+            if load.tries + 1 == _TRIES:
+                raise RunFailure(
+                    f"a task failed {_TRIES} times: {type(error).__name__}: {error}"
+                ) from error
+            self._again.append(replace(load, tries=load.tries + 1))
+        else:
+            del self._under_way[future]
+            self.core_s += heard.core_s
+            yield from self.rows(load, heard)
+
+    def rows(self, load: Load, heard: Heard) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers to a task; that for a path which only this machine sees says so.
+
+        Raises:
+            RunFailure: a worker could not go on.
+        """
+        for position, ((index, task), answer) in enumerate(
+            zip(load.group, heard.answers, strict=True)
+        ):
+            if answer.failure is not None:
+                raise RunFailure(f"on {heard.host}: {answer.failure}")
+            self._grouping.learn(task, answer.row["duration_s"])
+            if position in heard.missing and os.path.lexists(task.path):
+                reason = (
+                    f"only this machine sees it, not the worker on {heard.host}: keep it where all "
+                    "see it under one path, or behind a URL"
+                )
+                answer = Answer(empty_row(self._spec.labels, task, reason))
+            yield index, answer
+
+    def _suspect(self, load: Load, last: str) -> Iterator[tuple[int, Answer]]:
+        """Find out which recording of a task kills workers, if one does.
+
+        Others on the same workers are suspects too. In a process of their own, all but the culprit
+        are heard.
+        """
+        if not load.is_alone:
+            self._again.append(replace(load, is_alone=True))
+        elif len(load.group) > 1:
+            self._again += [Load([one], is_alone=True) for one in load.group]
+        else:
+            ((index, task),) = load.group
+            reason = f"the workers that heard it died, the last at {last}"
+            yield index, Answer(empty_row(self._spec.labels, task, reason))
+
+    def _count_workers(self) -> None:
+        """Fit the number of tasks under way to the workers; say it if there are none."""
+        now = time.monotonic()
+        if now - self._counted < _COUNT_EVERY_S:
+            return
+        try:
+            threads = sum(self._client.nthreads().values())
+        except Exception as error:  # the connection was lost just now
+            self._reconnect(error)
+            return
+        is_first = self._counted == float("-inf")
+        self._counted = now
+        self._limit = min(_MOST, max(_FEWEST, _TASKS_AT_HAND * threads))
+        if not threads and (is_first or now - self._reminded >= _REMIND_EVERY_S):
+            self._say(f"waiting for workers: {self._address} has none")
+            self._reminded = now
+
+    def _reconnect(self, reason: Exception | None) -> None:
+        """Connect anew, and do again all that was under way.
+
+        Raises:
+            RunFailure: the scheduler does not answer any more.
+        """
+        self._again += self._under_way.values()
+        self._under_way.clear()
+        self._done = queue.SimpleQueue()
+        why = f" ({reason})" if reason and str(reason) else ""
+        self._say(f"lost the connection to {self._address}{why}; trying again")
+        with suppress(Exception):
+            self._client.close(timeout=1)
+        for wait_s in _WAITS_S:
+            try:
+                self._connect()
+            except RunFailure:
+                time.sleep(wait_s)
+            else:
+                self._counted = float("-inf")
+                return
+        raise RunFailure(f"the scheduler at {self._address} does not answer any more")
+
+
+def _quieten() -> None:
+    """Silence the logs of Dask in this process: their lines are for developers."""
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _elsewhere(task: Task) -> Task:
+    """Return the task for another machine, in another working folder."""
+    if not isinstance(task.path, Path):
+        return task
+    return replace(task, path=Path(os.path.abspath(task.path)), called=str(task.path))  # noqa: PTH100

@@ -1,0 +1,243 @@
+"""The recordings of a run: listed by a thread while the first are heard, and kept packed.
+
+A million names take some 15 MB here; as paths in a list they take 700 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from streamer.commands.score.find import Search
+from streamer.commands.score.places import Place, Url, place_of
+from streamer.commands.score.remote import local_copy
+from streamer.commands.score.rows import Key, Keys
+from streamer.errors import SerLiveError
+from streamer.sound.channels import MIX, Channels
+from streamer.sound.files.recording import Recording
+from streamer.sound.source import keep_quiet
+
+#: Characters that a line of UTF-8 text cannot hold: line breaks, and invalid bytes of a name. And
+#: the escape character, so that no two names become one; on Windows it separates folders.
+_ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
+_PACKED_TOGETHER = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A recording to be scored.
+
+    Attributes:
+        place: path as given, or below the given folder; or URL.
+        name: the place in the results; different only if it does not fit a line, or holds a
+            backslash.
+        channels: channels to use.
+        size: its bytes; None if unknown.
+        problem: why there is nothing to score; None for a recording.
+    """
+
+    place: Place
+    name: str
+    channels: Channels = MIX
+    size: int | None = None
+    problem: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key of its row."""
+        return self.name, str(self.channels)
+
+
+class Packed:
+    """Lists of values, compressed: add to it in one thread, read it in others."""
+
+    def __init__(self) -> None:
+        self._batches: list[bytes] = []
+        self._open: list[object] = []
+
+    def add(self, value: object) -> None:
+        """Add a value that JSON can hold."""
+        self._open.append(value)
+        if len(self._open) >= _PACKED_TOGETHER:
+            self.pack()
+
+    def pack(self) -> None:
+        """Make readable what was added."""
+        if self._open:
+            self._batches.append(zlib.compress(json.dumps(self._open).encode(), 1))
+            self._open = []
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def batch(self, index: int) -> list[list[object]]:
+        """Return the values of a batch."""
+        values: list[list[object]] = json.loads(zlib.decompress(self._batches[index]))
+        return values
+
+
+class Listing:
+    """The recordings in some places; iterating waits for those that are not listed yet.
+
+    It can be iterated any number of times. The properties about all of it wait for its end.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        wanted: Channels = MIX,
+        say: Callable[[str], None] = keep_quiet,
+        *,
+        wants_sizes: bool = False,
+    ) -> None:
+        """Set it up; it begins with the context.
+
+        Args:
+            texts: paths, patterns and URLs.
+            wanted: channels to use; if they are split, each is an item.
+            say: prints a line for the user, if listing took several tries.
+            wants_sizes: whether to look up the bytes of files.
+        """
+        self._texts = tuple(texts)
+        self._wanted = wanted
+        self._left = Packed()
+        self._search = Search(texts, say, self._left.add, wants_sizes=wants_sizes)
+        self._packed = Packed()
+        self._count = 0
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
+        self._is_done = self._is_stopped = False
+        self._thread = threading.Thread(target=self._list, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopped = True  # a thread that waits for a network is left behind
+
+    def __iter__(self) -> Iterator[Item]:
+        index = 0
+        while self._has(index):
+            for values in self._packed.batch(index):
+                yield _item(*values)  # type: ignore[arg-type]
+            index += 1
+
+    @property
+    def total(self) -> int | None:
+        """The number of items; None while it is not known."""
+        return self._count if self._is_done else None
+
+    @property
+    def complaints(self) -> list[str]:
+        """Lines for the user, one for each place that could not be listed."""
+        return self._search.complaints
+
+    @property
+    def passed_over(self) -> dict[str, int]:
+        """Number of files that are no recordings, by suffix, most frequent first."""
+        return dict(self._search.passed_over.most_common())
+
+    def each_passed_over(self) -> Iterator[str]:
+        """Yield the files that are no recordings."""
+        for index in range(len(self._left)):
+            yield from map(str, self._left.batch(index))
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the listing; return whether it has come."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_done, timeout_s)
+
+    def among(self, keys: Keys) -> Keys:
+        """Return which of some keys are those of items here, or of the named places."""
+        own = Keys()
+        if keys:
+            for text in self._texts:  # one that could not be listed has a row
+                own.add((written(text), str(self._wanted)))
+            for item in self:
+                if item.key in keys:
+                    own.add(item.key)
+        return own
+
+    def check(self) -> None:
+        """Check that there is anything at all; this waits for the first recording.
+
+        Raises:
+            SerLiveError: there is no recording, and no other complaint.
+        """
+        if self._has(0) or self._search.complaints:
+            return
+        names = ", ".join(map(str, map(place_of, self._texts)))
+        count = sum(self._search.passed_over.values())
+        others = f" (passed over {count} other files)" if count else ""
+        raise SerLiveError(
+            f"no recordings in {names}{others}; files that are named are always tried"
+        )
+
+    def _has(self, index: int) -> bool:
+        """Wait for a batch; return whether it came."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_done or len(self._packed) > index)
+        if self._failure is not None:
+            raise self._failure
+        return len(self._packed) > index
+
+    def _list(self) -> None:
+        try:
+            for entry in self._search.entries():
+                for number in self._channels(entry.text, entry.problem):
+                    self._packed.add([*entry, number])
+                    self._count += 1
+                    if self._count % _PACKED_TOGETHER in (0, 1):  # the first is wanted at once
+                        self._tell()
+                if self._is_stopped:
+                    return
+        except BaseException as error:  # raised where the listing is read
+            self._failure = error
+        finally:
+            self._left.pack()
+            with self._changed:
+                self._packed.pack()
+                self._is_done = True
+                self._changed.notify_all()
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._packed.pack()
+            self._changed.notify_all()
+
+    def _channels(self, text: str, problem: str | None) -> Sequence[int | str]:
+        """Return the channels of a recording: their numbers if they are split.
+
+        One that cannot be opened has one: its row will say why.
+        """
+        if not self._wanted.is_split or problem is not None:
+            return (str(self._wanted),)
+        count = 1
+        with (
+            suppress(Exception),
+            local_copy(place_of(text), None, keep_quiet) as path,
+            Recording(path, self._wanted) as recording,
+        ):
+            count = recording.streams or 1
+        return range(1, count + 1)
+
+
+def _item(text: str, size: int | None, problem: str | None, channel: int | str) -> Item:
+    return Item(place_of(text), written(text), Channels.parse(str(channel)), size, problem)
+
+
+def written(text: str) -> str:
+    """Return a path or URL as it stands in the results."""
+    place = place_of(text)
+    name = place if isinstance(place, Url) else str(Path(place))
+    return "".join(
+        one.encode("unicode_escape").decode() if ord(one) in _ESCAPED else one for one in name
+    )

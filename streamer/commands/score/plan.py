@@ -1,0 +1,90 @@
+"""What ``ser-live score`` is asked to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from streamer.commands.score.places import Url, place_of
+from streamer.commands.score.remote import check_remote
+from streamer.commands.score.results import check_suffix
+from streamer.commands.score.workers import WORKERS
+from streamer.errors import RunFailure, SerLiveError
+from streamer.recognition.prior import BALANCED, Prior
+from streamer.sound.channels import MIX, Channels
+
+#: Dask's own protocols: tcp, tls, ws, wss, ucx, inproc.
+_ADDRESS = re.compile(r"[a-z]+://\S+")
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """Recordings to score, and where the results go.
+
+    Attributes:
+        paths: recordings, folders with recordings, patterns and URLs.
+        output: CSV, JSON lines or Parquet by its suffix; None is CSV on stdout.
+        timeline: folder for a timeline per recording; None for none.
+        workers: number of processes; None for one per core.
+        scheduler: address of a Dask scheduler whose workers hear the recordings; None for
+            processes on this machine.
+        labels: table of the true labels; None if unknown.
+        model: model, as in ``--model``.
+        prior: the assumed frequency of each label.
+        profile: profile of the voice in all recordings; None if unknown.
+        adapts: whether a stream learns its voice further as it hears it.
+        force: whether to overwrite results and timelines.
+        wanted: channels to use.
+        names_passed_over: whether to name the skipped files instead of counting them.
+    """
+
+    paths: tuple[Path | str, ...]
+    output: Path | None = None
+    timeline: Path | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    labels: Path | None = None
+    model: Path | None = None
+    prior: Prior = BALANCED
+    profile: Path | None = None
+    adapts: bool = True
+    force: bool = False
+    wanted: Channels = MIX
+    names_passed_over: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers not in WORKERS:
+            raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
+        if self.scheduler is not None:
+            self._check_cluster(self.scheduler)
+        if any(isinstance(place_of(text), Url) for text in self.texts):
+            check_remote()
+        if self.output is not None:
+            check_suffix(self.output)
+        if self.labels is not None and self.wanted.is_split:
+            raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
+        if sys.stdout is None and (self.output is None or self.labels is not None):
+            raise SerLiveError("standard output is closed")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The places as texts."""
+        return tuple(map(str, self.paths))
+
+    def _check_cluster(self, address: str) -> None:
+        if find_spec("distributed") is None:
+            raise RunFailure("--scheduler needs Dask: pip install 'ser-live[cluster]'")
+        if not _ADDRESS.fullmatch(address):
+            raise SerLiveError(f"--scheduler is an address as tcp://HOST:8786, not {address!r}")
+        if self.workers is not None:
+            raise SerLiveError("--workers are processes here; with --scheduler its workers count")
+        if self.timeline is not None:
+            raise SerLiveError("--timeline is written on one machine: leave out --scheduler")
+        if self.wanted.is_split:
+            raise SerLiveError(
+                "--channels split is for one machine; with --scheduler name a channel, "
+                "as --channels 1"
+            )

@@ -1,0 +1,89 @@
+"""What the rows of a run say in sum, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from streamer.commands.score.rows import Row
+from streamer.errors import SerLiveError
+from streamer.recognition.profile import Adaptation
+from streamer.recognition.recognizer import Recognizer
+
+_DIGEST_DIGITS = 12
+
+
+def installed_version() -> str:
+    """Return the version of the program."""
+    try:
+        return version("ser-live")
+    except PackageNotFoundError:  # a bare checkout
+        return "unknown"
+
+
+def identity_of_run(recognizer: Recognizer, adaptation: Adaptation) -> Row:
+    """Return the model, prior, adaptation and program of rows; others cannot be compared."""
+    return {
+        "model": f"{recognizer.metadata.name} {recognizer.digest[:_DIGEST_DIGITS]}",
+        "prior": recognizer.prior,
+        "adaptation": adaptation.told(recognizer.metadata),
+        "version": installed_version(),
+    }
+
+
+class Sums:
+    """Counts rows without keeping them.
+
+    Attributes:
+        identity: columns that every row shares.
+        verdicts: verdict of each recording whose true label is known; None if it has none.
+        errors: number of rows of this run with an error.
+    """
+
+    def __init__(
+        self, identity: Row, output: Path | None, truth: Mapping[str, str], channels: str
+    ) -> None:
+        self.identity = identity
+        self.verdicts: dict[str, str | None] = dict.fromkeys(truth)
+        self.errors = 0
+        self._first = ""
+        self._output = output
+        self._channels = channels
+
+    def take(self, row: Row) -> None:
+        """Take a row of this run."""
+        self._take_verdict(row)
+        if row["error"]:
+            if not self.errors:
+                reason = str(row["error"]).split(";")[0]
+                self._first = f"{row['file']}: {reason}"
+            self.errors += 1
+
+    def take_recorded(self, row: Row) -> None:
+        """Take a row that an earlier run wrote.
+
+        Raises:
+            SerLiveError: it is of another model, prior, adaptation or version.
+        """
+        identity = self.identity
+        if any(row[column] != value for column, value in identity.items()):
+            raise SerLiveError(
+                f"{self._output} holds results of {row['model']} ({row['prior']} prior, adaptation "
+                f"{row['adaptation'] or 'none'}, ser-live {row['version']}), this is "
+                f"{identity['model']} ({identity['prior']}, {identity['adaptation'] or 'none'}, "
+                f"{identity['version']}); name another file, or begin anew with --force"
+            )
+        self._take_verdict(row)
+
+    @property
+    def faults(self) -> str:
+        """How many rows have an error, and what the first says."""
+        if not self.errors:
+            return ""
+        first = "" if self.errors == 1 else "first "
+        return f"; {self.errors} with an error, which the column error tells: {first}{self._first}"
+
+    def _take_verdict(self, row: Row) -> None:
+        if row["file"] in self.verdicts and row["channel"] == self._channels:
+            self.verdicts[row["file"]] = row["overall"]

@@ -1,0 +1,19 @@
+"""The simulated archive: every row is there, and few tasks are under way."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("distributed")
+pytest.importorskip("fsspec")
+
+from train.endurance.archive import measure
+
+
+def test_the_archive_is_scored_whole_and_once(tmp_path):
+    first, again = measure(2_500, 1, tmp_path, True).splitlines()
+    assert first.startswith("2500 rows in ")
+    assert again.startswith("the same command again: 2500 rows in ")
+    assert int(re.search(r"scheduler (\d+) tasks", first)[1]) < 20
