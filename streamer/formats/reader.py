@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
+from streamer.formats.other_files import what_else
 from streamer.formats.values import (
     LONGEST_S,
     Wrong,
@@ -180,6 +181,8 @@ class _Reader:
             SerLiveError: it is wrong.
         """
         self._number = number
+        if number == 1 and (what := what_else(line)) is not None:
+            raise SerLiveError(f"{self._path}: {what}")
         if len(line) > LONGEST_LINE:
             self._fail(number, f"longer than {LONGEST_LINE} bytes")
         try:

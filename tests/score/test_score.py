@@ -287,7 +287,7 @@ def recordings(tmp_path, monkeypatch):
 def truth_of(items, text, path="t.csv"):
     Path(path).parent.mkdir(exist_ok=True)
     Path(path).write_text("label,file\n" + text)
-    return read_truth(Path(path), items)
+    return read_truth(Path(path), items, LABELS)
 
 
 def test_labels_are_found_by_path_and_by_a_name_that_is_unique(recordings, tmp_path):
@@ -314,11 +314,40 @@ def test_a_table_of_more_than_was_scored_does_not_lend_its_labels(recordings):
     [
         ("sad,a/x.wav\nsad,./a/x.wav\n", r"line 3: \./a/x.wav is in line 2 already"),
         ("sad,nothing.wav\n", "names none of the recordings"),
+        (
+            "SAD,a/x.wav\nANG,b/y.wav\n",
+            "its labels are SAD, ANG, the model's are angry, happy, neutral, sad",
+        ),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(recordings, text, said):
     with pytest.raises(SerLiveError, match=said):
         truth_of(recordings, text)
+
+
+def test_labels_of_which_the_model_knows_some_are_told(recordings):
+    truth = truth_of(recordings, "sad,a/x.wav\nbored,b/x.wav\nbored,b/y.wav\nsad,b/z.wav\n")
+    assert truth.complaints == (
+        "2 of the recordings in t.csv have labels that the model does not know (bored); it knows "
+        "angry, happy, neutral, sad",
+    )
+
+
+def test_rows_with_an_error_that_this_run_does_not_try_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/good.wav").symlink_to(CLIPS[0])
+    (tmp_path / "a/bad.wav").write_text("no sound")
+    plan = plan_of("a", output=Path("r.csv"), workers=1)
+    assert score(plan, Interrupts()) == 2
+    (tmp_path / "a/bad.wav").unlink()
+    before = Path("r.csv").read_bytes()
+    capsys.readouterr()
+    assert score(plan, Interrupts()) == 0
+    assert "r.csv: 1 row has an error and is of no recording of this run (first a/bad.wav)" in (
+        capsys.readouterr().err
+    )
+    assert Path("r.csv").read_bytes() == before
 
 
 def test_agreement_counts_silence_as_an_error_and_leaves_out_what_cannot_be_right():

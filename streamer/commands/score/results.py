@@ -99,6 +99,22 @@ def open_results(
     return _Lines(path, FORMS[path.suffix.lower()](columns), force, again, stack)
 
 
+def tell_left(results: Results, tried: Container[Key], output: Path | None) -> None:
+    """Print how many rows with an error stay because this run does not try their recordings.
+
+    A file may gather the results of several commands, so only ``--force`` deletes rows.
+    """
+    left = [row for key, row in results.recorded.items() if row["error"] and key not in tried]
+    if left:
+        are = "row has an error and is" if len(left) == 1 else "rows have an error and are"
+        say_on_stderr(
+            told(
+                f"{output}: {len(left)} {are} of no recording of this run (first "
+                f"{left[0]['file']}), so the exit code does not count that; --force begins anew"
+            )
+        )
+
+
 def _stays(row: Row, again: Container[Key]) -> bool:
     """Return whether a row stays; a row with an error may go, as disk or memory may be back."""
     return not (row["error"] and key_of(row) in again)

@@ -17,7 +17,7 @@ from streamer.commands.choices import channels_of, check_one_voice
 from streamer.commands.display import can_show_screen
 from streamer.commands.score.find import Item, find, timeline_path, with_channels
 from streamer.commands.score.progress import Watched
-from streamer.commands.score.results import Piped, Results, check_suffix, open_results
+from streamer.commands.score.results import Piped, Results, check_suffix, open_results, tell_left
 from streamer.commands.score.rows import Key, Row, columns_of
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Task
@@ -143,7 +143,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     labels = recognizer.metadata.labels
     found = find(plan.paths)
     items = with_channels(found.items, plan.wanted)
-    truth = None if plan.labels is None else read_truth(plan.labels, found.items)
+    truth = None if plan.labels is None else read_truth(plan.labels, found.items, labels)
     for complaint in (*found.complaints, *(truth.complaints if truth else ())):
         say_on_stderr(told(complaint))
     _tell_passed_over(found.passed_over, plan.names_passed_over)
@@ -152,6 +152,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         results = _open(plan, columns_of(labels), items, stack)
         _check_identity(results, identity, plan.output)
         rows = {item.key: results.recorded.get(item.key) for item in items}
+        tell_left(results, rows, plan.output)
         jobs = _missing(plan, items, results, recognizer, adaptation)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
