@@ -16,6 +16,9 @@ class RunFailure(SerLiveError):
 class ReaderGone(RunFailure):
     """The reader of the output has closed it, as ``head`` does: not worth reporting."""
 
+    #: As a shell reports a program that SIGPIPE (13) ended, which is how most programs end then.
+    exit_code = 128 + 13
+
 
 def told(line: object) -> str:
     """Return a line as the program prints it, with ``ser-live:`` before it."""

@@ -133,7 +133,7 @@ def test_head_takes_what_it_wants(wav):
     )
     session, code = result.stdout.decode().splitlines()
     assert json.loads(session)["type"] == "session"
-    assert code == "1"  # not all of it was written
+    assert code == "141"  # not all of it was written
     assert not result.stderr
 
 
