@@ -342,9 +342,18 @@ def test_a_profile_lacks_nothing(profile, key):
     assert Profile.from_values(profile.to_values() | {"of": "a later version"}) == profile
 
 
-@pytest.mark.parametrize("path", ["missing.profile", ".", "x" * 300, "a\0b"])
+@pytest.mark.parametrize("path", ["missing.profile", "x" * 300, "a\0b"])
 def test_files_that_cannot_be_read_are_one_line(path):
     with pytest.raises(SerLiveError, match="cannot be read: "):
+        Profile.load(path)
+
+
+def test_a_pipe_is_no_profile_and_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe.profile"
+    os.mkfifo(path)
+    with pytest.raises(SerLiveError, match="it is no regular file"):
+        Profile.load(tmp_path)
+    with pytest.raises(SerLiveError, match=r"pipe\.profile: it is no regular file"):
         Profile.load(path)
 
 
