@@ -2,9 +2,18 @@
 
 
 class SerLiveError(Exception):
-    """Wrong usage or unreadable input: something the user can cause or fix."""
+    """Wrong usage or unreadable input: something the user can cause or fix.
+
+    Attributes:
+        option: what the command adds to the message: the option that helps, which the library does
+            not have under that name.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class RunFailure(SerLiveError):
@@ -22,7 +31,8 @@ class ReaderGone(RunFailure):
 
 def told(line: object) -> str:
     """Return a line as the program prints it, with ``ser-live:`` before it."""
-    return f"ser-live: {printable(line)}"
+    option = line.option if isinstance(line, SerLiveError) else ""
+    return f"ser-live: {printable(line)}{f'; {option}' if option else ''}"
 
 
 def printable(text: object) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.commands.options import SPEEDS, add_adaptation, add_file, add_model, add_prior
+from streamer.commands.options import (
+    SPEEDS,
+    add_adaptation,
+    add_file,
+    add_model,
+    add_prior,
+    local_file,
+)
 
 HELP = "the screen at one moment of a recording, as SVG"
 DESCRIPTION = "Replay a recording and write the terminal UI at one moment of it as SVG."
@@ -13,7 +20,7 @@ DESCRIPTION = "Replay a recording and write the terminal UI at one moment of it 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="recording")
+    parser.add_argument("file", type=local_file, metavar="FILE", help="recording")
     add_file(parser)
     parser.add_argument(
         "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
