@@ -48,8 +48,10 @@ def test_options_without_a_command_are_those_of_listening():
 
 @pytest.mark.parametrize(
     "words",
-    ["convert URL", "report URL -o x.html", "enrol me.profile URL", "picture URL", "latency URL"]
-    + ["listen --model URL", "replay x.wav --profile URL"],
+    [
+        *("convert URL", "report URL -o x.html", "enrol me.profile URL", "picture URL"),
+        *("latency URL", "listen --model URL", "replay x.wav --profile URL"),
+    ],
 )
 def test_an_address_where_a_file_is_expected_is_told_as_it_was_given(words):
     url = "http://example.org/a.wav"

@@ -522,6 +522,13 @@ def test_nothing_is_emptied_or_printed_before_usage_is_checked(
     assert (tmp_path / output).read_bytes() == before
 
 
+def test_results_and_timelines_need_two_places(tmp_path):
+    place = tmp_path / "r.csv"
+    with pytest.raises(SerLiveError, match="are one file; name two"):
+        plan_of("x.wav", output=place, timeline=place)
+    assert not place.exists()
+
+
 @pytest.mark.parametrize("options", [{}, {"output": Path("r.csv"), "labels": Path("t.csv")}])
 def test_a_closed_standard_output_is_told_before_anything_is_heard(monkeypatch, options):
     monkeypatch.setattr(sys, "stdout", None)

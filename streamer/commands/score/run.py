@@ -73,6 +73,8 @@ class ScorePlan:
             raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
         if self.output is not None:
             check_suffix(self.output)
+        if self.output is not None and self.timeline is not None:
+            check_apart(self.output, self.timeline)
         if self.labels is not None and self.wanted.is_split:
             raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
         if sys.stdout is None and (self.output is None or self.labels is not None):

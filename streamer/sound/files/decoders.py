@@ -18,6 +18,9 @@ _PADDED_FRAMES = 2_880
 #: Frame count of a file that does not state one, such as FLAC written to a pipe.
 _UNCOUNTED = 2**62
 
+#: How a session of JSON lines begins.
+_SESSION = b'{"type":"session"'
+
 
 class SoundFile:
     """Decodes a part with soundfile."""
@@ -117,6 +120,8 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
         raise SerLiveError(
             f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
         ) from error
+    if _is_session(path):
+        raise SerLiveError(f"{path}: holds a session, not sound; ser-live report draws it")
     refusal = media.UNREADABLE
     if media.is_at_hand():
         try:
@@ -126,6 +131,12 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
     if refusal.startswith(media.UNREADABLE):  # its reasons are less specific
         refusal = f"{media.UNREADABLE} ({reason}); {media.way_out(path)}"
     raise SerLiveError(f"{path}: {_where(layout, index)}{refusal}")
+
+
+def _is_session(path: Path) -> bool:
+    """Return whether it is the output of ``--format jsonl``."""
+    with path.open("rb") as file:
+        return file.read(len(_SESSION)) == _SESSION
 
 
 def _reason(error: Exception) -> str:
