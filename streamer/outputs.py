@@ -112,7 +112,7 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
             missing.
     """
     try:
-        if _is_standard_stream(path):
+        if str(path) == "-" or _is_standard_stream(path):
             raise SerLiveError(f"{path} is a standard stream; name a file")
         if os.path.lexists(path):
             if path.is_dir():

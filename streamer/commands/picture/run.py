@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from streamer.commands.choices import (
     load_recognizer,
     model_files,
     open_output,
+    say,
 )
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError
@@ -24,6 +26,7 @@ from streamer.screen.monitor import Monitor, Snapshot
 from streamer.session.events import Event
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import Pace, run_session
+from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import Recording
 
 COLUMNS = range(20, 401)
@@ -120,7 +123,7 @@ def draw_recording(
     monitor = Monitor()
     moment = _Moment(monitor, at_s)
     try:
-        with Recording(path) as source:
+        with Recording(path, say=say) as source:
             run_session(
                 source,
                 recognizer,
@@ -137,4 +140,7 @@ def draw_recording(
         if moment.snapshot.time > 0:  # of a damaged recording, what was heard before
             write_line(out, svg(moment.snapshot, View(), *size))
         raise
+    end_s = monitor.snapshot.time
+    if end_s + TIMESTEP_S < at_s < math.inf:
+        say(f"{path}: ends after {end_s:.2f} s, before --at {at_s:g}; the picture shows its end")
     write_line(out, svg(moment.snapshot, View(), *size))
