@@ -2,9 +2,18 @@
 
 
 class SerLiveError(Exception):
-    """Wrong usage or unreadable input: something the user can cause or fix."""
+    """Wrong usage or unreadable input: something the user can cause or fix.
+
+    Attributes:
+        option: what the command adds to the message: the option that helps, which the library does
+            not have under that name.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class RunFailure(SerLiveError):
@@ -16,10 +25,14 @@ class RunFailure(SerLiveError):
 class ReaderGone(RunFailure):
     """The reader of the output has closed it, as ``head`` does: not worth reporting."""
 
+    #: As a shell reports a program that SIGPIPE (13) ended, which is how most programs end then.
+    exit_code = 128 + 13
+
 
 def told(line: object) -> str:
     """Return a line as the program prints it, with ``ser-live:`` before it."""
-    return f"ser-live: {printable(line)}"
+    option = line.option if isinstance(line, SerLiveError) else ""
+    return f"ser-live: {printable(line)}{f'; {option}' if option else ''}"
 
 
 def printable(text: object) -> str:

@@ -17,6 +17,7 @@ from streamer.errors import ReaderGone, RunFailure, SerLiveError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_OVERWRITES = "--force overwrites it"
 #: Width of tables in files.
 _PAGE_COLUMNS = 100
 
@@ -111,13 +112,13 @@ def check_output(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:
             missing.
     """
     try:
-        if _is_standard_stream(path):
+        if str(path) == "-" or _is_standard_stream(path):
             raise SerLiveError(f"{path} is a standard stream; name a file")
         if os.path.lexists(path):
             if path.is_dir():
                 raise SerLiveError(f"{path} is a directory")
             if not force:
-                raise SerLiveError(f"{path} exists; --force overwrites it")
+                raise SerLiveError(f"{path} exists", option=_OVERWRITES)
             for one in inputs:
                 with suppress(OSError):  # a missing input is reported when it is read
                     if path.samefile(one):
@@ -222,6 +223,6 @@ class OutputFile:
                 self._mode, encoding="utf-8", errors="backslashreplace", newline=""
             )
         except FileExistsError as error:
-            raise SerLiveError(f"{self._path} exists; --force overwrites it") from error
+            raise SerLiveError(f"{self._path} exists", option=_OVERWRITES) from error
         except OSError as error:
             raise SerLiveError(f"cannot write {self._path}: {error.strerror}") from error

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from streamer.commands.display import Display, open_display
 from streamer.errors import SerLiveError, told
@@ -36,6 +36,19 @@ def stdout() -> TextIO:
 def say(line: str) -> None:
     """Print a line for the user."""
     say_on_stderr(told(line))
+
+
+def session_source(path: Path) -> Path | BinaryIO:
+    """Return what a session is read from: the file, or standard input for ``-``.
+
+    Raises:
+        SerLiveError: standard input is closed.
+    """
+    if str(path) != "-":
+        return path
+    if sys.stdin is None:
+        raise SerLiveError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def open_output(options: argparse.Namespace, stack: ExitStack, inputs: Sequence[Path]) -> Output:

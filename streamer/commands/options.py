@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from streamer.formats.names import TIMELINES
@@ -13,6 +14,19 @@ CHANNELS = (
     "mix (default): the mean of the channels, or the louder one where they cancel each other; "
     "split: a stream for each channel; a number, from 1: that channel alone"
 )
+
+
+def local_file(text: str) -> Path:
+    """Return the path of a file; the type of options that name files to read.
+
+    Raises:
+        argparse.ArgumentTypeError: it is an address on the network.
+    """
+    if "://" in text and not os.path.lexists(text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, and nothing is fetched: download it and name the file"
+        )
+    return Path(text)
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +46,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         "estimate, changes one where the label changes; audacity (label track), "
         "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
         "where it can be shown at a pace to follow, else plain; with --output what its suffix "
-        "names, else jsonl)",
+        "names, else jsonl; a .txt needs a --format)",
     )
     parser.add_argument(
         "-o",
@@ -49,7 +63,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add ``--model``."""
     parser.add_argument(
         "--model",
-        type=Path,
+        type=local_file,
         metavar="NAME|FILE",
         help="another model than the default: research, or a file",
     )
@@ -69,7 +83,7 @@ def add_adaptation(parser: argparse.ArgumentParser) -> None:
     """Add ``--profile`` and ``--no-adaptation``."""
     parser.add_argument(
         "--profile",
-        type=Path,
+        type=local_file,
         metavar="FILE",
         help="profile of the speaker, made by ser-live enrol with the same model; all speech is "
         "taken for that voice",

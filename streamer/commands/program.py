@@ -116,6 +116,9 @@ def _flush_stdout() -> None:
         return
     try:
         sys.stdout.flush()
+    except BrokenPipeError as error:
+        _leave_stdout()
+        raise ReaderGone("the output was closed by its reader") from error
     except OSError as error:
         _leave_stdout()
         raise RunFailure(f"cannot write the output: {error.strerror}") from error
@@ -146,6 +149,7 @@ def run() -> None:
         _flush_stdout()
     except RunFailure as error:
         if code == 0:
-            say_on_stderr(told(error))
+            if not isinstance(error, ReaderGone):
+                say_on_stderr(told(error))
             code = error.exit_code
     sys.exit(code)

@@ -9,6 +9,7 @@ from typing import Any
 from streamer.errors import printable
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
+from streamer.percentages import whole_percents
 from streamer.recognition.decision import SILENCE
 from streamer.session.events import (
     Estimated,
@@ -116,7 +117,9 @@ def summary(event: SessionEnded) -> str:
     total = sum(spoken.values())
     speech_s = total * event.estimates * TIMESTEP_S
     shares = sorted(spoken.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {share / total:.0%}" for name, share in shares if share)
+    wholes = whole_percents([share / total for _, share in shares]) if total else []
+    named = zip(shares, wholes, strict=False)  # without speech there are none
+    parts = ", ".join(f"{name} {whole}%" for (name, share), whole in named if share)
     shown = f" (shown: {parts} of the {speech_s:.1f} s not silent)" if parts else ""
     return f"{event.duration_s:.2f} s: {verdict_of(event)}{shown}"
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from heapq import merge
 from math import isnan
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
+from streamer.formats.other_files import what_else
 from streamer.formats.values import (
     LONGEST_S,
     Wrong,
@@ -35,6 +37,8 @@ from streamer.session.events import Estimated, Event, Gap, Marked, SessionEnded,
 LONGEST_LINE = 1 << 20
 #: A timestep is 40 ms; formats with milliseconds can distinguish these too.
 SHORTEST_STEP_S = 0.005
+#: Name of an open file in messages.
+_STREAM = "standard input"
 _NUMBERS = {int, float}  # but not bool
 
 Float32 = NDArray[np.float32]
@@ -123,7 +127,7 @@ class RecordedSession:
             yield time_s, Estimated(estimate, late_ms, channel=self.header.channel)
 
 
-def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[RecordedSession]:
+def read_sessions(path: Path | str | BinaryIO, say: Callable[[str], None]) -> list[RecordedSession]:
     """Read the output of ``--format jsonl``: one session, or one after another.
 
     Blank lines, lines of unknown types and unknown keys are ignored. A last line that was cut
@@ -135,39 +139,40 @@ def read_sessions(path: Path | str, say: Callable[[str], None]) -> list[Recorded
             angry_s = session.times[session.codes == session.names.index("angry")]
 
     Args:
-        path: path of a file or a pipe.
+        path: path of a file or a pipe, or an open binary file, such as ``sys.stdin.buffer``.
         say: prints a line for the user.
 
     Raises:
         SerLiveError: it cannot be read, holds no session, or has a wrong line.
     """
-    path = Path(path)
-    reader = _Reader(path)
-    for number, line in enumerate(_lines(path), 1):
+    source = Path(path) if isinstance(path, Path | str) else path
+    name = str(source) if isinstance(source, Path) else _STREAM
+    reader = _Reader(name)
+    for number, line in enumerate(_lines(source, name), 1):
         reader.take(number, line)
     sessions = reader.finish()
     if reader.cut_line is not None:
-        say(f"{path} ends in the middle of line {reader.cut_line}, which is left out")
+        say(f"{name} ends in the middle of line {reader.cut_line}, which is left out")
     return sessions
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(source: Path | BinaryIO, name: str) -> Iterator[bytes]:
     """Yield the lines of a file; of a line that is too long, its first part."""
     try:
-        with path.open("rb") as file:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             # One extra byte distinguishes the longest line from a longer one.
             yield from iter(partial(file.readline, LONGEST_LINE + 1), b"")
     except (OSError, ValueError) as error:  # ValueError: a name that is not valid for a file
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SerLiveError(f"cannot read {path}: {reason}") from error
+        raise SerLiveError(f"cannot read {name}: {reason}") from error
 
 
 class _Reader:
     """Parses lines in order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, name: str) -> None:
         self.cut_line: int | None = None
-        self._path = path
+        self._path = name
         self._number = 0
         self._done: list[RecordedSession] = []
         # By channel; a session without a channel is alone.
@@ -180,6 +185,8 @@ class _Reader:
             SerLiveError: it is wrong.
         """
         self._number = number
+        if number == 1 and (what := what_else(line)) is not None:
+            raise SerLiveError(f"{self._path}: {what}")
         if len(line) > LONGEST_LINE:
             self._fail(number, f"longer than {LONGEST_LINE} bytes")
         try:

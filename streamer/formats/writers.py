@@ -39,10 +39,8 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
 def suffix_format(output: Path | None) -> str:
     """Return the format for a session's output file: a timeline by its suffix, else JSON lines.
 
-    A .txt file may be anything.
-
     Raises:
-        SerLiveError: the suffix is that of sound or a picture.
+        SerLiveError: the suffix is that of sound or a picture, or .txt, which may be either.
     """
     suffix = "" if output is None else output.suffix.lower()
     if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
@@ -51,7 +49,12 @@ def suffix_format(output: Path | None) -> str:
         raise SerLiveError(
             f"{output}: --output takes results; ser-live report makes a {suffix} of a .jsonl"
         )
-    return "jsonl" if suffix == ".txt" else SUFFIXES.get(suffix, "jsonl")
+    if suffix == ".txt":
+        raise SerLiveError(
+            f"{output}: a .txt may be JSON lines or a label track; name it .jsonl, or add --format "
+            "audacity"
+        )
+    return SUFFIXES.get(suffix, "jsonl")
 
 
 def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
@@ -70,9 +73,9 @@ def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = Fal
         return Csv(out, is_several, is_split)
     if is_split:
         raise SerLiveError(
-            f"{name} holds one channel, csv and jsonl hold several; "
+            f"{name} holds one channel, csv holds several; "
             "ser-live replay --channels 1, then 2, makes a file of each"
         )
     if is_several:
-        raise SerLiveError(f"{name} holds one recording at a time; csv and jsonl hold several")
+        raise SerLiveError(f"{name} holds one recording at a time; csv holds several")
     return _SINGLE[name](out)

@@ -24,7 +24,9 @@ def open_model(path: Path) -> tuple[NetworkFile, ModelMetadata]:
 def read_model(path: Path) -> bytes:
     """Read a model file and inspect it; raises as :func:`open_model` does."""
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
-        raise SerLiveError(f"model {path}: no such file")
+        is_there = os.path.lexists(path)
+        why = "it is no regular file" if is_there else "no such file"
+        raise SerLiveError(f"model {path}: {why}")
     try:
         return read_onnx(path)
     except SerLiveError as error:

@@ -248,6 +248,8 @@ UNKNOWN_VOICE = Adaptation()
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe without a writer would wait for ever
+            raise SerLiveError("it is no regular file")
         with path.open("rb") as file:
             data = file.read(LONGEST_PROFILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that is not valid for a file

@@ -64,7 +64,7 @@ class Recognizer(Engine):
             recognizer.digest = hashlib.sha256(data).hexdigest()
             return recognizer
         except SerLiveError as error:
-            raise SerLiveError(f"model {path}: {error}") from error
+            raise SerLiveError(f"model {path}: {error}", option=error.option) from error
 
     def with_prior(self, prior: Prior) -> Self:
         """Return the same model under another prior: `balanced`, all labels alike, or `everyday`.
@@ -77,7 +77,8 @@ class Recognizer(Engine):
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, is {prior!r}")
         if prior == EVERYDAY and not self.metadata.everyday_prior:
             raise SerLiveError(
-                "it does not know how often its labels are met every day; say --prior balanced"
+                "it does not know how often its labels are met every day, so its prior is balanced",
+                option="say --prior balanced",
             )
         other = copy.copy(self)
         other.prior = prior

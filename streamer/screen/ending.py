@@ -10,6 +10,7 @@ from rich.style import Style
 
 from streamer.appearance import GAP_CODE, Look, looks
 from streamer.formats.lines import verdict_of
+from streamer.percentages import whole_percents
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP
 from streamer.screen.drawing.palette import BACKGROUND
 from streamer.screen.drawing.panels import shortened
@@ -81,11 +82,12 @@ def _share_lines(ended: SessionEnded, appearance: list[Look], width: int) -> lis
     names = min(max((cell_len(name) for _, name in pairs), default=0), _LONGEST_NAME)
     track = max(0, width - _INDENT - names - 8)
     lines = []
-    for share, name in pairs:
+    wholes = whole_percents([share for share, _ in pairs])
+    for (share, name), whole in zip(pairs, wholes, strict=True):
         label = name if cell_len(name) <= names else set_cell_size(name, names - 1) + "…"
         full, part = divmod(round(share * track * 8), 8)
         bar = "█" * full + _EIGHTHS_RIGHT[part].strip()
-        label = f"{' ' * _INDENT}{set_cell_size(label, names)}  {share:4.0%}  "
+        label = f"{' ' * _INDENT}{set_cell_size(label, names)}  {whole:3d}%  "
         lines.append([_plain(label), _coloured(bar, colours[name])])
     return lines
 

@@ -61,6 +61,7 @@ class Server:
             Route("/v1/asyncapi.json", self._open_to_all(self._asyncapi)),
             *(Route(path, self._open_to_all(_file(*what))) for path, what in _PAGE.items()),
             WebSocketRoute("/v1/stream", self._stream),
+            Route("/v1/stream", self._open_to_all(self._no_websocket)),
         ]
         return Starlette(routes=routes, exception_handlers={404: self._unknown})
 
@@ -138,6 +139,11 @@ class Server:
 
     async def _asyncapi(self, _: Request) -> Response:
         return Response(_read("asyncapi.json"), media_type="application/json")
+
+    async def _no_websocket(self, _: Request) -> Response:
+        response = _refusal(426, "a stream is a WebSocket: connect with a WebSocket client")
+        response.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
+        return response
 
     async def _unknown(self, _: Request, __: Exception) -> Response:
         response = _refusal(404, "there is no such page; / is one")

@@ -62,3 +62,23 @@ def test_the_usage_of_a_command_names_it(capsys):
     with pytest.raises(SystemExit):
         parse(["demo", "--help"])
     assert capsys.readouterr().out.startswith("usage: ser-live demo [-h]")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("convert URL", "report URL -o x.html", "enrol me.profile URL", "picture URL"),
+        *("latency URL", "listen --model URL", "replay x.wav --profile URL"),
+    ],
+)
+def test_an_address_where_a_file_is_expected_is_told_as_it_was_given(words):
+    url = "http://example.org/a.wav"
+    with pytest.raises(SerLiveError, match=f"{url} is an address, and nothing is fetched"):
+        parse(words.replace("URL", url).split())
+
+
+def test_a_file_whose_name_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:").mkdir()
+    (tmp_path / "a:" / "x.jsonl").touch()
+    assert parse(["convert", "a://x.jsonl"]).session.name == "x.jsonl"

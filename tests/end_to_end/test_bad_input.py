@@ -12,7 +12,21 @@ import pytest
 import soundfile
 
 from tests.helpers.command import COMMAND, complaint, lines, replay, ser_live
-from tests.helpers.places import ROOT
+from tests.helpers.places import CLIPS, ROOT
+
+
+@pytest.mark.parametrize("command", ["picture", "latency", "enrol x.profile"])
+def test_a_pipe_where_none_is_heard_is_told_what_hears_it(command, tmp_path):
+    result = ser_live(*command.split(), "-", cwd=tmp_path, data=b"")
+    assert result.returncode == 2
+    assert complaint(result) == "ser-live: -: name a file; ser-live replay - hears a pipe\n"
+
+
+def test_an_output_named_as_the_standard_one_makes_no_file(tmp_path):
+    result = ser_live("replay", CLIPS[0], "--speed", "max", "-o", "-", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "- is a standard stream; name a file" in complaint(result)
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_bad_file_does_not_stop_the_others(wav, tmp_path):

@@ -111,7 +111,7 @@ def test_a_reader_that_leaves_is_told_nothing(wav):
     process.stdout.readline()
     process.stdout.close()
     stderr = process.stderr.read().decode()
-    assert process.wait(30) == 1
+    assert process.wait(30) == 141
     assert not stderr
 
 

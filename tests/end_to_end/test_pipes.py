@@ -133,7 +133,7 @@ def test_head_takes_what_it_wants(wav):
     )
     session, code = result.stdout.decode().splitlines()
     assert json.loads(session)["type"] == "session"
-    assert code == "1"  # not all of it was written
+    assert code == "141"  # not all of it was written
     assert not result.stderr
 
 
@@ -230,3 +230,30 @@ def test_a_cut_line_is_said_and_left_out(recorded, tmp_path):
     assert result.returncode == 0
     assert "cut.jsonl ends in the middle of line" in complaint(result)
     assert result.stdout == ser_live("convert", recorded, "--format", "csv").stdout
+
+
+def test_a_session_is_converted_and_drawn_from_a_pipe(recorded, tmp_path):
+    page = tmp_path / "x.html"
+    piped = shell("cat $SESSION | ser-live convert - --format csv", SESSION=recorded)
+    assert piped.returncode == 0
+    assert not piped.stderr
+    assert piped.stdout == ser_live("convert", recorded, "--format", "csv").stdout
+    drawn = shell("cat $SESSION | ser-live report - -o $PAGE", SESSION=recorded, PAGE=page)
+    assert drawn.returncode == 0, drawn.stderr
+    assert b"<html" in page.read_bytes()
+    nothing = ser_live("convert", "-", "--format", "csv", data=b"")
+    assert nothing.returncode == 2
+    assert complaint(nothing) == "ser-live: standard input: holds no session\n"
+
+
+def test_what_a_convert_cannot_hold_names_only_what_it_can(recorded, tmp_path):
+    two = tmp_path / "two.jsonl"
+    two.write_bytes(recorded.read_bytes() * 2)
+    said = complaint(ser_live("convert", two, "--format", "srt"))
+    assert "srt holds one recording at a time; csv holds several" in said
+
+
+def test_a_replay_of_an_address_is_told_as_it_was_given():
+    result = ser_live("replay", "https://example.org/a.wav")
+    assert result.returncode == 2
+    assert "https://example.org/a.wav is an address, and nothing is fetched" in complaint(result)

@@ -249,9 +249,22 @@ def test_the_runtime_imports_neither_torch_nor_training():
 @pytest.mark.parametrize(
     ("name", "begins"),
     [("a.srt", "1\n00:00:00,000 --> "), ("a.TextGrid", "File type"), ("a.csv", "time,label,"),
-     ("a.vtt", "WEBVTT\n"), ("a.txt", '{"type":"session"'), ("a.json", '{"type":"session"')],
+     ("a.vtt", "WEBVTT\n"), ("a.json", '{"type":"session"')],
 )  # fmt: skip
 def test_the_suffix_of_the_output_says_a_timelines_format(wav, tmp_path, name, begins):
     result = ser_live("replay", wav, "--speed", "max", "--output", tmp_path / name)
     assert result.returncode == 0
     assert (tmp_path / name).read_text().startswith(begins)
+
+
+def test_a_txt_is_what_its_format_says_and_nothing_without_one(wav, tmp_path):
+    """In convert it is Audacity's label track, and a session of JSON lines is no such thing."""
+    output = tmp_path / "a.txt"
+    result = ser_live("replay", wav, "--speed", "max", "--output", output)
+    assert result.returncode == 2
+    assert "name it .jsonl, or add --format audacity" in complaint(result)
+    assert not output.exists()
+    for name, begins in (("audacity", "0.000000\t"), ("jsonl", '{"type":"session"')):
+        options = ("--speed", "max", "--format", name, "--output", output, "--force")
+        assert ser_live("replay", wav, *options).returncode == 0
+        assert output.read_text().startswith(begins)

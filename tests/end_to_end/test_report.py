@@ -84,3 +84,16 @@ def test_what_is_no_session_is_said_with_its_line(tmp_path):
     assert result.returncode == 2
     assert "line 1" in complaint(result)
     assert not (tmp_path / "report.svg").exists()
+
+
+def test_a_sound_that_takes_the_session_is_told(demo, tmp_path):
+    output = tmp_path / "x.html"
+    result = ser_live("report", "--sound", demo, "-o", output)
+    assert result.returncode == 2
+    assert f"--sound took {demo} for a recording: name sessions before --sound" in (
+        complaint(result)
+    )
+    nothing = ser_live("report", "-o", output)
+    assert nothing.returncode == 2
+    assert "name a SESSION.jsonl to draw" in complaint(nothing)
+    assert not output.exists()

@@ -342,6 +342,11 @@ def test_a_picture_of_a_recording(speech, tmp_path):
     assert "0:04." in picture
     whole = ser_live("picture", path)
     assert b"0:09." in whole.stdout
+    assert whole.stderr == b""
+    late = ser_live("picture", path, "--at", "60")
+    assert late.returncode == 0
+    assert "before --at 60; the picture shows its end" in complaint(late)
+    assert b"0:09." in late.stdout
 
 
 def test_a_moving_picture_goes_through_the_seconds_before_its_moment(speech, tmp_path):

@@ -292,3 +292,22 @@ def test_a_file_that_cannot_be_opened_is_said(tmp_path):
     for path in (tmp_path / "missing", tmp_path, tmp_path / "nul\0"):
         with pytest.raises(SerLiveError, match="cannot read"):
             read_sessions(path, print)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"file":"x","channel":"mix","overall":null,"error":"e","prior":"balanced"}\n', "score"),
+        (b"file,channel,duration_s,overall,error,prior\r\n", "results of ser-live score"),
+        (b"PAR1\x15\x04", "results of ser-live score, .* score --timeline DIR"),
+        (b"\xef\xbb\xbffile,time,label,speech,latency_ms,p_sad\r\n", "a session as a table"),
+        (b"fLaC\0\0\0\x22" + bytes(40), "sound, not a session"),
+        (b"ID3\4\0\0\0\0\0\0", "sound, not a session"),
+        (b'{"schema":1,"mean":[0.5],"timesteps":1,"digest":"0"}\n', "profile of a voice"),
+    ],
+)
+def test_another_file_is_told_for_what_it_is(tmp_path, data, said):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(SerLiveError, match=rf"other\.jsonl: holds .*{said}"):
+        read_sessions(path, print)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import onnx
 import pytest
 
@@ -63,3 +65,10 @@ def test_other_files_are_no_models(model_file, tmp_path):
         with pytest.raises(SerLiveError, match=f"{name}.onnx") as caught:
             Recognizer.load(tmp_path / f"{name}.onnx")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_no_model_and_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "other.onnx")
+    with pytest.raises(SerLiveError, match=r"other\.onnx: it is no regular file"):
+        Recognizer.load(tmp_path / "other.onnx")

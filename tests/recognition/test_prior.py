@@ -225,7 +225,7 @@ def test_what_is_timed_is_under_the_prior_too(everyday, speech):
 
 def test_a_model_without_the_prior_says_so_in_a_line(without_prior):
     assert Recognizer.load(without_prior).prior == "balanced"
-    with pytest.raises(SerLiveError, match=r"own\.onnx: .*; say --prior balanced$") as caught:
+    with pytest.raises(SerLiveError, match=r"own\.onnx: .*, so its prior is balanced$") as caught:
         Recognizer.load(without_prior, "everyday")
     assert caught.value.exit_code == 2
     assert str(caught.value).isprintable()

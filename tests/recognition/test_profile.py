@@ -248,7 +248,7 @@ def test_a_profile_is_read_as_it_was_written(knowing_recognizer, profile, speech
 def test_a_profile_goes_nowhere_where_something_else_would_be_lost(profile, tmp_path):
     path = tmp_path / "me.profile"
     profile.save(path)
-    with pytest.raises(SerLiveError, match="exists; --force overwrites it"):
+    with pytest.raises(SerLiveError, match=r"exists$"):
         profile.save(path)
     newer = replace(profile, timesteps=9.0)
     newer.save(path, force=True)
@@ -342,9 +342,18 @@ def test_a_profile_lacks_nothing(profile, key):
     assert Profile.from_values(profile.to_values() | {"of": "a later version"}) == profile
 
 
-@pytest.mark.parametrize("path", ["missing.profile", ".", "x" * 300, "a\0b"])
+@pytest.mark.parametrize("path", ["missing.profile", "x" * 300, "a\0b"])
 def test_files_that_cannot_be_read_are_one_line(path):
     with pytest.raises(SerLiveError, match="cannot be read: "):
+        Profile.load(path)
+
+
+def test_a_pipe_is_no_profile_and_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe.profile"
+    os.mkfifo(path)
+    with pytest.raises(SerLiveError, match="it is no regular file"):
+        Profile.load(tmp_path)
+    with pytest.raises(SerLiveError, match=r"pipe\.profile: it is no regular file"):
         Profile.load(path)
 
 

@@ -300,7 +300,7 @@ def recordings(tmp_path, monkeypatch):
 def truth_of(items, text, path="t.csv"):
     Path(path).parent.mkdir(exist_ok=True)
     Path(path).write_text("label,file\n" + text)
-    return read_truth(Path(path), items)
+    return read_truth(Path(path), items, LABELS)
 
 
 def test_labels_are_found_by_path_and_by_a_name_that_is_unique(recordings, tmp_path):
@@ -327,11 +327,40 @@ def test_a_table_of_more_than_was_scored_does_not_lend_its_labels(recordings):
     [
         ("sad,a/x.wav\nsad,./a/x.wav\n", r"line 3: \./a/x.wav is in line 2 already"),
         ("sad,nothing.wav\n", "names none of the recordings"),
+        (
+            "SAD,a/x.wav\nANG,b/y.wav\n",
+            "its labels are SAD, ANG, the model's are angry, happy, neutral, sad",
+        ),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(recordings, text, said):
     with pytest.raises(SerLiveError, match=said):
         truth_of(recordings, text)
+
+
+def test_labels_of_which_the_model_knows_some_are_told(recordings):
+    truth = truth_of(recordings, "sad,a/x.wav\nbored,b/x.wav\nbored,b/y.wav\nsad,b/z.wav\n")
+    assert truth.complaints == (
+        "2 of the recordings in t.csv have labels that the model does not know (bored); it knows "
+        "angry, happy, neutral, sad",
+    )
+
+
+def test_rows_with_an_error_that_this_run_does_not_try_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/good.wav").symlink_to(CLIPS[0])
+    (tmp_path / "a/bad.wav").write_text("no sound")
+    plan = plan_of("a", output=Path("r.csv"), workers=1)
+    assert score(plan, Interrupts()) == 2
+    (tmp_path / "a/bad.wav").unlink()
+    before = Path("r.csv").read_bytes()
+    capsys.readouterr()
+    assert score(plan, Interrupts()) == 0
+    assert "r.csv: 1 row has an error and is of no recording of this run (first a/bad.wav)" in (
+        capsys.readouterr().err
+    )
+    assert Path("r.csv").read_bytes() == before
 
 
 def test_agreement_counts_silence_as_an_error_and_leaves_out_what_cannot_be_right():
@@ -462,7 +491,7 @@ def test_a_timeline_of_something_else_is_not_overwritten(
     timeline.write_text(json.dumps(first) + "\n")
     if goes_on:
         record(output, [row_of("y.wav", **identity_of(shipped, model_file))])
-    with pytest.raises(SerLiveError, match=r"T/x\.wav\.jsonl exists; --force overwrites it"):
+    with pytest.raises(SerLiveError, match=r"T/x\.wav\.jsonl exists$"):
         score(plan_of("x.wav", output=output, timeline=Path("T")), Interrupts())
 
 
@@ -504,6 +533,13 @@ def test_nothing_is_emptied_or_printed_before_usage_is_checked(
         score(plan, Interrupts())
     assert capsys.readouterr().out == ""
     assert (tmp_path / output).read_bytes() == before
+
+
+def test_results_and_timelines_need_two_places(tmp_path):
+    place = tmp_path / "r.csv"
+    with pytest.raises(SerLiveError, match="are one file; name two"):
+        plan_of("x.wav", output=place, timeline=place)
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("options", [{}, {"output": Path("r.csv"), "labels": Path("t.csv")}])

@@ -317,6 +317,17 @@ def test_every_page_has_a_strict_policy(server):
     assert get(f"{server.http}/../etc/passwd")[0] == 404
 
 
+def test_a_stream_without_a_websocket_is_told_what_it_needs(server):
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{server.http}/v1/stream", timeout=30)
+    assert caught.value.code == 426
+    assert caught.value.headers["Upgrade"] == "websocket"
+    assert "connect with a WebSocket client" in json.loads(caught.value.read())["message"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

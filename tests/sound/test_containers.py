@@ -443,6 +443,13 @@ def test_text_is_no_sound_whatever_its_name_ends_in(tmp_path, suffix):
         Recording(path)
 
 
+def test_a_session_is_told_for_what_it_is(tmp_path):
+    path = tmp_path / "session.jsonl"
+    path.write_text('{"type":"session","schema":1}\n')
+    with pytest.raises(SerLiveError, match="holds a session, not sound; ser-live report draws it"):
+        Recording(path)
+
+
 def test_a_flac_that_was_written_to_a_pipe_is_no_damaged_one(tmp_path, voice):
     path = tmp_path / "piped.flac"
     soundfile.write(path, voice, RATE)

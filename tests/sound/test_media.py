@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.sound.files import media
@@ -109,6 +110,24 @@ def test_files_that_were_joined_are_heard_to_the_last(tmp_path, speech, suffix):
     samples, rate, said = heard(path)
     assert len(samples) / rate == pytest.approx(6.0, abs=0.4)
     assert suffix == "aac" or "3 recordings joined" in said[0]
+
+
+@pytest.mark.parametrize("order", [("m4a", "wav"), ("wav", "m4a"), ("flac", "webm")])
+def test_files_of_two_kinds_that_were_joined_are_both_heard(tmp_path, speech, order):
+    data = b""
+    for suffix in order:
+        path = tmp_path / f"one.{suffix}"
+        kind = next((one for one in KINDS if one[0] == suffix), None)
+        if kind is None:
+            soundfile.write(path, speech[: 2 * RATE], RATE)
+        else:
+            write(path, speech[None, : 2 * RATE], *kind[1:])
+        data += path.read_bytes()
+    path = tmp_path / f"joined.{order[0]}"
+    path.write_bytes(data)
+    samples, rate, said = heard(path)
+    assert len(samples) / rate == pytest.approx(4.0, abs=0.3)
+    assert "2 recordings joined" in said[0]
 
 
 def test_what_follows_a_damaged_place_is_heard_too(tmp_path, speech):

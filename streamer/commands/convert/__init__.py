@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from streamer.commands.options import add_file
+from streamer.commands.options import add_file, local_file
 from streamer.formats.names import TIMELINES
 
 HELP = "sessions as a table, label track, TextGrid or subtitles"
@@ -17,7 +16,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("session", type=Path, metavar="SESSION.jsonl", help="session to convert")
+    parser.add_argument(
+        "session",
+        type=local_file,
+        metavar="SESSION.jsonl",
+        help="session to convert, or - for standard input",
+    )
     parser.add_argument(
         "--format",
         choices=TIMELINES,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from streamer.commands.choices import open_output, say
+from streamer.commands.choices import open_output, say, session_source
 from streamer.errors import SerLiveError
-from streamer.formats.names import SUFFIXES
+from streamer.formats.names import SUFFIXES, TIMELINES
 from streamer.formats.reader import read_sessions
 from streamer.formats.writers import open_timeline
 from streamer.outputs import Output
@@ -38,9 +38,11 @@ def format_of(output: Path | None, name: str | None) -> str:
     if name is not None:
         return name
     if output is None:
-        raise SerLiveError("name a --format, or an --output whose suffix is one's")
+        raise SerLiveError(f"name a --format, or an --output that ends in {', '.join(SUFFIXES)}")
     if output.suffix.lower() not in SUFFIXES:
-        raise SerLiveError(f"{output}: the suffix says no format; name a --format")
+        raise SerLiveError(
+            f"{output}: the suffix says no format; name a --format: {', '.join(TIMELINES)}"
+        )
     return SUFFIXES[output.suffix.lower()]
 
 
@@ -51,7 +53,7 @@ def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> N
         SerLiveError: the file cannot be read, or the format cannot hold all of it.
         RunFailure: the output cannot be written.
     """
-    sessions = read_sessions(path, say)
+    sessions = read_sessions(session_source(path), say)
     is_split = any(session.header.channel is not None for session in sessions)
     is_several = len(sessions) > len({session.header.channel for session in sessions})
     writer = open_timeline(name, out, is_several, is_split)

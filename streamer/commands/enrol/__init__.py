@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.commands.options import add_model
+from streamer.commands.options import add_model, local_file
 
 HELP = "a profile of a voice, from 20 s of ordinary speech"
 DESCRIPTION = (
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         default=[],  # otherwise argparse calls them required
-        type=Path,
+        type=local_file,
         metavar="FILE",
         help="recording of that voice alone (default: a microphone)",
     )

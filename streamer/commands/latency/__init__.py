@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.commands.options import add_model, add_prior
+from streamer.commands.options import add_model, add_prior, local_file
 
 HELP = "how late a label is, and where the time goes"
 DESCRIPTION = (
@@ -25,7 +25,11 @@ SOURCES = ("replay", "mic", "stopped")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "recording", nargs="?", type=Path, metavar="FILE", help="recording (default: the demo)"
+        "recording",
+        nargs="?",
+        type=local_file,
+        metavar="FILE",
+        help="recording (default: the demo)",
     )
     parser.add_argument(
         "--source",

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from streamer.commands.options import SPEEDS, add_adaptation, add_file, add_model, add_prior
+from streamer.commands.options import (
+    SPEEDS,
+    add_adaptation,
+    add_file,
+    add_model,
+    add_prior,
+    local_file,
+)
 
 HELP = "the screen at one moment of a recording, as SVG"
 DESCRIPTION = (
@@ -16,7 +22,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="recording")
+    parser.add_argument("file", type=local_file, metavar="FILE", help="recording")
     add_file(parser)
     parser.add_argument(
         "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"

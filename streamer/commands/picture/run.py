@@ -14,6 +14,7 @@ from streamer.commands.choices import (
     load_recognizer,
     model_files,
     open_output,
+    say,
 )
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError
@@ -143,7 +144,7 @@ def draw_recording(
     monitor = Monitor()
     frames = _Frames(monitor, at_s, moving_s or 0.0)
     try:
-        with Recording(path) as source:
+        with Recording(path, say=say) as source:
             run_session(
                 source,
                 recognizer,
@@ -160,6 +161,9 @@ def draw_recording(
         if monitor.snapshot.time > 0:  # of a damaged recording, what was heard before
             write_line(out, _drawn(frames.snapshots, size, moving_s))
         raise
+    end_s = monitor.snapshot.time
+    if end_s + TIMESTEP_S < at_s < math.inf:
+        say(f"{path}: ends after {end_s:.2f} s, before --at {at_s:g}; the picture shows its end")
     write_line(out, _drawn(frames.snapshots, size, moving_s))
 
 

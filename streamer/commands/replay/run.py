@@ -101,6 +101,11 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
     """
     if options.block_ms not in BLOCK_MS:
         raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
+    for name in files:
+        if "://" in name and not os.path.lexists(name):
+            raise SerLiveError(
+                f"{name} is an address, and nothing is fetched: download it and name the file"
+            )
     if files.count("-") > 1:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:

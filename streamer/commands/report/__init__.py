@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.options import local_file
+
 HELP = "sessions as a picture or a page"
 DESCRIPTION = (
     "Draw sessions that were written with --format jsonl: a summary in a sentence; labels, "
@@ -26,7 +28,11 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "sessions", nargs="+", type=Path, metavar="SESSION.jsonl", help="session to draw"
+        "sessions",
+        nargs="*",  # for a --sound that takes one: run.py says so better
+        type=local_file,
+        metavar="SESSION.jsonl",
+        help="session to draw, or - for standard input",
     )
     parser.add_argument(
         "-o",

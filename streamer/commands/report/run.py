@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from streamer.commands.choices import say
+from streamer.commands.choices import say, session_source
 from streamer.commands.report.drawing.plotted import write_plotted
 from streamer.commands.report.drawing.svg import to_svg
 from streamer.commands.report.html import to_html
@@ -24,7 +24,13 @@ _PLOTTED = (".png", ".pdf")
 
 def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     """Write the requested report; raises as :func:`write_report` does."""
-    write_report(options.sessions, options.output, options.force, say, options.sound or ())
+    sounds = options.sound or ()
+    for name in sounds:
+        if name is not None and Path(name).suffix.lower() == ".jsonl":
+            raise SerLiveError(f"--sound took {name} for a recording: name sessions before --sound")
+    if not options.sessions:
+        raise SerLiveError("name a SESSION.jsonl to draw; see ser-live report --help")
+    write_report(options.sessions, options.output, options.force, say, sounds)
     return 0
 
 
@@ -84,7 +90,7 @@ def _read_sounds(
 
 def _with_estimates(path: Path, say: Callable[[str], None]) -> list[RecordedSession]:
     """Return the sessions of a file that have anything to draw."""
-    sessions = read_sessions(path, say)
+    sessions = read_sessions(session_source(path), say)
     for session in sessions:
         if not len(session.times):
             say(f"{path}: no estimates of {session.title}, which is left out")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from streamer.commands.report.drawing.axis import clock
 from streamer.commands.report.facts import Facts, longest_stretch
 from streamer.formats.lines import close_second
 from streamer.formats.reader import RecordedSession
+from streamer.percentages import whole_percents
 from streamer.recognition.decision import SILENCE, UNCERTAIN
 
 _MIXED = "mixed overall, "
@@ -21,7 +24,7 @@ def sentence(session: RecordedSession, facts: Facts) -> str:
 
     Shares of emotions are shares of the speech, as in the command's line for people.
     """
-    length, speech = duration(facts.duration_s), f"{percent(facts.speech)} of it speech"
+    length, speech = duration(facts.duration_s), f"{times_of(facts)['speech']} of it speech"
     if not facts.speech:
         how = "Over" if facts.verdict is not None else "Cut short after"
         parts = [f"{how} {length}, no speech"]
@@ -31,7 +34,7 @@ def sentence(session: RecordedSession, facts: Facts) -> str:
         parts = [f"Over {length}, {speech}: {_verdict(facts, session)}"]
     doubt = facts.shares[UNCERTAIN]
     if doubt >= _DOUBTFUL and f"{UNCERTAIN} " not in parts[0]:
-        parts.append(f"uncertain for {percent(doubt)} of speech")
+        parts.append(f"uncertain for {percents(facts.shares)[UNCERTAIN]} of speech")
     parts += _stretch(session, facts)
     if facts.gaps:
         gaps = counted(facts.gaps, "gap")
@@ -47,10 +50,11 @@ def _verdict(facts: Facts, session: RecordedSession) -> str:
     end, said = session.end, facts.verdict
     if end is None or said is None:
         return ""
+    shown = percents(facts.shares)
     if end.overall == SILENCE:
         return said.removesuffix(" overall")
     if said.startswith(_MIXED) and (other := close_second(end)) is not None:
-        both = f"{percent(facts.shares[end.overall])} and {percent(facts.shares[other])}"
+        both = f"{shown[end.overall]} and {shown[other]}"
         return f"{said} ({both} of speech)"
     share = facts.shares[end.overall]
     if not share:
@@ -58,10 +62,10 @@ def _verdict(facts: Facts, session: RecordedSession) -> str:
     leader = _leader(facts, session)
     if leader == end.overall:
         how = f"mostly {leader}" if share >= _MOSTLY else said
-        return f"{how} ({percent(share)} of speech)"
+        return f"{how} ({shown[leader]} of speech)"
     return (
-        f"{said} ({percent(share)} of speech), although {leader} was shown longer "
-        f"({percent(facts.shares[leader])})"
+        f"{said} ({shown[end.overall]} of speech), although {leader} was shown longer "
+        f"({shown[leader]})"
     )
 
 
@@ -77,7 +81,7 @@ def _shown(facts: Facts) -> str:
     if not share:
         return "no speech"
     how = f"mostly {longest}" if share >= _MOSTLY else f"{longest} was shown longest"
-    return f"{how} ({percent(share)} of speech)"
+    return f"{how} ({percents(facts.shares)[longest]} of speech)"
 
 
 def _stretch(session: RecordedSession, facts: Facts) -> list[str]:
@@ -112,13 +116,27 @@ def seconds(length_s: float) -> str:
     return f"{length_s:.2g} s" if length_s < 0.95 else f"{round(length_s, 1):g} s"
 
 
-def percent(share: float) -> str:
-    """Format as a whole number, which is 0 or 100 only if the share is exactly that."""
-    if 0.0 < share <= 0.005:
+def _percent(share: float, whole: int) -> str:
+    if whole == 0 and share > 0.0:
         return "<1%"
-    if 0.995 <= share < 1.0:
+    if whole == 100 and share < 1.0:
         return ">99%"
-    return f"{share:.0%}"
+    return f"{whole}%"
+
+
+def percents(shares: Mapping[str, float]) -> dict[str, str]:
+    """Format the shares of one whole so that they add up; 0 and 100 mean exactly that."""
+    wholes = whole_percents(list(shares.values()))
+    return {
+        name: _percent(share, whole)
+        for (name, share), whole in zip(shares.items(), wholes, strict=True)
+    }
+
+
+def times_of(facts: Facts) -> dict[str, str]:
+    """Return the shares of the time in words: of speech, silence and lost audio."""
+    lost = min(1.0, facts.lost_s / facts.duration_s)
+    return percents({"speech": facts.speech, SILENCE: facts.silence, "lost": lost})
 
 
 def counted(number: int, what: str) -> str:

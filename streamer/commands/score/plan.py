@@ -13,6 +13,7 @@ from streamer.commands.score.remote import check_remote
 from streamer.commands.score.results import check_suffix
 from streamer.commands.score.workers import WORKERS
 from streamer.errors import RunFailure, SerLiveError
+from streamer.outputs import check_apart
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.sound.channels import MIX, Channels
 
@@ -64,6 +65,8 @@ class ScorePlan:
             check_remote()
         if self.output is not None:
             check_suffix(self.output)
+            if self.timeline is not None:
+                check_apart(self.output, self.timeline)
         if self.labels is not None and self.wanted.is_split:
             raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
         if sys.stdout is None and (self.output is None or self.labels is not None):

@@ -79,12 +79,18 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
             Listing(plan.texts, plan.wanted, say, wants_sizes=plan.scheduler is not None)
         )
         items.check()
-        truth = None if plan.labels is None else read_truth(plan.labels, items)
+        truth = (
+            None
+            if plan.labels is None
+            else read_truth(plan.labels, items, recognizer.metadata.labels)
+        )
         is_told = items.wait(_PATIENCE_S) and _tell(items, plan)
         for complaint in truth.complaints if truth else ():
             say(complaint)
         sums = Sums(identity, plan.output, truth.labels if truth else {}, str(plan.wanted))
-        results = _open(plan, columns_of(recognizer.metadata.labels), items, sums, stack)
+        results = _open(plan, columns_of(known), items, sums, stack)
+        if sums.left:
+            say(sums.left)
         check_timelines(plan, items, results, recognizer, adaptation)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
@@ -96,7 +102,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
             _tell(items, plan)
     if truth is not None:
         out = sys.stderr if plan.output is None else sys.stdout
-        show(agreement(truth.labels, sums.verdicts, recognizer.metadata.labels), out)
+        show(agreement(truth.labels, sums.verdicts, known), out)
     return _EXIT_UNREADABLE if items.complaints or sums.errors else 0
 
 

@@ -48,6 +48,8 @@ class Sums:
         self.verdicts: dict[str, str | None] = dict.fromkeys(truth)
         self.errors = 0
         self._first = ""
+        self._left = 0
+        self._first_left = ""
         self._output = output
         self._channels = channels
 
@@ -75,6 +77,23 @@ class Sums:
                 f"{identity['version']}); name another file, or begin anew with --force"
             )
         self._take_verdict(row)
+        if row["error"]:  # those of this run's recordings are made again
+            self._first_left = self._first_left or str(row["file"])
+            self._left += 1
+
+    @property
+    def left(self) -> str:
+        """How many rows with an error stay because this run does not try their recordings.
+
+        A file may gather the results of several commands, so only ``--force`` deletes rows.
+        """
+        if not self._left:
+            return ""
+        are = "row has an error and is" if self._left == 1 else "rows have an error and are"
+        return (
+            f"{self._output}: {self._left} {are} of no recording of this run (first "
+            f"{self._first_left}), so the exit code does not count that; --force begins anew"
+        )
 
     @property
     def faults(self) -> str:

@@ -33,14 +33,20 @@ class Truth:
     complaints: tuple[str, ...]
 
 
-def read_truth(table: Path, items: Iterable[Item]) -> Truth:
+def read_truth(table: Path, items: Iterable[Item], known: Sequence[str]) -> Truth:
     """Read labels from a table with ``file`` and ``label``.
 
     A file is looked up as a path relative to the table, as a path relative to the working folder,
     and by its bare name if no other recording and no other row has that name.
 
+    Args:
+        table: path of the table.
+        items: the recordings.
+        known: the model's labels.
+
     Raises:
-        SerLiveError: it cannot be read, names a recording twice, or names none at all.
+        SerLiveError: it cannot be read, names a recording twice or none at all, or no recording
+            has a label that the model knows.
     """
     rows = list(labelled_files(table))
     lookup = _Lookup(items, rows)
@@ -59,6 +65,12 @@ def read_truth(table: Path, items: Iterable[Item]) -> Truth:
             labels[name], lines[name] = row.label, row.line
     if not labels:
         raise SerLiveError(f"{table}: names none of the recordings")
+    foreign = Counter(label for label in labels.values() if label not in known)
+    if foreign.total() == len(labels):
+        raise SerLiveError(
+            f"{table}: its labels are {_some(list(foreign))}, the model's are {', '.join(known)}; "
+            "name the emotions as the model does"
+        )
     unlabelled = [item.name for item in items if item.name not in labels]
     complaints = [
         f"{len(names)} {what} ({_some(names)})"
@@ -68,6 +80,11 @@ def read_truth(table: Path, items: Iterable[Item]) -> Truth:
         )
         if names
     ]
+    if foreign:
+        complaints.append(
+            f"{foreign.total()} of the recordings in {table} have labels that the model does not "
+            f"know ({_some(list(foreign))}); it knows {', '.join(known)}"
+        )
     return Truth(labels, tuple(complaints))
 
 

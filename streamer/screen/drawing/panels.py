@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from streamer.appearance import STATE_LOOKS, UNCERTAIN_CODE, Look, code_of, looks
 from streamer.errors import printable
+from streamer.percentages import whole_percents
 from streamer.recognition.decision import SILENCE
 from streamer.screen.drawing import tracks, widgets
 from streamer.screen.drawing.frame import PAD, Panel
@@ -163,13 +164,14 @@ class Parts:
 
     def _shares(self, width: int) -> Panel:
         *shown, doubt = self._shown_shares()
+        *wholes, unsure = whole_percents([*shown, doubt])
         lines = widgets.share_lines(
-            list(zip(self._emotions, shown, strict=True))[: self.rows.bars],
+            list(zip(self._emotions, shown, wholes, strict=True))[: self.rows.bars],
             self.rows.bar_gap,
             width,
         )
         title = [text("speech so far", bold=True)]
-        return Panel(lines, width, title, [text(f"{doubt:.0%} unsure", FAINT)])
+        return Panel(lines, width, title, [text(f"{unsure}% unsure", FAINT)])
 
     def _shown_shares(self) -> list[float]:
         """Return the share of each emotion, and of none, in the session's speech."""
@@ -178,11 +180,11 @@ class Parts:
 
     def shares(self) -> Line:
         """Return the shares in a line, as many as fit."""
-        *shown, doubt = self._shown_shares()
+        *shown, doubt = whole_percents(self._shown_shares())
         pairs = [*zip(self._emotions, shown, strict=True)]
         line = [text("so far", FAINT)]
         for look, share in [*pairs, (STATE_LOOKS[UNCERTAIN_CODE], doubt)]:
-            piece = [text(f"  {look.letter}", look.colour, bold=True), text(f" {share:.0%}", FAINT)]
+            piece = [text(f"  {look.letter}", look.colour, bold=True), text(f" {share}%", FAINT)]
             if width_of(line) + width_of(piece) > self.width:
                 break
             line += piece
@@ -272,7 +274,7 @@ def facts_of(snapshot: Snapshot, width: int) -> list[tuple[str, str]]:
     return [
         ("latency p50/p95", latency),
         *losses,
-        ("compute", f"{compute} a step"),
+        ("compute", f"{compute} of {1000 * TIMESTEP_S:.0f}"),
         ("look-ahead", f"{session.look_ahead_ms:.0f} ms"),
         ("rate", rate),
         ("model", shortened(session.model, 32)),

@@ -81,15 +81,21 @@ def _cut(name: str, width: int) -> str:
     return set_cell_size(name, width - 1) + "…" if width else ""
 
 
-def share_lines(shown: Sequence[tuple[Look, float]], gap: int, width: int) -> list[Line]:
-    """Return a bar per emotion's share of the speech so far, aligned with :func:`bar_lines`."""
+def share_lines(shown: Sequence[tuple[Look, float, int]], gap: int, width: int) -> list[Line]:
+    """Return a bar per emotion's share of the speech so far, aligned with :func:`bar_lines`.
+
+    Args:
+        shown: look, share, and the share as a whole percentage.
+        gap: empty lines between bars.
+        width: cells.
+    """
     lines: list[Line] = []
-    for look, share in shown:
+    for look, share, whole in shown:
         if lines:
             lines += [[] for _ in range(gap)]
         bar = _bar(share, max(0, width - 7), look.colour)
         lines.append([text(f"{look.letter} ", look.colour, bold=True), *bar])
-        lines[-1].append(text(f" {share:4.0%}", FAINT))
+        lines[-1].append(text(f" {whole:3d}%", FAINT))
     return lines
 
 

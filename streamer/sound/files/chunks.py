@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from streamer.sound.files.behind import TAGS, begins_at, next_file
 from streamer.sound.files.heads import head_at
 from streamer.sound.files.parts import Part
 
@@ -28,8 +29,6 @@ _TRAILERS = frozenset(
         "chna afsp MARK INST NAME AUTH (c) ANNO COMT APPL uuid info",
     )
 )
-#: Tags that programs append to any file.
-_TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
 #: Fewer bytes than this after the data are not audio but padding or a tag.
 _FEWEST_BYTES = 256
 #: No file is longer: positions from here on are wrong, and no system can seek to them.
@@ -105,7 +104,7 @@ def _is_padding(file: BinaryIO, position: int, size: int) -> bool:
 
 def _is_tag(file: BinaryIO, position: int) -> bool:
     file.seek(position)
-    return file.read(16).startswith(_TAGS)
+    return file.read(16).startswith(TAGS)
 
 
 def chunks(
@@ -130,18 +129,21 @@ def follows(file: BinaryIO, position: int, size: int, form: str, align: int) -> 
     if not 0 <= position < FARTHEST:
         return False
     for start in sorted({position, position + -position % align}):
-        end = start
+        end, is_known = start, False
         if head_at(file, end) is not None:
             return end
         for name, first, length in chunks(file, start, form, align):
-            if head_at(file, end) is not None:
+            if end > start and begins_at(file, end, size):
                 return end
-            if name in _TRAILERS and (end == start or first + length > size):
-                return True
-            if not all(0x20 <= one < 0x7F for one in name[:4]) or first + length > size:
+            is_known = is_known or name in _TRAILERS
+            if name not in _TRAILERS and not all(0x20 <= one < 0x7F for one in name[:4]):
+                break
+            if first + length > size:
                 break
             end = first + length + -length % align
         else:
             if size - end < _FEWEST_BYTES and end > start:
                 return True
+        if is_known:
+            return next_file(file, end, size) or True
     return False

@@ -3,7 +3,8 @@
 A recorder that is killed leaves a size of zero, or of its first block; a program that writes to a
 pipe leaves the largest number; a download joined from parts is several files in one. The decoder
 trusts the sizes and reads one part, and nothing reports the rest. So this module scans the file
-first, so that it is read to the end of its data, part by part.
+first, so that it is read to the end of its data, part by part. Parts of several kinds are found
+too (``behind.py``), except behind VOC and, MP4 aside, what only ffmpeg's libraries read.
 
 Layouts here: Wave64 (Sony), AIFF (Apple), AU (Sun), CAF (Apple), NIST SPHERE; RIFF in ``riff.py``,
 VOC in ``voc.py``, FLAC in ``flac.py``, Ogg in ``ogg.py``, MPEG audio in ``mpeg.py``.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from streamer.errors import SerLiveError
+from streamer.sound.files.behind import next_file
 from streamer.sound.files.chunks import (
     FARTHEST,
     MOST_CHUNKS,
@@ -33,7 +36,7 @@ from streamer.sound.files.flac import flac_parts
 from streamer.sound.files.heads import MOST_JUNK, Head, first_head, head_at, heads_behind, tag_bytes
 from streamer.sound.files.mpeg import first_frames, mpeg_frame, mpeg_parts
 from streamer.sound.files.ogg import ogg_layout
-from streamer.sound.files.parts import Layout, Part, View
+from streamer.sound.files.parts import Layout, Part, View, check_number
 from streamer.sound.files.riff import avi_parts, find_riff
 from streamer.sound.files.voc import voc_parts
 
@@ -42,8 +45,9 @@ _W64_FORMAT = b"fmt " + _W64_DATA[4:]
 #: A format tag that refers to a field further on.
 _EXTENSIBLE = b"\xfe\xff"
 
-#: Finds the parts of a file that begins at 0; returns none if its header is right.
-_Examine = Callable[[BinaryIO, int], tuple[Part, ...]]
+#: Finds the parts of a file that begins at 0, and its end: that of the bytes given, or where a file
+#: of another kind begins. Returns no parts if the header is right up to there.
+_Examine = Callable[[BinaryIO, int], tuple[tuple[Part, ...], int]]
 
 
 def look_through(path: Path) -> Layout:
@@ -61,32 +65,69 @@ def look_through(path: Path) -> Layout:
             raise SerLiveError(f"{path}: {error}") from error
 
 
-def parts_of(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """Return the parts of an open file of so many bytes."""
-    return _looked_through(file, size).parts
-
-
 def _looked_through(file: BinaryIO, size: int) -> Layout:
-    begin = tag_bytes(file, size)
-    junk = 0
+    """Return the parts of an open file: joined files of one kind or several, or the single file."""
+    behind = _Behind(file, size)
+    layouts: list[Layout] = []
+    position = 0
+    while position < size or not layouts:
+        layout, end = _read_through(file, position, size, behind)
+        layouts.append(layout)
+        check_number(sum(len(one.parts) for one in layouts))
+        position = max(end, position + 1)
+    return Layout(
+        tuple(part for one in layouts for part in one.parts),
+        is_open_ended=any(one.is_open_ended for one in layouts),
+        is_cut=any(one.is_cut for one in layouts),
+        damaged_pages=sum(one.damaged_pages for one in layouts),
+        junk=layouts[0].junk,
+    )
+
+
+class _Behind:
+    """Where more files of a kind begin; the file is searched once for each kind."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._starts: dict[bytes, list[int]] = {}
+
+    def next_alike(self, head: Head, position: int) -> int:
+        """Return where the next file with such a head begins after ``position``, or the end."""
+        pattern = head.pattern.pattern
+        if pattern not in self._starts:
+            self._starts[pattern] = heads_behind(self._file, head, position, self._size)
+        starts = self._starts[pattern]
+        index = bisect_right(starts, position)
+        return starts[index] if index < len(starts) else self._size
+
+
+def _read_through(file: BinaryIO, position: int, size: int, behind: _Behind) -> tuple[Layout, int]:
+    """Return the parts of the file that begins there, and where the next one does."""
+    rest = cast(BinaryIO, View(file, position, size))
+    begin = position + tag_bytes(rest, size - position)
     head = head_at(file, begin)
-    if head is None:
-        file.seek(begin)
-        if mpeg_frame(file.read(4)):
-            return Layout(mpeg_parts(file, size) or (Part(0, size),))
-        found = None if _needs_no_head(file, begin) else first_head(file, begin, size)
-        if found is not None:
-            junk, head = found[0] - begin, found[1]
-            begin = found[0]
-        elif first_frames(file, begin, min(size, begin + MOST_JUNK), size) is not None:
-            return Layout(mpeg_parts(file, size) or (Part(0, size),))
-        else:
-            return Layout((Part(0, size),))
-    if head.name == "ogg":
-        found_in = ogg_layout(cast(BinaryIO, View(file, begin, size)), size - begin)
-        parts = tuple(part.moved(begin) for part in found_in.parts)
-        return replace(found_in, parts=parts, junk=junk)
-    return Layout(_parts(file, head, begin, size), junk=junk)
+    if head is not None:
+        return _of_kind(file, head, begin, size, behind)
+    file.seek(begin)
+    if mpeg_frame(file.read(4)):
+        return _of_mpeg(rest, position, size)
+    found = None if position or _needs_no_head(file, begin) else first_head(file, begin, size)
+    if found is not None:
+        layout, end = _of_kind(file, found[1], found[0], size, behind)
+        return replace(layout, junk=found[0] - begin), end
+    if first_frames(file, begin, min(size, begin + MOST_JUNK), size) is not None:
+        return _of_mpeg(rest, position, size)
+    return Layout((Part(position, size),)), size
+
+
+def _of_mpeg(file: BinaryIO, position: int, size: int) -> tuple[Layout, int]:
+    parts, end = mpeg_parts(file, size - position)
+    return Layout(_moved(parts or (Part(0, end),), position)), position + end
+
+
+def _moved(parts: tuple[Part, ...], by: int) -> tuple[Part, ...]:
+    return tuple(part.moved(by) for part in parts)
 
 
 def _needs_no_head(file: BinaryIO, position: int) -> bool:
@@ -97,20 +138,23 @@ def _needs_no_head(file: BinaryIO, position: int) -> bool:
     return is_transport or data[:4] == b"\0\0\1\xba"
 
 
-def _parts(file: BinaryIO, head: Head, begin: int, size: int) -> tuple[Part, ...]:
-    """Return the joined files of one kind, or the single file."""
-    starts = [begin]
-    whole = cast(BinaryIO, View(file, begin, size))
-    if not _accounts_for_all(head, whole, size - begin):
-        starts += heads_behind(file, head, begin, size)
-    parts: list[Part] = []
-    for start, stop in zip(starts, [*starts[1:], size], strict=True):
-        view = cast(BinaryIO, View(file, start, stop))
-        found: tuple[Part, ...] = ()
-        with suppress(struct.error):  # it ends within a header: the decoder reports that
-            found = _EXAMINED.get(head.name, _believed)(view, stop - start)
-        parts.extend(part.moved(start) for part in found or (Part(0, stop - start),))
-    return tuple(parts)
+def _of_kind(
+    file: BinaryIO, head: Head, begin: int, size: int, behind: _Behind
+) -> tuple[Layout, int]:
+    """Return the parts of the file with that head, and where the next file begins."""
+    view = cast(BinaryIO, View(file, begin, size))
+    if head.name == "ogg":
+        layout, end = ogg_layout(view, size - begin)
+        return replace(layout, parts=_moved(layout.parts, begin)), begin + end
+    stop = size
+    if not _accounts_for_all(head, view, size - begin):
+        stop = behind.next_alike(head, begin)
+        view = cast(BinaryIO, View(file, begin, stop))
+    found: tuple[Part, ...] = ()
+    end = stop - begin
+    with suppress(struct.error):  # it ends within a header: the decoder reports that
+        found, end = _EXAMINED.get(head.name, _believed)(view, end)
+    return Layout(_moved(found or (Part(0, end),), begin)), begin + end
 
 
 def _accounts_for_all(head: Head, file: BinaryIO, size: int) -> bool:
@@ -123,24 +167,30 @@ def _accounts_for_all(head: Head, file: BinaryIO, size: int) -> bool:
     return data.follows is True or 0 <= size - data.start - data.stated <= 1
 
 
-def _believed(_: BinaryIO, __: int) -> tuple[Part, ...]:
-    return ()
+def _believed(_: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
+    return (), size
+
+
+def _alone(examine: Callable[[BinaryIO, int], tuple[Part, ...]]) -> _Examine:
+    """Return a function for a kind behind which no other is looked for."""
+    return lambda file, size: (examine(file, size), size)
 
 
 def _with_sizes(find: Callable[[BinaryIO, int], Data | Part | None]) -> _Examine:
     """Return a function that finds a file's parts, given ``find`` for its audio."""
 
-    def examine(file: BinaryIO, size: int) -> tuple[Part, ...]:
+    def examine(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
         data = find(file, size)
         if isinstance(data, Part):
-            return (data,)
+            return (data,), size
         if data is None or size <= data.start:
-            return ()
-        if not isinstance(data.follows, bool):  # a file of another kind
-            rest = cast(BinaryIO, View(file, data.follows, size))
-            others = parts_of(rest, size - data.follows)
-            return (Part(0, data.follows), *(part.moved(data.follows) for part in others))
-        return sized(file, data, size)
+            return (), size
+        other = None if isinstance(data.follows, bool) else data.follows
+        if data.follows is False and data.stated > 0:
+            other = next_file(file, data.start + data.stated, size)
+        if other is None:
+            return sized(file, data, size), size
+        return sized(file, replace(data, follows=True), other), other
 
     return examine
 
@@ -245,6 +295,22 @@ def _find_iff(file: BinaryIO, size: int) -> Data | None:
     return None
 
 
+def _mp4_parts(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
+    """Return no parts, and where another file begins behind the boxes (ISO 14496-12)."""
+    position = 0
+    for _ in range(MOST_CHUNKS):
+        file.seek(position)
+        length, name, large = struct.unpack(">I4sQ", file.read(16))
+        length = large if length == 1 else length
+        if length < 8 or position + length > size or not all(0x20 <= one < 0x7F for one in name):
+            break
+        position += length
+        if position + 16 > size:
+            return (), size
+    other = next_file(file, position, size) if position else None
+    return (), size if other is None else other
+
+
 _FINDERS: dict[str, Callable[[BinaryIO, int], Data | Part | None]] = {
     "riff": find_riff,
     "aiff": _find_aiff,
@@ -256,7 +322,8 @@ _FINDERS: dict[str, Callable[[BinaryIO, int], Data | Part | None]] = {
 }
 _EXAMINED: dict[str, _Examine] = {
     **{name: _with_sizes(find) for name, find in _FINDERS.items()},
-    "avi": avi_parts,
-    "voc": voc_parts,
+    "mp4": _mp4_parts,
+    "avi": _alone(avi_parts),
+    "voc": _alone(voc_parts),
     "flac": flac_parts,
 }

@@ -21,6 +21,9 @@ _UNCOUNTED = 2**62
 _PLAIN = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _PLAIN_CHUNK_MS = 1_024
 
+#: How a session of JSON lines begins.
+_SESSION = b'{"type":"session"'
+
 
 class SoundFile:
     """Decodes a part with soundfile."""
@@ -123,6 +126,8 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
         raise SerLiveError(
             f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
         ) from error
+    if _is_session(path):
+        raise SerLiveError(f"{path}: holds a session, not sound; ser-live report draws it")
     refusal = media.UNREADABLE
     if media.is_at_hand():
         try:
@@ -132,6 +137,12 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
     if refusal.startswith(media.UNREADABLE):  # its reasons are less specific
         refusal = f"{media.UNREADABLE} ({reason}); {media.way_out(path)}"
     raise SerLiveError(f"{path}: {_where(layout, index)}{refusal}")
+
+
+def _is_session(path: Path) -> bool:
+    """Return whether it is the output of ``--format jsonl``."""
+    with path.open("rb") as file:
+        return file.read(len(_SESSION)) == _SESSION
 
 
 def _reason(error: Exception) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from streamer.sound.files.parts import Part
+from streamer.sound.files.behind import TAGS, begins_at, next_file
+from streamer.sound.files.parts import Part, View
 
 _STREAMINFO_END = 42
 #: Bytes to search at the end for the last frame; frames of high rates are long.
 _TAIL = 1 << 18
 #: Frames with a wrong checksum at the end, after which the search stops.
 _MOST_CUT = 8
+#: Bytes of the checksum that ends a frame; they may be zero.
+_CHECKSUM_BYTES = 2
+#: Fewer bytes than this after the last frame are not another one.
+_FEWEST_BYTES = 256
 #: Values of the codes in a frame's header: samples, Hz, channels, bits; 0 means the file's value,
 #: and -1 an invalid code.
 _BLOCKS = (-1, 192, *(576 << n for n in range(4)), -1, -1, *(256 << n for n in range(8)))
@@ -32,23 +37,36 @@ def _crc16_of(byte: int) -> int:
 _CRC16 = tuple(map(_crc16_of, range(256)))
 
 
-def flac_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """Return a FLAC file that begins at 0, without trailing tags; nothing if its header is fine."""
+def flac_parts(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
+    """Return a FLAC file that begins at 0, without what is appended to it, and where it ends.
+
+    That is the end of the file, or where one of another kind begins. There is no part if the header
+    is fine and nothing is appended.
+    """
     file.seek(0)
     head = file.read(_STREAMINFO_END)
     if len(head) < _STREAMINFO_END:
-        return ()
+        return (), size
     stop = _before_tags(file, size)
+    frames_at, sync = _first_frame(file, stop)
+    last, end = _last_frame(file, stop, head, sync)
+    if end < stop:
+        other = next_file(file, max(end, min(frames_at, stop)), size, most=size)
+        if other is not None:
+            parts, _ = flac_parts(cast(BinaryIO, View(file, 0, other)), other)
+            return parts or (Part(0, other),), other
+        file.seek(max(end, 0))
+        if end > 0 and file.read(2) != sync:  # that would be a frame that is cut short
+            stop = end
     stated = int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
     block = int.from_bytes(head[10:12], "big")
-    last = _last_frame(file, stop, head) if stated else -1
     if stated and last >= stated:
         rate = int.from_bytes(head[18:21], "big") >> 4
         promised = stated / (last + block)
         patches = ((21, bytes((head[21] & 0xF0, 0, 0, 0, 0))),)  # unknown: to the end
         seconds = last / max(rate, 1)
-        return (Part(0, stop, patches, seconds=seconds, promised=promised),)
-    return (Part(0, stop),) if stop < size else ()
+        return (Part(0, stop, patches, seconds=seconds, promised=promised),), size
+    return (Part(0, stop),) if stop < size else (), size
 
 
 def _before_tags(file: BinaryIO, size: int) -> int:
@@ -66,8 +84,8 @@ def _before_tags(file: BinaryIO, size: int) -> int:
     return max(size, 0)
 
 
-def _first_frame(file: BinaryIO, size: int) -> bytes:
-    """Return the first two bytes, which all frames begin with; empty if unknown."""
+def _first_frame(file: BinaryIO, size: int) -> tuple[int, bytes]:
+    """Return where the frames begin, and the two bytes that each begins with; empty if unknown."""
     position = 4
     while position < size:
         file.seek(position)
@@ -78,26 +96,34 @@ def _first_frame(file: BinaryIO, size: int) -> bytes:
         if head[0] & 0x80:
             file.seek(position)
             sync = file.read(2)
-            return sync if sync in (b"\xff\xf8", b"\xff\xf9") else b""
-    return b""
+            return position, sync if sync in (b"\xff\xf8", b"\xff\xf9") else b""
+    return position, b""
 
 
-def _last_frame(file: BinaryIO, stop: int, info: bytes) -> int:
-    """Return the first sample of the last whole frame; -1 if none is found."""
+def _last_frame(file: BinaryIO, stop: int, info: bytes, sync: bytes) -> tuple[int, int]:
+    """Return the first sample of the last whole frame, and its end; -1 for both without one."""
     position = max(_STREAMINFO_END, stop - _TAIL)
-    sync = _first_frame(file, stop)
     file.seek(position)
     data = file.read(max(0, stop - position))
     at = len(data)
-    ends = [at]
-    while (at := data.rfind(sync or b"\xff", 0, at)) >= 0 and len(ends) <= _MOST_CUT:
+    # Zeros change no checksum, so of an end before padding and one behind it the first counts.
+    bare = len(data.rstrip(b"\0"))
+    ends = sorted({min(bare + more, at) for more in range(_CHECKSUM_BYTES + 1)} | {at})
+    most = len(ends) + _MOST_CUT
+    is_last = True
+    while (at := data.rfind(sync or b"\xff", 0, at)) >= 0 and len(ends) < most:
         number = _frame_number(data[at : at + 16].ljust(16, b"\0"), info)
         if number is None:
             continue
-        if _is_whole(data, at, ends):
-            return number if data[at + 1] & 1 else number * int.from_bytes(info[10:12], "big")
+        end = _whole_until(data, at, ends)
+        if end is None and is_last:
+            end = _appended_at(file, position, data, at)
+        is_last = False
+        if end is not None:
+            block = 1 if data[at + 1] & 1 else int.from_bytes(info[10:12], "big")
+            return number * block, position + end
         ends.insert(0, at)
-    return -1
+    return -1, -1
 
 
 def _frame_number(header: bytes, info: bytes) -> int | None:
@@ -130,16 +156,41 @@ def _frame_number(header: bytes, info: bytes) -> int | None:
     return number if agrees and _crc8(header[:end]) == header[end] else None
 
 
-def _is_whole(data: bytes, at: int, ends: list[int]) -> bool:
-    """Return whether the frame there has the right checksum up to one of its possible ends."""
+def _whole_until(data: bytes, at: int, ends: list[int]) -> int | None:
+    """Return the possible end up to which the frame there has the right checksum."""
     value = 0
     for end in ends:
         for byte in data[at:end]:
             value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
         if not value:
-            return True
+            return end
         at = end
-    return False
+    return None
+
+
+def _appended_at(file: BinaryIO, position: int, data: bytes, at: int) -> int | None:
+    """Return where the last frame ends, if what is behind it is no audio: padding, tag or file.
+
+    Args:
+        file: the file.
+        position: position of ``data`` in the file.
+        data: the last bytes of the file.
+        at: where the frame begins in ``data``.
+    """
+    value = 0
+    for end, byte in enumerate(data[at:], at + 1):
+        value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
+        if value:
+            continue
+        rest = data[end:]
+        if (
+            len(rest) < _FEWEST_BYTES
+            or not rest.strip(b"\0")
+            or rest.startswith(TAGS)
+            or begins_at(file, position + end, position + len(data))
+        ):
+            return end
+    return None
 
 
 def _crc8(data: bytes) -> int:

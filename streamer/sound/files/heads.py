@@ -7,6 +7,7 @@ does not tell where the next file begins. So this module searches for beginnings
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -82,6 +83,8 @@ _HEADS = (
 #: Kinds whose first four bytes prove little: only files with the same beginning count as more.
 _SHORT = re.compile(rb"\x64\xa3[\x01-\x04]\0|\0[\x01-\x04]\xa3\x64|2BIT| paf|fap ", re.DOTALL)
 _SHORT_BYTES = 16
+#: Name of those kinds.
+SHORT = "short"
 
 
 def head_at(file: BinaryIO, position: int) -> Head | None:
@@ -93,7 +96,7 @@ def head_at(file: BinaryIO, position: int) -> Head | None:
             return head
     if _SHORT.match(data):
         alike = data[:_SHORT_BYTES]
-        return _head("short", alike, re.escape(alike))
+        return _head(SHORT, alike, re.escape(alike))
     return None
 
 
@@ -111,23 +114,40 @@ def first_head(file: BinaryIO, position: int, size: int) -> tuple[int, Head] | N
 
 def heads_behind(file: BinaryIO, head: Head, position: int, size: int) -> list[int]:
     """Return where more files of the kind begin, after the first one at ``position``."""
-    starts: list[int] = []
-    at, kept = position + 1, b""
+    return list(_found(file, head, position + 1, size))
+
+
+def any_head(file: BinaryIO, position: int, size: int) -> int | None:
+    """Return where the first file of any kind begins, from ``position`` on."""
+    first = None
+    for head in _HEADS:
+        found = next(_found(file, head, position, size if first is None else first), None)
+        first = first if found is None else found
+    return first
+
+
+def _found(file: BinaryIO, head: Head, at: int, size: int) -> Iterator[int]:
+    """Yield where files of a kind begin from ``at`` on.
+
+    Raises:
+        SerLiveError: there are too many.
+    """
+    number, kept = 0, b""
     while at < size:
         file.seek(at + len(kept))
-        block = file.read(_BLOCK)
+        block = file.read(min(_BLOCK, size - at - len(kept)))
         data = kept + block
         found = -1
         last = len(data) if len(block) < _BLOCK else len(data) - _LONGEST
         while (found := data.find(head.anchor, found + 1)) >= 0:
             first = found - head.offset
             if 0 <= first < last and head.pattern.match(data, first):
-                starts.append(at + first)
-                check_number(len(starts))
+                yield at + first
+                number += 1
+                check_number(number)
         if len(block) < _BLOCK:
             break
         at, kept = at + len(data) - _LONGEST, data[-_LONGEST:]
-    return starts
 
 
 def tag_bytes(file: BinaryIO, size: int) -> int:

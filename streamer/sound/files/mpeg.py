@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from streamer.sound.files.heads import any_head, head_at
 from streamer.sound.files.parts import Part, check_number
 
 #: With so many bytes between two frames a decoder does not find the next.
@@ -88,8 +89,10 @@ class _Stretch:
     tags: list[tuple[int, int]] = field(default_factory=list)
 
 
-def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """Return the files from which an MPEG audio file was joined.
+def mpeg_parts(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
+    """Return the files from which an MPEG audio file was joined, and where they end.
+
+    That is the end of the file, or where one of another kind begins.
 
     Each has its own index, or a tag and frames of another kind than the file before. A tag alone
     does not begin a file: streams have tags between any two frames, which need each other's bits.
@@ -113,7 +116,10 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         frame = mpeg_frame(head[:4])
         if frame is None or not _goes_on(file, position + frame.length, size):
             found = _next_frame(file, position + 1, size)
-            if found is None:
+            other = any_head(file, position, size if found is None else found)
+            if other is not None:
+                size = other
+            if other is not None or found is None:
                 break
             opens = opens or found - position > _MOST_JUNK
             position = found
@@ -136,7 +142,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         position += frame.length
     kept = [one for one in stretches if one.frames]
     if not kept:
-        return ()
+        return (), size
     ends = [*(one.start for one in kept[1:]), size]
     parts: list[Part] = []
     for one, end in zip(kept, ends, strict=True):
@@ -146,7 +152,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
         start = one.frames_at if prefix else one.start if parts else 0
         pieces = _without(one.tags, start, end)
         parts.append(Part(start, end, patches or (), prefix, one.seconds, pieces=pieces))
-    return tuple(parts)
+    return tuple(parts), size
 
 
 def _kind(header: bytes) -> tuple[int, int, bool]:
@@ -181,20 +187,27 @@ def _mended_index(stretch: _Stretch) -> tuple[tuple[int, bytes], ...] | None:
 def first_frames(file: BinaryIO, position: int, last: int, size: int) -> int | None:
     """Return where, before ``last``, several frames follow each other; chance does not do that."""
     while position < last:
-        found = _next_frame(file, position, size)
+        found = _next_frame(file, position, min(size, last))
         if found is None or found >= last:
             return None
-        at = found
-        for _ in range(_SURE_FRAMES):
-            file.seek(at)
-            frame = mpeg_frame(file.read(4))
-            if frame is None:
-                break
-            at += frame.length
-        else:
+        if frames_at(file, found):
             return found
         position = found + 1
     return None
+
+
+def frames_at(file: BinaryIO, position: int) -> bool:
+    """Return whether several frames of one kind follow each other from there on."""
+    kinds = set()
+    for _ in range(_SURE_FRAMES):
+        file.seek(position)
+        header = file.read(4)
+        frame = mpeg_frame(header)
+        if frame is None:
+            return False
+        kinds.add(_kind(header))
+        position += frame.length
+    return len(kinds) == 1
 
 
 def _goes_on(file: BinaryIO, position: int, size: int) -> bool:
@@ -203,7 +216,9 @@ def _goes_on(file: BinaryIO, position: int, size: int) -> bool:
         return True
     file.seek(position)
     head = file.read(64)
-    return mpeg_frame(head[:4]) is not None or _tag_length(head) > 0
+    if mpeg_frame(head[:4]) is not None or _tag_length(head) > 0:
+        return True
+    return head_at(file, position) is not None
 
 
 def _made_index(stretch: _Stretch) -> bytes:

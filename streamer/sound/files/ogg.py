@@ -6,6 +6,7 @@ import zlib
 from itertools import pairwise
 from typing import BinaryIO
 
+from streamer.sound.files.behind import next_file
 from streamer.sound.files.parts import Layout, Part, check_number
 
 _BEGINS, _ENDS = 2, 4
@@ -14,8 +15,11 @@ _HEADER_BYTES = 27
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def ogg_layout(file: BinaryIO, size: int) -> Layout:
-    """Return the links of an Ogg file that begins at 0, and the damage to its pages."""
+def ogg_layout(file: BinaryIO, size: int) -> tuple[Layout, int]:
+    """Return the links of an Ogg file that begins at 0, the damage to its pages, and its end.
+
+    That is the end of the file, or where one of another kind begins.
+    """
     starts: list[int] = []
     position, opens, is_last, damaged = 0, False, False, 0
     while position + _HEADER_BYTES <= size:
@@ -23,7 +27,10 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout:
         page = file.read(_HEADER_BYTES)
         if page[:4] != b"OggS":
             found = _next_page(file, position)
-            if found is None:
+            other = next_file(file, position, size if found is None else found)
+            if other is not None:
+                size = other
+            if other is not None or found is None:
                 break
             position = found
             continue
@@ -44,7 +51,7 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout:
     is_cut = position > size or file.read(_HEADER_BYTES).startswith(b"OggS")
     bounds = [*starts, size] if starts else [0, size]
     parts = tuple(Part(one, end) for one, end in pairwise(bounds))
-    return Layout(parts, not is_last, is_cut, damaged_pages=damaged)
+    return Layout(parts, not is_last, is_cut, damaged_pages=damaged), size
 
 
 def _is_sound(header: bytes, rest: bytes) -> bool:

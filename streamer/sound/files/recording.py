@@ -79,6 +79,8 @@ class Recording:
 
     def _look_through(self) -> Layout:
         path = self._path
+        if str(path) == "-" and not path.exists():
+            raise SerLiveError("-: name a file; ser-live replay - hears a pipe")
         try:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):

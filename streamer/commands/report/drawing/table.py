@@ -13,7 +13,7 @@ from streamer.commands.report.drawing.ink import FAINT, INK, RULE, chip
 from streamer.commands.report.drawing.picture import Drawing
 from streamer.commands.report.drawing.shapes import Line, Shape, Text, fitted, text_width, wrapped
 from streamer.commands.report.facts import Facts
-from streamer.commands.report.sentence import percent, seconds
+from streamer.commands.report.sentence import percents, seconds, times_of
 from streamer.formats.reader import RecordedSession
 from streamer.recognition.decision import STATES, UNCERTAIN, WARMING_UP
 
@@ -57,17 +57,18 @@ def columns_of(
         facts: figures of each session.
         looks: looks of labels by name, in the order of columns.
     """
+    shown = [percents(one.shares) for one in facts]
     longest_s = max(one.duration_s for one in facts)
     unit = " s" if longest_s < 60.0 else ""
     columns = [
         Column("recording", tuple(session.title for session in sessions), is_text=True),
         Column("duration", tuple(clock(_tenth(one), longest_s) + unit for one in facts)),
-        Column("speech", tuple(percent(one.speech) for one in facts)),
+        Column("speech", tuple(times_of(one)["speech"] for one in facts)),
         Column("verdict", tuple(_verdict(one) for one in facts), is_text=True),
         *(
             Column(
                 label,
-                tuple(percent(one.shares[label]) if label in one.shares else "" for one in facts),
+                tuple(one.get(label, "") for one in shown),
                 looks[label],
             )
             for label in _shown(facts, looks)

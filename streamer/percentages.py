@@ -1,0 +1,19 @@
+"""Shares as whole percentages for people, which add up to what the shares add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def whole_percents(shares: Sequence[float]) -> list[int]:
+    """Return shares of 0 to 1 as whole percentages by the method of largest remainders.
+
+    Rounded each on its own, the shares of a whole may sum to 99 or 101.
+    """
+    exact = [100.0 * share for share in shares]
+    found = [int(one) for one in exact]
+    left = round(sum(exact)) - sum(found)
+    by_remainder = sorted(range(len(exact)), key=lambda index: found[index] - exact[index])
+    for index in by_remainder[: max(0, left)]:
+        found[index] += 1
+    return found
