@@ -2,6 +2,6 @@
 
 #: Microseconds: finer than a sample.
 TIME_DIGITS = 6
-#: Enough for the 1e-5 of the streaming contract, few enough to read.
-SHARE_DIGITS = 6
+#: Finer than the 1e-6 within which the same audio gives the same estimates, however it is computed.
+SHARE_DIGITS = 7
 LATENCY_DIGITS = 3

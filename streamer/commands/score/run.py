@@ -79,11 +79,8 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
             Listing(plan.texts, plan.wanted, say, wants_sizes=plan.scheduler is not None)
         )
         items.check()
-        truth = (
-            None
-            if plan.labels is None
-            else read_truth(plan.labels, items, recognizer.metadata.labels)
-        )
+        known = recognizer.metadata.labels
+        truth = None if plan.labels is None else read_truth(plan.labels, items, known)
         is_told = items.wait(_PATIENCE_S) and _tell(items, plan)
         for complaint in truth.complaints if truth else ():
             say(complaint)
