@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from streamer.commands.options import local_file
 from streamer.commands.precedence import objection
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import SHIPPED
@@ -256,7 +257,7 @@ def _single(action: argparse.Action, written: object, where: str, folder: Path) 
     text = str(written) if isinstance(written, int) and is_number else written
     if not isinstance(text, str) or not text.isprintable() or not text:
         raise SerLiveError(f"{where} must be text, is {_shown(written)}")
-    return _path(text, action.dest, folder) if action.type is Path else text
+    return _path(text, action.dest, folder) if action.type in (Path, local_file) else text
 
 
 def _shown(written: object) -> str:

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 from streamer.commands.configuration import Applied
 from streamer.commands.parser import parse
-from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
+from streamer.errors import ReaderGone, RunFailure, SerLiveError, printable, told
 from streamer.outputs import say_on_stderr
 from streamer.session.interrupts import Interrupted, Interrupts
 
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
     except ReaderGone as error:
         return error.exit_code
     except SerLiveError as error:
-        say_on_stderr(told(f"{error}{applied.origin(str(error))}"))
+        line = told(error)
+        say_on_stderr(f"{line}{printable(applied.origin(line))}")
         return error.exit_code
 
 

@@ -21,6 +21,8 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "serve": ("starlette", "uvicorn", "websockets"),
     "parquet": ("pyarrow",),
+    "remote": ("fsspec", "s3fs"),
+    "cluster": ("distributed",),
     "pipecat": ("pipecat-ai",),
 }
 
