@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from streamer.errors import RunFailure
+from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap, SessionEnded
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.sound.capture import losses as accounting
 from streamer.sound.capture.devices import INVALID_SAMPLE_RATE
 from streamer.sound.capture.microphone import ASLEEP, GONE

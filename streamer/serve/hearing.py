@@ -17,7 +17,7 @@ from streamer.recognition.stream import Stream
 from streamer.serve.protocol import Code, Refused, Start
 from streamer.session.events import SessionStarted
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Report, deliver_by_time
+from streamer.session.report import Report, deliver_by_time
 from streamer.signal import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
 from streamer.sound.channels import Mixer
 from streamer.sound.pcm import CONTAINERS, ENCODINGS

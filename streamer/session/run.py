@@ -3,198 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import numpy as np
 
 from streamer.errors import RunFailure, SerLiveError
-from streamer.recognition.decision import Verdict, names_of
-from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
+from streamer.session.clock import Clock
 from streamer.session.events import (
     AudioBlock,
-    Estimated,
-    Event,
     Gap,
     Listener,
-    SessionEnded,
     SessionStarted,
     Sink,
-    SourceAway,
 )
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.signal import TIMESTEP_S
+from streamer.session.report import Report, deliver_by_time
 from streamer.sound.resampler import Resampler
 from streamer.sound.source import Away, Float32, Loss, Source
-
-
-class Clock(Protocol):
-    """Ties stream time to the wall clock: :class:`Pace`, or a microphone's own clock."""
-
-    def wait_until(self, stream_s: float, block_s: float) -> None:
-        """Wait until the block that ends at ``stream_s`` was heard."""
-        ...
-
-    def latency_ms(self, time_s: float) -> float | None:
-        """Return how long ago stream time ``time_s`` was heard; None if no clock applies."""
-        ...
-
-
-class Pace:
-    """The clock of a replay: delivers audio when a microphone would have heard it."""
-
-    def __init__(self, speed: float | None) -> None:
-        """Speed 1 is real time; with None there is no wait and no latency."""
-        self._speed = speed
-        self._start: float | None = None
-
-    def wait_until(self, stream_s: float, block_s: float) -> None:  # noqa: ARG002 (a pipe's does)
-        """Wait until the block that ends at ``stream_s`` would have been heard.
-
-        Times count from the first block, so a late block does not delay the next.
-        """
-        if self._speed is None:
-            return
-        if self._start is None:
-            self._start = time.monotonic()
-        delay = self._start + stream_s / self._speed - time.monotonic()
-        if delay > 0:
-            time.sleep(delay)
-
-    def latency_ms(self, time_s: float) -> float | None:
-        """Return how long ago stream time ``time_s`` was heard."""
-        if self._speed is None or self._start is None:
-            return None
-        return 1000.0 * (time.monotonic() - self._start - time_s / self._speed)
-
-
-class _StreamTime:
-    """Converts time in samples given to the stream to stream time, which includes lost audio.
-
-    Queries must come in ascending order.
-    """
-
-    def __init__(self) -> None:
-        self._skips: deque[tuple[float, float]] = deque()
-        self._silences: deque[tuple[float, float]] = deque()
-        self._skipped_s = 0.0
-
-    def lose(self, heard_s: float, skipped_s: float, filled_s: float) -> None:
-        """Note that audio is lost after ``heard_s``: skipped, or replaced by silence."""
-        if skipped_s:
-            self._skips.append((heard_s, skipped_s))
-        if filled_s:
-            self._silences.append((heard_s, heard_s + filled_s))
-
-    def at(self, heard_s: float) -> float:
-        """Return the stream time at which ``heard_s`` of samples end."""
-        while self._skips and heard_s > self._skips[0][0]:
-            self._skipped_s += self._skips.popleft()[1]
-        return heard_s + self._skipped_s
-
-    def is_lost(self, heard_s: float) -> bool:
-        """Return whether the timestep that ends there has any silence in place of lost audio."""
-        while self._silences and heard_s - TIMESTEP_S >= self._silences[0][1]:
-            self._silences.popleft()
-        return bool(self._silences) and heard_s > self._silences[0][0]
-
-
-class Report:
-    """Sends events to the sinks and keeps the counts for the last event."""
-
-    def __init__(
-        self,
-        recognizer: Recognizer,
-        sinks: list[Sink],
-        clock: Clock,
-        interrupts: Interrupts,
-        channel: int | None = None,
-    ) -> None:
-        metadata = recognizer.metadata
-        self._labels = metadata.labels
-        self._verdict = Verdict(
-            metadata.labels, metadata.window_timesteps, metadata.decision.speech_on
-        )
-        self._counts = dict.fromkeys(names_of(self._labels), 0)
-        self._sinks = sinks
-        self.channel = channel
-        self._clock = clock
-        self._stream_time = _StreamTime()
-        self._interrupts = interrupts
-        self._owed: deque[Estimate] = deque()
-        self.is_started = False
-
-    def start(self, event: SessionStarted) -> None:
-        with self._interrupts.shielded():
-            self.is_started = True
-            self._send(event)
-
-    def owe(self, estimates: Sequence[Estimate]) -> None:
-        """Queue estimates; :meth:`deliver` sends them."""
-        self._owed.extend(estimates)
-
-    @property
-    def next_time_s(self) -> float:
-        """Time of the oldest queued estimate, by samples heard; infinite if there is none."""
-        return self._owed[0].time if self._owed else float("inf")
-
-    def deliver(self, most: int | None = None) -> None:
-        """Send the queued estimates, or at most so many of them, one by one."""
-        while self._owed and most != 0:
-            most = None if most is None else most - 1
-            estimate = self._owed[0]
-            is_lost = self._stream_time.is_lost(estimate.time)
-            time_s = self._stream_time.at(estimate.time)
-            if time_s != estimate.time:
-                estimate = replace(estimate, time=time_s)
-            with self._interrupts.shielded():  # counted and written, or neither
-                self._owed.popleft()
-                self._counts[estimate.label] += 1
-                self._verdict.add(estimate.probabilities, estimate.speech, estimate.label)
-                latency_ms = None if is_lost else self._clock.latency_ms(time_s)
-                self._send(Estimated(estimate, latency_ms, is_lost, self.channel))
-
-    def gap(self, event: Gap, heard_s: float, skipped_s: float, filled_s: float) -> None:
-        """Report that audio is lost after ``heard_s``: skipped, or replaced by silence."""
-        with self._interrupts.shielded():
-            self._stream_time.lose(heard_s, skipped_s, filled_s)
-            self._send(event)
-
-    def away(self) -> None:
-        with self._interrupts.shielded():
-            self._send(SourceAway(self.channel))
-
-    def end(self, duration_s: float) -> None:
-        total = sum(self._counts.values())
-        probabilities = self._verdict.probabilities.tolist()
-        event = SessionEnded(
-            duration_s,
-            total,
-            {label: count / max(total, 1) for label, count in self._counts.items()},
-            self._verdict.overall,
-            dict(zip(self._labels, probabilities, strict=True)),
-            self.channel,
-        )
-        with self._interrupts.shielded():
-            self._send(event)
-
-    def _send(self, event: Event) -> None:
-        """Send to every sink; drop a sink that fails, at no loss to the others."""
-        failure: RunFailure | None = None
-        for sink in tuple(self._sinks):
-            try:
-                sink.take(event)
-            except RunFailure as error:
-                self._sinks.remove(sink)
-                failure = failure or error
-        if failure is not None:
-            raise failure
 
 
 class _Hearing:
@@ -305,18 +134,6 @@ def _by_channel(
     if isinstance(block, np.ndarray) and block.ndim == 2:
         return list(np.ascontiguousarray(block.T))
     return [block] * len(channels)
-
-
-def deliver_by_time(reports: Sequence[Report]) -> None:
-    """Send the queued estimates of all streams by time, so block size does not change the order."""
-    if len(reports) == 1:
-        reports[0].deliver()
-        return
-    while True:
-        first = min(reports, key=lambda report: report.next_time_s)
-        if first.next_time_s == float("inf"):
-            return
-        first.deliver(1)
 
 
 def run_session(

@@ -11,9 +11,10 @@ import pytest
 from streamer.errors import SerLiveError
 from streamer.formats.lines import JsonLines
 from streamer.formats.reader import LONGEST_LINE, read_sessions
+from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from tests.helpers.sessions import Array, Collect, Lossy
 
 HEADER = {

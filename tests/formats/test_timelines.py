@@ -17,9 +17,10 @@ from streamer.formats.names import TIMELINES
 from streamer.formats.writers import open_timeline
 from streamer.outputs import OutputFile
 from streamer.recognition.decision import STATES
+from streamer.session.clock import Pace
 from streamer.session.events import Gap, Marked, SessionEnded
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from tests.helpers.sessions import Array, Lossy, ended, estimated, started
 from tests.helpers.timelines import assert_tiled, textgrid_of
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.commands.listen import run as listen
-from streamer.session.run import Pace
+from streamer.session.clock import Pace
 from streamer.sound.capture import losses as accounting
 from streamer.sound.capture import microphone
 from streamer.sound.capture.devices import Device

@@ -25,9 +25,10 @@ from streamer.screen.drawing.view import draw
 from streamer.screen.history import KEPT_TIMESTEPS
 from streamer.screen.keys import SPANS_S, View
 from streamer.screen.monitor import Monitor
+from streamer.session.clock import Pace
 from streamer.session.events import AudioBlock, Estimated, Gap, SourceAway
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from tests.helpers.screens import LABELS, estimated, monitor_of, rows_of
 
 COLOURS = {looks(LABELS)[index].colour for index in range(len(LABELS))}

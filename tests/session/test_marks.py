@@ -8,10 +8,11 @@ import threading
 
 from streamer.formats.lines import JsonLines
 from streamer.screen.monitor import Monitor
+from streamer.session.clock import Pace
 from streamer.session.events import Marked
 from streamer.session.interrupts import Interrupts
 from streamer.session.marks import Marking
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from tests.helpers.sessions import Array, Collect, ended, estimated, started
 
 LABELS = ("angry", "sad")

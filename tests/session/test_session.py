@@ -14,9 +14,10 @@ import pytest
 
 from streamer.errors import RunFailure, SerLiveError
 from streamer.formats.lines import JsonLines, Plain
+from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.sound.source import Loss
 from tests.helpers.sessions import Array, Collect, Lossy
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from streamer.errors import RunFailure
+from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.sound.capture.microphone import Microphone
 from streamer.sound.files.recording import Recording
 from streamer.sound.recorder import Recorder

@@ -39,9 +39,10 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.recognition.voice_gate import CHUNK_SAMPLES
+from streamer.session.clock import Pace
 from streamer.session.events import AudioBlock, Estimated, Event, SessionEnded
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.signal import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from train.endurance.day import Day, Material
 

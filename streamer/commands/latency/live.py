@@ -15,8 +15,9 @@ from streamer.commands.latency.reactions import Reactions, reactions, sound_begi
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopwatch import TimedRecognizer
 from streamer.formats.lines import JsonLines
+from streamer.session.clock import Pace
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.sound.capture.devices import Device
 from streamer.sound.capture.losses import Mark
 from streamer.sound.capture.microphone import CAPTURE_BLOCK_MS, Microphone

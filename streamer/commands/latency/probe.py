@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from streamer.commands.latency.stopwatch import PARTS, Stopwatch
 from streamer.recognition.metadata import ModelMetadata
+from streamer.session.clock import Clock
 from streamer.session.events import AudioBlock, Estimated, Event, Gap
-from streamer.session.run import Clock
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE, TIMESTEP_S
 
 Float64 = NDArray[np.float64]

@@ -24,9 +24,10 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.screen.drawing.svg import moving_svg, still_svg
 from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
+from streamer.session.clock import Pace
 from streamer.session.events import Event
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import Recording
 

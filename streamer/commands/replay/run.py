@@ -13,8 +13,9 @@ from typing import BinaryIO
 from streamer.commands.choices import display_of, load_adaptation, load_recognizer
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError, told
+from streamer.session.clock import Clock, Pace
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Clock, Pace, run_session
+from streamer.session.run import run_session
 from streamer.signal import MANY_AT_ONCE
 from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.files.recording import Recording

@@ -23,9 +23,10 @@ from streamer.recognition.decision import SILENCE, label_changes
 from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
+from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Event, SessionEnded, Sink
 from streamer.session.interrupts import Interrupts
-from streamer.session.run import Pace, run_session
+from streamer.session.run import run_session
 from streamer.signal import MANY_AT_ONCE, TIMESTEP_S
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from streamer.errors import RunFailure
-from streamer.session.run import Pace
+from streamer.session.clock import Pace
 from streamer.signal import TIMESTEP_SAMPLES
 from streamer.sound.resampler import Resampler, resampler_look_ahead_s
 from tests.helpers.places import CLIPS
