@@ -115,11 +115,11 @@ class SpeechDetector:
     def _hear(self, hearings: list[_Hearing]) -> None:
         """Run the network on each stream's next chunks."""
         count = min(_MOST_CHUNKS, *(hearing.chunks for hearing in hearings))
-        inputs = np.array([hearing.next_inputs(count) for hearing in hearings])
+        inputs = _inputs(hearings, count)
         states = np.array([hearing.network for hearing in hearings])
         probabilities, after = self._run(inputs, states)
         for row, hearing in enumerate(hearings):
-            taken = hearing.take(probabilities[row].tolist())
+            taken = hearing.take(probabilities[row].tolist(), inputs[row])
             if taken == count:
                 hearing.network = after[row]
             else:
@@ -135,58 +135,79 @@ class SpeechDetector:
         return probabilities, after
 
 
+def _inputs(hearings: list[_Hearing], count: int) -> Float32:
+    """Return the next chunks of each stream at the network's level, each after the previous end.
+
+    Returns:
+        ``(streams, count, 576)``.
+    """
+    chunks = np.array([hearing.next_chunks(count) for hearing in hearings])
+    means = np.add.reduce(chunks, axis=2, dtype=np.float64) / CHUNK_SAMPLES
+    pairs = zip(hearings, means.tolist(), strict=True)
+    chunks -= np.array([hearing.follow_offset(row) for hearing, row in pairs], np.float32)[
+        ..., None
+    ]
+    power = np.add.reduce(chunks * chunks, axis=2, dtype=np.float64) / CHUNK_SAMPLES
+    pairs = zip(hearings, np.sqrt(power).tolist(), strict=True)
+    envelopes = np.array([hearing.follow_envelope(row) for hearing, row in pairs])
+    gains = (TARGET_RMS / envelopes).astype(np.float32)
+    inputs = np.empty((len(hearings), count, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32)
+    np.multiply(chunks, gains[..., None], out=inputs[..., CONTEXT_SAMPLES:])
+    inputs[:, 0, :CONTEXT_SAMPLES] = [hearing.context for hearing in hearings]
+    inputs[:, 1:, :CONTEXT_SAMPLES] = inputs[:, :-1, -CONTEXT_SAMPLES:]
+    return inputs
+
+
 class _Hearing:
     """A stream during a call: its remaining chunks, and its state so far."""
 
     def __init__(self, samples: Float32, state: SpeechState) -> None:
         self._pending = np.concatenate([state.pending, samples])
         self._at = 0
-        self._context = state.context
+        self.context = state.context
         self.network = state.network
         self._offset = state.offset
         self._envelope = state.envelope
         self._quiet_chunks = state.quiet_chunks
         self.probabilities: list[float] = []
-        #: Of each chunk given to the network: the offset, the envelope, and the next one's context.
-        self._given: list[tuple[float, float, Float32]] = []
+        self._offsets: list[float] = []
+        self._envelopes: list[float] = []
 
     @property
     def chunks(self) -> int:
         """The number of chunks that are left."""
         return (len(self._pending) - self._at) // CHUNK_SAMPLES
 
-    def next_inputs(self, count: int) -> Float32:
-        """Return the next chunks at the network's level, each after the end of the previous one.
-
-        The level falls faster after a pause. These chunks are assumed to go on as the stream is:
-        without speech, if it is in a pause; see :meth:`take`.
-        """
+    def next_chunks(self, count: int) -> Float32:
+        """Return the next chunks, ``(count, 512)``."""
         end = self._at + count * CHUNK_SAMPLES
-        chunks = self._pending[self._at : end].reshape(count, CHUNK_SAMPLES)
-        means = np.add.reduce(chunks, axis=1, dtype=np.float64) / CHUNK_SAMPLES
-        offset = float(means[0]) if self._offset is None else self._offset
-        offsets = []
-        for mean in means.tolist():
-            offset += OFFSET_SHARE * (mean - offset)
-            offsets.append(offset)
-        chunks = chunks - np.array(offsets, np.float32)[:, None]
-        power = np.add.reduce(chunks * chunks, axis=1, dtype=np.float64) / CHUNK_SAMPLES
-        envelope, envelopes = self._envelope, []
-        for quiet, rms in enumerate(np.sqrt(power).tolist(), self._quiet_chunks):
-            decay = SLOW_DECAY if quiet <= PAUSE_CHUNKS else FAST_DECAY
-            envelope = max(envelope * decay, rms, QUIETEST_RMS)
-            envelopes.append(envelope)
-        inputs = np.empty((count, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32)
-        gains = (TARGET_RMS / np.array(envelopes)).astype(np.float32)
-        np.multiply(chunks, gains[:, None], out=inputs[:, CONTEXT_SAMPLES:])
-        inputs[0, :CONTEXT_SAMPLES] = self._context
-        inputs[1:, :CONTEXT_SAMPLES] = inputs[:-1, -CONTEXT_SAMPLES:]
-        contexts = inputs[:, -CONTEXT_SAMPLES:]
-        self._given = list(zip(offsets, envelopes, contexts, strict=True))
-        return inputs
+        return self._pending[self._at : end].reshape(count, CHUNK_SAMPLES)
 
-    def take(self, probabilities: list[float]) -> int:
-        """Take the network's output for the chunks it was given; return how many were right.
+    def follow_offset(self, means: list[float]) -> list[float]:
+        """Return the running mean after each of the next chunks, given theirs."""
+        offset = means[0] if self._offset is None else self._offset
+        self._offsets = []
+        for mean in means:
+            offset += OFFSET_SHARE * (mean - offset)
+            self._offsets.append(offset)
+        return self._offsets
+
+    def follow_envelope(self, levels: list[float]) -> list[float]:
+        """Return the envelope at each of the next chunks, given their RMS.
+
+        It falls faster after a pause. The chunks are assumed to go on as the stream is: without
+        speech, if it is in a pause; see :meth:`take`.
+        """
+        envelope = self._envelope
+        self._envelopes = []
+        for quiet, level in enumerate(levels, self._quiet_chunks):
+            decay = SLOW_DECAY if quiet <= PAUSE_CHUNKS else FAST_DECAY
+            envelope = max(envelope * decay, level, QUIETEST_RMS)
+            self._envelopes.append(envelope)
+        return self._envelopes
+
+    def take(self, probabilities: list[float], inputs: Float32) -> int:
+        """Take the network's output for its inputs; return how many of them were right.
 
         If speech ends a pause, the level of the chunks after it was wrong: they are next again.
         """
@@ -199,15 +220,15 @@ class _Hearing:
                 count = taken
                 break
         self.probabilities += probabilities[:count]
-        self._offset, self._envelope, context = self._given[count - 1]
-        self._context = context.copy()  # a view would keep all inputs
+        self._offset, self._envelope = self._offsets[count - 1], self._envelopes[count - 1]
+        self.context = inputs[count - 1, -CONTEXT_SAMPLES:].copy()  # a view would keep all inputs
         self._at += count * CHUNK_SAMPLES
         return count
 
     def state(self) -> SpeechState:
         return SpeechState(
             self._pending[self._at :].copy(),
-            self._context,
+            self.context,
             self.network,
             self._offset,
             self._envelope,
