@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.export import batch_dimension, write_onnx
+from model.export import OPSET, batch_dimension, write_onnx
 from streamer.recognition.voice_gate import CHUNK_SAMPLES, CONTEXT_SAMPLES, STATE_VALUES
 
 _FRAME_SAMPLES = 256
@@ -119,6 +119,46 @@ class VoiceGate(nn.Module):
         return torch.relu(self.encoder[index](windows))
 
 
+class _Exported(nn.Module):
+    """The gate's ``forward`` with ONNX's own LSTM.
+
+    What torch exports of its LSTM is a loop, or takes the number of chunks for a constant.
+    """
+
+    own: Tensor
+    recurrent: Tensor
+    bias: Tensor
+
+    def __init__(self, gate: VoiceGate) -> None:
+        super().__init__()
+        self.gate = gate
+        rows = {name: _output_gate_second(one) for name, one in gate.lstm.state_dict().items()}
+        self.register_buffer("own", rows["weight_ih_l0"][None])
+        self.register_buffer("recurrent", rows["weight_hh_l0"][None])
+        self.register_buffer("bias", torch.cat([rows["bias_ih_l0"], rows["bias_hh_l0"]])[None])
+
+    def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        batch, chunks = samples.shape[:2]
+        hidden = self.gate._encode(samples.flatten(0, 1)).reshape(batch, chunks, _CHANNELS)
+        output, cell = torch.split(state[None], [_CHANNELS, _CHANNELS], dim=2)
+        outputs, output, cell = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            [hidden.transpose(0, 1), self.own, self.recurrent, self.bias, None, output, cell],
+            {"hidden_size": _CHANNELS},
+            dtypes=[torch.float32] * 3,
+            shapes=[(chunks, 1, batch, _CHANNELS), (1, batch, _CHANNELS), (1, batch, _CHANNELS)],
+            version=OPSET,
+        )
+        logits = self.gate.decide(torch.relu(outputs[:, 0].transpose(0, 1)))
+        return torch.sigmoid(logits).squeeze(-1), torch.cat([output[0], cell[0]], dim=1)
+
+
+def _output_gate_second(rows: Tensor) -> Tensor:
+    """Reorder the gates from torch's input, forget, cell, output to ONNX's order."""
+    enter, keep, candidate, leave = rows.chunk(4)
+    return torch.cat([enter, leave, keep, candidate])
+
+
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     layer.load_state_dict({"weight": weight, "bias": bias})
@@ -168,7 +208,7 @@ def export_voice_gate(
     batch = batch_dimension()
     chunks = torch.export.Dim("chunks", min=1, max=4096)
     write_onnx(
-        gate or load_silero(),
+        _Exported(gate or load_silero()).eval(),
         (torch.zeros(2, 3, _INPUT_SAMPLES), torch.zeros(2, STATE_VALUES)),
         path,
         PROPERTIES | (taught or {}),

@@ -29,10 +29,10 @@ class ReaderGone(RunFailure):
     exit_code = 128 + 13
 
 
-def told(line: object) -> str:
-    """Return a line as the program prints it, with ``ser-live:`` before it."""
+def told(line: object, program: str = "ser-live") -> str:
+    """Return a line as the program prints it, with its name before it."""
     option = line.option if isinstance(line, SerLiveError) else ""
-    return f"ser-live: {printable(line)}{f'; {option}' if option else ''}"
+    return f"{program}: {printable(line)}{f'; {option}' if option else ''}"
 
 
 def printable(text: object) -> str:

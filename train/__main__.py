@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib import import_module
 
-from streamer.errors import RunFailure, SerLiveError, printable
+from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from train.commands import COMMANDS, GO_ON
 
@@ -33,7 +33,7 @@ def main() -> int:
         code: int = import_module(f"train.commands.{options.command}").run(options)
         return code
     except SerLiveError as error:
-        say_on_stderr(f"train: {printable(error)}")
+        say_on_stderr(told(error, "train"))
         return error.exit_code
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):

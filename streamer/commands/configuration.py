@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from streamer.commands.options import local_file
+from streamer.commands.options import is_path
 from streamer.commands.precedence import objection
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import SHIPPED
@@ -45,6 +45,8 @@ SETTABLE: dict[str, tuple[str, ...]] = {
         *("model", "also-model", "prior", "no-adaptation"),
     ),
 }
+#: Options whose errors name the value and not the option.
+_TOLD_BY_VALUE = ("device", "model", "also-model", "profile", "certfile", "keyfile")
 _ALL = [name for names in SETTABLE.values() for name in names]
 #: Options that may stand at the top level: those of several commands.
 GENERAL = tuple(name for name in dict.fromkeys(_ALL) if _ALL.count(name) > 1)
@@ -52,6 +54,11 @@ GENERAL = tuple(name for name in dict.fromkeys(_ALL) if _ALL.count(name) > 1)
 #: TOML's own limit for whole numbers.
 _LARGEST = 2**63
 _SHOWN_CHARACTERS = 60
+
+
+def _stands_in(value: str, message: str) -> bool:
+    """Return whether the message holds the value as a whole word, or as the end of a path."""
+    return re.search(rf"(?<![\w.]){re.escape(value)}(?![\w./])", message) is not None
 
 
 class Applied(NamedTuple):  # dataclasses take a third of the time to start
@@ -72,8 +79,8 @@ class Applied(NamedTuple):  # dataclasses take a third of the time to start
         named = [
             name
             for name, value in self.values.items()
-            if f"--{name}" in message
-            or re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", message)
+            if re.search(rf"--{name}(?![\w-])", message)
+            or (name in _TOLD_BY_VALUE and _stands_in(str(value), message))
         ]
         return f" ({self.path} sets {', '.join(named)})" if named else ""
 
@@ -257,7 +264,7 @@ def _single(action: argparse.Action, written: object, where: str, folder: Path) 
     text = str(written) if isinstance(written, int) and is_number else written
     if not isinstance(text, str) or not text.isprintable() or not text:
         raise SerLiveError(f"{where} must be text, is {_shown(written)}")
-    return _path(text, action.dest, folder) if action.type in (Path, local_file) else text
+    return _path(text, action.dest, folder) if is_path(action) else text
 
 
 def _shown(written: object) -> str:

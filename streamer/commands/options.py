@@ -29,6 +29,11 @@ def local_file(text: str) -> Path:
     return Path(text)
 
 
+def is_path(action: argparse.Action) -> bool:
+    """Return whether the values of an option are paths."""
+    return action.type in (Path, local_file)
+
+
 def add_file(parser: argparse.ArgumentParser) -> None:
     """Add ``--output`` and ``--force``, for a command that writes one file."""
     parser.add_argument(

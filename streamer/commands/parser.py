@@ -89,7 +89,8 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
         module = import_module(f"streamer.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
         module.add_arguments(command)
-        _add_configuration(command)
+        if name in (*configuration.SETTABLE, "doctor"):  # doctor tells what the file sets
+            _add_configuration(command)
     return parser, commands.choices
 
 

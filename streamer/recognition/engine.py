@@ -151,7 +151,7 @@ class Engine:
             SerLiveError: as in :meth:`check_profile`.
             ValueError: ``at_once`` is out of range.
         """
-        if at_once not in AT_ONCE:
+        if type(at_once) is not int or at_once not in AT_ONCE:
             raise ValueError(f"at_once must lie in {AT_ONCE[0]}..{AT_ONCE[-1]}, is {at_once}")
         if profile is not None:
             self.check_profile(profile)

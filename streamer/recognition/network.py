@@ -73,10 +73,11 @@ class _Batch:
                 outputs = self._bound()
             else:
                 outputs = self._run(features, heard)
+                self._check_shapes(outputs, timesteps)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise RunFailure("the network of the model failed in the middle of the run") from error
         results = [outputs[name].copy() for name in self._results]
-        if not all(one.shape[:2] == features.shape[:2] and _are_shares(one) for one in results):
+        if not all(_are_shares(one) for one in results):
             raise RunFailure("the network of the model yields what is no probability")
         for name, line in self.inputs.items():
             if f"next_{name}" in outputs and name != _POSITION:
@@ -92,6 +93,19 @@ class _Batch:
             feeds[HEARD] = np.zeros(features.shape[:2], np.float32) if heard is None else heard
         names = [*self._outputs]
         return dict(zip(names, self._network.variant().run(names, feeds), strict=True))
+
+    def _check_shapes(self, outputs: dict[str, NDArray[Any]], timesteps: int) -> None:
+        """Check that many timesteps give as many rows as one gives, times their number.
+
+        Raises:
+            ValueError: an output has another shape.
+        """
+        for name, one in self._outputs.items():
+            batch, rows, *rest = one.shape
+            # All of a small state, not a row of a delay line, has as many rows at any length.
+            lengths = (rows * timesteps,) if name in self._results else (rows, rows * timesteps)
+            if outputs[name].shape not in [(batch, length, *rest) for length in lengths]:
+                raise ValueError(f"{name} has the shape {outputs[name].shape}")
 
     def _bind(self) -> Callable[[], dict[str, NDArray[Any]]]:
         """Bind the tensors for single timesteps; return a function that runs one."""

@@ -55,7 +55,7 @@ class Stream:
         self.is_flushed = False
 
     def profile(self) -> Profile:
-        """Return what it knows of its voice so far.
+        """Return what it knows of its voice so far, without timesteps that wait for later ones.
 
         Raises:
             SerLiveError: the model does not adapt to voices, or knows nothing of this one yet.

@@ -36,7 +36,7 @@ OFFSET_SHARE = CHUNK_S / 0.5
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
 _ONE_CHUNK = {"batch": 1, "chunks": 1}
-#: Most chunks that the network takes at once: speech among them means a slow decay after it.
+#: Most chunks that the network takes at once: what speech after a pause makes wrong is done again.
 _MOST_CHUNKS = PAUSE_CHUNKS
 
 Float32 = NDArray[np.float32]
@@ -81,9 +81,9 @@ def open_voice_gate(path: Path) -> NetworkFile:
 class SpeechDetector:
     """Speech probability of consecutive 32 ms chunks; immutable, shared by all streams."""
 
-    def __init__(self, gate: Path | None = None) -> None:
-        """Use the shipped network, or that of a file with the same inputs and outputs."""
-        self._network = open_voice_gate(gate or bundled(VOICE_GATE))
+    def __init__(self, network: NetworkFile | None = None) -> None:
+        """Use the shipped network, or another with the same inputs and outputs."""
+        self._network = network or open_voice_gate(bundled(VOICE_GATE))
 
     def initial_state(self) -> SpeechState:
         return SpeechState(

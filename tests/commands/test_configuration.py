@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.commands.configuration import GENERAL, SETTABLE, default_path
+from streamer.commands.configuration import GENERAL, SETTABLE, Applied, default_path
 from streamer.commands.parser import command_parsers, parse
 from streamer.commands.program import main
 from streamer.errors import SerLiveError, told
@@ -289,3 +289,26 @@ def test_the_example_of_the_manual_is_a_file_that_is_read(config):
     assert parse(["serve"]).port == 9000
     named = re.search(r"At the top may stand (.*?)\.", manual, re.DOTALL)[1]
     assert set(re.findall(r"`([\w-]+)`", named)) == set(GENERAL)
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "told"),
+    [
+        ({"block-ms": 20}, "cannot write /nodir/20.jsonl: no such folder", False),
+        ({"workers": 1}, "cannot write /nodir-1/x.csv: no such folder", False),
+        ({"prior": "balanced"}, "cannot write /nodir/balanced.jsonl: no such folder", False),
+        ({"max-streams": 3}, "--max-streams-more is unknown", False),
+        ({"block-ms": 20}, "--block-ms must lie in 1..10000", True),
+        ({"model": "mine.onnx"}, "model /home/me/mine.onnx: no such file", True),
+        ({"model": "mine.onnx"}, "cannot write mine.onnx.csv: no such folder", False),
+        ({"device": "USB"}, "no input device is called USB", True),
+    ],
+)
+def test_the_file_is_named_where_its_value_is_what_is_wrong(values, message, told):
+    applied = Applied(Path("c.toml"), values)
+    assert applied.origin(message) == (f" (c.toml sets {next(iter(values))})" if told else "")
+
+
+def test_commands_that_take_nothing_from_a_file_refuse_one(capsys):
+    assert main(["demo", "--config", "c.toml"], Interrupts()) == 2
+    assert "--config" in capsys.readouterr().err

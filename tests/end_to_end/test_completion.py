@@ -109,3 +109,11 @@ def test_an_unknown_shell_is_one_line():
     result = ser_live("completion", "csh")
     assert result.returncode == 2
     assert "invalid choice: 'csh'" in complaint(result)
+
+
+def test_every_option_that_names_a_file_completes_files(scripts):
+    fish = scripts("fish").read_text()
+    for option in ("model", "also-model", "profile", "config", "record"):
+        lines = [line for line in fish.splitlines() if f"-l {option} " in line]
+        assert lines, option
+        assert not [line for line in lines if " -x" in line], option

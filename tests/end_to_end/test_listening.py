@@ -116,8 +116,14 @@ def test_what_was_heard_replays_to_the_same_lines_gap_and_all(pulse, listen):
     assert 0.5 * rate < lost < 3 * rate
     assert live.events()[0]["prior"] == "everyday"
     again = lines(replay(live.record, "--prior", "everyday"))
-    assert results(again) == results(live.events())
-    assert again[-1] == live.events()[-1]
+    pairs = zip(results(again), results(live.events()), strict=True)
+    for (*moment, shares, speech), (*other, live_shares, live_speech) in pairs:
+        assert moment == other
+        assert shares == pytest.approx(live_shares, abs=2e-6)  # many timesteps at once
+        assert speech == pytest.approx(live_speech, abs=2e-6)
+    end, live_end = again[-1], live.events()[-1]
+    assert end.pop("probabilities") == pytest.approx(live_end.pop("probabilities"), abs=2e-6)
+    assert end == live_end
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -22,6 +22,9 @@ PRINTED = [
         f"replay CLIP --speed max --format {name}"
         for name in ("changes", "jsonl", "csv", "audacity", "textgrid", "srt", "vtt")
     ),
+    "completion bash",
+    "demo --format jsonl",
+    "doctor",
     "convert SESSION --format csv",
     "convert SESSION --format textgrid",
     "picture CLIP --at 1",

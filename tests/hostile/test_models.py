@@ -15,16 +15,19 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from streamer.bundled import bundled
+from streamer.commands.program import main
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile import runtime as inference
 from streamer.modelfile.identity import METADATA_KEY
 from streamer.modelfile.inspection import LARGEST_FILE
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
+from streamer.session.interrupts import Interrupts
 
 pytest.importorskip("resource", reason="this system limits no memory")
 
 from tests.helpers.command import complaint, ser_live
+from tests.helpers.places import CLIPS
 from tests.hostile.mutation import mutated
 from tests.hostile.trial import try_files
 
@@ -477,3 +480,30 @@ def test_a_hostile_model_is_one_line_and_exit_2(tmp_path, wav):
         assert result.returncode == 2
         assert result.stdout == b""
         assert "loops" in complaint(result)
+
+
+def wider_with_more_timesteps(proto):
+    """A state whose rows are as often as wide as there are timesteps: of one, all is well."""
+    ones = numpy_helper.from_array(np.ones(2, np.int64), "ones")
+    second = numpy_helper.from_array(np.array([1]), "second")
+    proto.graph.initializer.extend([ones, second])
+    nodes = [
+        helper.make_node("Shape", ["features"], ["shape"]),
+        helper.make_node("Gather", ["shape", "second"], ["timesteps"]),
+        helper.make_node("Concat", ["ones", "timesteps"], ["repeats"], axis=0),
+        helper.make_node("Tile", ["before", "repeats"], ["next_frames"]),
+    ]
+    replaced(proto, "next_frames", *nodes)
+    value = next(one for one in proto.graph.output if one.name == "next_frames")
+    value.type.tensor_type.shape.dim[2].dim_param = "any"
+
+
+def test_a_network_that_misbehaves_with_many_timesteps_ends_in_one_line(tmp_path, capsys):
+    proto = shipped_model()
+    wider_with_more_timesteps(proto)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    arguments = ["--speed", "max", "--format", "jsonl", "--model", str(path)]
+    assert main(["replay", str(CLIPS[0]), *arguments], Interrupts()) == 1
+    err = capsys.readouterr().err
+    assert err == "ser-live: the network of the model failed in the middle of the run\n"

@@ -11,6 +11,8 @@ import pytest
 
 from tests.helpers.places import ROOT
 
+#: Talks by a pipe to a process of its own, as ``multiprocessing`` does.
+PIPES = ROOT / "streamer" / "commands" / "score" / "cluster" / "alone.py"
 SOURCES = [path for room in ("streamer", "model", "train") for path in (ROOT / room).rglob("*.py")]
 
 #: Modules that run code from the files that they read.
@@ -65,7 +67,8 @@ def risk(called, call):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_is_unpickled(path):
-    assert list(faults(path.read_text())) == []
+    expected = ["imports a module that unpickles"] if path == PIPES else []
+    assert [why for _, why in faults(path.read_text())] == expected
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, s
         assert [e.label for e in got] == [e.label for e in alone]
 
 
-@pytest.mark.parametrize("at_once", [0, -1, 257])
+@pytest.mark.parametrize("at_once", [0, -1, 257, 2.0, True])
 def test_impossible_numbers_at_once_are_refused(shipped, at_once):
     with pytest.raises(ValueError, match=r"at_once must lie in 1\.\.256"):
         shipped.stream(at_once=at_once)

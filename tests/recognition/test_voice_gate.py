@@ -8,7 +8,7 @@ from scipy import signal
 
 from model.silero import export_voice_gate, silero_path
 from streamer.modelfile.runtime import open_session
-from streamer.recognition.voice_gate import STATE_VALUES, SpeechDetector
+from streamer.recognition.voice_gate import STATE_VALUES, SpeechDetector, open_voice_gate
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from tests.helpers.places import CLIPS
@@ -16,7 +16,7 @@ from train.judging.effects import telephone
 
 
 def probabilities(samples, step=640, gate=None):
-    detector = SpeechDetector(gate)
+    detector = SpeechDetector(gate and open_voice_gate(gate))
     state, result = detector.initial_state(), []
     for first in range(0, len(samples) - step + 1, step):
         found, state = detector.accept(samples[first : first + step], state)

@@ -32,6 +32,9 @@ from tests.serve.serving import (
 
 SAD = CLIPS[3]
 
+#: Between many timesteps at once and one, of a network with random weights.
+MOST = 1e-5
+
 
 @pytest.fixture(scope="module")
 def profile(knowing_recognizer, speech):
@@ -104,7 +107,7 @@ def test_the_python_client_gives_a_profile(voices, profile, replayed):
     ):
         messages = heard_by_client(voices.ws, [samples], sample_rate=rate, **options)
         assert messages[0]["adaptation"] == replayed[name][0]["adaptation"]
-        assert_same(messages[1:-1], replayed[name][1:-1])
+        assert_same(messages[1:-1], replayed[name][1:-1], MOST)
 
 
 def refusal(url, **fields):
@@ -173,9 +176,9 @@ def test_a_server_may_be_started_without_adaptation(knowing, replayed):
     with Command("--no-adaptation", "--model", knowing.path) as running:
         heard = converse(running.stream, start(rate), samples.tobytes(), END)
         assert heard.messages[0]["adaptation"] == "off"
-        assert_same(heard.estimates, replayed["off"][1:-1])
+        assert_same(heard.estimates, replayed["off"][1:-1], MOST)
         other = converse(running.stream, start(rate, adapts=True), samples.tobytes(), END)
-        assert_same(other.estimates, replayed["stream"][1:-1])
+        assert_same(other.estimates, replayed["stream"][1:-1], MOST)
 
 
 def test_info_names_the_models_that_know_voices(voices):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.recognition.spectra import SpectralAnalysis
-from streamer.recognition.voice_gate import SpeechDetector
+from streamer.recognition.voice_gate import SpeechDetector, open_voice_gate
 from streamer.signal import FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.features.augment import active_rms, take_out_noise
@@ -91,7 +91,7 @@ class Bank:
 def _decode(job: tuple[Path, Sequence[Path]], gate: Path | None) -> None:
     """Decode recordings into one file, in a worker; the job has the file and their paths."""
     file, paths = job
-    analysis = SpectralAnalysis(SpeechDetector(gate))
+    analysis = SpectralAnalysis(SpeechDetector(open_voice_gate(gate) if gate else None))
     parts: dict[str, list[NDArray[np.generic]]] = {
         name: [] for name in ("recorded", "denoised", "speech")
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import shtab
 
 from streamer.commands.choices import stdout
+from streamer.commands.options import is_path
 from streamer.commands.parser import make_parser
 from streamer.outputs import write_line
 from streamer.session.interrupts import Interrupts
@@ -35,7 +35,7 @@ def script(shell: str) -> str:
     for action in _all_actions(parser):
         if action.metavar == _FOLDER:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-        elif action.type is Path or action.metavar in _FILES:
+        elif is_path(action) or action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell))
 

@@ -83,8 +83,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                         listeners=display.listeners,
                         streams=source.streams,
                         adaptation=adaptation,
-                        # A program at the other end of a pipe may wait for every estimate.
-                        at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
+                        at_once=MANY_AT_ONCE if speed is None else 1,
                     )
             except RunFailure:
                 raise

@@ -50,19 +50,24 @@ def test_a_sequence_is_heard_as_its_chunks_one_by_one(silero, speech):
     with torch.no_grad():
         logits = silero.sequence(fed)[0]
         for chunk, logit in zip(fed[0], logits, strict=True):
-            probability, state = silero(chunk[None], state)
+            probability, state = silero(chunk[None, None], state)
             torch.testing.assert_close(torch.sigmoid(logit), probability[0, 0])
 
 
 def test_chunks_are_those_that_the_runtime_feeds(speech):
     fed = []
 
-    class Session:
-        def run(self, _outputs, feeds):
-            fed.append(feeds["samples"][0])
-            return np.full((1, 1), 0.9, np.float32), feeds["state"]  # speech: no long pause
+    class Network:
+        def variant(self, **_sizes):
+            return self
 
-    detector = SpeechDetector(Session())
+        def run(self, _outputs, feeds):
+            chunks = feeds["samples"][0]
+            fed.extend(chunks)
+            said = np.full((1, len(chunks)), 0.9, np.float32)  # speech: no long pause
+            return said, feeds["state"]
+
+    detector = SpeechDetector(Network())
     samples = speech[:48_000] - speech[:48_000].mean()
     detector.accept(samples, detector.initial_state())
     own = chunks_of(torch.from_numpy(samples)[None])[0].numpy()
@@ -96,8 +101,19 @@ def test_a_gate_that_was_taught_says_more_of_what_it_was_taught(folders, tmp_pat
     assert len(losses) == 12
     assert np.mean(losses[-4:]) < np.mean(losses[:4])
     assert before.read_bytes() != after.read_bytes()
-    inputs = [[one.name for one in open_session(path).get_inputs()] for path in (before, after)]
-    assert inputs[0] == inputs[1]
+    inputs = [
+        [(one.name, one.shape) for one in open_session(path).get_inputs()]
+        for path in (before, after, bundled(VOICE_GATE))
+    ]
+    assert (
+        inputs[0]
+        == inputs[1]
+        == inputs[2]
+        == [
+            ("samples", ["batch", "chunks", 576]),
+            ("state", ["batch", 256]),
+        ]
+    )
     own, taught = (said_by(path) for path in (before, after))
     assert own == PROPERTIES
     assert taught == PROPERTIES | {
