@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
+from streamer.version import version
 from tests.helpers.places import CLIPS
 from tests.helpers.trees import make_tree
 
@@ -414,7 +414,7 @@ def identity_of(shipped, model_file):
         "model": f"{shipped.metadata.name} {digest}",
         "prior": "balanced",
         "adaptation": Adaptation().told(shipped.metadata),
-        "version": version("ser-live"),
+        "version": version(),
     }
 
 
