@@ -208,6 +208,6 @@ def _is_recording(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
 
 
-def _is_hidden(url: Url, found: str) -> bool:
+def _is_hidden(url: Url, found: Url) -> bool:
     """Return whether a part of a URL is hidden that the user has not named."""
     return "/." in own_part(found).removeprefix(own_part(url).rstrip("/"))
