@@ -21,6 +21,7 @@ from streamer.commands.score.cluster.client import Cluster, Load
 from streamer.commands.score.cluster.grouping import Grouping
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
+from streamer.commands.score.places import Url
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.work import Answer, Task, empty_row, hear
 from streamer.errors import RunFailure, SerLiveError
@@ -128,12 +129,19 @@ def test_tasks_hold_some_minutes_of_audio():
     assert [len(group) for group in grouping.groups(tasks)] == [3, 3, 3, 3]
     empty = [Task(Path("x.wav"), "x", None, size=0)] * 450
     assert [len(group) for group in grouping.groups(empty)] == [200, 200, 50]
+    url = Url("zip://x.opus::file:///x.zip")
+    opus = [Task(url, url, None, size=minute)] * 2  # of 8 minutes
+    assert [len(group) for group in grouping.groups(opus)] == [1, 1]
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"scheduler": "host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "bogus://host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "inproc://host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "tcp://host"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "tcp://host:99999"}, "an address as tcp://HOST:8786"),
         ({"workers": 2}, "--workers are processes here"),
         ({"timeline": Path("T")}, "--timeline is written on one machine"),
     ],
@@ -153,6 +161,12 @@ def test_a_scheduler_that_is_not_there_is_said():
     result = score(CLIPS[0], "--scheduler", "tcp://127.0.0.1:9")
     assert result.returncode == 1
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in complaint(result)
+
+
+def test_a_client_that_cannot_begin_is_one_line():
+    result = score(CLIPS[0], "--scheduler", "tls://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "no Dask scheduler answers at tls://127.0.0.1:9: TLS expects" in complaint(result)
 
 
 def start(archive, output, address):

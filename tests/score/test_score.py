@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +17,21 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.jobs import timeline_path
 from streamer.commands.score.listing import Listing
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.results import Keeping, Piped, open_results
 from streamer.commands.score.rows import CsvForm, JsonForm, Keys, columns_of, key_of
 from streamer.commands.score.run import score
+from streamer.commands.score.sums import identity_of_run
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Tally, Task, empty_row
 from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import show
 from streamer.recognition.estimate import Estimate
-from streamer.recognition.profile import Adaptation
+from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
 from streamer.version import version
@@ -426,6 +429,31 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     assert capsys.readouterr() == ("", f"ser-live: nothing to do; 1 were in {output} before\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
+
+
+def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkeypatch):
+    timelines, is_heard = tmp_path / "timelines", []
+
+    def walk(*_, **__):
+        yield str(CLIPS[0].parent), [], [CLIPS[0].name]
+        for _ in range(600):
+            if any(one.is_file() for one in timelines.rglob("*")):
+                is_heard.append(True)
+                break
+            time.sleep(0.1)
+
+    monkeypatch.setattr("os.walk", walk)
+    monkeypatch.setattr("streamer.commands.score.run.check_timelines", lambda *_: None)
+    output = tmp_path / "r.csv"
+    plan = ScorePlan((tmp_path,), output, timelines, model=model_file, workers=1)
+    assert score(plan, Interrupts()) == 0
+    assert is_heard
+
+
+def test_rows_name_the_version_that_the_program_names(shipped, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "of a stale installation")
+    assert identity_of_run(shipped, UNKNOWN_VOICE)["version"] == version()
+    assert spec_of(None, shipped, UNKNOWN_VOICE).version == version()
 
 
 def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path):

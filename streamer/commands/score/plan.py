@@ -18,7 +18,8 @@ from streamer.recognition.prior import BALANCED, Prior
 from streamer.sound.channels import MIX, Channels
 
 #: Dask's own protocols between processes.
-_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+")
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://(\[[^\[\]/\s]+\]|[^\[\]:/\s]+):([0-9]{1,5})(/\S*)?")
+_PORTS = range(1, 65_536)
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 
 
@@ -84,7 +85,8 @@ class ScorePlan:
     def _check_cluster(self, address: str) -> None:
         if find_spec("distributed") is None:
             raise RunFailure("--scheduler needs Dask: pip install 'ser-live[cluster]'")
-        if not _ADDRESS.fullmatch(address):
+        match = _ADDRESS.fullmatch(address)
+        if match is None or int(match[3]) not in _PORTS:
             raise SerLiveError(f"--scheduler is an address as tcp://HOST:8786, not {address!r}")
         if self.workers is not None:
             raise SerLiveError("--workers are processes here; with --scheduler its workers count")

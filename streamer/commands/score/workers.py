@@ -113,6 +113,7 @@ class Workers:
             for index, task in islice(coming, max(0, self._free - len(waiting))):
                 held[index] = task
                 waiting.append(index)
+                self._hand_out(held, waiting)  # the next may take a while to be listed
             if not held:
                 return
             self._hand_out(held, waiting)
