@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,12 @@ from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
 from streamer.commands.score.places import Url
 from streamer.commands.score.plan import ScorePlan
+from streamer.commands.score.sums import identity_of_run
 from streamer.commands.score.work import Answer, Task, empty_row, hear
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.profile import UNKNOWN_VOICE
 from streamer.session.interrupts import Interrupts
+from streamer.version import UNKNOWN, version
 from tests.helpers.clusters import Networks, Processes
 from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import CLIPS, ROOT
@@ -117,6 +120,15 @@ def test_a_worker_of_another_kind_is_an_error(shipped, is_alone, wrong):
     spec = replace(spec_of(None, shipped, UNKNOWN_VOICE), **wrong)
     with pytest.raises(Disagreement, match="install one version everywhere"):
         hear_group(spec, None, [Task(CLIPS[0], "x", None)], is_alone)
+
+
+def test_rows_and_workers_name_the_version_that_the_program_names(shipped, monkeypatch):
+    def find(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", find)  # a checkout needs none
+    assert identity_of_run(shipped, UNKNOWN_VOICE)["version"] == version() != UNKNOWN
+    assert spec_of(None, shipped, UNKNOWN_VOICE).version == version()
 
 
 def test_tasks_hold_some_minutes_of_audio():

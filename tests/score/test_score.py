@@ -17,21 +17,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.jobs import timeline_path
 from streamer.commands.score.listing import Listing
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.results import Keeping, Piped, open_results
 from streamer.commands.score.rows import CsvForm, JsonForm, Keys, columns_of, key_of
 from streamer.commands.score.run import score
-from streamer.commands.score.sums import identity_of_run
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Tally, Task, empty_row
 from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import show
 from streamer.recognition.estimate import Estimate
-from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
+from streamer.recognition.profile import Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
 from streamer.version import version
@@ -448,12 +446,6 @@ def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkey
     plan = ScorePlan((tmp_path,), output, timelines, model=model_file, workers=1)
     assert score(plan, Interrupts()) == 0
     assert is_heard
-
-
-def test_rows_name_the_version_that_the_program_names(shipped, monkeypatch):
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "of a stale installation")
-    assert identity_of_run(shipped, UNKNOWN_VOICE)["version"] == version()
-    assert spec_of(None, shipped, UNKNOWN_VOICE).version == version()
 
 
 def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path):
