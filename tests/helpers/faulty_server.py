@@ -9,8 +9,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-#: Faults: a status of its own, a body that ends early, an answer that comes late.
-BROKEN, CUT, SLOW = "broken", "cut", "slow"
+#: Faults: a status of its own, a body that ends early, an answer that comes late, a body whose
+#: second half never comes.
+BROKEN, CUT, SLOW, HALF = "broken", "cut", "slow", "half"
 _LATE_S = 3.0
 
 
@@ -32,6 +33,7 @@ class FaultyServer:
         """
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, str], str | None] = lambda _method, _path: None
+        self._is_closed = threading.Event()
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,7 +56,9 @@ class FaultyServer:
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(body[: len(body) // 2] if fault == CUT else body)
+                    self.wfile.write(body[: len(body) // 2] if fault in (CUT, HALF) else body)
+                if fault == HALF:
+                    owner._is_closed.wait()
                 if fault == CUT:
                     self.close_connection = True
 
@@ -90,5 +94,6 @@ class FaultyServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_closed.set()
         self._server.shutdown()
         self._server.server_close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,14 @@ from streamer.commands.score.cluster.client import Cluster, Load
 from streamer.commands.score.cluster.grouping import Grouping
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
+from streamer.commands.score.places import Url
 from streamer.commands.score.plan import ScorePlan
+from streamer.commands.score.sums import identity_of_run
 from streamer.commands.score.work import Answer, Task, empty_row, hear
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.profile import UNKNOWN_VOICE
 from streamer.session.interrupts import Interrupts
+from streamer.version import UNKNOWN, version
 from tests.helpers.clusters import Networks, Processes
 from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import CLIPS, ROOT
@@ -118,6 +122,15 @@ def test_a_worker_of_another_kind_is_an_error(shipped, is_alone, wrong):
         hear_group(spec, None, [Task(CLIPS[0], "x", None)], is_alone)
 
 
+def test_rows_and_workers_name_the_version_that_the_program_names(shipped, monkeypatch):
+    def find(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", find)  # a checkout needs none
+    assert identity_of_run(shipped, UNKNOWN_VOICE)["version"] == version() != UNKNOWN
+    assert spec_of(None, shipped, UNKNOWN_VOICE).version == version()
+
+
 def test_tasks_hold_some_minutes_of_audio():
     minute = 60 * 32_000
     tasks = [Task(Path(f"{n}.wav"), f"{n}", None, size=minute) for n in range(12)]
@@ -128,12 +141,19 @@ def test_tasks_hold_some_minutes_of_audio():
     assert [len(group) for group in grouping.groups(tasks)] == [3, 3, 3, 3]
     empty = [Task(Path("x.wav"), "x", None, size=0)] * 450
     assert [len(group) for group in grouping.groups(empty)] == [200, 200, 50]
+    url = Url("zip://x.opus::file:///x.zip")
+    opus = [Task(url, url, None, size=minute)] * 2  # of 8 minutes
+    assert [len(group) for group in grouping.groups(opus)] == [1, 1]
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"scheduler": "host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "bogus://host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "inproc://host:8786"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "tcp://host"}, "an address as tcp://HOST:8786"),
+        ({"scheduler": "tcp://host:99999"}, "an address as tcp://HOST:8786"),
         ({"workers": 2}, "--workers are processes here"),
         ({"timeline": Path("T")}, "--timeline is written on one machine"),
     ],
@@ -153,6 +173,12 @@ def test_a_scheduler_that_is_not_there_is_said():
     result = score(CLIPS[0], "--scheduler", "tcp://127.0.0.1:9")
     assert result.returncode == 1
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in complaint(result)
+
+
+def test_a_client_that_cannot_begin_is_one_line():
+    result = score(CLIPS[0], "--scheduler", "tls://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "no Dask scheduler answers at tls://127.0.0.1:9: TLS expects" in complaint(result)
 
 
 def start(archive, output, address):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamer.commands.score.listing import Listing
-from streamer.commands.score.places import Url, below, place_of
+from streamer.commands.score.places import Url, base_name, below, place_of, suffix_of
 from streamer.commands.score.rows import Keys
 from streamer.errors import SerLiveError
 from tests.helpers.trees import make_tree
@@ -51,6 +51,41 @@ def test_a_pattern_counts_what_it_passes_over_and_says_where_nothing_matches():
 def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path):
     make_tree(tmp_path, ["d[1]/x.wav", "d1/y.wav"])
     assert listed("d[1]")[0] == ["d[1]/x.wav"]
+
+
+def test_a_name_that_looks_like_a_url_is_a_name():
+    make_tree(Path(), ["a::x.wav", "e/a::y.wav"])
+    found = ["a/b/y.flac", "a/x.wav", "a::x.wav", "c/x.wav", "e/a::y.wav"]
+    assert listed(".")[0] == found
+    assert listed("*::x.wav")[0] == ["a::x.wav"]
+    (item,) = listed("a::x.wav")[1]
+    assert item.place == Path("a::x.wav")
+    assert not isinstance(item.place, str)
+
+
+def test_a_place_that_ends_in_any_error_is_told_and_the_others_are_listed(monkeypatch):
+    def fail(*_, **__):
+        raise LookupError("broken")
+
+    monkeypatch.setattr("os.walk", fail)
+    _, listing = listed("a", "c/x.wav")
+    assert listing.complaints == ["cannot list a: broken"]
+    assert [(item.name, item.problem) for item in listing] == [("a", "broken"), ("c/x.wav", None)]
+
+
+def test_few_recordings_do_not_wait_for_more(tmp_path, monkeypatch):
+    goes_on = threading.Event()
+
+    def walk(*_, **__):
+        yield str(tmp_path), [], ["1.wav", "2.wav", "3.wav"]
+        goes_on.wait(60)
+
+    monkeypatch.setattr("os.walk", walk)
+    with Listing([str(tmp_path)]) as listing:
+        found = iter(listing)
+        assert [next(found).place.name for _ in range(3)] == ["1.wav", "2.wav", "3.wav"]
+        assert listing.total is None
+        goes_on.set()
 
 
 def test_the_first_recordings_are_there_before_the_last_are_listed(tmp_path, monkeypatch):
@@ -96,5 +131,8 @@ def test_urls_are_told_from_paths_and_have_timelines_of_their_own():
     assert isinstance(place_of("s3://bucket/x.wav"), Url)
     assert isinstance(place_of("zip://a.wav::s3://bucket/x.zip"), Url)
     assert place_of("a:b/x.wav") == Path("a:b/x.wav")
+    assert base_name(Url("zip://a/x.wav::s3://bucket/x.zip")) == "x.wav"
+    assert base_name(Url("simplecache::s3://bucket/y.wav")) == "y.wav"
+    assert suffix_of(Url("zip://a/x.WAV::s3://bucket/x.zip")) == ".wav"
     found = below(Path("T"), place_of("https://host:1/../a?b=c/x.wav"), ".jsonl")
     assert found == Path("T/https/host_1/a_b=c/x.wav.jsonl")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.commands.score import remote
+from streamer.commands.score import patience
 from streamer.commands.score.listing import Listing
 from streamer.commands.score.places import Url
 from streamer.commands.score.plan import ScorePlan
@@ -102,7 +102,7 @@ def test_the_copy_is_gone_afterwards():
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr(remote, "WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(patience, "WAITS_S", (0.0, 0.0, 0.0))
 
 
 def once_each(*faults):
@@ -141,7 +141,7 @@ def test_faults_of_a_web_server_are_tried_again_and_told(shipped):
 
 
 def test_a_size_that_was_not_promised_is_tried_again(memory, monkeypatch):
-    monkeypatch.setattr(remote, "WAITS_S", (0.0,))
+    monkeypatch.setattr(patience, "WAITS_S", (0.0,))
     said = []
     data = CLIPS[0].read_bytes()
 

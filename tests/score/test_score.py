@@ -8,9 +8,9 @@ import json
 import multiprocessing
 import os
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
+from streamer.version import version
 from tests.helpers.places import CLIPS
 from tests.helpers.trees import make_tree
 
@@ -414,7 +415,7 @@ def identity_of(shipped, model_file):
         "model": f"{shipped.metadata.name} {digest}",
         "prior": "balanced",
         "adaptation": Adaptation().told(shipped.metadata),
-        "version": version("ser-live"),
+        "version": version(),
     }
 
 
@@ -426,6 +427,25 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     assert capsys.readouterr() == ("", f"ser-live: nothing to do; 1 were in {output} before\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
+
+
+def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkeypatch):
+    timelines, is_heard = tmp_path / "timelines", []
+
+    def walk(*_, **__):
+        yield str(CLIPS[0].parent), [], [CLIPS[0].name]
+        for _ in range(600):
+            if any(one.is_file() for one in timelines.rglob("*")):
+                is_heard.append(True)
+                break
+            time.sleep(0.1)
+
+    monkeypatch.setattr("os.walk", walk)
+    monkeypatch.setattr("streamer.commands.score.run.check_timelines", lambda *_: None)
+    output = tmp_path / "r.csv"
+    plan = ScorePlan((tmp_path,), output, timelines, model=model_file, workers=1)
+    assert score(plan, Interrupts()) == 0
+    assert is_heard
 
 
 def test_a_recording_with_an_error_is_tried_again(shipped, model_file, tmp_path):

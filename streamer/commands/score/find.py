@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from streamer.commands.score.patience import reason_of
 from streamer.commands.score.places import (
     Place,
     Url,
@@ -17,7 +18,9 @@ from streamer.commands.score.places import (
     identity_of,
     is_explicit,
     is_pattern,
+    own_part,
     place_of,
+    suffix_of,
 )
 from streamer.commands.score.remote import listed
 from streamer.commands.score.rows import Keys
@@ -33,12 +36,12 @@ class Entry(NamedTuple):
     """What was found.
 
     Attributes:
-        text: path or URL.
+        place: path or URL.
         size: its bytes; None if unknown.
         problem: why nothing could be found there; None for a recording.
     """
 
-    text: str
+    place: Place
     size: int | None = None
     problem: str | None = None
 
@@ -87,13 +90,25 @@ class Search:
         links to it is entered once.
         """
         for one in self._places:
-            for entry, is_named in self._at(one):
-                place = place_of(entry.text)
+            for entry, is_named in self._mended(one):
+                place = entry.place
                 if not is_named and not _is_recording(base_name(place)):
                     if identity_of(place) not in self._named:
-                        self._leave(place, entry.text)
+                        self._leave(place)
                 elif self._is_new(place):
                     yield entry
+
+    def _mended(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
+        """Yield what a place leads to; if that ends in an error of another's, tell it."""
+        try:
+            yield from self._at(one)
+        except SerLiveError:
+            raise
+        # Whatever is wrong with this place, the others go on.
+        except Exception as error:
+            reason = reason_of(error)
+            self.complaints.append(f"cannot list {one.text}: {reason}")
+            yield Entry(one.place, None, reason), True
 
     def _at(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
         """Yield what a place leads to, and whether it counts as named."""
@@ -105,7 +120,7 @@ class Search:
             for name in self._inside(one.place):
                 yield self._entry(name), False
         else:
-            yield self._entry(str(one.place)), True
+            yield self._entry(one.text), True
 
     def _matching(self, pattern: str) -> Iterator[tuple[Entry, bool]]:
         named, count = is_explicit(pattern), 0
@@ -115,7 +130,7 @@ class Search:
                 for name in self._inside(Path(match)):
                     yield self._entry(name), False
             else:
-                yield self._entry(str(Path(match))), named
+                yield self._entry(match), named
         if not count:
             self.complaints.append(f"nothing matches {pattern}")
 
@@ -124,11 +139,10 @@ class Search:
         try:
             for found, size, is_named in listed(url, self._say):
                 count += 1
-                is_asked_for = is_named and (not is_pattern(url) or is_explicit(url))
-                if _is_hidden(url, found) and not is_asked_for:
-                    self._leave(found, found, is_hidden=True)
+                if _is_hidden(url, found) and not is_named:
+                    self._leave(found, is_hidden=True)
                 else:
-                    yield Entry(found, size), is_asked_for
+                    yield Entry(found, size), is_named
         except SerLiveError as error:
             after = f" after {count} files; the same command goes on" if count else ""
             self.complaints.append(f"{error}{after}")
@@ -165,16 +179,14 @@ class Search:
         if self._wants_sizes:
             with suppress(OSError):  # reported when it is read
                 size = os.stat(name).st_size  # noqa: PTH116
-        return Entry(name, size)
+        return Entry(Path(name), size)
 
-    def _leave(self, place: Place, text: str, *, is_hidden: bool = False) -> None:
+    def _leave(self, place: Place, *, is_hidden: bool = False) -> None:
         if self._is_new(place):
             name = base_name(place)
-            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            self.passed_over[
-                "hidden" if is_hidden or name.startswith(".") else suffix or "no ending"
-            ] += 1
-            self._pass_over(text)
+            is_hidden = is_hidden or name.startswith(".")
+            self.passed_over["hidden" if is_hidden else suffix_of(place) or "no ending"] += 1
+            self._pass_over(str(place))
 
     def _is_new(self, place: Place) -> bool:
         return self._seen is None or self._seen.add((identity_of(place), ""))
@@ -196,6 +208,6 @@ def _is_recording(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
 
 
-def _is_hidden(url: Url, found: str) -> bool:
+def _is_hidden(url: Url, found: Url) -> bool:
     """Return whether a part of a URL is hidden that the user has not named."""
-    return "/." in found.removeprefix(url.rstrip("/"))
+    return "/." in own_part(found).removeprefix(own_part(url).rstrip("/"))

@@ -28,6 +28,8 @@ from streamer.sound.source import keep_quiet
 #: the escape character, so that no two names become one; on Windows it separates folders.
 _ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
 _PACKED_TOGETHER = 1_000
+#: How long who waits for items leaves them to come together.
+_PATIENCE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Listing:
         say: Callable[[str], None] = keep_quiet,
         *,
         wants_sizes: bool = False,
+        folder: Path | None = None,
     ) -> None:
         """Set it up; it begins with the context.
 
@@ -104,9 +107,11 @@ class Listing:
             wanted: channels to use; if they are split, each is an item.
             say: prints a line for the user, if listing took several tries.
             wants_sizes: whether to look up the bytes of files.
+            folder: for copies of what is behind URLs; None for the system's.
         """
         self._texts = tuple(texts)
         self._wanted = wanted
+        self._folder = folder
         self._left = Packed()
         self._search = Search(texts, say, self._left.add, wants_sizes=wants_sizes)
         self._packed = Packed()
@@ -160,7 +165,7 @@ class Listing:
         own = Keys()
         if keys:
             for text in self._texts:  # one that could not be listed has a row
-                own.add((written(text), str(self._wanted)))
+                own.add((written(place_of(text)), str(self._wanted)))
             for item in self:
                 if item.key in keys:
                     own.add(item.key)
@@ -184,7 +189,10 @@ class Listing:
     def _has(self, index: int) -> bool:
         """Wait for a batch; return whether it came."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_done or len(self._packed) > index)
+            while not self._changed.wait_for(
+                lambda: self._is_done or len(self._packed) > index, _PATIENCE_S
+            ):
+                self._packed.pack()  # a few are enough for who waits
         if self._failure is not None:
             raise self._failure
         return len(self._packed) > index
@@ -192,11 +200,14 @@ class Listing:
     def _list(self) -> None:
         try:
             for entry in self._search.entries():
-                for number in self._channels(entry.text, entry.problem):
-                    self._packed.add([*entry, number])
-                    self._count += 1
-                    if self._count % _PACKED_TOGETHER in (0, 1):  # the first is wanted at once
-                        self._tell()
+                text, is_url = str(entry.place), isinstance(entry.place, Url)
+                for number in self._channels(entry.place, entry.problem):
+                    with self._changed:
+                        self._packed.add([text, is_url, entry.size, entry.problem, number])
+                        self._count += 1
+                        if self._count % _PACKED_TOGETHER in (0, 1):  # the first is wanted at once
+                            self._packed.pack()
+                            self._changed.notify_all()
                 if self._is_stopped:
                     return
         except BaseException as error:  # raised where the listing is read
@@ -208,12 +219,7 @@ class Listing:
                 self._is_done = True
                 self._changed.notify_all()
 
-    def _tell(self) -> None:
-        with self._changed:
-            self._packed.pack()
-            self._changed.notify_all()
-
-    def _channels(self, text: str, problem: str | None) -> Sequence[int | str]:
+    def _channels(self, place: Place, problem: str | None) -> Sequence[int | str]:
         """Return the channels of a recording: their numbers if they are split.
 
         One that cannot be opened has one: its row will say why.
@@ -223,21 +229,23 @@ class Listing:
         count = 1
         with (
             suppress(Exception),
-            local_copy(place_of(text), None, keep_quiet) as path,
+            local_copy(place, None, keep_quiet, self._folder) as path,
             Recording(path, self._wanted) as recording,
         ):
             count = recording.streams or 1
         return range(1, count + 1)
 
 
-def _item(text: str, size: int | None, problem: str | None, channel: int | str) -> Item:
-    return Item(place_of(text), written(text), Channels.parse(str(channel)), size, problem)
+def _item(
+    text: str, is_url: bool, size: int | None, problem: str | None, channel: int | str
+) -> Item:
+    place = Url(text) if is_url else Path(text)
+    return Item(place, written(place), Channels.parse(str(channel)), size, problem)
 
 
-def written(text: str) -> str:
+def written(place: Place) -> str:
     """Return a path or URL as it stands in the results."""
-    place = place_of(text)
-    name = place if isinstance(place, Url) else str(Path(place))
+    name = str(place)
     return "".join(
         one.encode("unicode_escape").decode() if ord(one) in _ESCAPED else one for one in name
     )

@@ -22,8 +22,8 @@ Place = Path | Url
 
 
 def place_of(text: str) -> Place:
-    """Return the place that a command line or a table names."""
-    return Url(text) if _URL.match(text) else Path(text)
+    """Return the place that a command line or a table names: a file that is there is no URL."""
+    return Url(text) if _URL.match(text) and not os.path.lexists(text) else Path(text)
 
 
 def is_pattern(text: str) -> bool:
@@ -49,9 +49,26 @@ def identity_of(place: Place) -> str:
     return place if isinstance(place, Url) else os.path.abspath(place)  # noqa: PTH100
 
 
+def own_part(url: Url) -> str:
+    """Return the part of a chain of URLs that names the file.
+
+    That is ``zip://x.wav`` of ``zip://x.wav::s3://bucket/x.zip``, and ``s3://bucket/x.wav`` of
+    ``simplecache::s3://bucket/x.wav``.
+    """
+    head, chain, rest = url.partition("::")
+    return head if not chain or "://" in head else own_part(Url(rest))
+
+
 def base_name(place: Place) -> str:
     """Return the last part of a path, or of a URL."""
-    return place.rstrip("/").rpartition("/")[2] if isinstance(place, Url) else place.name
+    if isinstance(place, Url):
+        return own_part(place).rstrip("/").rpartition("/")[2]
+    return place.name
+
+
+def suffix_of(place: Place) -> str:
+    """Return the suffix of a path or of a URL, in small letters."""
+    return os.path.splitext(base_name(place))[1].lower()  # noqa: PTH122 (it may be a URL)
 
 
 def below(folder: Path, place: Place, ending: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamer.commands.score.places import Url, place_of
+from streamer.commands.score.places import Url, is_pattern, place_of
 from streamer.commands.score.remote import check_remote
 from streamer.commands.score.results import check_suffix
 from streamer.commands.score.workers import WORKERS
@@ -17,8 +17,10 @@ from streamer.outputs import check_apart
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.sound.channels import MIX, Channels
 
-#: Dask's own protocols: tcp, tls, ws, wss, ucx, inproc.
-_ADDRESS = re.compile(r"[a-z]+://\S+")
+#: Dask's own protocols between processes.
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://(\[[^\[\]/\s]+\]|[^\[\]:/\s]+):([0-9]{1,5})(/\S*)?")
+_PORTS = range(1, 65_536)
+_BUCKETS = ("s3", "s3a", "gs", "gcs")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,11 @@ class ScorePlan:
             raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
         if self.scheduler is not None:
             self._check_cluster(self.scheduler)
-        if any(isinstance(place_of(text), Url) for text in self.texts):
+        urls = [place for place in map(place_of, self.texts) if isinstance(place, Url)]
+        if urls:
             check_remote()
+        for url in urls:
+            _check_bucket(url)
         if self.output is not None:
             check_suffix(self.output)
             if self.timeline is not None:
@@ -80,7 +85,8 @@ class ScorePlan:
     def _check_cluster(self, address: str) -> None:
         if find_spec("distributed") is None:
             raise RunFailure("--scheduler needs Dask: pip install 'ser-live[cluster]'")
-        if not _ADDRESS.fullmatch(address):
+        match = _ADDRESS.fullmatch(address)
+        if match is None or int(match[3]) not in _PORTS:
             raise SerLiveError(f"--scheduler is an address as tcp://HOST:8786, not {address!r}")
         if self.workers is not None:
             raise SerLiveError("--workers are processes here; with --scheduler its workers count")
@@ -91,3 +97,12 @@ class ScorePlan:
                 "--channels split is for one machine; with --scheduler name a channel, "
                 "as --channels 1"
             )
+
+
+def _check_bucket(url: Url) -> None:
+    """Check that the parts of a URL name the bucket that they need."""
+    for part in url.split("::"):
+        scheme, _, rest = part.partition("://")
+        bucket = rest.partition("/")[0]
+        if scheme in _BUCKETS and (not bucket or is_pattern(bucket)):
+            raise SerLiveError(f"{url} names no bucket; a URL is as {scheme}://BUCKET/PREFIX")

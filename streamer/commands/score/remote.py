@@ -9,37 +9,29 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from streamer.commands.score.places import Place, Url, fixed_part, is_pattern
+from streamer.commands.score.patience import Say, T, is_lasting, patiently
+from streamer.commands.score.places import (
+    Place,
+    Url,
+    fixed_part,
+    is_explicit,
+    is_pattern,
+    suffix_of,
+)
 from streamer.errors import RunFailure, SerLiveError
 
-#: Waits before the second try and those after it, in seconds.
-WAITS_S = (1.0, 3.0, 9.0)
 #: Without an answer for so long, a server of http counts as silent.
 _SILENT_S = 60.0
-#: Faults that another try does not mend.
-_LASTING = (
-    FileNotFoundError,
-    PermissionError,
-    IsADirectoryError,
-    NotADirectoryError,
-    NotImplementedError,
-    ImportError,
-    ValueError,
-)
-#: Answers of http that may be others in a moment: timeout, too early, too many requests.
-_PASSING = (408, 425, 429)
 _S3 = ("s3://", "s3a://")
-
-Say = Callable[[str], None]
-T = TypeVar("T")
 
 
 def check_remote() -> None:
@@ -53,7 +45,34 @@ def check_remote() -> None:
 
 
 @contextmanager
-def local_copy(place: Place, size: int | None, say: Say) -> Iterator[Path]:
+def folder_of_copies(places: Iterable[Place]) -> Iterator[Path | None]:
+    """Give a temporary folder for copies of recordings, which is deleted at the end.
+
+    Whoever makes it outlives the processes that fetch to it: those are killed in the middle.
+
+    Args:
+        places: where the recordings are, or begin; without a URL there is no folder.
+
+    Raises:
+        RunFailure: it cannot be made.
+    """
+    if not any(isinstance(place, Url) for place in places):
+        yield None
+        return
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="ser-live-"))
+    except OSError as error:
+        raise RunFailure(f"cannot make a temporary folder: {error.strerror}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def local_copy(
+    place: Place, size: int | None, say: Say, folder: Path | None = None
+) -> Iterator[Path]:
     """Give the path of a recording for the length of the context.
 
     What is behind a URL is fetched to a temporary file, which is deleted at the end. Faults of the
@@ -63,21 +82,25 @@ def local_copy(place: Place, size: int | None, say: Say) -> Iterator[Path]:
         place: path, which is given back, or URL.
         size: bytes that a listing promised; None if unknown.
         say: prints a line for the user, if it took several tries.
+        folder: where the temporary file is made; None for the system's folder.
 
     Raises:
+        RunFailure: the temporary file cannot be made or written.
         SerLiveError: it cannot be fetched.
     """
     if not isinstance(place, Url):
         yield place
         return
-    suffix = re.sub(r"[^.\w]", "", os.path.splitext(place)[1])[:16]  # noqa: PTH122 (it is a URL)
+    suffix = re.sub(r"[^.\w]", "", suffix_of(place))[:16]
     try:
-        descriptor, name = tempfile.mkstemp(suffix, "ser-live-")
+        descriptor, name = tempfile.mkstemp(suffix, "ser-live-", folder)
         os.close(descriptor)
     except OSError as error:
         raise RunFailure(f"cannot make a temporary file: {error.strerror}") from error
     try:
-        patiently(lambda: _fetch(place, name, size), f"{place}: fetched", f"{place}: ", say)
+        where = tempfile.gettempdir()  # that of the run lies in it
+        fetch = partial(_fetch, place, name, size)
+        patiently(fetch, f"{place}: fetched", f"{place}: ", say, where)
         yield Path(name)
     finally:
         with suppress(OSError):
@@ -101,59 +124,6 @@ def _fetch(url: Url, name: str, size: int | None) -> None:
             raise OSError(errno.EIO, f"{got} of {whole} bytes came")
 
 
-def patiently(do: Callable[[], T], done: str, named: str, say: Say) -> T:
-    """Do something on the network, several times if it fails.
-
-    Args:
-        do: what to do.
-        done: what a line for the user says before "at try 3".
-        named: what stands before the error.
-        say: prints that line.
-
-    Raises:
-        SerLiveError: it failed each time, or in a way that stays.
-    """
-    first = ""
-    for tried, wait_s in enumerate((*WAITS_S, None), 1):
-        try:
-            result = do()
-        # Every protocol raises errors of its own, some of them no OSError.
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise RunFailure(f"cannot write to {tempfile.gettempdir()}: disk full") from error
-            reason = _reason(error)
-            if wait_s is None or _is_lasting(error):
-                times = f" (after {tried} tries)" if tried > 1 else ""
-                raise SerLiveError(f"{named}{reason}{times}") from error
-            first = first or reason
-            time.sleep(wait_s)
-        else:
-            if tried > 1:
-                say(f"{done} at try {tried} ({first})")
-            return result
-    raise AssertionError
-
-
-def _is_lasting(error: Exception) -> bool:
-    status = getattr(error, "status", None)  # of aiohttp
-    if isinstance(status, int):
-        return 400 <= status < 500 and status not in _PASSING
-    return isinstance(error, _LASTING)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "No such file or directory"
-    if isinstance(error, ImportError):
-        is_ours = any(name in str(error) for name in ("fsspec", "s3fs", "aiohttp"))
-        return f"{error}; pip install 'ser-live[remote]'" if is_ours else str(error)
-    status, message = getattr(error, "status", None), getattr(error, "message", None)
-    if isinstance(status, int):
-        return f"the server answers {status} {message or ''}".rstrip()
-    text = (getattr(error, "strerror", None) or str(error)).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _opened(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, which keeps no listings, and the path in it."""
     import fsspec
@@ -175,7 +145,7 @@ def listed(url: Url, say: Say) -> Iterator[tuple[Url, int | None, bool]]:
     """Yield the files that a URL or a pattern leads to: URL, bytes, and whether it was named.
 
     A URL of http is one file and is not asked. What is behind a prefix of S3 is listed page by
-    page, other folders one by one.
+    page, other folders one by one. A name that holds wildcards goes before what it matches.
 
     Raises:
         SerLiveError: it cannot be listed; what came before has been yielded.
@@ -183,20 +153,17 @@ def listed(url: Url, say: Say) -> Iterator[tuple[Url, int | None, bool]]:
     if url.startswith(("http://", "https://")):
         yield url, None, True
         return
-    try:
-        system, path = _opened(url)
-    except (ImportError, ValueError) as error:
-        raise SerLiveError(f"{url}: {_reason(error)}") from error
+    system, path = patiently(lambda: _opened(url), f"{url}: opened", f"{url}: ", say)
 
     def ask(do: Callable[[], T]) -> T:
         return patiently(do, f"{url}: listed", f"cannot list {url}: ", say)
 
-    if is_pattern(path):
-        yield from _matches(url, system, path, ask)
-        return
     try:
         info: Any = ask(lambda: system.info(path)) if path else {"type": "directory"}
     except SerLiveError as error:
+        if is_pattern(path) and is_lasting(error.__cause__):  # there is no such name
+            yield from _matches(url, system, path, ask)
+            return
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         yield url, None, True  # its row says that it is missing
@@ -209,19 +176,20 @@ def listed(url: Url, say: Say) -> Iterator[tuple[Url, int | None, bool]]:
 
 
 def _matches(url: Url, system: Any, path: str, ask: Any) -> Iterator[tuple[Url, int | None, bool]]:
-    """Yield what matches a pattern, as if named."""
+    """Yield what matches a pattern, as if named if the pattern says which suffix."""
+    is_named = is_explicit(path)
     if url.startswith(_S3):
         from fsspec.utils import glob_translate
 
         wanted = re.compile(glob_translate(path))
         for name, size in _pages(system, fixed_part(path), ask):
             if wanted.match(name):
-                yield Url(_url(system, name, url)), size, True
+                yield Url(_url(system, name, url)), size, is_named
         return
     found = ask(lambda: system.glob(path, detail=True))
     for name, info in sorted(found.items()):
         if info["type"] != "directory":
-            yield Url(_url(system, name, url)), info.get("size"), True
+            yield Url(_url(system, name, url)), info.get("size"), is_named
 
 
 def _below(url: Url, system: Any, path: str, ask: Any) -> Iterator[tuple[str, int | None]]:
@@ -258,9 +226,11 @@ def _pages(system: Any, prefix: str, ask: Any) -> Iterator[tuple[str, int | None
         token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _url(system: Any, name: str, like: Url) -> str:
+def _url(system: Any, name: str, like: str) -> str:
     """Return the URL of a name in the file system that another URL led to."""
     head, chain, rest = like.partition("::")
+    if chain and "://" not in head:  # a cache, which has the names of what it keeps
+        return f"{head}::{_url(system, name, rest)}"
     scheme = head.partition("://")[0]
     if name.startswith(f"{scheme}://"):
         return f"{name}{chain}{rest}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from streamer.commands.score.listing import Listing
 from streamer.commands.score.places import place_of
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.progress import Pool, Watched
+from streamer.commands.score.remote import folder_of_copies
 from streamer.commands.score.results import Keeping, Piped, Results, open_results
 from streamer.commands.score.rows import columns_of
 from streamer.commands.score.sums import Sums, identity_of_run
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Answer, empty_row
-from streamer.commands.score.workers import WORKERS, Workers, usable_cores
+from streamer.commands.score.workers import Workers, usable_cores
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import show
@@ -75,8 +76,15 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     adaptation = Adaptation(profile, plan.adapts)
     identity = identity_of_run(recognizer, adaptation)
     with ExitStack() as stack:
+        folder = stack.enter_context(_folder_of(plan, interrupts))
         items = stack.enter_context(
-            Listing(plan.texts, plan.wanted, say, wants_sizes=plan.scheduler is not None)
+            Listing(
+                plan.texts,
+                plan.wanted,
+                say,
+                wants_sizes=plan.scheduler is not None,
+                folder=folder,
+            )
         )
         items.check()
         known = recognizer.metadata.labels
@@ -91,7 +99,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         check_timelines(plan, items, results, recognizer, adaptation)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
-        _run(plan, items, results, sums, recognizer, adaptation, interrupts)
+        _run(plan, items, results, sums, recognizer, adaptation, interrupts, folder)
         with interrupts.shielded():
             results.finish()
         if not is_told:
@@ -101,6 +109,20 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         out = sys.stderr if plan.output is None else sys.stdout
         show(agreement(truth.labels, sums.verdicts, known), out)
     return _EXIT_UNREADABLE if items.complaints or sums.errors else 0
+
+
+@contextmanager
+def _folder_of(plan: ScorePlan, interrupts: Interrupts) -> Iterator[Path | None]:
+    """Give a folder for what this machine fetches; no signal keeps it from being deleted."""
+    places = () if plan.scheduler else map(place_of, plan.texts)
+    with ExitStack() as stack:
+        with interrupts.shielded():
+            folder = stack.enter_context(folder_of_copies(places))
+        try:
+            yield folder
+        finally:
+            with interrupts.shielded(is_firm=True):
+                stack.close()
 
 
 def _tell(items: Listing, plan: ScorePlan) -> bool:
@@ -154,6 +176,7 @@ def _pool(
     recognizer: Recognizer,
     adaptation: Adaptation,
     interrupts: Interrupts,
+    folder: Path | None,
 ) -> Pool:
     """Return what hears the recordings: processes here, or the workers of a cluster."""
     if plan.scheduler is None:
@@ -164,6 +187,7 @@ def _pool(
             recognizer.metadata.labels,
             interrupts,
             adaptation,
+            folder,
         )
     from streamer.commands.score.cluster.client import Cluster
     from streamer.commands.score.cluster.spec import spec_of
@@ -179,16 +203,17 @@ def _run(
     recognizer: Recognizer,
     adaptation: Adaptation,
     interrupts: Interrupts,
+    folder: Path | None,
 ) -> None:
     """Do the jobs, and print the outcome."""
     drawn = Drawn(plan, items, results)
-    count = drawn.first(WORKERS[-1])
+    count = drawn.first(plan.workers or usable_cores())
     if not count:
         say(f"nothing to do{_before(plan, items.total or 0)}")
         return
     shares_terminal = plan.output is None and sys.stdout.isatty()
     is_shown = can_show_screen(sys.stderr) and not shares_terminal
-    pool = _pool(plan, count, recognizer, adaptation, interrupts)
+    pool = _pool(plan, count, recognizer, adaptation, interrupts, folder)
     watched = Watched(items, drawn, pool, say, is_shown=is_shown)
     labels = recognizer.metadata.labels
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from streamer.commands.score.rows import Row
 from streamer.errors import SerLiveError
 from streamer.recognition.profile import Adaptation
 from streamer.recognition.recognizer import Recognizer
+from streamer.version import version
 
 _DIGEST_DIGITS = 12
-
-
-def installed_version() -> str:
-    """Return the version of the program."""
-    try:
-        return version("ser-live")
-    except PackageNotFoundError:  # a bare checkout
-        return "unknown"
 
 
 def identity_of_run(recognizer: Recognizer, adaptation: Adaptation) -> Row:
@@ -28,7 +20,7 @@ def identity_of_run(recognizer: Recognizer, adaptation: Adaptation) -> Row:
         "model": f"{recognizer.metadata.name} {recognizer.digest[:_DIGEST_DIGITS]}",
         "prior": recognizer.prior,
         "adaptation": adaptation.told(recognizer.metadata),
-        "version": installed_version(),
+        "version": version(),
     }
 
 

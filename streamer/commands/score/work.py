@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -120,13 +121,25 @@ def empty_row(labels: tuple[str, ...], task: Task, error: str | None) -> Row:
     return dict.fromkeys(columns_of(labels)) | own
 
 
-def hear(task: Task, recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE) -> Answer:
-    """Analyse a recording as ``replay --speed max`` does; what is behind a URL is fetched first."""
+def hear(
+    task: Task,
+    recognizer: Recognizer,
+    adaptation: Adaptation = UNKNOWN_VOICE,
+    folder: Path | None = None,
+) -> Answer:
+    """Analyse a recording as ``replay --speed max`` does; what is behind a URL is fetched first.
+
+    Args:
+        task: the recording.
+        recognizer: the model.
+        adaptation: how the stream adapts to its voice.
+        folder: for what is fetched; None for the system's.
+    """
     notices: list[str] = []
     tally = Tally(recognizer)
     error: str | None = None
     try:
-        with local_copy(task.path, task.size, notices.append) as path:
+        with local_copy(task.path, task.size, notices.append, folder) as path:
 
             def named(text: object) -> str:
                 return str(text).replace(str(path), task.source)
@@ -199,21 +212,29 @@ def _timeline(path: Path) -> OutputFile:
     return OutputFile(path, force=True)
 
 
-def work(connection: Connection, model: Path, prior: Prior, adaptation: Adaptation) -> None:
+def work(
+    connection: Connection,
+    model: Path,
+    prior: Prior,
+    adaptation: Adaptation,
+    folder: Path | None = None,
+) -> None:
     """Run a worker process: report that it is ready, then answer tasks in order."""
     for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; the parent ends this process
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     recognizer = Recognizer.load(model, prior)
     connection.send(None)
     while True:
-        connection.send(hear(connection.recv(), recognizer, adaptation))
+        connection.send(hear(connection.recv(), recognizer, adaptation, folder))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path | None) -> None:
     """End this process if the parent is killed, even in the middle of a long recording."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)  # it is the parent's to delete, but it is gone
     os._exit(1)

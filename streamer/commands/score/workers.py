@@ -57,6 +57,7 @@ class Workers:
         labels: tuple[str, ...],
         interrupts: Interrupts,
         adaptation: Adaptation = UNKNOWN_VOICE,
+        folder: Path | None = None,
     ) -> None:
         """Set them up; they start with the context.
 
@@ -67,6 +68,7 @@ class Workers:
             labels: the model's labels.
             interrupts: signals, held back while a process starts or is ended.
             adaptation: how each stream adapts to its voice.
+            folder: for what they fetch; None for the system's.
         """
         self._count = count
         self._model = model
@@ -74,6 +76,7 @@ class Workers:
         self._labels = labels
         self._interrupts = interrupts
         self._adaptation = adaptation
+        self._folder = folder
         # A forked process would inherit threads' locks, and Windows has no fork.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -110,6 +113,7 @@ class Workers:
             for index, task in islice(coming, max(0, self._free - len(waiting))):
                 held[index] = task
                 waiting.append(index)
+                self._hand_out(held, waiting)  # the next may take a while to be listed
             if not held:
                 return
             self._hand_out(held, waiting)
@@ -186,7 +190,7 @@ class Workers:
     def _start(self) -> None:
         with self._interrupts.shielded():
             ours, theirs = self._context.Pipe()
-            arguments = (theirs, self._model, self._prior, self._adaptation)
+            arguments = (theirs, self._model, self._prior, self._adaptation, self._folder)
             process = self._context.Process(target=work, args=arguments, daemon=True)
             process.start()
             theirs.close()  # otherwise its death would go unnoticed

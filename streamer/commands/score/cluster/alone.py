@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamer.commands.score.cluster.spec import Spec
+from streamer.commands.score.remote import folder_of_copies
 from streamer.commands.score.work import Answer, Task
 from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure
@@ -25,11 +26,12 @@ def hear_alone(model: Path, spec: Spec, tasks: Sequence[Task]) -> list[Answer]:
     Raises:
         RunFailure: the process cannot start.
     """
-    result = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=pickle.dumps((model, spec, tasks)),
-        capture_output=True,
-    )
+    with folder_of_copies(task.path for task in tasks) as folder:
+        result = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=pickle.dumps((model, spec, tasks, folder)),
+            capture_output=True,
+        )
     if result.returncode:
         lines = result.stderr.decode(errors="replace").strip().splitlines()
         raise RunFailure(f"a process for single recordings failed: {lines[-1] if lines else ''}")
@@ -39,8 +41,8 @@ def hear_alone(model: Path, spec: Spec, tasks: Sequence[Task]) -> list[Answer]:
 
 def main() -> None:
     """Read the work from standard input, and write the answers to standard output."""
-    model, spec, tasks = pickle.load(sys.stdin.buffer)
-    workers = Workers(1, model, spec.prior, spec.labels, Interrupts(), spec.adaptation)
+    model, spec, tasks, folder = pickle.load(sys.stdin.buffer)
+    workers = Workers(1, model, spec.prior, spec.labels, Interrupts(), spec.adaptation, folder)
     with workers:
         answers = dict(workers.answers(tasks))
     sys.stdout.buffer.write(pickle.dumps([answers[index] for index in range(len(tasks))]))

@@ -51,6 +51,16 @@ class Load:
     tries: int = 0
 
 
+class _Client(Client):
+    """A client that only :meth:`close` closes, once it is connected.
+
+    One that cannot connect would wait for itself at its end, for 20 s, and print a traceback.
+    """
+
+    def __del__(self) -> None:
+        pass
+
+
 class Cluster:
     """The workers of a scheduler; authentication is left to Dask's own configuration."""
 
@@ -121,7 +131,7 @@ class Cluster:
 
     def _connect(self) -> None:
         try:
-            self._client = Client(  # type: ignore[no-untyped-call]
+            self._client = _Client(  # type: ignore[no-untyped-call]
                 self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
             )
             if self._spec.file is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from streamer.commands.score.places import suffix_of
 from streamer.commands.score.work import Task
 
 #: Long enough that handing a task out costs little, short enough to be done again.
@@ -60,4 +60,4 @@ class Grouping:
 
 
 def _kind(task: Task) -> str:
-    return os.path.splitext(task.path)[1].lower()  # noqa: PTH122 (it may be a URL)
+    return suffix_of(task.path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamer.commands.score.sums import installed_version
 from streamer.modelfile.shipped import SHIPPED, model_path
 from streamer.recognition.prior import Prior
 from streamer.recognition.profile import Adaptation
 from streamer.recognition.recognizer import Recognizer
+from streamer.version import version
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def spec_of(model: Path | None, recognizer: Recognizer, adaptation: Adaptation) 
     elif str(model) in SHIPPED and path != Path(model):
         shipped = str(model)
     return Spec(
-        installed_version(),
+        version(),
         recognizer.digest,
         shipped,
         path if shipped is None else None,

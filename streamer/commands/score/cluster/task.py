@@ -14,11 +14,11 @@ from pathlib import Path
 
 from streamer.commands.score.cluster.alone import hear_alone
 from streamer.commands.score.cluster.spec import Spec
-from streamer.commands.score.sums import installed_version
 from streamer.commands.score.work import Answer, Task, hear_all
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.recognizer import Recognizer
+from streamer.version import version
 
 _loaded: dict[tuple[str, str], Recognizer] = {}
 _lock = threading.Lock()
@@ -84,7 +84,7 @@ def given(data: bytes) -> bytes:
 
 
 def _check_version(spec: Spec, host: str) -> None:
-    own = installed_version()
+    own = version()
     if own != spec.version:
         raise Disagreement(
             f"the worker on {host} has ser-live {own}, this is {spec.version}: install one version "
