@@ -15,11 +15,21 @@ import pytest
 import soundfile
 
 from streamer.commands.convert.run import convert
-from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.command import (
+    COMMAND,
+    EMOTIONS,
+    assert_alike,
+    complaint,
+    lines,
+    replay,
+    ser_live,
+)
 from tests.helpers.places import ROOT
 from tests.helpers.timelines import assert_tiled, textgrid_of
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = "".join(
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "streamer/README.md")
+)
 SER_LIVE = f"{sys.executable} -c '{COMMAND[2]}'"
 RAW = "replay - --rate 16000 --speed max --format jsonl"
 
@@ -36,8 +46,8 @@ def shell(script, **values):
 
 
 def readme(start):
-    """The line of README that begins so."""
-    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+    """The line of README or the manual that begins so."""
+    (line,) = [line for line in PAGES.splitlines() if line.startswith(start)]
     return line
 
 
@@ -72,7 +82,7 @@ def recorded(tmp_path_factory, wav):
 def test_a_shells_pipe_gives_what_the_file_gives(raw, wav):
     piped = shell(f"cat $RAW | ser-live {RAW}", RAW=raw)
     assert piped.returncode == 0
-    assert lines(piped)[1:] == lines(replay(wav))[1:]
+    assert_alike(lines(piped)[1:], lines(replay(wav))[1:])
 
 
 def test_ffmpeg_brings_the_sound_of_anything(tmp_path, hifi, wav):

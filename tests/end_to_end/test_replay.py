@@ -14,7 +14,15 @@ import pytest
 import soundfile
 import soxr
 
-from tests.helpers.command import COMMAND, EMOTIONS, complaint, lines, replay, ser_live
+from tests.helpers.command import (
+    COMMAND,
+    EMOTIONS,
+    assert_alike,
+    complaint,
+    lines,
+    replay,
+    ser_live,
+)
 from tests.helpers.places import CLIPS, ROOT
 
 
@@ -115,7 +123,7 @@ def test_raw_pcm_equals_the_file(hifi):
         data=samples.astype("<i2").tobytes(),
     )  # fmt: skip
     assert piped.returncode == 0
-    assert piped.stdout.split(b"\n")[1:] == replay(hifi).stdout.split(b"\n")[1:]
+    assert_alike(lines(piped)[1:], lines(replay(hifi))[1:])
 
 
 def test_several_files_name_the_file_on_every_line(wav, hifi):

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers.places import ROOT
 
 COMMAND = [sys.executable, "-c", "from streamer.commands.program import run; run()"]
@@ -39,3 +41,22 @@ def complaint(result):
     assert text.startswith("ser-live: ")
     assert "Traceback" not in text
     return text
+
+
+def assert_alike(ours, theirs):
+    """Two results of the same audio: alike but for numbers, which may differ by 1e-6.
+
+    Many timesteps are computed at once where nobody waits, and one by one elsewhere.
+    """
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key, value in ours.items():
+            assert_alike(value, theirs[key])
+    elif isinstance(ours, list):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_alike(one, other)
+    elif isinstance(ours, float):
+        assert ours == pytest.approx(theirs, rel=0, abs=1e-6)
+    else:
+        assert ours == theirs

@@ -200,6 +200,7 @@ def wait_for_rows(output, process, count):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_workers_and_clients_that_die_lose_no_row(tmp_path, archive, alone):
     output = tmp_path / "r.csv"
     with Processes(tmp_path) as processes:
@@ -225,6 +226,7 @@ def test_workers_and_clients_that_die_lose_no_row(tmp_path, archive, alone):
     assert rows_of(output) == alone
 
 
+@pytest.mark.long
 def test_a_scheduler_that_restarts_costs_what_was_under_way(tmp_path, archive, alone):
     output = tmp_path / "r.csv"
     with Processes(tmp_path) as processes:
@@ -259,6 +261,7 @@ def test_a_recording_that_kills_its_workers_ends_as_a_row(tmp_path):
 
 
 @pytest.mark.skipif(Networks.missing() is not None, reason=f"needs {Networks.missing()}")
+@pytest.mark.long
 def test_machines_that_are_killed_or_cut_off_lose_no_row(tmp_path, archive, alone):
     """Three workers in networks of their own: one is killed, one cut off, the client restarted."""
     output = tmp_path / "r.csv"

@@ -232,6 +232,7 @@ def test_an_archive_on_s3_has_the_rows_of_its_files(bucket, local, tmp_path):
     assert "Traceback" not in missing.stderr.decode()
 
 
+@pytest.mark.long
 def test_faults_of_s3_cost_no_row(bucket, local, tmp_path):
     """A 500, a body that is cut, a slow answer: for each recording; then one that stays broken."""
     output = tmp_path / "r.csv"

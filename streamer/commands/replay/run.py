@@ -83,7 +83,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                         listeners=display.listeners,
                         streams=source.streams,
                         adaptation=adaptation,
-                        at_once=MANY_AT_ONCE if speed is None else 1,
+                        # Whoever writes into a pipe may wait for every line.
+                        at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
                     )
             except RunFailure:
                 raise
