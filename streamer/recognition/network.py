@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ Float32 = NDArray[np.float32]
 _POSITION = "position"
 #: NumPy's name of a type -> onnxruntime's.
 _TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+_Outputs = dict[str, NDArray[Any]]
+#: A copy between views: target and source.
+_Move = tuple[NDArray[Any], NDArray[Any]]
 #: Position of a row whose stream has moved to another batch.
 _SPENT = -1
 
@@ -52,7 +55,9 @@ class _Batch:
         self._results = results
         self.positions: NDArray[np.int64] = inputs[_POSITION]
         self.size = len(self.positions)
-        self._bound: Callable[[], dict[str, NDArray[Any]]] | None = None
+        self._bound: Callable[[], None] | None = None
+        #: The copies after a single timestep.
+        self._moves: list[_Move] = []
 
     def step(
         self, features: Float32, end: int, heard: Float32 | None
@@ -66,35 +71,38 @@ class _Batch:
         self.inputs["end"].fill(end)
         try:
             if timesteps == 1:
-                self.inputs["features"][:] = features
-                if HEARD in self.inputs:
-                    self.inputs[HEARD][:] = 0.0 if heard is None else heard
-                self._bound = self._bound or self._bind()
-                outputs = self._bound()
+                outputs, moves = self._run_one(features, heard)
             else:
-                outputs = self._run(features, heard)
-                self._check_shapes(outputs, timesteps)
+                outputs, moves = self._run_many(features, heard)
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise RunFailure("the network of the model failed in the middle of the run") from error
         results = [outputs[name].copy() for name in self._results]
         if not all(_are_shares(one) for one in results):
             raise RunFailure("the network of the model yields what is no probability")
-        for name, line in self.inputs.items():
-            if f"next_{name}" in outputs and name != _POSITION:
-                _push(line, outputs[f"next_{name}"])
+        for target, source in moves:
+            target[...] = source
         self.positions += timesteps
         probabilities, attention, *ordinary = results
         return probabilities, attention, ordinary[0] if ordinary else None
 
-    def _run(self, features: Float32, heard: Float32 | None) -> dict[str, NDArray[Any]]:
-        """Run many timesteps."""
+    def _run_one(self, features: Float32, heard: Float32 | None) -> tuple[_Outputs, list[_Move]]:
+        self._bound = self._bound or self._bind()
+        self.inputs["features"][:] = features
+        if HEARD in self.inputs:
+            self.inputs[HEARD][:] = 0.0 if heard is None else heard
+        self._bound()
+        return self._outputs, self._moves
+
+    def _run_many(self, features: Float32, heard: Float32 | None) -> tuple[_Outputs, list[_Move]]:
         feeds = self.inputs | {"features": features}
         if HEARD in feeds:
             feeds[HEARD] = np.zeros(features.shape[:2], np.float32) if heard is None else heard
         names = [*self._outputs]
-        return dict(zip(names, self._network.variant().run(names, feeds), strict=True))
+        outputs = dict(zip(names, self._network.variant().run(names, feeds), strict=True))
+        self._check_shapes(outputs, features.shape[1])
+        return outputs, self._moves_of(outputs)
 
-    def _check_shapes(self, outputs: dict[str, NDArray[Any]], timesteps: int) -> None:
+    def _check_shapes(self, outputs: _Outputs, timesteps: int) -> None:
         """Check that many timesteps give as many rows as one gives, times their number.
 
         Raises:
@@ -107,7 +115,7 @@ class _Batch:
             if outputs[name].shape not in [(batch, length, *rest) for length in lengths]:
                 raise ValueError(f"{name} has the shape {outputs[name].shape}")
 
-    def _bind(self) -> Callable[[], dict[str, NDArray[Any]]]:
+    def _bind(self) -> Callable[[], None]:
         """Bind the tensors for single timesteps; return a function that runs one."""
         fixed = ONE_STEP if self.size == 1 else {TIMESTEPS: 1}
         session = self._network.variant(**fixed)
@@ -118,23 +126,28 @@ class _Batch:
         ):
             for name, tensor in tensors.items():
                 bind(name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data)
+        self._moves = self._moves_of(self._outputs)
+        return lambda: session.run_with_iobinding(binding)
 
-        def run() -> dict[str, NDArray[Any]]:
-            session.run_with_iobinding(binding)
-            return self._outputs
+    def _moves_of(self, outputs: _Outputs) -> list[_Move]:
+        """Return the copies by which the newest rows push the oldest out of each delay line."""
+        return [
+            move
+            for name, line in self.inputs.items()
+            if f"next_{name}" in outputs
+            for move in _push(line, outputs[f"next_{name}"])
+        ]
 
-        return run
 
-
-def _push(line: NDArray[Any], newest: NDArray[Any]) -> None:
-    """Push rows ``(batch, n, ...)`` into ``(batch, length, ...)``; the oldest drop out."""
+def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[_Move]:
+    """Yield the copies that push ``(batch, n, ...)`` into ``(batch, length, ...)``."""
     rows = newest.shape[1]
     kept = line.shape[1] - rows
     if kept > 0:
         # One move over all streams: rows that one takes from the next are overwritten.
         flat, moved = line.reshape(-1), rows * line[0, 0].size
-        flat[:-moved] = flat[moved:]
-    line[:, max(kept, 0) :] = newest[:, max(-kept, 0) :]
+        yield flat[:-moved], flat[moved:]
+    yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def training_rate(config: NetworkConfig, seconds: float) -> float:
             for own recordings.
         seconds: duration, at least one step.
     """
+    config = replace(config, ordinary=False)  # own recordings hold no ordinary speech
     recipe = replace(read_recipe(OWN), network=config, schedule="constant")
     training = Training(recipe, epoch_steps=1, place=Place())
     batch = _batch(recipe.batch, len(config.labels))
@@ -55,6 +56,7 @@ def drawing_share(config: NetworkConfig, recording: Path, rounds: int = 3) -> fl
         recording: recording to draw the streams from.
         rounds: number of batches to draw and train on.
     """
+    config = replace(config, ordinary=False)
     recipe = replace(read_recipe(OWN), network=config, schedule="constant", draws_ahead=False)
     recipe = replace(recipe, streams=replace(recipe.streams or Streams(), ordinary=0.0))
     threads = torch.get_num_threads()
