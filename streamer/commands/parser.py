@@ -89,21 +89,22 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
         module = import_module(f"streamer.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
         module.add_arguments(command)
-        if name in (*configuration.SETTABLE, "doctor"):  # doctor tells what the file sets
-            _add_configuration(command)
+        # doctor tells what the file sets
+        _add_configuration(command, name in (*configuration.SETTABLE, "doctor"))
     return parser, commands.choices
 
 
-def _add_configuration(command: argparse.ArgumentParser) -> None:
+def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> None:
     group = command.add_argument_group("configuration file")
     one = group.add_mutually_exclusive_group()
-    one.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE.toml",
-        help="take options that are not given from this file (default: ser-live.toml in "
-        "~/.config, or in %%APPDATA%% under Windows)",
-    )
+    if takes_one:
+        one.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE.toml",
+            help="take options that are not given from this file (default: ser-live.toml in "
+            "~/.config, or in %%APPDATA%% under Windows)",
+        )
     one.add_argument("--no-config", action="store_true", help="read no such file")
 
 

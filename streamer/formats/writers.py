@@ -36,6 +36,19 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
 }
 
 
+def check_replaceable(path: Path, what: str) -> None:
+    """Check that a file of figures does not take the name of what nobody can make again.
+
+    Raises:
+        SerLiveError: by its suffix it is sound or a voice profile.
+    """
+    suffix = path.suffix.lower()
+    if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
+        raise SerLiveError(f"{path}: {what}, not sound")
+    if suffix == ".profile":
+        raise SerLiveError(f"{path}: {what}, not a profile")
+
+
 def suffix_format(output: Path | None) -> str:
     """Return the format for a session's output file: a timeline by its suffix, else JSON lines.
 
@@ -43,8 +56,8 @@ def suffix_format(output: Path | None) -> str:
         SerLiveError: the suffix is that of sound or a picture, or .txt, which may be either.
     """
     suffix = "" if output is None else output.suffix.lower()
-    if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:
-        raise SerLiveError(f"{output}: --output takes results, such as .jsonl or .csv, not sound")
+    if output is not None:
+        check_replaceable(output, "--output takes results, such as .jsonl or .csv")
     if suffix in _PICTURES:
         raise SerLiveError(
             f"{output}: --output takes results; ser-live report makes a {suffix} of a .jsonl"

@@ -20,6 +20,7 @@ from streamer.commands.latency.measure import (
 )
 from streamer.commands.latency.server import Load, measure_server, server_text
 from streamer.errors import SerLiveError
+from streamer.formats.writers import check_replaceable
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import OutputFile, check_apart, check_output, write_line
 from streamer.session.interrupts import Interrupts
@@ -92,6 +93,7 @@ def _findings(options: argparse.Namespace, inputs: Sequence[Path]) -> Iterator[F
     with ExitStack() as stack:
         keep = None
         if options.json is not None:
+            check_replaceable(options.json, "--json takes figures")
             keep = stack.enter_context(OutputFile(options.json, options.force, inputs))
         findings = Findings(lambda text: write_line(out, text), keep)
         stack.callback(findings.close)

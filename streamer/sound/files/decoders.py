@@ -146,4 +146,6 @@ def _is_session(path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).rpartition(": ")[2].rstrip(".")
+    reason = str(error).rpartition(": ")[2].rstrip(".")
+    # libsndfile says so of an mp3 that its decoder cannot open, though the file is there.
+    return "unknown format" if reason.startswith("File does not exist") else reason
