@@ -97,7 +97,9 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
 def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> None:
     group = command.add_argument_group("configuration file")
     one = group.add_mutually_exclusive_group()
-    if takes_one:
+    if not takes_one:
+        command.set_defaults(config=None)
+    else:
         one.add_argument(
             "--config",
             type=Path,

@@ -309,7 +309,7 @@ def test_a_profile_is_read_before_anything_is_opened_and_never_written_over(
     for arguments, said in (
         (("replay", SAD, "--profile", damaged), "no profile of a voice"),
         (("listen", "--profile", damaged), "no profile of a voice"),
-        (("listen", "--profile", path, "--force", "--output", path), "not a profile"),
+        (("listen", "--profile", path, "--force", "--output", path), "is to be read"),
         (("replay", SAD, "--profile", path, "--force", "--output", path), "not a profile"),
     ):
         code, out, err = command(*arguments)
