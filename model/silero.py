@@ -71,22 +71,6 @@ class VoiceGate(nn.Module):
         decoder = "model.decoder.decoder.2"
         self.decide = _linear(tensors[f"{decoder}.weight"][:, :, 0], tensors[f"{decoder}.bias"])
 
-    def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the next chunks of each stream.
-
-        Args:
-            samples: ``(batch, chunks, 576)``, each the end of the previous chunk and the chunk.
-            state: ``(batch, 256)``, the LSTM's output and cell.
-
-        Returns:
-            probabilities ``(batch, chunks)`` and the new state.
-        """
-        hidden = self._encode(samples.flatten(0, 1)).reshape(*samples.shape[:2], -1)
-        output, cell = torch.split(state[None], [_CHANNELS, _CHANNELS], dim=2)
-        outputs, (output, cell) = self.lstm(hidden, (output.contiguous(), cell.contiguous()))
-        probabilities = torch.sigmoid(self.decide(torch.relu(outputs))).squeeze(-1)
-        return probabilities, torch.cat([output[0], cell[0]], dim=1)
-
     def sequence(self, samples: Tensor) -> Tensor:
         """Compute logits of consecutive chunks from the start of streams, for training.
 
@@ -96,12 +80,14 @@ class VoiceGate(nn.Module):
         Returns:
             ``(batch, chunks)``.
         """
-        hidden = self._encode(samples.flatten(0, 1)).reshape(*samples.shape[:2], -1)
-        outputs, _ = self.lstm(hidden)
+        outputs, _ = self.lstm(self.encode(samples))
         logits: Tensor = self.decide(torch.relu(outputs))
         return logits.squeeze(-1)
 
-    def _encode(self, samples: Tensor) -> Tensor:
+    def encode(self, samples: Tensor) -> Tensor:
+        """Compute the LSTM's input: ``(batch, chunks, 576)`` -> ``(batch, chunks, 128)``."""
+        batch, chunks = samples.shape[:2]
+        samples = samples.flatten(0, 1)
         padded = torch.cat([samples, samples.index_select(1, self.mirrored)], dim=1)
         # Slices: to gather every sample by itself takes as long as the transform.
         starts = range(0, padded.shape[1] - _FRAME_SAMPLES + 1, _FRAME_STEP)
@@ -113,14 +99,14 @@ class VoiceGate(nn.Module):
         hidden = self._layer(0, _windows(magnitude, _BINS, (1, 1), step=1))
         hidden = self._layer(1, _windows(hidden, _CHANNELS, (1, 0), step=2))
         hidden = self._layer(2, hidden.reshape(-1, 2 * hidden.shape[1]))
-        return self._layer(3, hidden)
+        return self._layer(3, hidden).reshape(batch, chunks, _CHANNELS)
 
     def _layer(self, index: int, windows: Tensor) -> Tensor:
         return torch.relu(self.encoder[index](windows))
 
 
 class _Exported(nn.Module):
-    """The gate's ``forward`` with ONNX's own LSTM.
+    """The gate on a stream, with ONNX's own LSTM.
 
     What torch exports of its LSTM is a loop, or takes the number of chunks for a constant.
     """
@@ -138,8 +124,17 @@ class _Exported(nn.Module):
         self.register_buffer("bias", torch.cat([rows["bias_ih_l0"], rows["bias_hh_l0"]])[None])
 
     def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the next chunks of each stream.
+
+        Args:
+            samples: ``(batch, chunks, 576)``, each the end of the previous chunk and the chunk.
+            state: ``(batch, 256)``, the LSTM's output and cell.
+
+        Returns:
+            probabilities ``(batch, chunks)`` and the new state.
+        """
         batch, chunks = samples.shape[:2]
-        hidden = self.gate._encode(samples.flatten(0, 1)).reshape(batch, chunks, _CHANNELS)
+        hidden = self.gate.encode(samples)
         output, cell = torch.split(state[None], [_CHANNELS, _CHANNELS], dim=2)
         outputs, output, cell = torch.onnx.ops.symbolic_multi_out(
             "LSTM",

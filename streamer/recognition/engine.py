@@ -217,10 +217,8 @@ class Engine:
         self, blocks: Sequence[Float32], runs: list[StateRun]
     ) -> list[tuple[list[Estimate], StreamState]]:
         for at_once in {run.at_once for run in runs}:
-            alike = [run for run in runs if run.at_once == at_once]
-            heard = [
-                block for block, run in zip(blocks, runs, strict=True) if run.at_once == at_once
-            ]
+            pairs = [one for one in zip(blocks, runs, strict=True) if one[1].at_once == at_once]
+            heard, alike = [block for block, _ in pairs], [run for _, run in pairs]
             spectra = [run.spectra for run in alike]
             self._hear(alike, self._analysis.accept_many(heard, spectra, at_once))
             self._estimate(alike, at_once)

@@ -16,7 +16,7 @@ from streamer.outputs import say_on_stderr
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import is_loopback
 from streamer.serve.config import ServerConfig
-from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _EXTRA = ("starlette", "uvicorn", "websockets")
 #: The system's send buffer per connection: some ten seconds of results.
 _SEND_BUFFER_BYTES = 1 << 16
-#: Windows has no SIGHUP; there SIGBREAK comes with Ctrl-Break and with a closed window.
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def serve(config: ServerConfig, interrupts: Interrupts) -> None:
@@ -199,10 +197,9 @@ def _tell(config: ServerConfig, listening: socket.socket) -> None:
 def _signals(stop: Callable[[int], None]) -> Iterator[None]:
     """Let signals stop the server; any that the caller ignores (nohup) stay ignored."""
     before: dict[int, Any] = {}
-    for name in _SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, lambda number, _frame: stop(number))
+    for one in ending_signals():
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            before[one] = signal.signal(one, lambda number, _frame: stop(number))
     try:
         yield
     finally:

@@ -14,6 +14,11 @@ from typing import NoReturn
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that ask the program to stop, those that this system has."""
+    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
+
 class Interrupted(BaseException):
     """A signal asked the program to stop; ``number`` is the signal's, or 0 if the user quit.
 
@@ -43,13 +48,13 @@ class Interrupts:
 
     def install(self) -> None:
         """Handle the signals from now on; any that the caller ignores (nohup) stay ignored."""
-        for number in self._signals():
+        for number in ending_signals():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def ignore(self) -> None:
         """Ignore the signals: the work is done, and nothing may disturb the exit."""
-        for number in self._signals():
+        for number in ending_signals():
             signal.signal(number, signal.SIG_IGN)
 
     def quit(self) -> None:
@@ -104,10 +109,6 @@ class Interrupts:
     def _raise(self, number: int) -> NoReturn:
         self._pending = None
         raise Interrupted(number, self._signals_seen > 1)
-
-    @staticmethod
-    def _signals() -> list[signal.Signals]:
-        return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class _Shield:

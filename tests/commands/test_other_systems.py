@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import io
 import os
-import signal
 import sys
 import types
 
@@ -14,11 +13,10 @@ import pytest
 from streamer.commands import program
 from streamer.commands.display import can_show_screen
 from streamer.commands.program import own_stdout
-from streamer.outputs import write_whole
 from streamer.screen.console import takes_sequences
 from streamer.screen.monitor import Monitor
 from streamer.screen.terminal import Terminal
-from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.interrupts import Interrupts
 
 
 class Kernel:
@@ -105,29 +103,3 @@ def test_a_console_that_cannot_be_measured_by_number_has_a_size(monkeypatch):
         columns, rows = terminal._measure()
     assert columns > 0
     assert rows > 0
-
-
-def test_a_console_that_is_closed_ends_the_session(monkeypatch):
-    """Windows sends SIGBREAK, which other systems lack; SIGUSR1 stands in for it."""
-    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    before = {number: signal.getsignal(number) for number in Interrupts._signals()}
-    try:
-        Interrupts().install()
-        with pytest.raises(Interrupted) as caught:
-            signal.raise_signal(signal.SIGBREAK)
-        assert caught.value.number == signal.SIGUSR1
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def test_a_file_is_overwritten_where_open_files_have_no_modes(tmp_path, monkeypatch):
-    def chmod(*_):
-        raise TypeError("path should be string, bytes or os.PathLike, not int")
-
-    path = tmp_path / "voice.profile"
-    path.write_text("old")
-    monkeypatch.setattr(os, "chmod", chmod)
-    monkeypatch.setattr(os, "supports_fd", set())
-    write_whole(path, "new", force=True)
-    assert path.read_text() == "new"

@@ -12,7 +12,7 @@ from streamer.outputs import write_whole
 from streamer.serve import host
 from streamer.serve.metrics import _resident_bytes
 from streamer.session import interrupts
-from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
 from streamer.sound.capture.losses import asleep_s
 
 needs_sigusr1 = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no SIGUSR1")
@@ -33,7 +33,7 @@ def test_a_file_is_replaced_where_open_files_have_no_mode(tmp_path, monkeypatch)
 @needs_sigusr1
 def test_ctrl_break_ends_a_session_as_ctrl_c_does(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    before = {number: signal.getsignal(number) for number in Interrupts._signals()}
+    before = {number: signal.getsignal(number) for number in ending_signals()}
     try:
         Interrupts().install()
         assert signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL
@@ -59,7 +59,7 @@ def test_ctrl_break_stops_the_server(monkeypatch):
 
 def test_signals_that_the_system_lacks_are_left_out(monkeypatch):
     monkeypatch.delattr(signal, "SIGHUP", raising=False)
-    assert {one.name for one in Interrupts._signals()} == {"SIGINT", "SIGTERM"}
+    assert {one.name for one in ending_signals()} == {"SIGINT", "SIGTERM"}
 
 
 def test_a_session_ends_from_a_thread_where_threads_get_no_signals(monkeypatch):

@@ -44,14 +44,19 @@ def folders(tiny_corpus, tmp_path, monkeypatch):
     return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
 
 
-def test_a_sequence_is_heard_as_its_chunks_one_by_one(silero, speech):
+def test_a_sequence_is_heard_as_the_exported_gate_hears_its_chunks_one_by_one(
+    silero, speech, tmp_path
+):
+    export_voice_gate(tmp_path / "gate.onnx", silero)
+    exported = open_session(tmp_path / "gate.onnx")
     fed = chunks_of(torch.from_numpy(speech[None, :32_000]))
-    state = torch.zeros(1, 256)
+    state = np.zeros((1, 256), np.float32)
     with torch.no_grad():
         logits = silero.sequence(fed)[0]
-        for chunk, logit in zip(fed[0], logits, strict=True):
-            probability, state = silero(chunk[None, None], state)
-            torch.testing.assert_close(torch.sigmoid(logit), probability[0, 0])
+    for chunk, logit in zip(fed[0].numpy(), logits, strict=True):
+        feeds = {"samples": chunk[None, None], "state": state}
+        probability, state = exported.run(None, feeds)
+        torch.testing.assert_close(torch.sigmoid(logit), torch.from_numpy(probability[0])[0])
 
 
 def test_chunks_are_those_that_the_runtime_feeds(speech):
