@@ -67,9 +67,10 @@ class WindowMean(Layer[AttentionState]):
             pooled ``(batch, timesteps, pooled)``, and weights ``(batch, timesteps, T)``, newest
             timestep last.
         """
-        keys = functional.pad(self.keys(features), (0, 0, self.window - 1, 0))
+        questions, keys = self.look(features)
+        keys = functional.pad(keys, (0, 0, self.window - 1, 0))
         index = torch.arange(features.shape[1], device=features.device)
-        band = self._band(features, keys, index.expand(len(features), -1))
+        band = self._band(questions, keys, index.expand(len(features), -1))
         history = functional.pad(features, (0, 0, self.window - 1, 0))
         # Use float32: a deviation is the small difference of two large means.
         with without_autocast(features.device):
@@ -95,46 +96,53 @@ class WindowMean(Layer[AttentionState]):
         Returns:
             pooled and weights, and the window's new rows.
         """
-        newest = AttentionState(x, self.keys(x))
+        questions, keys = self.look(x)
         # While the delay line fills, one unmasked position keeps the softmax finite.
         index = moment.position.clamp(min=0)
-        band = self._band(x, torch.cat([state.keys, newest.keys], dim=1), index)
+        band = self._band(questions, torch.cat([state.keys, keys], dim=1), index)
         earlier, own = band[:, :, : self.window - 1], band[:, :, self.window - 1 :]
 
         def mean_of(function: Callable[[Tensor], Tensor]) -> Tensor:
             # In two parts: joining the features would copy the window for a few rows.
             return earlier @ function(state.features) + own @ function(x)
 
+        newest = AttentionState(x, keys)
         return (self._pool(mean_of), self._windows_of(band)), Newest(newest)
 
-    def keys(self, features: Tensor) -> Tensor:
-        """Compute the keys of timesteps: ``(..., hidden)`` -> ``(..., keys)``."""
-        return torch.zeros_like(features[..., :1])
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute from timesteps ``(..., hidden)`` what their own and later windows need.
 
-    def _band(self, features: Tensor, keys: Tensor, index: Tensor) -> Tensor:
+        Returns:
+            questions ``(..., questions)`` of the windows that end there, and keys ``(..., keys)``
+            for all windows with these timesteps.
+        """
+        nothing = torch.zeros_like(features[..., :1])
+        return nothing, nothing
+
+    def _band(self, questions: Tensor, keys: Tensor, index: Tensor) -> Tensor:
         """Return the weights of all windows as a band matrix, which applies them without copies.
 
         Args:
-            features: ``(batch, n, hidden)`` the newest timestep of each window.
+            questions: ``(batch, n, questions)`` of the windows.
             keys: ``(batch, n + T - 1, keys)``.
             index: ``(batch, n)`` number of these timesteps in their stream.
 
         Returns:
             ``(batch, n, n + T - 1)``; row t has weights in columns t to t + T - 1.
         """
-        count = features.shape[1]
+        count = questions.shape[1]
         rows = torch.arange(count, device=keys.device)[:, None]
         place = torch.arange(count + self.window - 1, device=keys.device) - rows
         is_inside = (place >= 0) & (place < self.window)
         exists = self.window - 1 - place <= index[..., None]
-        scores = self._scores(features, keys, place.clamp(0, self.window - 1), exists)
+        scores = self._scores(questions, keys, place.clamp(0, self.window - 1), exists)
         return torch.softmax(torch.where(is_inside & exists, scores, -torch.inf), dim=-1)
 
-    def _scores(self, _features: Tensor, keys: Tensor, _place: Tensor, _exists: Tensor) -> Tensor:
+    def _scores(self, _questions: Tensor, keys: Tensor, _place: Tensor, _exists: Tensor) -> Tensor:
         """Return logits of the softmax, ``(batch, n or 1, n + T - 1)``.
 
         Args:
-            features: as in :meth:`_band`.
+            questions: as in :meth:`_band`.
             keys: as in :meth:`_band`.
             place: ``(n, n + T - 1)`` place of each key in each window, oldest first.
             exists: ``(batch, n, n + T - 1)`` whether it is part of the stream.
@@ -161,10 +169,11 @@ class TimestepAttention(WindowMean):
         self.inner = nn.Linear(self.window, config.attention_hidden)
         self.outer = nn.Linear(config.attention_hidden, self.window)
 
-    def keys(self, features: Tensor) -> Tensor:
-        return features.mean(dim=-1, keepdim=True)  # eq. (5)
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        averages = features.mean(dim=-1, keepdim=True)  # eq. (5)
+        return averages, averages
 
-    def _scores(self, _features: Tensor, keys: Tensor, _place: Tensor, exists: Tensor) -> Tensor:
+    def _scores(self, _questions: Tensor, keys: Tensor, _place: Tensor, exists: Tensor) -> Tensor:
         averages = self._windows_of(torch.where(exists, keys[:, None, :, 0], 0.0))
         scores: Tensor = self.outer(torch.relu(self.inner(averages)))  # eq. (6)
         # Padding each row by n columns and cutting the end shifts each next row by one column.
@@ -183,9 +192,9 @@ class StatisticsAttention(WindowMean):
         self.outer = nn.Linear(config.attention_hidden, 1)
         self.pooled = 2 * config.hidden
 
-    def keys(self, features: Tensor) -> Tensor:
-        scores: Tensor = self.outer(torch.tanh(self.inner(features)))
-        return scores
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.outer(torch.tanh(self.inner(features)))
+        return scores, scores
 
     def _pool(self, mean_of: MeanOf) -> Tensor:
         mean = super()._pool(mean_of)
@@ -211,15 +220,22 @@ class ContextAttention(StatisticsAttention):
         self.age = nn.Parameter(torch.zeros(self.window))
         self.key_width = 1 + self.ASKED
 
-    def keys(self, features: Tensor) -> Tensor:
-        return torch.cat([super().keys(features), self.answer(features)], dim=-1)
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        # One product for all three: a step's time goes into the number of operators. The question
+        # begins with a constant 1, so that the score by content is added to the match with a key.
+        inner, ask = self.inner, self.ask
+        none, one = torch.zeros_like(ask.weight[:1]), torch.ones_like(ask.bias[:1])
+        scale = self.ASKED**-0.5
+        weight = torch.cat([inner.weight, self.answer.weight, none, ask.weight * scale])
+        bias = torch.cat([inner.bias, ask.bias.new_zeros(self.ASKED), one, ask.bias * scale])
+        looked = functional.linear(features, weight, bias)
+        sizes = [len(inner.bias), self.ASKED, 1 + self.ASKED]
+        content, answer, questions = torch.split(looked, sizes, dim=-1)
+        return questions, torch.cat([self.outer(torch.tanh(content)), answer], dim=-1)
 
-    def _scores(self, features: Tensor, keys: Tensor, place: Tensor, exists: Tensor) -> Tensor:
-        questions = self.ask(features) / self.ASKED**0.5
-        matches = questions @ keys[..., 1:].transpose(1, 2)
-        by_content = super()._scores(features, keys, place, exists)
-        scores: Tensor = by_content + matches + self.age[place].to(matches.dtype)
-        return scores
+    def _scores(self, questions: Tensor, keys: Tensor, place: Tensor, _exists: Tensor) -> Tensor:
+        matches = questions @ keys.transpose(1, 2)
+        return matches + self.age[place].to(matches.dtype)
 
 
 def window_attention(config: NetworkConfig) -> WindowMean:

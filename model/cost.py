@@ -59,8 +59,10 @@ def _attention(config: NetworkConfig) -> int:
     if config.attention == "statistics":
         return by_content
     if config.attention == "context":
+        # A question is a value wider than an answer, and as wide as a key.
         asked = ContextAttention.ASKED
-        return by_content + asked * (2 * config.hidden + config.window_timesteps)
+        wide = asked + 1
+        return by_content + (asked + wide) * config.hidden + wide * config.window_timesteps
     return pooling
 
 

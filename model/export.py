@@ -28,8 +28,11 @@ from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 OPSET = 20
 
 
-def fold_batch_norms(network: Network) -> Network:
-    """Return a copy for inference with batch norms folded into the layers before them."""
+def for_inference(network: Network) -> Network:
+    """Return a copy for inference, with fewer operators.
+
+    Batch norms are folded into the layers before them, and the classifiers into one.
+    """
     folded = copy.deepcopy(network).eval()
     convolutions = ("first", "second") if folded.config.front == "convolution" else ()
     in_front = (*convolutions, "enter")
@@ -42,7 +45,18 @@ def fold_batch_norms(network: Network) -> Network:
         fuse: Callable[..., nn.Module] = fuse_linear_bn_eval if is_linear else fuse_conv_bn_eval
         setattr(module, layer, fuse(getattr(module, layer), getattr(module, norm)))
         setattr(module, norm, nn.Identity())
+    if folded.ordinary is not None:
+        folded.classifier, folded.ordinary = _joined(folded.classifier, folded.ordinary), None
     return folded
+
+
+def _joined(*layers: nn.Linear) -> nn.Linear:
+    """Return a layer whose outputs are those of all layers, which take the same input."""
+    weights = torch.cat([layer.weight.detach() for layer in layers])
+    joined = nn.Linear(weights.shape[1], len(weights), device=weights.device)
+    joined.weight = nn.Parameter(weights)
+    joined.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+    return joined
 
 
 def state_specs(state: NetworkState) -> tuple[StateSpec, ...]:
@@ -112,7 +126,7 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         ),
     }
     write_onnx(
-        _Step(fold_batch_norms(network), metadata.temperature).eval(),
+        _Step(for_inference(network), metadata.temperature).eval(),
         (features, end, *tensors),
         path,
         {METADATA_KEY: metadata.to_json()},

@@ -60,7 +60,7 @@ class NetworkFile:
         """
         self._model = model
         self._is_own = is_own
-        self._variants: dict[tuple[tuple[str, int], ...], onnxruntime.InferenceSession] = {}
+        self._variants: dict[frozenset[tuple[str, int]], onnxruntime.InferenceSession] = {}
         self._lock = Lock()
 
     def variant(self, **sizes: int) -> onnxruntime.InferenceSession:
@@ -71,7 +71,10 @@ class NetworkFile:
         Args:
             sizes: the fixed dimensions by name; names that the network does not use are ignored.
         """
-        key = tuple(sorted(sizes.items()))
+        key = frozenset(sizes.items())
+        found = self._variants.get(key)  # a dictionary is read safely without the lock
+        if found is not None:
+            return found
         with self._lock:
             if key not in self._variants:
                 options = _options(sizes)

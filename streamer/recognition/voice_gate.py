@@ -141,20 +141,22 @@ def _inputs(hearings: list[_Hearing], count: int) -> Float32:
     Returns:
         ``(streams, count, 576)``.
     """
-    chunks = np.array([hearing.next_chunks(count) for hearing in hearings])
+    inputs = np.empty((len(hearings), count, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32)
+    chunks = inputs[..., CONTEXT_SAMPLES:]
+    for row, hearing in enumerate(hearings):
+        inputs[row, 0, :CONTEXT_SAMPLES] = hearing.context
+        chunks[row] = hearing.next_chunks(count)
     means = np.add.reduce(chunks, axis=2, dtype=np.float64) / CHUNK_SAMPLES
     pairs = zip(hearings, means.tolist(), strict=True)
-    chunks -= np.array([hearing.follow_offset(row) for hearing, row in pairs], np.float32)[
-        ..., None
-    ]
+    offsets = np.array([hearing.follow_offset(row) for hearing, row in pairs], np.float32)
+    chunks -= offsets[..., None]
     power = np.add.reduce(chunks * chunks, axis=2, dtype=np.float64) / CHUNK_SAMPLES
     pairs = zip(hearings, np.sqrt(power).tolist(), strict=True)
     envelopes = np.array([hearing.follow_envelope(row) for hearing, row in pairs])
     gains = (TARGET_RMS / envelopes).astype(np.float32)
-    inputs = np.empty((len(hearings), count, CONTEXT_SAMPLES + CHUNK_SAMPLES), np.float32)
-    np.multiply(chunks, gains[..., None], out=inputs[..., CONTEXT_SAMPLES:])
-    inputs[:, 0, :CONTEXT_SAMPLES] = [hearing.context for hearing in hearings]
-    inputs[:, 1:, :CONTEXT_SAMPLES] = inputs[:, :-1, -CONTEXT_SAMPLES:]
+    chunks *= gains[..., None]
+    if count > 1:
+        inputs[:, 1:, :CONTEXT_SAMPLES] = inputs[:, :-1, -CONTEXT_SAMPLES:]
     return inputs
 
 

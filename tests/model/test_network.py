@@ -233,12 +233,12 @@ def test_attention_by_context_matches_questions_and_answers_by_their_age():
     """Its scores once more, in plain loops."""
     pooling = network_with("context").attention
     heard = torch.randn(1, 7, live().hidden, generator=torch.Generator().manual_seed(2))
-    keys = pooling.keys(heard)
+    by_content = pooling.outer(torch.tanh(pooling.inner(heard)))
     _, weights = pooling(heard)
     for newest in range(7):
         scores = torch.stack(
             [
-                keys[0, older, 0]
+                by_content[0, older, 0]
                 + pooling.ask(heard[0, newest]) @ pooling.answer(heard[0, older]) / 32**0.5
                 + pooling.age[pooling.window - 1 - (newest - older)]
                 for older in range(newest + 1)

@@ -42,7 +42,7 @@ from model.attention import AttentionState
 from model.config import CONFIGURATIONS, NetworkConfig
 from model.contract import Moment
 from model.cost import step_cost
-from model.export import fold_batch_norms, state_specs, write_onnx
+from model.export import for_inference, state_specs, write_onnx
 from model.network import Network
 from model.silero import silero_path
 from streamer.commands.latency.streams import most_streams
@@ -124,9 +124,11 @@ class _WindowRun(nn.Module):
         (pooled, _), _ = network.attention.newest(
             hidden[:, -1:],
             Moment.of(network.attention, position, position[0] + 1),
-            AttentionState(before, network.attention.keys(before)),
+            AttentionState(before, network.attention.look(before)[1]),
         )
-        return torch.softmax(network.classifier(pooled[:, 0]), dim=-1)
+        return torch.softmax(
+            network.classifier(pooled[:, 0])[:, : len(network.config.labels)], dim=-1
+        )
 
 
 def _laid_out(states: Iterable[StateSpec]) -> list[tuple[str, tuple[int, ...]]]:
@@ -154,7 +156,7 @@ def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
 
 def _export_window(config: NetworkConfig, path: Path) -> None:
     """Export like the step, with folded batch norms; shapes are fixed, which can only help it."""
-    window = _WindowRun(fold_batch_norms(Network(config))).eval()
+    window = _WindowRun(for_inference(Network(config))).eval()
     features = torch.zeros(1, RERUN_TIMESTEPS, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     write_onnx(window, (features,), path, {}, input_names=["features"])
 

@@ -22,7 +22,7 @@ import train.fitting.material
 import train.fitting.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig
-from model.export import describe_model, fold_batch_norms
+from model.export import describe_model, for_inference
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
 from streamer.recognition.recognizer import Recognizer
@@ -281,7 +281,7 @@ def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_
     assert (liked.name, liked.everyday_prior, liked.decision) == ("tiny-1", prior, decision)
     for path, refitted in ((model, True), (judged, False)):
         network = RunFolder(folders.run).load(refitted)[0]
-        bias = fold_batch_norms(network).classifier.bias.detach().numpy()
+        bias = for_inference(network).classifier.bias.detach().numpy()
         assert bias.tobytes() in path.read_bytes()
 
 
