@@ -39,6 +39,14 @@ class Estimate:
     ordinary: float | None = None
     weighed: Float32 | None = None
 
+    @property
+    def decisive(self) -> Float32:
+        """``(labels,)`` the figures to show beside the label.
+
+        These are the weights that decided it, or without an emotion the probabilities.
+        """
+        return self.probabilities if self.weighed is None else self.weighed
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Estimate):
             return NotImplemented
