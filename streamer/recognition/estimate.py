@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class Estimate:
     label: str
     probabilities: Float32
     speech: float
-    attention: Float32
+    attention: Float32 = field(repr=False)  # long
     ordinary: float | None = None
     weighed: Float32 | None = None
 

@@ -21,7 +21,9 @@ def line_of(sink, label, probabilities, weighed):
     writer.take(started(LABELS))
     averaged = None if weighed is None else np.float32(weighed)
     writer.take(
-        Estimated(Estimate(1.0, label, np.float32(probabilities), 0.9, np.ones(1), None, averaged), 9)
+        Estimated(
+            Estimate(1.0, label, np.float32(probabilities), 0.9, np.ones(1), None, averaged), 9
+        )
     )
     return out.getvalue().splitlines()[-1]
 

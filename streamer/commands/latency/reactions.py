@@ -23,7 +23,6 @@ PAUSE_S = 0.3
 NOTICED_WITHIN_S = 1.0
 
 
-
 @dataclass(frozen=True)
 class Reactions:
     """Delays from sounds to labels.
