@@ -265,6 +265,32 @@ def test_the_suffix_of_the_output_says_a_timelines_format(wav, tmp_path, name, b
     assert (tmp_path / name).read_text().startswith(begins)
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "begins"),
+    [("srt", ".csv", "1\n"), ("csv", ".jsonl", "time,label,"), ("plain", ".srt", "# ")],
+)
+def test_the_format_counts_more_than_another_suffix_and_a_line_says_so(
+    wav, tmp_path, name, suffix, begins
+):
+    output, again = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    result = ser_live("replay", wav, "--speed", "max", "--format", name, "--output", output)
+    assert result.returncode == 0
+    assert f"{output} gets {name}, which --format names" in complaint(result)
+    assert output.read_text().startswith(begins)
+    if name == "csv":
+        session = tmp_path / "s.jsonl"
+        ser_live("replay", wav, "--speed", "max", "--output", session)
+        result = ser_live("convert", session, "--format", name, "--output", again)
+        assert f"{again} gets csv, which --format names" in complaint(result)
+        assert again.read_text().startswith(begins)
+
+
+def test_a_format_does_not_make_results_of_a_sound_file(wav, tmp_path):
+    result = ser_live("replay", wav, "--format", "csv", "--output", tmp_path / "a.wav", "--force")
+    assert result.returncode == 2
+    assert "takes results, such as .jsonl or .csv, not sound" in complaint(result)
+
+
 def test_a_txt_is_what_its_format_says_and_nothing_without_one(wav, tmp_path):
     """In convert it is Audacity's label track, and a session of JSON lines is no such thing."""
     output = tmp_path / "a.txt"

@@ -36,8 +36,9 @@ SIZES = [(200, 55), (120, 40), (80, 24), (40, 12)]
 FRAMED = SIZES[:3]
 
 WORDS = """
-ser live speech wav voice labels sure ms late now angry happy neutral sad so far unsure what decided the
-    label taller more counted timeline min session silence uncertain warming up gap level dBFS peak
+ser live speech wav sure ms late now angry happy neutral sad so far unsure what decided the
+    label labels taller more counted timeline min session silence uncertain warming up gap level
+    dBFS peak
     nothing latency compute step gaps overflows look ahead rate kHz model open voice prior balanced
     quit pause snapshot mark zoom back help go on PAUSED audio goes End keys end screen to an SVG in
     output too time also any key closes it waiting for first sound ANGRY HAPPY NEUTRAL SAD SILENCE

@@ -131,5 +131,5 @@ def test_samples_of_another_type_are_named():
     ):
         with pytest.raises(SerLiveError, match=f"samples are {named}; .* an array of float32"):
             remote._bytes_of(wrong)
-    with pytest.raises(SerLiveError, match="they must be bytes$"):
+    with pytest.raises(SerLiveError, match=r"they must be bytes$"):
         RemoteStream("ws://x", None, "s24le")._bytes_of(np.zeros(3))
