@@ -14,7 +14,7 @@ import numpy as np
 
 from streamer.commands.choices import channels_of, say
 from streamer.commands.display import can_show_screen
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.enrolment import GOOD_SPEECH_S, Enrolment
 from streamer.recognition.profile import check_place
@@ -129,7 +129,11 @@ def _hear_recording(
 
 
 def _hear_microphone(plan: EnrolPlan, enrolment: Enrolment, progress: _Progress) -> None:
-    device = find_microphone(plan.device)
+    try:
+        device = find_microphone(plan.device)
+    except RunFailure as error:
+        recordings = f"ser-live enrol {plan.profile} FILE... takes recordings of the voice"
+        raise RunFailure(str(error), option=recordings) from error
     microphone = Microphone(device, say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted)
     with microphone:
         say(
