@@ -128,10 +128,10 @@ def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> Non
             "--config",
             type=Path,
             metavar="FILE.toml",
-            help="take options that are not given from this file (default: ser-live.toml in "
-            "~/.config, or in %%APPDATA%% under Windows)",
+            help="read options from this file; those on the command line count more (default: "
+            "ser-live.toml in ~/.config, or in %%APPDATA%% under Windows)",
         )
-    one.add_argument("--no-config", action="store_true", help="read no such file")
+    one.add_argument("--no-config", action="store_true", help="do not read a configuration file")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -225,6 +225,15 @@ def test_info_says_where_the_weights_come_from():
     assert result.returncode == 0
     for word in (*EMOTIONS, "175 ms", "cremad", "licence", "UAR", "unseen speakers"):
         assert word in text
+    assert "chance is 25 %" in text
+    # The names of what it also learnt from hold commas of their own.
+    assert "EmoGator; Whisper's encoder, whisper-base-encoder.safetensors\n" in text
+
+
+def test_a_name_that_no_shipped_model_has_is_told_which_there_are():
+    told = complaint(ser_live("info", "--model", "reserch"))
+    assert "no such file, and no shipped model has that name; research has" in told
+    assert "shipped" not in complaint(ser_live("info", "--model", "reserch.onnx"))
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path, speech):

@@ -55,7 +55,9 @@ class EnrolPlan:
 
     def __post_init__(self) -> None:
         if self.profile.suffix.lower() != SUFFIX:
-            raise SerLiveError(f"{self.profile}: a profile is a {SUFFIX} file; name it first")
+            raise SerLiveError(
+                f"{self.profile}: the first name is the profile to write, as anna{SUFFIX}"
+            )
         if self.recordings and self.device is not None:
             raise SerLiveError("--device is for a microphone: name it, or recordings")
         if self.wanted.is_split:

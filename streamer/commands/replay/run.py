@@ -126,10 +126,10 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
     if "-" not in files and (options.rate or options.sample_format or options.live):
         raise SerLiveError(
-            "--rate, --sample-format and --live are of raw PCM on standard input (FILE -)"
+            "--rate, --sample-format and --live are for raw PCM on standard input (FILE -)"
         )
     if options.live and options.speed != "1":
-        raise SerLiveError("--live hears standard input as it comes: no other --speed")
+        raise SerLiveError("--live hears standard input as it comes: leave out --speed")
 
 
 def _make_stdin_block(files: Sequence[str]) -> None:

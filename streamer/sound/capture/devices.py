@@ -192,7 +192,9 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
     if not chosen:
         raise SerLiveError(f"no {direction} device {wanted!r}; {_choice(direction, devices)}")
     if len(chosen) > 1:
-        raise SerLiveError(f"{wanted!r} is several devices; say a number: {_numbered(chosen)}")
+        raise SerLiveError(
+            f"{wanted!r} names several devices; choose a number: {_numbered(chosen)}"
+        )
     return chosen[0]
 
 
@@ -214,14 +216,18 @@ def find_microphone(wanted: str | None) -> Device:
             return (exact or named)[0]
         if named:
             names = ", ".join(one.name for one in named)
-            raise SerLiveError(f"{wanted!r} is several sources: {names}") from error
+            raise SerLiveError(f"{wanted!r} names several sources; choose one: {names}") from error
         raise
 
 
 def _choice(direction: str, devices: list[Device]) -> str:
     """Return advice on how to list the names."""
     is_input = direction == "input"
-    return "choose one of: ser-live devices" if is_input else f"choose one: {_numbered(devices)}"
+    return (
+        "ser-live devices lists what --device takes"
+        if is_input
+        else f"choose one: {_numbered(devices)}"
+    )
 
 
 def _numbered(devices: list[Device]) -> str:
