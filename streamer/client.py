@@ -207,8 +207,12 @@ class RemoteStream:
     def _bytes_of(self, block: Block) -> bytes:
         if isinstance(block, bytes | bytearray | memoryview):
             return bytes(block)
-        if self._type is None or block.dtype != np.dtype(self._type):
-            raise SerLiveError(f"samples are {block.dtype}; sample_format says {self._type}")
+        given = getattr(block, "dtype", type(block).__name__)
+        if self._type is None or given != np.dtype(self._type):
+            raise SerLiveError(
+                f"samples are {given}; for this sample_format they must be bytes"
+                f"{'' if self._type is None else f' or an array of {np.dtype(self._type)}'}"
+            )
         return np.ascontiguousarray(block, self._type).tobytes()
 
     def _failure(self) -> RunFailure:

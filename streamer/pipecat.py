@@ -51,7 +51,7 @@ class EmotionFrame(SystemFrame):  # type: ignore[misc]  # Pipecat is an extra
 
     Attributes:
         label: an emotion, `silence`, `uncertain` or `warming up`.
-        probabilities: at this moment, by emotion.
+        probabilities: of this moment alone, by emotion; the label is averaged, so another may lead.
         time_s: end of the timestep, in audio heard.
         latency_ms: time since the audio of that moment came.
     """
@@ -162,7 +162,8 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         """Use a recognizer, which any number of processors can share.
 
         Args:
-            recognizer: None for the shipped model, as in ``listen``.
+            recognizer: it has the model and the prior; None for the shipped model with the everyday
+                prior, as in ``listen``.
             name: name of the processor.
 
         Raises:

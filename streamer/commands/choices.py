@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 
 from streamer.commands.display import Display, open_display
 from streamer.errors import SerLiveError, told
-from streamer.formats.writers import suffix_format
+from streamer.formats.writers import check_named, suffix_format
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import Output, OutputFile, say_on_stderr
 from streamer.recognition.prior import BALANCED
@@ -74,7 +74,11 @@ def display_of(
 ) -> Display:
     """Return the display for the results of the inputs, closed with the stack."""
     # Checked before anything is written; a named format takes precedence over the suffix.
-    beside = "jsonl" if options.format not in (None, "tui") else suffix_format(options.output)
+    if options.format in (None, "tui"):
+        beside = suffix_format(options.output)
+    else:
+        beside = "jsonl"
+        check_named(options.output, options.format, say)
     out = open_output(options, stack, [*model_files(options), *inputs])
     return stack.enter_context(
         open_display(

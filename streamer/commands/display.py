@@ -28,11 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Sinks and listeners for sessions, and a way to print a line for the user."""
+    """Where the results of sessions go, and how the user is told something.
+
+    Attributes:
+        sinks: take the events.
+        listeners: take the audio.
+        say: prints a line for the user.
+        announce: shows a line on the screen for a moment; without a screen it does nothing.
+    """
 
     sinks: tuple[Sink, ...]
     listeners: tuple[Listener, ...]
     say: Callable[[str], None]
+    announce: Callable[[str], None] = lambda _: None
 
 
 class _Summaries:
@@ -136,4 +144,4 @@ def open_display(
     next_step = _next_step(output, beside)
     with Terminal(monitor, interrupts, recorder, marking, next_step) as terminal:
         sinks = (*written, monitor, _Summaries(terminal.conclude))
-        yield Display(sinks, (monitor,), terminal.say)
+        yield Display(sinks, (monitor,), terminal.say, terminal.announce)

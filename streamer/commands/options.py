@@ -10,6 +10,7 @@ from streamer.formats.names import TIMELINES
 from streamer.recognition.prior import BALANCED, PRIORS
 
 SPEEDS = {"1": 1.0, "2": 2.0, "max": None}
+SPEED_HELP = "1: as live; 2: twice as fast; max: as fast as possible (default: %(default)s)"
 CHANNELS = (
     "mix (default): the mean of the channels, or the louder one where they cancel each other; "
     "split: a stream for each channel; a number, from 1: that channel alone"
@@ -47,19 +48,19 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=("tui", "plain", "changes", "jsonl", *TIMELINES),
-        help="tui needs a terminal with colours and is plain elsewhere; plain has a line for every "
-        "estimate, changes one where the label changes; audacity (label track), "
-        "textgrid (Praat), srt and vtt have an entry for each stretch of one label (default: tui "
-        "where it can be shown at a pace to follow, else plain; with --output what its suffix "
-        "names, else jsonl; a .txt needs a --format)",
+        help="tui: the screen, in a terminal with colours (elsewhere plain); plain: a line for "
+        "every estimate; changes: a line where the label changes; jsonl: JSON lines, for programs; "
+        "csv: a table; audacity (label track), textgrid (Praat), srt and vtt: an entry for each "
+        "stretch of one label (default: tui where it can be shown and --speed is not max, else "
+        "plain; for an --output its suffix)",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="write here, not to stdout; beside the tui it gets the timeline that its suffix "
-        "names (.csv, .TextGrid, .srt, .vtt), else the jsonl",
+        help="write the results to this file, beside the screen if there is one; its suffix names "
+        "the format (.csv, .TextGrid, .srt, .vtt, otherwise jsonl; a .txt needs a --format)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -36,11 +37,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _make_parsers()
     if arguments[0] in commands:
         configuration.watch(commands[arguments[0]], arguments[0])
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        raise SerLiveError(
-            f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} --help"
-        )
+    try:
+        options, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            raise SerLiveError(
+                f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} "
+                "--help"
+            )
+    except SerLiveError:
+        if (name := _dashed_file(arguments)) is not None:
+            raise SerLiveError(
+                f"{name} begins with a dash, as options do: write ./{name}, or -- before it and "
+                "behind all options"
+            ) from None
+        raise
     configuration.apply(options, commands)
     return options
 
@@ -53,6 +63,20 @@ def make_parser() -> argparse.ArgumentParser:
 def command_parsers() -> Mapping[str, argparse.ArgumentParser]:
     """Return each command's parser."""
     return _make_parsers()[1]
+
+
+def _dashed_file(arguments: Sequence[str]) -> str | None:
+    """Return the first argument that was taken for options but is, or may be, a file's name."""
+    for one in arguments:
+        if one == "--":
+            return None
+        if one.startswith("-") and one != "-" and os.path.lexists(one):
+            return one
+        # Not an option with its value, nor a number.
+        is_option = one.startswith(("--", "-o", "-h")) or not one.startswith("-")
+        if not is_option and re.fullmatch(r"\.[a-z]\w*", Path(one).suffix, re.IGNORECASE):
+            return one
+    return None
 
 
 def _split_leading(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -104,10 +128,10 @@ def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> Non
             "--config",
             type=Path,
             metavar="FILE.toml",
-            help="take options that are not given from this file (default: ser-live.toml in "
-            "~/.config, or in %%APPDATA%% under Windows)",
+            help="read options from this file; those on the command line count more (default: "
+            "ser-live.toml in ~/.config, or in %%APPDATA%% under Windows)",
         )
-    one.add_argument("--no-config", action="store_true", help="read no such file")
+    one.add_argument("--no-config", action="store_true", help="do not read a configuration file")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -77,13 +77,22 @@ def own_stdout() -> None:
     They write to file descriptor 1, sometimes only when the process ends; ``sys.stdout`` gets
     another one, and so does ``sys.__stdout__``, from which argparse and rich get the terminal's
     size.
+
+    Under Windows, data in a pipe or a redirected file is what ``--output`` writes: UTF-8 with the
+    formats' own line ends, not the console's code page and CR LF for every LF.
     """
     if sys.stdout is None:
         return
     if sys.platform == "win32" and sys.stdout.isatty():
         return  # Windows measures a console by descriptor 1 only, and the screen needs its size
-    encoding = sys.stdout.encoding
-    sys.stdout = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
+    is_windows = sys.platform == "win32"
+    sys.stdout = os.fdopen(
+        os.dup(1),
+        "w",
+        encoding="utf-8" if is_windows else sys.stdout.encoding,
+        errors="backslashreplace",
+        newline="" if is_windows else None,
+    )
     sys.__stdout__ = sys.stdout  # type: ignore[misc]  # only typeshed calls it final
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -182,7 +182,7 @@ class _ForPeople(ABC):
 
 
 class Changes(_ForPeople):
-    """Writes a line per change of label: time, label, and an emotion's probability."""
+    """Writes a line per change of label: time, label, and how sure it is."""
 
     def __init__(self, out: Output) -> None:
         super().__init__(out)
@@ -199,13 +199,16 @@ class Changes(_ForPeople):
         self._shown[event.channel] = label
         line = f"{event.estimate.time:9.2f} s  {label}"
         if label in self._labels:
-            share = float(event.estimate.probabilities[self._labels.index(label)])
+            share = float(event.estimate.decisive[self._labels.index(label)])
             line += f"  {share:.0%}"
         return line
 
 
 class Plain(_ForPeople):
-    """Writes a line per estimate: time, label, probability with a bar, latency."""
+    """Writes a line per estimate: time, label, the likeliest emotion with a bar, latency.
+
+    The figure is the one that decided the label, not the probability of that moment alone.
+    """
 
     def _head(self, event: SessionStarted) -> str:
         return (
@@ -215,15 +218,14 @@ class Plain(_ForPeople):
 
     def _estimate(self, event: Estimated) -> str:
         estimate = event.estimate
-        likeliest = int(estimate.probabilities.argmax())
-        # The probability of the emotion shown, which may not be the likeliest at this moment.
+        figures = estimate.decisive
         is_emotion = estimate.label in self._labels
-        index = self._labels.index(estimate.label) if is_emotion else likeliest
-        probability = float(estimate.probabilities[index])
+        index = self._labels.index(estimate.label) if is_emotion else int(figures.argmax())
+        share = float(figures[index])
         line = f"{estimate.time:9.2f} s  {estimate.label:<12}"
         if estimate.label != SILENCE:
-            bar = "#" * round(probability * _BAR_WIDTH)
-            line += f"{self._labels[index]:>10} {probability:4.0%} {bar:<{_BAR_WIDTH}}"
+            bar = "#" * round(share * _BAR_WIDTH)
+            line += f"{self._labels[index]:>10} {share:4.0%} {bar:<{_BAR_WIDTH}}"
         if event.latency_ms is not None:
             line = f"{line:<60} {event.latency_ms:6.0f} ms late"
         return line.rstrip()

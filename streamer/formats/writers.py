@@ -70,6 +70,27 @@ def suffix_format(output: Path | None) -> str:
     return SUFFIXES.get(suffix, "jsonl")
 
 
+def check_named(output: Path | None, name: str, say: Callable[[str], None]) -> None:
+    """Check an output file for a format that was asked for by name, which counts.
+
+    Args:
+        output: the file, None for standard output.
+        name: the format.
+        say: prints a line for the user, if the suffix is that of another format.
+
+    Raises:
+        SerLiveError: the suffix is that of sound or of a profile.
+    """
+    if output is None:
+        return
+    check_replaceable(output, "--output takes results, such as .jsonl or .csv")
+    # Lines of any kind may stand in a .txt.
+    formats = {**SUFFIXES, ".jsonl": "jsonl", ".json": "jsonl", ".txt": name}
+    usual = formats.get(output.suffix.lower(), name)
+    if usual != name:
+        say(f"{output} gets {name}, which --format names, though its suffix is that of {usual}")
+
+
 def open_timeline(name: str, out: Output, is_several: bool, is_split: bool = False) -> Timeline:
     """Return a writer for the format ``name``, one of :data:`streamer.formats.names.TIMELINES`.
 

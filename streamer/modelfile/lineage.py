@@ -136,9 +136,9 @@ class Lineage:
             "split": ", ".join(splits),
         }
         if self.is_refit:
-            facts["validation speakers"] = "trained on once the epoch was chosen"
+            facts["validation speakers"] = "trained on too, once they had chosen the epoch"
         if self.beside:
-            facts["heard beside"] = ", ".join(one.name for one in self.beside)
+            facts["also learnt from"] = "; ".join(one.name for one in self.beside)
         of_corpora = [Material(corpus.name, corpus.licence) for corpus in self.corpora]
         licences = (f"{one.licence} ({one.name})" for one in (*of_corpora, *self.beside))
         return {**facts, "licence": "; ".join(licences)}

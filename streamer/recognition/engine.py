@@ -132,7 +132,12 @@ class Engine:
 
         Raises:
             SerLiveError: another model made it, or the model does not adapt to voices.
+            ValueError: it is not a profile.
         """
+        if not isinstance(profile, Profile):
+            raise ValueError(
+                f"profile must be a Profile, which load_profile(path) reads; is {profile!r}"
+            )
         self.check_knows_voices()
         profile.check(self.metadata, self.digest)
 

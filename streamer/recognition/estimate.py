@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,17 @@ class Estimate:
     label: str
     probabilities: Float32
     speech: float
-    attention: Float32
+    attention: Float32 = field(repr=False)  # long
     ordinary: float | None = None
     weighed: Float32 | None = None
+
+    @property
+    def decisive(self) -> Float32:
+        """``(labels,)`` the figures to show beside the label.
+
+        These are the weights that decided it, or without an emotion the probabilities.
+        """
+        return self.probabilities if self.weighed is None else self.weighed
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Estimate):

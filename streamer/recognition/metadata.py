@@ -120,13 +120,13 @@ class ModelMetadata:
     look_ahead_samples: int
     window_timesteps: int
     temperature: float
-    normaliser: Normaliser
+    normaliser: Normaliser = field(repr=False)  # long, as are others without a repr
     decision: DecisionConfig
-    states: tuple[StateSpec, ...]
+    states: tuple[StateSpec, ...] = field(repr=False)
     everyday_prior: tuple[float, ...] = ()
     ordinary_share: float = 0.0
-    lineage: Lineage = field(default_factory=Lineage)
-    training: dict[str, str] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage, repr=False)
+    training: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def tells_ordinary(self) -> bool:

@@ -9,6 +9,7 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.identity import METADATA_KEY
 from streamer.modelfile.inspection import read_onnx
 from streamer.modelfile.runtime import NetworkFile
+from streamer.modelfile.shipped import SHIPPED
 from streamer.recognition.metadata import ONE_STEP, ModelMetadata
 
 
@@ -26,6 +27,8 @@ def read_model(path: Path) -> bytes:
     if not os.path.isfile(path):  # noqa: PTH113 (Path raises on names that are too long)
         is_there = os.path.lexists(path)
         why = "it is no regular file" if is_there else "no such file"
+        if not is_there and not path.suffix and path.name == str(path):
+            why += f", and no shipped model has that name; {', '.join(SHIPPED)} has"
         raise SerLiveError(f"model {path}: {why}")
     try:
         return read_onnx(path)

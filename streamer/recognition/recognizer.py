@@ -130,6 +130,8 @@ class Recognizer(Engine):
             ValueError: the input is not audio.
         """
         enrolment = Enrolment(self)
+        if not isinstance(samples, Iterable):
+            raise ValueError(f"samples must be an array or blocks of them, are {samples!r}")
         for block in [samples] if isinstance(samples, np.ndarray) else samples:
             enrolment.accept(block)
         enrolment.end_recording()
@@ -156,6 +158,8 @@ class Recognizer(Engine):
                 another recognizer. Refused input leaves all streams unchanged; after any other
                 exception reset the streams.
         """
+        if len(streams) != len(blocks):
+            raise ValueError(f"{len(streams)} streams need as many blocks, there are {len(blocks)}")
         if not streams:
             return []
         runs = []

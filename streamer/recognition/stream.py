@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streamer.recognition.engine import Engine
 from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import ORDINARY, Profile
+from streamer.samples import checked_samples
 from streamer.signal import LARGEST_SAMPLE
 
 Float32 = NDArray[np.float32]
@@ -72,9 +73,7 @@ class Stream:
         """
         if self.is_flushed:
             raise RuntimeError("the stream was flushed: reset it first")
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype != np.float32:
-            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
+        given = checked_samples(samples)
         if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
             raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
 

@@ -41,7 +41,7 @@ def _on_colour(content: str, colour: str) -> Segment:
 
 
 def ending_lines(snapshot: Snapshot, width: int, next_step: str) -> list[Line]:
-    """Return the session in a few lines: verdict, shares of speech, strip, lateness, next step.
+    """Return the session in a few lines: verdict, shares of labels, strip, lateness, next step.
 
     Args:
         snapshot: the last snapshot of a session that has ended.
@@ -112,8 +112,8 @@ def _strip_lines(snapshot: Snapshot, appearance: dict[int, Look], width: int) ->
 
 
 def _duration(ended: SessionEnded) -> str:
-    spoken = 1.0 - ended.summary.get(SILENCE, 1.0)
-    return f"{spoken * ended.estimates * TIMESTEP_S:.1f} s of speech in {_clock(ended.duration_s)}"
+    spoken_s = (1.0 - ended.summary.get(SILENCE, 1.0)) * ended.estimates * TIMESTEP_S
+    return f"{spoken_s:.1f} s not silent, of {_clock(ended.duration_s)}"
 
 
 def _facts(snapshot: Snapshot) -> list[str]:

@@ -170,13 +170,12 @@ class Monitor:
         if event.is_lost:
             newest = GAP_CODE
         self._log.add(newest, estimate.probabilities, missing)
-        weighed = estimate.weighed
         return replace(
             before,
             time=estimate.time,
             label=label,
             was_warm=before.was_warm or label not in (SILENCE, WARMING_UP),
-            probabilities=estimate.probabilities if weighed is None else weighed,
+            probabilities=estimate.decisive,
             speech=estimate.speech,
             attention=estimate.attention,
             history=self._log.history(),

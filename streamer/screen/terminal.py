@@ -121,7 +121,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """Print a line for the user: on the screen now, on standard error once it is closed."""
         self._said.append(line)
-        self._show_message(line)
+        self.announce(line)
 
     def conclude(self, line: str) -> None:
         """Tell the user how a session ended.
@@ -249,7 +249,7 @@ class Terminal:
         elif key == "r" and self._recorder is not None:
             self._recorder.toggle()
         elif key == "s":
-            self._show_message(self._write_snapshot())
+            self.announce(self._write_snapshot())
         elif key == _CTRL_Z:
             self._suspend()
         else:
@@ -297,5 +297,6 @@ class Terminal:
             return f"cannot write {path}: {error.strerror}"
         return f"wrote {path}"
 
-    def _show_message(self, line: str) -> None:
+    def announce(self, line: str) -> None:
+        """Show a line on the screen for a moment, and not again once it is closed."""
         self._message = (line, time.monotonic() + MESSAGE_S)

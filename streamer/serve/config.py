@@ -13,6 +13,8 @@ from streamer.recognition.prior import BALANCED, Prior
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 #: Shorter tokens could be guessed.
 SHORTEST_TOKEN = 16
+#: The command's options for limits, by field.
+_OPTIONS = {"streams": "--max-streams", "idle_s": "--max-idle", "longest_s": "--max-seconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Limits:
         for one in fields(self):
             value = getattr(self, one.name)
             if not 0 < value < math.inf:
-                raise SerLiveError(f"the limit {one.name} must be more than 0, is {value}")
+                named = _OPTIONS.get(one.name, f"the limit {one.name}")
+                raise SerLiveError(f"{named} must be more than 0 and finite, is {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,9 @@ class ServerConfig:
             raise SerLiveError(f"--port must lie in 0..65535, is {self.port}")
         if self.token is not None:
             if len(self.token) < SHORTEST_TOKEN:
-                raise SerLiveError(f"the token must have {SHORTEST_TOKEN} characters or more")
+                raise SerLiveError(f"--token must have {SHORTEST_TOKEN} characters or more")
             if not self.token.isascii() or not self.token.isprintable() or " " in self.token:
-                raise SerLiveError("the token must be of ASCII letters, digits and signs")
+                raise SerLiveError("--token must be of ASCII letters, digits and signs")
         for origin in self.allow_origins:
             parts = urlsplit(origin)
             if (

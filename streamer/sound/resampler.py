@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from streamer.samples import checked_samples
 from streamer.signal import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
@@ -30,8 +31,16 @@ class Resampler:
     """
 
     def __init__(self, sample_rate: int) -> None:
-        if not sample_rate >= 1:
-            raise ValueError(f"sample_rate must be 1 Hz or more, is {sample_rate!r}")
+        """Begin a stream at the source's rate, in Hz.
+
+        Raises:
+            ValueError: the rate is not a whole number, or less than 1.
+        """
+        is_whole = isinstance(sample_rate, int | np.integer) and not isinstance(sample_rate, bool)
+        if not is_whole or sample_rate < 1:
+            raise ValueError(
+                f"sample_rate must be a whole number of Hz, 1 or more, is {sample_rate!r}"
+            )
         self._is_flushed = False
         self._sample_rate = sample_rate
         self._soxr = None if sample_rate == SAMPLE_RATE else _soxr_stream(sample_rate)
@@ -48,9 +57,7 @@ class Resampler:
         """
         if self._is_flushed:
             raise RuntimeError("the resampler was flushed: make another one")
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype != np.float32:
-            raise ValueError(f"samples must be a float32 vector, are {given.dtype} {given.shape}")
+        given = checked_samples(samples)
         if self._soxr is None:
             return given
         ready: Float32 = self._soxr.resample_chunk(samples)

@@ -104,7 +104,10 @@ def test_enough_speech_is_not_warned_of(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["{folder}/me.wav", SAD], "a profile is a .profile file; name it first"),
+        (
+            ["{folder}/me.wav", SAD],
+            "me.wav: the first name is the profile to write, as anna.profile",
+        ),
         (["{folder}/me.profile", SAD], "1.1 s of speech were heard; a profile takes 5 s at least"),
         (["{folder}/me.profile", *FILES, "missing.wav"], "No such file"),
         (["{folder}/me.profile", *FILES, "{folder}/text.wav"], "no sound file"),
@@ -114,7 +117,7 @@ def test_enough_speech_is_not_warned_of(command, tmp_path):
         (["{folder}/nowhere/me.profile", *FILES], "no such folder"),
         (["{folder}/there.profile", *FILES], "exists; --force overwrites it"),
         (["{folder}/there.profile", *FILES, "--force"], "is there and is no profile"),
-        (["/dev/stdout", *FILES], "a profile is a .profile file"),
+        (["/dev/stdout", *FILES], "the first name is the profile to write"),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(command, tmp_path, arguments, said):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import subprocess
 import sys
 import types
 
@@ -17,6 +18,7 @@ from streamer.screen.console import takes_sequences
 from streamer.screen.monitor import Monitor
 from streamer.screen.terminal import Terminal
 from streamer.session.interrupts import Interrupts
+from tests.helpers.places import ROOT
 
 
 class Kernel:
@@ -90,6 +92,34 @@ def test_a_console_keeps_its_descriptor(windows, monkeypatch):
     monkeypatch.setattr(program.sys, "stdout", console)
     own_stdout()
     assert sys.stdout is console
+
+
+#: The command's standard output under Windows, where a pipe has the console's code page.
+PIPED = """
+import os, sys
+from streamer.commands import program
+opened, kinds = os.fdopen, []
+os.fdopen = lambda *parts, **kind: (kinds.append(kind), opened(*parts, **kind))[1]
+sys.platform = sys.argv[1]
+program.own_stdout()
+os.fdopen = opened
+print("\u00fc", sys.stdout.encoding, repr(kinds[0]["newline"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("platform", "told"),
+    [("win32", "\u00fc utf-8 ''\n".encode()), ("linux", "\u00fc cp850 None\n".encode("cp850"))],
+)
+def test_data_in_a_pipe_is_utf_8_with_its_own_line_ends(platform, told):
+    result = subprocess.run(
+        [sys.executable, "-c", PIPED, platform],
+        env=os.environ | {"PYTHONIOENCODING": "cp850", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert result.stdout == told
 
 
 def test_a_console_that_cannot_be_measured_by_number_has_a_size(monkeypatch):

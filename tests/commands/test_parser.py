@@ -22,6 +22,41 @@ def test_a_file_alone_is_told_what_hears_it():
         parse([str(CLIPS[0])])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("replay -x.wav", "replay -x.wav --speed max", "score -o a.csv -x.wav", "-x.wav"),
+        *("enrol a.profile -x.m4a", "picture -x.wav -o x.svg", "latency -x.wav"),
+        *("convert -s.jsonl", "report -s.jsonl -o a.html"),
+    ],
+)
+def test_a_name_that_begins_with_a_dash_is_told_how_to_name_it(words):
+    name = next(one for one in words.split() if one[0] == "-" and "." in one)
+    with pytest.raises(
+        SerLiveError, match=f"^{name} begins with a dash, .*: write ./{name}, or --"
+    ):
+        parse(words.split())
+
+
+def test_such_a_name_is_a_file_after_two_dashes_and_with_its_folder():
+    assert parse(["replay", "--speed", "max", "--", "-x.wav"]).files == ["-x.wav"]
+    assert parse(["replay", "./-x.wav", "--speed", "max"]).files == ["./-x.wav"]
+
+
+def test_an_existing_file_is_told_whatever_its_name_is_like(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("--rate", "-output"):
+        (tmp_path / name).touch()
+        with pytest.raises(SerLiveError, match=f"^{name} begins with a dash"):
+            parse(["replay", name])
+
+
+@pytest.mark.parametrize("words", ["replay --bogus=a.wav x.wav", "replay -z x.wav"])
+def test_an_option_is_not_taken_for_a_file(words):
+    with pytest.raises(SerLiveError, match="see ser-live replay --help"):
+        parse(words.split())
+
+
 def test_an_unknown_option_points_to_the_help_of_its_command():
     with pytest.raises(SerLiveError, match="--foo; see ser-live convert --help"):
         parse(["convert", "x.jsonl", "--foo"])

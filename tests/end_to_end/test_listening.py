@@ -421,7 +421,11 @@ def test_a_system_without_a_microphone_is_one_line_and_exit_1():
         result = ser_live(command, environment=alone)
         assert (result.returncode, result.stdout) == (1, b"")
         assert "no input device" in complaint(result)
-        assert "ser-live demo needs no microphone" in complaint(result)
+        assert complaint(result).endswith("input; ser-live demo needs no microphone\n")
+    result = ser_live("enrol", "me.profile", environment=alone)
+    assert result.returncode == 1
+    told = "input; ser-live enrol me.profile FILE... takes recordings of the voice\n"
+    assert complaint(result).endswith(told)
 
 
 def test_missing_portaudio_is_one_line_and_exit_1():

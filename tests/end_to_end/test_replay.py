@@ -225,6 +225,15 @@ def test_info_says_where_the_weights_come_from():
     assert result.returncode == 0
     for word in (*EMOTIONS, "175 ms", "cremad", "licence", "UAR", "unseen speakers"):
         assert word in text
+    assert "chance is 25 %" in text
+    # The names of what it also learnt from hold commas of their own.
+    assert "EmoGator; Whisper's encoder, whisper-base-encoder.safetensors\n" in text
+
+
+def test_a_name_that_no_shipped_model_has_is_told_which_there_are():
+    told = complaint(ser_live("info", "--model", "reserch"))
+    assert "no such file, and no shipped model has that name; research has" in told
+    assert "shipped" not in complaint(ser_live("info", "--model", "reserch.onnx"))
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path, speech):
@@ -263,6 +272,32 @@ def test_the_suffix_of_the_output_says_a_timelines_format(wav, tmp_path, name, b
     result = ser_live("replay", wav, "--speed", "max", "--output", tmp_path / name)
     assert result.returncode == 0
     assert (tmp_path / name).read_text().startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "begins"),
+    [("srt", ".csv", "1\n"), ("csv", ".jsonl", "time,label,"), ("plain", ".srt", "# ")],
+)
+def test_the_format_counts_more_than_another_suffix_and_a_line_says_so(
+    wav, tmp_path, name, suffix, begins
+):
+    output, again = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    result = ser_live("replay", wav, "--speed", "max", "--format", name, "--output", output)
+    assert result.returncode == 0
+    assert f"{output} gets {name}, which --format names" in complaint(result)
+    assert output.read_text().startswith(begins)
+    if name == "csv":
+        session = tmp_path / "s.jsonl"
+        ser_live("replay", wav, "--speed", "max", "--output", session)
+        result = ser_live("convert", session, "--format", name, "--output", again)
+        assert f"{again} gets csv, which --format names" in complaint(result)
+        assert again.read_text().startswith(begins)
+
+
+def test_a_format_does_not_make_results_of_a_sound_file(wav, tmp_path):
+    result = ser_live("replay", wav, "--format", "csv", "--output", tmp_path / "a.wav", "--force")
+    assert result.returncode == 2
+    assert "takes results, such as .jsonl or .csv, not sound" in complaint(result)
 
 
 def test_a_txt_is_what_its_format_says_and_nothing_without_one(wav, tmp_path):

@@ -37,7 +37,7 @@ def test_three_sizes_then_quit(terminal, long, tmp_path):
         seen.resize(columns, rows)
         seen.wait_for("ser-live", "angry", "happy", "neutral", "sad", "%", "level", "gaps 0", "ms")
         if columns >= 80:
-            seen.wait_for("timeline", "session so far", "speech so far", "latency p50/p95", "dBFS")
+            seen.wait_for("timeline", "session so far", "labels so far", "latency p50/p95", "dBFS")
         if columns >= 120:
             seen.wait_for("what decided the label", "look-ahead 175 ms")
         lanes = sum(bool(re.match("[│ ]*A(  |$)", row.rstrip("│ "))) for row in seen.screen.display)
@@ -152,7 +152,7 @@ def test_a_last_screen_stays_and_says_each_thing_once(
     seen.assert_put_back()
     assert seen.stays.count("overall") == 1
     assert seen.stays.count("latency p50/p95") == 1
-    assert " s of speech in 0:0" in seen.stays
+    assert " s not silent, of 0:0" in seen.stays
     assert seen.stays.endswith(f"next: ser-live report {output} -o {output.with_suffix('.html')}\n")
     # Where somebody keeps standard error, the line is there; a person reads it once.
     assert stderr.count("overall") == (not errors_are_shown)

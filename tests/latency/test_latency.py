@@ -13,14 +13,13 @@ import soxr
 
 from streamer import plotting as figures
 from streamer.bundled import bundled
+from streamer.commands.demo.parts import DEMO_PARTS, DEMO_S
 from streamer.commands.latency import live, plot, probe, stopwatch, streams
 from streamer.commands.latency.live import DatedMicrophone, Repeated, live_cost, run_probed
 from streamer.commands.latency.measure import SETTLING_S, Findings, LatencyPlan
 from streamer.commands.latency.probe import MEASURED_TERMS, Arrival, Probe
 from streamer.commands.latency.process import Process
 from streamer.commands.latency.reactions import (
-    DEMO_PARTS,
-    DEMO_S,
     Passage,
     demo_changes,
     reactions,

@@ -208,10 +208,39 @@ def test_a_stream_ends_once_and_starts_again(shipped, speech):
     np.testing.assert_array_equal(probabilities(first), probabilities(again))
 
 
-@pytest.mark.parametrize("samples", [np.zeros((10, 2), np.float32), np.zeros(10), [0.0] * 10])
-def test_a_stream_takes_a_float32_vector_only(shipped, samples):
-    with pytest.raises(ValueError, match="float32 vector"):
+@pytest.mark.parametrize(
+    ("samples", "advice"),
+    [
+        (np.zeros((10, 2), np.float32), r"are float32 \(10, 2\); samples.mean\(axis=1\) mixes"),
+        (np.zeros(10), r"are float64 \(10,\); samples.astype\(np.float32\) converts them"),
+        (np.zeros(10, np.int16), r"are int16 \(10,\); samples.astype\(np.float32\) / 32768 conv"),
+        ([0.0] * 10, r"are list; np.asarray\(samples, np.float32\) makes one"),
+        ([[0.0], [0.0, 1.0]], "are list"),
+        (b"abcd", "are bytes$"),
+        (None, "are NoneType$"),
+    ],
+)
+def test_a_stream_takes_a_float32_vector_only(shipped, samples, advice):
+    with pytest.raises(ValueError, match=f"must be a float32 vector, mono .*, {advice}"):
         shipped.stream().accept(samples)
+    with pytest.raises(ValueError, match="stream 0: samples must be a float32 vector"):
+        shipped.accept_many([shipped.stream()], [samples])
+
+
+def test_other_wrong_arguments_are_named(shipped):
+    with pytest.raises(ValueError, match=r"profile must be a Profile, which .*'x.profile'"):
+        shipped.stream("x.profile")
+    with pytest.raises(ValueError, match="samples must be an array or blocks of them, are None"):
+        shipped.enrol(None)
+    with pytest.raises(ValueError, match="1 streams need as many blocks, there are 0"):
+        shipped.accept_many([shipped.stream()], [])
+
+
+def test_what_a_person_prints_fits_a_screen(shipped, speech):
+    assert repr(shipped.metadata).startswith("ModelMetadata(name='voice-1', labels=('angry',")
+    assert len(repr(shipped.metadata)) < 700
+    (first, *_) = shipped.stream().accept(speech[:20_000])
+    assert len(repr(first)) < 400
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])

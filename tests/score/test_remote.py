@@ -125,7 +125,11 @@ def test_faults_of_a_web_server_are_tried_again_and_told(shipped):
     with FaultyServer({"/x.flac": data}) as server:
         server.fault = once_each(BROKEN, CUT)
         url = Url(f"{server.url}/x.flac")
-        answer = hear(Task(url, url, None), shipped)
+        at_once = []
+        answer = hear(Task(url, url, None), shipped, say_at_once=at_once.append)
+        (now,) = at_once
+        assert now.startswith(f"{url}: the server answers 500")
+        assert now.endswith("; trying again")
         assert answer.row == hear(Task(CLIPS[0], url, None), shipped).row
         (said,) = answer.notices
         assert said.startswith(f"{url}: fetched at try 3 (the server answers 500")
@@ -138,6 +142,19 @@ def test_faults_of_a_web_server_are_tried_again_and_told(shipped):
         gone = Url(f"{server.url}/gone.flac")
         assert hear(Task(gone, gone, None), shipped).row["error"] == "No such file or directory"
         assert len(server.requests) == before + 1
+
+
+def test_a_process_that_waits_to_try_again_says_so_before_it_has_an_answer(tmp_path):
+    pytest.importorskip("aiohttp")
+    with FaultyServer({"/x.flac": CLIPS[0].read_bytes()}) as server:
+        server.fault = once_each(BROKEN)
+        url = f"{server.url}/x.flac"
+        result = score(url, "--workers", "1", "--output", tmp_path / "r.csv")
+    assert result.returncode == 0, result.stderr
+    first, second, *_ = result.stderr.decode().splitlines()
+    assert first.startswith(f"ser-live: {url}: the server answers 500")
+    assert first.endswith("; trying again")
+    assert second.startswith(f"ser-live: {url}: fetched at try 2")
 
 
 def test_a_size_that_was_not_promised_is_tried_again(memory, monkeypatch):

@@ -37,7 +37,8 @@ FRAMED = SIZES[:3]
 
 WORDS = """
 ser live speech wav sure ms late now angry happy neutral sad so far unsure what decided the
-    label taller more counted timeline min session silence uncertain warming up gap level dBFS peak
+    label labels taller more counted timeline min session silence uncertain warming up gap level
+    dBFS peak
     nothing latency compute step gaps overflows look ahead rate kHz model open voice prior balanced
     quit pause snapshot mark zoom back help go on PAUSED audio goes End keys end screen to an SVG in
     output too time also any key closes it waiting for first sound ANGRY HAPPY NEUTRAL SAD SILENCE
@@ -88,7 +89,7 @@ def test_every_size_has_what_matters(heard, width, height):
     for word in ("ser-live", "speech.wav", "level", "gaps 0", "0:09."):
         assert word in picture
     if width >= 80:
-        for word in ("timeline", "session so far", "speech so far", "dBFS", "quit"):
+        for word in ("timeline", "session so far", "labels so far", "dBFS", "quit"):
             assert word in picture
     if width >= 120:
         for word in ("what decided the label", "look-ahead 175 ms", "16 kHz"):

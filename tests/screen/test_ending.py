@@ -34,7 +34,7 @@ def told(snapshot, width=80, next_step="go"):
 def test_it_says_what_the_session_was(ended):
     lines = told(ended)
     assert lines[1] == "angry overall  x.wav"
-    assert lines[2] == "10.0 s of speech in 0:22"
+    assert lines[2] == "10.0 s not silent, of 0:22"
     assert [line.split()[:2] for line in lines[3:7]] == [
         ["angry", "60%"], ["neutral", "20%"], ["uncertain", "10%"], ["sad", "10%"],
     ]  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 import streamer
+from streamer.client import RemoteStream
 from streamer.errors import RunFailure, SerLiveError
 from tests.helpers.places import CLIPS
 from tests.serve.serving import assert_same, heard_by_client, pcm
@@ -119,3 +120,16 @@ def node(expression, *options):
         [NODE, *options, "-p", expression], capture_output=True, text=True, timeout=60
     )
     return result.stdout.strip()
+
+
+def test_samples_of_another_type_are_named():
+    remote = RemoteStream("ws://x", None, "f32le")
+    for wrong, named in (
+        ([0.0], "list"),
+        (np.zeros(3), "float64"),
+        (np.zeros(3, np.int16), "int16"),
+    ):
+        with pytest.raises(SerLiveError, match=f"samples are {named}; .* an array of float32"):
+            remote._bytes_of(wrong)
+    with pytest.raises(SerLiveError, match=r"they must be bytes$"):
+        RemoteStream("ws://x", None, "s24le")._bytes_of(np.zeros(3))

@@ -52,6 +52,16 @@ def test_the_load_of_paced_streams_is_measured(server):
     assert "3 paced streams" in server_text(cost)
 
 
+def test_streams_that_were_measured_leave_politely(server, capsys):
+    measure_server(Load(server.ws, streams=2, seconds=1.0))
+    said, deadline = "", time.monotonic() + 30
+    while said.count('"event":"end"') < 2:
+        assert time.monotonic() < deadline
+        said += capsys.readouterr().err
+        time.sleep(0.05)
+    assert said.count("the client left (1000)") == 2
+
+
 def test_the_load_command(server):
     result = ser_live("latency", "--server", server.http, "--streams", 2, "--seconds", 1)
     assert result.returncode == 0, result.stderr

@@ -345,5 +345,5 @@ def test_a_wrong_configuration_is_told(options, words):
 
 
 def test_limits_are_above_zero():
-    with pytest.raises(SerLiveError, match="limit streams must be more than 0, is 0"):
+    with pytest.raises(SerLiveError, match="--max-streams must be more than 0 and finite, is 0"):
         Limits(streams=0)

@@ -225,5 +225,9 @@ def test_what_a_resampler_cannot_take_is_refused_alike_at_any_rate(rate):
     assert not len(flushed.flush())
     with pytest.raises(RuntimeError, match="was flushed"):
         flushed.accept(np.zeros(3, np.float32))
-    with pytest.raises(ValueError, match="sample_rate"):
-        Resampler(0)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 48_000.0, float("nan"), "a", None, True])
+def test_a_rate_that_is_none_is_named(wrong):
+    with pytest.raises(ValueError, match=f"sample_rate must be a whole .*, is {wrong!r}$"):
+        Resampler(wrong)

@@ -11,7 +11,7 @@ from streamer.commands.choices import open_output, say, session_source
 from streamer.errors import SerLiveError
 from streamer.formats.names import SUFFIXES, TIMELINES
 from streamer.formats.reader import read_sessions
-from streamer.formats.writers import open_timeline
+from streamer.formats.writers import check_named, open_timeline
 from streamer.outputs import Output
 from streamer.session.interrupts import Interrupts
 
@@ -24,6 +24,7 @@ def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
         RunFailure: the output cannot be written.
     """
     name = format_of(options.output, options.format)
+    check_named(options.output, name, say)
     with ExitStack() as stack:
         convert(options.session, name, open_output(options, stack, [options.session]), say)
     return 0

@@ -15,8 +15,8 @@ HELP = "whether everything works here, and what to do"
 DESCRIPTION = (
     "Examine the program, its libraries, the terminal, microphones, the model, its speed here, and "
     "whether streaming equals hearing a recording at once. The exit code is 1 if something that "
-    "the program needs is broken; a missing microphone is not. The report is meant for a bug "
-    "report: it names devices, and ~ stands for your home folder."
+    "the program needs is broken; a missing microphone does not count. The report is meant for a "
+    "bug report: it names devices, and ~ stands for your home folder."
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from streamer.bundled import bundled
+from streamer.commands.demo.parts import DEMO_PARTS
 from streamer.commands.doctor.findings import Section
 from streamer.commands.latency.stopped import measure_stopped, read_timesteps
 from streamer.commands.latency.stopwatch import TimedRecognizer
@@ -20,8 +21,6 @@ from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 
 DEMO = "demo.flac"
-#: Beginning in seconds and acted emotion of the parts of the demo, see ``assets/SOURCES.md``.
-DEMO_PARTS = ((0.0, "neutral"), (3.070, "angry"), (6.106, "sad"), (8.775, "happy"))
 #: Largest difference in probability that float rounding makes.
 TOLERANCE = 1e-5
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from streamer.commands.choices import channels_of, say
 from streamer.commands.display import can_show_screen
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.enrolment import GOOD_SPEECH_S, Enrolment
 from streamer.recognition.profile import check_place
@@ -55,7 +55,9 @@ class EnrolPlan:
 
     def __post_init__(self) -> None:
         if self.profile.suffix.lower() != SUFFIX:
-            raise SerLiveError(f"{self.profile}: a profile is a {SUFFIX} file; name it first")
+            raise SerLiveError(
+                f"{self.profile}: the first name is the profile to write, as anna{SUFFIX}"
+            )
         if self.recordings and self.device is not None:
             raise SerLiveError("--device is for a microphone: name it, or recordings")
         if self.wanted.is_split:
@@ -129,7 +131,11 @@ def _hear_recording(
 
 
 def _hear_microphone(plan: EnrolPlan, enrolment: Enrolment, progress: _Progress) -> None:
-    device = find_microphone(plan.device)
+    try:
+        device = find_microphone(plan.device)
+    except RunFailure as error:
+        recordings = f"ser-live enrol {plan.profile} FILE... takes recordings of the voice"
+        raise RunFailure(str(error), option=recordings) from error
     microphone = Microphone(device, say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted)
     with microphone:
         say(

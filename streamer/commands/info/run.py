@@ -25,15 +25,18 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         "labels": ", ".join(metadata.labels),
         "look-ahead": f"{metadata.look_ahead_ms:g} ms, plus the resampler's at other rates "
         "than 16 kHz",
-        "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s",
-        "temperature": f"{metadata.temperature:.3f}",
+        "rolling window": f"{metadata.window_timesteps * TIMESTEP_S:g} s of sound, which an "
+        "estimate weighs",
+        "temperature": f"{metadata.temperature:.3f}, already applied to the probabilities",
         "everyday prior": _shares(metadata) or "not known",
-        "voices": "gets to know them, and takes a profile; see ser-live enrol"
+        "voices": "it gets to know them, and takes a profile; see ser-live enrol"
         if metadata.knows_voices
-        else "does not get to know them, and takes no profile",
+        else "it does not get to know them, and takes no profile",
         **metadata.lineage.facts,
         **metadata.training,
     }
+    if any("UAR" in fact for fact in metadata.training.values()):
+        facts["UAR"] = f"recall, mean over the labels; chance is {100 / len(metadata.labels):g} %"
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         write_line(stdout(), f"{name:<{width}}  {value}")

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from streamer.commands.demo.parts import DEMO_PARTS, DEMO_S
 from streamer.commands.latency.probe import Float64, Passage
 from streamer.recognition.decision import SILENCE
 
@@ -20,11 +21,6 @@ SOUND_BLOCKS = 3
 PAUSE_S = 0.3
 #: Speech without a label by then was not noticed.
 NOTICED_WITHIN_S = 1.0
-
-#: The parts of assets/demo.flac: their starts and acted emotions. Found by correlation with the
-#: four clips of CREMA-D that SOURCES.md names; the last ends the recording.
-DEMO_PARTS = ((0.0, "neutral"), (3.06975, "angry"), (6.106125, "sad"), (8.7754375, "happy"))
-DEMO_S = 11.058125
 
 
 @dataclass(frozen=True)

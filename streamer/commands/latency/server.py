@@ -8,7 +8,8 @@ import random
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,7 +196,7 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
         raise RunFailure(f"{load.url}: refused with {status}{hint}") from error
     except OSError as error:
         raise RunFailure(f"{load.url}: no server answers there") from error
-    async with client:
+    async with _leaving(client):
         if head["type"] != "session":
             raise RunFailure(f"{load.url}: {head.get('message')}")
         counted.begun += 1
@@ -218,6 +219,18 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
             sending.cancel()
             with suppress(asyncio.CancelledError):
                 await sending
+
+
+@asynccontextmanager
+async def _leaving(client: ClientConnection) -> AsyncIterator[None]:
+    """Close the connection at the end as one who leaves, code 1000.
+
+    The connection's own context would report an error of the client, 1011: players are cancelled.
+    """
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 async def _send(client: ClientConnection, data: bytes, due: list[float], counted: _Counted) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from streamer.commands.options import (
     CHANNELS,
+    SPEED_HELP,
     SPEEDS,
     add_adaptation,
     add_model,
@@ -25,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="recording, or - for standard input"
     )
-    parser.add_argument(
-        "--speed", choices=SPEEDS, default="1", help="times real time (default: %(default)s)"
-    )
+    parser.add_argument("--speed", choices=SPEEDS, default="1", help=SPEED_HELP)
     parser.add_argument(
         "--block-ms",
         type=int,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from streamer.commands.choices import display_of, load_adaptation, load_recognizer
+from streamer.commands.display import Display
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.session.clock import Clock, Pace
+from streamer.session.events import Sink
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
 from streamer.signal import MANY_AT_ONCE
@@ -24,8 +26,17 @@ from streamer.sound.pipe import LivePipe
 from streamer.sound.source import BLOCK_MS
 
 
-def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+def run(
+    options: argparse.Namespace,
+    interrupts: Interrupts,
+    companion: Callable[[Display], Sink] | None = None,
+) -> int:
     """Process every file to its end; an unreadable file does not stop the others.
+
+    Args:
+        options: those of the command.
+        interrupts: signals.
+        companion: makes one more sink, once the display is open.
 
     Returns:
         the exit code: that of the last file that could not be read to its end, or 0.
@@ -53,6 +64,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             is_split=wanted.is_split or wanted_of_pipe.is_split,
         )
 
+        also = () if companion is None else (companion(display),)
+
         def say(line: str) -> None:
             display.say(told(line))
 
@@ -76,7 +89,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                     run_session(
                         source,
                         recognizer,
-                        display.sinks,
+                        (*display.sinks, *also),
                         clock=clock,
                         block_ms=options.block_ms,
                         interrupts=interrupts,
@@ -113,10 +126,10 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
         raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
     if "-" not in files and (options.rate or options.sample_format or options.live):
         raise SerLiveError(
-            "--rate, --sample-format and --live are of raw PCM on standard input (FILE -)"
+            "--rate, --sample-format and --live are for raw PCM on standard input (FILE -)"
         )
     if options.live and options.speed != "1":
-        raise SerLiveError("--live hears standard input as it comes: no other --speed")
+        raise SerLiveError("--live hears standard input as it comes: leave out --speed")
 
 
 def _make_stdin_block(files: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help=".html to zoom and to point at, .svg, or .png and .pdf (matplotlib)",
+        help=".html (a page that zooms) or .svg; with matplotlib also .png or .pdf",
     )
     parser.add_argument(
         "--sound",

@@ -37,7 +37,7 @@ function lines(session, { from, to }) {
     element("p", `${begins}–${ends}${view.span < 60 ? " s" : ""}`),
     element("p", rows.length ? "label" : "no estimate"),
     ...rows.map(shown),
-    ...(likely.some(([, percent]) => Number.isNaN(percent)) ? [] : [element("p", "probability"), ...likely.map(shown)]),
+    ...(likely.some(([, percent]) => Number.isNaN(percent)) ? [] : [element("p", "probability, not averaged"), ...likely.map(shown)]),
     ...(Number.isNaN(heard) ? [] : [element("p", `speech ${heard}%`)]),
   ];
 }

@@ -46,7 +46,12 @@ T = TypeVar("T")
 
 
 def patiently(
-    do: Callable[[], T], done: str, named: str, say: Say, folder: object | None = None
+    do: Callable[[], T],
+    done: str,
+    named: str,
+    say: Say,
+    folder: object | None = None,
+    say_at_once: Say | None = None,
 ) -> T:
     """Do something on the network, several times if it fails.
 
@@ -56,6 +61,7 @@ def patiently(
         named: what stands before the error.
         say: prints that line.
         folder: where it writes; None if it does not write.
+        say_at_once: prints a line before the second try.
 
     Raises:
         RunFailure: the disk of the folder is full.
@@ -73,6 +79,8 @@ def patiently(
             if wait_s is None or is_lasting(error):
                 times = f" (after {tried} tries)" if tried > 1 else ""
                 raise SerLiveError(f"{named}{reason}{times}") from error
+            if not first and say_at_once is not None:
+                say_at_once(f"{named}{reason}; trying again")
             first = first or reason
             time.sleep(wait_s)
         else:

@@ -71,7 +71,11 @@ def folder_of_copies(places: Iterable[Place]) -> Iterator[Path | None]:
 
 @contextmanager
 def local_copy(
-    place: Place, size: int | None, say: Say, folder: Path | None = None
+    place: Place,
+    size: int | None,
+    say: Say,
+    folder: Path | None = None,
+    say_at_once: Say | None = None,
 ) -> Iterator[Path]:
     """Give the path of a recording for the length of the context.
 
@@ -83,6 +87,7 @@ def local_copy(
         size: bytes that a listing promised; None if unknown.
         say: prints a line for the user, if it took several tries.
         folder: where the temporary file is made; None for the system's folder.
+        say_at_once: prints a line before the second try.
 
     Raises:
         RunFailure: the temporary file cannot be made or written.
@@ -100,7 +105,7 @@ def local_copy(
     try:
         where = tempfile.gettempdir()  # that of the run lies in it
         fetch = partial(_fetch, place, name, size)
-        patiently(fetch, f"{place}: fetched", f"{place}: ", say, where)
+        patiently(fetch, f"{place}: fetched", f"{place}: ", say, where, say_at_once)
         yield Path(name)
     finally:
         with suppress(OSError):
@@ -153,10 +158,10 @@ def listed(url: Url, say: Say) -> Iterator[tuple[Url, int | None, bool]]:
     if url.startswith(("http://", "https://")):
         yield url, None, True
         return
-    system, path = patiently(lambda: _opened(url), f"{url}: opened", f"{url}: ", say)
+    system, path = patiently(lambda: _opened(url), f"{url}: opened", f"{url}: ", say, None, say)
 
     def ask(do: Callable[[], T]) -> T:
-        return patiently(do, f"{url}: listed", f"cannot list {url}: ", say)
+        return patiently(do, f"{url}: listed", f"cannot list {url}: ", say, None, say)
 
     try:
         info: Any = ask(lambda: system.info(path)) if path else {"type": "directory"}

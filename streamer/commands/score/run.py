@@ -188,6 +188,7 @@ def _pool(
             interrupts,
             adaptation,
             folder,
+            say,
         )
     from streamer.commands.score.cluster.client import Cluster
     from streamer.commands.score.cluster.spec import spec_of

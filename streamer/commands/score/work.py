@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -126,6 +126,7 @@ def hear(
     recognizer: Recognizer,
     adaptation: Adaptation = UNKNOWN_VOICE,
     folder: Path | None = None,
+    say_at_once: Callable[[str], None] | None = None,
 ) -> Answer:
     """Analyse a recording as ``replay --speed max`` does; what is behind a URL is fetched first.
 
@@ -134,12 +135,13 @@ def hear(
         recognizer: the model.
         adaptation: how the stream adapts to its voice.
         folder: for what is fetched; None for the system's.
+        say_at_once: prints a line that cannot wait for the answer: a URL is tried again.
     """
     notices: list[str] = []
     tally = Tally(recognizer)
     error: str | None = None
     try:
-        with local_copy(task.path, task.size, notices.append, folder) as path:
+        with local_copy(task.path, task.size, notices.append, folder, say_at_once) as path:
 
             def named(text: object) -> str:
                 return str(text).replace(str(path), task.source)
@@ -219,7 +221,10 @@ def work(
     adaptation: Adaptation,
     folder: Path | None = None,
 ) -> None:
-    """Run a worker process: report that it is ready, then answer tasks in order."""
+    """Run a worker process: report that it is ready, then answer tasks in order.
+
+    A text that it sends is a line for the user.
+    """
     for name in ("SIGINT", "SIGHUP"):  # they reach the whole group; the parent ends this process
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -227,7 +232,8 @@ def work(
     recognizer = Recognizer.load(model, prior)
     connection.send(None)
     while True:
-        connection.send(hear(connection.recv(), recognizer, adaptation, folder))
+        task = connection.recv()
+        connection.send(hear(task, recognizer, adaptation, folder, connection.send))
 
 
 def _end_with_parent(folder: Path | None) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from streamer.commands.score.patience import Say
 from streamer.commands.score.rows import Row
 from streamer.commands.score.work import Answer, Task, empty_row, work
 from streamer.errors import RunFailure
@@ -58,6 +59,7 @@ class Workers:
         interrupts: Interrupts,
         adaptation: Adaptation = UNKNOWN_VOICE,
         folder: Path | None = None,
+        say: Say | None = None,
     ) -> None:
         """Set them up; they start with the context.
 
@@ -69,6 +71,7 @@ class Workers:
             interrupts: signals, held back while a process starts or is ended.
             adaptation: how each stream adapts to its voice.
             folder: for what they fetch; None for the system's.
+            say: prints a line for the user.
         """
         self._count = count
         self._model = model
@@ -77,6 +80,7 @@ class Workers:
         self._interrupts = interrupts
         self._adaptation = adaptation
         self._folder = folder
+        self._say = say
         # A forked process would inherit threads' locks, and Windows has no fork.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -151,11 +155,14 @@ class Workers:
         ready = wait([worker.connection for worker in self._workers])
         for worker in [one for one in self._workers if one.connection in ready]:
             try:
-                answer: Answer | None = worker.connection.recv()
+                answer: Answer | str | None = worker.connection.recv()
             except (EOFError, OSError):
                 self._replace(worker, tasks, waiting, done)
                 continue
-            if answer is None:
+            if isinstance(answer, str):
+                if self._say is not None:
+                    self._say(answer)
+            elif answer is None:
                 worker.is_ready = True
             elif answer.failure is not None:
                 raise RunFailure(answer.failure)

@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to listen at (default: %(default)s)",
     )
     parser.add_argument(
-        "--port", type=int, default=8765, metavar="P", help="0: any (default: %(default)s)"
+        "--port",
+        type=int,
+        default=8765,
+        metavar="P",
+        help="port to listen at; 0: any free one (default: %(default)s)",
     )
     parser.add_argument(
         "--token",
@@ -54,7 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="origin of other pages that may connect, as https://example.org; may be repeated",
     )
-    parser.add_argument("--certfile", type=Path, metavar="FILE.pem", help="certificate: TLS only")
+    parser.add_argument(
+        "--certfile",
+        type=Path,
+        metavar="FILE.pem",
+        help="certificate; the server then speaks TLS only",
+    )
     parser.add_argument("--keyfile", type=Path, metavar="FILE.pem", help="its private key")
     parser.add_argument(
         "--log-addresses", action="store_true", help="name each client's address in the log"

@@ -31,7 +31,7 @@ class Plan:
         axis: time axis below them.
         strip: the session so far.
         strip_axis: time axis below the strip.
-        shares: shares of the speech so far, in a line; in a frame they are beside the bars.
+        shares: shares of the labels so far, in a line; in a frame they are beside the bars.
         level: meter, and whether there is speech.
         status: facts about the session.
         keys: explanation of the keys.

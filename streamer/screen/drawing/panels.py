@@ -170,11 +170,11 @@ class Parts:
             self.rows.bar_gap,
             width,
         )
-        title = [text("speech so far", bold=True)]
+        title = [text("labels so far", bold=True)]
         return Panel(lines, width, title, [text(f"{unsure}% unsure", FAINT)])
 
     def _shown_shares(self) -> list[float]:
-        """Return the share of each emotion, and of none, in the session's speech."""
+        """Return the share of each emotion, and of none, in all time that is not `silence`."""
         shown = self.snapshot.history.shown
         return [float(share) for share in shown / max(1, shown.sum())]
 

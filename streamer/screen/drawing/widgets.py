@@ -82,7 +82,7 @@ def _cut(name: str, width: int) -> str:
 
 
 def share_lines(shown: Sequence[tuple[Look, float, int]], gap: int, width: int) -> list[Line]:
-    """Return a bar per emotion's share of the speech so far, aligned with :func:`bar_lines`.
+    """Return a bar per emotion's share of the labels so far, aligned with :func:`bar_lines`.
 
     Args:
         shown: look, share, and the share as a whole percentage.
@@ -110,7 +110,10 @@ def _bar(share: float, width: int, colour: str) -> Line:
 
 
 def level_line(meter: Meter, speech: float, is_speaking: bool | None, width: int) -> Line:
-    """Return the meter with clipping, and whether there is speech (None without audio)."""
+    """Return the meter with clipping, and whether there is speech (None without audio).
+
+    Speech lasts over pauses of a moment; beside it stands the voice gate's probability of now.
+    """
     is_wide = width >= _NUMBERS_FROM
     clipped = meter.since_clipping_s < CLIP_HOLD_S
     warning = text(" CLIP ", "#ffffff", ALERT, bold=True) if clipped else text("      ")
@@ -119,7 +122,7 @@ def level_line(meter: Meter, speech: float, is_speaking: bool | None, width: int
     right.append(text(f" {word:<7}", TEXT if is_speaking else FAINT))
     if is_wide:
         right.insert(0, text(f" {meter.rms_dbfs:4.0f} dBFS, peak {meter.peak_dbfs:4.0f} ", FAINT))
-        right.append(text(f" {speech:4.0%}", FAINT))
+        right.append(text(f" voice {speech:4.0%}", FAINT))
     left = [text("level ", FAINT)]
     track = max(1, width - width_of(left) - width_of(right))
     full = round(_on_meter(meter.rms_dbfs) * track)

@@ -17,7 +17,7 @@ let token = sessionStorage.getItem("token") || "";
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
 // Results for the timeline and for saving; they survive reconnections.
-const heard = { packed: [], lines: [], steps: [], marks: [], shares: [], label: "", sessions: 0, time: 0, late: [], gaps: 0,
+const heard = { packed: [], lines: [], steps: [], marks: [], averages: null, label: "", sessions: 0, time: 0, late: [], gaps: 0,
   final: null, overall: NOTHING };
 
 // ---------------------------------------------------------------- messages
@@ -80,7 +80,6 @@ async function meet() {
   $("token-form").hidden = true;
   looks = new Map(info.looks.map((look) => [look.code, look]));
   codes = new Map(info.looks.map((look) => [look.name, look.code]));
-  heard.shares = info.labels.map(() => 0);
   build();
   facts();
   draw();
@@ -318,8 +317,21 @@ const nameOf = (text) => text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "").slice(0,
 // ---------------------------------------------------------------- the server's lines
 
 function forget() {
-  Object.assign(heard, { packed: [], lines: [], steps: [], marks: [], label: "", sessions: 0, time: 0, late: [], gaps: 0, final: null, overall: NOTHING });
-  heard.shares = info.labels.map(() => 0);
+  Object.assign(heard, { packed: [], lines: [], steps: [], marks: [], averages: null, label: "", sessions: 0, time: 0, late: [], gaps: 0, final: null, overall: NOTHING });
+}
+
+// Returns what decided the label, null without speech; as in streamer/recognition/decision.py.
+function decisive(line, code) {
+  if (code === WARMING_UP) heard.averages = null; // it begins afresh
+  if (code < 0 && code !== UNCERTAIN) return null;
+  const now = info.labels.map((label) => line.probabilities[label]);
+  const before = heard.averages || now;
+  heard.averages = now.map((one, index) => before[index] + SMOOTHING * (one - before[index]));
+  if (code < 0) return heard.averages;
+  // The emotion shown stays until another leads it by a margin; until then both count the same.
+  const weights = heard.averages.map((one, index) => (index === code ? Math.max(...heard.averages) : one));
+  const total = weights.reduce((sum, one) => sum + one, 0);
+  return weights.map((one) => one / total);
 }
 
 // Keeps a line for saving, in a form that copes with hours of them.
@@ -334,6 +346,7 @@ function take(line, text, late) {
   if (line.type === "session") {
     if (heard.sessions++) for (let i = 0; i < 25; i++) heard.steps.push({ code: NOTHING, shares: null });
     heard.session = line;
+    heard.averages = null;
     heard.marks = heard.marks.filter((mark) => mark.step < heard.steps.length);
     keep(text);
     facts();
@@ -345,8 +358,7 @@ function take(line, text, late) {
   if (line.type === "end") { over(line); return; }
   if (line.type !== "estimate") return;
   const code = codes.get(line.label) ?? NOTHING;
-  info.labels.forEach((label, index) => { heard.shares[index] += SMOOTHING * (line.probabilities[label] - heard.shares[index]); });
-  heard.steps.push({ code, shares: code === SILENCE || code === WARMING_UP ? null : [...heard.shares] });
+  heard.steps.push({ code, shares: decisive(line, code) });
   if (heard.steps.length > MOST_STEPS) {
     const gone = heard.steps.length - MOST_STEPS / 2;
     heard.steps.splice(0, gone);
@@ -441,7 +453,7 @@ function drawNow() {
   if (last && heard.label) {
     paint($("chip"), code);
     say("word", looks.get(code).name);
-    const likely = code >= 0 ? `${Math.round(100 * heard.shares[code])} % sure` : "";
+    const likely = code >= 0 ? `${Math.round(100 * last.shares[code])} % sure` : "";
     say("sure", likely);
     const late = heard.late.at(-1);
     say("late", late === undefined ? "" : `${Math.round(late)} ms late`);
@@ -449,10 +461,9 @@ function drawNow() {
   say("clock", heard.time ? clockOf(heard.time) : "");
   const shares = heard.label ? last.shares : heard.final; // the verdict's at the end
   say("bars-note", heard.label || !heard.final ? "averaged over the last moments" : "of the whole");
-  const most = heard.label && code >= 0 ? heard.shares[code] : 1;
   for (const row of $("bars").children) {
     const index = Number(row.dataset.code);
-    const share = shares ? Math.min(shares[index], most) : 0;
+    const share = shares ? shares[index] : 0;
     row.dataset.current = String(index === (heard.label ? code : heard.overall));
     row.children[2].firstChild.style.width = `${100 * share}%`;
     write(row.children[3], shares ? `${Math.round(100 * share)} %` : "–");

@@ -30,6 +30,7 @@ _PERMIT = {
     "darwin": "allow it in System Settings > Privacy & Security > Microphone",
     "win32": "allow it in Settings > Privacy & security > Microphone",
 }
+#: What a command adds to an error, unless it knows better.
 _WITHOUT = "ser-live demo needs no microphone"
 
 
@@ -70,10 +71,10 @@ def portaudio() -> ModuleType:
     except OSError as error:  # sounddevice raises this without the library
         how = _INSTALL.get(sys.platform, "pip install --force-reinstall sounddevice")
         raise RunFailure(
-            f"PortAudio, which opens microphones, is missing: {how}; {_WITHOUT}"
+            f"PortAudio, which opens microphones, is missing: {how}", option=_WITHOUT
         ) from error
     except Exception as error:  # sounddevice's error type is not available if the import fails
-        raise RunFailure(f"PortAudio does not start: {error}; {_WITHOUT}") from error
+        raise RunFailure(f"PortAudio does not start: {error}", option=_WITHOUT) from error
     module: ModuleType = sounddevice
     return module
 
@@ -95,8 +96,10 @@ def input_devices() -> list[Device]:
     Raises:
         RunFailure: PortAudio is missing, or there is none.
     """
-    advice = f"plug a microphone in, or check the system's sound input; {_WITHOUT}"
-    return _devices("input", advice)
+    try:
+        return _devices("input", "plug a microphone in, or check the system's sound input")
+    except RunFailure as error:
+        raise RunFailure(str(error), option=_WITHOUT) from error
 
 
 def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
@@ -189,7 +192,9 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
     if not chosen:
         raise SerLiveError(f"no {direction} device {wanted!r}; {_choice(direction, devices)}")
     if len(chosen) > 1:
-        raise SerLiveError(f"{wanted!r} is several devices; say a number: {_numbered(chosen)}")
+        raise SerLiveError(
+            f"{wanted!r} names several devices; choose a number: {_numbered(chosen)}"
+        )
     return chosen[0]
 
 
@@ -211,14 +216,18 @@ def find_microphone(wanted: str | None) -> Device:
             return (exact or named)[0]
         if named:
             names = ", ".join(one.name for one in named)
-            raise SerLiveError(f"{wanted!r} is several sources: {names}") from error
+            raise SerLiveError(f"{wanted!r} names several sources; choose one: {names}") from error
         raise
 
 
 def _choice(direction: str, devices: list[Device]) -> str:
     """Return advice on how to list the names."""
     is_input = direction == "input"
-    return "choose one of: ser-live devices" if is_input else f"choose one: {_numbered(devices)}"
+    return (
+        "ser-live devices lists what --device takes"
+        if is_input
+        else f"choose one: {_numbered(devices)}"
+    )
 
 
 def _numbered(devices: list[Device]) -> str:

@@ -514,7 +514,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     recipe, later = started_from(folders)
     started = run(recipe, later)
     said = metadata_of(RunFolder(later.run).load()[0], started, {}, False).lineage.facts
-    assert "Whisper's encoder, teacher.safetensors" in said["heard beside"]
+    assert "Whisper's encoder, teacher.safetensors" in said["also learnt from"]
     assert "MIT (Whisper's encoder" in said["licence"]
 
 

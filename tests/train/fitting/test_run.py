@@ -365,7 +365,7 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     dry = replace(recipe, noises=(), augmentation=recipe.augmentation.without(["rooms"]))
     assert "measured rooms" not in beside(run(dry, replace(folders, run=tmp_path / "dry")))
     said = metadata_of(RunFolder(later.run).load()[0], started, {}, False).lineage.facts
-    assert said["heard beside"] == "noise, ordinary speech, measured rooms"
+    assert said["also learnt from"] == "noise; ordinary speech; measured rooms"
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
 
 
@@ -532,7 +532,7 @@ def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders
     export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
     metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
     assert (metadata.labels, metadata.ordinary_share) == (EMOTIONS, 0.3)
-    assert metadata.lineage.facts["heard beside"] == "noise, ordinary speech"
+    assert metadata.lineage.facts["also learnt from"] == "noise; ordinary speech"
     assert "Apache-2.0 (ordinary speech)" in metadata.lineage.facts["licence"]
 
 

@@ -24,9 +24,9 @@ _PADDING = 14.0
 #: Least and greatest width of a column of words, and of one of numbers.
 _TEXT_WIDTHS, _NUMBER_WIDTHS = (80.0, 240.0), (44.0, 110.0)
 NOTE = (
-    "Speech is a share of the time; an emotion is a share of the speech, which is all that is not "
-    "labelled silence. The verdict weighs probabilities, so another emotion may have been shown "
-    "longer."
+    "Speech is a share of the time: all that is not labelled silence, short pauses included. An "
+    "emotion is a share of the speech. The verdict weighs probabilities, so another emotion may "
+    "have been shown longer."
 )
 
 
