@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -41,9 +42,11 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Score the named recordings; returns and raises as :func:`score` does."""
     wanted = channels_of(options)
     check_one_voice(options, wanted)
+    output = None if options.output is None else Path(options.output)
     plan = ScorePlan(
         tuple(options.paths),
-        output=options.output,
+        output=output,
+        is_dataset=output is not None and (_ends_as_folder(options.output) or output.is_dir()),
         timeline=options.timeline,
         workers=options.workers,
         scheduler=options.scheduler,
@@ -57,6 +60,10 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         names_passed_over=options.passed_over,
     )
     return score(plan, interrupts)
+
+
+def _ends_as_folder(text: str) -> bool:
+    return text.endswith(tuple(one for one in (os.sep, os.altsep) if one))
 
 
 def score(plan: ScorePlan, interrupts: Interrupts) -> int:
@@ -167,7 +174,10 @@ def _open(
     # Without --force only results of ours are continued, and no recording is that.
     listed = (item.place for item in items if plan.force and isinstance(item.place, Path))
     keeping = Keeping(items.among, sums.take_recorded)
-    return open_results(plan.output, columns, plan.force, chain(fixed, listed), keeping, stack)
+    inputs = chain(fixed, listed)
+    return open_results(
+        *(plan.output, columns, plan.force, inputs, keeping, stack), is_dataset=plan.is_dataset
+    )
 
 
 def _pool(
