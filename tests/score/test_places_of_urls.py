@@ -186,7 +186,7 @@ def test_a_process_for_single_recordings_leaves_no_copies(shipped, tmp_path, mon
     monkeypatch.setattr("subprocess.run", die)
     spec = spec_of(None, shipped, UNKNOWN_VOICE)
     with pytest.raises(SerLiveError, match="failed"):
-        hear_alone(model_path(None), spec, [Task(url, "x", None)])
+        hear_alone(model_path(None), spec, [Task(url, "x", None)], 600.0)
     assert list(tmp_path.iterdir()) == []
 
 
