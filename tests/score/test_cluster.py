@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,9 +272,9 @@ def unwatched(tmp_path):
         yield one
 
 
-def hear_on(cluster, shipped, recordings, silent_s, said):
+def hear_on(cluster, shipped, recordings, silent_s, said, model=None):
     """Yield the rows of a cluster, as they come."""
-    spec = spec_of(None, shipped, UNKNOWN_VOICE)
+    spec = spec_of(model, shipped, UNKNOWN_VOICE)
     tasks = [Task(path, path.name, None, size=path.stat().st_size) for path in recordings]
     with Cluster(cluster.address, spec, Interrupts(), said.append, silent_s) as pool:
         for _, answer in pool.answers(tasks):
@@ -281,13 +282,18 @@ def hear_on(cluster, shipped, recordings, silent_s, said):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-def test_the_task_of_a_worker_that_stands_still_goes_to_others(unwatched, shipped, archive):
-    """It wakes up late, and its answer changes nothing."""
-    stopped, _ = unwatched.start_worker(), unwatched.start_worker()
+@pytest.mark.parametrize("is_own", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_the_task_of_a_worker_that_stands_still_goes_to_others(
+    unwatched, shipped, model_file, archive, tmp_path, is_own
+):
+    """It alone has the user's model; it wakes up late, and its answer changes nothing."""
+    model = Path(shutil.copy(model_file, tmp_path / "own.onnx")) if is_own else None
+    stopped = unwatched.start_worker()
     recordings, said = sorted(archive.iterdir()), []
     rows = []
-    for row in hear_on(unwatched, shipped, recordings, 5.0, said):
+    for row in hear_on(unwatched, shipped, recordings, 5.0, said, model):
         if not rows:
+            unwatched.start_worker()
             os.killpg(stopped.pid, signal.SIGSTOP)
         if len(rows) == 20:
             os.killpg(stopped.pid, signal.SIGCONT)

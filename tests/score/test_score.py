@@ -34,6 +34,7 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
+from streamer.sound.channels import Channels
 from streamer.version import version
 from tests.helpers.places import CLIPS
 from tests.helpers.trees import make_tree
@@ -470,6 +471,14 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     assert capsys.readouterr() == ("", f"ser-live: nothing to do; 1 were in {output} before\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
+
+
+def test_with_split_channels_the_lines_count_channels(model_file, tmp_path, capsys):
+    stereo = tmp_path / "x.wav"
+    soundfile.write(stereo, np.random.default_rng(0).normal(0, 0.1, (16_000, 2)), 16_000)
+    plan = plan_of(stereo, output=tmp_path / "r.csv", wanted=Channels.parse("split"), workers=1)
+    assert score(replace(plan, model=model_file), Interrupts()) == 0
+    assert "ser-live: 2 channels, " in capsys.readouterr().err
 
 
 def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkeypatch):

@@ -86,6 +86,11 @@ class ScorePlan:
         """The places as texts."""
         return tuple(map(str, self.paths))
 
+    @property
+    def unit(self) -> str:
+        """What has a row of its own."""
+        return "channel" if self.wanted.is_split else "recording"
+
     def _check_within(self, output: Path, timeline: Path) -> None:
         within = Path(os.path.realpath(timeline))
         if self.is_dataset and within.is_relative_to(os.path.realpath(output)):

@@ -224,7 +224,7 @@ def _run(
     shares_terminal = plan.output is None and sys.stdout.isatty()
     is_shown = can_show_screen(sys.stderr) and not shares_terminal
     pool = _pool(plan, count, recognizer, adaptation, interrupts, folder)
-    watched = Watched(items, drawn, pool, say, is_shown=is_shown)
+    watched = Watched(items, drawn, pool, say, unit=plan.unit, is_shown=is_shown)
     labels = recognizer.metadata.labels
 
     def take(job: Job, answer: Answer) -> None:
@@ -248,11 +248,11 @@ def _run(
             without = " without --force" if plan.force and watched.recordings else ""
             of = "" if watched.total is None else f" of {watched.total}"
             say(
-                f"stopped after {watched.recordings}{of} recordings; the same command{without} "
+                f"stopped after {watched.recordings}{of} {plan.unit}s; the same command{without} "
                 "goes on from there"
             )
         raise
-    done = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
+    done = f"{watched.recordings} {plan.unit}{'s' * (watched.recordings != 1)}"
     say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{sums.faults}")
 
 

@@ -98,6 +98,7 @@ class Cluster:
         self._again: list[Load] = []
         self._client: Any = None
         self._model: Any = None
+        self._is_model_lost = False
         self._vigil = Vigil(f"ser-live-{self._run}", silent_s)
         self._watch = Watch(silent_s)
         self._signs: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -156,11 +157,7 @@ class Cluster:
                 self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
             )
             self._client.subscribe_topic(self._vigil.topic, lambda event: self._signs.put(event[1]))
-            if self._spec.file is not None:
-                data = self._spec.file.read_bytes()
-                self._model = self._client.submit(
-                    given, data, key=f"ser-live-model-{self._spec.digest}", pure=True
-                )
+            self._send_model(None)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             reason = str(error).strip().splitlines()
             raise RunFailure(
@@ -168,15 +165,29 @@ class Cluster:
                 f"{reason[0] if reason else type(error).__name__}"
             ) from error
 
+    def _send_model(self, workers: list[str] | None) -> None:
+        """Send the user's model to some worker, which gives it to the others.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._spec.file is not None:
+            data = self._spec.file.read_bytes()
+            key = f"ser-live-model-{self._run}-{self._submitted}"
+            self._model = self._client.submit(given, data, key=key, workers=workers)
+        self._is_model_lost = False
+
     def _submit(self, load: Load) -> None:
         tasks = [_elsewhere(task) for _, task in load.group]
         key = f"ser-live-{self._run}-{self._submitted}"
         self._submitted += 1
         given_to = self._present - self._avoided if self._avoided else None
         load = replace(load, allowed=given_to)
-        work = (self._spec_sent, self._model, tasks, load.is_alone, self._vigil)
         workers = None if given_to is None else sorted(given_to)
         try:
+            if self._is_model_lost:
+                self._send_model(workers)
+            work = (self._spec_sent, self._model, tasks, load.is_alone, self._vigil)
             future = self._client.submit(hear_group, *work, key=key, pure=False, workers=workers)
         except Exception as error:  # the connection was lost just now
             self._again.append(load)
@@ -282,6 +293,7 @@ class Cluster:
                 f"the worker at {worker} gave no sign of life for {told(self._vigil.silent_s)}; "
                 "others hear its recordings"
             )
+            self._is_model_lost = True  # it may be on that worker alone
         self._avoided = avoided
         usable = self._present - avoided
         for future, load in list(self._under_way.items()):
