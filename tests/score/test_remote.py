@@ -156,7 +156,7 @@ def test_a_size_that_was_not_promised_is_tried_again(memory, monkeypatch):
         Path(name).write_bytes(data[:100])
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(memory), "get_file", lambda _self, path, name: cut(path, name))
+        patch.setattr(type(memory), "get_file", lambda _self, path, name, **_: cut(path, name))
         with (
             pytest.raises(SerLiveError, match=r"100 of \d+ bytes came \(after 2 tries\)"),
             local_copy(Url("memory://m/a/x.wav"), len(data), said.append),

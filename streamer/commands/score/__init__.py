@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior
+from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior, file_or_folder
 
 HELP = "many recordings, one row of results for each"
 DESCRIPTION = (
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=file_or_folder,
         metavar="FILE",
         help=".csv, .jsonl or .parquet, or FOLDER/ for a dataset of Parquet files; recordings in "
         "it without an error are not scored again (default: CSV to stdout)",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from streamer.commands.choices import channels_of, check_one_voice, say
 from streamer.commands.display import can_show_screen
+from streamer.commands.options import Folder
 from streamer.commands.score.jobs import Drawn, Job, check_timelines, record
 from streamer.commands.score.listing import Listing
 from streamer.commands.score.places import place_of
@@ -42,11 +42,12 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Score the named recordings; returns and raises as :func:`score` does."""
     wanted = channels_of(options)
     check_one_voice(options, wanted)
-    output = None if options.output is None else Path(options.output)
+    is_folder = isinstance(options.output, Folder)
+    output: Path | None = options.output.path if is_folder else options.output
     plan = ScorePlan(
         tuple(options.paths),
         output=output,
-        is_dataset=output is not None and (_ends_as_folder(options.output) or output.is_dir()),
+        is_dataset=is_folder or (output is not None and output.is_dir()),
         timeline=options.timeline,
         workers=options.workers,
         scheduler=options.scheduler,
@@ -60,10 +61,6 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         names_passed_over=options.passed_over,
     )
     return score(plan, interrupts)
-
-
-def _ends_as_folder(text: str) -> bool:
-    return text.endswith(tuple(one for one in (os.sep, os.altsep) if one))
 
 
 def score(plan: ScorePlan, interrupts: Interrupts) -> int:
