@@ -30,9 +30,27 @@ def local_file(text: str) -> Path:
     return Path(text)
 
 
+class Folder:
+    """A path that is written as that of a folder, with a slash at its end.
+
+    It is no dataclass, as that module takes a while to import.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+
+def file_or_folder(text: str) -> Path | Folder:
+    """Return a path, which alone would forget its slash; the type of options that name either."""
+    slashes = tuple(one for one in (os.sep, os.altsep) if one)
+    return Folder(Path(text)) if text.endswith(slashes) else Path(text)
+
+
 def is_path(action: argparse.Action) -> bool:
     """Return whether the values of an option are paths."""
-    return action.type in (Path, local_file)
+    return action.type in (Path, local_file, file_or_folder)
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:

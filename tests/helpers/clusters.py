@@ -28,8 +28,14 @@ _PATIENCE_S = 60.0
 class Processes:
     """A cluster; it ends with the context."""
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._folder, self._host = folder, host
+        self._environment = _ENVIRONMENT | (environment or {})
         self._started: list[subprocess.Popen[bytes]] = []
         self.address = ""
 
@@ -79,7 +85,7 @@ class Processes:
                 stdout=out,
                 stderr=out,
                 cwd=self._folder,
-                env=os.environ | _ENVIRONMENT | (environment or {}),
+                env=os.environ | self._environment | (environment or {}),
                 start_new_session=True,
             )
         self._started.append(process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from streamer.commands.score.cluster.client import Cluster, Load
 from streamer.commands.score.cluster.grouping import Grouping
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
+from streamer.commands.score.cluster.watch import Vigil, Watch
 from streamer.commands.score.places import Url
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.sums import identity_of_run
@@ -35,6 +38,8 @@ from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import CLIPS, ROOT
 
 KILLING = Path(__file__).parent / "killing"
+HANGING = Path(__file__).parent / "hanging"
+VIGIL = Vigil("topic", 600.0)
 
 
 def score(*arguments):
@@ -98,7 +103,7 @@ def test_what_only_the_client_sees_is_said(tmp_path, shipped):
     """As a worker does that has no such folder."""
     task = Task(tmp_path / "x.wav", "x.wav", None)
     spec = spec_of(None, shipped, UNKNOWN_VOICE)
-    heard = hear_group(spec, None, [task, Task(CLIPS[0], "y", None)], False)
+    heard = hear_group(spec, None, [task, Task(CLIPS[0], "y", None)], False, VIGIL)
     assert heard.missing == {0}
     assert heard.answers[1] == hear(Task(CLIPS[0], "y", None), shipped)
 
@@ -119,7 +124,7 @@ def test_the_row_of_what_only_the_client_sees_says_what_to_do(shipped):
 def test_a_worker_of_another_kind_is_an_error(shipped, is_alone, wrong):
     spec = replace(spec_of(None, shipped, UNKNOWN_VOICE), **wrong)
     with pytest.raises(Disagreement, match="install one version everywhere"):
-        hear_group(spec, None, [Task(CLIPS[0], "x", None)], is_alone)
+        hear_group(spec, None, [Task(CLIPS[0], "x", None)], is_alone, VIGIL)
 
 
 def test_rows_and_workers_name_the_version_that_the_program_names(shipped, monkeypatch):
@@ -258,6 +263,141 @@ def test_a_recording_that_kills_its_workers_ends_as_a_row(tmp_path):
     errors = {Path(row["file"]).name: row["error"] for row in rows_of(output)}
     died = "the process that heard it died (signal 9)"
     assert errors == {clip.name: "" for clip in CLIPS} | {"killer.wav": died}
+
+
+@pytest.fixture
+def unwatched(tmp_path):
+    """A cluster whose scheduler never takes a silent worker for lost."""
+    with Processes(tmp_path, environment={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "1h"}) as one:
+        yield one
+
+
+def hear_on(cluster, shipped, recordings, silent_s, said, model=None):
+    """Yield the rows of a cluster, as they come."""
+    spec = spec_of(model, shipped, UNKNOWN_VOICE)
+    tasks = [Task(path, path.name, None, size=path.stat().st_size) for path in recordings]
+    with Cluster(cluster.address, spec, Interrupts(), said.append, silent_s) as pool:
+        for _, answer in pool.answers(tasks):
+            yield answer.row
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+@pytest.mark.parametrize("is_own", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_the_task_of_a_worker_that_stands_still_goes_to_others(
+    unwatched, shipped, model_file, archive, tmp_path, is_own
+):
+    """It alone has the user's model; it wakes up late, and its answer changes nothing."""
+    model = Path(shutil.copy(model_file, tmp_path / "own.onnx")) if is_own else None
+    stopped = unwatched.start_worker()
+    recordings, said = sorted(archive.iterdir()), []
+    rows = []
+    for row in hear_on(unwatched, shipped, recordings, 5.0, said, model):
+        if not rows:
+            unwatched.start_worker()
+            os.killpg(stopped.pid, signal.SIGSTOP)
+        if len(rows) == 20:
+            os.killpg(stopped.pid, signal.SIGCONT)
+        rows.append(row)
+    assert sorted(row["file"] for row in rows) == [path.name for path in recordings]
+    assert {row["error"] for row in rows} == {None}
+    assert any("gave no sign of life for 5 s; others hear its recordings" in line for line in said)
+
+
+def test_a_recording_that_hangs_its_worker_ends_as_a_row(unwatched, shipped, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for clip in CLIPS:
+        (folder / clip.name).symlink_to(clip)
+    (folder / "hanger.wav").symlink_to(CLIPS[0])
+    path = f"{HANGING}{os.pathsep}{ROOT}"
+    for _ in range(2):
+        unwatched.start_worker(environment={"PYTHONPATH": path})
+    rows = list(hear_on(unwatched, shipped, sorted(folder.iterdir()), 5.0, []))
+    errors = {row["file"]: row["error"] for row in rows}
+    silent = "the process that heard it gave no sign of life for 5 s"
+    assert errors == {clip.name: None for clip in CLIPS} | {"hanger.wav": silent}
+    assert len(rows) == len(errors)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+@pytest.mark.long
+def test_where_all_workers_hang_others_are_waited_for(unwatched, shipped, archive):
+    stopped = unwatched.start_worker()
+    said, rows = [], []
+    heard = hear_on(unwatched, shipped, sorted(archive.iterdir())[:10], 3.0, said)
+    rows.append(next(heard))
+    os.killpg(stopped.pid, signal.SIGSTOP)
+    later = Thread(target=lambda: (time.sleep(15), unwatched.start_worker()))
+    later.start()
+    rows += heard
+    later.join()
+    assert len({row["file"] for row in rows}) == len(rows) == 10
+    assert {row["error"] for row in rows} == {None}
+
+
+def test_recordings_with_which_workers_hang_again_and_again_have_an_error(shipped):
+    spec = spec_of(None, shipped, UNKNOWN_VOICE)
+    cluster = Cluster("tcp://host:1", spec, Interrupts(), print)
+    load = Load([(0, Task(Path("x"), "x", None)), (1, Task(Path("y"), "y", None))])
+    for _ in range(2):
+        assert not list(cluster._hung(load, "tcp://one:1"))
+        load = cluster._again.pop()
+        assert load.is_alone
+    rows = [answer.row for _, answer in cluster._hung(load, "tcp://two:1")]
+    assert [row["file"] for row in rows] == ["x", "y"]
+    last = "the workers that heard it gave no sign of life, the last at tcp://two:1"
+    assert {row["error"] for row in rows} == {last}
+
+
+class Watched:
+    """A watch in simulated time, with a worker a."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        self.watch = Watch(600.0)
+
+    def wait(self, seconds, last_seen=None):
+        for _ in range(seconds // 5):
+            self.now += 5
+            self.watch.look()
+            self.watch.see({"a": self.now} if last_seen is None else last_seen)
+
+    def sign(self, key, is_over=False):
+        self.watch.take({"key": key, "worker": "a", "is_over": is_over})
+
+
+def test_a_task_without_signs_is_silent_and_its_worker_avoided_until_it_ends(monkeypatch):
+    watched = Watched(monkeypatch)
+    watched.sign("one")
+    watched.sign("two")
+    watched.wait(400)
+    watched.sign("two")
+    watched.wait(400)
+    assert watched.watch.silent() == {"one": "a"}
+    assert watched.watch.silent() == {}
+    watched.sign("one")
+    assert watched.watch.avoided == {"a"}
+    watched.sign("one", is_over=True)
+    assert watched.watch.avoided == frozenset()
+    assert watched.watch.has_begun("two")
+
+
+def test_a_worker_that_the_scheduler_does_not_hear_from_is_avoided(monkeypatch):
+    watched = Watched(monkeypatch)
+    watched.wait(300)
+    assert not watched.watch.avoided
+    watched.wait(900, {"a": 300.0})
+    assert watched.watch.avoided == {"a"}
+    watched.wait(5)
+    assert not watched.watch.avoided
+
+
+def test_a_task_whose_worker_is_gone_is_not_silent(monkeypatch):
+    watched = Watched(monkeypatch)
+    watched.sign("one")
+    watched.wait(900, {"b": 1.0})
+    assert watched.watch.silent() == {}
 
 
 @pytest.mark.skipif(Networks.missing() is not None, reason=f"needs {Networks.missing()}")

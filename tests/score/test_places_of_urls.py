@@ -178,15 +178,26 @@ def test_a_process_for_single_recordings_leaves_no_copies(shipped, tmp_path, mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     url = Url("memory://w/x.wav")
 
-    def die(*_, **__):
-        (folder,) = tmp_path.iterdir()
-        (folder / "x.wav").write_bytes(b"half")
-        return subprocess.CompletedProcess([], -9, b"", b"")
+    class Dying:
+        returncode = -9
 
-    monkeypatch.setattr("subprocess.run", die)
+        def __init__(self, *_, **__):
+            (folder,) = tmp_path.iterdir()
+            (folder / "x.wav").write_bytes(b"half")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def communicate(self, *_):
+            return b"", b""
+
+    monkeypatch.setattr("subprocess.Popen", Dying)
     spec = spec_of(None, shipped, UNKNOWN_VOICE)
     with pytest.raises(SerLiveError, match="failed"):
-        hear_alone(model_path(None), spec, [Task(url, "x", None)])
+        hear_alone(model_path(None), spec, [Task(url, "x", None)], 600.0)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -100,6 +100,13 @@ def test_the_copy_is_gone_afterwards():
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("memory")
+def test_what_is_fetched_gives_signs_of_life():
+    signs = []
+    with local_copy(Url("memory://m/a/x.wav"), None, print, None, lambda: signs.append(None)):
+        assert len(signs) > 1  # at its beginning, and with bytes
+
+
 @pytest.fixture
 def hasty(monkeypatch):
     monkeypatch.setattr(patience, "WAITS_S", (0.0, 0.0, 0.0))
@@ -166,7 +173,7 @@ def test_a_size_that_was_not_promised_is_tried_again(memory, monkeypatch):
         Path(name).write_bytes(data[:100])
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(memory), "get_file", lambda _self, path, name: cut(path, name))
+        patch.setattr(type(memory), "get_file", lambda _self, path, name, **_: cut(path, name))
         with (
             pytest.raises(SerLiveError, match=r"100 of \d+ bytes came \(after 2 tries\)"),
             local_copy(Url("memory://m/a/x.wav"), len(data), said.append),

@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -23,8 +24,9 @@ from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.results import Keeping, Piped, open_results
 from streamer.commands.score.rows import CsvForm, JsonForm, Keys, columns_of, key_of
 from streamer.commands.score.run import score
+from streamer.commands.score.signs import Clock, now_and_then
 from streamer.commands.score.truth import agreement, read_truth
-from streamer.commands.score.work import Tally, Task, empty_row
+from streamer.commands.score.work import Tally, Task, empty_row, hear
 from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import show
@@ -32,6 +34,7 @@ from streamer.recognition.estimate import Estimate
 from streamer.recognition.profile import Adaptation
 from streamer.session.events import Estimated, SessionEnded
 from streamer.session.interrupts import Interrupts
+from streamer.sound.channels import Channels
 from streamer.version import version
 from tests.helpers.places import CLIPS
 from tests.helpers.trees import make_tree
@@ -398,6 +401,47 @@ def test_a_worker_that_dies_costs_the_recording_that_it_heard(tmp_path, model_fi
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+def test_a_worker_that_hangs_costs_the_recording_that_it_heard(tmp_path, model_file):
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.random.default_rng(0).normal(0, 0.1, 60 * 16_000), 16_000)
+    tasks = [Task(path, path.name, None) for path in (CLIPS[0], long, CLIPS[1], CLIPS[2])]
+    with Workers(1, model_file, "balanced", LABELS, Interrupts(), silent_s=2.0) as workers:
+        answers = workers.answers(tasks)
+        rows = [next(answers)[1].row]
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGSTOP)
+        rows += [answer.row for _, answer in answers]
+    assert [row["file"] for row in rows] == [task.name for task in tasks]
+    silent = "the process that heard it gave no sign of life for 2 s"
+    assert [row["error"] for row in rows] == [None, silent, None, None]
+    assert not multiprocessing.active_children()
+
+
+def test_what_is_heard_gives_signs_of_life(shipped, tmp_path):
+    """At each block of some seconds, however long the recording is."""
+    noise = tmp_path / "noise.wav"
+    soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 20 * 16_000), 16_000)
+    signs = []
+    hear(Task(noise, "x", None), shipped, alive=lambda: signs.append(None))
+    assert len(signs) > 20 / 3
+
+
+def test_signs_of_life_are_few(monkeypatch):
+    monkeypatch.setattr("time.monotonic", iter([0.0, *np.arange(0.0, 60.0, 0.5)]).__next__)
+    signs = []
+    alive = now_and_then(lambda: signs.append(None), 600.0)
+    for _ in range(120):
+        alive()
+    assert len(signs) == 3
+
+
+def test_no_worker_hangs_while_the_program_is_stopped(monkeypatch):
+    monkeypatch.setattr("time.monotonic", iter([0.0, 1.0, 3601.0, 3602.0]).__next__)
+    clock = Clock()
+    assert [clock.look(), clock.look(), clock.look()] == [1.0, 11.0, 12.0]
+
+
 def test_workers_that_cannot_start_end_the_run(tmp_path):
     workers = Workers(2, tmp_path / "gone.onnx", "balanced", LABELS, Interrupts())
     with pytest.raises(RunFailure, match="cannot start"), workers:
@@ -427,6 +471,14 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     assert capsys.readouterr() == ("", f"ser-live: nothing to do; 1 were in {output} before\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
+
+
+def test_with_split_channels_the_lines_count_channels(model_file, tmp_path, capsys):
+    stereo = tmp_path / "x.wav"
+    soundfile.write(stereo, np.random.default_rng(0).normal(0, 0.1, (16_000, 2)), 16_000)
+    plan = plan_of(stereo, output=tmp_path / "r.csv", wanted=Channels.parse("split"), workers=1)
+    assert score(replace(plan, model=model_file), Interrupts()) == 0
+    assert "ser-live: 2 channels, " in capsys.readouterr().err
 
 
 def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """What a large archive costs ``ser-live score`` on a cluster, beside the hearing itself.
 
-    python -m train.endurance.archive --recordings 1000000
+    python -m train.endurance.archive --recordings 1000000 --output results/
 
 The archive is simulated: a file system of fsspec that lists recordings of 3 s, and workers that
 answer at once. Listing, grouping, Dask and the results file are real. It prints the peak memory of
@@ -81,7 +81,9 @@ def _tasks_held(dask_scheduler: Any) -> int:
     return len(dask_scheduler.tasks)
 
 
-def measure(recordings: int, workers: int, folder: Path, is_again: bool) -> str:
+def measure(
+    recordings: int, workers: int, folder: Path, is_again: bool, output: str = "results.csv"
+) -> str:
     """Score a simulated archive, and return the figures.
 
     Args:
@@ -89,6 +91,7 @@ def measure(recordings: int, workers: int, folder: Path, is_again: bool) -> str:
         workers: number of worker processes, each with a thread.
         folder: folder for the results and the logs.
         is_again: whether to run the same command again at the end, which finds all rows there.
+        output: name of the results in the folder, as ``--output`` takes it.
     """
     started: list[subprocess.Popen[bytes]] = []
 
@@ -112,9 +115,11 @@ def measure(recordings: int, workers: int, folder: Path, is_again: bool) -> str:
                 *("-m", f"{module}dask_worker", address, "--nthreads", "1", "--no-dashboard"),
                 *("--preload", "train.endurance.archive", "--local-directory", str(folder)),
             )
-        lines = [_score(recordings, address, folder, start)]
+        results = f"{folder}{os.sep}{output}"
+        lines = [_score(recordings, address, results, folder, start)]
         if is_again:
-            lines.append("the same command again: " + _score(recordings, address, folder, start))
+            again = _score(recordings, address, results, folder, start)
+            lines.append(f"the same command again: {again}")
         return "\n".join(lines)
     finally:
         for process in started:
@@ -122,14 +127,14 @@ def measure(recordings: int, workers: int, folder: Path, is_again: bool) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _score(recordings: int, address: str, folder: Path, start: Any) -> str:
+def _score(recordings: int, address: str, results: str, folder: Path, start: Any) -> str:
     from distributed import Client
 
     began = time.perf_counter()
     client = start(
         *("-c", "from train.endurance.archive import run_client; run_client()"),
         *("score", f"archive://{recordings}", "--scheduler", address),
-        *("--output", str(folder / "results.csv")),
+        *("--output", results),
     )
     most_tasks = peak_kb = 0
     with Client(address, set_as_default=False) as watching:  # type: ignore[no-untyped-call]
@@ -140,8 +145,7 @@ def _score(recordings: int, address: str, folder: Path, start: Any) -> str:
                 peak_kb = int(found[1])
             time.sleep(_POLL_S)
     elapsed_s = time.perf_counter() - began
-    with (folder / "results.csv").open() as lines:
-        rows = sum(1 for _ in lines) - 1
+    rows = _count(results)
     if client.returncode or rows != recordings:
         logs = "".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log")))
         raise SystemExit(f"exit code {client.returncode}, {rows} rows\n{logs}")
@@ -149,6 +153,17 @@ def _score(recordings: int, address: str, folder: Path, start: Any) -> str:
         f"{rows} rows in {elapsed_s:.1f} s, {1000 * elapsed_s / rows:.3f} ms a recording; client "
         f"{peak_kb / 1024:.0f} MiB at most; scheduler {most_tasks} tasks at most"
     )
+
+
+def _count(results: str) -> int:
+    """Return the number of rows, as readers find them."""
+    if results.endswith(".csv"):
+        with Path(results).open() as lines:
+            return sum(1 for _ in lines) - 1
+    from pyarrow.dataset import dataset
+
+    rows: int = dataset(results, format="parquet").count_rows()
+    return rows
 
 
 def _address(log: Path) -> str:
@@ -164,10 +179,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recordings", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--output", default="results.csv", help="also .parquet, or a folder: r/")
     parser.add_argument("--again", action="store_true", help="also run the command a second time")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="archive-") as folder:
-        print(measure(options.recordings, options.workers, Path(folder), options.again))
+        print(
+            measure(
+                options.recordings, options.workers, Path(folder), options.again, options.output
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 ``find.py`` and ``remote.py`` find the recordings and ``listing.py`` keeps them; ``jobs.py`` says
 what is missing; ``workers.py`` runs the processes that analyse them (``work.py``), or ``cluster``
-those of other machines; ``rows.py``, ``results.py`` and ``table.py`` write the results, ``sums.py``
-and ``progress.py`` count, and ``truth.py`` compares with the true labels.
+those of other machines; ``rows.py``, ``results.py``, ``table.py``, ``dataset.py`` and ``parts.py``
+write the results, ``sums.py`` and ``progress.py`` count, and ``truth.py`` compares with the true
+labels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior
+from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior, file_or_folder
 
 HELP = "many recordings, one row of results for each"
 DESCRIPTION = (
@@ -33,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=file_or_folder,
         metavar="FILE",
-        help=".csv, .jsonl or .parquet; recordings in it without an error are not scored again "
-        "(default: CSV to stdout)",
+        help=".csv, .jsonl or .parquet, or FOLDER/ for a dataset of Parquet files; recordings in "
+        "it without an error are not scored again (default: CSV to stdout)",
     )
     parser.add_argument(
         "--timeline",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class ScorePlan:
         force: whether to overwrite results and timelines.
         wanted: channels to use.
         names_passed_over: whether to name the skipped files instead of counting them.
+        is_dataset: whether the output is a folder of Parquet files.
     """
 
     paths: tuple[Path | str, ...]
@@ -57,6 +59,7 @@ class ScorePlan:
     force: bool = False
     wanted: Channels = MIX
     names_passed_over: bool = False
+    is_dataset: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers not in WORKERS:
@@ -69,9 +72,10 @@ class ScorePlan:
         for url in urls:
             _check_bucket(url)
         if self.output is not None:
-            check_suffix(self.output)
+            check_suffix(self.output, self.is_dataset)
             if self.timeline is not None:
                 check_apart(self.output, self.timeline)
+                self._check_within(self.output, self.timeline)
         if self.labels is not None and self.wanted.is_split:
             raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
         if sys.stdout is None and (self.output is None or self.labels is not None):
@@ -81,6 +85,16 @@ class ScorePlan:
     def texts(self) -> tuple[str, ...]:
         """The places as texts."""
         return tuple(map(str, self.paths))
+
+    @property
+    def unit(self) -> str:
+        """What has a row of its own."""
+        return "channel" if self.wanted.is_split else "recording"
+
+    def _check_within(self, output: Path, timeline: Path) -> None:
+        within = Path(os.path.realpath(timeline))
+        if self.is_dataset and within.is_relative_to(os.path.realpath(output)):
+            raise SerLiveError(f"{timeline} lies in {output}, which is for results; name another")
 
     def _check_cluster(self, address: str) -> None:
         if find_spec("distributed") is None:

@@ -53,7 +53,7 @@ class Watched:
     """Counts the audio processed, and shows a bar; without a terminal, a line every minute.
 
     Attributes:
-        recordings: number of recordings processed by this run.
+        recordings: number of recordings processed by this run; of channels, if they are split.
     """
 
     def __init__(
@@ -63,9 +63,11 @@ class Watched:
         pool: Pool,
         say: Callable[[str], None],
         *,
+        unit: str,
         is_shown: bool,
     ) -> None:
         self._items, self._drawn, self._pool, self._say = items, drawn, pool, say
+        self._unit = unit
         self._bar = Progress(
             BarColumn(),
             MofNCompleteColumn(),
@@ -100,7 +102,7 @@ class Watched:
         if not self._is_shown and time.monotonic() - self._said >= _LINE_EVERY_S:
             self._said = time.monotonic()
             of = "" if self.total is None else f" of {self.total}"
-            self._say(f"{self.recordings}{of} recordings, {self.pace}{self._left()}")
+            self._say(f"{self.recordings}{of} {self._unit}s, {self.pace}{self._left()}")
 
     @property
     def recorded(self) -> int:

@@ -27,6 +27,7 @@ from streamer.commands.score.places import (
     is_pattern,
     suffix_of,
 )
+from streamer.commands.score.signs import Alive, no_sign
 from streamer.errors import RunFailure, SerLiveError
 
 #: Without an answer for so long, a server of http counts as silent.
@@ -76,6 +77,7 @@ def local_copy(
     say: Say,
     folder: Path | None = None,
     say_at_once: Say | None = None,
+    alive: Alive = no_sign,
 ) -> Iterator[Path]:
     """Give the path of a recording for the length of the context.
 
@@ -88,6 +90,7 @@ def local_copy(
         say: prints a line for the user, if it took several tries.
         folder: where the temporary file is made; None for the system's folder.
         say_at_once: prints a line before the second try.
+        alive: is called as bytes come.
 
     Raises:
         RunFailure: the temporary file cannot be made or written.
@@ -104,7 +107,7 @@ def local_copy(
         raise RunFailure(f"cannot make a temporary file: {error.strerror}") from error
     try:
         where = tempfile.gettempdir()  # that of the run lies in it
-        fetch = partial(_fetch, place, name, size)
+        fetch = partial(_fetch, place, name, size, alive)
         patiently(fetch, f"{place}: fetched", f"{place}: ", say, where, say_at_once)
         yield Path(name)
     finally:
@@ -112,14 +115,17 @@ def local_copy(
             os.unlink(name)  # noqa: PTH108 (the name is a text)
 
 
-def _fetch(url: Url, name: str, size: int | None) -> None:
+def _fetch(url: Url, name: str, size: int | None, alive: Alive) -> None:
     """Fetch once.
 
     Raises:
         OSError: fewer bytes came than the server has; and whatever a protocol raises.
     """
+    from fsspec.callbacks import Callback
+
+    alive()
     system, path = _opened(url)
-    system.get_file(path, name)
+    system.get_file(path, name, callback=Callback(hooks={"alive": lambda *_, **__: alive()}))
     got = os.path.getsize(name)  # noqa: PTH202 (the name is a text)
     if size is not None and got != size:
         with suppress(AttributeError):

@@ -3,7 +3,7 @@
 CSV and JSON lines grow row by row, and each row is flushed before the next begins. Parquet cannot
 grow: the rows of a run collect in ``NAME.parquet.partial.jsonl``, which is merged into the table
 (``table.py``) at the end of the run, or of the next run if this one is stopped. No file is held in
-memory: what stays of a row is the digest of its key.
+memory: what stays of a row is the digest of its key. A folder is a dataset (``dataset.py``).
 
 Nothing is written or emptied before the first row, or the end of a run without any: until then
 wrong usage may still be found.
@@ -27,6 +27,7 @@ from streamer.outputs import Output, OutputFile, check_output, say_on_stderr, wr
 
 FORMS: dict[str, Callable[[Sequence[str]], Form]] = {".csv": CsvForm, ".jsonl": JsonForm}
 PARQUET = ".parquet"
+_KINDS = "results are a .csv, .jsonl or .parquet file, or a folder of Parquet files"
 
 
 class Results(Protocol):
@@ -59,17 +60,21 @@ class Results(Protocol):
         ...
 
 
-def check_suffix(path: Path) -> None:
-    """Check the suffix before any recording is processed.
+def check_suffix(path: Path, is_dataset: bool) -> None:
+    """Check the format before any recording is processed.
+
+    Args:
+        path: path of the results.
+        is_dataset: whether they are a folder; otherwise the suffix determines the format.
 
     Raises:
         SerLiveError: no format of results has this suffix.
         RunFailure: pyarrow is needed and not installed.
     """
     suffix = path.suffix.lower()
-    if suffix not in (*FORMS, PARQUET):
-        raise SerLiveError(f"{path}: results are a .csv, .jsonl or .parquet file")
-    if suffix == PARQUET and find_spec("pyarrow") is None:
+    if not is_dataset and suffix not in (*FORMS, PARQUET):
+        raise SerLiveError(f"{path}: {_KINDS}, whose name ends in {os.sep}")
+    if (is_dataset or suffix == PARQUET) and find_spec("pyarrow") is None:
         raise RunFailure("Parquet needs pyarrow: pip install 'ser-live[parquet]'")
 
 
@@ -123,6 +128,8 @@ def open_results(
     inputs: Iterable[Path],
     keeping: Keeping,
     stack: ExitStack,
+    *,
+    is_dataset: bool = False,
 ) -> Results:
     """Open a results file, and continue it if it is ours; it is closed with the stack.
 
@@ -133,10 +140,15 @@ def open_results(
         inputs: files that must not be written to.
         keeping: which existing rows stay.
         stack: closes the file.
+        is_dataset: whether the path is that of a folder of Parquet files.
 
     Raises:
         SerLiveError: the file cannot be written, or does not hold results with these columns.
     """
+    if is_dataset:
+        from streamer.commands.score.dataset import Dataset
+
+        return Dataset(path, columns, force, keeping, stack)
     # Continuing loses nothing; reading the file checks whether it is ours.
     check_output(path, True, inputs)
     if path.suffix.lower() == PARQUET:

@@ -21,11 +21,11 @@ class Keys:
     """A set of keys that holds digests: a million take 110 MB, whatever the length of names."""
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
-        self._digests = {_digest(key) for key in keys}
+        self._digests = {digest_of(key) for key in keys}
 
     def add(self, key: Key) -> bool:
         """Add a key; return whether it is new."""
-        digest = _digest(key)
+        digest = digest_of(key)
         if digest in self._digests:
             return False
         self._digests.add(digest)
@@ -38,13 +38,14 @@ class Keys:
         return both
 
     def __contains__(self, key: Key) -> bool:
-        return _digest(key) in self._digests
+        return digest_of(key) in self._digests
 
     def __len__(self) -> int:
         return len(self._digests)
 
 
-def _digest(key: Key) -> bytes:
+def digest_of(key: Key) -> bytes:
+    """Return the digest of a key, 16 bytes."""
     text = "\0".join(key).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16).digest()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamer.commands.choices import channels_of, check_one_voice, say
 from streamer.commands.display import can_show_screen
+from streamer.commands.options import Folder
 from streamer.commands.score.jobs import Drawn, Job, check_timelines, record
 from streamer.commands.score.listing import Listing
 from streamer.commands.score.places import place_of
@@ -41,9 +42,12 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Score the named recordings; returns and raises as :func:`score` does."""
     wanted = channels_of(options)
     check_one_voice(options, wanted)
+    is_folder = isinstance(options.output, Folder)
+    output: Path | None = options.output.path if is_folder else options.output
     plan = ScorePlan(
         tuple(options.paths),
-        output=options.output,
+        output=output,
+        is_dataset=is_folder or (output is not None and output.is_dir()),
         timeline=options.timeline,
         workers=options.workers,
         scheduler=options.scheduler,
@@ -167,7 +171,10 @@ def _open(
     # Without --force only results of ours are continued, and no recording is that.
     listed = (item.place for item in items if plan.force and isinstance(item.place, Path))
     keeping = Keeping(items.among, sums.take_recorded)
-    return open_results(plan.output, columns, plan.force, chain(fixed, listed), keeping, stack)
+    inputs = chain(fixed, listed)
+    return open_results(
+        *(plan.output, columns, plan.force, inputs, keeping, stack), is_dataset=plan.is_dataset
+    )
 
 
 def _pool(
@@ -215,7 +222,7 @@ def _run(
     shares_terminal = plan.output is None and sys.stdout.isatty()
     is_shown = can_show_screen(sys.stderr) and not shares_terminal
     pool = _pool(plan, count, recognizer, adaptation, interrupts, folder)
-    watched = Watched(items, drawn, pool, say, is_shown=is_shown)
+    watched = Watched(items, drawn, pool, say, unit=plan.unit, is_shown=is_shown)
     labels = recognizer.metadata.labels
 
     def take(job: Job, answer: Answer) -> None:
@@ -239,11 +246,11 @@ def _run(
             without = " without --force" if plan.force and watched.recordings else ""
             of = "" if watched.total is None else f" of {watched.total}"
             say(
-                f"stopped after {watched.recordings}{of} recordings; the same command{without} "
+                f"stopped after {watched.recordings}{of} {plan.unit}s; the same command{without} "
                 "goes on from there"
             )
         raise
-    done = f"{watched.recordings} recording{'s' * (watched.recordings != 1)}"
+    done = f"{watched.recordings} {plan.unit}{'s' * (watched.recordings != 1)}"
     say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{sums.faults}")
 
 

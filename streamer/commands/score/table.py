@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
+from streamer.commands.score.parts import schema_of
 from streamer.commands.score.results import Keeping, Lines, files_of, partial_of, refusal
-from streamer.commands.score.rows import JsonForm, Keys, Row, key_of, text_columns
+from streamer.commands.score.rows import JsonForm, Keys, Row, key_of
 from streamer.errors import RunFailure, SerLiveError
 
 #: Rows that are in memory at once, and in a row group of the table.
@@ -54,7 +54,7 @@ class Table:
         self._begin()
         self._lines.finish()
         whole = partial_of(self._path)
-        schema = self._schema()
+        schema = schema_of(self._columns)
         try:
             if next(self._lines.rows(), None) is not None:
                 with pyarrow.parquet.ParquetWriter(whole, schema) as writer:
@@ -102,10 +102,3 @@ class Table:
                     yield from batch.to_pylist()
         except (OSError, pyarrow.ArrowException) as error:
             raise SerLiveError(f"{self._path} exists and is no Parquet file") from error
-
-    def _schema(self) -> Any:
-        import pyarrow
-
-        texts = text_columns(self._columns)
-        kinds = {True: pyarrow.string(), False: pyarrow.float64()}
-        return pyarrow.schema([(name, kinds[name in texts]) for name in self._columns])

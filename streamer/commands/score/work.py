@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from streamer.commands.score.places import Place
 from streamer.commands.score.remote import local_copy
 from streamer.commands.score.rows import Row, columns_of
+from streamer.commands.score.signs import SILENT_S, Alive, no_sign, now_and_then
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.formats.lines import JsonLines
 from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS
@@ -77,6 +79,23 @@ class Answer:
     notices: tuple[str, ...] = ()
 
 
+class Sign(Enum):
+    """What a worker process says beside answers."""
+
+    READY = "ready"
+    ALIVE = "alive"
+
+
+class _Signs:
+    """A sink that says that a session goes on."""
+
+    def __init__(self, alive: Alive) -> None:
+        self._alive = alive
+
+    def take(self, _: Event) -> None:
+        self._alive()
+
+
 class Tally:
     """A sink that sums up a session in a row."""
 
@@ -127,6 +146,7 @@ def hear(
     adaptation: Adaptation = UNKNOWN_VOICE,
     folder: Path | None = None,
     say_at_once: Callable[[str], None] | None = None,
+    alive: Alive = no_sign,
 ) -> Answer:
     """Analyse a recording as ``replay --speed max`` does; what is behind a URL is fetched first.
 
@@ -136,18 +156,21 @@ def hear(
         adaptation: how the stream adapts to its voice.
         folder: for what is fetched; None for the system's.
         say_at_once: prints a line that cannot wait for the answer: a URL is tried again.
+        alive: is called as long as it goes on.
     """
     notices: list[str] = []
     tally = Tally(recognizer)
     error: str | None = None
     try:
-        with local_copy(task.path, task.size, notices.append, folder, say_at_once) as path:
+        copied = local_copy(task.path, task.size, notices.append, folder, say_at_once, alive)
+        with copied as path:
 
             def named(text: object) -> str:
                 return str(text).replace(str(path), task.source)
 
             try:
-                _hear(task, path, recognizer, adaptation, tally, notices)
+                sinks: list[Sink] = [tally, _Signs(alive)]
+                _hear(task, path, recognizer, adaptation, sinks, notices)
             except RunFailure:
                 raise
             except SerLiveError as failure:
@@ -170,10 +193,9 @@ def _hear(
     path: Path,
     recognizer: Recognizer,
     adaptation: Adaptation,
-    tally: Tally,
+    sinks: list[Sink],
     notices: list[str],
 ) -> None:
-    sinks: list[Sink] = [tally]
     with ExitStack() as stack:
         if task.timeline is not None:
             out = stack.enter_context(_timeline(task.timeline))
@@ -193,11 +215,14 @@ def _hear(
 
 
 def hear_all(
-    tasks: Sequence[Task], recognizer: Recognizer, adaptation: Adaptation = UNKNOWN_VOICE
+    tasks: Sequence[Task],
+    recognizer: Recognizer,
+    adaptation: Adaptation = UNKNOWN_VOICE,
+    alive: Alive = no_sign,
 ) -> Iterator[tuple[int, Answer]]:
     """Analyse recordings; yield the index and the answer of each as it comes."""
     for index, task in enumerate(tasks):
-        yield index, hear(task, recognizer, adaptation)
+        yield index, hear(task, recognizer, adaptation, alive=alive)
 
 
 def _timeline(path: Path) -> OutputFile:
@@ -220,6 +245,7 @@ def work(
     prior: Prior,
     adaptation: Adaptation,
     folder: Path | None = None,
+    silent_s: float = SILENT_S,
 ) -> None:
     """Run a worker process: report that it is ready, then answer tasks in order.
 
@@ -230,10 +256,11 @@ def work(
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     recognizer = Recognizer.load(model, prior)
-    connection.send(None)
+    connection.send(Sign.READY)
+    alive = now_and_then(lambda: connection.send(Sign.ALIVE), silent_s)
     while True:
         task = connection.recv()
-        connection.send(hear(task, recognizer, adaptation, folder, connection.send))
+        connection.send(hear(task, recognizer, adaptation, folder, connection.send, alive))
 
 
 def _end_with_parent(folder: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Worker processes, any of which may die at the cost of only its current recording."""
+"""Worker processes, any of which may die or hang at the cost of only its current recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Self
 
 from streamer.commands.score.patience import Say
 from streamer.commands.score.rows import Row
-from streamer.commands.score.work import Answer, Task, empty_row, work
+from streamer.commands.score.signs import SILENT_S, Clock, told
+from streamer.commands.score.work import Answer, Sign, Task, empty_row, work
 from streamer.errors import RunFailure
 from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
@@ -28,6 +29,8 @@ WORKERS = range(1, 257)
 _TASKS_AT_HAND = 2
 #: A killed process ends at once, unless it waits for a dead disk.
 _PATIENCE_S = 5.0
+#: How often to look for processes that hang.
+_LOOK_EVERY_S = 1.0
 
 
 def usable_cores() -> int:
@@ -39,10 +42,14 @@ def usable_cores() -> int:
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, its connection, and the indices of its tasks, oldest first."""
+    """A process, its connection, and the indices of its tasks, oldest first.
+
+    ``since`` is when it last gave a sign of life, or was given something to do.
+    """
 
     process: SpawnProcess
     connection: Connection
+    since: float
     tasks: deque[int] = field(default_factory=deque)
     is_ready: bool = False
 
@@ -60,6 +67,7 @@ class Workers:
         adaptation: Adaptation = UNKNOWN_VOICE,
         folder: Path | None = None,
         say: Say | None = None,
+        silent_s: float = SILENT_S,
     ) -> None:
         """Set them up; they start with the context.
 
@@ -72,6 +80,7 @@ class Workers:
             adaptation: how each stream adapts to its voice.
             folder: for what they fetch; None for the system's.
             say: prints a line for the user.
+            silent_s: silence of a process that hangs.
         """
         self._count = count
         self._model = model
@@ -81,6 +90,8 @@ class Workers:
         self._adaptation = adaptation
         self._folder = folder
         self._say = say
+        self._silent_s = silent_s
+        self._clock = Clock()
         # A forked process would inherit threads' locks, and Windows has no fork.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -146,28 +157,42 @@ class Workers:
                         worker.connection.send(tasks[waiting[0]])
                     except OSError:  # it died: detected when its answer is read
                         continue
+                    if not worker.tasks:
+                        worker.since = self._clock.now
                     worker.tasks.append(waiting.popleft())
 
     def _collect(
         self, tasks: Mapping[int, Task], waiting: deque[int], done: dict[int, Answer]
     ) -> None:
-        """Wait until a worker answers, or dies."""
-        ready = wait([worker.connection for worker in self._workers])
-        for worker in [one for one in self._workers if one.connection in ready]:
-            try:
-                answer: Answer | str | None = worker.connection.recv()
-            except (EOFError, OSError):
-                self._replace(worker, tasks, waiting, done)
+        """Wait until a worker answers, dies or hangs, or for a moment."""
+        ready = wait([worker.connection for worker in self._workers], _LOOK_EVERY_S)
+        now = self._clock.look()
+        for worker in list(self._workers):
+            if worker.connection not in ready:
+                silent_s = self._silent_s if worker.is_ready else SILENT_S
+                if now - worker.since > silent_s and (worker.tasks or not worker.is_ready):
+                    worker.process.kill()
+                    worker.process.join(_PATIENCE_S)
+                    how = f"gave no sign of life for {told(silent_s)}"
+                    self._replace(worker, tasks, waiting, done, how)
                 continue
-            if isinstance(answer, str):
+            worker.since = now
+            try:
+                said: Answer | Sign | str = worker.connection.recv()
+            except (EOFError, OSError):
+                worker.process.join()
+                how = f"died ({_how_ended(worker.process.exitcode)})"
+                self._replace(worker, tasks, waiting, done, how)
+                continue
+            if isinstance(said, str):
                 if self._say is not None:
-                    self._say(answer)
-            elif answer is None:
+                    self._say(said)
+            elif isinstance(said, Sign):
                 worker.is_ready = True
-            elif answer.failure is not None:
-                raise RunFailure(answer.failure)
+            elif said.failure is not None:
+                raise RunFailure(said.failure)
             else:
-                done[worker.tasks.popleft()] = answer
+                done[worker.tasks.popleft()] = said
 
     def _replace(
         self,
@@ -175,12 +200,11 @@ class Workers:
         tasks: Mapping[int, Task],
         waiting: deque[int],
         done: dict[int, Answer],
+        how: str,
     ) -> None:
-        """Fail the recording that a dead worker was processing, and requeue its other tasks."""
-        worker.process.join()
-        how = _how_ended(worker.process.exitcode)
+        """Fail the recording that a lost worker was processing, and requeue its other tasks."""
         if not worker.is_ready:
-            raise RunFailure(f"a worker process cannot start ({how}); try fewer --workers")
+            raise RunFailure(f"a worker process cannot start: it {how}; try fewer --workers")
         if worker.tasks:
             index = worker.tasks.popleft()
             done[index] = Answer(self._blame(tasks[index], how))
@@ -192,16 +216,16 @@ class Workers:
     def _blame(self, task: Task, how: str) -> Row:
         if task.timeline is not None:
             task.timeline.unlink(missing_ok=True)  # it ends in the middle of a line
-        return empty_row(self._labels, task, f"the process that heard it died ({how})")
+        return empty_row(self._labels, task, f"the process that heard it {how}")
 
     def _start(self) -> None:
         with self._interrupts.shielded():
             ours, theirs = self._context.Pipe()
-            arguments = (theirs, self._model, self._prior, self._adaptation, self._folder)
-            process = self._context.Process(target=work, args=arguments, daemon=True)
+            own = (self._model, self._prior, self._adaptation, self._folder, self._silent_s)
+            process = self._context.Process(target=work, args=(theirs, *own), daemon=True)
             process.start()
             theirs.close()  # otherwise its death would go unnoticed
-            self._workers.append(_Worker(process, ours))
+            self._workers.append(_Worker(process, ours, self._clock.now))
 
     def _end(self) -> None:
         """End all processes."""

@@ -12,8 +12,11 @@ pytest.importorskip("fsspec")
 from train.endurance.archive import measure
 
 
-def test_the_archive_is_scored_whole_and_once(tmp_path):
-    first, again = measure(2_500, 1, tmp_path, True).splitlines()
+@pytest.mark.parametrize("output", ["results.csv", "results/"])
+def test_the_archive_is_scored_whole_and_once(tmp_path, output):
+    if output.endswith("/"):
+        pytest.importorskip("pyarrow")
+    first, again = measure(2_500, 1, tmp_path, True, output).splitlines()
     assert first.startswith("2500 rows in ")
     assert again.startswith("the same command again: 2500 rows in ")
     assert int(re.search(r"scheduler (\d+) tasks", first)[1]) < 20

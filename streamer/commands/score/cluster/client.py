@@ -19,6 +19,8 @@ from distributed import Client, KilledWorker
 from streamer.commands.score.cluster.grouping import Group, Grouping
 from streamer.commands.score.cluster.spec import Spec
 from streamer.commands.score.cluster.task import Heard, given, hear_group
+from streamer.commands.score.cluster.watch import Vigil, Watch
+from streamer.commands.score.signs import SIGNS, SILENT_S, told
 from streamer.commands.score.work import Answer, Task, empty_row
 from streamer.errors import RunFailure, SerLiveError
 from streamer.session.interrupts import Interrupts
@@ -44,11 +46,15 @@ class Load:
         group: its recordings.
         is_alone: whether they are heard in a process of their own, as they may have killed workers.
         tries: how often it failed so far.
+        silent: how many workers hung with it so far.
+        allowed: the workers that may do it; None for all.
     """
 
     group: Group
     is_alone: bool = False
     tries: int = 0
+    silent: int = 0
+    allowed: frozenset[str] | None = None
 
 
 class _Client(Client):
@@ -65,7 +71,12 @@ class Cluster:
     """The workers of a scheduler; authentication is left to Dask's own configuration."""
 
     def __init__(
-        self, address: str, spec: Spec, interrupts: Interrupts, say: Callable[[str], None]
+        self,
+        address: str,
+        spec: Spec,
+        interrupts: Interrupts,
+        say: Callable[[str], None],
+        silent_s: float = SILENT_S,
     ) -> None:
         """Set it up; it connects with the context.
 
@@ -74,6 +85,7 @@ class Cluster:
             spec: what the workers must have.
             interrupts: signals, held back while the connection is closed.
             say: prints a line for the user.
+            silent_s: silence of a worker that hangs.
         """
         self._address = address
         self._spec = spec
@@ -86,6 +98,13 @@ class Cluster:
         self._again: list[Load] = []
         self._client: Any = None
         self._model: Any = None
+        self._is_model_lost = False
+        self._vigil = Vigil(f"ser-live-{self._run}", silent_s)
+        self._watch = Watch(silent_s)
+        self._signs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._present: frozenset[str] = frozenset()
+        self._avoided: frozenset[str] = frozenset()
+        self._seen = float("-inf")
         self._limit = _FEWEST
         self._counted = float("-inf")
         self._reminded = time.monotonic()
@@ -107,7 +126,8 @@ class Cluster:
     def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
         """Yield each task's index and answer as they come, each once.
 
-        A lost worker or a lost connection costs the tasks under way there: they are done again.
+        A lost worker or a lost connection costs the tasks under way there, as does a worker that
+        hangs: they are done again.
 
         Raises:
             RunFailure: the scheduler is lost, or a worker has another version or model.
@@ -115,15 +135,17 @@ class Cluster:
         groups = self._grouping.groups(tasks)
         is_more = True
         while True:
+            self._take_signs()
             self._count_workers()
+            yield from self._leave_silent()
             while is_more and len(self._under_way) + len(self._again) < self._limit:
                 group = next(groups, None)
                 is_more = group is not None
                 if group is not None:
                     self._again.append(Load(group))
-            while self._again:
+            while self._again and not self._all_hang:
                 self._submit(self._again.pop())
-            if not self._under_way:
+            if not (self._under_way or self._again):
                 return
             with suppress(queue.Empty):
                 future = self._done.get(timeout=1.0)
@@ -134,11 +156,8 @@ class Cluster:
             self._client = _Client(  # type: ignore[no-untyped-call]
                 self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
             )
-            if self._spec.file is not None:
-                data = self._spec.file.read_bytes()
-                self._model = self._client.submit(
-                    given, data, key=f"ser-live-model-{self._spec.digest}", pure=True
-                )
+            self._client.subscribe_topic(self._vigil.topic, lambda event: self._signs.put(event[1]))
+            self._send_model(None)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             reason = str(error).strip().splitlines()
             raise RunFailure(
@@ -146,14 +165,30 @@ class Cluster:
                 f"{reason[0] if reason else type(error).__name__}"
             ) from error
 
+    def _send_model(self, workers: list[str] | None) -> None:
+        """Send the user's model to some worker, which gives it to the others.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._spec.file is not None:
+            data = self._spec.file.read_bytes()
+            key = f"ser-live-model-{self._run}-{self._submitted}"
+            self._model = self._client.submit(given, data, key=key, workers=workers)
+        self._is_model_lost = False
+
     def _submit(self, load: Load) -> None:
         tasks = [_elsewhere(task) for _, task in load.group]
         key = f"ser-live-{self._run}-{self._submitted}"
         self._submitted += 1
+        given_to = self._present - self._avoided if self._avoided else None
+        load = replace(load, allowed=given_to)
+        workers = None if given_to is None else sorted(given_to)
         try:
-            future = self._client.submit(
-                hear_group, self._spec_sent, self._model, tasks, load.is_alone, key=key, pure=False
-            )
+            if self._is_model_lost:
+                self._send_model(workers)
+            work = (self._spec_sent, self._model, tasks, load.is_alone, self._vigil)
+            future = self._client.submit(hear_group, *work, key=key, pure=False, workers=workers)
         except Exception as error:  # the connection was lost just now
             self._again.append(load)
             self._reconnect(error)
@@ -235,22 +270,83 @@ class Cluster:
             reason = f"the workers that heard it died, the last at {last}"
             yield index, Answer(empty_row(self._spec.labels, task, reason))
 
+    @property
+    def _all_hang(self) -> bool:
+        return bool(self._avoided) and self._present <= self._avoided
+
+    def _take_signs(self) -> None:
+        """Take the signs of life that came."""
+        with suppress(queue.Empty):
+            while True:
+                self._watch.take(self._signs.get_nowait())
+
+    def _leave_silent(self) -> Iterator[tuple[int, Answer]]:
+        """Take tasks from workers that hang, for others; yield errors for those that hung often.
+
+        The answer of a worker that goes on after all is that of a task which nobody waits for.
+        """
+        self._watch.look()
+        silent = self._watch.silent()
+        avoided = self._watch.avoided
+        for worker in sorted(avoided - self._avoided):
+            self._say(
+                f"the worker at {worker} gave no sign of life for {told(self._vigil.silent_s)}; "
+                "others hear its recordings"
+            )
+            self._is_model_lost = True  # it may be on that worker alone
+        self._avoided = avoided
+        usable = self._present - avoided
+        for future, load in list(self._under_way.items()):
+            if future.key in silent:
+                self._drop(future)
+                yield from self._hung(load, silent[future.key])
+            elif not self._watch.has_begun(future.key) and _waits_in_vain(load, avoided, usable):
+                self._drop(future)
+                self._again.append(load)
+
+    def _drop(self, future: Any) -> None:
+        del self._under_way[future]
+        with suppress(Exception):  # if the connection was lost just now, it is dropped too
+            future.cancel()
+
+    def _hung(self, load: Load, worker: str) -> Iterator[tuple[int, Answer]]:
+        """Hear the recordings of a task in a process of its own, or give them up."""
+        silent = load.silent + 1
+        if silent < _TRIES:
+            self._again.append(replace(load, is_alone=True, silent=silent))
+            return
+        reason = f"the workers that heard it gave no sign of life, the last at {worker}"
+        for index, task in load.group:
+            yield index, Answer(empty_row(self._spec.labels, task, reason))
+
     def _count_workers(self) -> None:
         """Fit the number of tasks under way to the workers; say it if there are none."""
         now = time.monotonic()
         if now - self._counted < _COUNT_EVERY_S:
             return
         try:
-            threads = sum(self._client.nthreads().values())
+            threads_of = self._client.nthreads()
+            if now - self._seen >= self._vigil.silent_s / SIGNS:
+                self._see()
+                self._seen = now
         except Exception as error:  # the connection was lost just now
             self._reconnect(error)
             return
         is_first = self._counted == float("-inf")
         self._counted = now
+        self._present = frozenset(threads_of)
+        threads = sum(threads_of[worker] for worker in self._present - self._avoided)
         self._limit = min(_MOST, max(_FEWEST, _TASKS_AT_HAND * threads))
         if not threads and (is_first or now - self._reminded >= _REMIND_EVERY_S):
-            self._say(f"waiting for workers: {self._address} has none")
+            why = "all of them hang; restart them" if self._present else f"{self._address} has none"
+            self._say(f"waiting for workers: {why}")
             self._reminded = now
+
+    def _see(self) -> None:
+        """Look when the scheduler last heard from the workers."""
+        client = self._client
+        workers = client.sync(client.scheduler.identity)["workers"]
+        self._watch.see({address: float(one["last_seen"]) for address, one in workers.items()})
 
     def _reconnect(self, reason: Exception | None) -> None:
         """Connect anew, and do again all that was under way.
@@ -261,6 +357,7 @@ class Cluster:
         self._again += self._under_way.values()
         self._under_way.clear()
         self._done = queue.SimpleQueue()
+        self._watch = Watch(self._vigil.silent_s)
         why = f" ({reason})" if reason and str(reason) else ""
         self._say(f"lost the connection to {self._address}{why}; trying again")
         with suppress(Exception):
@@ -274,6 +371,13 @@ class Cluster:
                 self._counted = float("-inf")
                 return
         raise RunFailure(f"the scheduler at {self._address} does not answer any more")
+
+
+def _waits_in_vain(load: Load, avoided: frozenset[str], usable: frozenset[str]) -> bool:
+    """Return whether a task may be with a worker that hangs, or is for workers that are gone."""
+    if load.allowed is None:
+        return bool(avoided)
+    return bool(load.allowed & avoided) or not load.allowed & usable
 
 
 def _quieten() -> None:

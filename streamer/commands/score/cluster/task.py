@@ -14,6 +14,7 @@ from pathlib import Path
 
 from streamer.commands.score.cluster.alone import hear_alone
 from streamer.commands.score.cluster.spec import Spec
+from streamer.commands.score.cluster.watch import Vigil, signs
 from streamer.commands.score.work import Answer, Task, hear_all
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.shipped import model_path
@@ -45,14 +46,17 @@ class Heard:
     core_s: float
 
 
-def hear_group(spec: Spec, data: bytes | None, tasks: Sequence[Task], is_alone: bool) -> Heard:
+def hear_group(
+    spec: Spec, data: bytes | None, tasks: Sequence[Task], is_alone: bool, vigil: Vigil
+) -> Heard:
     """Analyse recordings.
 
     Args:
         spec: the model, and how it is used.
         data: the model file, if it is none that is shipped.
         tasks: the recordings; their paths are absolute.
-        is_alone: whether to use a process of its own, which may die.
+        is_alone: whether to use a process of its own, which may die or hang.
+        vigil: how to give signs of life.
 
     Raises:
         Disagreement: this machine has another version or model.
@@ -65,16 +69,17 @@ def hear_group(spec: Spec, data: bytes | None, tasks: Sequence[Task], is_alone: 
         if isinstance(task.path, Path) and not os.path.lexists(task.path)
     )
     _check_version(spec, host)
-    if is_alone:
-        path = _model_file(spec, data, host)
-        try:
-            answers = hear_alone(path, spec, tasks)
-        finally:
-            _tidy(path, data)
-    else:
-        recognizer = _recognizer(spec, data, host)
-        found = dict(hear_all(tasks, recognizer, spec.adaptation))
-        answers = [found[index] for index in range(len(tasks))]
+    with signs(vigil) as alive:
+        if is_alone:
+            path = _model_file(spec, data, host)
+            try:
+                answers = hear_alone(path, spec, tasks, vigil.silent_s, alive)
+            finally:
+                _tidy(path, data)
+        else:
+            recognizer = _recognizer(spec, data, host)
+            found = dict(hear_all(tasks, recognizer, spec.adaptation, alive))
+            answers = [found[index] for index in range(len(tasks))]
     return Heard(answers, missing, host, time.perf_counter() - began)
 
 
