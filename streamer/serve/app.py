@@ -42,15 +42,20 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """Everything that is served, in one event loop."""
+    """Everything that is served, in one event loop.
+
+    Attributes:
+        metrics: what has happened.
+        streams: the open streams.
+    """
 
     def __init__(self, config: ServerConfig, recognizers: Sequence[Recognizer]) -> None:
         """Begin to step the recognizers' streams; call it in the event loop."""
         self._limits = config.limits
         self._access = Access(config.token, config.allow_origins)
         self._recognizer = recognizers[0]
-        self._metrics = Metrics()
-        self.streams = Streams(config, recognizers, self._metrics)
+        self.metrics = Metrics()
+        self.streams = Streams(config, recognizers, self.metrics)
 
     def app(self) -> Starlette:
         """Return the application for an ASGI server."""
@@ -79,7 +84,7 @@ class Server:
     def _for_clients(self, handler: _Handler) -> _Handler:
         async def answer(request: Request) -> Response:
             if refusal := self._why_not(request):
-                self._metrics.refused[refusal[0]] += 1
+                self.metrics.refused[refusal[0]] += 1
                 return _refusal(*refusal[1:])
             return await handler(request)
 
@@ -107,7 +112,7 @@ class Server:
 
     async def _figures(self, _: Request) -> Response:
         self.streams.count()
-        return PlainTextResponse(self._metrics.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def _info(self, _: Request) -> Response:
         metadata = self._recognizer.metadata
@@ -157,7 +162,7 @@ class Server:
         if refusal is None:
             await self.streams.serve(websocket)
             return
-        self._metrics.refused[refusal[0]] += 1
+        self.metrics.refused[refusal[0]] += 1
         await websocket.send_denial_response(_refusal(*refusal[1:]))
 
 
