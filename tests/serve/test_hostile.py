@@ -12,8 +12,8 @@ import numpy as np
 from streamer.commands.latency.server import Load, measure_server, server_text
 from tests.helpers.command import ser_live
 from tests.helpers.places import CLIPS
-from tests.serve.hostility import KINDS, many
 from tests.serve.serving import END, assert_same, cut, get, pcm, start, talk
+from train.endurance.hostility import KINDS, many
 
 CONNECTIONS = 120
 
