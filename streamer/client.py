@@ -96,7 +96,11 @@ async def connect(
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         websocket = await open_websocket(
-            address, additional_headers=headers, compression=None, max_queue=None
+            address,
+            additional_headers=headers,
+            compression=None,
+            max_queue=None,
+            ping_timeout=None,  # a pong may wait behind audio that the server is not ready for
         )
     except InvalidStatus as error:
         raise RunFailure(f"{url}: {_why(error.response.body)}") from error
