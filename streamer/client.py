@@ -50,6 +50,7 @@ async def connect(
     source: str | None = None,
     profile: Profile | None = None,
     adapts: bool | None = None,
+    enrols: bool = False,
     token: str | None = None,
 ) -> AsyncIterator[RemoteStream]:
     """Begin a stream at a server; it closes with the ``async with`` block.
@@ -65,6 +66,8 @@ async def connect(
         source: name of the audio.
         profile: the voice's profile, made with the server's model; None if unknown.
         adapts: whether the stream adapts to the voice; None for the server's default.
+        enrols: whether a profile is wanted: a message before the last, for
+            ``Profile.from_values``, or a note if there was too little speech.
         token: the server's token, if it requires one.
 
     Raises:
@@ -91,6 +94,7 @@ async def connect(
         "source": source,
         "profile": None if profile is None else profile.to_values(),
         "adapts": adapts,
+        "enrols": enrols or None,
     }
     start = {"type": "start"} | {key: one for key, one in asked.items() if one is not None}
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -13,17 +13,19 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from streamer.appearance import looks, paper_looks
+from streamer.recognition.enrolment import GOOD_SPEECH_S
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import Access
 from streamer.serve.config import ServerConfig
 from streamer.serve.metrics import Metrics
 from streamer.serve.streams import Streams
-from streamer.signal import TIMESTEP_S
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 
 _PAGE = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/voice.js": ("voice.js", "text/javascript"),
     "/capture.js": ("capture.js", "text/javascript"),
 }
 #: Nothing from other servers, nothing inline, no framing by other pages.
@@ -138,6 +140,10 @@ class Server:
                 "priors": self.streams.models[metadata.name],
                 "models": self.streams.models,
                 "knows_voices": self.streams.knows_voices,
+                "enrolment": {
+                    "good_speech_s": GOOD_SPEECH_S,
+                    "speech_threshold": SPEECH_THRESHOLD,
+                },
                 "limits": asdict(self._limits),
             }
         )
