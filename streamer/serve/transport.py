@@ -182,5 +182,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         output = self.conn.data_to_send()
-        if self.writable.is_set():  # a peer that does not read needs no answers (RFC 6455, 5.5.3)
+        # A peer that does not read needs no answers (RFC 6455, 5.5.3); one that is gone, neither.
+        if self.writable.is_set() and not self.transport.is_closing():
             self.transport.write(b"".join(output))
