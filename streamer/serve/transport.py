@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, cast
 
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -159,6 +160,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.loop.call_soon(self._parse)
         elif not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        # Lost to an error, which the protocol hears of in the loop's next turn: until then many
+        # lines might be written to nobody, and asyncio would complain of them on stderr.
+        if self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await self.queue.get()
