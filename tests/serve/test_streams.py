@@ -38,7 +38,9 @@ def test_a_recording_is_heard_as_replay_hears_it(server, replayed, clip):
 
 
 @pytest.mark.parametrize("clients", CLIENTS)
-def test_many_clients_at_once_are_each_as_if_alone(server, replayed, clients):
+def test_many_clients_at_once_are_each_as_if_alone(serve_with, replayed, clients):
+    server = serve_with({"streams": clients + 5})
+
     async def client(number):
         generator = np.random.default_rng(number)
         clip = CLIPS[number % len(CLIPS)]
