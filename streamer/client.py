@@ -50,6 +50,7 @@ async def connect(
     source: str | None = None,
     profile: Profile | None = None,
     adapts: bool | None = None,
+    enrols: bool = False,
     token: str | None = None,
 ) -> AsyncIterator[RemoteStream]:
     """Begin a stream at a server; it closes with the ``async with`` block.
@@ -65,6 +66,8 @@ async def connect(
         source: name of the audio.
         profile: the voice's profile, made with the server's model; None if unknown.
         adapts: whether the stream adapts to the voice; None for the server's default.
+        enrols: whether a profile is wanted: a message before the last, for
+            ``Profile.from_values``, or a note if there was too little speech.
         token: the server's token, if it requires one.
 
     Raises:
@@ -91,12 +94,17 @@ async def connect(
         "source": source,
         "profile": None if profile is None else profile.to_values(),
         "adapts": adapts,
+        "enrols": enrols or None,
     }
     start = {"type": "start"} | {key: one for key, one in asked.items() if one is not None}
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         websocket = await open_websocket(
-            address, additional_headers=headers, compression=None, max_queue=None
+            address,
+            additional_headers=headers,
+            compression=None,
+            max_queue=None,
+            ping_timeout=None,  # a pong may wait behind audio that the server is not ready for
         )
     except InvalidStatus as error:
         raise RunFailure(f"{url}: {_why(error.response.body)}") from error

@@ -35,6 +35,7 @@ except ImportError as error:
 
 from streamer.recognition.decision import SILENCE, Verdict
 from streamer.recognition.estimate import Estimate
+from streamer.recognition.profile import Profile
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.hearing import ArrivalClock
 from streamer.signal import TIMESTEP_S
@@ -158,19 +159,31 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         left_out_s: audio skipped because the machine was too slow.
     """
 
-    def __init__(self, recognizer: Recognizer | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer | None = None,
+        *,
+        profile: Profile | None = None,
+        adapts: bool = True,
+        name: str | None = None,
+    ) -> None:
         """Use a recognizer, which any number of processors can share.
 
         Args:
             recognizer: it has the model and the prior; None for the shipped model with the everyday
                 prior, as in ``listen``.
+            profile: prior knowledge of the user's voice, made with that model; None for nothing.
+            adapts: whether it learns the voice further as it hears it.
             name: name of the processor.
 
         Raises:
-            SerLiveError: the shipped model cannot be loaded.
+            SerLiveError: the shipped model cannot be loaded, or the profile belongs to another.
         """
         super().__init__(name=name)
         self._recognizer = recognizer or Recognizer.load(prior="everyday")
+        if profile is not None:
+            self._recognizer.check_profile(profile)
+        self._profile, self._adapts = profile, adapts
         self._waiting: deque[_Item] = deque()
         self._has_come = asyncio.Event()
         self._waiting_s = self.left_out_s = 0.0
@@ -179,7 +192,7 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._stream = self._recognizer.stream()
+        self._stream = self._recognizer.stream(self._profile, self._adapts)
         self._resampler: Resampler | None = None
         self._clock: ArrivalClock | None = None
         self._format = (0, 0)

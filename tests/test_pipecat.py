@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.tests.utils import SleepFrame, run_test
 
+from streamer.errors import SerLiveError
 from streamer.pipecat import EmotionFrame, EmotionProcessor, TurnEmotionFrame
 from streamer.recognition.recognizer import Recognizer
 
@@ -78,6 +80,29 @@ def test_turns_are_those_of_the_pipeline(recognizer):
     assert [one.overall for one in turns] == ["angry", "sad"]
     assert turns[0].end_s <= turns[1].start_s
     assert all(set(one.probabilities) == set(recognizer.metadata.labels) for one in turns)
+
+
+def test_a_voice_known_from_before(recognizer):
+    samples, rate = soundfile.read(CLIPS[3], dtype="float32")
+    assert rate == 16_000
+    # As the processor gets them: 16 bits, and one less at the loudest.
+    heard = np.round(samples * 32_767).astype(np.float32) / np.float32(32_768)
+    known = recognizer.enrol(np.concatenate([soundfile.read(c, dtype="float32")[0] for c in CLIPS]))
+    by_voice = []
+    for profile, adapts in ((known, False), (None, False)):
+        stream = recognizer.stream(profile, adapts)
+        estimates = stream.accept(heard) + stream.flush()
+        expected = {one.time: one.probabilities.tolist() for one in estimates}
+        processor = EmotionProcessor(recognizer, profile=profile, adapts=adapts)
+        down = through(processor, [*audio(CLIPS[3], 16_000), SleepFrame(sleep=1.0)])
+        frames = [one for one in down if isinstance(one, EmotionFrame)]
+        assert frames
+        for one in frames:
+            assert [*one.probabilities.values()] == pytest.approx(expected[one.time_s], abs=1e-6)
+        by_voice.append(expected)
+    assert by_voice[0] != by_voice[1]
+    with pytest.raises(SerLiveError, match="another version"):
+        EmotionProcessor(recognizer, profile=replace(known, digest="0" * 64))
 
 
 def test_whatever_else_passes_is_left_alone(recognizer):

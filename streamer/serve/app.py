@@ -13,17 +13,19 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from streamer.appearance import looks, paper_looks
+from streamer.recognition.enrolment import GOOD_SPEECH_S
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import Access
 from streamer.serve.config import ServerConfig
 from streamer.serve.metrics import Metrics
 from streamer.serve.streams import Streams
-from streamer.signal import TIMESTEP_S
+from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 
 _PAGE = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/voice.js": ("voice.js", "text/javascript"),
     "/capture.js": ("capture.js", "text/javascript"),
 }
 #: Nothing from other servers, nothing inline, no framing by other pages.
@@ -42,15 +44,20 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """Everything that is served, in one event loop."""
+    """Everything that is served, in one event loop.
+
+    Attributes:
+        metrics: what has happened.
+        streams: the open streams.
+    """
 
     def __init__(self, config: ServerConfig, recognizers: Sequence[Recognizer]) -> None:
         """Begin to step the recognizers' streams; call it in the event loop."""
         self._limits = config.limits
         self._access = Access(config.token, config.allow_origins)
         self._recognizer = recognizers[0]
-        self._metrics = Metrics()
-        self.streams = Streams(config, recognizers, self._metrics)
+        self.metrics = Metrics()
+        self.streams = Streams(config, recognizers, self.metrics)
 
     def app(self) -> Starlette:
         """Return the application for an ASGI server."""
@@ -79,7 +86,7 @@ class Server:
     def _for_clients(self, handler: _Handler) -> _Handler:
         async def answer(request: Request) -> Response:
             if refusal := self._why_not(request):
-                self._metrics.refused[refusal[0]] += 1
+                self.metrics.refused[refusal[0]] += 1
                 return _refusal(*refusal[1:])
             return await handler(request)
 
@@ -107,7 +114,7 @@ class Server:
 
     async def _figures(self, _: Request) -> Response:
         self.streams.count()
-        return PlainTextResponse(self._metrics.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def _info(self, _: Request) -> Response:
         metadata = self._recognizer.metadata
@@ -133,6 +140,10 @@ class Server:
                 "priors": self.streams.models[metadata.name],
                 "models": self.streams.models,
                 "knows_voices": self.streams.knows_voices,
+                "enrolment": {
+                    "good_speech_s": GOOD_SPEECH_S,
+                    "speech_threshold": SPEECH_THRESHOLD,
+                },
                 "limits": asdict(self._limits),
             }
         )
@@ -157,7 +168,7 @@ class Server:
         if refusal is None:
             await self.streams.serve(websocket)
             return
-        self._metrics.refused[refusal[0]] += 1
+        self.metrics.refused[refusal[0]] += 1
         await websocket.send_denial_response(_refusal(*refusal[1:]))
 
 

@@ -10,15 +10,22 @@ from datetime import UTC, datetime
 import numpy as np
 
 from streamer.formats.lines import JsonLines
+from streamer.recognition.enrolment import GOOD_SPEECH_S, LEAST_SPEECH_S
 from streamer.recognition.estimate import Estimate
-from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
+from streamer.recognition.profile import ALL, UNKNOWN_VOICE, Adaptation, Profile
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.serve.protocol import Code, Refused, Start
 from streamer.session.events import SessionStarted
 from streamer.session.interrupts import Interrupts
 from streamer.session.report import Report, deliver_by_time
-from streamer.signal import FRAME_TAIL_SAMPLES, LARGEST_SAMPLE, TIMESTEP_SAMPLES
+from streamer.signal import (
+    FRAME_TAIL_SAMPLES,
+    LARGEST_SAMPLE,
+    SPEECH_THRESHOLD,
+    TIMESTEP_S,
+    TIMESTEP_SAMPLES,
+)
 from streamer.sound.channels import Mixer
 from streamer.sound.pcm import CONTAINERS, ENCODINGS
 from streamer.sound.resampler import Resampler
@@ -43,6 +50,10 @@ class Lines:
     def add(self, kind: str, message: str) -> None:
         """Add a line that is not an event of a session."""
         self._lines.append(json.dumps({"type": kind, "message": message}, separators=(",", ":")))
+
+    def add_profile(self, profile: Profile) -> None:
+        """Add a profile of the stream's voice."""
+        self._lines.append(profile.to_json())
 
     def take(self) -> list[str]:
         """Return the lines since the last call."""
@@ -84,11 +95,15 @@ class _Channel:
     """A stream, and its waiting audio at 16 kHz."""
 
     def __init__(
-        self, recognizer: Recognizer, sample_rate: int, report: Report, adaptation: Adaptation
+        self, recognizer: Recognizer, start: Start, report: Report, adaptation: Adaptation
     ) -> None:
-        self.stream = recognizer.stream(adaptation.profile, adaptation.adapts)
+        if start.enrols:
+            self.stream = Stream(recognizer, takes_in=ALL)
+        else:
+            self.stream = recognizer.stream(adaptation.profile, adaptation.adapts)
         self.report = report
-        self.resampler = Resampler(sample_rate)
+        self.speech_timesteps = 0
+        self.resampler = Resampler(start.sample_rate)
         self._pieces: list[Float32] = []
         self._waiting = 0
         self._wanted = TIMESTEP_SAMPLES + FRAME_TAIL_SAMPLES
@@ -97,6 +112,10 @@ class _Channel:
         if len(samples):
             self._pieces.append(samples)
             self._waiting += len(samples)
+
+    def owe(self, estimates: list[Estimate]) -> None:
+        self.speech_timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)
+        self.report.owe(estimates)
 
     @property
     def is_due(self) -> bool:
@@ -151,7 +170,7 @@ class Hearing:
         self._channels = [
             _Channel(
                 recognizer,
-                start.sample_rate,
+                start,
                 Report(recognizer, [sink], self._clock, shields, number),
                 adaptation,
             )
@@ -229,7 +248,7 @@ class Hearing:
     def owe(self, estimates: Sequence[list[Estimate]]) -> None:
         """Take the streams' estimates, by channel."""
         for channel, own in zip(self._channels, estimates, strict=True):
-            channel.report.owe(own)
+            channel.owe(own)
 
     def lines(self, now_s: float) -> list[str]:
         """Return the lines for all results so far, at a moment of the monotonic clock."""
@@ -238,15 +257,28 @@ class Hearing:
         return self._lines.take()
 
     def finish(self, now_s: float) -> list[str]:
-        """Return the last lines, with the verdict."""
+        """Return the last lines, with the verdict, and the profile if one is wanted."""
         for channel in self._channels:
             channel.add(_bounded(channel.resampler.flush()))
-            channel.report.owe(channel.stream.accept(channel.rest()))
-            channel.report.owe(channel.stream.flush())
+            channel.owe(channel.stream.accept(channel.rest()))
+            channel.owe(channel.stream.flush())
         lines = self.lines(now_s)
+        if self._start.enrols:
+            self._enrol(self._channels[0])
         for channel in self._channels:
             channel.report.end(self.duration_s)
         return lines + self._lines.take()
+
+    def _enrol(self, channel: _Channel) -> None:
+        speech_s = channel.speech_timesteps * TIMESTEP_S
+        if speech_s >= LEAST_SPEECH_S:
+            self._lines.add_profile(channel.stream.profile())
+        else:
+            self._lines.add(
+                "note",
+                f"{speech_s:.1f} s of speech were heard; a profile takes {LEAST_SPEECH_S:g} s at "
+                f"least, and {GOOD_SPEECH_S:g} s make a good one",
+            )
 
     def check_whole(self) -> None:
         """Check that the audio ended at the end of a sample.

@@ -20,7 +20,8 @@ from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.applications import Starlette
+
+    from streamer.serve.app import Server
 
 _EXTRA = ("starlette", "uvicorn", "websockets")
 #: The system's send buffer per connection: some ten seconds of results.
@@ -118,7 +119,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         server = Server(self._config, self._recognizers)
         try:
-            host = uvicorn.Server(_settings(self._config, server.app()))
+            host = uvicorn.Server(_settings(self._config, server))
             _tell(self._config, self._listening)
             # Not ``serve``, which would handle the signals itself.
             running = asyncio.create_task(host._serve([self._listening]))
@@ -139,25 +140,28 @@ class Host:
         return self._stops[0]
 
 
-def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
+def _settings(config: ServerConfig, server: Server) -> uvicorn.Config:
     """Return uvicorn's settings.
 
     Raises:
         SerLiveError: the certificate or its key cannot be used.
     """
-    import ssl
-
     import uvicorn
 
+    from streamer.serve.door import tls_context
     from streamer.serve.transport import BACKLOG, WebSocketProtocol, http_protocol
 
     # Its warnings are about clients; errors of this server are logged here.
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        tls = None if config.certfile is None else tls_context(config.certfile, config.keyfile)
+    except OSError as error:
+        raise SerLiveError(f"the certificate or its key cannot be used: {error}") from error
     settings = uvicorn.Config(
-        app,
+        server.app(),
         loop="asyncio",
-        http=http_protocol(config.limits),
+        http=http_protocol(config.limits, server.metrics.refused, tls),  # type: ignore[arg-type]
         ws=WebSocketProtocol,
         backlog=BACKLOG,
         ws_max_size=config.limits.message_bytes,
@@ -171,13 +175,8 @@ def _settings(config: ServerConfig, app: Starlette) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=1,
-        ssl_certfile=config.certfile,
-        ssl_keyfile=config.keyfile,
     )
-    try:
-        settings.load()
-    except (ssl.SSLError, OSError) as error:
-        raise SerLiveError(f"the certificate or its key cannot be used: {error}") from error
+    settings.load()
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ class Metrics:
                 self._buckets[index] += 1
 
     def text(self) -> str:
-        """Return all metrics."""
+        """Return all metrics; call it in the event loop."""
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
@@ -82,6 +83,13 @@ class Metrics:
         )
         if resident := _resident_bytes():
             yield from _one("process_resident_bytes", "gauge", "Memory in use.", resident)
+        for name, folder, what in (
+            ("open_files", "fd", "Open files, connections among them."),
+            ("threads", "task", "Threads."),
+        ):
+            if found := _entries(folder):
+                yield from _one(f"process_{name}", "gauge", what, found)
+        yield from _one("tasks", "gauge", "Tasks of the event loop.", len(asyncio.all_tasks()))
 
 
 def _head(name: str, kind: str, what: str) -> Iterator[str]:
@@ -101,6 +109,14 @@ def _labelled(
     for value, count in sorted(counts.items()):
         shown = int(value) if isinstance(value, int) else value  # an enumeration's code
         yield f'ser_live_{name}{{{label}="{shown}"}} {count}'
+
+
+def _entries(folder: str) -> int:
+    """Return how many entries this process has in a folder of /proc; 0 if there is none."""
+    try:
+        return len(os.listdir(f"/proc/self/{folder}"))  # noqa: PTH208 (pathlib is slower)
+    except OSError:
+        return 0
 
 
 def _resident_bytes() -> int:

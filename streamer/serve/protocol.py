@@ -98,6 +98,7 @@ class Start:
         source: name of the audio, returned in the session message.
         profile: prior knowledge of the voice; None for nothing.
         adapts: whether the stream adapts to the voice; None for the server's default.
+        enrols: whether a profile of the voice is wanted in the end.
     """
 
     sample_rate: int
@@ -109,6 +110,7 @@ class Start:
     source: str = "stream"
     profile: Profile | None = None
     adapts: bool | None = None
+    enrols: bool = False
 
     @property
     def streams(self) -> int:
@@ -160,8 +162,9 @@ def start_in_address(query: Mapping[str, str]) -> Start | None:
         number = values.get(key, "")
         if number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS:
             values[key] = int(number)
-    if values.get("adapts") in _TRUTHS:
-        values["adapts"] = _TRUTHS[values["adapts"]]
+    for key in ("adapts", "enrols"):
+        if values.get(key) in _TRUTHS:
+            values[key] = _TRUTHS[values[key]]
     return _start_of(values)
 
 
@@ -187,6 +190,7 @@ def _start_of(values: dict[str, Any]) -> Start:
         _name(values, "source") or "stream",
         _profile(values, wanted),
         _truth(values, "adapts"),
+        _enrols(values, wanted),
     )
 
 
@@ -257,6 +261,18 @@ def _profile(values: dict[str, Any], wanted: Channels) -> Profile | None:
         return Profile.from_values(values["profile"])
     except SerLiveError as error:
         raise Refused(Code.POLICY, f"start: profile: {printable(error)}") from error
+
+
+def _enrols(values: dict[str, Any], wanted: Channels) -> bool:
+    if not _truth(values, "enrols"):
+        return False
+    if other := next((key for key in ("profile", "adapts") if key in values), None):
+        raise Refused(Code.POLICY, f"start: enrols makes a profile; leave {other} out")
+    if wanted.is_split:
+        raise Refused(
+            Code.POLICY, "start: a profile is of one voice; channels_wanted must be mix or a number"
+        )
+    return True
 
 
 def _truth(values: dict[str, Any], key: str) -> bool | None:

@@ -203,7 +203,7 @@ class Streams:
         """Return the recognizer for a client's request.
 
         Raises:
-            Refused: there is none, or the profile belongs to another model.
+            Refused: there is none, the profile belongs to another model, or none can be made.
         """
         model = start.model or self._first.metadata.name
         prior = start.prior or self._first.prior
@@ -216,11 +216,14 @@ class Streams:
                 Code.POLICY, f"start: the model {model} has no prior {prior}; say balanced"
             )
         recognizer = self._recognizers[model, prior]
-        if start.profile is not None:
-            try:
+        try:
+            if start.profile is not None:
                 recognizer.check_profile(start.profile)
-            except SerLiveError as error:
-                raise Refused(Code.POLICY, f"start: profile: {error}") from error
+            if start.enrols:
+                recognizer.check_knows_voices()
+        except SerLiveError as error:
+            field = "enrols" if start.enrols else "profile"
+            raise Refused(Code.POLICY, f"start: {field}: {error}") from error
         return recognizer
 
     async def _first_text(self, websocket: WebSocket) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import Any, ClassVar, cast
 
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 
 from streamer.serve.config import Limits
+from streamer.serve.door import Newcomers, TlsDoor
 
 #: Time for a request to arrive and be answered, for the first from the connection's beginning.
 REQUEST_S = 15.0
@@ -31,24 +36,35 @@ class HttpProtocol(H11Protocol):
 
     Attributes:
         most: most connections at once, streams and others; one more is cut off.
+        newcomers: connections whose first request has not come.
+        refused: counts connections cut off, by reason.
     """
 
-    most = 1 << 16
+    # Of all connections, so a subclass says them.
+    most: ClassVar[int]
+    newcomers: ClassVar[Newcomers]
+    refused: ClassVar[Counter[str]]
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most:
+            self.refused["connections"] += 1
             transport.abort()
             return
+        self.newcomers.add(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.newcomers.remove(self.transport)
         self._unset_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        # The request is complete, or the connection has been upgraded.
+        if self.cycle is not None or self.transport.get_protocol() is not self:
+            self.newcomers.remove(self.transport)
         self._watch()
 
     def on_response_complete(self) -> None:
@@ -70,25 +86,46 @@ class HttpProtocol(H11Protocol):
     def _give_up(self) -> None:
         # After an upgrade the transport has another protocol.
         if self.transport.get_protocol() is self:
+            self.refused["request"] += 1
             self.transport.abort()
 
 
-def http_protocol(limits: Limits) -> type[HttpProtocol]:
-    """Return a protocol for the limits' connections, or as many as this process may have files."""
+def http_protocol(
+    limits: Limits, refused: Counter[str], tls: ssl.SSLContext | None = None
+) -> Callable[..., asyncio.Protocol]:
+    """Return what makes a protocol for each connection, with or without TLS.
+
+    Together they have the limits' connections, or as many as this process may have files.
+
+    Args:
+        limits: limits on clients.
+        refused: counts connections cut off, by reason.
+        tls: what a TLS server needs; None for none.
+    """
+    first_requests = Newcomers(limits.waiting, "request", refused)
+    handshakes = Newcomers(limits.waiting, "handshake", refused)
+    refusals = refused
 
     class Bounded(HttpProtocol):
-        most = _room_for(limits.streams + 2 * limits.waiting)
+        most = _room_for(limits.streams + 2 * limits.waiting, 0 if tls is None else limits.waiting)
+        newcomers = first_requests
+        refused = refusals
 
-    return Bounded
+    def behind_tls(**arguments: Any) -> TlsDoor:
+        assert tls is not None
+        return TlsDoor(tls, handshakes, lambda: Bounded(**arguments))
+
+    return Bounded if tls is None else behind_tls
 
 
-def _room_for(wanted: int) -> int:
-    """Return how many of the wanted connections the system allows this process."""
+def _room_for(wanted: int, more: int) -> int:
+    """Return how many of the wanted connections the system allows this process, beside more."""
     try:
         import resource
     except ImportError:  # Windows
         return wanted
-    needed = wanted + _OWN_FILES
+    own = _OWN_FILES + more
+    needed = wanted + own
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
@@ -96,7 +133,7 @@ def _room_for(wanted: int) -> int:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         soft = allowed
-    return min(wanted, max(soft - _OWN_FILES, soft // 4))
+    return min(wanted, max(soft - own, soft // 4))
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -124,6 +161,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
+    async def send(self, message: ASGISendEvent) -> None:
+        # Lost to an error, which the protocol hears of in the loop's next turn: until then many
+        # lines might be written to nobody, and asyncio would complain of them on stderr.
+        if self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
+
     async def receive(self) -> ASGIReceiveEvent:
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
@@ -146,5 +190,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         output = self.conn.data_to_send()
-        if self.writable.is_set():  # a peer that does not read needs no answers (RFC 6455, 5.5.3)
+        # A peer that does not read needs no answers (RFC 6455, 5.5.3); one that is gone, neither.
+        if self.writable.is_set() and not self.transport.is_closing():
             self.transport.write(b"".join(output))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from streamer.serve.config import Limits, ServerConfig
@@ -36,3 +38,20 @@ def serve_with(shipped):
 def replayed():
     """What ``replay --speed max`` says of each clip."""
     return {clip: lines(replay(clip)) for clip in CLIPS}
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for ``localhost``, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "own.pem", folder / "own.key"
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+        *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost"),
+    ]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("openssl is not installed")
+    return certificate, key

@@ -8,14 +8,18 @@ import asyncio
 import json
 import shutil
 import subprocess
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
+import websockets.asyncio.client
 
 import streamer
 from streamer.client import RemoteStream
 from streamer.errors import RunFailure, SerLiveError
+from streamer.recognition.recognizer import Recognizer
 from tests.helpers.places import CLIPS
 from tests.serve.serving import assert_same, heard_by_client, pcm
 
@@ -76,6 +80,22 @@ def test_a_refusal_is_an_error_with_the_servers_reason(server):
         heard_by_client(server.ws, [], sample_rate=1)
     with pytest.raises(RunFailure, match="NaN, infinite"):
         heard_by_client(server.ws, [np.full(9_999, np.nan, np.float32)] * 9)
+
+
+def test_a_server_that_is_slow_is_waited_for(serve_with, monkeypatch):
+    """Its pong waits behind the audio, for longer than a ping may."""
+
+    def slow(recognizer, streams, blocks):
+        time.sleep(0.1)
+        return accept(recognizer, streams, blocks)
+
+    accept = Recognizer.accept_many
+    monkeypatch.setattr(Recognizer, "accept_many", slow)
+    impatient = partial(websockets.asyncio.client.connect, ping_interval=0.05, ping_timeout=0.2)
+    monkeypatch.setattr("websockets.asyncio.client.connect", impatient)
+    server = serve_with({"backlog_s": 0.04})
+    messages = heard_by_client(server.ws, [np.zeros(640, np.float32)] * 40)
+    assert messages[-1]["estimates"] == 40
 
 
 def test_samples_of_another_type_are_an_error(server):

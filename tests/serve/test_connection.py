@@ -20,7 +20,7 @@ from streamer.serve.protocol import Code, Ending, Start
 from streamer.serve.stepping import Stepper
 from streamer.serve.streams import Streams
 from streamer.serve.transport import ABORT
-from tests.serve.serving import END, converse, get, start
+from tests.serve.serving import END, converse, start
 
 
 class Deaf:
@@ -120,25 +120,13 @@ def test_a_request_that_never_ends_is_cut_off(serve_with, monkeypatch, rest):
             assert client.recv(8_192).count(b"HTTP/1.1 200") == 2
 
 
-def test_plain_connections_are_let_in_up_to_a_number(serve_with):
-    server = serve_with({"streams": 2, "waiting": 2})
-    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
-    time.sleep(0.3)
-    with socket.create_connection(("127.0.0.1", server.port)) as one_more:
-        assert closes(one_more)
-    for one in held:
-        one.close()
-    time.sleep(0.3)
-    assert get(f"{server.http}/healthz")[0] == 200
-
-
 def test_the_number_is_one_that_the_process_may_have(monkeypatch):
     given = []
     resource = pytest.importorskip("resource", reason="this system has no limits on open files")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1_024))
     monkeypatch.setattr(resource, "setrlimit", lambda _, both: given.append(both))
-    assert transport._room_for(100) == 100
-    assert transport._room_for(10_000) == 1_024 - transport._OWN_FILES
+    assert transport._room_for(100, 0) == 100
+    assert transport._room_for(10_000, 50) == 1_024 - 50 - transport._OWN_FILES
     assert given == [(100 + transport._OWN_FILES, 1_024), (1_024, 1_024)]
 
 

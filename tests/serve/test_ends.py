@@ -95,18 +95,8 @@ def test_it_writes_no_file_and_calls_nobody(tmp_path):
     assert [path for path in written if not path.startswith("/dev/")] == []
 
 
-def test_tls(tmp_path):
-    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        capture_output=True,
-    )
-    if made.returncode:
-        pytest.skip("openssl is not installed")
+def test_tls(certificate):
+    certificate, key = certificate
     with Command("--certfile", certificate, "--keyfile", key) as server:
         trusting = ssl.create_default_context(cafile=certificate)
         url = server.stream.replace("127.0.0.1", "localhost")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import asyncio
+import socket
+import struct
 import time
 
 import numpy as np
@@ -12,8 +14,8 @@ import numpy as np
 from streamer.commands.latency.server import Load, measure_server, server_text
 from tests.helpers.command import ser_live
 from tests.helpers.places import CLIPS
-from tests.serve.hostility import KINDS, many
 from tests.serve.serving import END, assert_same, cut, get, pcm, start, talk
+from train.endurance.hostility import KINDS, frame, many, request, text
 
 CONNECTIONS = 120
 
@@ -42,6 +44,23 @@ def test_hostile_clients_beside_others(serve_with, replayed):
     assert get(f"{server.http}/healthz") == (200, "ok\n")
     assert server.figures()['streams_ended_total{code="1008"}'] > 0
     assert 'streams_ended_total{code="1011"}' not in server.figures()
+
+
+def test_nothing_is_written_to_a_client_that_is_gone(server, caplog):
+    """asyncio complains of it on stderr, where only lines of the log belong."""
+    first = start(channels=8, channels_wanted="split")
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(request(None))
+            client.recv(4_096)
+            client.sendall(text(first) + frame(bytes(16 * 16_000)))
+            client.recv(4_096)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    deadline = time.monotonic() + 30
+    while server.figures()["streams"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert caplog.messages == []
 
 
 def test_the_load_of_paced_streams_is_measured(server):

@@ -17,6 +17,8 @@ import soundfile
 from textgrid import TextGrid
 
 from streamer.formats.reader import read_sessions
+from streamer.recognition.profile import Profile
+from streamer.recognition.recognizer import Recognizer
 from tests.helpers.chromium import CHROMIUM, Chromium
 from tests.helpers.places import CLIPS, ROOT
 
@@ -142,13 +144,13 @@ def test_marks_and_what_is_saved(server, browse, tmp_path):
     assert [one.time for one in marks] == pytest.approx(session.marks)
 
 
-def dropped(data):
+def dropped(data, name="a clip.flac"):
     """Drops a file on the page."""
     text = base64.b64encode(data).decode()
     return f"""(() => {{
         const bytes = Uint8Array.from(atob("{text}"), (one) => one.charCodeAt(0));
         const carried = new DataTransfer();
-        carried.items.add(new File([bytes], "a clip.flac"));
+        carried.items.add(new File([bytes], "{name}"));
         dispatchEvent(new DragEvent("drop", {{ dataTransfer: carried, cancelable: true }}));
     }})()"""
 
@@ -164,6 +166,82 @@ def test_a_recording_that_is_dropped_is_heard_to_its_end(server, browse):
         assert "a clip.flac" in page.text("facts")
         page.value(dropped(b"no sound at all"))
         page.until_text("problem", "cannot decode a clip.flac")
+
+
+def fact(page, name):
+    return page.value(
+        "[...document.querySelectorAll('#facts div')].find("
+        f"(one) => one.firstChild.textContent === '{name}').lastChild.textContent"
+    )
+
+
+def test_a_profile_is_made_from_the_microphone_and_used(
+    server, shipped, browse, wav, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("streamer.serve.app.GOOD_SPEECH_S", 6.0)  # half a minute is long
+    saved = tmp_path / "saved"
+    with browse(wav) as page:
+        page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        assert page.text("voice-text") == "not known"
+        assert "no audio" in page.text("voice-note")
+        page.click("voice-make")
+        page.until_text("status-text", "making a profile")
+        page.until_text("sure", "3 s of 6 s of speech: talk as you usually do")
+        page.click("listen")  # too early
+        page.until_text("problem", "No profile was made, and nothing was kept")
+        page.until_text("status-text", "not listening")
+        assert page.text("voice-text") == "not known"
+        page.click("voice-make")
+        page.until_text("voice-text", "known from what you just said")
+        page.until_text("status-text", "not listening")
+        deadline = time.monotonic() + PATIENCE_S
+        while not (files := list(saved.glob("*.profile"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        profile = Profile.load(files[0])
+        shipped.check_profile(profile)
+        page.click("listen")
+        page.until_text("facts", f"profile {profile.short_digest}")
+        page.click("listen")
+        page.until_text("status-text", "not listening")
+        page.click("voice-forget")
+        page.click("listen")
+        page.until("document.getElementById('facts').textContent.includes('voicestream')")
+        assert complaints(page) == []
+
+
+def test_a_profile_that_is_loaded_is_used_and_a_wrong_one_refused(server, shipped, browse, speech):
+    known = shipped.enrol(speech)
+    other = known.to_values() | {"digest": "0" * 64}
+    with browse() as page:
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        page.value(dropped(b'{"type":"session"}', "me.profile"))
+        page.until_text("problem", "me.profile is no profile of a voice")
+        page.value(dropped(known.to_json().encode(), "me.profile"))
+        page.until_text("voice-text", "known from me.profile")
+        page.value(dropped(CLIPS[0].read_bytes()))
+        page.until_text("status-text", "recording heard")
+        assert fact(page, "voice") == f"profile {known.short_digest}"
+        page.value(dropped(json.dumps(other).encode(), "other.profile"))
+        page.until_text("voice-text", "known from other.profile")
+        page.value(dropped(CLIPS[0].read_bytes()))
+        page.until_text("problem", "start: profile: it was made with the model")
+
+
+def test_a_model_that_knows_no_voices_says_so(export_lively, browse):
+    from streamer.serve.config import ServerConfig
+    from tests.serve.serving import InThread
+
+    plain = Recognizer.load(export_lively("live").path)
+    with browse() as page, InThread(ServerConfig(port=0), plain) as running:
+        page.open(f"{running.http}/")
+        page.until_text("voice-text", "the model test knows no voices")
+        assert page.value("document.getElementById('voice-make').disabled")
+        assert page.value("document.getElementById('voice-load').disabled")
 
 
 def test_a_microphone_that_is_refused(server, browse):

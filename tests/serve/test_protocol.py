@@ -30,7 +30,7 @@ def test_the_server_hands_its_document_out(server):
     assert json.loads(text) == DOCUMENT
 
 
-def test_all_that_the_server_says_is_in_the_document(server):
+def test_all_that_the_server_says_is_in_the_document(server, speech):
     samples, rate = pcm(CLIPS[0])
     stereo = samples.repeat(2, axis=1)
     stereo[:, 1] *= -1
@@ -41,6 +41,7 @@ def test_all_that_the_server_says_is_in_the_document(server):
             server.stream, start(rate, channels=2, channels_wanted="split"), stereo.tobytes(), END
         ),
         converse(server.stream, start(rate, sample_format="f32le"), b"\xff" * 999),
+        converse(server.stream, start(sample_format="f32le", enrols=True), speech.tobytes(), END),
     ]
     messages = [message for talk in talks for message in talk.messages]
     for message in messages:

@@ -18,7 +18,7 @@ from tests.helpers.command import lines, replay
 from tests.helpers.places import CLIPS
 from tests.serve.serving import END, InThread, assert_same, converse, cut, get, pcm, start, talk
 
-CLIENTS = 20
+CLIENTS = (20, pytest.param(200, marks=pytest.mark.long))
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
@@ -37,7 +37,10 @@ def test_a_recording_is_heard_as_replay_hears_it(server, replayed, clip):
     assert last["probabilities"] == pytest.approx(expected[-1]["probabilities"], abs=2e-6)
 
 
-def test_many_clients_at_once_are_each_as_if_alone(server, replayed):
+@pytest.mark.parametrize("clients", CLIENTS)
+def test_many_clients_at_once_are_each_as_if_alone(serve_with, replayed, clients):
+    server = serve_with({"streams": clients + 5})
+
     async def client(number):
         generator = np.random.default_rng(number)
         clip = CLIPS[number % len(CLIPS)]
@@ -50,7 +53,7 @@ def test_many_clients_at_once_are_each_as_if_alone(server, replayed):
 
     async def all_of_them():
         leaving = [asyncio.create_task(client(1000 + number)) for number in range(5)]
-        staying = [asyncio.create_task(client(number)) for number in range(CLIENTS)]
+        staying = [asyncio.create_task(client(number)) for number in range(clients)]
         for task in leaving:  # these go in the middle of it
             await asyncio.sleep(0.2)
             task.cancel()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.recognition.profile import Profile
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.config import ServerConfig
 from tests.helpers.command import ser_live
@@ -110,6 +111,65 @@ def test_the_python_client_gives_a_profile(voices, profile, replayed):
         assert_same(messages[1:-1], replayed[name][1:-1], MOST)
 
 
+def test_a_profile_of_the_shipped_model_at_the_server_is_what_replay_makes_of_it(
+    server, shipped, speech, tmp_path
+):
+    """To the last digit that is written."""
+    known, path = shipped.enrol(speech), tmp_path / "me.profile"
+    known.save(path)
+    samples, rate = pcm(SAD)
+    plain = ("replay", SAD, "--speed", "max", "--format", "jsonl")
+    for options, fields in ((["--no-adaptation"], {"adapts": False}), ([], {})):
+        result = ser_live(*plain, "--profile", path, *options)
+        expected = [json.loads(line) for line in result.stdout.splitlines()]
+        blocks = cut(samples.tobytes(), np.random.default_rng(0))
+        first = start(rate, profile=known.to_values(), **fields)
+        heard = converse(server.stream, first, *blocks, END)
+        assert heard.messages[0]["adaptation"] == expected[0]["adaptation"]
+        assert_same(heard.estimates, expected[1:-1])
+
+
+def without_time(values):
+    return {key: one for key, one in values.items() if key not in ("type", "made")}
+
+
+def test_a_profile_made_at_the_server_is_that_of_enrol(server, shipped, speech):
+    expected = shipped.enrol(speech)
+    data, rng = speech.tobytes(), np.random.default_rng(3)
+    first = start(sample_format="f32le", enrols=True)
+    heard = converse(server.stream, first, *cut(data, rng, 40_000), END)
+    assert heard.code == 1000
+    assert [one["type"] for one in heard.messages[-2:]] == ["profile", "end"]
+    made = Profile.from_values(heard.messages[-2])
+    assert (made.model, made.digest) == (expected.model, expected.digest)
+    assert made.timesteps == pytest.approx(expected.timesteps, abs=1e-3)
+    np.testing.assert_allclose(made.mean, expected.mean, rtol=0, atol=1e-4)
+    shipped.check_profile(made)
+    [again] = [
+        one for one in heard_by_client(server.ws, [speech], enrols=True) if one["type"] == "profile"
+    ]
+    assert again["timesteps"] == pytest.approx(expected.timesteps, abs=1e-3)
+
+
+def test_a_profile_takes_speech(server):
+    heard = converse(server.stream, start(sample_format="f32le", enrols=True), bytes(400_000), END)
+    notes = [one["message"] for one in heard.messages if one["type"] == "note"]
+    assert notes == [
+        "0.0 s of speech were heard; a profile takes 5 s at least, and 20 s make a good one"
+    ]
+    assert "profile" not in [one["type"] for one in heard.messages]
+    assert heard.code == 1000
+
+
+def test_a_profile_that_is_made_is_of_one_voice_not_known_before(voices, profile):
+    for field, value in (("profile", profile.to_values()), ("adapts", False), ("adapts", True)):
+        said = refusal(voices.stream, enrols=True, **{field: value})
+        assert said == f"start: enrols makes a profile; leave {field} out"
+    said = refusal(voices.stream, enrols=True, channels=2, channels_wanted="split")
+    assert said == "start: a profile is of one voice; channels_wanted must be mix or a number"
+    assert refusal(voices.stream, enrols="yes") == ("start: enrols must be true or false, is 'yes'")
+
+
 def refusal(url, **fields):
     heard = converse(url, start(**fields))
     assert heard.code == 1008
@@ -133,6 +193,10 @@ def test_a_model_that_knows_no_voices_takes_no_profile(export_lively, profile):
         said = refusal(running.stream, profile=profile.to_values())
         assert (
             said == "start: profile: the model test knows no voices: it makes and takes no profile"
+        )
+        said = refusal(running.stream, enrols=True)
+        assert (
+            said == "start: enrols: the model test knows no voices: it makes and takes no profile"
         )
         assert json.loads(get(f"{running.http}/v1/info")[1])["knows_voices"] == []
         heard = converse(running.stream, start(adapts=True), END)

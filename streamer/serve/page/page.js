@@ -1,5 +1,7 @@
 // The page of ser-live serve: sends a microphone or a recording to /v1/stream and shows the results.
 
+import { Voice } from "/voice.js";
+
 const $ = (id) => document.getElementById(id);
 const TIMESTEP_S = 0.04;
 const SMOOTHING = 1 - Math.exp(-TIMESTEP_S / 0.3);
@@ -14,6 +16,7 @@ let info = null;
 let looks = new Map(); // by code
 let codes = new Map(); // code by name
 let token = sessionStorage.getItem("token") || "";
+const voice = new Voice();
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
 // Results for the timeline and for saving; they survive reconnections.
@@ -82,6 +85,7 @@ async function meet() {
   codes = new Map(info.looks.map((look) => [look.name, look.code]));
   build();
   facts();
+  buttons();
   draw();
 }
 
@@ -188,17 +192,18 @@ async function listen() {
 function connect(label) {
   status("busy", "connecting");
   const { sampleRate } = listening.context;
-  const start = { sample_rate: sampleRate, channels: 1, sample_format: "s16le", prior: $("prior").value, source: nameOf(label || "microphone") };
+  const start = { sample_rate: sampleRate, channels: 1, sample_format: "s16le", prior: $("prior").value, source: nameOf(label || "microphone"), ...voice.fields };
   listening.sent = 0;
   listening.marks = [];
   listening.link = new Link(start,
-    () => { listening.tries = 0; status("on", "listening"); problem(""); },
-    (line, text) => take(line, text, lateness),
+    () => { listening.tries = 0; status("on", voice.isWanted ? "making a profile" : "listening"); problem(""); },
+    (line, text) => (voice.isWanted ? enrol(line) : take(line, text, lateness)),
     (link, code, reason) => { if (link === listening.link) parted(code, reason, label); });
 }
 
 function parted(code, reason, label) {
   listening.link = null;
+  if (voice.isWanted) { stop(); notMade(code === 1000 ? "" : `The server stopped: ${reason || "it is away"}. `); return; }
   if (!listening.isWanted) { stop(); return; }
   if (code === 1008 && !/nothing came|may last/.test(reason)) { // trying again will not help
     stop(); status("bad", "refused"); problem(`The server refused: ${reason}`);
@@ -248,11 +253,15 @@ function stop() {
   listening.attempt++;
   clearTimeout(listening.retry);
   if (listening.stream) for (const track of listening.stream.getTracks()) { track.onended = null; track.stop(); }
-  if (listening.context) listening.context.close();
+  if (listening.context && listening.context.state !== "closed") listening.context.close();
   if (listening.link) listening.link.end();
   listening.stream = null;
   listening.context = listening.link ? listening.context : null;
-  if (!listening.link) { listening.context = null; status("idle", "not listening"); }
+  if (!listening.link) {
+    listening.context = null;
+    status("idle", "not listening");
+    if (voice.isWanted) notMade("");
+  }
   level(0);
   buttons();
 }
@@ -266,9 +275,57 @@ async function devices() {
   $("device").value = options.some((one) => one.value === chosen) ? chosen : "";
 }
 
+// ---------------------------------------------------------------- a profile of a voice
+
+function makeProfile() {
+  if (!info || listening.isWanted) return;
+  forget();
+  voice.begin();
+  paint($("chip"), NOTHING);
+  say("word", "talk");
+  say("sure", voice.progress(info));
+  listen();
+}
+
+function enrol(line) {
+  if (line.type === "profile") {
+    const text = voice.made(line, info);
+    if (text) {
+      save("my-voice.profile", text);
+      say("word", "ready");
+      say("sure", "your voice is known from now on; its profile was saved by your browser");
+      say("announce", "profile made");
+    } else notMade("");
+    buttons();
+  } else if (line.type === "estimate" && !listening.link?.isEnding) {
+    const isEnough = voice.hear(line, info, TIMESTEP_S);
+    say("sure", voice.progress(info));
+    if (isEnough) stop();
+  }
+}
+
+function notMade(why) {
+  voice.made(null, info);
+  say("word", "ready");
+  say("sure", "press Listen, or drop a recording here");
+  if (why || $("problem").hidden) problem(`${why}No profile was made, and nothing was kept: it takes ${info.enrolment.good_speech_s} s of speech.`);
+  buttons();
+}
+
+async function loadProfile(file) {
+  try {
+    await voice.load(file);
+    problem("");
+  } catch (error) {
+    problem(error.message);
+  }
+  buttons();
+}
+
 // ---------------------------------------------------------------- a recording
 
 async function hearFile(file) {
+  if (/\.profile$/i.test(file.name) && !listening.isWanted) { loadProfile(file); return; }
   if (!info || listening.isWanted) { if (listening.isWanted) problem("Stop listening first, then open a recording."); return; }
   problem("");
   status("busy", `reading ${file.name}`);
@@ -283,7 +340,7 @@ async function hearFile(file) {
   if (listening.isWanted) return; // Listen was pressed in the meantime
   forget();
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
-  const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name) };
+  const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name), ...voice.fields };
   listening.isWanted = true;
   buttons();
   listening.link = new Link(start, (link) => sendAll(link, channels, audio.sampleRate),
@@ -575,7 +632,7 @@ function level(peak) {
 function facts() {
   const session = heard.session;
   const pairs = [["model", info.model], ["late p50/p95", "–"], ["look-ahead", `${Math.round((session || info).look_ahead_ms)} ms`],
-    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"], ["prior", session ? session.prior : $("prior").value], ["source", session ? session.source : "–"]];
+    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"], ["prior", session ? session.prior : $("prior").value], ["voice", session?.adaptation ?? "–"], ["source", session ? session.source : "–"]];
   $("facts").replaceChildren(...pairs.map(([name, value]) => {
     const pair = document.createElement("div");
     const [term, fact] = [document.createElement("dt"), document.createElement("dd")];
@@ -599,6 +656,10 @@ function buttons() {
   say("listen-text", listening.isWanted ? "Stop" : "Listen");
   $("mark").disabled = !listening.isWanted;
   $("open").disabled = $("device").disabled = $("prior").disabled = listening.isWanted;
+  const knows = info ? info.knows_voices.includes(info.model) : true;
+  $("voice-load").disabled = $("voice-make").disabled = listening.isWanted || voice.isWanted || !knows;
+  $("voice-forget").disabled = listening.isWanted || !voice.profile;
+  say("voice-text", knows ? voice.told : `the model ${info.model} knows no voices: it makes and takes no profile`);
   $("save-jsonl").disabled = $("save-textgrid").disabled = !heard.lines.length;
 }
 
@@ -656,6 +717,10 @@ $("listen").onclick = toggle;
 $("mark").onclick = mark;
 $("open").onclick = () => $("file").click();
 $("file").onchange = () => { if ($("file").files[0]) hearFile($("file").files[0]); $("file").value = ""; };
+$("voice-load").onclick = () => $("voice-file").click();
+$("voice-file").onchange = () => { if ($("voice-file").files[0]) loadProfile($("voice-file").files[0]); $("voice-file").value = ""; };
+$("voice-make").onclick = makeProfile;
+$("voice-forget").onclick = () => { voice.forget(); buttons(); };
 $("save-jsonl").onclick = () => save(`ser-live-${stamp()}.jsonl`, everything());
 $("save-textgrid").onclick = async () => save(`ser-live-${stamp()}.TextGrid`, await textGrid());
 $("device").onchange = () => localStorage.setItem("device", $("device").value);

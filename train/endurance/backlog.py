@@ -1,0 +1,102 @@
+"""Paced streams beside clients that send recordings as fast as they can.
+
+``python -m train.endurance.backlog --fast 50`` starts a server and measures paced streams at it,
+in turns alone and beside the fast clients, which are a process with the lowest priority.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from itertools import repeat
+from statistics import median
+
+import numpy as np
+
+from streamer.bundled import bundled
+from streamer.client import connect
+from streamer.commands.latency.server import Load, ServerCost, measure_server, server_text
+from streamer.errors import SerLiveError
+from streamer.outputs import say_on_stderr
+from streamer.signal import SAMPLE_RATE
+from streamer.sound.files.recording import read_recording
+from train.endurance.served import TOKEN, Served
+
+#: Measurements of each kind.
+TURNS = 3
+
+
+async def _fast(port: int, clients: int) -> None:
+    """Be so many clients at full speed, until the process is killed."""
+    samples = read_recording(bundled("demo.flac"))
+    blocks = np.array_split(samples, len(samples) // (SAMPLE_RATE // 10))
+
+    async def one() -> None:
+        async with connect(f"ws://127.0.0.1:{port}", token=TOKEN) as stream:
+            async for _ in stream.hear(block for again in repeat(blocks) for block in again):
+                pass
+
+    await asyncio.gather(*(one() for _ in range(clients)))
+
+
+def measure(load: Load, server: Served, fast: int) -> tuple[list[ServerCost], list[ServerCost]]:
+    """Measure in turns; return the paced streams' costs alone, and beside the fast clients.
+
+    Raises:
+        RunFailure: the server has gone, or a paced stream was lost.
+    """
+    alone, beside = [], []
+    for turn in range(TURNS):
+        alone.append(measure_server(load))
+        command = (sys.executable, "-m", "train.endurance.backlog", "--attack", str(server.port))
+        clients = subprocess.Popen([*command, "--fast", str(fast)])
+        try:
+            before = server.figures()["estimates_total"]
+            beside.append(measure_server(load))
+            heard = server.figures()["estimates_total"] - before
+        finally:
+            clients.kill()
+            clients.wait()
+        server.at_rest()
+        say_on_stderr(f"turn {turn + 1} of {TURNS}: {heard:.0f} estimates beside the fast clients")
+    return alone, beside
+
+
+def main() -> int:
+    """Run as the command line says, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.endurance.backlog", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--fast", type=int, default=50, help="fast clients (%(default)s)")
+    parser.add_argument("--streams", type=int, default=4, help="paced streams (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a turn (%(default)g)")
+    parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.attack is not None:
+        os.nice(10)
+        asyncio.run(_fast(options.attack, options.fast))
+        return 0
+    try:
+        with Served() as server:
+            load = Load(server.url, options.streams, options.seconds, token=TOKEN)
+            alone, beside = measure(load, server, options.fast)
+    except SerLiveError as error:
+        say_on_stderr(f"backlog: {error}")
+        return error.exit_code
+    for name, costs in (("alone", alone), (f"beside {options.fast} fast clients", beside)):
+        middle = sorted(costs, key=lambda one: one.beyond.p99)[len(costs) // 2]
+        print(f"{name}, the middle of {TURNS} turns")
+        print(server_text(middle))
+    for share in ("p50", "p99"):
+        with_fast, without = (
+            median(getattr(one.beyond, share) for one in costs) for costs in (beside, alone)
+        )
+        print(f"{share} beside them is {with_fast / without:.2f} times that alone")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
