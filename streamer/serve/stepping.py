@@ -29,6 +29,12 @@ MOST_A_TICK = 2
 MANY_STREAMS = 16
 #: Time between the starts of two ticks, with few streams and with many.
 _TICK_S, _LONG_TICK_S = 0.005, 0.02
+#: A stream that has been heard for longer than it is open, and so much more, is ahead of real time.
+_AHEAD_S = 0.5
+#: Time that streams ahead of real time may take of a tick, beside others and alone.
+_REST_S, _ALL_S = 0.005, 0.02
+#: Share of a tick in the running mean of a turn's time.
+_SHARE = 0.1
 #: Sleep of an idle thread; arriving audio wakes it.
 _LOOK_S = 1.0
 
@@ -63,6 +69,7 @@ class Member:
         ending: how it will end, once all its audio is processed.
         is_over: whether it has ended: none of its audio is processed any more.
         is_gone: whether its client has left: none of its results are needed any more.
+        began_s: when it began, by the monotonic clock.
     """
 
     hearing: Hearing
@@ -70,6 +77,7 @@ class Member:
     ending: Ending | None = None
     is_over: bool = False
     is_gone: bool = False
+    began_s: float = field(default_factory=time.monotonic)
     _came: deque[tuple[float, memoryview]] = field(default_factory=deque)
 
     def add(self, data: bytes, moment_s: float) -> None:
@@ -88,6 +96,10 @@ class Member:
             most -= len(data)
             self.waiting -= len(data)
         return taken
+
+    def is_ahead(self, now_s: float) -> bool:
+        """Return whether more was heard than real time allows; for the worker."""
+        return self.hearing.duration_s > now_s - self.began_s + _AHEAD_S
 
     def forget(self) -> int:
         """Drop the audio of an ended stream and return its bytes."""
@@ -179,6 +191,7 @@ class Stepper:
         self._changed = threading.Condition()
         self._ready: dict[Member, None] = {}
         self._is_over = False
+        self._turn_s = 0.001
         self.members = 0
         self._thread = threading.Thread(target=self._run, name="stepper", daemon=True)
         self._thread.start()
@@ -235,8 +248,7 @@ class Stepper:
                     self._changed.wait(_LOOK_S)
                 if self._is_over:
                     return
-                turns = [_Turn(member) for member in self._ready]
-                self._ready.clear()
+                turns = self._next_turns()
                 tick_s = _TICK_S if self.members < MANY_STREAMS else _LONG_TICK_S
             began_s, began_cpu_s = time.monotonic(), time.thread_time()
             estimates = self._tick(turns)
@@ -247,6 +259,7 @@ class Stepper:
                         self._ready.pop(turn.member, None)
             self._hand_over([Outcome(t.member, t.lines, t.taken, t.ended) for t in turns])
             took_s = time.monotonic() - began_s
+            self._turn_s += _SHARE * (took_s / len(turns) - self._turn_s)
             if estimates:
                 self._metrics.estimates += estimates
                 self._metrics.stepped(took_s, time.thread_time() - began_cpu_s)
@@ -257,6 +270,23 @@ class Stepper:
             # limits a client that sends faster than real time to so many times real time.
             if not has_more or tick_s == _LONG_TICK_S:
                 time.sleep(max(0.0, tick_s - took_s))
+
+    def _next_turns(self) -> list[_Turn]:
+        """Take the members whose turn it is, in the order in which they became ready.
+
+        Members in real time come before those ahead of it, which share what time a tick has left.
+        So a client that sends as fast as it can does not delay one that speaks.
+        """
+        now_s = time.monotonic()
+        chosen: list[Member] = []
+        ahead: list[Member] = []
+        for member in self._ready:
+            (ahead if member.is_ahead(now_s) else chosen).append(member)
+        left_s = _REST_S if chosen else _ALL_S
+        chosen += ahead[: max(1, int(left_s / self._turn_s))]
+        for member in chosen:
+            del self._ready[member]
+        return [_Turn(member) for member in chosen]
 
     def _tick(self, turns: list[_Turn]) -> int:
         """Step every stream with audio and collect the lines; return the number of estimates."""

@@ -282,11 +282,17 @@ def hear_on(cluster, shipped, recordings, silent_s, said, model=None):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-@pytest.mark.parametrize("is_own", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("is_own", "later_s"),
+    [(False, 0.0), (False, 3.0), pytest.param(True, 0.0, marks=pytest.mark.long)],
+)
 def test_the_task_of_a_worker_that_stands_still_goes_to_others(
-    unwatched, shipped, model_file, archive, tmp_path, is_own
+    unwatched, shipped, model_file, archive, tmp_path, is_own, later_s
 ):
-    """It alone has the user's model; it wakes up late, and its answer changes nothing."""
+    """It alone has the user's model; it wakes up late, and its answer changes nothing.
+
+    After a few seconds all that it was given is done, and nobody can have the answers.
+    """
     model = Path(shutil.copy(model_file, tmp_path / "own.onnx")) if is_own else None
     stopped = unwatched.start_worker()
     recordings, said = sorted(archive.iterdir()), []
@@ -294,6 +300,7 @@ def test_the_task_of_a_worker_that_stands_still_goes_to_others(
     for row in hear_on(unwatched, shipped, recordings, 5.0, said, model):
         if not rows:
             unwatched.start_worker()
+            time.sleep(later_s)
             os.killpg(stopped.pid, signal.SIGSTOP)
         if len(rows) == 20:
             os.killpg(stopped.pid, signal.SIGCONT)

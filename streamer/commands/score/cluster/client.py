@@ -33,6 +33,8 @@ _FEWEST, _MOST = 4, 10_000
 _COUNT_EVERY_S, _REMIND_EVERY_S = 5.0, 60.0
 #: How long the scheduler may take to answer, and waits before it is called again.
 _ANSWER_S = 10.0
+#: Time for a worker to give a finished task's answer, before others are asked for theirs.
+_FETCH_S = 10.0
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 #: How often a task may fail for a reason that is not in its recordings.
 _TRIES = 3
@@ -47,6 +49,7 @@ class Load:
         is_alone: whether they are heard in a process of their own, as they may have killed workers.
         tries: how often it failed so far.
         silent: how many workers hung with it so far.
+        done_s: when its answer was first asked for in vain, by the monotonic clock; None if never.
         allowed: the workers that may do it; None for all.
     """
 
@@ -54,6 +57,7 @@ class Load:
     is_alone: bool = False
     tries: int = 0
     silent: int = 0
+    done_s: float | None = None
     allowed: frozenset[str] | None = None
 
 
@@ -209,7 +213,7 @@ class Cluster:
             self._reconnect(None)
             return
         try:
-            heard: Heard = future.result()
+            heard: Heard = future.result(timeout=min(_FETCH_S, self._vigil.silent_s))
         except KilledWorker as error:
             del self._under_way[future]
             yield from self._suspect(load, str(error.last_worker))
@@ -224,6 +228,9 @@ class Cluster:
             if future.cancelled() or self._client.status != "running":
                 self._reconnect(error)
                 return
+            if isinstance(error, TimeoutError) and future.status == "finished":
+                self._ask_again(future, load)
+                return
             del self._under_way[future]
             if load.tries + 1 == _TRIES:
                 raise RunFailure(
@@ -234,6 +241,17 @@ class Cluster:
             del self._under_way[future]
             self.core_s += heard.core_s
             yield from self.rows(load, heard)
+
+    def _ask_again(self, future: Any, load: Load) -> None:
+        """Ask later for an answer that its worker does not give, or have the work done again."""
+        now_s = time.monotonic()
+        since_s = now_s if load.done_s is None else load.done_s
+        if now_s - since_s < self._vigil.silent_s:
+            self._under_way[future] = replace(load, done_s=since_s)
+            self._done.put(future)
+        else:
+            self._drop(future)
+            self._again.append(replace(load, done_s=None))
 
     def rows(self, load: Load, heard: Heard) -> Iterator[tuple[int, Answer]]:
         """Yield the answers to a task; that for a path which only this machine sees says so.
