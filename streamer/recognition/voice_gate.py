@@ -36,7 +36,7 @@ OFFSET_SHARE = CHUNK_S / 0.5
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
 _ONE_CHUNK = {"batch": 1, "chunks": 1}
-#: Most chunks that the network takes at once: what speech after a pause makes wrong is done again.
+#: Most chunks that the network takes at once; when speech ends a pause, later chunks run again.
 _MOST_CHUNKS = PAUSE_CHUNKS
 
 Float32 = NDArray[np.float32]
@@ -103,7 +103,7 @@ class SpeechDetector:
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpeechState]
     ) -> list[tuple[list[float], SpeechState]]:
-        """Do :meth:`accept` for each of many streams."""
+        """Call :meth:`accept` for each of many streams."""
         hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
         unfinished = [hearing for hearing in hearings if hearing.chunks]
         while unfinished:
