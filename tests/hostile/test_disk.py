@@ -71,7 +71,7 @@ def test_a_full_disk_is_one_line_and_exit_1(command, option, session, knowing, t
     assert all(line.startswith("ser-live: ") for line in told)
 
 
-def test_what_fitted_on_the_disk_is_whole_lines(tmp_path):
+def test_a_full_disk_leaves_whole_lines(tmp_path):
     output = tmp_path / "out.jsonl"
     result = with_room_for(5_000, "replay", CLIPS[3], "--speed", "max", "--output", output)
     assert result.returncode == 1

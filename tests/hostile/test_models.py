@@ -263,7 +263,7 @@ def test_nan_and_infinity_are_found_wherever_they_are_written(tmp_path, model_fi
     assert re.search("NaN or infinity|numbers of a kind|damaged ONNX file", refusal(path))
 
 
-def test_a_mask_and_whole_numbers_are_no_damage(tmp_path, model_file):
+def test_masks_and_integers_are_not_damage(tmp_path, model_file):
     harmless = [
         tensor(TensorProto.FLOAT, float_data=[-np.inf]),
         tensor(TensorProto.INT64, int64_data=[-1]),
@@ -303,7 +303,7 @@ def test_other_files_are_no_models(tmp_path):
     refusal(bundled("demo.flac"))
 
 
-def test_an_output_whose_name_is_no_text_prints_nothing(tmp_path, model_file, capfd):
+def test_an_output_whose_name_is_not_text_prints_nothing(tmp_path, model_file, capfd):
     """onnxruntime would say on stdout that it tries again."""
     before, name, after = model_file.read_bytes().rpartition(b"probabilities")
     path = tmp_path / "model.onnx"
@@ -327,7 +327,7 @@ HOSTILE_TEXTS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TEXTS)
-def test_metadata_that_is_none_is_refused(tmp_path, name):
+def test_text_that_is_not_metadata_is_refused(tmp_path, name):
     proto = shipped_model()
     helper.set_model_props(proto, {METADATA_KEY: HOSTILE_TEXTS[name]})
     path = tmp_path / "model.onnx"
@@ -450,7 +450,7 @@ def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
     assert not found
 
 
-def test_what_goes_wrong_later_is_a_failure_of_the_run(tmp_path, speech):
+def test_a_fault_in_mid_stream_is_a_run_failure(tmp_path, speech):
     """Well-behaved until the fifth timestep."""
     proto = shipped_model()
     limit = numpy_helper.from_array(np.array(5), "limit")

@@ -93,5 +93,5 @@ def test_unpickling_would_be_seen(source):
     assert list(faults(source))
 
 
-def test_weights_that_may_be_read_are():
+def test_loading_weights_only_is_allowed():
     assert list(faults("import torch\ntorch.load(path, weights_only=True)\nnp.load(path)")) == []

@@ -153,7 +153,7 @@ def test_no_file_is_overwritten_without_force(command, option, files, tmp_path, 
         assert str(old) in err
 
 
-def test_native_libraries_reach_for_nothing_either(tmp_path):
+def test_native_libraries_open_no_other_file_and_no_socket(tmp_path):
     """Decoder, network and resampler, from the first to the last system call."""
     log, output = tmp_path / "calls", tmp_path / "out.jsonl"
     watch = ["strace", "-f", "-qq", "-o", log, "-e", "trace=%network,%file"]

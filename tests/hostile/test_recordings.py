@@ -107,7 +107,7 @@ LIES = {
 }
 
 
-def test_headers_that_lie_cost_nothing(tmp_path):
+def test_false_sizes_in_headers_cost_no_memory(tmp_path):
     for name, (make, _) in LIES.items():
         make(tmp_path / name)
     outcomes = try_files("recordings", [tmp_path / name for name in LIES])
@@ -119,7 +119,7 @@ def test_headers_that_lie_cost_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(REGRESSIONS.iterdir()), ids=lambda path: path.name)
-def test_what_was_found_once_stays_mended(path):
+def test_faults_found_earlier_stay_fixed(path):
     """Data on stdout is JSON lines, whatever a decoder prints."""
     result = replay(path)
     assert result.returncode in (0, 2)
@@ -145,7 +145,7 @@ def signals(speech):
     }
 
 
-def test_extreme_signals_are_heard_as_what_they_are(tmp_path, speech):
+def test_extreme_signals_get_the_right_verdict(tmp_path, speech):
     expected = {}
     for name, (samples, overall) in signals(speech).items():
         path = tmp_path / f"{name}.wav"

@@ -123,7 +123,7 @@ class ByHand:
         self.probe.take(Estimated(estimate, latency_ms))
 
 
-def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_hand, shipped):
+def test_every_delay_is_in_its_term_and_the_remainder_in_the_rest(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(3.01, 0.0)
     by_hand.hear(3.02, 0.0)  # holds the last sample needed, 3.015 s; what follows is resampling
@@ -149,7 +149,7 @@ def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_h
     assert passage.end_to_end_ms.item() == pytest.approx(whole_ms)
 
 
-def test_a_wait_that_the_device_does_not_date_is_left_to_the_rest(time_by_hand, shipped):
+def test_a_wait_without_a_time_from_the_device_is_in_the_rest(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.arrival = Arrival(age_ms=1.0, waited_ms=0.5)
     by_hand.hear(3.0, 0.0)
@@ -173,7 +173,7 @@ def test_a_block_of_the_microphone_waits_from_its_own_callback_on(monkeypatch):
     assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback is not done yet
 
 
-def test_what_was_lost_or_flushed_has_no_latency(time_by_hand, shipped):
+def test_lost_or_flushed_audio_has_no_latency(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(1.0, 0.0)
     by_hand.estimate(0.96)  # its look-ahead never came
@@ -214,7 +214,7 @@ def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
-def test_waiting_for_sound_is_all_that_a_stopped_clock_sees(timed, tmp_path, speech, rate):
+def test_with_a_stopped_clock_only_waiting_for_sound_counts(timed, tmp_path, speech, rate):
     path = tmp_path / "speech.wav"
     soundfile.write(path, soxr.resample(speech[:48_000], 16_000, rate), rate)
     with Recording(path) as recording:
@@ -232,7 +232,7 @@ def test_waiting_for_sound_is_all_that_a_stopped_clock_sees(timed, tmp_path, spe
     assert len(passage.labels) >= 3.0 / 0.04 - owed - 1
 
 
-def test_a_part_inside_another_is_not_counted_twice(time_by_hand):
+def test_a_nested_part_is_not_counted_twice(time_by_hand):
     watch = Stopwatch()
 
     def pass_s(seconds):
@@ -259,7 +259,7 @@ def test_a_timed_recognizer_hears_the_same(timed, shipped, speech):
     assert min(timed.stopwatch.lap().values()) > 0
 
 
-def test_a_repeated_recording_is_itself_over_and_over(tmp_path, speech):
+def test_a_repeated_recording_repeats_its_samples(tmp_path, speech):
     path = tmp_path / "short.wav"
     soundfile.write(path, speech[:1_234], 16_000, subtype="FLOAT")
     heard = np.concatenate(list(Repeated(path, 0.2).blocks(10)))
@@ -288,7 +288,7 @@ def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
     assert reactions(passage, [], named_already).changes == 0
 
 
-def test_labels_of_the_warm_up_are_context_and_no_reactions():
+def test_labels_during_the_warm_up_are_not_reactions():
     passage = passage_of((["silence"] * 10 + ["sad"] * 15) * 2 + ["angry"] * 10)
     changes = [(0.4, "sad"), (1.2, "happy"), (2.0, "angry"), (2.4, "neutral")]
     whole = reactions(passage, [0.38, 1.38], changes)
@@ -306,7 +306,7 @@ def test_sound_begins_after_a_pause_and_stays():
     assert sound_begins(np.zeros(0), np.zeros(0)) == []
 
 
-def test_the_parts_of_the_demo_are_where_they_are_said_to_be(shipped):
+def test_the_parts_of_the_demo_are_at_their_stated_times(shipped):
     samples = read_recording(DEMO)
     assert len(samples) == round(DEMO_S * 16_000)
     levels = np.sqrt((samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2).mean(axis=1))
@@ -331,7 +331,7 @@ def test_the_changes_of_the_demo_go_on_when_it_is_repeated():
     assert changes[-1][0] > 1.5 * DEMO_S
 
 
-def test_a_session_of_the_demo_is_told_in_full(demo):
+def test_a_session_of_the_demo_is_reported_in_full(demo):
     source, one = demo
     cost = live_cost(source, one, demo_changes(2 * DEMO_S))
     assert list(cost.terms_ms) == ["framing", "look-ahead", *MEASURED_TERMS]
@@ -342,18 +342,18 @@ def test_a_session_of_the_demo_is_told_in_full(demo):
     assert cost.load.real_time_factor > 0
 
 
-def test_memory_is_told_only_where_no_notes_of_the_measurement_grow(demo, timed):
+def test_memory_is_reported_only_if_the_measurement_itself_does_not_grow(demo, timed):
     stopped = measure_stopped(timed, read_timesteps(DEMO, 2.0), 1.0)
     assert "memory" not in live_text(live_cost(*demo))
     assert "memory" in stopped_text(stopped, timed.metadata.look_ahead_ms)
 
 
-def test_a_session_that_ends_before_it_has_settled_tells_nothing(timed):
+def test_a_session_that_ends_before_it_has_settled_has_no_result(timed):
     source = Repeated(DEMO, 1.0)
     assert live_cost(source, followed(source, timed)) is None
 
 
-def test_what_is_shown_fits_80_columns(demo, timed):
+def test_the_output_fits_80_columns(demo, timed):
     source, one = demo
     timesteps = read_timesteps(DEMO, 2.0)
     texts = [
@@ -386,7 +386,7 @@ def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech, each_ms
     assert least <= streams.most_streams(shipped, speech) <= most
 
 
-def test_streams_that_take_all_of_the_time_do_not_fit():
+def test_streams_that_take_all_the_time_do_not_fit():
     assert "they fit" in streams_text(steady(1, 200, 39.9))
     assert "do not fit" in streams_text(steady(1, 200, 40.0))
 
@@ -448,7 +448,7 @@ def test_a_plot_is_drawn(demo, tmp_path):
     assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_findings_are_kept_as_one_object(tmp_path):
+def test_results_are_saved_as_one_object(tmp_path):
     shown = []
     with (tmp_path / "found.json").open("w") as out:
         findings = Findings(shown.append, out)

@@ -47,7 +47,7 @@ def test_noise_as_loud_as_the_chirp_moves_it_by_less_than_a_tenth_of_a_ms(rate):
         assert found.position == pytest.approx(delay, abs=1e-4 * rate)
 
 
-def test_a_room_that_answers_is_not_taken_for_the_direct_sound():
+def test_a_rooms_echo_is_not_taken_for_the_direct_sound():
     rate = 48_000
     wanted = chirp(rate, rate)
     signal = delayed(wanted, 5_000.0, rate) + 0.7 * delayed(wanted, 5_480.0, rate)
@@ -55,7 +55,7 @@ def test_a_room_that_answers_is_not_taken_for_the_direct_sound():
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_what_holds_no_chirp_yields_none(rate):
+def test_audio_without_a_chirp_yields_none(rate):
     wanted = chirp(rate, rate)
     noise = np.random.default_rng(5).standard_normal((20, rate)).astype(np.float32)
     speech = soxr.resample(read_recording(bundled("demo.flac")), 16_000, rate)
@@ -74,7 +74,7 @@ def test_the_chirp_is_modest_and_within_the_band():
         assert power[above].sum() < 1e-3 * power.sum()
 
 
-def test_round_trips_are_those_that_were_put_in():
+def test_measured_round_trips_equal_the_simulated_ones():
     """Chirps handed over at known times, captured after known delays, in blocks of 10 ms."""
     rate, block, age_s, speaker_s = 48_000, 480, 0.004, 0.015
     began_s, delays_s = 1_000.0, (0.0301234, 0.05, 0.2222222)

@@ -40,7 +40,7 @@ def maker(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_no_fault_loses_audio_without_a_word(maker, name):
+def test_no_fault_loses_audio_silently(maker, name):
     kind = kind_of(name)
     rate = 16_000 if 16_000 in kind.rates else kind.rates[0]
     cells = list(maker.cells(kind, rate, min(2, max(kind.channels)), FAULTS))

@@ -41,7 +41,7 @@ def size(network):
 
 @parametrize_systems
 @torch.no_grad()
-def test_an_estimate_a_timestep_or_one_from_the_whole_utterance(name):
+def test_systems_estimate_per_timestep_or_once_per_utterance(name):
     network = make(name)
     logits, weights = network(features(12, batch=2))
     whole = name == "c-bilstm"
@@ -51,7 +51,7 @@ def test_an_estimate_a_timestep_or_one_from_the_whole_utterance(name):
     assert network(features(12, batch=2)[:, :0])[0].shape == (2, 0, len(EMOTIONS))
 
 
-def test_sizes_are_those_that_are_told():
+def test_sizes_are_those_in_the_docstring():
     told = {
         "lstm": 1.26,
         "c-bilstm": 2.20,
@@ -107,7 +107,7 @@ def test_without_convolutions_or_attention_streaming_equals_offline(name):
 
 
 @pytest.mark.parametrize("attention", ["mean", "context"])
-def test_exported_they_run_live_as_offline(speech, tmp_path, attention):
+def test_exported_systems_run_live_as_offline(speech, tmp_path, attention):
     blocks = live().blocks[:2]
     config = replace(live(), front="frames", attention=attention, hidden=16, blocks=blocks)
     network = enlivened(config)
@@ -140,7 +140,7 @@ def test_an_lstm_of_one_direction_hears_nothing_of_the_future():
 
 
 @parametrize_systems
-def test_eight_utterances_are_learned(name):
+def test_every_system_learns_eight_utterances(name):
     network = make(name, channels=(4, 8), hidden=32, dropout=0.0).train()
     labels = torch.arange(8) % len(EMOTIONS)
     heard = features(24, batch=8)
@@ -176,7 +176,7 @@ def multiply_adds(work):
         ("c-pfsmn-a-live", {"attention": "context", "ordinary": True}),
     ],
 )
-def test_the_cost_is_that_of_what_runs(name, changes):
+def test_the_cost_equals_the_products_that_run(name, changes):
     network = make(name, **changes)
     if isinstance(network, Network):
         state = network.initial_state()

@@ -79,7 +79,7 @@ def test_convolutions_of_any_padding_keep_the_contract(padding):
     verify_contract(lively(ConvolutionFront(replace(SMALL, frequency_padding=padding))), frames)
 
 
-def test_frames_side_by_side_keep_the_contract():
+def test_concatenated_frames_keep_the_contract():
     verify_contract(lively(FrameFront(SMALL)), frames)
 
 

@@ -58,12 +58,12 @@ def test_streaming_equals_offline(make, timesteps):
     torch.testing.assert_close(streamed_attention, attention, atol=1e-5, rtol=0)
 
 
-def test_nothing_comes_of_nothing():
+def test_empty_input_gives_empty_output():
     logits, attention = lively_network("live")(torch.zeros(2, 0, 4, 201))
     assert (logits.shape, attention.shape) == ((2, 0, 4), (2, 0, live().window_timesteps))
 
 
-def test_what_is_known_of_the_voice_streams_exactly():
+def test_the_voice_memory_streams_exactly():
     network = enlivened(replace(live(), attention="context", ordinary=True, voice=True))
     torch.nn.init.normal_(network.voice.differ.weight, std=0.3)
     features = torch.rand(3, 150, 4, 201, generator=torch.Generator().manual_seed(5))
@@ -94,7 +94,7 @@ def memory_of_voices():
     return memory
 
 
-def test_a_voice_is_the_mean_of_what_is_known_of_it():
+def test_a_voice_is_the_mean_of_its_known_timesteps():
     memory = memory_of_voices()
     pooled = torch.randn(1, 40, 6)
     state = memory.initial_state(1)
@@ -109,7 +109,7 @@ def test_a_voice_is_the_mean_of_what_is_known_of_it():
     assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
 
 
-def test_a_voice_of_minutes_ago_is_forgotten():
+def test_a_voice_is_forgotten_after_minutes():
     memory = memory_of_voices()
     state = memory.initial_state(1)
     for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
@@ -119,7 +119,7 @@ def test_a_voice_of_minutes_ago_is_forgotten():
     assert state[0, 0, 0] < -0.95
 
 
-def test_a_voice_that_is_not_known_is_not_believed():
+def test_the_weight_of_a_voice_is_zero_until_it_is_known():
     memory = memory_of_voices()
     pooled = torch.randn(2, 30, 6)
     _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
@@ -192,7 +192,7 @@ def test_estimates_depend_on_the_declared_look_ahead_and_no_more(make):
 
 
 @pytest.mark.parametrize("make", every_network())
-def test_attention_is_a_distribution_over_what_was_heard(make):
+def test_attention_is_a_distribution_over_existing_timesteps(make):
     _, attention = make()(torch.rand(1, 30, 4, 201))
     torch.testing.assert_close(attention.sum(-1), torch.ones(1, 30))
     assert not attention[0, 9, :-10].any()
@@ -200,7 +200,7 @@ def test_attention_is_a_distribution_over_what_was_heard(make):
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_what_has_left_the_window_weighs_nothing(attention):
+def test_timesteps_outside_the_window_have_no_weight(attention):
     pooling = window_attention(replace(live(), attention=attention, window_timesteps=5)).eval()
     heard = torch.randn(1, 12, live().hidden)
     earlier = heard.clone()
@@ -211,7 +211,7 @@ def test_what_has_left_the_window_weighs_nothing(attention):
     assert (same[:, 7] - pooled[:, 7]).abs().max() > 1e-3
 
 
-def test_attention_by_context_is_asked_by_the_newest_timestep_alone():
+def test_in_attention_by_context_only_the_newest_timestep_asks():
     """Another newest timestep weighs the older ones otherwise; with attention by content it cannot.
 
     Weights of the older ones among themselves: the newest one's own share is left out.
@@ -308,7 +308,7 @@ def test_the_memory_has_the_gradients_of_its_sums(timesteps, taps):
         assert torch.autograd.gradcheck(filter_features, (padded, response))
 
 
-def test_dropout_keeps_the_mean_and_leaves_estimates_alone():
+def test_dropout_keeps_the_mean_and_does_not_change_estimates():
     torch.manual_seed(1)
     dropout, ones = Dropout(0.3), torch.ones(400, 400)
     dropped = dropout(ones)

@@ -58,7 +58,7 @@ def interleave(recognizer, inputs, seed):
     return [client.estimates for client in clients]
 
 
-def test_streams_in_threads_are_each_exactly_as_if_alone(shipped, inputs, alone):
+def test_each_stream_in_threads_is_exactly_as_if_alone(shipped, inputs, alone):
     shares = [range(STREAMS)[rank::THREADS] for rank in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         heard = pool.map(

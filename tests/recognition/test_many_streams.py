@@ -81,7 +81,7 @@ def test_a_stream_with_nonsense_is_refused_and_the_others_are_untouched(shipped,
         assert_as_if_alone(shipped, client.samples, client.estimates)
 
 
-def test_who_cannot_come_is_told(shipped, speech):
+def test_streams_that_cannot_step_together_are_refused(shipped, speech):
     stream, ended = shipped.stream(), shipped.stream()
     ended.flush()
     block = speech[:100]
@@ -98,7 +98,7 @@ def test_who_cannot_come_is_told(shipped, speech):
     assert shipped.accept_many([], []) == []
 
 
-def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
+def test_a_used_state_is_refused(shipped, speech):
     """It is moved on in place; to go on from before would be wrong without a word."""
     stream = shipped.stream()
     stream.accept(speech[:16_000])
@@ -108,7 +108,7 @@ def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
         shipped.accept(speech[16_000:32_000], before)
 
 
-def test_one_used_up_state_is_refused_and_all_streams_go_on(shipped, speech):
+def test_a_used_up_state_among_others_is_refused_and_all_streams_go_on(shipped, speech):
     clients = [Client(shipped, speech[640 * i : 640 * i + 16_000]) for i in range(16)]
     streams = [client.stream for client in clients]
 

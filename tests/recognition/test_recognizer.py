@@ -87,7 +87,7 @@ def test_estimates_of_many_timesteps_at_once_come_in_groups(shipped, speech):
     assert len(stream.flush()) == 10 + delay
 
 
-def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, speech):
+def test_streams_with_one_and_many_timesteps_at_once_step_together(shipped, speech):
     ways = [1, MANY_AT_ONCE, 1, 5]
     streams = [shipped.stream(at_once=way) for way in ways]
     heard = [[] for _ in ways]
@@ -104,7 +104,7 @@ def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, s
 
 
 @pytest.mark.parametrize("at_once", [0, -1, 257, 2.0, True])
-def test_impossible_numbers_at_once_are_refused(shipped, at_once):
+def test_impossible_values_of_at_once_are_refused(shipped, at_once):
     with pytest.raises(ValueError, match=r"at_once must lie in 1\.\.256"):
         shipped.stream(at_once=at_once)
 
@@ -215,7 +215,7 @@ def test_a_stream_takes_a_float32_vector_only(shipped, samples):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_what_is_no_audio_leaves_the_stream_as_it_was(shipped, speech, value):
+def test_input_that_is_not_audio_leaves_the_stream_unchanged(shipped, speech, value):
     stream = shipped.stream()
     estimates = stream.accept(speech[:20_000])
     with pytest.raises(ValueError, match="finite"):

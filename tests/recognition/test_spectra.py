@@ -159,7 +159,7 @@ def test_features_do_not_depend_on_an_offset_of_the_converter(analysis, speech, 
     assert np.abs(shifted - values).mean() < 0.003
 
 
-def test_noise_far_under_the_speech_is_not_seen(analysis, speech):
+def test_noise_far_below_the_speech_does_not_change_features(analysis, speech):
     normaliser = Normaliser(FLAT)
     noise = np.random.default_rng(0).standard_normal(len(speech))
     noise *= 10 ** (-60 / 20) * np.sqrt(np.mean(speech**2))
@@ -205,7 +205,7 @@ def test_the_loudest_of_the_chunks_that_a_timestep_finishes_counts(analysis, spe
 
 
 @pytest.mark.parametrize("at_once", [2, 7, 64])
-def test_timesteps_at_once_are_normalised_as_one_by_one(analysis, speech, at_once):
+def test_many_timesteps_are_normalised_as_single_ones(analysis, speech, at_once):
     spectra, normaliser = analyse(analysis, speech), Normaliser(FLAT)
     each, one = normaliser.normalise(spectra, normaliser.initial_state())
     together, other = normaliser.normalise(spectra, normaliser.initial_state(), at_once)

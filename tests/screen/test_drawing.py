@@ -78,7 +78,7 @@ def heard(shipped, speech):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_every_size_has_what_matters(heard, width, height):
+def test_the_important_parts_are_shown_at_every_size(heard, width, height):
     rows = rows_of(heard, width, height)
     picture = "\n".join(rows)
     for index, label in enumerate(LABELS):
@@ -174,7 +174,7 @@ def test_the_past_moves_but_does_not_change(cells, span_s):
 
 
 @pytest.mark.parametrize("span_s", SPANS_S)
-def test_the_timeline_covers_what_was_chosen_at_any_width(heard, span_s):
+def test_the_timeline_covers_the_chosen_span_at_any_width(heard, span_s):
     for cells in (10, 36, 76, 116, 250, 350):
         assert timeline(heard, cells, span_s).span_s == pytest.approx(span_s)
 
@@ -198,7 +198,7 @@ def test_the_session_fills_a_strip_from_the_left_and_its_last_ten_minutes_stay()
     assert monitor.snapshot.history.shown.tolist() == [0, 500, 0, KEPT_TIMESTEPS, 0]
 
 
-def test_what_is_kept_does_not_grow_with_the_session_and_holds_the_newest():
+def test_the_history_does_not_grow_and_holds_the_newest():
     monitor = monitor_of([])
     for n in range(3 * KEPT_TIMESTEPS):
         monitor.take(estimated((n + 1) * 0.04, LABELS[n % 4]))
@@ -247,7 +247,7 @@ def test_marks_pause_messages_and_help_are_shown(heard):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_all_that_is_urgent_fits_at_once(heard, width, height):
+def test_all_urgent_notices_fit_at_once(heard, width, height):
     view = View(is_paused=True, can_record=True, is_recording=True)
     top = rows_of(replace(heard, is_away=True, time=599.96), width, height, view)[0]
     for word in ("PAUSED", "REC", "NO ", "10:00.0"):
@@ -273,13 +273,13 @@ def test_the_level_follows_a_tone_and_remembers_clipping():
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_clipping_is_said(heard, width, height):
+def test_clipping_is_shown(heard, width, height):
     clipping = replace(heard, meter=replace(heard.meter, since_clipping_s=0.5))
     assert "CLIP" in "".join(rows_of(clipping, width, height))
     assert "CLIP" not in "".join(rows_of(heard, width, height))
 
 
-def test_blocks_of_nothing_leave_the_level_alone():
+def test_empty_blocks_do_not_change_the_level():
     assert Meter().after(heard_block(np.zeros(0, np.float32))) == Meter()
 
 
@@ -296,7 +296,7 @@ def test_compute_is_the_mean_of_a_step_whatever_the_blocks():
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_without_a_device_nothing_is_shown_as_heard(heard, width, height):
+def test_without_a_device_no_audio_is_shown(heard, width, height):
     monitor = Monitor()
     monitor.snapshot = heard
     monitor.take(SourceAway())
@@ -329,7 +329,7 @@ def test_estimates_that_were_held_up_are_counted_once_there_are_any(width, heigh
     assert "held up 2" in "\n".join(rows_of(monitor.snapshot, width, height))
 
 
-def test_what_waits_for_the_rest_of_a_long_block_is_not_held_up():
+def test_waiting_for_the_rest_of_a_long_block_is_not_a_delay():
     monitor = monitor_of([])
     for block in range(5):  # of a second
         monitor.hear(heard_block(np.zeros(16_000, np.float32)))
@@ -421,7 +421,7 @@ def test_no_word_is_cut_off(heard, size, label):
     assert {word for word in words if not re.fullmatch("[AHNS]*|[a-z]", word)} <= set(WORDS.split())
 
 
-def test_frames_are_closed_and_go_first(heard):
+def test_frames_are_closed_and_are_the_first_to_go(heard):
     for width, height in FRAMED:
         rows = rows_of(heard, width, height)
         assert {row[0] + row[-1] for row in rows[1:-1]} == {"││", "├┤"}
@@ -459,9 +459,7 @@ def named(label, weighed, probabilities):
 
 @pytest.mark.parametrize("emotion", [1, 2], ids=LABELS[1:3])  # a short and a long word
 @pytest.mark.parametrize(("width", "height"), [*SIZES, (40, 30)])
-def test_the_word_is_that_of_the_longest_bar_with_its_share_and_lateness_beside_it(
-    width, height, emotion
-):
+def test_the_label_is_the_longest_bars_with_its_share_and_latency_beside_it(width, height, emotion):
     weights = np.insert([0.2, 0.15, 0.1], emotion, 0.55)
     heard = named(LABELS[emotion], weights, [0.6, 0.2, 0.1, 0.1])  # this moment alone says another
     snapshot = monitor_of([Estimated(heard, 182.4)]).snapshot

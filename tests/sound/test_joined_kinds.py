@@ -75,7 +75,7 @@ def test_kinds_that_take_turns_are_all_heard(tmp_path, files, voice, kinds):
     assert len(samples) / RATE == pytest.approx(6 * len(voice) / RATE, abs=6 * TOLERATED_S)
 
 
-def test_a_wav_with_notes_behind_its_audio_hides_no_other_file(tmp_path, files, voice):
+def test_a_wav_with_notes_after_its_audio_hides_no_other_file(tmp_path, files, voice):
     path = tmp_path / "noted.wav"
     noted = files["wav"] + b"LIST\x0c\0\0\0INFOabcdefgh"
     for kind in ("flac", "mp3"):
@@ -85,7 +85,7 @@ def test_a_wav_with_notes_behind_its_audio_hides_no_other_file(tmp_path, files, 
         assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
 
 
-def test_a_long_file_behind_a_flac_is_found(tmp_path, files, voice):
+def test_a_long_file_after_a_flac_is_found(tmp_path, files, voice):
     path = tmp_path / "long.flac"
     long = tmp_path / "long.wav"
     soundfile.write(long, np.tile(voice, 10), RATE)
@@ -93,7 +93,7 @@ def test_a_long_file_behind_a_flac_is_found(tmp_path, files, voice):
     assert len(heard(path)[0]) == pytest.approx(11 * len(voice), abs=10)
 
 
-def test_another_kind_that_cannot_be_read_is_told(tmp_path, files, voice):
+def test_an_unreadable_file_of_another_kind_is_reported(tmp_path, files, voice):
     path = tmp_path / "joined.mp3"
     path.write_bytes(files["mp3"] + files["flac"][:42])
     samples = []
@@ -116,7 +116,7 @@ TRAILERS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
-def test_what_is_no_sound_behind_a_file_is_no_other_file(tmp_path, files, voice, kind, trailer):
+def test_a_trailer_that_is_not_sound_is_not_another_file(tmp_path, files, voice, kind, trailer):
     path = tmp_path / f"tagged.{kind}"
     path.write_bytes(files[kind] + trailer)
     samples, said = heard(path)

@@ -38,7 +38,7 @@ def test_late_callbacks_and_a_clock_that_is_off_are_no_loss(drift):
 
 @pytest.mark.parametrize("drift", [-0.01, 0.01])
 @pytest.mark.parametrize("lost_at", [1, 20])
-def test_a_loss_is_found_though_the_clock_is_off(lost_at, drift):
+def test_a_loss_is_found_even_if_the_clock_is_off(lost_at, drift):
     """The sooner it comes, the less is known of the clock."""
     watch = LossWatch(48_000)
     found = sum(map(watch.observe, marks(48_000, 60, lost_at, 0.3, drift=drift)))
@@ -55,19 +55,19 @@ def oscillating(rate, seconds, jitter_s, period_s):
 
 @pytest.mark.parametrize("jitter_s", [0.06, 0.08, 0.5])
 @pytest.mark.parametrize("period_s", [0.7, 1.0, 2.0])
-def test_delivery_that_swings_is_no_loss(jitter_s, period_s):
+def test_oscillating_delivery_is_not_a_loss(jitter_s, period_s):
     watch = LossWatch(48_000)
     assert not any(map(watch.observe, oscillating(48_000, 60, jitter_s, period_s)))
 
 
-def test_delivery_that_swings_slowly_is_mistaken_once_at_most():
+def test_slowly_oscillating_delivery_is_mistaken_at_most_once():
     watch = LossWatch(48_000)
     found = sum(map(watch.observe, oscillating(48_000, 600, 0.08, 6.0)))
     assert found <= 0.08 * 48_000 + 1
 
 
 @pytest.mark.parametrize("dated", [True, False])
-def test_later_delivery_of_audio_dated_as_before_is_no_loss(dated):
+def test_later_delivery_with_unchanged_dates_is_not_a_loss(dated):
     """A sound server took to larger buffers; without dates it cannot be told from a loss."""
     watch = LossWatch(48_000)
     marks = [

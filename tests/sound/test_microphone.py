@@ -89,7 +89,7 @@ def test_latency_counts_from_the_moment_of_capture(pulse, shipped):
     assert 0 < np.median(latencies) < 1000
 
 
-def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
+def test_a_delayed_consumer_loses_the_oldest_and_learns_exactly_how_much(pulse):
     microphone = Microphone(default_device(), print)
     rate = microphone.sample_rate
     heard = lost = 0
@@ -114,7 +114,7 @@ def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
     assert heard + lost + microphone._ring.waiting == microphone._ring.written
 
 
-def test_the_duration_holds_though_audio_was_lost(pulse):
+def test_the_duration_holds_even_if_audio_was_lost(pulse):
     """The end lies in the stretch that is lost."""
     microphone = Microphone(default_device(), print, duration_s=2.0)
     total = lost = 0
@@ -140,7 +140,7 @@ class Leaky(Microphone):
 
 
 @pytest.mark.usefixtures("pulse")
-def test_what_the_device_loses_unsaid_is_counted_too():
+def test_losses_that_the_device_does_not_flag_are_counted_too():
     losses = []
     with Leaky(default_device(), print, duration_s=7.0) as microphone:
         for block in microphone.blocks(10):
@@ -164,7 +164,7 @@ def test_a_loss_shortly_before_the_end_counts_at_the_end():
     assert loss.samples == pytest.approx(0.5 * microphone.sample_rate, rel=0.2)
 
 
-def test_what_waits_when_a_held_up_session_ends_counts(pulse):
+def test_audio_that_waits_when_a_delayed_session_ends_counts(pulse):
     microphone = Microphone(default_device(), print)
     rate = microphone.sample_rate
     with pulse.playing(CLIPS[0]), microphone:
@@ -199,7 +199,7 @@ def test_a_duration_may_end_while_the_device_is_away(pulse):
     assert any("is gone" in line for line in said)
 
 
-def test_a_device_that_does_not_open_is_a_failure_that_says_what_to_do(pulse):
+def test_a_device_that_does_not_open_is_a_failure_with_advice(pulse):
     device = default_device()
     pulse.unplug()
     with pytest.raises(RunFailure) as caught, Microphone(device, print):

@@ -22,7 +22,7 @@ def ramp(first, count, channels=1):
 
 
 @given(capacity=st.integers(1, 25), channels=st.integers(1, 3), steps=STEPS)
-def test_what_is_not_read_in_time_is_lost_and_counted(capacity, channels, steps):
+def test_frames_not_read_in_time_are_lost_and_counted(capacity, channels, steps):
     ring = Ring(capacity, channels)
     written = expected = lost = given = 0
     for kind, count in steps:

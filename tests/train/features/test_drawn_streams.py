@@ -132,7 +132,7 @@ def test_spectra_and_features_are_those_of_the_runtime(speech, data):
     np.testing.assert_allclose(features[0], live[:200], atol=1e-3)
 
 
-def test_what_is_drawn_is_what_the_runtime_makes_of_the_same_sound(data):
+def test_drawn_features_equal_the_runtimes_for_the_same_sound(data):
     """With the speech decisions of the recordings, each alone."""
     batch = drawn(data)
     samples, speech = drawer_of(data).sounds(3, SEED)
@@ -164,7 +164,7 @@ def test_an_offset_of_the_converter_is_not_heard(speech, data):
 # The bank
 
 
-def test_the_bank_holds_recordings_as_they_are_and_what_the_gate_says_of_them(data, recordings):
+def test_the_bank_holds_recordings_as_they_are_with_their_speech_probability(data, recordings):
     bank = data.bank
     assert len(bank) == len(recordings) == 16
     for index in (0, 7, 13):
@@ -190,7 +190,9 @@ def test_the_bank_is_decoded_once(recordings, tmp_path, monkeypatch):
         load_bank(recordings[:4], tmp_path / "cache")
 
 
-def test_a_bank_by_speakers_is_the_same_and_shared_by_splits(recordings, tmp_path, monkeypatch):
+def test_a_bank_grouped_by_speaker_is_the_same_and_shared_by_splits(
+    recordings, tmp_path, monkeypatch
+):
     chosen = [recordings[index] for index in (5, 0, 9, 4, 1, 12)]
     speakers = ["b", "a", "c", "b", "a"]  # nobody knows who speaks in the last
     plain = load_bank(chosen, tmp_path / "plain")
@@ -249,7 +251,7 @@ def of_two_kinds(data):
     return replace(data, targets=np.eye(len(CLASSES), dtype=np.float32)[kinds])
 
 
-def test_so_many_streams_begin_with_what_is_known_of_the_voice(data):
+def test_the_given_share_of_streams_begins_with_known_speech(data):
     streams = Streams(seconds=8.0, known=0.6, known_s=4.0)
     generator = np.random.default_rng(3)
     pool = pool_of(of_two_kinds(data))
@@ -268,7 +270,7 @@ def test_so_many_streams_begin_with_what_is_known_of_the_voice(data):
     assert not any(one.is_known for stretch in arranged(data, streams) for one in stretch)
 
 
-def test_who_has_one_neutral_sentence_is_not_known_by_it():
+def test_a_speaker_with_one_neutral_sentence_gets_no_known_beginning():
     pool = Pool.of(np.array([20_000]), ["own"], ["A"], [2])
     streams = Streams(seconds=3.0, known=1.0, known_s=2.0)
     stretch = arrange(pool, None, streams, (1.0, 1.0), np.random.default_rng(0), 2)
@@ -276,18 +278,18 @@ def test_who_has_one_neutral_sentence_is_not_known_by_it():
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 12.0])
-def test_something_is_said_in_every_stretch_however_short(data, seconds):
+def test_every_stretch_contains_speech_however_short(data, seconds):
     assert all(arranged(data, Streams(seconds=seconds, lead_s=6.0)))
 
 
-def test_half_of_the_streams_are_uneven_by_no_more_than_they_may(data):
+def test_half_of_the_streams_are_uneven_within_the_limit(data):
     stretches = arranged(data, Streams(seconds=20.0, uneven_db=6.0))
     gains = [[one.gain_db for one in stretch] for stretch in stretches]
     assert np.mean([any(one) for one in gains]) == pytest.approx(0.5, abs=0.1)
     assert 5 < max(abs(gain) for one in gains for gain in one) <= 6
 
 
-def test_a_corpus_weighs_the_fourth_root_of_its_size_unless_it_is_given_a_weight():
+def test_a_corpus_weighs_the_fourth_root_of_its_size_by_default():
     pool = Pool.of(np.ones(17, np.int64), ["big"] * 16 + ["small"], ["a"] * 17, [0] * 17)
     assert pool.weights(Streams()) == pytest.approx({"big": 2 / 3, "small": 1 / 3})
     assert pool.weights(Streams(corpora={"small": 6.0})) == pytest.approx(
@@ -319,7 +321,7 @@ def test_impossible_streams_are_named(setting, message):
 # Targets
 
 
-def test_targets_sum_to_the_batch_and_are_those_of_who_speaks(data):
+def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
     batch = drawn(data, batch=6)
     assert float(batch.targets.sum()) == pytest.approx(6.0, rel=1e-5)
     assert batch.examples == 6
@@ -366,7 +368,7 @@ def test_an_estimate_counts_the_more_speech_it_has_heard():
     assert not own_weights(np.zeros(50, np.float32)).any()
 
 
-def test_ordinary_speech_is_a_class_of_its_own_and_sentences_and_words_are_met_alike(data):
+def test_ordinary_speech_is_its_own_class_with_as_many_sentences_as_words(data):
     streams = Streams(seconds=8.0, ordinary=1.0)
     batch = drawn(data, streams=streams, batch=12)
     torch.testing.assert_close(
@@ -385,7 +387,7 @@ def test_ordinary_speech_is_a_class_of_its_own_and_sentences_and_words_are_met_a
     assert not mixed.targets[~is_ordinary][..., -1].any()
 
 
-def test_ordinary_speech_is_trained_on_chosen_by_or_judged_by_and_never_two(tmp_path):
+def test_ordinary_speech_has_disjoint_parts_for_training_choosing_and_judging(tmp_path):
     for number in range(200):
         kind = ("intent", "keywords/alexa")[number % 2]
         path = tmp_path / "speech" / kind / f"{number}.opus"
@@ -412,7 +414,7 @@ def test_ordinary_speech_is_trained_on_chosen_by_or_judged_by_and_never_two(tmp_
 # What is done to the sound
 
 
-def test_without_all_kinds_a_stretch_is_the_recordings(data, recordings):
+def test_without_augmentation_a_stretch_equals_the_recordings(data, recordings):
     samples, _ = drawer_of(data, streams=Streams(seconds=8.0, uneven_db=0.0)).sounds(4, SEED)
     placements = drawer_of(data)._arrange(4, np.random.default_rng(SEED))
     for row, stretch in enumerate(placements):
@@ -440,7 +442,7 @@ def untouched(data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_changes_what_is_heard_and_without_it_nothing_does(data, untouched, kind):
+def test_every_kind_changes_the_sound_and_without_it_nothing_does(data, untouched, kind):
     alone = ALL.without(set(KINDS) - {kind})
     samples, features = heard_of(data, alone)
     louder, other = (
@@ -458,13 +460,13 @@ def test_every_kind_changes_what_is_heard_and_without_it_nothing_does(data, unto
 
 
 @pytest.mark.parametrize("line", ["telephone", "codec", "clipping", "offset", "band_limit"])
-def test_every_line_changes_what_is_heard_but_an_offset(data, untouched, line):
+def test_every_line_but_an_offset_changes_the_features(data, untouched, line):
     _, features = heard_of(data, replace(NOTHING, **{line: 1.0}))
     difference = (features - untouched[1]).abs().mean(dim=(1, 2, 3))
     assert (difference < 1e-4).all() if line == "offset" else (difference > 0.001).all()
 
 
-def test_of_the_streams_so_many_are_changed_as_the_probability_says(data):
+def test_the_share_of_changed_streams_equals_the_probability(data):
     streams = Streams(seconds=2.0, uneven_db=0.0)
     for line in ("codec", "clipping", "band_limit", "telephone"):
         some = drawn(data, replace(NOTHING, **{line: 0.5}), streams, batch=30).features
@@ -473,7 +475,7 @@ def test_of_the_streams_so_many_are_changed_as_the_probability_says(data):
         assert 7 <= int(changed.sum()) <= 23
 
 
-def test_a_faster_stretch_is_shorter_and_says_the_same(data, recordings):
+def test_a_faster_stretch_is_shorter_with_the_same_content(data, recordings):
     whole = int(data.bank.lengths[0])
     fast = Placement(0, 0, int(whole / 1.1) - 2, 1.1, 0.0)
     heard = place(torch.from_numpy(data.bank.recorded), data.bank, [[fast]], whole)[0].numpy()
@@ -580,7 +582,7 @@ def test_a_telephone_leaves_nothing_above_its_band(data):
     assert features.mean() < 0.1 * drawn(data).features[..., above:].float().mean()
 
 
-def test_what_goes_through_a_telephone_has_its_band_and_its_steps(data):
+def test_a_telephone_gives_its_band_and_its_quantisation(data):
     streams = Streams(seconds=2.0, uneven_db=0.0)
     drawer = drawer_of(data, replace(NOTHING, telephone=0.5), streams)
     heard = drawer.sounds(24, SEED)[0]
@@ -600,7 +602,7 @@ def test_what_goes_through_a_telephone_has_its_band_and_its_steps(data):
     assert 100 < len(torch.unique(stepped)) <= 255
 
 
-def test_a_codec_leaves_bins_out_beside_louder_ones_and_adds_nothing():
+def test_a_codec_zeroes_bins_beside_louder_ones_and_adds_nothing():
     power = torch.rand(2, 30, FREQUENCY_BINS, generator=torch.Generator().manual_seed(0)) ** 8
     thinned = power.clone()
     thin_out(thinned, 1.0, np.random.default_rng(0))
@@ -611,7 +613,7 @@ def test_a_codec_leaves_bins_out_beside_louder_ones_and_adds_nothing():
     assert (power[gone] < 0.07 * near[gone]).all()
 
 
-def test_backgrounds_are_looped_to_length_and_of_one_loudness():
+def test_backgrounds_are_looped_to_length_at_equal_loudness():
     short = np.random.default_rng(1).standard_normal(8_000).astype(np.float32) * 0.01
     around = make_surroundings([short, short[:100]], [np.eye(1, 50_000, 30)[0]], 1, CPU)
     assert (around.recorded, around.measured) == (1, 1)  # what is too short is left out
@@ -624,7 +626,7 @@ def test_backgrounds_are_looped_to_length_and_of_one_loudness():
     assert torch.equal(around.rooms, again.rooms)
 
 
-def test_what_is_judged_in_is_none_of_what_is_trained_in_whatever_the_seed():
+def test_surroundings_of_judging_and_training_differ_for_any_seed():
     trained, judged = (make_surroundings([], [], 0, CPU, *more) for more in ((), (JUDGED_ON,)))
     for one, other in ((trained.rooms, judged.rooms), (trained.noises, judged.noises)):
         assert not any(torch.equal(a, b) for a in one for b in other)
@@ -633,7 +635,7 @@ def test_what_is_judged_in_is_none_of_what_is_trained_in_whatever_the_seed():
 # Batches
 
 
-def test_what_is_known_of_the_voice_is_taken_in_whole_and_not_judged(data):
+def test_known_speech_is_taken_in_whole_and_has_no_target(data):
     data = of_two_kinds(data)
     streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
     drawer = drawer_of(data, streams=streams, network=replace(STREAMED.network, voice=True))
@@ -653,7 +655,7 @@ def test_what_is_known_of_the_voice_is_taken_in_whole_and_not_judged(data):
     assert drawn(data, streams=streams).heard is None  # by a network that remembers no voice
 
 
-def test_a_gpu_lays_recordings_as_a_processor_does(data):
+def test_a_gpu_places_recordings_like_a_cpu(data):
     generator = np.random.default_rng(8)
     streams = Streams(seconds=9.0)
     length = samples_of(streams.timesteps)
@@ -686,7 +688,7 @@ def test_processes_draw_their_shares_and_no_two_the_same(data):
         assert not torch.equal(one.features, other.features)
 
 
-def test_who_draws_ahead_draws_the_same_and_ends_with_the_training(data):
+def test_drawing_ahead_gives_the_same_batches_and_ends_with_the_training(data):
     """Nothing that comes from what is made: the process makes its own."""
     ranges = ALL.without(["noise", "rooms"])
     at_once = DrawnBatches(data, recipe_with(ranges), Place())

@@ -44,9 +44,7 @@ def folders(tiny_corpus, tmp_path, monkeypatch):
     return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
 
 
-def test_a_sequence_is_heard_as_the_exported_gate_hears_its_chunks_one_by_one(
-    silero, speech, tmp_path
-):
+def test_a_sequence_gives_what_the_exported_gate_gives_chunk_by_chunk(silero, speech, tmp_path):
     export_voice_gate(tmp_path / "gate.onnx", silero)
     exported = open_session(tmp_path / "gate.onnx")
     fed = chunks_of(torch.from_numpy(speech[None, :32_000]))
@@ -89,7 +87,7 @@ def test_a_chunk_is_taught_the_timestep_in_which_its_middle_lies():
     np.testing.assert_array_equal(targets_of(speech, 12)[0], expected)
 
 
-def test_a_gate_that_was_taught_says_more_of_what_it_was_taught(folders, tmp_path, monkeypatch):
+def test_training_the_gate_lowers_its_loss(folders, tmp_path, monkeypatch):
     before = tmp_path / "before.onnx"
     write_gate(RECIPE, folders, 0, before)
     losses = []
@@ -132,7 +130,7 @@ def said_by(path):
     return dict(open_session(path).get_modelmeta().custom_metadata_map)
 
 
-def test_the_shipped_gate_says_what_it_was_taught_on():
+def test_the_shipped_gate_names_its_training_data():
     said = said_by(bundled(VOICE_GATE))
     assert PROPERTIES.items() <= said.items()
     assert said["recipe"] == "open, seed 1, 260 steps"
@@ -140,7 +138,7 @@ def test_the_shipped_gate_says_what_it_was_taught_on():
         assert heard in said["taught on"]
 
 
-def test_what_a_gate_says_of_itself_prepares_nothing_anew(tmp_path):
+def test_a_gates_metadata_does_not_invalidate_caches(tmp_path):
     digests = set()
     for number, taught in enumerate((None, {"taught on": "a"}, {"taught on": "b"})):
         export_voice_gate(tmp_path / f"{number}.onnx", taught=taught)

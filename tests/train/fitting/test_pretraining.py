@@ -122,14 +122,14 @@ def test_half_precision_is_read_as_single(tmp_path):
     assert load_whisper(tmp_path / "model.safetensors").conv1.weight.dtype == torch.float32
 
 
-def test_what_is_longer_than_its_positions_is_cut():
+def test_recordings_longer_than_the_encoders_positions_are_cut():
     model = encoder(positions=10)
     with torch.no_grad():
         outputs = model(torch.zeros(1, 80, 60))
     assert outputs[0].shape == (1, 10, WIDTH)
 
 
-def test_the_encoder_hears_in_layers_of_attention_and_of_one_head_a_64():
+def test_the_encoders_layers_equal_torchs_with_one_head_per_64_values():
     """A layer once more, by torch's own."""
     model = encoder()
     layer = model.layers[0]
@@ -169,7 +169,7 @@ def test_the_encoder_hears_in_layers_of_attention_and_of_one_head_a_64():
         ),
     ],
 )
-def test_a_file_of_no_encoder_is_told_in_a_line(tmp_path, write, message):
+def test_a_file_without_an_encoder_is_refused_in_one_line(tmp_path, write, message):
     path = tmp_path / "model.safetensors"
     write(path)
     with pytest.raises(SerLiveError, match=message) as raised:
@@ -185,7 +185,7 @@ def bank(tmp_path):
     return load_bank(CLIPS, tmp_path / "cache")
 
 
-def test_a_frame_is_told_for_every_timestep(speech):
+def test_the_teacher_has_a_frame_for_every_timestep(speech):
     frames = frames_of(encoder(), speech[:48_000], 75)
     assert frames.shape == (75, WIDTH)
     # Of 40 ms each: what is silent from the middle on changes the second half most.
@@ -216,7 +216,7 @@ def test_the_teachers_frames_are_standardised_and_computed_once(
         teach(teacher, CLIPS, bank, tmp_path / "cache")
 
 
-def test_a_teacher_with_too_few_layers_is_told(tmp_path, bank):
+def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
     keep(WhisperEncoder(WIDTH, max(LAYERS), 1500), tmp_path / "tiny.safetensors")
     with pytest.raises(
         SerLiveError, match=r"tiny\.safetensors has 5 layers, and 6 are listened to"
@@ -225,12 +225,12 @@ def test_a_teacher_with_too_few_layers_is_told(tmp_path, bank):
 
 
 @pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
-def test_what_is_too_short_for_a_timestep_is_told_as_nothing(samples, timesteps):
+def test_a_recording_shorter_than_a_timestep_gives_zeros(samples, timesteps):
     told = told_of(encoder(), np.ones(samples, np.float32), timesteps)
     assert torch.equal(told, torch.zeros(timesteps, WIDTH))
 
 
-def test_any_other_recording_is_told_as_it_is_heard(speech):
+def test_any_other_recording_gives_the_encoders_frames(speech):
     own = encoder()
     for samples, timesteps in ((640, 1), (48_000, 75)):
         heard = frames_of(own, speech[:samples], timesteps)
@@ -241,7 +241,7 @@ def test_any_other_recording_is_told_as_it_is_heard(speech):
 # Imitation
 
 
-def test_the_loss_of_an_imitation_is_nothing_for_the_frames_themselves():
+def test_the_imitation_loss_of_the_frames_themselves_is_zero():
     frames = torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(0))
     assert float(imitation_loss(frames, frames)) == pytest.approx(0, abs=1e-6)
     assert imitation_loss(0.5 * frames, frames) < imitation_loss(-frames, frames)
@@ -283,7 +283,7 @@ def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
     assert not network.training
 
 
-def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
+def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
     """Between the utterances the teacher has heard nothing, and any answer is as good."""
     torch.manual_seed(0)
     recipe = replace(RECIPE, learning_rate=1e-3)
@@ -302,7 +302,7 @@ def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
 
 
 @pytest.mark.parametrize("saves", [1, 2])
-def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
+def test_a_stopped_pretraining_resumes_as_if_never_stopped(
     streams, frames, tmp_path, monkeypatch, saves
 ):
     recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
@@ -327,7 +327,7 @@ def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
         pretrain(replace(recipe, seed=2), streams, frames, tmp_path / "stopped", Place())
 
 
-def test_a_network_is_imitating_before_it_is_pooled():
+def test_imitation_trains_only_the_layers_before_the_pooling():
     """Every timestep's memory is learnt; attention and classifier later."""
     torch.manual_seed(0)
     imitator = Imitator(Network(TINY), 6)
@@ -367,7 +367,9 @@ def started_from(folders, **changes):
     return recipe, replace(folders, run=folders.run.with_name("run"))
 
 
-def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, heard, monkeypatch):
+def test_no_held_out_speaker_is_imitated_and_a_fit_starts_from_the_imitation(
+    folders, heard, monkeypatch
+):
     clips = folders.corpora / "cremad" / "AudioWAV"
     for path in list(clips.glob("*_ANG_*")):  # an emotion that is none of the labels
         path.with_name(path.name.replace("ANG", "DIS")).write_bytes(path.read_bytes())
@@ -412,7 +414,7 @@ def test_the_same_command_again_imitates_nothing_anew(folders):
             run_pretraining(replace(RECIPE, **other), folders, Place())
 
 
-def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
+def test_a_start_provides_all_weights_up_to_the_pooling(folders):
     run_pretraining(RECIPE, folders, Place())
     imitation, _ = RunFolder(folders.run).load(is_start=True)
     recipe, _ = started_from(folders)
@@ -424,7 +426,7 @@ def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
         assert torch.equal(tensor, (bare if is_new else before)[name]), name
 
 
-def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
+def test_recordings_of_unknown_speakers_are_not_imitated(folders, tmp_path):
     for number in range(40):  # of nobody known, so that any split shares them
         path = tmp_path / "own" / EMOTIONS[number % 2] / f"{number}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -435,7 +437,7 @@ def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
         run_pretraining(recipe, folders, Place())
 
 
-def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(folders, heard):
+def test_unlabelled_voices_and_ordinary_speech_are_imitated_on_request(folders, heard):
     for number in range(8):
         ordinary = folders.corpora / "speech" / "intent" / f"{number}.flac"
         burst = folders.corpora / "emogator" / "data" / "mp3" / f"00000{number}-13-1.flac"
@@ -460,12 +462,12 @@ def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(f
     assert "ordinary speech" in beside
 
 
-def test_voices_that_are_not_there_are_told_with_their_source(folders):
+def test_missing_voices_are_reported_with_their_source(folders):
     with pytest.raises(SerLiveError, match=r"no EmoGator recordings in .*emogator.*github\.com"):
         run_pretraining(replace(RECIPE, voices=("emogator",)), folders, Place())
 
 
-def test_a_teacher_that_is_not_there_is_told_and_nothing_is_kept(folders):
+def test_a_missing_teacher_is_reported_and_nothing_is_written(folders):
     (folders.corpora / "teacher.safetensors").unlink()
     with pytest.raises(
         SerLiveError, match=r"cannot read the teacher .*teacher\.safetensors"
@@ -509,7 +511,7 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
         assert torch.equal(start.state_dict()[name], tensor)
 
 
-def test_what_is_exported_says_whom_the_network_imitated(folders):
+def test_an_exported_file_names_what_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
@@ -518,7 +520,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     assert "MIT (Whisper's encoder" in said["licence"]
 
 
-def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
+def test_the_pretrain_command_works(folders, capsys, monkeypatch, tmp_path):
     recipe = tmp_path / "small.toml"
     recipe.write_text(
         'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'

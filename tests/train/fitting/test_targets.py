@@ -50,7 +50,7 @@ def test_extra_labels_have_votes_too(voted):
     np.testing.assert_allclose(soft, [[0, 0.6, 0.2, 0, 0.2, 0]], rtol=1e-6)
 
 
-def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
+def test_teachers_answers_replace_their_share_of_the_target(tmp_path):
     answers = {"cremad/1001_IEO_HAP_LO": [0.1, 0.3, 0.2, 0.4]}
     (tmp_path / "answers.json").write_text(
         json.dumps({"labels": ["sad", "happy", "disgust", "angry"], "answers": answers})
@@ -66,7 +66,7 @@ def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
         targets(spoken, recipe_with(answers=str(tmp_path / "nowhere")), tmp_path)
 
 
-def test_the_label_stands_alone_without_votes_for_the_classes(voted):
+def test_without_votes_for_the_classes_the_label_counts_alone(voted):
     spoken = [
         utterance("1001_IEO_SAD_LO", "sad"),  # heard as disgust and fear alone
         utterance("1001_IEO_ANG_LO", "angry"),  # nobody voted
@@ -76,7 +76,7 @@ def test_the_label_stands_alone_without_votes_for_the_classes(voted):
     np.testing.assert_array_equal(soft, [[0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 1]])
 
 
-def test_votes_that_are_not_there_are_missed(tmp_path):
+def test_missing_votes_are_reported(tmp_path):
     with pytest.raises(SerLiveError, match=r"tabulatedVotes\.csv"):
         targets([utterance("a", "sad")], recipe_with(soft_labels=0.1), tmp_path)
 

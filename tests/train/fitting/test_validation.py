@@ -134,7 +134,7 @@ def test_streams_that_are_harmed_are_the_same_every_time_and_as_long(
     np.testing.assert_allclose(untouched.features.values.astype(float), values, atol=0.01)
 
 
-def test_sessions_are_heard_once_and_anew_where_others_are_wanted(
+def test_sessions_are_cached_and_heard_anew_for_other_settings(
     utterances, labels, tmp_path, monkeypatch, around
 ):
     given = (utterances, labels, NORMALISER, tmp_path)
@@ -157,6 +157,6 @@ def test_sessions_are_heard_once_and_anew_where_others_are_wanted(
             in_streams(*given, (Augmentation(), around))
 
 
-def test_where_nobody_says_who_speaks_there_are_no_streams(utterances, labels, tmp_path):
+def test_without_known_speakers_there_are_no_streams(utterances, labels, tmp_path):
     unknown = [replace(one, speaker=UNKNOWN) for one in utterances]
     assert in_streams(unknown, labels, NORMALISER, tmp_path) is None

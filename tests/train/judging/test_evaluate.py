@@ -120,7 +120,7 @@ def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech,
     assert np.abs(found - whole).max() > 1e-3
 
 
-def test_once_a_recording_has_ended_all_of_it_is_known(shipped, speech):
+def test_after_the_end_all_estimates_are_known(shipped, speech):
     heard = hear(shipped, speech[:24_000])
     assert estimates_known(heard, shipped.metadata, 3.0) == 24_000 // 640
 
@@ -160,7 +160,7 @@ def test_gain_clips_as_a_converter_does(speech, noise_root):
     assert heard_in(CLEAN, speech, "a", noise_root) is speech
 
 
-def test_noise_that_is_trained_on_is_not_evaluated_on(noise_root, tmp_path):
+def test_training_noise_is_not_used_in_evaluation(noise_root, tmp_path):
     paths = sorted((noise_root / "House").rglob("*.wav"))
     parts = {part: load_noises(noise_root, part) for part in ("train", "test")}
     assert all(parts.values())
@@ -214,7 +214,7 @@ def test_nothing_is_joined_where_nothing_changes():
     assert plan_streams([one for one in utterances(["A"]) if one.label == "sad"]) == []
 
 
-def test_joined_recordings_start_where_it_is_said(speech):
+def test_joined_recordings_start_at_the_returned_indices(speech):
     recordings = [speech[:5_000], speech[7_000:8_000], speech[20_000:26_000]]
     samples, starts = join(recordings)
     assert starts == [0, 5_000 + 4_800, 5_000 + 4_800 + 1_000 + 4_800]
@@ -253,14 +253,14 @@ def test_what_is_never_shown_is_never_detected(shipped):
     assert (found.label_changes, found.false_changes) == (1, 0)
 
 
-def test_the_decision_can_be_made_again_from_what_was_heard(shipped, speech):
+def test_the_decision_can_be_repeated_on_stored_outputs(shipped, speech):
     heard = hear(shipped, speech)
     assert decide_again(heard, shipped.metadata).labels == heard.labels
     slow = replace(shipped.metadata.decision, smoothing_s=5.0)
     assert decide_again(heard, shipped.metadata, slow).labels != heard.labels
 
 
-def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
+def test_certainty_bounds_are_not_tuned_on_changes_of_emotion(shipped):
     config = shipped.metadata.decision
     assert candidates(config)[0] == config
     assert {(one.certain_from, one.uncertain_below) for one in candidates(config)} == {
@@ -271,7 +271,7 @@ def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
 # The command
 
 
-def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
+def test_a_corpus_not_trained_on_is_tested_whole(shipped, corpora):
     plan = EvaluationPlan(corpora)
     elsewhere = replace(shipped.metadata, lineage=heard("nemo"))
     assert {u.speaker for u in utterances_to_test("cremad", shipped.metadata, plan)} == {
@@ -285,7 +285,7 @@ def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
         utterances_to_test("cremad", replace(shipped.metadata, lineage=Lineage()), plan)
 
 
-def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corpora, capsys):
+def test_a_split_that_the_model_was_not_trained_on_is_refused(shipped, corpora, capsys):
     plan = EvaluationPlan(corpora, split="speakers/1003")
 
     def test_speakers(lineage):
@@ -301,7 +301,7 @@ def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corp
         test_speakers(heard("cremad"))
 
 
-def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monkeypatch, capsys):
+def test_everything_is_reported_as_json(corpora, model_file, tmp_path, monkeypatch, capsys):
     path = tmp_path / "figures.json"
     kinds = KINDS
     arguments = ("evaluate", model_file, "--corpora", corpora, "--json", path, "--conditions")
@@ -337,7 +337,7 @@ def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monk
     assert "--force" in capsys.readouterr().err
 
 
-def test_ordinary_speech_is_told_under_both_priors(
+def test_ordinary_speech_is_reported_under_both_priors(
     corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
 ):
     """Half of acted emotion and nearly all of ordinary speech go to neutral, if that is likely."""
@@ -373,7 +373,7 @@ def test_ordinary_speech_alone_needs_no_corpus(corpora_and_speech, model_file, m
     assert capsys.readouterr().out == said
 
 
-def test_nothing_but_ordinary_speech_that_is_not_there_is_told_in_a_line(
+def test_missing_ordinary_speech_alone_is_reported_in_one_line(
     corpora_and_speech, model_file, monkeypatch, capsys
 ):
     for path in (corpora_and_speech / "speech").rglob("*.flac"):
@@ -474,7 +474,7 @@ def test_without_ordinary_speech_no_prior_is_chosen(
     assert Recognizer.load(tuned).metadata.everyday_prior == metadata.everyday_prior
 
 
-def test_ordinary_speech_is_chosen_by_and_judged_by_apart(corpora_and_speech):
+def test_choosing_and_judging_use_different_ordinary_speech(corpora_and_speech):
     chosen, judged = (
         {path.stem for path in found(corpora_and_speech)}
         for found in (ordinary_to_choose, ordinary_to_judge)
@@ -517,7 +517,7 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
     assert "no validation speakers" in capsys.readouterr().err
 
 
-def test_a_model_of_own_recordings_is_tuned_on_those_that_were_held_back(
+def test_a_model_of_own_recordings_is_tuned_on_held_back_recordings(
     corpora, model_file, tmp_path, monkeypatch
 ):
     folder = tmp_path / "voices"

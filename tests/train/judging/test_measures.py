@@ -50,7 +50,7 @@ def test_temperature_undoes_overconfidence():
     assert fit_temperature(votes, drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
 
 
-def test_the_temperature_of_a_model_can_be_taken_back():
+def test_the_temperature_of_a_model_can_be_undone():
     logits = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 3
     shipped = torch.softmax(logits / 0.7, -1).numpy()
     np.testing.assert_allclose(

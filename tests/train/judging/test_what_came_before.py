@@ -30,7 +30,7 @@ def called(recognizer, before, clip):
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("lead", ["silence", "faint noise", "another emotion"])
-def test_what_comes_before_an_utterance_does_not_change_what_it_is_called(shipped, lead, clip):
+def test_audio_before_an_utterance_does_not_change_its_label(shipped, lead, clip):
     samples = read_recording(clip)
     before = {
         "silence": SILENCE,
