@@ -1,4 +1,4 @@
-"""Sessions read back from JSON lines: what was written, and nothing that cannot be."""
+"""Sessions read back from JSON lines: as written, and nothing impossible."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def text_of(*values):
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads a file with the given text; what was said comes second."""
+    """Read a file with the given text; return the sessions and the printed lines."""
 
     def read_text(text):
         path = tmp_path / "session.jsonl"
@@ -66,7 +66,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def refused(read):
-    """The complaint about a file with the given text, without the file's name."""
+    """Return the error for a file with the given text, without the file's name."""
 
     def complaint(text):
         with pytest.raises(SerLiveError) as caught:

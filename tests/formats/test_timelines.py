@@ -1,4 +1,4 @@
-"""Timelines: what other programs read is valid, covers the session, and says what was heard."""
+"""Timelines: files for other programs are valid, cover the session, and agree with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from streamer.session.run import run_session
 from tests.helpers.sessions import Array, Lossy, ended, estimated, started
 from tests.helpers.timelines import assert_tiled, textgrid_of
 
-#: In turn what upsets CSV, tab-separated text, Praat, subtitles and HTML.
+#: Labels that could break CSV, tab-separated text, Praat, subtitles and HTML.
 ODD = ('quo"ted, comma', "tab\there", "two\nlines\r\nthree", "00:01 --> 00:02", "<b>&amp;", "7")
 PLAIN = ("angry", "sad")
 SHARES = dict.fromkeys(("angry", "sad", "calm", *STATES), 0.0)
@@ -119,7 +119,7 @@ def test_a_last_timestep_may_end_within_a_sample_beyond_the_duration(tmp_path):
 
 
 def test_skipped_audio_has_no_label(tmp_path):
-    """8 s are lost after 80 ms; 3 s are replaced by silence and 5 s left out."""
+    """8 s are lost after 80 ms; 3 s are replaced by silence and 5 s skipped."""
     events = [
         started(PLAIN),
         Gap(0.08, 128_000, "held up"),
@@ -287,7 +287,7 @@ def test_other_formats_hold_one_recording(name):
 
 @pytest.fixture
 def recorded(shipped, speech, tmp_path):
-    """A session with a loss, and what each writer made of it while it ran."""
+    """A session with a loss, and the output of each writer while it ran."""
     outs = {name: io.StringIO() for name in ("jsonl", *TIMELINES)}
     sinks = [open_timeline(name, outs[name], False) for name in TIMELINES]
     sinks.append(JsonLines(outs["jsonl"], False))

@@ -1,4 +1,4 @@
-"""Whatever is said on the command line is understood or refused in one line, before it costs."""
+"""Any command line is accepted, or refused in one line before any work."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_impossible_values_are_one_line_and_exit_2(arguments, value, capfd, monk
 def test_any_standard_input_is_audio_or_refused_in_one_line(
     data, rate, channels, encoding, block_ms
 ):
-    """The samples before what is no audio are handed over."""
+    """Samples before the first that is not audio are still delivered."""
     heard = []
     try:
         for block in RawPcm(io.BytesIO(data), rate, channels, encoding).blocks(block_ms):

@@ -1,4 +1,4 @@
-"""How late a label is: the terms, the reactions to known audio, and how they are shown."""
+"""Latency of a label: its terms, the reactions to known audio, and the output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DEMO = bundled("demo.flac")
 
 
 class StoppedClock:
-    """A clock on which nothing but hearing takes time."""
+    """A clock that only the audio advances."""
 
     now_s = 0.0
 
@@ -71,14 +71,14 @@ def followed(source, recognizer):
 
 @pytest.fixture(scope="module")
 def demo(timed):
-    """The demo twice, its first seconds included."""
+    """Run the demo twice, with its first seconds."""
     source = Repeated(DEMO, 2 * DEMO_S)
     return source, followed(source, timed)
 
 
 @pytest.fixture
 def time_by_hand(monkeypatch):
-    """A wall clock that a test moves on."""
+    """A wall clock that the test advances."""
     hand = SimpleNamespace(now_s=100.0)
     clock = SimpleNamespace(
         monotonic=lambda: hand.now_s, perf_counter=lambda: hand.now_s, process_time=lambda: 0.0
@@ -89,7 +89,7 @@ def time_by_hand(monkeypatch):
 
 
 class ByHand:
-    """A session whose every delay is known, in ms."""
+    """A session in which every delay is known, in ms."""
 
     def __init__(self, hand, metadata):
         self.hand, self.began_s = hand, hand.now_s
@@ -126,7 +126,7 @@ class ByHand:
 def test_every_delay_is_in_its_term_and_the_remainder_in_the_rest(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(3.01, 0.0)
-    by_hand.hear(3.02, 0.0)  # holds the last sample needed, 3.015 s; what follows is resampling
+    by_hand.hear(3.02, 0.0)  # has the last needed sample, 3.015 s; the rest is the resampler's
     by_hand.spent = {"front end": 0.5, "VAD": 0.25, "network": 2.0, "decision": 0.125}
     by_hand.hear(3.05, 4.0)
     by_hand.pass_ms(0.75)
@@ -170,7 +170,7 @@ def test_a_block_of_the_microphone_waits_from_its_own_callback_on(monkeypatch):
     assert dated.arrival(0.005) == pytest.approx((9.0, 20.0))
     assert dated.arrival(0.01) == pytest.approx((4.0, 20.0))
     assert dated.arrival(0.02) == pytest.approx((6.0, 10.0))
-    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback is not done yet
+    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback has not ended
 
 
 def test_lost_or_flushed_audio_has_no_latency(time_by_hand, shipped):
@@ -180,7 +180,7 @@ def test_lost_or_flushed_audio_has_no_latency(time_by_hand, shipped):
     by_hand.lose(1.0, 8_000)
     by_hand.estimate(0.88)  # its look-ahead is silence
     by_hand.hear(1.52, 0.0)
-    by_hand.estimate(1.24, latency_ms=None)  # of silence in place of what was lost
+    by_hand.estimate(1.24, latency_ms=None)  # of silence in place of the lost audio
     assert by_hand.probe.passage().labels == ()
     by_hand.hear(2.5, 0.0)
     by_hand.estimate(2.2)
@@ -202,7 +202,7 @@ def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
     by_hand.lose(1.0, 800)
     by_hand.hear(SETTLING_S, 1.0, overflows=3)
     by_hand.hear(SETTLING_S + 0.1, 41.0, overflows=3)
-    by_hand.estimate(SETTLING_S - 0.08)  # late, but of a timestep that does not count
+    by_hand.estimate(SETTLING_S - 0.08)  # late, but the timestep does not count
     load = by_hand.probe.load()
     assert (load.overflows, load.lost_samples, load.deadline_misses) == (0, 0, 0)
     by_hand.lose(SETTLING_S + 0.1, 1_600)
@@ -275,7 +275,7 @@ def test_speech_is_noticed_where_the_label_leaves_silence():
     passage = passage_of(["silence"] * 10 + ["warming up"] * 5 + ["sad"] * 5)
     found = reactions(passage, [0.38], [])
     assert found.to_speech_ms == pytest.approx([200.0 + 440.0 - 380.0])
-    assert reactions(passage, [0.5], []).to_speech_ms == ()  # it was no silence before
+    assert reactions(passage, [0.5], []).to_speech_ms == ()  # there was no silence before
 
 
 def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
@@ -300,7 +300,7 @@ def test_labels_during_the_warm_up_are_not_reactions():
 
 def test_sound_begins_after_a_pause_and_stays():
     levels = np.full(300, 0.001)
-    levels[100:150] = levels[160:200] = 0.1  # a gap of 0.1 s is no pause
+    levels[100:150] = levels[160:200] = 0.1  # a gap of 0.1 s is not a pause
     levels[240] = 0.1  # a click
     assert sound_begins(0.01 * np.arange(300), levels) == [1.0]
     assert sound_begins(np.zeros(0), np.zeros(0)) == []
