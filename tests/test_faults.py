@@ -1,4 +1,4 @@
-"""Faults of devices, clocks and consumers in simulated time; FAULTS.md is the table of them all."""
+"""Faults of devices, clocks and consumers in simulated time; FAULTS.md lists all faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def world(monkeypatch, speech):
 
 
 class Following(Collect):
-    """A sink to which something happens at moments of stream time."""
+    """A sink that causes faults at moments of stream time."""
 
     def __init__(self, happens=()):
         super().__init__()
@@ -106,7 +106,7 @@ def test_a_sleep_of_the_machine_is_reported_with_its_length(world, shipped, slep
     assert end.estimates == int((6.0 + filled_s) / 0.04)
     estimates = sink.of(Estimated)
     assert estimates[-1].estimate.time == pytest.approx(duration_s)
-    # Moments before the sleep whose look-ahead came after it are as late as that, and say so.
+    # Moments before the sleep whose look-ahead came after it have a latency of that length.
     after = [e.latency_ms for e in estimates if e.estimate.time > gap.time_s and not e.is_lost]
     assert len(after) > 50
     assert -1.0 < min(after) <= max(after) < 1000 * MAX_LAG_S
@@ -181,7 +181,7 @@ def test_sleep_is_the_time_that_the_clock_left_out(monkeypatch, platform, slept_
 
 
 def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, monkeypatch):
-    """It goes back by an hour at every look."""
+    """It goes back by an hour at every reading."""
     now_s = time.time()
 
     def set_back():
@@ -221,7 +221,7 @@ def test_the_wall_clock_is_used_only_for_the_start_and_for_file_names():
             ):  # fmt: skip
                 name = path.relative_to(ROOT / "streamer").as_posix()
                 asked[name] = asked.get(name, 0) + 1
-    # The server's sessions start, too, the lines of its log have a time, and a profile was made.
+    # Also used for the server's sessions, the lines of its log, and the date of a profile.
     assert asked == {
         "session/run.py": 1,
         "outputs.py": 1,

@@ -1,4 +1,4 @@
-"""In a real Pipecat pipeline: frames pass untouched, and the user's emotions come beside them."""
+"""In a real Pipecat pipeline: frames pass unchanged, and frames with emotions are added."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def recognizer():
 
 
 def audio(clip, rate, channels=1):
-    """A recording as a transport hands it over, 20 ms a frame."""
+    """Return a recording as a transport delivers it, in frames of 20 ms."""
     samples, own_rate = soundfile.read(clip, dtype="float32")
     resampled = np.clip(soxr.resample(samples, own_rate, rate), -1, 1)
     whole = np.repeat(np.round(resampled * 32_767).astype("<i2"), channels)
@@ -88,7 +88,7 @@ def test_other_frames_pass_unchanged(recognizer):
 
 
 def test_frames_do_not_wait_for_the_analysis(recognizer):
-    """The audio is through the processor before it has been heard."""
+    """The audio passes the processor before the analysis of it."""
     processor = EmotionProcessor(recognizer)
     heard_after = []
     estimates = processor._estimates

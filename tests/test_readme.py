@@ -25,7 +25,7 @@ from tests.helpers.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = (ROOT / "streamer" / "README.md").read_text(encoding="utf-8")
-#: The pages that people read, each with the folder that its links start from.
+#: The pages for people, each with the folder that its links are relative to.
 PAGES = {
     one: (ROOT / one).parent
     for one in (
@@ -76,7 +76,7 @@ def test_the_asyncio_example_gets_all_estimates(shipped, speech):
 
 
 class FakeInput:
-    """sounddevice's InputStream on a thread of its own that speaks instead of a microphone."""
+    """sounddevice's InputStream with a thread that plays speech instead of a microphone."""
 
     samples = np.zeros(0, np.float32)
 
@@ -90,7 +90,7 @@ class FakeInput:
         for block in self.samples[: len(self.samples) // 160 * 160].reshape(-1, 160):
             buffer[:, 0] = block
             self._callback(buffer, 160, None, None)
-            buffer[:] = np.nan  # PortAudio's memory is its own again
+            buffer[:] = np.nan  # PortAudio reuses its memory
         self._finished()
 
     def __enter__(self):

@@ -67,7 +67,7 @@ def poisoned(value):
 
 
 def elsewhere(tensor, location):
-    """Store a tensor's bytes in another file that it refers to."""
+    """Let a tensor refer to its bytes in another file."""
     size = len(tensor.raw_data)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL

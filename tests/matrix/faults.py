@@ -54,13 +54,13 @@ class Fault:
 
 
 def is_possible(fault: Fault, kind: Kind) -> bool:
-    """Whether there is a right result: what has no header at all is noise from any fault on."""
+    """Return whether there is a right result: without any header, a fault makes noise."""
     is_shifted = "before" in fault.name or "joined" in fault.name
     return not (kind.container in _HEADERLESS and is_shifted)
 
 
 def knows_its_length(kind: Kind) -> bool:
-    """Whether a file of the kind says how long it is."""
+    """Return whether a file of the kind states its length."""
     return not (
         kind.container in _KNOWS_NO_LENGTH or kind.is_piped or "without an index" in kind.name
     )

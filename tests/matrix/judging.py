@@ -70,7 +70,7 @@ class Truth:
         sound: all of it.
         lengths: seconds of each joined file.
         is_cut: whether the file lacks some of it; then a beginning is enough, if reported ...
-        is_told: ... unless its container cannot show the cut; false then.
+        is_told: ... which its container allows.
         least_s: ... and least length of that beginning.
         may_lose_s: audio that the fault itself destroyed.
         may_add_s: noise that a decoder cannot tell from sound.

@@ -1,4 +1,4 @@
-"""The systems of the paper's comparison: what they estimate, how large they are, what they cost."""
+"""The systems of the paper's comparison: estimates, sizes, cost."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_every_system_learns_eight_utterances(name):
     network = make(name, channels=(4, 8), hidden=32, dropout=0.0).train()
     labels = torch.arange(8) % len(EMOTIONS)
     heard = features(24, batch=8)
-    for utterance, label in zip(heard, labels, strict=True):  # louder in a band of its own
+    for utterance, label in zip(heard, labels, strict=True):  # each label is louder in its own band
         utterance[:, :, 40 * label : 40 * label + 30] += 1
     optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
     losses = []
@@ -162,7 +162,7 @@ def test_every_system_learns_eight_utterances(name):
 
 
 def multiply_adds(work):
-    """Those of the products that torch counts while it works."""
+    """Return the multiply-adds that torch counts while it runs."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         work()
@@ -182,14 +182,14 @@ def test_the_cost_equals_the_products_that_run(name, changes):
         state = network.initial_state()
         moment = Moment.of(network, torch.tensor([[0]]), torch.tensor([1]))
         counted = multiply_adds(lambda: network.step(features(1)[:, :1], moment, state))
-        # The taps are no matrix product.
+        # The taps are not a matrix product.
         taps = sum(
             block.look_back_order + 1 + block.look_ahead_order for block in network.config.blocks
         )
         counted += taps * network.config.memory
     else:
         last = network.config.window_timesteps if network.config.bidirectional else 1
-        # In float32 an LSTM runs in oneDNN, where no product is seen.
+        # In float32 an LSTM runs in oneDNN, where torch counts no product.
         counted = multiply_adds(lambda: network.double()(features(last).double()))
     assert step_cost(network.config) == counted
 

@@ -1,4 +1,4 @@
-"""The torch networks: streaming equals offline, look-ahead is what the configuration says."""
+"""The torch networks: streaming equals offline, look-ahead equals the configuration's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTENTIONS = ("timestep", "statistics", "context", "mean")
 
 
 def network_with(attention):
-    """A network that is not one of the named ones in its attention alone, every weight felt."""
+    """Make a live network with another attention, in which every weight matters."""
     network = enlivened(replace(live(), attention=attention))
     if attention == "context":
         torch.nn.init.normal_(network.attention.age)
@@ -37,7 +37,7 @@ def without_gradients():
 
 
 def every_network():
-    """The named ones, and the live one with every attention."""
+    """Make the named networks, and the live network with every attention."""
     return [
         *(pytest.param(lambda name=name: lively_network(name), id=name) for name in CONFIGURATIONS),
         *(pytest.param(lambda name=name: network_with(name), id=name) for name in ATTENTIONS),
@@ -76,12 +76,12 @@ def test_the_voice_memory_streams_exactly():
     )
     unknown, _ = network(features)
     torch.testing.assert_close(unknown[0], logits[0])
-    torch.testing.assert_close(unknown[1:, 0], logits[1:, 0])  # nothing was there before it
+    torch.testing.assert_close(unknown[1:, 0], logits[1:, 0])  # there was nothing before it
     assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
 
 
 def taking_in(memory, pooled, how, state):
-    """The state of a memory of voices after one more timestep."""
+    """Return the state of a voice memory after one more timestep."""
     x = pooled[:, None], torch.tensor([[how]])
     _, state = memory.step(x, Moment.of(memory, torch.tensor([[0]]), torch.tensor([1])), state)
     return state
@@ -100,7 +100,7 @@ def test_a_voice_is_the_mean_of_its_known_timesteps():
     state = memory.initial_state(1)
     for row in pooled[0]:
         state = taking_in(memory, row[None], KNOWN, state)
-    # Forty timesteps of a minute: next to nothing is forgotten.
+    # In 40 timesteps, with a time constant of a minute, next to nothing is forgotten.
     torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
     assert 39.4 < state[0, 0, -1] < 40
     same = taking_in(memory, 10 + pooled[:, 0], UNHEARD, state)
@@ -125,7 +125,7 @@ def test_the_weight_of_a_voice_is_zero_until_it_is_known():
     _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
     assert not believed.any()
     _, believed = memory((pooled, torch.full((2, 30), KNOWN)))
-    assert not believed[:, 0].any()  # an estimate sees what was there before it
+    assert not believed[:, 0].any()  # an estimate uses the memory before its timestep
     assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
 
 
@@ -212,9 +212,9 @@ def test_timesteps_outside_the_window_have_no_weight(attention):
 
 
 def test_in_attention_by_context_only_the_newest_timestep_asks():
-    """Another newest timestep weighs the older ones otherwise; with attention by content it cannot.
+    """A different newest timestep changes the weights of older timesteps; by content it does not.
 
-    Weights of the older ones among themselves: the newest one's own share is left out.
+    The comparison leaves out the newest timestep's own share.
     """
     for attention, changes in (("context", True), ("statistics", False)):
         pooling = network_with(attention).attention
@@ -230,7 +230,7 @@ def test_in_attention_by_context_only_the_newest_timestep_asks():
 
 
 def test_attention_by_context_matches_questions_and_answers_by_their_age():
-    """Its scores once more, in plain loops."""
+    """Compares its scores with plain loops."""
     pooling = network_with("context").attention
     heard = torch.randn(1, 7, live().hidden, generator=torch.Generator().manual_seed(2))
     by_content = pooling.outer(torch.tanh(pooling.inner(heard)))

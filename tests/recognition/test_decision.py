@@ -1,4 +1,4 @@
-"""Labels: silence is not an emotion, doubt is said, and a label does not flicker."""
+"""Labels: silence is not an emotion, doubt is shown, and a label does not flicker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WINDOW = 75
 
 
 def labels(steps, **settings):
-    """Labels for (probabilities, speech) pairs."""
+    """Return the labels of (probabilities, speech) pairs."""
     decision = Decision(LABELS, WINDOW, DecisionConfig(**settings))
     state, result = decision.initial_state(), []
     for probabilities, speech in steps:

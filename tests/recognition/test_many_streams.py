@@ -1,4 +1,4 @@
-"""Many streams in one call: each is as if it were alone, whoever comes with it."""
+"""Many streams in one call: each behaves as if it were alone."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_streams_that_cannot_step_together_are_refused(shipped, speech):
 
 
 def test_a_used_state_is_refused(shipped, speech):
-    """It is moved on in place; to go on from before would be wrong without a word."""
+    """It moves on in place; continuing from the old state would be wrong, without an error."""
     stream = shipped.stream()
     stream.accept(speech[:16_000])
     before = stream.state
@@ -132,7 +132,7 @@ def test_a_used_up_state_among_others_is_refused_and_all_streams_go_on(shipped, 
 
 
 def test_a_state_is_used_up_in_any_company(shipped, speech):
-    """Also where it was stepped on from in another batch than its own."""
+    """Also if it was stepped in another batch than its own."""
     for then in (1, 2, 3):
         streams = [shipped.stream() for _ in range(3)]
         shipped.accept_many(streams[:2], [speech[:6_400]] * 2)
@@ -141,4 +141,4 @@ def test_a_state_is_used_up_in_any_company(shipped, speech):
         for call in (lambda state: shipped.accept(speech[:100], state), shipped.flush):
             with pytest.raises(RuntimeError, match="used up"):
                 call(before)
-        streams[1].accept(speech[6_400:12_800])  # whom it left behind goes on
+        streams[1].accept(speech[6_400:12_800])  # the stream that it left behind goes on

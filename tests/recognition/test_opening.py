@@ -1,4 +1,4 @@
-"""Model files that contradict themselves, are damaged, or are none, are refused in a line."""
+"""Contradictory or damaged model files, and other files, are refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often emotions are taken to be met: the arithmetic, who knows it, and who uses it."""
+"""The assumed frequency of the emotions: its arithmetic, its source and its use."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def everyday(shipped):
 
 @pytest.fixture
 def without_prior(model_file, tmp_path):
-    """A model file that does not know how often its labels are met."""
+    """A model file without an everyday prior."""
     return altered(model_file, tmp_path / "own.onnx", lambda v: v.update(everyday_prior=[]))
 
 
@@ -82,7 +82,7 @@ def test_rows_are_independent_and_stay_shares(balanced, seed):
     sums = together.sum(axis=1)
     is_something = balanced.max(axis=1) > 1e-30
     np.testing.assert_allclose(sums[is_something], 1.0, atol=1e-6)
-    assert not together[balanced.max(axis=1) == 0.0].any()  # nothing stays nothing
+    assert not together[balanced.max(axis=1) == 0.0].any()  # zero stays zero
 
 
 def ordinary_rows(values):
@@ -92,7 +92,7 @@ def ordinary_rows(values):
 def test_the_probability_of_ordinary_speech_raises_the_usual_label_by_its_odds():
     balanced = np.array([[0.4, 0.2, 0.1, 0.3]], np.float32)
     shares, trained = np.array([0.05, 0.05, 0.85, 0.05]), 0.2
-    # Neutral is met 0.05 times by actors, as each of the others is, and 0.8 times beside.
+    # Of neutral's 0.85, acted speech has 0.05, as for each other label, and ordinary speech 0.8.
     ((angry, _, neutral, _),) = under_prior(balanced, shares, ordinary_rows([0.3]), trained)
     odds = (0.3 / 0.7) * (0.8 / 0.2) * (0.8 / 0.2)
     ordinary = odds / (1 + odds)
@@ -165,7 +165,7 @@ def test_the_shipped_models_have_an_everyday_prior(model):
 
 
 def test_only_the_prior_comes_between_network_and_decision(shipped, everyday, speech):
-    """Bit for bit: the decision sees the probabilities that are told, and those alone."""
+    """Bit for bit: the decision sees the reported probabilities and no others."""
     plain, estimates = run(shipped, speech), run(everyday, speech)
     shares = np.array(shipped.metadata.everyday_prior)
     likely = ordinary_rows([estimate.ordinary for estimate in plain])
@@ -233,7 +233,7 @@ def test_a_model_without_the_prior_says_so_in_a_line(without_prior):
 
 @pytest.fixture
 def heard_at_the_microphone(monkeypatch, speech):
-    """What the microphone hears, without one."""
+    """Samples in place of a microphone."""
 
     listen_to(monkeypatch, speech)
     return speech
@@ -241,7 +241,7 @@ def heard_at_the_microphone(monkeypatch, speech):
 
 @pytest.fixture
 def said(capsys):
-    """The JSON lines of a command."""
+    """Return the JSON lines of a command."""
 
     def run_command(*arguments):
         assert main([*map(str, arguments), "--format", "jsonl"], Interrupts()) == 0

@@ -1,4 +1,4 @@
-"""A voice known from before: exact in streaming, of one model, and trusted with nothing."""
+"""Voice profiles: exact in streaming, tied to one model, and never trusted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from tests.helpers.estimates import torch_probabilities as torch_that_adapts
 from tests.helpers.model_files import altered
 from tests.helpers.networks import TEMPERATURE
 
-#: Speech of the profile; other speech is heard with it.
+#: Speech for the profile; streams hear other speech.
 ENROLLED = 100_000
 
 
 @pytest.fixture(scope="module")
 def profile(knowing_recognizer, speech):
-    """A short one, of which a stream soon makes another."""
+    """A short profile, which a stream soon changes."""
     stream = knowing_recognizer.stream()
     stream.accept(speech[-ENROLLED:])
     return stream.profile()
@@ -60,7 +60,7 @@ def heard_by(stream, samples, sizes=()):
 
 
 def by_torch(knowing, samples, profile, takes_in):
-    """Probabilities by torch, timestep by timestep, and what is known of the voice at the end."""
+    """Return probabilities by torch, timestep by timestep, and the voice memory at the end."""
     network, normaliser = knowing.network, knowing.metadata.normaliser
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
@@ -99,7 +99,7 @@ def test_a_stream_equals_torch_for_any_blocks(
 
 
 def test_profile_and_adaptation_each_change_the_result(knowing_recognizer, profile, speech):
-    """Or the tests above would say nothing."""
+    """Otherwise the tests above would prove nothing."""
     ways = [(None, True), (None, False), (profile, True), (profile, False)]
     found = [
         probabilities(heard_by(knowing_recognizer.stream(*way), speech[:60_000])) for way in ways
@@ -131,7 +131,7 @@ def test_streams_of_all_kinds_stepped_together_are_each_as_if_alone(
     other = replace(profile, mean=tuple(-value for value in profile.mean))
     ways = [
         (known, adapts) for known in (None, profile, other) for adapts in (True, False)
-    ] * 3  # more than a batch takes
+    ] * 3  # more than fit in a batch
     streams = [knowing_recognizer.stream(*way) for way in ways]
     inputs = [speech[2_000 * index :][:24_000] for index in range(len(ways))]
     estimates, at = [[] for _ in ways], [0] * len(ways)
@@ -425,7 +425,7 @@ def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):
 
 
 def test_a_voice_memory_with_nan_makes_no_profile(knowing_recognizer):
-    """A network may get there; what it has made is not written down."""
+    """A network's memory may become NaN; it is not written to a file."""
     with pytest.raises(ValueError, match="mean must be of numbers"):
         Profile.of_voice(
             np.array([np.nan, 3.0], np.float32),

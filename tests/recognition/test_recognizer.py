@@ -29,7 +29,7 @@ def recognizer(exported):
 
 
 def decide(metadata, offline, estimates):
-    """Labels that the decision layer makes of torch's probabilities."""
+    """Return the decision layer's labels from torch's probabilities."""
     decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
     state, labels = decision.initial_state(), []
     for row, estimate in zip(offline, estimates, strict=True):
@@ -153,7 +153,7 @@ def test_look_ahead_is_used_to_its_last_sample(recognizer, speech):
     samples = np.tile(speech, 2)[: 130 * 640]
     timestep = 15
     changed = samples.copy()
-    # The window weighs the last sample of a frame with 6e-5: only a great change can be felt.
+    # The window weighs the last sample of a frame with 6e-5: only a great change has an effect.
     changed[(timestep + 1) * 640 + ahead - 1] = 100_000.0
     before, after = run(recognizer, samples), run(recognizer, changed)
     assert (before[timestep].probabilities != after[timestep].probabilities).any()

@@ -1,4 +1,4 @@
-"""The front end: no sample twice or lost, the same for any blocks, blind to level and floor."""
+"""The front end: no sample twice or lost, independent of blocks, of level and of noise floor."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_last_frames_are_completed_with_zeros(analysis, speech):
 
 
 def reference_features(spectra, normaliser):
-    """The normaliser's equations once more, in plain loops."""
+    """Compute the normaliser's equations in plain loops."""
     keep = np.exp(-1 / normaliser.memory_timesteps)
     floor = 10 ** (normaliser.floor_db / 10)
     total, count, loudest, features = np.zeros(FREQUENCY_BINS), 0.0, 0.0, []
@@ -167,7 +167,7 @@ def test_noise_far_below_the_speech_does_not_change_features(analysis, speech):
         normaliser.normalise(analyse(analysis, s.astype(np.float32)), normaliser.initial_state())[0]
         for s in (speech, speech + noise)
     )
-    # Nothing was heard before the first word that the floor could be relative to.
+    # Before the first word there is no level that the floor could be relative to.
     assert np.abs(clean - noisy)[10:].mean() < 0.02
 
 

@@ -1,4 +1,4 @@
-"""Sessions as a picture: what is drawn is what was recorded, and it can be read."""
+"""Sessions as a picture: it shows the recorded session, and it is legible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.helpers.command import replay
 from tests.helpers.places import ROOT
 from tests.helpers.recorded import HOSTILE, LABELS, SILENCE_INDEX, recorded, several
 
-#: 5 s, 5 min, 2 h, and around the most that are drawn one by one.
+#: Timesteps: 5 s, 5 min, 2 h, and around the most that are drawn one by one.
 TIMESTEPS = (1, 125, MOST_COLUMNS, MOST_COLUMNS + 1, 7500, 180_000)
 
 
@@ -76,7 +76,7 @@ def test_lost_audio_is_a_gap_even_with_estimates_in_it():
     gaps = tuple(Gap(start_s, samples, "overflow") for start_s, samples in starts.items())
     seen = overview(recorded(125, gaps=gaps))
     is_lost = np.zeros(125, bool)
-    is_lost[25:63] = True  # 1 s to 2.5 s, of which 2.48 s to 2.5 s is half a timestep
+    is_lost[25:63] = True  # 1 s to 2.5 s; its end, 2.48 s to 2.5 s, is half a timestep
     np.testing.assert_array_equal(seen.shares[:, -1] > 1e-9, is_lost)
     np.testing.assert_allclose(seen.shares.sum(1), 1.0)
     assert seen.total[-1] == pytest.approx(1.5 / 5.0)
@@ -156,7 +156,7 @@ def test_no_text_lies_over_another_or_off_the_page(number):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Letters that the font lacks are as wide as the box that stands for them.
+    # Letters that the font lacks are as wide as the box shown instead.
     warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
     figure = Figure(dpi=96)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -177,7 +177,7 @@ def test_no_text_lies_over_another_or_off_the_page(number):
     boxes = [
         (one.x, one.x + one.width, one.y, one.y + one.height)
         for one in page.shapes
-        if isinstance(one, Box) and one.width > CHIP  # the letter of a label lies on its sign
+        if isinstance(one, Box) and one.width > CHIP  # the letter of a label is on its sign
     ]
     pairs = [*itertools.combinations(extents, 2), *itertools.product(extents, boxes)]
     for one, other in pairs:

@@ -1,4 +1,4 @@
-"""The report as a page in a browser: what it shows closer, plays, and never does."""
+"""The report as a page in a browser: its zoom, its sound, and what it must never do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
 def noise(seconds: float) -> Sound:
-    """A sound in which no two stretches are alike."""
+    """Make a sound in which no two stretches are equal."""
     outliner = Outliner()
     random = np.random.default_rng(0)
     for _ in range(round(seconds / 10)):
@@ -104,7 +104,7 @@ def until(browser, expression):
 
 
 def place(browser, index, time_s):
-    """Where in the window a moment of a session is."""
+    """Return the place of a session's moment in the window."""
     box = "strips[%d].canvas.getBoundingClientRect()" % index  # noqa: UP031
     browser.value(f"strips[{index}].canvas.scrollIntoView({{ block: 'center' }})")
     x = browser.value(f"{box}.left + xOf({time_s})")
@@ -135,7 +135,7 @@ def pressed(browser, key):
 
 
 def seen(browser):
-    """First and last moment that are seen, in seconds."""
+    """Return the first and last visible moment, in seconds."""
     return browser.value("[view.start, view.start + view.length]")
 
 
@@ -362,7 +362,7 @@ def test_in_the_dark_the_page_is_dark(browser, tmp_path):
 
 
 def pixel(browser, index, time_s, row):
-    """Colour at a moment in the middle of a row of a session's canvas."""
+    """Return the colour at a moment in the middle of a row of a session's canvas."""
     browser.value("draw()")
     return browser.value(
         f"(() => {{ const strip = strips[{index}]; const row = rowsOf(strip.session, false)"
@@ -401,7 +401,7 @@ def test_a_gap_is_seen_however_short_it_is_in_however_long_a_session(browser, tm
 
 @pytest.fixture
 def with_sound(tmp_path):
-    """Writes the page of two sessions of 4 s with their sound."""
+    """Write the page of two sessions of 4 s with their sound."""
     sound = tmp_path / "a sound #1.wav"
     soundfile.write(sound, 0.5 * np.sin(np.arange(4 * 16_000) * 0.3), 16_000)
     files = [write_session(tmp_path / f"{name}.jsonl", sound.name, 100) for name in "ab"]

@@ -1,4 +1,4 @@
-"""A session in a sentence and in a table: every number is true, and says of what it is a share."""
+"""A session in a sentence and in a table: numbers are right, and every share names its whole."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_summary_line(replayed):
         told_shares = {f" {label}" if f" {label}" in shares else label for label in facts.shares}
         assert set(shares) <= told_shares, said
         assert sum(shares.values()) == 100
-        for label, share in facts.shares.items():  # up or down, so that they add up
+        for label, share in facts.shares.items():  # rounded up or down, so that they add up
             of_command = shares.get(f" {label}", shares.get(label, 0))
             assert 100 * share == pytest.approx(of_command, abs=0.99), (said, label)
         assert facts.verdict in said
@@ -199,7 +199,7 @@ def test_with_very_many_emotions_only_those_shown_have_columns():
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12))
 def test_shares_of_one_whole_add_up_to_it(counts):
-    """Thirds are 34, 33 and 33 %, and nothing is off by a whole one."""
+    """Thirds are 34, 33 and 33 %, and no share is off by 1 % or more."""
     total = sum(counts)
     shares = [count / max(total, 1) for count in counts]
     found = whole_percents(shares)

@@ -1,4 +1,4 @@
-"""The sound of a session: which file it is, its outline, and what of it a page holds."""
+"""The sound of a session: its file, its outline, and the part that a page contains."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_peak_is_lost_in_a_coarser_outline():
     assert coarse.low.min() == np.float32(-0.9)
     low, high = coarse.between(np.array([0.0, 2.0, 5.0, 6.25, 9.0, 12.0]))
     assert low[:2].tolist() == [0.0, np.float32(-0.9)]
-    assert np.isnan(low[3:]).all()  # the sound is over
+    assert np.isnan(low[3:]).all()  # the sound has ended
     assert np.isnan(high[3:]).all()
 
 
@@ -107,7 +107,7 @@ def test_the_default_sound_is_the_replayed_file(two_tones, tmp_path, monkeypatch
 
 
 def held(page) -> list[bytes]:
-    """The sound that is in a page."""
+    """Return the sound in a page."""
     return [
         base64.b64decode(data)
         for data in re.findall(r'src="data:audio/[a-z]+;base64,([^"]*)"', page.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""The screen as a picture: what is on it, at any size, for any labels."""
+"""The screen as a picture: its contents at any size, for any labels."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_name_cannot_command_the_terminal():
 def test_lost_audio_is_a_gap_on_the_timeline(steps):
     monitor = monitor_of([estimated(n * 0.04, "happy") for n in range(1, 101)])
     monitor.take(Gap(4.0, 32_000, "the program was held up"))
-    for n in range(*steps):  # left out of the stream, or silence in it
+    for n in range(*steps):  # skipped, or replaced by silence
         is_lost = n <= 150
         event = estimated(n * 0.04, "silence" if is_lost else "happy")
         monitor.take(replace(event, is_lost=is_lost))
@@ -290,7 +290,7 @@ def test_compute_is_the_mean_of_a_step_whatever_the_blocks():
         monitor.take(estimated(step * 0.04, "sad"))
         monitor.take(estimated((step + 1) * 0.04, "sad"))
     assert monitor.snapshot.compute_ms == pytest.approx(2.0, rel=0.1)
-    # Of the 40 ms that a step may take, so that nobody takes it for the cost of the network.
+    # As a share of the 40 ms of a step, so that nobody takes it for the cost of the network.
     assert re.fullmatch(r"(1\.9|2\.\d) ms of 40", dict(facts_of(monitor.snapshot, 200))["compute"])
     assert monitor.snapshot.time == pytest.approx(8.0)
 
@@ -351,7 +351,7 @@ def test_a_process_that_was_stopped_by_hand_was_not_late():
     assert lateness.newest_ms == 183.0
     assert lateness.percentiles_ms[1] < 300.0
     assert lateness.held_up == 0
-    monitor.take(estimated(6.16, "sad", latency_ms=500.0))  # that was no stop
+    monitor.take(estimated(6.16, "sad", latency_ms=500.0))  # the process was not stopped then
     assert monitor.snapshot.lateness.held_up == 1
 
 
@@ -366,7 +366,7 @@ def test_a_snapshot_does_not_change_any_more():
     monitor = monitor_of([estimated(0.04, "sad")])
     before = monitor.snapshot
     picture, codes = rows_of(before, 120, 40), before.history.codes(100)
-    for n in range(1, 2 * KEPT_TIMESTEPS + 10):  # the memory for it is begun anew meanwhile
+    for n in range(1, 2 * KEPT_TIMESTEPS + 10):  # meanwhile the history moves to new arrays
         monitor.take(estimated((n + 1) * 0.04, "silence"))
     assert (before.history.codes(100) == codes).all()
     assert rows_of(before, 120, 40) == picture
@@ -403,7 +403,7 @@ def test_wide_characters_fit_the_line(heard, width):
 
 def test_the_svg_is_the_picture(heard):
     text = still_svg(heard, View(), 100, 30)
-    assert "@font-face" not in text  # it asks nothing of the network
+    assert "@font-face" not in text  # it loads nothing
     assert text.startswith("<svg")
     for word in ("angry", "timeline", "speech.wav"):
         assert word in text
@@ -412,7 +412,7 @@ def test_the_svg_is_the_picture(heard):
 @pytest.mark.parametrize("size", [*SIZES, (20, 5), (64, 20), (90, 30)])
 @pytest.mark.parametrize("label", [*LABELS, "silence", "uncertain", "warming up", ""])
 def test_no_word_is_cut_off(heard, size, label):
-    """Every word is one of those that the screen knows, or a name or number."""
+    """Every word is one of the screen's words, a name or a number."""
     words = set()
     back = View(until_s=1.0, span_s=5.0)
     for view in (View(), back, View(is_paused=True), View(is_help=size[0] < 64)):
@@ -450,7 +450,7 @@ def test_an_axis_has_whole_names_only(heard):
 
 
 def named(label, weighed, probabilities):
-    """An estimate whose label follows what was heard over the last moments."""
+    """Make an estimate whose label depends on the last moments."""
     attention = np.full(38, 1 / 38, np.float32)
     return Estimate(
         0.04, label, np.float32(probabilities), 0.9, attention, None, np.float32(weighed)
@@ -461,7 +461,7 @@ def named(label, weighed, probabilities):
 @pytest.mark.parametrize(("width", "height"), [*SIZES, (40, 30)])
 def test_the_label_is_the_longest_bars_with_its_share_and_latency_beside_it(width, height, emotion):
     weights = np.insert([0.2, 0.15, 0.1], emotion, 0.55)
-    heard = named(LABELS[emotion], weights, [0.6, 0.2, 0.1, 0.1])  # this moment alone says another
+    heard = named(LABELS[emotion], weights, [0.6, 0.2, 0.1, 0.1])  # another label
     snapshot = monitor_of([Estimated(heard, 182.4)]).snapshot
     picture = "\n".join(rows_of(snapshot, width, height))
     assert "55%" in picture

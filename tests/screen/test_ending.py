@@ -1,4 +1,4 @@
-"""What stays in the terminal once a session has ended."""
+"""The last screen, which stays in the terminal once a session has ended."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nothing_but_the_next_step_is_wider_than_the_terminal(ended, width):
 
 
 def test_background_and_text_have_the_terminals_own_colours(ended):
-    """Nobody knows whether it is dark or light."""
+    """The terminal may be dark or light."""
     for line in ending_lines(ended, 80, "go"):
         for piece in line:
             is_bar = not set(piece.text) - set("█▏▎▍▌▋▊▉")

@@ -1,4 +1,4 @@
-"""Keys as a terminal sends them, and what they do to the picture."""
+"""Keys as a terminal sends them, and their effect on the screen."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_esc_alone_does_not_delay_or_swallow_later_keys():
 def test_a_slow_program_tears_no_sequence_apart():
     parser = KeyParser()
     assert parser.feed("\x1b", 0.0) == []
-    assert parser.feed("[D", 5.0) == ["left"]  # it was there long ago, and nobody had read it
+    assert parser.feed("[D", 5.0) == ["left"]  # it came long ago, but was not read
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_the_screen_says_that_it_is_scrolled_back_and_shows_that_time(minute, wi
     view = after(["+", *["left"] * 8], minute)
     picture = "\n".join(rows_of(minute, width, height, view))
     assert "30 s back, End: live" in picture
-    # 15 to 30 s after the start all was happy: one stretch from edge to edge, or the row of it.
+    # 15 to 30 s after the start, happy fills the timeline from edge to edge, or its own row.
     rows = [row.strip("│ ") for row in picture.splitlines()]
     assert "H" in rows
     assert "back, End" not in "\n".join(rows_of(minute, width, height))

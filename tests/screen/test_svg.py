@@ -1,4 +1,4 @@
-"""The screen in a file: what stands still, what moves, and that no font decides how it looks."""
+"""The screen as SVG: still and moving, and independent of fonts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "{http://www.w3.org/2000/svg}text"
 
 
 def snapshots(labels, every=3):
-    """The screen as it was after each third estimate."""
+    """Return the screen's snapshot after every third estimate."""
     kept, events = [], []
     for number, label in enumerate(labels):
         events.append(estimated(0.04 * (number + 1), label))
@@ -33,7 +33,7 @@ def snapshots(labels, every=3):
 
 
 def boxes(markup):
-    """Rectangles of a path: left, top, width, height."""
+    """Return the rectangles of a path: left, top, width, height."""
     found = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+z", markup)
     return [tuple(map(int, box)) for box in found]
 
@@ -43,14 +43,14 @@ def drawn(line, layer, row=0):
 
 
 def words_of(svg):
-    """Texts with their places, of an SVG."""
+    """Return the texts of an SVG with their places."""
     return {
         (word.get("x"), word.get("y"), word.text) for word in ElementTree.fromstring(svg).iter(TEXT)
     }
 
 
 def seen_at(svg, frame):
-    """What is seen in one frame of a moving SVG: texts with their places, by its own timing."""
+    """Return the texts with their places in one frame of a moving SVG, by its own timing."""
     root = ElementTree.fromstring(svg)
     style = next(root.iter("{http://www.w3.org/2000/svg}style")).text
     length_s = float(re.search(r"animation:([\d.]+)s", style)[1])

@@ -1,4 +1,4 @@
-"""Several channels: their mean, unless that is the wrong thing to hear."""
+"""Several channels: their mean, unless that would be wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 def mixed(frames, *, wanted="mix", block=1_600):
-    """What is heard of frames, and what is said."""
+    """Return the mix of frames, and the notices."""
     said = []
     mixer = Mixer(frames.shape[1], RATE, Channels.parse(wanted), said.append)
     parts = [mixer.accept(frames[first : first + block]) for first in range(0, len(frames), block)]
@@ -135,7 +135,7 @@ def test_a_pipe_whose_channels_cancel_is_heard_and_reported(voice):
 
 
 def test_channels_that_begin_to_cancel_are_heard_again_within_a_moment(voice):
-    """However long they were in phase before."""
+    """Even if they were in phase for a long time before."""
     frames = np.stack([voice, voice], axis=1)
     turned = 0.1 * np.stack([voice, -voice], axis=1)
     samples, said = mixed(np.concatenate([frames, frames, turned]))

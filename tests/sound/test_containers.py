@@ -1,4 +1,4 @@
-"""Every container is heard whole, whatever its header says; or refused in a line."""
+"""Every container is read whole, whatever its header says, or refused in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamer.sound.resampler import Resampler
 from tests.matrix.headers import riff_chunk, sizes
 
 RATE = 16_000
-#: What a decoder may add or leave out at a join or an end.
+#: Audio that a decoder may add or leave out at a join or an end.
 TOLERATED_S = 0.05
 
 
@@ -37,7 +37,7 @@ def speech_16k():
 
 
 def heard(path):
-    """What is heard of a file, and what is said."""
+    """Return a file's samples, and the notices."""
     said = []
     with Recording(path, say=said.append) as recording:
         samples = np.concatenate(list(recording.blocks(100)))
@@ -45,7 +45,7 @@ def heard(path):
 
 
 def at_rate(samples, rate):
-    """16 kHz -> another rate, roughly: by repetition and picking."""
+    """Convert 16 kHz to another rate, roughly, by repeating or dropping samples."""
     return samples[(np.arange(len(samples) * rate // RATE) * RATE) // rate]
 
 
@@ -100,7 +100,7 @@ def test_a_header_that_is_too_small_hides_nothing(
     whole, _, _ = heard(path)
     data = bytearray(path.read_bytes())
     size = sizes(bytes(data))
-    del data[size.first + (len(data) - size.first) // 64 * 64 :]  # and no chunk behind
+    del data[size.first + (len(data) - size.first) // 64 * 64 :]  # and no later chunk
     path.write_bytes(size.set(bytes(data), int((len(data) - size.first) * share // 64 * 64)))
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
@@ -168,7 +168,7 @@ def test_joined_files_are_heard_to_the_last(tmp_path, voice, suffix, kind, codec
     data = b""
     for number, piece in enumerate(pieces):
         path = tmp_path / f"{number}.{suffix}"
-        own = RATE if number else rate  # the parts need not have one rate
+        own = RATE if number else rate  # the parts may have different rates
         soundfile.write(path, at_rate(piece, own), own, format=kind, subtype=codec)
         data += path.read_bytes()
     path = tmp_path / f"joined.{suffix}"
@@ -201,7 +201,7 @@ def test_a_part_of_a_file_reads_like_a_file(tmp_path):
 
 
 def test_at_any_rate_reading_time_grows_only_with_the_length(tmp_path, monkeypatch):
-    """Counted in samples that are copied, for a clock may be anything."""
+    """Counts copied samples, because times vary."""
     path = tmp_path / "high.wav"
     soundfile.write(path, np.zeros(192_000 * 6, np.float32), 192_000)
     copied = [0]
@@ -233,14 +233,14 @@ def mp3(path, samples):
 
 
 def without_index(data):
-    """An MP3 whose first frame, which says how many follow, is gone."""
+    """Make an MP3 without its first frame, which states the number of frames."""
     first = mpeg_frame(data[:4])
     assert b"Xing" in data[: first.length] or b"Info" in data[: first.length]
     return data[first.length :]
 
 
 def test_an_mp3_without_an_index_is_heard_to_its_end(tmp_path, speech_16k):
-    """Its bitrate varies, so no decoder can know how long it is from the first frame."""
+    """Its bitrate varies, so no decoder can tell its length from the first frame."""
     path = tmp_path / "stripped.mp3"
     quiet = np.concatenate([np.zeros(4 * RATE, np.float32), speech_16k])
     path.write_bytes(without_index(mp3(path, quiet)))
@@ -360,7 +360,7 @@ def test_a_damaged_page_of_an_ogg_file_is_reported(tmp_path, speech_16k):
 
 
 def test_a_float_wave64_with_a_long_format_is_not_noise(tmp_path, voice):
-    """Ffmpeg writes them; libsndfile takes the samples for integers."""
+    """ffmpeg writes such files; libsndfile takes the samples for integers."""
     path = tmp_path / "float.w64"
     soundfile.write(path, voice, RATE, format="W64", subtype="FLOAT")
     data = path.read_bytes()
@@ -436,7 +436,7 @@ def test_a_signal_while_a_part_is_read_is_raised(tmp_path, voice):
 
 @pytest.mark.parametrize("suffix", ["au", "snd"])
 def test_text_is_not_sound_whatever_its_suffix(tmp_path, suffix):
-    """Libsndfile takes what has no header for mu-law by such an ending."""
+    """With such a suffix libsndfile takes a file without a header for mu-law."""
     path = tmp_path / f"notes.{suffix}"
     path.write_text("no sound at all\n" * 99)
     with pytest.raises(SerLiveError, match="no sound file that can be read"):
@@ -474,12 +474,12 @@ def test_a_whole_file_is_not_scanned_for_another_after_it(tmp_path, monkeypatch)
 
 
 def id3(length):
-    """A tag of so many bytes."""
+    """Make a tag of this many bytes."""
     return b"ID3\x04\0\0\0\0\0" + bytes((length - 10,)) + bytes(length - 10)
 
 
 def frames_of(data):
-    """The frames of an MP3 without tags."""
+    """Return the frames of an MP3 without tags."""
     position = 0
     while frame := mpeg_frame(data[position : position + 4]):
         yield data[position : position + frame.length]
@@ -488,7 +488,7 @@ def frames_of(data):
 
 @pytest.mark.parametrize("has_index", [True, False])
 def test_tags_between_the_frames_of_an_mp3_lose_no_audio(tmp_path, has_index):
-    """As HLS and Icecast send them: a frame behind one needs the bits before it."""
+    """HLS and Icecast send such tags; the frame after a tag needs bits from before it."""
     path = tmp_path / "timed.mp3"
     data = mp3(path, soundfile.read("assets/demo.flac", dtype="float32")[0])
     data = data if has_index else without_index(data)
@@ -515,7 +515,7 @@ def test_joined_mp3s_with_tags_are_heard_to_the_last(tmp_path, voice, has_index,
     path.write_bytes(data)
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=0.2)
-    if has_index or second != RATE:  # what is alike and counts nothing is one
+    if has_index or second != RATE:  # equal frames without a count are one file
         assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
 
 

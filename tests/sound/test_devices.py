@@ -1,4 +1,4 @@
-"""Which device a person means."""
+"""Finding the device that the user means."""
 
 from __future__ import annotations
 

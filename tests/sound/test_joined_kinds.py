@@ -1,4 +1,4 @@
-"""Files of different kinds joined in one are heard to the last; what is no other file is not."""
+"""Joined files of different kinds are all heard; other trailing data is not."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streamer.sound.files.recording import Recording, read_recording
 from tests.helpers.places import CLIPS
 
 RATE = 16_000
-#: What a decoder may add or leave out at a join or an end.
+#: Audio that a decoder may add or leave out at a join or an end.
 TOLERATED_S = 0.1
 KINDS = ("wav", "aiff", "au", "caf", "w64", "flac", "ogg", "mp3")
 
 
 def id3(body: bytes) -> bytes:
-    """A tag with such a body."""
+    """Make a tag with this body."""
     size = bytes((len(body) >> shift) & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x04\0\0" + size + body
 
@@ -46,7 +46,7 @@ def files(tmp_path_factory, voice):
 
 
 def heard(path):
-    """What is heard of a file, and what is said."""
+    """Return a file's samples, and the notices."""
     said = []
     with Recording(path, say=said.append) as recording:
         samples = np.concatenate(list(recording.blocks(100)))
@@ -62,7 +62,7 @@ def test_two_kinds_in_one_file_are_both_heard(tmp_path, files, voice, first, sec
     assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
     assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
     halves = samples[: len(voice)], samples[-len(voice) :]
-    # Neither is noise: bytes that are taken for samples are as loud as can be.
+    # Neither is noise: other bytes taken for samples would be very loud.
     assert max(np.abs(half).mean() for half in halves) < 3 * np.abs(voice).mean()
 
 

@@ -1,4 +1,4 @@
-"""Notices about the level: said in time, once, and not without reason."""
+"""Notices about the level: in time, once, and only with reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RATE = 16_000
 
 
 def listen(watch, samples, block=160):
-    """(second, notice) for mono samples."""
+    """Return (second, notice) pairs for mono samples."""
     notices = []
     for first in range(0, len(samples), block):
         frames = samples[first : first + block, None].astype(np.float32)
@@ -62,7 +62,7 @@ def test_clipping_of_one_channel_is_seen():
     ],
 )
 def test_runs_at_full_scale_are_clipped_samples(runs, clipped):
-    """A peak that touches full scale once or twice is not."""
+    """One or two samples at full scale are not clipping."""
     frames = np.full((100, 2), 0.5, np.float32)
     for first, count in runs:
         frames[first : first + count, 1] = -1.0

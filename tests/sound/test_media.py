@@ -1,4 +1,4 @@
-"""What soundfile does not read: through PyAV where it is there, with a way out where it is not."""
+"""Files that soundfile cannot read: through PyAV if it is installed, with advice if not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamer.sound.files.recording import Recording
 av = pytest.importorskip("av", reason="needs the extra media")
 
 RATE = 16_000
-#: Container, codec, rate that the codec has, sample format that its encoder takes.
+#: Suffix, container, codec, a rate of the codec, and the sample format of its encoder.
 KINDS = [
     ("m4a", "ipod", "aac", RATE, "fltp"),
     ("mp4", "mp4", "aac", 48_000, "fltp"),
@@ -32,7 +32,7 @@ KINDS = [
 
 
 def write(path, samples, container, codec, rate, form, layout="mono"):
-    """Encode 16 kHz samples, a row a channel."""
+    """Encode 16 kHz samples, one row per channel."""
     with av.open(str(path), "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
         stream.format, stream.bit_rate = form, 64_000

@@ -1,4 +1,4 @@
-"""A live pipe: latency from when a sample came, backlogs that show, and how to catch up."""
+"""A live pipe: latency from the arrival of a sample, visible backlogs, and catching up."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_more_waits_than_may(pipe):
 
 
 def test_latency_counts_from_when_a_sample_came(pipe):
-    """A burst is a backlog: it was there before it was heard."""
+    """A burst is a backlog: it arrived before it was processed."""
     reader, writer = pipe
     source = LivePipe(reader, pcm, speed=1000.0, is_live=False)
     before = time.monotonic()
@@ -78,7 +78,7 @@ def test_latency_counts_from_when_a_sample_came(pipe):
     writer.write(SECOND)
     next(blocks), next(blocks)
     now_ms = 1000 * (time.monotonic() - before)
-    # Half a second of its piece came after it, and was heard as much later.
+    # The rest of its piece is half a second of audio, which was heard that much later.
     assert 700 <= source.latency_ms(0.5) <= now_ms + 550
     assert 200 <= source.latency_ms(1.0) <= now_ms + 50
     assert 500 <= source.latency_ms(1.5) <= now_ms + 350
@@ -102,7 +102,7 @@ def test_a_pause_of_the_pipe_adds_no_latency(pipe):
         next(blocks)
         began = time.monotonic()
         source.wait_until(0.1 * number, 0.1)
-    # At the pace of the clock again: the last tenth was waited for, not heard in a hurry.
+    # It plays in real time again: it waited for the last tenth.
     assert time.monotonic() - began >= 0.05
 
 

@@ -1,4 +1,4 @@
-"""Sources: what is in the file comes out, at any rate and encoding, block by block."""
+"""Sources return the audio of a file at any rate and encoding, block by block."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def encode(samples, encoding):
     if form.size == 3:
         data = values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
         return (data[:, ::-1] if form.kind[0] == ">" else data).tobytes()
-    if form.low_bits:  # whatever is in the highest byte does not count
+    if form.low_bits:  # the highest byte does not count
         values = values.astype(np.int64) & 0xFF_FFFF | 0x5A00_0000
     return values.astype(form.kind).tobytes()
 

@@ -34,7 +34,7 @@ def test_every_sample_comes_back_exactly(tmp_path, speech):
 
 
 def test_the_file_opens_while_it_grows(tmp_path, speech):
-    """What a killed process leaves: a header that never promises more than is there."""
+    """As after a killed process: the header never promises more than there is."""
     path = tmp_path / "r.wav"
     writer = WavWriter(path, 16_000, force=False)
     for first in range(0, 80_000, 160):
@@ -63,7 +63,7 @@ def test_an_existing_file_is_kept(tmp_path):
 
 @contextmanager
 def small_disk():
-    """No file may grow beyond 10,000 bytes: nor pytest's own, so for no longer than needed."""
+    """Limit all files to 10,000 bytes, also pytest's own, so only as long as needed."""
     resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))

@@ -1,4 +1,4 @@
-"""The comparison: its trials, how they survive a stop, and what is said of their results."""
+"""The comparison: its trials, resuming them, and the tables of their results."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_with_a_gpu_there_are_five_seeds_of_every_fold():
 
 
 def test_protocols_of_other_work_run_only_if_named(monkeypatch, tmp_path, capsys):
-    (tmp_path / "emodb").mkdir()  # of which there is no protocol
+    (tmp_path / "emodb").mkdir()  # there is no protocol for it
     named = ("--scale", "small", "--protocol", "ravdess-emobox")
     for options, protocols in ((named[:2], SMALL), (named, ["ravdess-emobox"])):
         assert compared(monkeypatch, tmp_path, tmp_path, *options) == 2
@@ -161,7 +161,7 @@ def small_systems(monkeypatch):
 
 @pytest.fixture
 def comparison(tiny_corpus, tmp_path, small_systems):
-    """Runs what is missing and returns what the file then holds."""
+    """Run the missing trials and return the contents of the results file."""
     base = recipe_with(epochs=2)
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
     results = tmp_path / "results" / "compare.jsonl"
@@ -251,7 +251,7 @@ def test_a_recipe_that_does_not_fit_a_trial_is_refused_in_one_line(comparison):
 
 
 def compared(monkeypatch, tiny_corpus, tmp_path, *options):
-    """Runs the command where it was unpacked for the test; its exit code."""
+    """Run the command in the test's folder; return its exit code."""
     places = {"--corpora": tiny_corpus, "--cache": tmp_path / "cache", "--runs": tmp_path / "runs",
               "--results": tmp_path / "compare.jsonl"}  # fmt: skip
     given = [str(word) for pair in places.items() for word in pair]
@@ -306,11 +306,11 @@ def test_mistakes_are_reported_in_one_line(
     assert message in line
 
 
-# What is said of the results
+# Tables of the results
 
 
 def finished(system, rights, seed=1, split="fixed", protocol="cremad", **measured):
-    """A trial of two labels, ten recordings of each a speaker; so many of each are right."""
+    """Make a trial with two labels and, per speaker, ten recordings of each, this many right."""
     confusions = {
         speaker: np.array([[right, 10 - right, 0], [10 - right, right, 0]])
         for speaker, right in rights.items()
@@ -378,7 +378,7 @@ def test_a_deterministic_system_is_compared_with_every_seed():
 
 
 def cells(table):
-    """Rows of a table, by the system."""
+    """Return the rows of a table by system."""
     columns = [list(column.cells) for column in table.columns]
     return {row[0]: row[1:] for row in zip(*columns, strict=True)}
 
@@ -414,7 +414,7 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
         "look-ahead-0": ("15", "50.0", "-20.0 [-30.0, -10.0]"),
         LIVE: ("175", "70.0", ""),
     }
-    assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs known, no look-aheads
+    assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs and no look-aheads
 
 
 def test_the_price_of_latency_begins_at_the_shortest_look_ahead():

@@ -21,7 +21,7 @@ UTTERANCES = [Utterance(path, EMOTIONS[i], "1007", "cremad") for i, path in enum
 
 
 def generated(seed, corpora=("one", "two"), spread=1.0):
-    """Two classes, apart in every functional; the units differ by a factor of 1000."""
+    """Make two classes, separate in every functional; units differ by a factor of 1000."""
     generator = np.random.default_rng(seed)
     labels = np.arange(60) % 2
     values = (generator.normal(0, 1, (60, 88)) + spread * labels[:, None]) * np.geomspace(

@@ -12,13 +12,13 @@ from train.judging import plots
 
 
 def written_texts(monkeypatch, draw):
-    """Everything that a plot says, and the figure."""
+    """Return all texts of a plot, and the figure."""
     (axes,) = drawn_axes(monkeypatch, draw)
     return axes, [text.get_text() for text in axes.texts]
 
 
 def drawn_axes(monkeypatch, draw):
-    """All axes of the figure."""
+    """Return all axes of the figure."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     draw()

@@ -1,4 +1,4 @@
-"""Corpora in their official layouts, one's own recordings, and what ``prepare`` says of them."""
+"""Corpora in their official layouts, own recordings, and the output of ``prepare``."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def prepare(monkeypatch, capsys, *arguments):
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Two actors in CREMA-D's layout: one faultless, one with a repetition and a silence."""
+    """Two actors in CREMA-D's layout: the second with a duplicate and a silent recording."""
     folder = tmp_path / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
     for clip in CLIPS:

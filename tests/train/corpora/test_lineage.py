@@ -1,4 +1,4 @@
-"""Who was held back from a training stays held back, whatever comes into the folder later."""
+"""Speakers held back from a training stay held back, whatever is added to the folder later."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 
 
 def record(folder, *speakers):
-    """Each speaker's four recordings in a folder of class folders; no two files are alike."""
+    """Write four recordings per speaker in class folders; no two files are equal."""
     for speaker in speakers:
         for clip, label in zip(CLIPS, ("angry", "happy", "neutral", "sad"), strict=True):
             file = folder / label / speaker / clip.name
@@ -37,7 +37,7 @@ def record(folder, *speakers):
 
 
 def trained(metadata, folder, split="fixed"):
-    """What a model says that was trained on a folder as it is now."""
+    """Return metadata and split of a model trained on the folder as it is now."""
     found = split_of(split, read_corpus(str(folder), folder))
     return replace(metadata, lineage=Lineage(heard_corpora(found, split))), found
 
@@ -54,7 +54,7 @@ def test_a_speaker_added_later_does_not_change_the_test_speakers(shipped, tmp_pa
     kept = {one.speaker for one in split.test}
     assert speakers_tested(metadata, folder) == kept
     assert not capsys.readouterr().err
-    record(folder, "aaa")  # dealt anew, everybody would move by one
+    record(folder, "aaa")  # dealt anew, every speaker would move by one
     dealt_anew = {one.speaker for one in split_of("fixed", read_corpus(str(folder), folder)).test}
     assert dealt_anew & {one.speaker for one in split.train}
     assert speakers_tested(metadata, folder) == kept
@@ -102,7 +102,7 @@ def test_a_speaker_on_two_sides_is_held_back_by_recording(tmp_path):
 
 def test_a_copy_of_a_training_recording_is_not_held_back(tmp_path):
     folder = tmp_path / "voices"
-    for number in range(12):  # a random split deals copies to all sides
+    for number in range(12):  # a random split puts copies on all sides
         for clip, label in zip(CLIPS, ("angry", "happy", "neutral", "sad"), strict=True):
             file = folder / label / f"{number}.flac"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def test_recordings_of_unknown_speakers_are_held_back_by_content(shipped, tmp_pa
         empty.rmdir()
     metadata, split = trained(shipped.metadata, folder)
     kept = {one.path.read_bytes() for one in split.test}
-    for file in sorted(folder.rglob("*.flac")):  # the draw at random goes by names
+    for file in sorted(folder.rglob("*.flac")):  # the random draw depends on names
         file.rename(file.with_name(f"renamed-{file.name}"))
     drawn_anew = split_of("fixed", read_corpus(str(folder), folder)).test
     assert {one.path.read_bytes() for one in drawn_anew} != kept

@@ -1,4 +1,4 @@
-"""Splits: nothing is lost or doubled, and no speaker is on two sides unless that is said."""
+"""Splits: no recording is lost or doubled, and no speaker is on two sides without a warning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNPACKED = Path.home() / ".cache" / "ser-live" / "corpora"
 
 
 def people(corpus, speakers=None, each=1):
-    """Utterances of a corpus, as many of each speaker; by default of all its speakers."""
+    """Make this many utterances per speaker of a corpus; by default of all its speakers."""
     return [
         Utterance(
             Path(f"{speaker}-{number}.wav"),
@@ -52,7 +52,7 @@ def speakers(utterances):
 
 
 def shares_speakers(corpus, name):
-    """Whether a split may: at random, and a corpus of two speakers has none but that."""
+    """Return whether a split may share speakers: random splits, and those of two speakers."""
     return "random" in name or (corpus == "tess" and name == "fixed")
 
 
@@ -186,7 +186,7 @@ def test_one_call_splits_several_corpora_each_in_its_own_way():
         ("ravdess", "folds-25/1"),
         ("ravdess", "folds-5/0"),
         ("iemocap", "iemocap-random/one"),
-        ("iemocap", "speakers/Ses01F"),  # the other one of the session is heard with her
+        ("iemocap", "speakers/Ses01F"),  # the other speaker of the session is audible with her
         ("tess", "folds-5/1"),
         ("cremad", ""),
     ],

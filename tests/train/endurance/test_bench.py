@@ -1,4 +1,4 @@
-"""The bench: contenders in turns on one core."""
+"""The benchmark: contenders in turns on one core."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from train.fitting.recipe import OWN, read_recipe
 
 
 class Clock:
-    """Time that only the fake contenders spend."""
+    """A clock that only the fake contenders advance."""
 
     def __init__(self):
         self.now = 0.0
@@ -50,7 +50,7 @@ class Clock:
     perf_counter = thread_time
 
     def contender(self, *milliseconds):
-        """Takes these durations in turn."""
+        """Make a contender that takes these durations in turn."""
         durations = cycle(milliseconds)
 
         def work():

@@ -1,4 +1,4 @@
-"""Augmentation: noise that is made and taken out, and what settings are possible."""
+"""Augmentation: making and removing noise, and the possible settings."""
 
 from __future__ import annotations
 

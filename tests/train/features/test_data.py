@@ -1,4 +1,4 @@
-"""Features are those of the runtime, prepared once and by speaker."""
+"""Features equal the runtime's, and are prepared once, by speaker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def utterances(tiny_corpus):
 
 @pytest.fixture
 def forbid_preparing(monkeypatch):
-    """Called, everything that is wanted from then on must be there."""
+    """Forbid further preparation: from now on everything must be cached."""
     return lambda: monkeypatch.setattr(data, "worker_pool", None)
 
 

@@ -1,4 +1,4 @@
-"""Examples drawn anew: stretches of streams that the runtime would hear as the network does."""
+"""Examples drawn anew: stretches of streams, with the features that the runtime would compute."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from train.fitting.drawer import (
 from train.place import CPU, Place
 
 NOTHING = Augmentation().without(KINDS)
-#: Everything that can happen does, unmistakably.
+#: Every augmentation applies, at full strength.
 ALL = Augmentation(
     gain_db=(-9.0, -8.0), denoise=1.0, floor_db=(-10.0, -10.0), silent=0.0, real_noise=0.5,
     room=1.0, tilt_db=12.0, band_limit=1.0, telephone=1.0, codec=1.0, clipping=1.0, offset=1.0,
@@ -61,14 +61,14 @@ SEED = (1, 1, 0)
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 4)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 4)
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    """Four emotions of three speakers, then two sentences and two words of ordinary speech."""
+    """Four emotions by three speakers, then two sentences and two words of ordinary speech."""
     root = tmp_path_factory.mktemp("recordings")
     paths = []
     for number, speaker in enumerate(SPEAKERS):
@@ -86,7 +86,7 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(recordings, tmp_path_factory):
-    """Streams of them all."""
+    """The material of all these recordings."""
     bank = load_bank(recordings, tmp_path_factory.mktemp("cache"))
     labelled = len(SPEAKERS) * len(CLIPS)
     classes = np.arange(labelled) % len(CLIPS)
@@ -133,7 +133,7 @@ def test_spectra_and_features_are_those_of_the_runtime(speech, data):
 
 
 def test_drawn_features_equal_the_runtimes_for_the_same_sound(data):
-    """With the speech decisions of the recordings, each alone."""
+    """Uses the speech probabilities of each recording alone."""
     batch = drawn(data)
     samples, speech = drawer_of(data).sounds(3, SEED)
     for row in range(3):
@@ -144,7 +144,7 @@ def test_drawn_features_equal_the_runtimes_for_the_same_sound(data):
         own = power_spectra(samples[row : row + 1])
         features = normalise(own, speech[row : row + 1], data.normaliser)[0]
         np.testing.assert_allclose(features, live, atol=1e-3)
-        # A batch has eight bits of it.
+        # A batch stores features with eight bits.
         np.testing.assert_allclose(batch.features[row].float(), live, atol=0.01)
 
 
@@ -194,7 +194,7 @@ def test_a_bank_grouped_by_speaker_is_the_same_and_shared_by_splits(
     recordings, tmp_path, monkeypatch
 ):
     chosen = [recordings[index] for index in (5, 0, 9, 4, 1, 12)]
-    speakers = ["b", "a", "c", "b", "a"]  # nobody knows who speaks in the last
+    speakers = ["b", "a", "c", "b", "a"]  # the speaker of the last is unknown
     plain = load_bank(chosen, tmp_path / "plain")
     sorted_out = load_bank(chosen, tmp_path / "cache", speakers=speakers)
     for name in ("recorded", "denoised", "ends", "speech", "speech_ends", "levels", "gains"):
@@ -228,7 +228,7 @@ def test_emotions_of_one_stretch_come_from_one_speaker_and_change(data):
         kinds.append([one.recording % 4 for one in stretch])
     assert {data.speakers[stretch[0].recording] for stretch in stretches} == set(SPEAKERS)
     pairs = [pair for one in kinds for pair in pairwise(one)]
-    # Three in ten stay, and a quarter of the others comes back.
+    # Three in ten keep the emotion; of the other draws, a quarter gives the same emotion again.
     assert np.mean([a == b for a, b in pairs]) == pytest.approx(0.3 + 0.7 / 4, abs=0.06)
 
 
@@ -246,7 +246,7 @@ def test_lead_and_pauses_stay_in_range_and_fill_it(data):
 
 
 def of_two_kinds(data):
-    """The same, of each speaker two sentences neutral and two angry."""
+    """Return the same with two neutral and two angry sentences per speaker."""
     kinds = 2 * (np.arange(len(data.targets)) % 2)
     return replace(data, targets=np.eye(len(CLASSES), dtype=np.float32)[kinds])
 
@@ -263,7 +263,7 @@ def test_the_given_share_of_streams_begins_with_known_speech(data):
         assert all(one.recording % 2 == 1 for one in beginning)  # they are neutral
         assert all(one.at + one.samples <= 4.0 * SAMPLE_RATE for one in beginning)
         rest = stretch[len(beginning) :]
-        # What is judged is nothing that was known, by the same voice, and not before it.
+        # The rest has the same voice, other recordings, and comes later.
         assert not {one.recording for one in rest} & {one.recording for one in beginning}
         assert len({data.speakers[one.recording] for one in stretch}) == 1
         assert all(b.at >= a.at + a.samples for a, b in pairwise(stretch))
@@ -397,7 +397,7 @@ def test_ordinary_speech_has_disjoint_parts_for_training_choosing_and_judging(tm
     found = ordinary_speech(tmp_path)
     assert len({*found.train, *found.validation, *found.test}) == 200
     assert len(found.train) + len(found.validation) + len(found.test) == 200
-    # What is trained on stays what it was before there was something to judge by.
+    # The training part is the same as before there was a test part.
     assert {zlib.crc32(path.stem.encode()) % 4 for path in found.train} == {1, 2, 3}
     for kept in (found.validation, found.test):
         assert len(kept) / 200 == pytest.approx(0.125, abs=0.06)
@@ -411,7 +411,7 @@ def test_ordinary_speech_has_disjoint_parts_for_training_choosing_and_judging(tm
         ordinary_speech(tmp_path / "elsewhere")
 
 
-# What is done to the sound
+# Augmentation of the sound
 
 
 def test_without_augmentation_a_stretch_equals_the_recordings(data, recordings):
@@ -426,7 +426,7 @@ def test_without_augmentation_a_stretch_equals_the_recordings(data, recordings):
 
 
 def heard_of(data, augmentation):
-    """Samples and features, the levels of the utterances alike."""
+    """Return samples and features, with all utterances at the same level."""
     streams = Streams(seconds=6.0, uneven_db=0.0, lead_s=0.5)
     samples, _ = drawer_of(data, augmentation, streams).sounds(4, SEED)
     return samples, drawn(data, augmentation, streams, batch=4).features.float()
@@ -434,7 +434,7 @@ def heard_of(data, augmentation):
 
 @pytest.fixture(scope="module")
 def untouched(data):
-    """What is heard when nothing is drawn."""
+    """Samples and features without augmentation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.features.sound, "MADE_NOISES", 4)
         patch.setattr(train.features.sound, "MADE_ROOMS", 4)
@@ -452,9 +452,9 @@ def test_every_kind_changes_the_sound_and_without_it_nothing_does(data, untouche
         assert not louder.any()
     else:
         assert (louder.amax(dim=1) > 0.005).all()
-    if kind != "gain":  # whatever the level, it is heard alike
+    if kind != "gain":  # features do not depend on the level
         changed = other.mean(dim=(1, 2, 3)) > 0.005
-        assert changed.any() if kind == "mixup" else changed.all()  # some are mixed with themselves
+        assert changed.any() if kind == "mixup" else changed.all()  # some mix with themselves
     for before, after in zip(untouched, heard_of(data, alone.without([kind])), strict=True):
         assert torch.equal(before, after)
 
@@ -493,7 +493,7 @@ def test_a_faster_stretch_is_shorter_with_the_same_content(data, recordings):
 
 @pytest.mark.parametrize("speed", [1.0, 0.8, 1.25])
 def test_the_marks_lie_where_the_sound_is_at_any_speed(data, speed):
-    """Of every timestep that is heard: as loud as the one of the bank that is named for it."""
+    """Every timestep of the sound is as loud as its source in the bank."""
     bank, loud = data.bank, []
     for index in range(len(bank)):
         samples = bank.recorded[bank.starts[index] : bank.ends[index]] / bank.gains[index]
@@ -513,13 +513,13 @@ def test_the_marks_lie_where_the_sound_is_at_any_speed(data, speed):
         named = np.clip(sources[rows] + shift, 0, len(loud) - 1)
         return np.corrcoef(loud[named], heard[rows])[0, 1]
 
-    # A timestep of the stretch lies anywhere on two of the recording.
+    # A timestep of the stretch overlaps two timesteps of the recording.
     assert likeness(0) > 0.88
     assert max(likeness(-1), likeness(1)) < likeness(0)
 
 
 def surrounded(speech, augmentation, seed=0, rows=6):
-    """Rows of speech after all that is done to waveforms, and their level before."""
+    """Return rows of speech after the augmentation of waveforms, and their level before."""
     samples = torch.from_numpy(speech[:48_000]).repeat(rows, 1)
     level = active_rms(speech[:48_000])
     around = make_surroundings([], [], 1, CPU)
@@ -570,7 +570,7 @@ def test_rooms_keep_level_and_words_in_place(speech):
 
 
 def test_a_telephone_leaves_nothing_above_its_band(data):
-    """Neither in features nor in the sound, whatever it steps to."""
+    """Neither in features nor in the sound, despite the quantisation."""
     ranges = replace(NOTHING, telephone=1.0)
     samples, _ = drawer_of(data, ranges).sounds(4, SEED)
     power = power_spectra(samples).mean(dim=(0, 1))
@@ -616,7 +616,7 @@ def test_a_codec_zeroes_bins_beside_louder_ones_and_adds_nothing():
 def test_backgrounds_are_looped_to_length_at_equal_loudness():
     short = np.random.default_rng(1).standard_normal(8_000).astype(np.float32) * 0.01
     around = make_surroundings([short, short[:100]], [np.eye(1, 50_000, 30)[0]], 1, CPU)
-    assert (around.recorded, around.measured) == (1, 1)  # what is too short is left out
+    assert (around.recorded, around.measured) == (1, 1)  # short ones are left out
     assert around.noises.shape == (5, 12 * SAMPLE_RATE)
     rms = around.noises.square().mean(dim=1).sqrt()
     torch.testing.assert_close(rms, torch.ones(5), atol=0.02, rtol=0)
@@ -689,7 +689,7 @@ def test_processes_draw_their_shares_and_no_two_the_same(data):
 
 
 def test_drawing_ahead_gives_the_same_batches_and_ends_with_the_training(data):
-    """Nothing that comes from what is made: the process makes its own."""
+    """Without noise and rooms, because each process makes its own."""
     ranges = ALL.without(["noise", "rooms"])
     at_once = DrawnBatches(data, recipe_with(ranges), Place())
     before, threads = list(at_once.epoch([1, 1])), torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Training on generated features: deterministic, resumable, stoppable, taught, in processes."""
+"""Training on generated features: deterministic, resumable, with teachers, in processes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_training_that_is_refused_leaves_the_threads_as_they_were(tmp_path, mo
     fit(recipe_with(), training_set(), validation_sets(), tmp_path)
     with pytest.raises(SerLiveError, match="another recipe"):
         fit(recipe_with(seed=2), training_set(), validation_sets(), tmp_path)
-    assert len(closed) == 2  # where threads are given back: what draws ahead had taken one
+    assert len(closed) == 2  # also returns the thread that drawing ahead took
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
@@ -165,7 +165,7 @@ def test_extra_classes_are_learnt_and_then_removed(tmp_path):
 
 
 class Oracle(torch.nn.Module):
-    """Always answers the same."""
+    """A network that always gives the same answer."""
 
     def __init__(self, logits, timesteps=None):
         super().__init__()
@@ -190,7 +190,7 @@ def test_teachers_take_over_their_share_of_every_timestep(timesteps):
 
 
 def test_a_student_learns_from_its_teachers_alone(tmp_path):
-    """Its own labels are even: all that it can know, it has from the teacher."""
+    """Its own labels are uniform, so it can learn only from the teacher."""
     teacher = fit(recipe_with(epochs=8), training_set(), validation_sets(), tmp_path / "teacher")
     data = training_set()
     data = replace(data, targets=np.full_like(data.targets, 0.25))
@@ -247,7 +247,7 @@ def test_the_average_follows_the_weights_at_first_and_then_slowly():
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_system_runs_where_its_weights_are(system):
-    """On torch's device without data: as on a GPU, nothing may be left on the CPU."""
+    """On torch's meta device: as on a GPU, no tensor may stay on the CPU."""
     network = build(SYSTEMS[system](EMOTIONS)).to("meta")
     logits, _ = network(torch.empty(2, 9, 4, 201, device="meta"))
     logits.sum().backward()

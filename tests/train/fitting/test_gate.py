@@ -1,4 +1,4 @@
-"""The voice gate is taught on what the runtime would feed it."""
+"""The voice gate is trained on the inputs that the runtime would give it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_chunks_are_those_that_the_runtime_feeds(speech):
     detector.accept(samples, detector.initial_state())
     own = chunks_of(torch.from_numpy(samples)[None])[0].numpy()
     assert own.shape == (93, 576) == np.shape(fed)
-    # At the start, which is not learnt from, the runtime's running mean is another one.
+    # At the start, which is left out of the loss, the runtime's running mean differs.
     awake = gate.WAKING
     np.testing.assert_allclose(own[awake:], fed[awake:], atol=0.03 * np.abs(fed).max())
 

@@ -1,4 +1,4 @@
-"""Pre-training: a network that imitates what Whisper's encoder hears, and the encoder itself."""
+"""Pre-training: a network that imitates Whisper's encoder, and the encoder itself."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ RECIPE = replace(
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 def encoder(positions=1500):
-    """A small one with random weights."""
+    """Make a small encoder with random weights."""
     torch.manual_seed(4)
     return WhisperEncoder(WIDTH, max(LAYERS) + 1, positions).eval()
 
@@ -79,11 +79,11 @@ def test_mel_filters_have_slaneys_norm_and_rise_with_the_ear():
     filters = mel_filters()
     assert filters.shape == (MEL_BINS, 201)
     assert filters.min() == 0 and (filters.sum(axis=1) > 0).all()
-    # An area of 1 each; coarse where a filter is hardly wider than a bin of 40 Hz.
+    # Each has an area of 1; coarsely so if a filter is hardly wider than a bin of 40 Hz.
     np.testing.assert_allclose(40 * filters[40:].sum(axis=1), 1.0, atol=0.08)
     peaks = 40.0 * filters.argmax(axis=1)
     assert (np.diff(peaks) >= 0).all()
-    # 200/3 Hz a mel up to 1 kHz, then 27 mels for a factor of 6.4: 45.2 mels in all, 81 steps.
+    # 200/3 Hz per mel up to 1 kHz, then 27 mels per factor of 6.4: 45.2 mels in all, 81 steps.
     step = (15.0 + 27.0 * np.log(8.0) / np.log(6.4)) / 81
     centres = step * np.arange(1, 81)
     hertz = np.where(centres < 15, centres * 200 / 3, 1000 * 6.4 ** ((centres - 15) / 27))
@@ -130,7 +130,7 @@ def test_recordings_longer_than_the_encoders_positions_are_cut():
 
 
 def test_the_encoders_layers_equal_torchs_with_one_head_per_64_values():
-    """A layer once more, by torch's own."""
+    """Compares a layer with torch's own."""
     model = encoder()
     layer = model.layers[0]
     attention = torch.nn.MultiheadAttention(WIDTH, 1, batch_first=True)
@@ -177,7 +177,7 @@ def test_a_file_without_an_encoder_is_refused_in_one_line(tmp_path, write, messa
     assert str(path) in str(raised.value)
 
 
-# What it hears of a bank
+# Frames of a bank
 
 
 @pytest.fixture
@@ -188,13 +188,13 @@ def bank(tmp_path):
 def test_the_teacher_has_a_frame_for_every_timestep(speech):
     frames = frames_of(encoder(), speech[:48_000], 75)
     assert frames.shape == (75, WIDTH)
-    # Of 40 ms each: what is silent from the middle on changes the second half most.
+    # A frame covers 40 ms: silence from the middle on changes the second half most.
     silenced = speech[:48_000].copy()
     silenced[24_000:] = 0.0
     differences = (frames_of(encoder(), silenced, 75) - frames).norm(dim=1)
     assert differences[42:].mean() > 2 * differences[:33].mean()
     short = frames_of(encoder(positions=10), speech[:48_000], 75)
-    assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, its last one
+    assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, the last frame
 
 
 def test_the_teachers_frames_are_standardised_and_computed_once(
@@ -245,7 +245,7 @@ def test_the_imitation_loss_of_the_frames_themselves_is_zero():
     frames = torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(0))
     assert float(imitation_loss(frames, frames)) == pytest.approx(0, abs=1e-6)
     assert imitation_loss(0.5 * frames, frames) < imitation_loss(-frames, frames)
-    # The angle alone: twice as long is not so bad as another direction of that distance.
+    # Because of the angle, double length costs less than another direction at that distance.
     assert imitation_loss(2 * frames, frames) < imitation_loss(torch.zeros(40, WIDTH), frames)
 
 
@@ -266,7 +266,7 @@ def streams(bank):
 
 @pytest.fixture
 def frames(streams):
-    """A teacher who hears how loud each band is, standardised."""
+    """Make a teacher's frames: the level of each band, standardised."""
     generator = np.random.default_rng(1)
     speech = streams.bank.speech[:, None] - streams.bank.speech.mean()
     values = 2.0 * speech + 0.1 * generator.standard_normal((len(speech), 6))
@@ -284,7 +284,7 @@ def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
 
 
 def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
-    """Between the utterances the teacher has heard nothing, and any answer is as good."""
+    """Between the utterances there are no teacher's frames, so no prediction is wrong."""
     torch.manual_seed(0)
     recipe = replace(RECIPE, learning_rate=1e-3)
     (batch, _) = streams.batches(recipe, Place()).epoch([1])
@@ -328,7 +328,7 @@ def test_a_stopped_pretraining_resumes_as_if_never_stopped(
 
 
 def test_imitation_trains_only_the_layers_before_the_pooling():
-    """Every timestep's memory is learnt; attention and classifier later."""
+    """Every timestep's memory is trained; attention and classifier are trained later."""
     torch.manual_seed(0)
     imitator = Imitator(Network(TINY), 6)
     told = imitator(torch.rand(2, 9, 4, 201))
@@ -349,7 +349,7 @@ def folders(tiny_corpus, teacher, tmp_path):
 
 @pytest.fixture
 def heard(monkeypatch):
-    """The recordings that the teacher heard."""
+    """Collect the recordings that the teacher hears."""
     paths = []
 
     def remembered(teacher, found, *others):
@@ -362,7 +362,7 @@ def heard(monkeypatch):
 
 
 def started_from(folders, **changes):
-    """A recipe that learns emotions from the imitation on, and the folders of its run."""
+    """Return a recipe that starts from the imitation, and the folders of its run."""
     recipe = replace(STREAMED, epochs=1, pretrained=str(folders.run), **changes)
     return recipe, replace(folders, run=folders.run.with_name("run"))
 
@@ -371,7 +371,7 @@ def test_no_held_out_speaker_is_imitated_and_a_fit_starts_from_the_imitation(
     folders, heard, monkeypatch
 ):
     clips = folders.corpora / "cremad" / "AudioWAV"
-    for path in list(clips.glob("*_ANG_*")):  # an emotion that is none of the labels
+    for path in list(clips.glob("*_ANG_*")):  # an emotion outside the labels
         path.with_name(path.name.replace("ANG", "DIS")).write_bytes(path.read_bytes())
     starts = []
 
@@ -427,7 +427,7 @@ def test_a_start_provides_all_weights_up_to_the_pooling(folders):
 
 
 def test_recordings_of_unknown_speakers_are_not_imitated(folders, tmp_path):
-    for number in range(40):  # of nobody known, so that any split shares them
+    for number in range(40):  # unknown speakers, which any split may share
         path = tmp_path / "own" / EMOTIONS[number % 2] / f"{number}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(CLIPS[number % 2].read_bytes())

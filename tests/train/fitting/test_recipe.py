@@ -1,4 +1,4 @@
-"""Recipes: what they may say, and what is said of their mistakes."""
+"""Recipes: their settings, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_open_recipe_trains_on_material_for_any_use():
 
 @pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])
 def test_recipes_that_start_from_another_one_have_its_network(later):
-    """As far as a start asks for it: labels and pooling may differ."""
+    """As far as a start needs it: labels and pooling may differ."""
     recipe = read_recipe(RECIPES / f"{later}.toml")
     before = recipe.pretrained.removeprefix("runs/").split("-")[0]
     check_start(read_recipe(RECIPES / f"{before}.toml").network, recipe.network, before)
@@ -266,7 +266,7 @@ def test_own_recordings_need_no_recipe(tmp_path):
     assert own.network.labels == ("cats", "dogs")
     assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
     assert own.transfer == ()
-    # Nothing that has to be fetched first.
+    # Nothing that has to be downloaded first.
     assert (own.noises, own.streams.ordinary, own.pretrained) == ((), 0.0, "")
     assert own.augmentation.room == 0.0
     assert own.epochs == read_recipe(RECIPES / "own.toml").epochs

@@ -59,7 +59,7 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
         "uar",
     ]
 
-    # Stopped after one epoch and started again: the same weights as in one go.
+    # Stopped after one epoch and resumed: the same weights as without the stop.
     stopped = replace(folders, run=tmp_path / "stopped")
     save = Training.save
 
@@ -114,7 +114,7 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
 
 @pytest.fixture
 def refits(monkeypatch):
-    """What every refit from now on is given: utterances, epochs, teachers, start."""
+    """Record the arguments of every refit: utterances, epochs, teachers, start."""
     calls, prepared = [], []
 
     def training_data(recipe, utterances, *others):
@@ -146,7 +146,7 @@ def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(folders,
         assert not {one.speaker for one in heard} & {one.speaker for one in parts.test}
     assert [epochs for _, epochs, *_ in refits] == [of_teacher["epoch"], result["epoch"]]
     assert equal(refits[1][2].networks[0], teacher)
-    # What the refit does not touch: the choice, its figures and its temperature.
+    # The refit does not change the choice, its figures and its temperature.
     assert result | {"recipe": chosen["recipe"]} == chosen
     judged, refitted = (RunFolder(folders.run).load(one)[0] for one in (False, True))
     before = RunFolder(plain.run).load()[0]
@@ -191,7 +191,7 @@ def test_a_refit_resumes_wherever_it_was_stopped(folders, tmp_path, monkeypatch,
     """Two epochs each of the network and its refit."""
     recipe = recipe_with(epochs=2, refit=True)
 
-    def keep_newest(training, uar):  # so that the refits, too, have two
+    def keep_newest(training, uar):  # so that the refits have two as well
         keep_if_best(training, uar + training.epoch * 1000)
 
     keep_if_best = Training.keep_if_best
@@ -266,7 +266,7 @@ def test_an_exported_refit_states_that_it_heard_the_validation_speakers(
     assert not of_judged.lineage.is_refit
     with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
         tune(model, folders.corpora)
-    # What was chosen on the validation speakers, by the network that has not heard them.
+    # Chosen on the validation speakers, by the network that has not heard them.
     count = len(of_judged.labels)
     prior = (1 - 0.1 * (count - 1), *[0.1] * (count - 1))
     decision = replace(of_judged.decision, switch_margin=0.123)
@@ -309,7 +309,7 @@ def test_a_start_of_another_shape_is_refused_before_anything_is_prepared(folders
 
 
 def learnt_from(folders, *corpora):
-    """Rewrites what a finished run says that it has heard."""
+    """Rewrite the lineage of a finished run."""
     result = json.loads((folders.run / "result.json").read_text())
     result["lineage"]["corpora"] = [asdict(one) for one in corpora]
     (folders.run / "result.json").write_text(json.dumps(result))
@@ -431,12 +431,12 @@ def test_a_label_that_nobody_speaks_is_named_before_training(folders):
 
 @pytest.fixture
 def own(tmp_path):
-    """One's own recordings: a folder of class folders, in each a folder for every speaker."""
+    """Own recordings: class folders, each with a folder per speaker."""
     for clip, label in zip(CLIPS, ("cats", "dogs", "cats", "dogs"), strict=True):
         for speaker in ("ann", "bob", "eve"):
             file = tmp_path / "own" / label / speaker / clip.name
             file.parent.mkdir(parents=True, exist_ok=True)
-            gain = 1.0 - 0.1 * ("ann", "bob", "eve").index(speaker)  # no two recordings are alike
+            gain = 1.0 - 0.1 * ("ann", "bob", "eve").index(speaker)  # no two recordings are equal
             soundfile.write(file, gain * read_recording(clip), 16_000)
     return tmp_path / "own"
 
@@ -485,14 +485,14 @@ def test_training_on_recordings_as_they_are_is_judged_on_them_alone(folders):
 
 @pytest.fixture
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 @pytest.fixture
 def ordinary(folders):
-    """Ordinary speech beside the corpora, in the layout in which it is unpacked."""
+    """Ordinary speech among the corpora, in its official layout."""
     for number in range(6):
         for kind, clip in (("intent/a", CLIPS[0]), ("keywords/b", CLIPS[1])):
             path = folders.corpora / "speech" / kind / f"{number}.flac"
@@ -525,7 +525,7 @@ def test_training_on_streams_is_judged_in_streams_too_and_resumes(folders, tmp_p
     run(recipe, stopped)
     assert equal(RunFolder(stopped.run).load()[0], RunFolder(folders.run).load()[0])
 
-    # Ordinary speech is no label of what is exported, but is told.
+    # Ordinary speech is not a label of the exported model, but has an output.
     assert RunFolder(folders.run).load()[0].config.outputs == (*EMOTIONS, "ordinary")
     export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
     metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata

@@ -1,4 +1,4 @@
-"""What utterances should be heard as: labels, and what raters heard."""
+"""Targets of utterances: labels, and raters' votes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = ",A,D,F,H,N,S,fileName,numResponses"
 
 @pytest.fixture
 def voted(tmp_path):
-    """CREMA-D's table, deep in the corpus as in its official layout."""
+    """CREMA-D's table of votes, at its place in the official layout."""
     folder = tmp_path / "cremad" / "processedResults"
     folder.mkdir(parents=True)
     rows = [
@@ -60,7 +60,7 @@ def test_teachers_answers_replace_their_share_of_the_target(tmp_path):
         for name in ("1001_IEO_HAP_LO", "1001_IEO_HAP_HI")
     ]
     soft = targets(spoken, recipe_with(answers=str(tmp_path), answers_weight=0.5), tmp_path)
-    # Disgust is no label here: the others are 0.5, 0.375 and 0.125 of what is left.
+    # Disgust is not a label here; without it the others have 0.5, 0.375 and 0.125.
     np.testing.assert_allclose(soft, [[0.25, 0.6875, 0, 0.0625], [0, 1, 0, 0]], atol=1e-6)
     with pytest.raises(SerLiveError, match=r"no answers of teachers in .*nowhere"):
         targets(spoken, recipe_with(answers=str(tmp_path / "nowhere")), tmp_path)
@@ -83,7 +83,7 @@ def test_missing_votes_are_reported(tmp_path):
 
 @pytest.mark.skipif(not CREMAD.exists(), reason=f"needs CREMA-D in {CREMAD}")
 def test_raters_hear_neutral_in_most_sad_voices():
-    """The figures of the corpora's README: by voice alone few hear what was acted."""
+    """As in the corpus's README: by voice alone few raters recognise the acted emotion."""
     votes = read_votes(CREMAD, EMOTIONS, "voice")
     sad = [share for name, share in votes.items() if "_SAD_" in name]
     assert len(votes) > 6_000

@@ -1,4 +1,4 @@
-"""Teachers of emotions: Whisper's encoder, trained on labels, answers for whom it has not heard."""
+"""Teachers of emotions: Whisper's encoder, trained on labels, answers for unheard speakers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECIPE = TeacherRecipe(
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 

@@ -1,4 +1,4 @@
-"""What epochs are judged on: every utterance in the middle of a stream, and what of it counts."""
+"""The material of judging epochs: utterances within streams, and their votes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from train.place import CPU
 
 @pytest.fixture
 def utterances(tiny_corpus):
-    """Of two speakers."""
+    """Utterances of two speakers."""
     return read_corpus("cremad", tiny_corpus, EMOTIONS)[:8]
 
 
@@ -38,7 +38,7 @@ def labels(utterances):
 
 @pytest.fixture
 def around(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 2)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 2)
     return make_surroundings([], [], 0, CPU)
@@ -108,7 +108,7 @@ def test_without_speech_every_timestep_of_the_utterance_votes_alike():
 
 
 def test_a_verdict_in_a_stream_depends_on_what_came_before(utterances, labels, tmp_path):
-    """The normaliser and the window arrive used: that is what is judged."""
+    """The normaliser and the window hold earlier audio, as they should when judged."""
     heard = alone(utterances, labels, NORMALISER, tmp_path)
     joined = in_streams(utterances, labels, NORMALISER, tmp_path)
     network = enlivened(TINY)

@@ -1,4 +1,4 @@
-"""Evaluation: what a stream knows and when, in noise, at other levels, when emotions change."""
+"""Evaluation: verdicts over time, in noise, at other levels, and when emotions change."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def noise_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpora(noise_root):
-    """In CREMA-D's layout two test speakers, one of each other part, and a silent recording."""
+    """Two test speakers and one of each other part in CREMA-D's layout, and a silent recording."""
     folder = noise_root.parent / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
     for speaker in (1001, 1008, 1002, 1003):
@@ -70,7 +70,7 @@ def corpora(noise_root):
 
 @pytest.fixture
 def corpora_and_speech(corpora, tmp_path):
-    """The same, and ordinary speech: four commands and a wake word to choose by and to judge by."""
+    """The same, with ordinary speech: four commands and a wake word for validation and for test."""
     folder = tmp_path / "corpora"
     shutil.copytree(corpora, folder)
     for sub, kept in (("intent", 4), ("keywords", 1)):
@@ -88,7 +88,7 @@ def corpora_and_speech(corpora, tmp_path):
 
 
 def heard(name, split="fixed", *, trained=("1003",), validation=("1002",), test=("1001", "1008")):
-    """A lineage of one corpus whose speakers are held back; of CREMA-D, by its own split."""
+    """Make a lineage of one corpus with held-back speakers; for CREMA-D, by its own split."""
     corpus = HeardCorpus(name, False, "-", split, "speakers", trained, validation, test)
     return Lineage((corpus,))
 
@@ -98,12 +98,12 @@ def run_main(monkeypatch, *arguments):
     return main()
 
 
-# What is known when
+# Verdicts over time
 
 
 @pytest.mark.parametrize("after_s", [0.5, 1.0, 1.5])
 def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech, after_s):
-    """No look-ahead is given away: the stream is cut there, not flushed."""
+    """The stream is cut at that time, not flushed, so the look-ahead counts."""
     samples = np.concatenate([np.zeros(8_000, np.float32), speech[:48_000]])
     heard = hear(shipped, samples)
     first = int((heard.speech >= SPEECH_THRESHOLD).argmax())
@@ -147,7 +147,7 @@ def test_noise_lies_under_the_speech_by_the_ratio(speech, noise_root):
         noises.append(mixed - speech)
         rms = np.sqrt(np.mean(noises[-1].astype(np.float64) ** 2))
         assert 20 * np.log10(active_rms(speech) / rms) == pytest.approx(snr_db, abs=0.05)
-    np.testing.assert_allclose(noises[0] * 10, noises[1], atol=1e-4)  # the same one, louder
+    np.testing.assert_allclose(noises[0] * 10, noises[1], atol=1e-4)  # the same noise, louder
     other = heard_in(Condition(snr_db=0.0), speech, "cremad/b", noise_root)
     assert not np.allclose(other - speech, noises[1], atol=1e-3)
 
@@ -340,7 +340,7 @@ def test_everything_is_reported_as_json(corpora, model_file, tmp_path, monkeypat
 def test_ordinary_speech_is_reported_under_both_priors(
     corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
 ):
-    """Half of acted emotion and nearly all of ordinary speech go to neutral, if that is likely."""
+    """The everyday prior turns half of acted emotion and most ordinary speech into neutral."""
     model, path = tmp_path / "everyday.onnx", tmp_path / "figures.json"
     metadata = Recognizer.load(model_file).metadata
     shares = everyday_shares(metadata.labels, 0.99)
@@ -432,7 +432,7 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
 ):
     stranger = tmp_path / "stranger.onnx"
     metadata = Recognizer.load(model_file).metadata
-    # Labels one further than the network means: everything it knows is wrong.
+    # The labels are shifted by one, so every confident answer is wrong.
     shifted = (*metadata.labels[1:], metadata.labels[0])
     elsewhere = replace(metadata, labels=shifted, lineage=heard("ravdess"))
     describe_model(model_file, elsewhere, stranger)
@@ -442,7 +442,7 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
     assert "stranger.onnx on cremad" in said.err
     assert model_file.name not in said.err
     assert "!" in said.out
-    # Where everything was trained on there is nothing to judge.
+    # If the model was trained on every corpus, there is nothing to judge.
     assert run_main(monkeypatch, "evaluate", model_file, *arguments[3:]) == 2
 
 

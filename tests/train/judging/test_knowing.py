@@ -1,4 +1,4 @@
-"""What it is worth to know a voice, judged on recordings that are the same whatever is known."""
+"""The gain from knowing a voice, judged on the same recordings for every profile size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
 @pytest.fixture
 def few_made(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
@@ -42,7 +42,7 @@ def test_every_recording_is_judged_with_every_profile_size(knowing):
     with ThreadPoolExecutor(1) as pool:
         known = judge_known(pool, knowing.path, spoken(), metadata)
     assert tuple(known.by_sentences) == SENTENCES
-    assert known.fewest == 0  # of one neutral sentence none is left for its own profile
+    assert known.fewest == 0  # with one neutral sentence, none is left for its own profile
     for result in known.by_sentences.values():
         assert result.scores.confusion.sum() == 2 * len(CLIPS)
     for adapted, fixed in known.by_speech.values():
@@ -97,7 +97,7 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
         assert own["voice.differ.weight"].abs().sum() > 0
-        # It answers by itself: a network of the same seed that has learnt nothing does not.
+        # The voice answer has been trained: it differs from that of a fresh network with this seed.
         torch.manual_seed(recipe.seed)
         unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
         assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])

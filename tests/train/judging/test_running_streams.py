@@ -1,4 +1,4 @@
-"""Judging in running streams: what is joined, whose timesteps count, what a false alarm is."""
+"""Judging in running streams: joining, which timesteps count, and false alarms."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_leads_and_fillings_take_turns():
         firsts.setdefault(one.utterances[0], set()).add(one.lead_s)
     assert all(len(leads) == len(PAUSES_S) for leads in firsts.values())
     beginnings = [one for one in sessions if one.pause_s == 0.4][:: len(sessions) // 24]
-    assert len({one.lead_s for one in beginnings}) > 1  # each speaker begins where he does
+    assert len({one.lead_s for one in beginnings}) > 1  # starts differ by speaker
 
 
 def test_the_order_is_the_speakers_own():
@@ -163,7 +163,7 @@ def test_faint_noise_is_faint_and_goes_on():
 
 
 def made_session(answers, truths, speech=None, pause_s=LONG_PAUSE_S, speaker="A"):
-    """Utterances of ten timesteps, as the answers say; ten of silence after each."""
+    """Make utterances of ten timesteps with these answers, each followed by ten of silence."""
     own = tuple(Utterance(Path(f"{i}.wav"), t, speaker, "cremad") for i, t in enumerate(truths))
     probabilities = np.zeros((20 * len(own), 4), np.float32)
     labels, spans = [], []
