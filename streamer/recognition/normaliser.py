@@ -110,7 +110,7 @@ class Normaliser:
     def normalise_many(
         self, spectra: Sequence[Spectra], states: Sequence[NormaliserState], at_once: int = 1
     ) -> list[tuple[Float32, NormaliserState]]:
-        """Call :meth:`normalise` for each of many streams."""
+        """Do :meth:`normalise` for each of many streams."""
         if len({len(one.power) for one in spectra}) != 1:
             pairs = zip(spectra, states, strict=True)
             return [self.normalise(*pair, at_once) for pair in pairs]

@@ -117,7 +117,7 @@ class SpectralAnalysis:
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpectraState], at_once: int = 1
     ) -> list[tuple[Spectra, SpectraState]]:
-        """Call :meth:`accept` for each of many streams."""
+        """Do :meth:`accept` for each of many streams."""
         pending = [
             np.concatenate([state.pending, samples.astype(np.float32, copy=False)])
             for samples, state in zip(blocks, states, strict=True)

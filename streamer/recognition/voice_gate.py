@@ -103,7 +103,7 @@ class SpeechDetector:
     def accept_many(
         self, blocks: Sequence[Float32], states: Sequence[SpeechState]
     ) -> list[tuple[list[float], SpeechState]]:
-        """Call :meth:`accept` for each of many streams."""
+        """Do :meth:`accept` for each of many streams."""
         hearings = [_Hearing(*pair) for pair in zip(blocks, states, strict=True)]
         unfinished = [hearing for hearing in hearings if hearing.chunks]
         while unfinished:

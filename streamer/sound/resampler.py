@@ -1,4 +1,4 @@
-"""Resamples the source's rate to 16 kHz, and measures the look-ahead of the resampler."""
+"""Resamples the source's rate to 16 kHz, and measures the look-ahead of this."""
 
 from __future__ import annotations
 
