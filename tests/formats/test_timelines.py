@@ -314,7 +314,7 @@ def test_a_killed_session_is_converted_as_far_as_it_goes(recorded, tmp_path):
     convert(path, "textgrid", out, pytest.fail)
     duration_s, tiers = textgrid_of(out.getvalue(), tmp_path)
     assert_tiled(tiers["label"], duration_s)
-    assert duration_s == 3.0  # the loss is told to end there
+    assert duration_s == 3.0  # the gap ends there
     rows = io.StringIO()
     convert(path, "csv", rows, pytest.fail)
     assert live["csv"].startswith(rows.getvalue())
