@@ -15,7 +15,7 @@ c-pfsmn-a-live  convolution  4 pFSMN blocks    statistics attention over it     
 
 Details from the paper, and the choices made here where it gives none:
 
-- LSTM: the paper cites its figure from work on hand-crafted features. Here it takes the
+- LSTM: the paper cites a result on hand-crafted features. Here it takes the
   spectrogram, so that it differs from pFSMN only in the sequence model. It has one direction and
   two layers, as in the C-biLSTM.
 - C-biLSTM: "2-CNN layers and 2-Bi-LSTM which had 256 nodes in hidden layers", 2.12 M parameters.

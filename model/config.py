@@ -193,7 +193,7 @@ def immediate(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
 
 
 def paper(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:
-    """The paper's: look-ahead as large as look-back (4.4 s), scalar taps, positional attention.
+    """The paper's network: look-ahead equals look-back (4.4 s), scalar taps, positional attention.
 
     Its channel counts are not given; 128 and 96 give 1.84 M parameters, 1.87 M
     with the paper's padding of 3; Table 3 has 1.85 M.

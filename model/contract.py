@@ -117,7 +117,7 @@ class Layer(nn.Module, Generic[State]):
 
     @property
     def takes_anything(self) -> bool:
-        """Whether anything may come in beside a stream; else only zeros, as into a first layer."""
+        """Whether inputs outside a stream may be nonzero; a first layer only gets zeros there."""
         return True
 
     def forward(self, x: Any) -> Any:

@@ -76,7 +76,7 @@ class ConvolutionFront(Layer[ConvolutionState]):
 
     @property
     def takes_anything(self) -> bool:
-        """No: frames are not masked, so nothing but zeros may stand beside a stream."""
+        """False: frames are not masked, so inputs outside a stream must be zeros."""
         return False
 
     def forward(self, features: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def _attention(config: NetworkConfig) -> int:
     if config.attention == "statistics":
         return by_content
     if config.attention == "context":
-        # A question is a value wider than an answer, and as wide as a key.
+        # A question has one value more than an answer, and as many as a key.
         asked = ContextAttention.ASKED
         wide = asked + 1
         return by_content + (asked + wide) * config.hidden + wide * config.window_timesteps

@@ -89,7 +89,7 @@ class VoiceGate(nn.Module):
         batch, chunks = samples.shape[:2]
         samples = samples.flatten(0, 1)
         padded = torch.cat([samples, samples.index_select(1, self.mirrored)], dim=1)
-        # Slices: to gather every sample by itself takes as long as the transform.
+        # Slices: gathering single samples takes as long as the transform.
         starts = range(0, padded.shape[1] - _FRAME_SAMPLES + 1, _FRAME_STEP)
         frames = torch.cat([padded[:, start : start + _FRAME_SAMPLES] for start in starts], dim=1)
         frames = frames.reshape(-1, _FRAME_SAMPLES)
@@ -108,7 +108,7 @@ class VoiceGate(nn.Module):
 class _Exported(nn.Module):
     """The gate on a stream, with ONNX's own LSTM.
 
-    What torch exports of its LSTM is a loop, or takes the number of chunks for a constant.
+    torch exports its own LSTM as a loop, or with a fixed number of chunks.
     """
 
     own: Tensor

@@ -22,7 +22,7 @@ _SLACK = 5
 _BEFORE = 4
 #: Timesteps tested in place of an unlimited receptive field.
 _SOME = 40
-#: Timesteps of the steps that must give the same as steps of one.
+#: Lengths of the long steps, whose results must equal those of single timesteps.
 _STEPS = ((2,), (1, 3, 2, 7), (10_000,))
 
 
@@ -37,7 +37,7 @@ def verify_contract(
     affect each other. Inputs outside a stream do not affect it.
 
     Args:
-        layer: layer in evaluation mode with nonzero weights.
+        layer: a layer in evaluation mode with nonzero weights.
         make_input: draws a new input at every call.
         tolerance: greatest difference allowed.
         hears_all: whether the timesteps at both edges of the receptive field must have an effect;
@@ -64,12 +64,12 @@ def stream(
     """Run a layer step by step and flush it; return outputs like ``forward``'s.
 
     Args:
-        layer: that runs.
+        layer: layer to run.
         x: ``(batch, timesteps, ...)``.
-        timesteps: of the streams.
+        timesteps: length of the streams.
         beside: inputs before the streams and after their end, :data:`_BEFORE` timesteps and
             ``latency`` more; None begins with the streams and ends them with zeros.
-        steps: timesteps that each step takes, again and again.
+        steps: number of timesteps of each step, repeated in a cycle.
     """
     batch = len(tensors_of(x)[0])
     state = layer.initial_state(batch)
@@ -84,7 +84,7 @@ def stream(
             beside,
         )
     outputs = []
-    # As in use, the end is unknown before the flush, so a step ends at it.
+    # As in use, the end is unknown before the flush, so no step crosses it.
     cuts = {*_cuts(first, after, steps), timesteps, after}
     for begins, ends in pairwise(sorted(cuts)):
         end = torch.full((batch,), UNKNOWN_END if begins < timesteps else timesteps)
@@ -97,7 +97,7 @@ def stream(
 
 
 def _cuts(first: int, after: int, steps: Sequence[int]) -> list[int]:
-    """Return where steps of these lengths, again and again, begin."""
+    """Return the starts of steps of these lengths, repeated in a cycle."""
     return [*takewhile(lambda at: at < after, accumulate(cycle(steps), initial=first))]
 
 
@@ -228,7 +228,7 @@ def _check_batches(layer: Layer[Any], x: Any, timesteps: int, tolerance: float) 
 def _check_beside(
     layer: Layer[Any], x: Any, make_input: MakeInput, timesteps: int, tolerance: float
 ) -> None:
-    """Check that noise before the stream and after its end, as from a late layer, is not heard."""
+    """Check that noise outside the stream, as from a layer with latency, has no effect."""
     noise = make_input(len(tensors_of(x)[0]), _BEFORE + layer.latency)
     with torch.no_grad():
         noisy, alone = stream(layer, x, timesteps, noise), stream(layer, x, timesteps)

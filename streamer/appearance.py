@@ -43,7 +43,7 @@ STATE_LOOKS = {
     NOTHING_CODE: Look("", " ", "#101418"),
 }
 
-#: White paper, and a gap on it.
+#: Colours of white paper, and of a gap on it.
 PAPER, PAPER_GAP = "#ffffff", "#000000"
 #: States on white paper, where the screen's greys would stand out more than the emotions.
 _PAPER_COLOURS = {

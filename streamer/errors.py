@@ -5,8 +5,8 @@ class SerLiveError(Exception):
     """Wrong usage or unreadable input: something the user can cause or fix.
 
     Attributes:
-        option: what the command adds to the message: the option that helps, which the library does
-            not have under that name.
+        option: advice that only the command adds to the message: it names an option of the command
+            line.
     """
 
     exit_code = 2

@@ -23,7 +23,7 @@ _PAGE_COLUMNS = 100
 
 
 class Output(Protocol):
-    """Takes text: a :class:`OutputFile` or a standard stream."""
+    """Takes text: an :class:`OutputFile` or a standard stream."""
 
     def write(self, text: str, /) -> object: ...
 

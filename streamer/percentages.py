@@ -1,4 +1,4 @@
-"""Shares as whole percentages for people, which add up to what the shares add up to."""
+"""Whole percentages with the same sum as the shares that they stand for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 def whole_percents(shares: Sequence[float]) -> list[int]:
     """Return shares of 0 to 1 as whole percentages by the method of largest remainders.
 
-    Rounded each on its own, the shares of a whole may sum to 99 or 101.
+    If each share were rounded separately, the shares of a whole might sum to 99 or 101.
     """
     exact = [100.0 * share for share in shares]
     found = [int(one) for one in exact]

@@ -14,7 +14,7 @@ import soundfile
 from streamer.errors import told
 
 try:
-    import pipecat  # noqa: F401 (said in a line where it is missing)
+    import pipecat  # noqa: F401 (only to report it if missing)
 except ModuleNotFoundError:
     sys.exit(told("the example needs Pipecat: pip install 'ser-live[pipecat]'"))
 

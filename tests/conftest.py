@@ -18,7 +18,7 @@ from model.export import export
 from streamer.bundled import bundled
 from streamer.recognition.recognizer import Recognizer
 
-# Before anything imports them: what fails in a helper says as much as what fails in a test.
+# Before anything imports them: assertions in helpers then explain themselves as in tests.
 pytest.register_assert_rewrite("tests.helpers")
 
 from tests.helpers.networks import SHIPPED, Exported, describe, lively_network  # noqa: E402
@@ -30,13 +30,13 @@ for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
 
-# Small networks: a second thread costs more than it gives, above all on a busy machine.
+# With small networks a second thread costs more than it gains, above all on a busy machine.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The configuration file of whoever runs the tests is not read."""
+    """Hide the configuration file of the person who runs the tests."""
     folder = str(tmp_path_factory.mktemp("configuration"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CONFIG_HOME", "APPDATA"):
@@ -65,7 +65,7 @@ def shipped() -> Recognizer:
 
 @pytest.fixture(scope="session")
 def export_lively(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
-    """Exports a network by its name, once."""
+    """Export a named network, once."""
 
     @cache
     def export_named(name: str) -> Exported:
@@ -80,25 +80,25 @@ def export_lively(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], E
 
 @pytest.fixture(scope="session", params=[*sorted(CONFIGURATIONS), SHIPPED])
 def exported(request: pytest.FixtureRequest, export_lively: Callable[[str], Exported]) -> Exported:
-    """Look-ahead of 15 ms, 175 ms and 4.4 s."""
+    """Networks with a look-ahead of 15 ms, 175 ms and 4.4 s."""
     return export_lively(request.param)
 
 
 @pytest.fixture(scope="session")
 def knowing(export_lively: Callable[[str], Exported]) -> Exported:
-    """A network that gets to know voices."""
+    """A network with a voice memory."""
     return export_lively(SHIPPED)
 
 
 @pytest.fixture(scope="session")
 def knowing_recognizer(knowing: Exported) -> Recognizer:
-    """Of the network that gets to know voices."""
+    """The recognizer of the network with a voice memory."""
     return Recognizer.load(knowing.path)
 
 
 @pytest.fixture
 def tiny_corpus(tmp_path):
-    """The clips under many names: speakers of all three parts in CREMA-D's layout."""
+    """The clips under many names: speakers of all three parts of the split, in CREMA-D's layout."""
     folder = tmp_path / "corpora" / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
     for speaker in (1001, 1002, 1003, 1004, 1005, 1006, 1008, 1009):
@@ -119,7 +119,7 @@ def model_file() -> Path:
 
 @pytest.fixture(scope="module")
 def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
-    """Started once a module; in the environment of this process too, for PortAudio in it."""
+    """Start a sound server once per module; also set this process's environment, for PortAudio."""
     if missing := missing_packages():
         pytest.skip(f"no virtual microphone: apt install {' '.join(missing)}")
     pulse = Pulse(tmp_path_factory.mktemp("pulse"))

@@ -23,15 +23,15 @@ from tests.helpers.command import COMMAND
 from tests.helpers.places import ROOT
 from tests.serve.serving import Command
 
-#: From the repository, where the commands run: pictures name it.
+#: Relative to the repository, where the commands run, because pictures show this path.
 DEMO = Path("assets", "demo.flac")
 FOLDER = ROOT / "assets" / "gallery"
 SCHEMES = ("light", "dark")
-#: The moment of the demo that pictures show: all four emotions have been heard, the last is shown.
+#: Moment of the demo in the pictures: all four emotions have been heard, the last is shown.
 MOMENT_S = 10.6
 SCREEN = "100x30"
 WINDOW = (1100, 860)
-#: Colours of a picture of a window: few enough to be small, and no difference can be seen.
+#: Number of colours in a screenshot: few enough for a small file, without a visible difference.
 COLOURS = 128
 PATIENCE_S = 60.0
 
@@ -93,7 +93,7 @@ def pages(folder: Path, scratch: Path) -> None:
         browser.open(f"{server.http}/")
         until(browser, "document.querySelectorAll('#bars li').length === 4")
         browser.value("document.getElementById('listen').click()")
-        # As late as all four emotions have been heard; the recording goes round and round.
+        # Wait until all four emotions have been heard; the recording repeats.
         until(browser, "document.getElementById('clock').textContent > '0:10'")
         until(browser, "document.getElementById('word').textContent === 'happy'")
         for scheme in SCHEMES:
@@ -112,7 +112,7 @@ def until(browser: Chromium, expression: str) -> None:
 
 
 def save(browser: Chromium, path: Path) -> None:
-    """The window as PNG of few colours."""
+    """Save the window as PNG with few colours."""
     picture = Image.open(BytesIO(browser.screenshot())).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 

@@ -1,4 +1,4 @@
-"""Faults of devices, clocks and consumers in simulated time; FAULTS.md is the table of them all."""
+"""Faults of devices, clocks and consumers in simulated time; FAULTS.md lists all faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def world(monkeypatch, speech):
 
 
 class Following(Collect):
-    """A sink to which something happens at moments of stream time."""
+    """A sink that causes faults at moments of stream time."""
 
     def __init__(self, happens=()):
         super().__init__()
@@ -59,7 +59,7 @@ def listened(world, recognizer, duration_s, happens=()):
 
 
 @pytest.mark.parametrize("pace", [0.99, 1.01])
-def test_a_sample_clock_one_percent_off_is_no_gap_in_ten_minutes_and_latency_stays(
+def test_a_sample_clock_one_percent_off_makes_no_gap_in_ten_minutes_and_latency_stays(
     monkeypatch, pace
 ):
     world = World(monkeypatch)
@@ -74,7 +74,7 @@ def test_a_sample_clock_one_percent_off_is_no_gap_in_ten_minutes_and_latency_sta
     assert max(latencies_ms) - min(latencies_ms) < 11.0
 
 
-def test_a_consumer_stalled_for_5_s_says_a_gap_of_what_did_not_fit(world, shipped):
+def test_a_consumer_stalled_for_5_s_reports_the_overflow_as_a_gap(world, shipped):
     sink = listened(world, shipped, 10.0, {2.0: lambda: world.pass_s(5.0)})
     (gap,) = sink.of(Gap)
     assert gap.lost_samples == pytest.approx((5.0 - MAX_LAG_S) * RATE, abs=0.02 * RATE)
@@ -95,7 +95,7 @@ def test_an_overflow_that_the_device_flags_is_counted(world, shipped):
 
 
 @pytest.mark.parametrize("slept_s", [2.0, 8 * 3600.0])
-def test_a_machine_that_slept_says_for_how_long(world, shipped, slept_s):
+def test_a_sleep_of_the_machine_is_reported_with_its_length(world, shipped, slept_s):
     duration_s = slept_s + 6.0
     sink = listened(world, shipped, duration_s, {2.0: lambda: world.sleep_s(slept_s)})
     (gap,) = sink.of(Gap)
@@ -106,13 +106,13 @@ def test_a_machine_that_slept_says_for_how_long(world, shipped, slept_s):
     assert end.estimates == int((6.0 + filled_s) / 0.04)
     estimates = sink.of(Estimated)
     assert estimates[-1].estimate.time == pytest.approx(duration_s)
-    # Moments before the sleep whose look-ahead came after it are as late as that, and say so.
+    # Moments before the sleep whose look-ahead came after it have a latency of that length.
     after = [e.latency_ms for e in estimates if e.estimate.time > gap.time_s and not e.is_lost]
     assert len(after) > 50
     assert -1.0 < min(after) <= max(after) < 1000 * MAX_LAG_S
 
 
-def test_a_device_that_comes_back_and_refuses_its_rate_says_so_once_and_what_to_do(world, shipped):
+def test_a_device_that_comes_back_and_refuses_its_rate_is_reported_once_with_advice(world, shipped):
     def unplug():
         world.unplug(30.0, "Error opening InputStream: Invalid sample rate", INVALID_SAMPLE_RATE)
 
@@ -129,14 +129,14 @@ def test_a_device_that_comes_back_and_refuses_its_rate_says_so_once_and_what_to_
     assert end.duration_s == 40.0
 
 
-def test_a_device_that_refuses_its_rate_at_first_says_nothing_of_a_session(world):
+def test_a_rate_refused_at_the_start_does_not_mention_a_session(world):
     microphone = world.microphone()
     world.back_s, world.refusal = world.now_s + 1.0, ("Invalid sample rate", INVALID_SAMPLE_RATE)
     with pytest.raises(RunFailure, match=r"does not give that rate$"), microphone:
         pass
 
 
-def test_what_was_captured_before_a_sleep_comes_before_its_gap(world, speech):
+def test_audio_captured_before_a_sleep_comes_before_its_gap(world, speech):
     heard, gaps = [], []
     with world.microphone(6.0) as source:
         for block in source.blocks(10):
@@ -165,7 +165,7 @@ def test_a_duration_may_end_before_a_sleep_that_is_noticed_too_late(world):
 @pytest.mark.parametrize(
     ("platform", "slept_s"), [("linux", 700.0), ("darwin", 600.0), ("win32", 0.0)]
 )
-def test_the_machine_has_slept_so_far_what_its_clock_left_out(monkeypatch, platform, slept_s):
+def test_sleep_is_the_time_that_the_clock_left_out(monkeypatch, platform, slept_s):
     """On macOS CLOCK_MONOTONIC runs at another pace than CLOCK_UPTIME_RAW: NTP slews it."""
     clocks_s = {
         "CLOCK_BOOTTIME": 1000.0,
@@ -181,7 +181,7 @@ def test_the_machine_has_slept_so_far_what_its_clock_left_out(monkeypatch, platf
 
 
 def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, monkeypatch):
-    """It goes back by an hour at every look."""
+    """It goes back by an hour at every reading."""
     now_s = time.time()
 
     def set_back():
@@ -212,7 +212,7 @@ def test_a_system_clock_set_back_changes_nothing_but_the_start(shipped, speech, 
     assert all(0 < e.latency_ms < 60_000 for e in sink.events if isinstance(e, Estimated))
 
 
-def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
+def test_the_wall_clock_is_used_only_for_the_start_and_for_file_names():
     asked = {}
     for path in sorted((ROOT / "streamer").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -221,7 +221,7 @@ def test_nobody_asks_the_wall_clock_but_for_the_start_and_the_names_of_files():
             ):  # fmt: skip
                 name = path.relative_to(ROOT / "streamer").as_posix()
                 asked[name] = asked.get(name, 0) + 1
-    # The server's sessions start, too, the lines of its log have a time, and a profile was made.
+    # Also used for the server's sessions, the lines of its log, and the date of a profile.
     assert asked == {
         "session/run.py": 1,
         "outputs.py": 1,

@@ -1,4 +1,4 @@
-"""In a real Pipecat pipeline: frames pass untouched, and the user's emotions come beside them."""
+"""In a real Pipecat pipeline: frames pass unchanged, and frames with emotions are added."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recognizer():
 
 
 def audio(clip, rate, channels=1):
-    """A recording as a transport hands it over, 20 ms a frame."""
+    """Return a recording as a transport delivers it, in frames of 20 ms."""
     samples, own_rate = soundfile.read(clip, dtype="float32")
     resampled = np.clip(soxr.resample(samples, own_rate, rate), -1, 1)
     whole = np.repeat(np.round(resampled * 32_767).astype("<i2"), channels)
@@ -55,7 +55,7 @@ def through(processor, frames):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (24_000, 1), (48_000, 2)])
-def test_a_recording_at_any_rate(recognizer, rate, channels):
+def test_a_recording_is_analysed_at_any_rate(recognizer, rate, channels):
     sent = audio(CLIPS[0], rate, channels)
     down = through(EmotionProcessor(recognizer), [*sent, SleepFrame(sleep=1.0)])
     passed = [one for one in down if isinstance(one, InputAudioRawFrame)]
@@ -105,15 +105,15 @@ def test_a_voice_known_from_before(recognizer):
         EmotionProcessor(recognizer, profile=replace(known, digest="0" * 64))
 
 
-def test_whatever_else_passes_is_left_alone(recognizer):
+def test_other_frames_pass_unchanged(recognizer):
     sent = [TextFrame("hello"), SleepFrame(sleep=0.1), TextFrame("there")]
     down = through(EmotionProcessor(recognizer), sent)
     assert [one.text for one in down if isinstance(one, TextFrame)] == ["hello", "there"]
     assert not any(isinstance(one, EmotionFrame | TurnEmotionFrame) for one in down)
 
 
-def test_nothing_waits_for_the_computing(recognizer):
-    """The audio is through the processor before it has been heard."""
+def test_frames_do_not_wait_for_the_analysis(recognizer):
+    """The audio passes the processor before the analysis of it."""
     processor = EmotionProcessor(recognizer)
     heard_after = []
     estimates = processor._estimates
@@ -156,7 +156,7 @@ def test_the_example_on_a_recording():
     assert "the turn was" in result.stdout
 
 
-def test_hearing_that_fails_is_told_and_begins_anew(recognizer):
+def test_a_failed_analysis_is_reported_and_starts_again(recognizer):
     processor = EmotionProcessor(recognizer)
     estimates = processor._estimates
     failures = [MemoryError("no memory is left")]
@@ -174,7 +174,7 @@ def test_hearing_that_fails_is_told_and_begins_anew(recognizer):
     assert turn.overall == "angry"
 
 
-def test_the_end_passes_though_hearing_is_dead(recognizer):
+def test_the_end_passes_even_if_the_analysis_is_dead(recognizer):
     processor = EmotionProcessor(recognizer)
 
     async def dead():
@@ -185,7 +185,7 @@ def test_the_end_passes_though_hearing_is_dead(recognizer):
     assert [one.text for one in down if isinstance(one, TextFrame)] == ["hello"]
 
 
-def test_a_machine_that_is_too_slow_leaves_the_oldest_out_and_says_so_once(recognizer, caplog):
+def test_a_machine_that_is_too_slow_skips_the_oldest_and_reports_it_once(recognizer, caplog):
     processor = EmotionProcessor(recognizer)
     for number in range(400):
         data = np.full(320, number, "<i2").tobytes()

@@ -25,7 +25,7 @@ from tests.helpers.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = (ROOT / "streamer" / "README.md").read_text(encoding="utf-8")
-#: The pages that people read, each with the folder that its links start from.
+#: The pages for people, each with the folder that its links are relative to.
 PAGES = {
     one: (ROOT / one).parent
     for one in (
@@ -60,7 +60,7 @@ def test_the_recording_example_runs():
     assert result.stdout.count("\n") > 100
 
 
-def test_the_asyncio_example_hears_what_there_is(shipped, speech):
+def test_the_asyncio_example_gets_all_estimates(shipped, speech):
     names = {}
     exec(ASYNCIO, names)
 
@@ -76,7 +76,7 @@ def test_the_asyncio_example_hears_what_there_is(shipped, speech):
 
 
 class FakeInput:
-    """sounddevice's InputStream on a thread of its own that speaks instead of a microphone."""
+    """sounddevice's InputStream with a thread that plays speech instead of a microphone."""
 
     samples = np.zeros(0, np.float32)
 
@@ -90,7 +90,7 @@ class FakeInput:
         for block in self.samples[: len(self.samples) // 160 * 160].reshape(-1, 160):
             buffer[:, 0] = block
             self._callback(buffer, 160, None, None)
-            buffer[:] = np.nan  # PortAudio's memory is its own again
+            buffer[:] = np.nan  # PortAudio reuses its memory
         self._finished()
 
     def __enter__(self):
@@ -100,7 +100,7 @@ class FakeInput:
         self._thread.join()
 
 
-def test_the_callback_example_hears_what_there_is(monkeypatch, capsys, shipped, speech):
+def test_the_callback_example_gets_all_estimates(monkeypatch, capsys, shipped, speech):
     fake = types.ModuleType("sounddevice")
     fake.InputStream = FakeInput
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
@@ -118,7 +118,7 @@ def test_the_callback_example_fits_sounddevice():
     assert set(inspect.signature(FakeInput).parameters) <= set(theirs)
 
 
-def test_a_model_of_ones_own_is_loaded_by_its_path(shipped, model_file, speech, tmp_path):
+def test_your_own_model_is_loaded_by_its_path(shipped, model_file, speech, tmp_path):
     path = tmp_path / "mine.onnx"
     shutil.copy(model_file, path)
     for name in (path, str(path)):
@@ -145,14 +145,14 @@ def test_examples_in_docstrings_are_true(module):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_it_names_exist(page):
+def test_the_commands_that_the_pages_name_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"^(?:.*[|`&] ?)?ser-live ([a-z]+)", text, re.MULTILINE))
     assert named <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_files_it_names_exist(page):
+def test_the_files_that_the_pages_name_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = re.findall(r"[(\s`]((?:assets|train|tests|streamer|\.ci)/[\w./-]*\w)", text)
     for path in named:

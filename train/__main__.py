@@ -10,12 +10,12 @@ from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from train.commands import COMMANDS, GO_ON
 
-#: As shells count: 128 + the number of the signal, after Ctrl-C.
+#: Exit code after Ctrl-C: 128 + the number of the signal, as in shells.
 EXIT_INTERRUPTED = 130
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """A parser of every command's options."""
+    """Make a parser of every command's options."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
@@ -37,7 +37,7 @@ def main() -> int:
         return error.exit_code
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):
-            raise  # our own fault
+            raise  # a bug of this program
         say_on_stderr(f"train: training needs {error.name}: pip install --editable '.[train]'")
         return RunFailure.exit_code
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ _BAR_WIDTH = 20
 
 
 class JsonLines:
-    """Writes one JSON object per line, following the contract in DESIGN.md."""
+    """Writes one JSON object per line; ``streamer/README.md`` has the keys."""
 
     def __init__(self, out: Output, names_file: bool) -> None:
         """Write to a text stream; with several files every line carries the ``file`` key."""

@@ -1,4 +1,4 @@
-"""Tells what a file is that was taken for a session, by its first line."""
+"""Identifies a file that is not a session by its first line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_PROFILES = {"mean", "timesteps", "digest"}
 
 
 def what_else(line: bytes) -> str | None:
-    """Return what a file is, in words, whose first line this is; None if it may be a session."""
+    """Describe a file that begins with this line; None if it may be a session."""
     if line.startswith((b"PAR1", b"ID3")):
         return _ROWS if line.startswith(b"PAR1") else _SOUND
     if head_at(io.BytesIO(line), 0) is not None:

@@ -37,10 +37,10 @@ _SINGLE: dict[str, Callable[[Output], Timeline]] = {
 
 
 def check_replaceable(path: Path, what: str) -> None:
-    """Check that a file of figures does not take the name of what nobody can make again.
+    """Check that an output does not have the suffix of a file that nobody can make again.
 
     Raises:
-        SerLiveError: by its suffix it is sound or a voice profile.
+        SerLiveError: the suffix is that of sound or of a voice profile.
     """
     suffix = path.suffix.lower()
     if suffix in SOUND_SUFFIXES | MEDIA_SUFFIXES:

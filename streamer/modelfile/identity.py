@@ -10,7 +10,7 @@ from typing import NamedTuple
 from streamer.errors import SerLiveError, printable
 from streamer.modelfile.wire import bytes_of, fields_of
 
-#: Key of the ONNX metadata that holds what a model says of itself, as JSON.
+#: Key of the ONNX property that holds our metadata, as JSON.
 METADATA_KEY = "ser-live"
 #: Digits that tell models apart, for people.
 SHOWN_DIGITS = 12
@@ -35,7 +35,7 @@ class ModelIdentity(NamedTuple):  # dataclasses are slow to import
 
 
 def identify(path: Path) -> ModelIdentity:
-    """Identify a model file; whether it can run is not known by this.
+    """Identify a model file, without checking that it can run.
 
     Raises:
         SerLiveError: it cannot be read, or is not a model of ours.

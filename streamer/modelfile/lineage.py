@@ -1,4 +1,4 @@
-"""A model's training data: who and what it learnt from, stored with its weights."""
+"""A model's training data: speakers, recordings and other material, stored with its weights."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 # onnxruntime reads this once, on import; hence the lazy imports below, and none before this.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-#: Most streams that a network takes at once; the state of more falls out of the cache.
+#: Most streams that a network takes at once; the state of more does not fit in the cache.
 LARGEST_BATCH = 16
 
-#: For all networks of :class:`NetworkFile`, in bytes; ours take 12 MB per variant.
+#: Memory for all networks of :class:`NetworkFile`, in bytes; ours take 12 MB per variant.
 MEMORY_LIMIT = 512 * 2**20
 #: Largest constant that onnxruntime computes when it loads a network, in bytes.
 FOLDED_LIMIT = 256 * 2**10
-#: For loading a network, and for its test run; ours take a tenth of a second on a busy machine.
+#: Time to load a network, and for its test run; ours take a tenth of a second on a busy machine.
 TIME_LIMIT_S = 20.0
 
 

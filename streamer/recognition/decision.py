@@ -44,7 +44,7 @@ class DecisionConfig:
         smoothing_s: time constant of the exponential average over the probabilities.
         switch_margin: a new emotion must lead the shown one by this much.
         uncertain_below: the shown emotion is `uncertain` under this smoothed probability ...
-        certain_from: ... and is shown again from this one.
+        certain_from: ... and is shown again from this one on.
     """
 
     speech_on: float = SPEECH_THRESHOLD

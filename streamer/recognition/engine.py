@@ -250,7 +250,7 @@ class Engine:
                 self._step(at_once, UNKNOWN_END, [ready[i] for i in batch])
 
     def _step(self, timesteps: int, end: int, runs: list[StateRun]) -> None:
-        """Feed timesteps to the network and take an estimate of each from full delay lines."""
+        """Feed timesteps to the network; keep the estimates once the delay lines are full."""
         delay = self.metadata.delay_timesteps
         heard = None
         if self.metadata.knows_voices:

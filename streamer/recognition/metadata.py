@@ -44,13 +44,13 @@ HEARD = "heard"
 #: Most values in the mean that it remembers; ours have 512.
 LARGEST_VOICE = 4_096
 
-#: End position of a stream that goes on: 1400 years, and safe from overflow when scaled.
+#: End position of a stream that has not ended: 1400 years, and safe from overflow when scaled.
 UNKNOWN_END = 2**40
 
 #: Errors that reading can raise; the last two come from endless numbers and brackets.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
-#: For files written before there were lineages.
+#: Lineage of files that were written before there were lineages.
 _NO_LINEAGE = asdict(Lineage())
 
 _DTYPES = ("float32", "int64")
@@ -102,13 +102,13 @@ class ModelMetadata:
         delay_timesteps: number of input timesteps before the first estimate.
         look_ahead_samples: the most audio after a timestep's end that its estimate depends on.
         window_timesteps: T, the rolling window.
-        temperature: the calibration's; already applied inside the network.
-        normaliser: the front end's.
+        temperature: temperature of the calibration, already applied inside the network.
+        normaliser: the front end's normaliser.
         decision: settings of the decision layer.
         states: every state tensor.
         everyday_prior: frequency of each label in everyday life, in their order; empty if
             unknown.
-        lineage: who and what it learnt from, and who was held back.
+        lineage: what it was trained on, and which speakers were held out.
         training: recipe, seed and measured accuracy, for people to read.
         ordinary_share: share of ordinary speech in training, for a network that tells it from
             acted emotions; 0 for one that does not.

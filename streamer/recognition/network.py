@@ -144,7 +144,8 @@ def _push(line: NDArray[Any], newest: NDArray[Any]) -> Iterator[_Move]:
     rows = newest.shape[1]
     kept = line.shape[1] - rows
     if kept > 0:
-        # One move over all streams: rows that one takes from the next are overwritten.
+        # One copy over all streams: it also moves rows into the previous stream, which the next
+        # copy overwrites.
         flat, moved = line.reshape(-1), rows * line[0, 0].size
         yield flat[:-moved], flat[moved:]
     yield line[:, max(kept, 0) :], newest[:, max(-kept, 0) :]

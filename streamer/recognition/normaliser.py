@@ -41,10 +41,10 @@ class Normaliser:
         M_b = (n0 L prior_b + sum of speech power_b) / (n0 + n),   L = running speech level
 
     and a feature is ``log(1 + power_b / (floor M_b)) / log(1 + 1 / floor)``: 1 at the reference,
-    0 where the power is far below the floor. Zero is also what the convolutions pad with. Linear
-    means are governed by loud frames, so noise under the speech moves neither M nor, being under
-    the floor, the feature: the trap at the end of PAPER.md. Until speech is detected, the loudest
-    timestep so far stands in for the speech level.
+    0 where the power is far below the floor. The convolutions also pad with zero. Loud frames
+    govern a linear mean, so noise under the speech does not change M; it is under the floor, so it
+    does not change the feature either. Until speech is detected, the loudest timestep so far
+    replaces the speech level.
 
     Attributes:
         prior_spectrum: ``(201,)`` relative power of speech, sums to 1.
@@ -177,7 +177,7 @@ class Normaliser:
 
     def _gain(self, state: NormaliserState) -> Float32:
         """Return the factor for the power of timesteps, ``(..., 201)``: one over the floor."""
-        # With no speech counted yet the sum is zero too, and the loudest timestep stands in.
+        # Before the first speech the sum is zero, too; the loudest timestep replaces the level.
         mean_level = np.add.reduce(state.power, axis=-1) / np.maximum(state.timesteps, 1e-9)
         level = np.where(state.timesteps > 0, mean_level, state.loudest)
         weight = self.prior_timesteps + state.timesteps

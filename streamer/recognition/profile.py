@@ -1,7 +1,7 @@
 """Voice profiles: numbers that a network computed from a voice's speech before the stream begins.
 
-A profile holds no audio, and none can be made from it; but like a photo of a face it tells one
-person from another, and must be protected like one.
+A profile holds no audio, and none can be made from it. But like a photo of a face it identifies a
+person, and needs the same protection.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Profile:
         """Check that this model made the profile.
 
         Args:
-            metadata: the model's.
+            metadata: the model's metadata.
             digest: the SHA-256 digest of its file.
 
         Raises:

@@ -35,8 +35,8 @@ class Recognizer(Engine):
     >>> [len(estimates) for estimates in recognizer.accept_many(two, blocks)]
     [8, 0]
 
-    Usually go on with :meth:`stream`. :meth:`initial_state`, :meth:`accept` and :meth:`flush` do
-    the same, with the state in the caller's hands.
+    Most callers need only :meth:`stream`. :meth:`initial_state`, :meth:`accept` and :meth:`flush`
+    do the same, but the caller keeps the state.
 
     Attributes:
         metadata: labels, look-ahead, and what the model was trained on.
@@ -109,7 +109,7 @@ class Recognizer(Engine):
             profile: prior knowledge of the voice; None for nothing.
             adapts: whether the stream learns the voice further as it hears it.
             at_once: number of timesteps that the network takes at once, 1 to 256. With 1, every
-                estimate comes as soon as it can; with more, estimates come in groups of so many.
+                estimate comes as soon as it can; with more, estimates come in groups of that size.
                 With 32, a timestep takes less than a third of the time. The estimates are
                 the same to float rounding.
 
@@ -140,7 +140,7 @@ class Recognizer(Engine):
     def accept_many(
         self, streams: Sequence[Stream], blocks: Sequence[Float32]
     ) -> list[list[Estimate]]:
-        """Add a block to each of many streams at once, at a fraction of the separate cost.
+        """Add a block to each of many streams at once, for a fraction of the cost of single calls.
 
         The set of streams may change with every call; to float rounding, a stream's estimates do
         not depend on the others.

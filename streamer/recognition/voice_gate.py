@@ -36,7 +36,7 @@ OFFSET_SHARE = CHUNK_S / 0.5
 STATE_VALUES = 256
 _OUTPUTS = ["probability", "next_state"]
 _ONE_CHUNK = {"batch": 1, "chunks": 1}
-#: Most chunks that the network takes at once: what speech after a pause makes wrong is done again.
+#: Most chunks that the network takes at once; when speech ends a pause, later chunks run again.
 _MOST_CHUNKS = PAUSE_CHUNKS
 
 Float32 = NDArray[np.float32]

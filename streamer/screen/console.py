@@ -19,6 +19,6 @@ def takes_sequences(descriptor: int) -> bool:
     handle = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor))
     mode = wintypes.DWORD()
     if not kernel.GetConsoleMode(handle, ctypes.byref(mode)):
-        return False  # a terminal that is no console, as of mintty
+        return False  # a terminal that is not a console, such as mintty's
     wanted = mode.value | _ENABLE_VIRTUAL_TERMINAL_PROCESSING
     return bool(kernel.SetConsoleMode(handle, wintypes.DWORD(wanted)))

@@ -70,7 +70,7 @@ class LatenessCounts:
         self._is_stopped = False
 
     def after(self, latency_ms: float | None, block_ms: float) -> Lateness:
-        """Return the lateness after one more estimate, from a block of so many ms."""
+        """Return the lateness after one more estimate, from a block of this many ms."""
         if latency_ms is not None:
             self._promptest_ms = min(self._promptest_ms, latency_ms)
             is_late = latency_ms > self._promptest_ms + HELD_UP_MS + block_ms

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-#: A process that nobody could resume does not stop; it goes on after so long.
+#: A process that nobody could resume does not stop; it goes on after this time.
 _PATIENCE_S = 1.0
 
 

@@ -32,7 +32,7 @@ from streamer.session.marks import Marking
 
 FRAMES_PER_S = 12
 _CTRL_Z = "\x1a"
-#: After so many frames all lines are rewritten, not only changed ones: another program may have
+#: Frames after which all lines are rewritten, not only changed ones: another program may have
 #: written to the terminal.
 _FRAMES_BETWEEN_REPAIRS = 24
 MESSAGE_S = 4.0

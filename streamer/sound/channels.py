@@ -1,8 +1,8 @@
 """Reduces several channels to the input of a stream.
 
 The mean of the channels is right for most recordings. It is wrong if they cancel each other (a
-cable with one wire crossed, an effect of old recorders) and poor if one of them is dead. And two
-people on two channels, as call centres record them, are two streams.
+cable with one wire crossed, an effect of old recorders) and poor if one of them is dead. Two people
+on two channels, as call centres record them, are two streams.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ CHANNELS = range(1, 65)
 _MOST_DIGITS = 3
 #: Interval at which channels are examined; it does not depend on block size.
 _PIECE_S = 0.25
-#: After so many seconds an earlier interval has half its weight.
+#: Seconds after which an earlier interval has half its weight.
 _HALF_LIFE_S = 4.0
 #: Mean power below which nothing is decided: -70 dBFS.
 _QUIET = 1e-7
-#: Power of the mean over that of unrelated channels: below the first for so many pieces they
-#: cancel each other, above the second for so many they no longer do.
+#: Power of the mean over that of unrelated channels: channels cancel each other below the first
+#: value, and no longer do above the second, each for this many pieces.
 _CANCELS, _HELPS = 0.1, 0.4
 _CANCELS_FOR, _HELPS_FOR = 2, 8
-#: Power over that of the loudest channel: -60 dB.
+#: Power of a dead channel over that of the loudest: -60 dB.
 _DEAD = 1e-6
 #: How long a channel must be heard while others are dead.
 _DEAD_FOR_S = 1.0
-#: Two people: each channel leads by this power for so long, and is as loud as a voice.
+#: Two people: each channel leads by this factor of power for this long, and is as loud as a voice.
 _LEADS, _LEADS_FOR_S, _LOUD = 16.0, 1.5, 1e-5
 
 
@@ -91,7 +91,7 @@ class Mixer:
         wanted: Channels = MIX,
         say: Callable[[str], None] = keep_quiet,
     ) -> None:
-        """Prepare for frames of so many channels.
+        """Prepare for frames with this many channels.
 
         Args:
             channels: number of channels in the source.

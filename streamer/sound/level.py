@@ -16,7 +16,7 @@ CLIPPED_RUN = 3
 CLIPPED_SHARE = 0.001
 LOW_PEAK_DBFS = -55.0
 LOW_FOR_S = 10.0
-#: As a share of full scale; with a greater one quiet speech gets other labels.
+#: Share of full scale; a greater offset changes the labels of quiet speech.
 OFFSET = 0.005
 OFFSET_FOR_S = 5.0
 CLIPPING_AGAIN_S = 10.0
@@ -45,7 +45,7 @@ def clipped_samples(frames: NDArray[np.float32]) -> int:
 
 
 class LevelWatch:
-    """Detects digital silence, clipping, an offset and a low level; repeats each only now and then.
+    """Detects digital silence, clipping, an offset and a low level; seldom repeats a notice.
 
     Digital silence, which no microphone in a room gives, is reported once until sound returns.
 

@@ -1,4 +1,4 @@
-"""Sessions read back from JSON lines: what was written, and nothing that cannot be."""
+"""Sessions read back from JSON lines: as written, and nothing impossible."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def text_of(*values):
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads a file with the given text; what was said comes second."""
+    """Read a file with the given text; return the sessions and the printed lines."""
 
     def read_text(text):
         path = tmp_path / "session.jsonl"
@@ -66,7 +66,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def refused(read):
-    """The complaint about a file with the given text, without the file's name."""
+    """Return the error for a file with the given text, without the file's name."""
 
     def complaint(text):
         with pytest.raises(SerLiveError) as caught:
@@ -79,7 +79,7 @@ def refused(read):
     return complaint
 
 
-def test_what_a_session_wrote_is_read_back(shipped, speech, read):
+def test_a_written_session_is_read_back(shipped, speech, read):
     out, heard = io.StringIO(), Collect()
     sinks = [JsonLines(out, names_file=False), heard]
     run_session(
@@ -131,7 +131,7 @@ def test_several_recordings_are_several_sessions(shipped, speech, read):
     assert [session.end.estimates for session in sessions] == [25, 50]
 
 
-def test_events_of_one_moment_come_in_the_order_they_came_live(read):
+def test_simultaneous_events_keep_their_live_order(read):
     ([session], _) = read(text_of(HEADER, MARK, ESTIMATE, GAP, END))
     types = [type(event) for event in session.events()]
     assert types == [SessionStarted, Gap, Estimated, Marked, SessionEnded]
@@ -154,7 +154,7 @@ def test_the_duration_of_a_killed_session_covers_all_that_is_known(read):
 
 
 @pytest.mark.parametrize("kept", [1, 20, 100])
-def test_a_last_line_that_was_cut_is_left_out_and_said(read, kept):
+def test_a_truncated_last_line_is_dropped_and_reported(read, kept):
     whole = text_of(HEADER, ESTIMATE)
     ([session], said) = read(whole + text_of(ESTIMATE | {"time": 0.08})[:kept])
     assert session.times.tolist() == [0.04]
@@ -168,7 +168,7 @@ def test_a_last_line_that_only_lacks_its_newline_counts(read):
     assert said == []
 
 
-def test_what_a_later_version_adds_is_passed_over(read):
+def test_additions_of_later_versions_are_ignored(read):
     weather = {"type": "weather", "time": "noon"}
     lines = (HEADER, ESTIMATE, GAP, MARK, END)
     plain = text_of(*lines)
@@ -259,7 +259,7 @@ def test_estimates_are_far_enough_apart_for_formats_that_count_milliseconds(read
     assert what == ", line 3: time is less than 0.005 s after the last"
 
 
-def test_what_editors_add_is_passed_over(read):
+def test_additions_of_editors_are_ignored(read):
     text = "\ufeff" + text_of(HEADER) + "\n \r\n" + text_of(ESTIMATE, END) + "\n\n"
     ([session], said) = read(text)
     assert session.times.tolist() == [0.04]
@@ -267,7 +267,7 @@ def test_what_editors_add_is_passed_over(read):
     assert said == []
 
 
-def test_the_first_wrong_estimate_is_the_one_that_is_named(refused):
+def test_the_first_wrong_estimate_is_named(refused):
     rows = [ESTIMATE | {"time": 0.04 * n} for n in range(1, 6)]
     rows[3]["speech"] = rows[4]["time"] = 7e10
     assert refused(text_of(HEADER, *rows)).startswith(", line 5: speech and")
@@ -289,7 +289,7 @@ def test_an_endless_line_is_not_read_to_its_end(refused):
     assert what == f", line 2: longer than {LONGEST_LINE} bytes"
 
 
-def test_a_file_that_cannot_be_opened_is_said(tmp_path):
+def test_a_file_that_cannot_be_opened_is_reported(tmp_path):
     for path in (tmp_path / "missing", tmp_path, tmp_path / "nul\0"):
         with pytest.raises(SerLiveError, match="cannot read"):
             read_sessions(path, print)
@@ -307,7 +307,7 @@ def test_a_file_that_cannot_be_opened_is_said(tmp_path):
         (b'{"schema":1,"mean":[0.5],"timesteps":1,"digest":"0"}\n', "profile of a voice"),
     ],
 )
-def test_another_file_is_told_for_what_it_is(tmp_path, data, said):
+def test_a_file_of_another_kind_is_identified(tmp_path, data, said):
     path = tmp_path / "other.jsonl"
     path.write_bytes(data)
     with pytest.raises(SerLiveError, match=rf"other\.jsonl: holds .*{said}"):

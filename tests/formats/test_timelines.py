@@ -1,4 +1,4 @@
-"""Timelines: what other programs read is valid, covers the session, and says what was heard."""
+"""Timelines: files for other programs are valid, cover the session, and agree with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from streamer.session.run import run_session
 from tests.helpers.sessions import Array, Lossy, ended, estimated, started
 from tests.helpers.timelines import assert_tiled, textgrid_of
 
-#: In turn what upsets CSV, tab-separated text, Praat, subtitles and HTML.
+#: Labels that could break CSV, tab-separated text, Praat, subtitles and HTML.
 ODD = ('quo"ted, comma', "tab\there", "two\nlines\r\nthree", "00:01 --> 00:02", "<b>&amp;", "7")
 PLAIN = ("angry", "sad")
 SHARES = dict.fromkeys(("angry", "sad", "calm", *STATES), 0.0)
@@ -118,8 +118,8 @@ def test_a_last_timestep_may_end_within_a_sample_beyond_the_duration(tmp_path):
     assert textgrid_of(text, tmp_path)[1]["label"] == [(0.0, 0.04, "angry")]
 
 
-def test_audio_that_was_left_out_is_nobodys_label(tmp_path):
-    """8 s are lost after 80 ms; 3 s are replaced by silence and 5 s left out."""
+def test_skipped_audio_has_no_label(tmp_path):
+    """8 s are lost after 80 ms; 3 s are replaced by silence and 5 s skipped."""
     events = [
         started(PLAIN),
         Gap(0.08, 128_000, "held up"),
@@ -142,7 +142,7 @@ def test_audio_that_was_left_out_is_nobodys_label(tmp_path):
 
 
 @pytest.mark.parametrize("slip_s", [-0.015, 0.015])
-def test_what_is_less_than_half_a_timestep_is_no_hole(tmp_path, slip_s):
+def test_less_than_half_a_timestep_is_not_a_hole(tmp_path, slip_s):
     second_s = round(0.08 + slip_s, 3)
     events = [
         started(PLAIN),
@@ -154,7 +154,7 @@ def test_what_is_less_than_half_a_timestep_is_no_hole(tmp_path, slip_s):
     assert tiers["label"] == [(0.0, 0.04, "sad"), (0.04, second_s, "angry")]
 
 
-def test_gaps_that_overlap_are_told_apart(tmp_path):
+def test_overlapping_gaps_become_consecutive(tmp_path):
     gaps = [
         (0.05, Gap(0.05, 1_600, "one")),
         (0.1, Gap(0.1, 1_600, "two")),
@@ -222,7 +222,7 @@ def test_another_reader_of_textgrids_agrees(tmp_path):
     assert [(i.minTime, i.maxTime, i.mark) for i in label] == RUNS
 
 
-def test_a_cue_that_looks_like_a_time_is_none():
+def test_a_label_that_looks_like_a_cue_time_is_defused():
     times = "00:01 --> 00:02"
     assert written("vtt", session(times, labels=(times, "x"))).count("-->") == 1
     assert written("srt", session(times, labels=(times, "x"))).count("-->") == 1
@@ -263,7 +263,7 @@ def test_a_table_names_the_file_where_there_are_several():
     assert [float(row["time"]) for row in rows] == pytest.approx([0.04, 0.04, 0.08])
 
 
-def test_what_one_table_cannot_hold_is_refused_before_the_file_there_is_touched(tmp_path):
+def test_sessions_that_do_not_fit_one_table_are_refused_before_the_file_is_touched(tmp_path):
     lines, table = io.StringIO(), tmp_path / "table.csv"
     writer = JsonLines(lines, True)
     for event in (*session("sad"), *session("sad", labels=("sad", "calm"))):
@@ -287,7 +287,7 @@ def test_other_formats_hold_one_recording(name):
 
 @pytest.fixture
 def recorded(shipped, speech, tmp_path):
-    """A session with a loss, and what each writer made of it while it ran."""
+    """A session with a loss, and the output of each writer while it ran."""
     outs = {name: io.StringIO() for name in ("jsonl", *TIMELINES)}
     sinks = [open_timeline(name, outs[name], False) for name in TIMELINES]
     sinks.append(JsonLines(outs["jsonl"], False))
@@ -299,7 +299,7 @@ def recorded(shipped, speech, tmp_path):
     return path, {name: out.getvalue() for name, out in outs.items()}
 
 
-def test_what_is_converted_is_what_was_written_live(recorded):
+def test_a_converted_session_equals_the_live_output(recorded):
     path, live = recorded
     for name in TIMELINES:
         out = io.StringIO()
@@ -314,7 +314,7 @@ def test_a_killed_session_is_converted_as_far_as_it_goes(recorded, tmp_path):
     convert(path, "textgrid", out, pytest.fail)
     duration_s, tiers = textgrid_of(out.getvalue(), tmp_path)
     assert_tiled(tiers["label"], duration_s)
-    assert duration_s == 3.0  # the loss is told to end there
+    assert duration_s == 3.0  # the gap ends there
     rows = io.StringIO()
     convert(path, "csv", rows, pytest.fail)
     assert live["csv"].startswith(rows.getvalue())
@@ -338,7 +338,7 @@ def test_a_textgrid_is_whole_whatever_ends_the_session(shipped, speech, tmp_path
 
 
 @pytest.mark.parametrize("name", TIMELINES)
-def test_the_file_is_made_though_nothing_was_heard(name, tmp_path):
+def test_a_session_without_audio_still_makes_a_file(name, tmp_path):
     path = tmp_path / "x"
     with OutputFile(path, force=False) as out:
         writer = open_timeline(name, out, False)
@@ -347,7 +347,7 @@ def test_the_file_is_made_though_nothing_was_heard(name, tmp_path):
     assert path.is_file()
 
 
-def test_states_are_runs_as_emotions_are():
+def test_states_form_runs_as_emotions_do():
     assert [text for _, _, text in srt_of(written("srt", session(*STATES)))] == list(STATES)
 
 
@@ -376,7 +376,7 @@ def ten_seconds(probabilities, shares, overall=None):
         ),
     ],
 )
-def test_the_verdict_for_people_is_of_speech_and_of_what_was_shown(probabilities, summary_, text):
+def test_the_verdict_for_people_uses_speech_and_the_labels_shown(probabilities, summary_, text):
     assert summary(ten_seconds(probabilities, summary_)) == f"10.00 s: {text}"
 
 

@@ -1,1 +1,1 @@
-"""What tests of several rooms need: sounds, networks, sessions, clients, and programs to drive."""
+"""Helpers of several rooms: sounds, networks, sessions, clients, and programs to drive."""

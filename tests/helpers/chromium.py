@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over pipes: what a person with a browser would see and do."""
+"""A headless Chromium, controlled over pipes, which sees and does what a user would."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-#: Windows has no descriptors to hand over.
+#: Windows cannot pass descriptors to a process.
 CHROMIUM = (
     None
     if sys.platform == "win32"
@@ -27,10 +27,10 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Chromium:
-    """One page in a browser of its own; a context manager."""
+    """One page in its own browser; a context manager."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        """Start it with its files in a folder, and with more flags."""
+        """Start it with its files in a folder, and with further flags."""
         commands, self._commands = _pipe()
         self._answers, answers = _pipe()
         self._process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Chromium:
         return answer["result"]
 
     def open(self, place: Path | str) -> None:
-        """Open a file or an address, and wait until it is there."""
+        """Open a file or an address, and wait until it is loaded."""
         self.events.clear()
         url = place if isinstance(place, str) else place.absolute().as_uri()
         self.call("Page.navigate", url=url)
@@ -86,7 +86,7 @@ class Chromium:
             self.events.append(self._next())
 
     def value(self, expression: str) -> object:
-        """What an expression is in the page."""
+        """Evaluate an expression in the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -96,7 +96,7 @@ class Chromium:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def resize(self, width: int, height: int = 1_000, scale: float = 1.0) -> None:
-        """Give the window a size in pixels; a narrow one is a phone's."""
+        """Resize the window, in pixels; a narrow window counts as a phone."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -106,7 +106,7 @@ class Chromium:
         )
 
     def dress(self, scheme: str) -> None:
-        """Let pages be light or dark."""
+        """Ask pages to be light or dark."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
@@ -115,7 +115,7 @@ class Chromium:
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def requested(self) -> list[str]:
-        """Addresses that the page has asked for since it was opened."""
+        """Addresses that the page has requested since it was opened."""
         return [
             event["params"]["request"]["url"]
             for event in self.events
@@ -123,7 +123,7 @@ class Chromium:
         ]
 
     def complaints(self) -> list[dict]:
-        """What the console has against the page: errors, violated policies."""
+        """Complaints about the page in the console: errors, violated policies."""
         return [
             event
             for event in self.events
@@ -140,7 +140,7 @@ class Chromium:
 
 
 def _pipe() -> tuple[int, int]:
-    """Ends to read and write, neither of them the 3 or 4 that the browser will have."""
+    """Make a pipe whose descriptors are not 3 or 4, which the browser uses."""
     import fcntl
 
     ends = os.pipe()

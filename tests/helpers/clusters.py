@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.helpers.places import ROOT
 
-#: A lost machine is noticed while a test waits; 11 s is the least that Dask takes.
+#: Time after which a lost machine is noticed; 11 s is the least that Dask accepts.
 _ENVIRONMENT = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s",
@@ -142,7 +142,7 @@ class Networks:
         return ["ip", "netns", "exec", self._names[number]]
 
     def cut(self, number: int) -> None:
-        """Cut a namespace off: no packet arrives, and nobody is told."""
+        """Cut a namespace off: no packet arrives, and no error is reported."""
         _ip("link", "set", self._names[number], "down")
 
 

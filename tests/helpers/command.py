@@ -1,4 +1,4 @@
-"""The command as a process, and how its output is read."""
+"""Runs the command as a process and reads its output."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def complaint(result):
 
 
 def assert_alike(ours, theirs):
-    """Two results of the same audio: alike but for numbers, which may differ by 1e-6.
+    """Check that two results of the same audio are equal, except for numbers, to 1e-6.
 
-    Many timesteps are computed at once where nobody waits, and one by one elsewhere.
+    Files are computed many timesteps at once, live audio one by one.
     """
     if isinstance(ours, dict):
         assert ours.keys() == theirs.keys()

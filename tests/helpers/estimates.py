@@ -1,4 +1,4 @@
-"""What a recognizer and torch estimate of the same samples."""
+"""Estimates of a recognizer and of torch from the same samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import SPEECH_THRESHOLD
 from tests.helpers.networks import TEMPERATURE
 
-#: Of probabilities, between torch and ONNX.
+#: Tolerance of probabilities, between torch and ONNX.
 TOLERANCE = 1e-5
 #: Block sizes of the contract: one sample to three seconds.
 block_sizes = st.lists(
@@ -20,7 +20,7 @@ block_sizes = st.lists(
 
 
 def run(recognizer, samples, sizes=(), at_once=1):
-    """Estimates of the samples in blocks of the given sizes, the rest as one block."""
+    """Return the estimates from the samples in blocks of the given sizes, the rest as one block."""
     stream, estimates = recognizer.stream(at_once=at_once), []
     for block in np.split(samples, np.minimum(np.cumsum(sizes, dtype=int), len(samples))):
         estimates += stream.accept(block)
@@ -33,7 +33,7 @@ def probabilities(estimates):
 
 
 def analyse(analysis, samples, ends=()):
-    """Spectra of samples cut at the given places."""
+    """Return the spectra of samples cut into blocks at the given places."""
     state = analysis.initial_state()
     parts = []
     for block in np.split(samples, sorted(ends)):
@@ -53,7 +53,7 @@ def offline_torch(network, features, heard):
 def torch_probabilities(exported, samples, forward=offline_torch):
     """Probabilities by torch, from the front end run on the whole recording at once.
 
-    A network that remembers its voice takes in what is speech.
+    A voice memory takes in the timesteps with speech.
     """
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     normaliser = exported.metadata.normaliser

@@ -1,4 +1,4 @@
-"""A server of HTTP that hands requests on, or answers for itself, and fails as it is told."""
+"""An HTTP server that forwards or answers requests, and fails on demand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-#: Faults: a status of its own, a body that ends early, an answer that comes late, a body whose
-#: second half never comes.
+#: Faults: an error status, a body that ends early, an answer that comes late, a body whose second
+#: half never comes.
 BROKEN, CUT, SLOW, HALF = "broken", "cut", "slow", "half"
 _LATE_S = 3.0
 
@@ -19,17 +19,17 @@ class FaultyServer:
     """A server for the length of its context.
 
     Attributes:
-        url: where it is.
+        url: address of the server.
         requests: method and path of each request so far.
-        fault: names the fault of a request, by method and path; None for none.
+        fault: returns the fault of a request with this method and path; None for no fault.
     """
 
     def __init__(self, files: dict[str, bytes] | None = None, upstream: str | None = None) -> None:
         """Set it up.
 
         Args:
-            files: what it has, by path.
-            upstream: host and port of the server that has the rest.
+            files: its own files, by path.
+            upstream: host and port of the server for all other paths.
         """
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, str], str | None] = lambda _method, _path: None

@@ -1,4 +1,4 @@
-"""A network that trains in a moment, and features in which a class is easily told."""
+"""A network that trains in a moment, and features with classes that are easy to separate."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def recipe_with(**changes):
 
 
 def features(labels, seed=0, lengths=(14, 30)):
-    """Noise, louder in the frequency bins of the label's own; every utterance is all speech."""
+    """Make noise that is louder in the frequency bins of the label; every timestep is speech."""
     generator = np.random.default_rng(seed)
     timesteps = generator.integers(*lengths, len(labels))
     values = generator.random((timesteps.sum(), 4, 201), np.float32)

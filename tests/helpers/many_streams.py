@@ -1,4 +1,4 @@
-"""Streams of one recognizer that hear blocks in turns, and should be as if alone."""
+"""Streams of one recognizer that take blocks in turns; each should behave as if alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from tests.helpers.estimates import probabilities, run
 
-#: Of probabilities, between a batch and a stream alone.
+#: Tolerance of probabilities, between a batch and a stream alone.
 TOLERANCE = 1e-6
 
 
 def assert_as_if_alone(recognizer, samples, estimates):
-    """Labels and times are those of a stream that hears the samples with no other beside it."""
+    """Check that the estimates equal those of a single stream with the same samples."""
     alone = run(recognizer, samples)
     assert len(estimates) == len(alone)
     if alone:
@@ -21,7 +21,7 @@ def assert_as_if_alone(recognizer, samples, estimates):
 
 
 class Client:
-    """A stream, what it has heard and what it was told."""
+    """A stream with its samples and estimates so far."""
 
     def __init__(self, recognizer, samples):
         self.stream = recognizer.stream()

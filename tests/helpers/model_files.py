@@ -1,4 +1,4 @@
-"""Copies of the shipped model that say something else of themselves."""
+"""Copies of the shipped model with other metadata."""
 
 from __future__ import annotations
 

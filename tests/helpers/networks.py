@@ -1,4 +1,4 @@
-"""Torch networks with random weights, what they say of themselves, and a step at a time."""
+"""Torch networks with random weights, their metadata, and their output step by step."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from streamer.recognition.normaliser import Normaliser
 from streamer.signal import FREQUENCY_BINS
 
 TEMPERATURE = 0.7
-#: Of the networks: what ships is the live one that lets go, and tells ordinary speech.
+#: Name of the shipped shape: the live network with attention by context and ordinary speech.
 SHIPPED = "shipped"
 EVERYDAY_PRIOR = (0.05, 0.05, 0.85, 0.05)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A network, what it says of itself, and the file it was exported to."""
+    """A network, its metadata, and its exported file."""
 
     network: Network
     metadata: ModelMetadata
@@ -34,7 +34,7 @@ class Exported:
 
 
 def lively_network(name: str) -> Network:
-    """A network of a named configuration, or of what ships."""
+    """Make a network of a named configuration."""
     if name == SHIPPED:
         live = CONFIGURATIONS["live"]()
         config = replace(live, attention="context", ordinary=True, voice=True, window_timesteps=38)
@@ -43,7 +43,7 @@ def lively_network(name: str) -> Network:
 
 
 def enlivened(config: NetworkConfig) -> Network:
-    """Random weights and batch-norm statistics, so that no bias or response to zeros is zero."""
+    """Set random weights and statistics, so that no bias or response to zeros is zero."""
     torch.manual_seed(7)
     network = Network(config)
     for module in network.modules():
@@ -51,7 +51,7 @@ def enlivened(config: NetworkConfig) -> Network:
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
             nn.init.normal_(module.bias, std=0.3)
-    for block in network.blocks:  # the farthest tap must be felt at the output
+    for block in network.blocks:  # the farthest tap must affect the output
         nn.init.constant_(block.look_ahead[-1:], 1.0)
     nn.init.normal_(network.classifier.weight, std=0.3)
     if network.voice is not None:
@@ -60,7 +60,7 @@ def enlivened(config: NetworkConfig) -> Network:
 
 
 def describe(network: Network) -> ModelMetadata:
-    """What the file of such a network says of it."""
+    """Make the metadata of such a network."""
     config = network.config
     return ModelMetadata(
         "test",
@@ -87,7 +87,7 @@ def stream(network, features, heard=None):
     for step in range(timesteps + delay):
         frames = features[:, step : step + 1] if step < timesteps else nothing
         end = torch.full((batch,), timesteps if step >= timesteps else UNKNOWN_END)
-        # Of timesteps before the stream nothing is taken in, whatever is asked for.
+        # Timesteps before the stream are never taken in.
         at = max(step - delay, 0)
         taken = None if heard is None else heard[:, at : at + 1]
         moment = Moment.of(network, torch.full((batch, 1), step), end)

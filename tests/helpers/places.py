@@ -1,4 +1,4 @@
-"""Where things are: the repository, the clips of speech, the recipes of trainings."""
+"""Paths of the repository, the clips of speech and the recipes."""
 
 from __future__ import annotations
 

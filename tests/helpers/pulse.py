@@ -20,7 +20,7 @@ ctl.!default {type pulse}
 
 
 class Pulse:
-    """A sound server of its own, with one speaker whose sound is the default microphone."""
+    """A separate sound server, with one speaker whose output is the default microphone."""
 
     def __init__(self, folder: Path) -> None:
         self._runtime = folder / "runtime"
@@ -41,7 +41,7 @@ class Pulse:
         self.plug()
 
     def plug(self, rate: int = 48_000, channels: int = 2) -> None:
-        """Plug a microphone in; without effect where one is."""
+        """Plug a microphone in; does nothing if there is one."""
         if "speaker" not in self._run("pactl", "list", "short", "sinks"):
             form = ["sink_name=speaker", f"rate={rate}", f"channels={channels}"]
             self._run("pactl", "load-module", "module-null-sink", *form)
@@ -52,7 +52,7 @@ class Pulse:
 
     @contextmanager
     def muted(self) -> Iterator[None]:
-        """Play into the speaker whatever one likes: the microphone does not hear it."""
+        """Keep the speaker's output from the microphone."""
         self._run("pactl", "set-sink-mute", "speaker", "1")
         try:
             yield
@@ -61,7 +61,7 @@ class Pulse:
 
     @contextmanager
     def another_microphone(self) -> Iterator[None]:
-        """The default microphone hears nothing that is played."""
+        """Make a default microphone that does not hear the speaker."""
         number = self._run("pactl", "load-module", "module-null-sink", "sink_name=other").strip()
         self._run("pactl", "set-default-source", "other.monitor")
         try:
@@ -72,7 +72,7 @@ class Pulse:
 
     @contextmanager
     def playing(self, path: Path) -> Iterator[None]:
-        """Speak a sound file into the microphone, over and over, in real time."""
+        """Play a sound file into the microphone, repeatedly, in real time."""
         command = f'while paplay --device=speaker "{path}"; do :; done'
         player = subprocess.Popen(
             ["sh", "-c", command], env=self._whole_environment(), start_new_session=True
@@ -98,7 +98,7 @@ class Pulse:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages that this machine would need."""
+    """Return the Debian packages that this machine lacks."""
     missing = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if find_library("portaudio") is None:
         missing.add("libportaudio2")

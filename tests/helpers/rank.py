@@ -1,4 +1,4 @@
-"""One of the processes that train together, as torchrun starts them: argument, the run's folder."""
+"""One of torchrun's processes, which train together; the argument is the run's folder."""
 
 from __future__ import annotations
 

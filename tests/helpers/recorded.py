@@ -47,7 +47,7 @@ def recorded(
 
 
 def labelled(*stretches, overall=None, probabilities=None, **fields):
-    """A session of stretches, each a label and its length in timesteps, and its end line."""
+    """Make a session of stretches, each a label and a length in timesteps, with an end line."""
     names = (*LABELS, *STATES)
     codes = np.concatenate([np.full(length, names.index(name)) for name, length in stretches])
     summary = {name: float(np.mean(codes == code)) for code, name in enumerate(names)}
@@ -59,7 +59,7 @@ def labelled(*stretches, overall=None, probabilities=None, **fields):
 
 
 def several(number: int) -> list[RecordedSession]:
-    """Sessions of all kinds, long names among them."""
+    """Make sessions of all kinds, some with long names."""
     gaps = (Gap(1.0, 16_000, "overflow"),)
     end = SessionEnded(
         5.0, 125, dict.fromkeys((*LABELS, *STATES), 0.1), "sad", dict.fromkeys(LABELS, 0.25)
@@ -74,7 +74,7 @@ def several(number: int) -> list[RecordedSession]:
 
 
 def write_session(path: Path, source: str, timesteps: int, *channels: int) -> Path:
-    """A file of JSON lines: one session, or one for each channel."""
+    """Write JSON lines: one session, or one per channel."""
     lines = []
     for channel in channels or (None,):
         of = {} if channel is None else {"channel": channel}

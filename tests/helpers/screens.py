@@ -1,4 +1,4 @@
-"""Pictures of the screen after events made by hand, as rows of text."""
+"""The screen after events made by hand, as rows of text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = ("angry", "happy", "neutral", "sad")
 
 
 def estimated(time, label, labels=LABELS, latency_ms=200.0):
-    """An estimate in which the label has nine tenths."""
+    """Make an estimate in which the label has a probability of 0.9."""
     probabilities = np.full(len(labels), 0.1 / max(1, len(labels) - 1), np.float32)
     probabilities[labels.index(label) if label in labels else 0] = 0.9
     attention = np.linspace(0, 1, 75, dtype=np.float32)
@@ -26,7 +26,7 @@ def estimated(time, label, labels=LABELS, latency_ms=200.0):
 
 
 def monitor_of(events, labels=LABELS):
-    """What the screen is drawn of, after the start of a session and these events."""
+    """Make the screen's monitor after the start of a session and these events."""
     monitor = Monitor()
     monitor.take(SessionStarted("x.wav", 16_000, "m", labels, 175.0, datetime.now(UTC)))
     for event in events:
@@ -35,5 +35,5 @@ def monitor_of(events, labels=LABELS):
 
 
 def rows_of(snapshot, width, height, view=View()):  # noqa: B008  (frozen)
-    """The picture as text, a row for each line."""
+    """Return the screen as text, line by line."""
     return ["".join(piece.text for piece in line) for line in draw(snapshot, view, width, height)]

@@ -34,7 +34,7 @@ class Array:
 
 
 class Lossy(Array):
-    """Loses 2 s after the first one, of which half a second is replaced by silence."""
+    """Loses 2 s after the first second; half a second of them is replaced by silence."""
 
     def blocks(self, block_ms):
         for index, block in enumerate(super().blocks(block_ms)):
@@ -59,11 +59,11 @@ def started(labels):
 
 
 def ended(duration_s, labels):
-    """The last event of a session that counted nothing."""
+    """The last event of a session without losses or speech."""
     return SessionEnded(duration_s, 0, {}, labels[0], dict.fromkeys(labels, 0.5))
 
 
 def estimated(time_s, label, labels, latency_ms=None):
-    """An estimate in which every label is as likely as every other."""
+    """An estimate with uniform probabilities."""
     shares = np.full(len(labels), 1 / len(labels), np.float32)
     return Estimated(Estimate(time_s, label, shares, 0.5, np.ones(1)), latency_ms)

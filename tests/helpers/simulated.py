@@ -1,4 +1,4 @@
-"""Microphones without one: in simulated time, or samples that are there at once."""
+"""Simulated microphones: in simulated time, or with all samples available at once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DEVICE = Device(0, "webcam", "ALSA", 16_000, 1, True)
 
 
 class World:
-    """Time passes while somebody sleeps or works; callbacks come when they are due.
+    """Simulated time, which passes while code sleeps or works; callbacks come when they are due.
 
     Attributes:
-        now_s: of the monotonic clock.
-        asleep_s: what that leaves out.
+        now_s: time of the monotonic clock.
+        asleep_s: time asleep, which that clock leaves out.
         pace: samples that the device delivers, over those that its rate promises.
-        overflows_at: callbacks, by their number, that the device flags.
-        back_s: moment at which a device that was unplugged opens again.
-        refusal: why it does not before.
+        overflows_at: numbers of the callbacks that the device flags.
+        back_s: moment at which an unplugged device opens again.
+        refusal: error of opening it before.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, samples=None) -> None:
@@ -53,7 +53,7 @@ class World:
         return self.heard_by
 
     def pass_s(self, seconds: float) -> None:
-        """Time passes, and the device delivers."""
+        """Let time pass; the device delivers."""
         end_s = self.now_s + seconds
         while self._due_s <= end_s:
             self.now_s = self._due_s
@@ -63,11 +63,11 @@ class World:
         self.now_s = end_s
 
     def sleep_s(self, seconds: float) -> None:
-        """The machine sleeps: nothing moves but the clock that counts it."""
+        """Let the machine sleep: only the clock that counts sleep goes on."""
         self.asleep_s += seconds
 
     def unplug(self, seconds: float, *refusal: object) -> None:
-        """The device is gone for so long; opening it meanwhile is refused."""
+        """Remove the device for this long; opening it meanwhile is refused."""
         self.back_s, self.refusal = self.now_s + seconds, refusal
         self.heard_by._stream.active = False
 
@@ -84,7 +84,7 @@ class World:
 
 
 class Refused(Exception):
-    """What PortAudio raises."""
+    """Stands for PortAudio's error."""
 
 
 class _Simulated(Microphone):
@@ -99,7 +99,7 @@ class _Simulated(Microphone):
 
 
 class InMemory(Pace):
-    """In the place of a :class:`Microphone`: samples that were captured before, and no clock."""
+    """Replaces a :class:`Microphone`: samples captured before, without a clock."""
 
     name = "in memory"
     sample_rate = 16_000
@@ -126,6 +126,6 @@ class InMemory(Pace):
 
 
 def listen_to(monkeypatch: pytest.MonkeyPatch, samples) -> None:
-    """Let ``ser-live listen`` hear samples in the place of a microphone."""
+    """Let ``ser-live listen`` hear samples instead of a microphone."""
     monkeypatch.setattr(listen, "find_microphone", lambda _device: DEVICE)
     monkeypatch.setattr(listen, "Microphone", lambda *_, **__: InMemory(samples))

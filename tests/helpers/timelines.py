@@ -8,7 +8,7 @@ import pytest
 
 
 def textgrid_of(text, tmp_path):
-    """Tiers by name, read by Praat; each ``(start, end, text)`` or ``(time, text)``."""
+    """Read tiers by name with Praat; items are ``(start, end, text)`` or ``(time, text)``."""
     parselmouth = pytest.importorskip("parselmouth")
     praat = pytest.importorskip("parselmouth.praat")
 
@@ -30,7 +30,7 @@ def textgrid_of(text, tmp_path):
 
 
 def assert_tiled(tier, duration_s):
-    """Intervals follow each other from 0 to the end, without hole or overlap."""
+    """Check that intervals cover 0 to the end without hole or overlap."""
     assert tier[0][0] == 0.0
     assert tier[-1][1] == duration_s
     assert all(start < end for start, end, _ in tier)

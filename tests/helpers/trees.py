@@ -14,14 +14,14 @@ EVALUATION = (
 
 
 def make_tree(root: Path, names: list[str]) -> None:
-    """Empty files of these names."""
+    """Make empty files with these names."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
 def make_dialog(root: Path, dialog: str, emotions: dict[str, str]) -> None:
-    """An IEMOCAP dialog: its evaluation file, and an empty recording for each utterance."""
+    """Make an IEMOCAP dialog: its evaluation file, and an empty recording per utterance."""
     session = root / f"Session{dialog[4]}"
     evaluation = session / "dialog" / "EmoEvaluation" / f"{dialog}.txt"
     evaluation.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def make_dialog(root: Path, dialog: str, emotions: dict[str, str]) -> None:
 
 
 def make_corpus(corpora: Path, name: str) -> None:
-    """Every speaker of a corpus with a recording of every emotion, all of them empty."""
+    """Make an empty recording of every emotion by every speaker of a corpus."""
     speakers, root = CORPORA[name].speakers, corpora / name
     codes = list(EMOTIONS[name])
     if name == "iemocap":

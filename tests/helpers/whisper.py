@@ -1,4 +1,4 @@
-"""Files of encoders as small as they may be, named as Whisper's are."""
+"""Files of tiny encoders, with the names of Whisper's tensors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ WIDTH = 64
 
 
 def keep(model, path, prefix="model.encoder."):
-    """As the official files name the tensors, the decoder's beside them."""
+    """Write the tensors under their official names, with some of the decoder's."""
     tensors = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
     save_file(tensors | {"model.decoder.layer_norm.bias": torch.zeros(WIDTH)}, path)

@@ -1,4 +1,4 @@
-"""Files of every kind that is read, and the damage of chance and of malice done to them."""
+"""Files of every kind that the program reads, and random changes of their bytes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KINDS = {
     "opus": ("OGG", "OPUS"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
-#: Headers lie within so many bytes.
+#: Headers lie within this many bytes.
 HEADER_BYTES = 160
 _NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x400, 0x401, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF)
 _NUMBERS += (0x8000_0000, 0xFFFF_FFFF, 0x3FFF_FFFF_FFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, 2**64 - 1)
 
 
 def whole_files(folder: Path, speech: np.ndarray) -> dict[str, bytes]:
-    """A sixth of a second of speech of every kind, in stereo where that is possible."""
+    """Make files of a sixth of a second of speech, in every kind, in stereo if possible."""
     files = {}
     for suffix, (container, encoding) in KINDS.items():
         path = folder / f"whole.{suffix}"
@@ -44,7 +44,7 @@ def whole_files(folder: Path, speech: np.ndarray) -> dict[str, bytes]:
 
 
 def mutated(data: bytes, chance: random.Random, reach: int = HEADER_BYTES) -> bytes:
-    """The same with one to four changes, most of them within its first ``reach`` bytes."""
+    """Return the file with one to four changes, most within its first ``reach`` bytes."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         end = min(reach, len(changed)) if chance.random() < 0.8 else len(changed)
@@ -58,7 +58,7 @@ def _flip(data: bytearray, at: int, chance: random.Random) -> None:
 
 
 def _set_number(data: bytearray, at: int, chance: random.Random) -> None:
-    """A length, a rate or a count, as large or as small as it gets."""
+    """Set a length, a rate or a count to an extreme value."""
     size = chance.choice((1, 2, 4, 8))
     number = chance.choice(_NUMBERS) % 2 ** (8 * size)
     data[at : at + size] = number.to_bytes(size, chance.choice(("little", "big")))

@@ -1,6 +1,6 @@
-"""Every command of ``ser-live`` with something to do, and every file that it can be told to write.
+"""Every command of ``ser-live`` with arguments for a run, and with all files that it can write.
 
-A command without a row here fails the tests; so does an option that writes and is not in its row.
+The tests fail if a command has no row here, or if a row lacks an option that writes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from streamer.commands.parser import make_parser
 
 @dataclass(frozen=True)
 class Row:
-    """What to do.
+    """A run of a command.
 
     Attributes:
         arguments: ``{wav}`` is a recording, ``{session}`` the JSON lines of one, ``{voices}`` a
             model that knows voices.
         outputs: option -> name of the file or folder that it makes; the option is empty where the
             name is the first argument.
-        listens: needs a microphone.
+        listens: whether it needs a microphone.
     """
 
     arguments: tuple[str, ...] = ()
@@ -29,15 +29,15 @@ class Row:
     listens: bool = False
 
     def filled(self, **values: object) -> list[str]:
-        """The arguments with the files in their places."""
+        """Return the arguments with paths filled in."""
         return [argument.format(**values) for argument in self.arguments]
 
     def options(self, folder: Path) -> list[str]:
-        """Write everything there is to write, into a folder; these go before the arguments."""
+        """Return the options that write every output into a folder; they precede the arguments."""
         return [part for option in self.outputs for part in self.option(option, folder)]
 
     def option(self, option: str, folder: Path) -> list[str]:
-        """Write one file or folder, into a folder."""
+        """Return the option that writes one output into a folder."""
         return [*filter(None, [option]), str(folder / self.outputs[option])]
 
 
@@ -64,12 +64,12 @@ ROWS = {
 }
 #: Options that take a file to read.
 READ = {"--model", "--profile", "--labels", "--certfile", "--keyfile", "--also-model", "--config"}
-#: It goes on until it is stopped, and is watched in ``tests/serve/test_ends.py``.
+#: Commands that run until they are stopped; ``tests/serve/test_ends.py`` tests them.
 ENDLESS = {"serve"}
 
 
 def writing_options(command: str) -> set[str]:
-    """Every long option of a command that takes the path of something to write."""
+    """Return every long option of a command that takes a path to write to."""
     (commands,) = (
         action
         for action in make_parser()._actions

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no limits to se
 
 
 def with_room_for(size, *arguments):
-    """A command that may write no file beyond so many bytes."""
+    """Limit the size of every file that a command writes."""
     import resource
 
     return subprocess.run(
@@ -35,7 +35,7 @@ def with_room_for(size, *arguments):
 
 
 def whole_lines(path):
-    """The JSON lines of a file, of which the last may be cut."""
+    """Parse the JSON lines of a file; the last may be truncated."""
     *lines, last = path.read_text().split("\n")
     for line in lines:
         json.loads(line)
@@ -43,7 +43,7 @@ def whole_lines(path):
     return lines
 
 
-#: Without the part of a measurement that takes real time; a plot is of that alone.
+#: Leaves out the part of a measurement that runs in real time; a plot shows only that part.
 QUICKER = {"--json": ("--source", "stopped")}
 SLOW = {"--plot"}
 
@@ -71,7 +71,7 @@ def test_a_full_disk_is_one_line_and_exit_1(command, option, session, knowing, t
     assert all(line.startswith("ser-live: ") for line in told)
 
 
-def test_what_fitted_on_the_disk_is_whole_lines(tmp_path):
+def test_a_full_disk_leaves_whole_lines(tmp_path):
     output = tmp_path / "out.jsonl"
     result = with_room_for(5_000, "replay", CLIPS[3], "--speed", "max", "--output", output)
     assert result.returncode == 1

@@ -43,7 +43,7 @@ def weight(proto, name=FIRST_WEIGHT):
 
 
 def replaced(proto, output, *nodes):
-    """Give what made an output another name, and let nodes make the output from ``before``."""
+    """Rename an output's value to ``before``, and let nodes make the output from it."""
     for node in proto.graph.node:
         for place in (node.input, node.output):
             place[:] = ["before" if name == output else name for name in place]
@@ -51,7 +51,7 @@ def replaced(proto, output, *nodes):
 
 
 def retyped(proto, output, kind):
-    """An output of another type than float32."""
+    """Give an output a type other than float32."""
     replaced(proto, output, helper.make_node("Cast", ["before"], [output], to=kind))
     value = next(one for one in proto.graph.output if one.name == output)
     value.type.tensor_type.elem_type = kind
@@ -67,7 +67,7 @@ def poisoned(value):
 
 
 def elsewhere(tensor, location):
-    """Point a tensor at the very bytes that it holds, in another file."""
+    """Let a tensor refer to its bytes in another file."""
     size = len(tensor.raw_data)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -102,7 +102,7 @@ def allocate(proto):
 
 
 def compute_for_long(proto):
-    """Products of large matrices, one after the other, for a quarter of an hour."""
+    """Multiply large matrices, one after the other, for a quarter of an hour."""
     matrix = np.full((1_800, 1_800), 1 / 1_800, np.float32)
     proto.graph.initializer.append(numpy_helper.from_array(matrix, "power_0"))
     for step in range(3_000):
@@ -179,7 +179,7 @@ ATTACKS = {
 
 
 def refusal(path):
-    """What is said of a model file, which must be refused as unreadable input."""
+    """Return the error for a model file, which must be refused as unreadable input."""
     with pytest.raises(SerLiveError) as caught:
         Recognizer.load(path)
     assert caught.value.exit_code == 2
@@ -195,7 +195,7 @@ def test_hostile_networks_are_refused(tmp_path, name):
     attack, words = ATTACKS[name]
     proto = shipped_model()
     (tmp_path / "models").mkdir()
-    for place in (tmp_path, tmp_path / "models"):  # to follow the path would succeed
+    for place in (tmp_path, tmp_path / "models"):  # following the path would succeed
         (place / "weights.bin").write_bytes(weight(proto).raw_data)
     attack(proto)
     path = tmp_path / "models" / "model.onnx"
@@ -204,7 +204,7 @@ def test_hostile_networks_are_refused(tmp_path, name):
 
 
 def holding(*parts):
-    """A network that holds tensors and nodes and is nothing else."""
+    """Make a network of only these tensors and nodes."""
     graph = onnx.GraphProto()
     for part in parts:
         (graph.initializer if isinstance(part, TensorProto) else graph.node).append(part)
@@ -218,7 +218,7 @@ def tensor(kind, **values):
 
 
 def in_pieces(numbers):
-    """Floats in fields of their own, each of which could be a mask."""
+    """Store floats in separate fields, each of which could be a mask."""
     packed = np.array(numbers, "<f4").tobytes()
     pieces = b"".join(b"%" + packed[first : first + 4] for first in range(0, len(packed), 4))
     whole = holding(tensor(TensorProto.FLOAT, float_data=numbers))
@@ -227,7 +227,7 @@ def in_pieces(numbers):
 
 
 def in_two_parts(one, other):
-    """A constant's tensor as two messages, which are merged into one."""
+    """Store a constant's tensor as two messages, which readers merge."""
 
     def field(number, message):
         return bytes([number << 3 | 2, len(message)]) + message
@@ -256,14 +256,14 @@ HIDDEN = {
 
 @pytest.mark.parametrize("name", HIDDEN)
 def test_nan_and_infinity_are_found_wherever_they_are_written(tmp_path, model_file, name):
-    """What is put behind a model is merged into it."""
+    """Readers merge bytes appended to a model into it."""
     path = tmp_path / "model.onnx"
     path.write_bytes(model_file.read_bytes() + HIDDEN[name])
     onnx.load(str(path))
     assert re.search("NaN or infinity|numbers of a kind|damaged ONNX file", refusal(path))
 
 
-def test_a_mask_and_whole_numbers_are_no_damage(tmp_path, model_file):
+def test_masks_and_integers_are_not_damage(tmp_path, model_file):
     harmless = [
         tensor(TensorProto.FLOAT, float_data=[-np.inf]),
         tensor(TensorProto.INT64, int64_data=[-1]),
@@ -303,8 +303,8 @@ def test_other_files_are_no_models(tmp_path):
     refusal(bundled("demo.flac"))
 
 
-def test_an_output_whose_name_is_no_text_prints_nothing(tmp_path, model_file, capfd):
-    """onnxruntime would say on stdout that it tries again."""
+def test_an_output_whose_name_is_not_text_prints_nothing(tmp_path, model_file, capfd):
+    """By default onnxruntime prints on stdout that it tries again."""
     before, name, after = model_file.read_bytes().rpartition(b"probabilities")
     path = tmp_path / "model.onnx"
     path.write_bytes(before + b"\xef" + name[1:] + after)
@@ -327,7 +327,7 @@ HOSTILE_TEXTS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TEXTS)
-def test_metadata_that_is_none_is_refused(tmp_path, name):
+def test_text_that_is_not_metadata_is_refused(tmp_path, name):
     proto = shipped_model()
     helper.set_model_props(proto, {METADATA_KEY: HOSTILE_TEXTS[name]})
     path = tmp_path / "model.onnx"
@@ -383,7 +383,7 @@ def test_hostile_metadata_is_refused(tmp_path, name):
 
 
 def places(values, path=()):
-    """Paths to every value in a JSON object; of long lists to the first alone."""
+    """Return paths to every value in a JSON object; in long lists, only to the first."""
     yield path
     items = values.items() if isinstance(values, dict) else enumerate(values[:1])
     for key, value in items:
@@ -424,9 +424,9 @@ def test_any_value_in_the_metadata_is_read_or_refused(place, value):
 
 
 def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
-    """The structure lies at both ends, the weights between; either may be hit.
+    """The structure is at both ends of a file, the weights between; a change may hit either.
 
-    What weights come to may show in the middle of a stream only: then the run fails, in a line.
+    Changed weights may do harm only in mid-stream: then the run fails, with one line.
     """
     whole, chance = model_file.read_bytes(), random.Random(1)
     paths = []
@@ -450,8 +450,8 @@ def test_any_mutated_model_is_read_or_refused(tmp_path, model_file):
     assert not found
 
 
-def test_what_goes_wrong_later_is_a_failure_of_the_run(tmp_path, speech):
-    """Well-behaved until the fifth timestep."""
+def test_a_fault_in_mid_stream_is_a_run_failure(tmp_path, speech):
+    """The model works until the fifth timestep."""
     proto = shipped_model()
     limit = numpy_helper.from_array(np.array(5), "limit")
     proto.graph.initializer.append(limit)
@@ -483,7 +483,7 @@ def test_a_hostile_model_is_one_line_and_exit_2(tmp_path, wav):
 
 
 def wider_with_more_timesteps(proto):
-    """A state whose rows are as often as wide as there are timesteps: of one, all is well."""
+    """Make a state's width grow with the number of timesteps; one timestep looks fine."""
     ones = numpy_helper.from_array(np.ones(2, np.int64), "ones")
     second = numpy_helper.from_array(np.array([1]), "second")
     proto.graph.initializer.extend([ones, second])

@@ -1,6 +1,6 @@
-"""No file can run code: none is unpickled.
+"""No file can run code: no file is unpickled.
 
-Pipes to worker processes of our own are; ``multiprocessing`` does that by itself.
+Only ``multiprocessing`` unpickles, from pipes to our own worker processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.places import ROOT
 
-#: Talks by a pipe to a process of its own, as ``multiprocessing`` does.
+#: Communicates with its own process over a pipe, as ``multiprocessing`` does.
 PIPES = ROOT / "streamer" / "commands" / "score" / "cluster" / "alone.py"
 SOURCES = [path for room in ("streamer", "model", "train") for path in (ROOT / room).rglob("*.py")]
 
@@ -25,7 +25,7 @@ PICKLE_ARGUMENT = 2
 
 
 def faults(source):
-    """Lines that could unpickle, and why."""
+    """Yield lines that could unpickle, and why."""
     tree = ast.parse(source)
     names = imported(tree)
     for node in ast.walk(tree):
@@ -40,7 +40,7 @@ def faults(source):
 
 
 def imported(tree):
-    """Names that imports give, and what they stand for."""
+    """Return the imported names, and their full names."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -54,7 +54,7 @@ def imported(tree):
 
 
 def risk(called, call):
-    """What is wrong with a call, if anything."""
+    """Return what is wrong with a call, if anything."""
     given = {word.arg: ast.unparse(word.value) for word in call.keywords}
     if called == "numpy.load" and len(call.args) > PICKLE_ARGUMENT:
         given["allow_pickle"] = ast.unparse(call.args[PICKLE_ARGUMENT])
@@ -93,5 +93,5 @@ def test_unpickling_would_be_seen(source):
     assert list(faults(source))
 
 
-def test_weights_that_may_be_read_are():
+def test_loading_weights_only_is_allowed():
     assert list(faults("import torch\ntorch.load(path, weights_only=True)\nnp.load(path)")) == []

@@ -1,4 +1,4 @@
-"""What every command reaches out for: no network, and no file that was not named."""
+"""No command uses the network, or writes a file that was not named."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ WRITING = re.compile(
     r"O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE"
     r"|\b(creat|truncate|(mkdir|mknod|rename|link|symlink|unlink)(at2?)?|rmdir)\("
 )
-#: The group may read, nobody else: neither the default nor the strictest.
+#: Only owner and group may read: neither the default umask nor the strictest.
 UMASK = 0o027
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command that was carried out under watch.
+    """A watched run of a command.
 
     Attributes:
         command: its name.
-        result: of the process.
-        folder: where it was to write.
+        result: result of the process.
+        folder: folder for its outputs.
         temporary: its folder for temporary files, empty before.
-        home: of the user, empty before.
-        written: files that it opened to write, or made, or removed.
-        sockets: that lead out of this machine.
+        home: the user's home folder, empty before.
+        written: files that it created, removed or opened to write.
+        sockets: sockets that lead out of this machine.
     """
 
     command: str
@@ -52,7 +52,7 @@ class Done:
 
 
 def without_network():
-    """What to put before a command so that there is no network; nothing where that is forbidden."""
+    """Return a prefix that runs a command without a network; empty if that is not permitted."""
     alone = ["unshare", "--user", "--map-current-user", "--net"]
     is_possible = (
         shutil.which("unshare")
@@ -87,7 +87,7 @@ def carry_out(command, files, base):
 
 @pytest.fixture(scope="module")
 def files(session, knowing):
-    """What the rows speak of."""
+    """Make the files that the rows name."""
     return {"wav": CLIPS[3], "session": session, "voices": knowing.path}
 
 
@@ -112,7 +112,7 @@ def test_no_command_wants_a_network(done):
 
 
 def test_only_files_that_were_named_are_written(done):
-    """Audio and results stay in memory, and nothing is left behind."""
+    """Audio and results stay in memory, and no temporary file remains."""
     strangers = [
         path
         for path in done.written
@@ -139,7 +139,7 @@ def test_every_output_that_was_named_is_there(done):
     ("command", "option"), [(name, option) for name, row in ROWS.items() for option in row.outputs]
 )
 def test_no_file_is_overwritten_without_force(command, option, files, tmp_path, capfd):
-    """Nor is a microphone opened for it."""
+    """The command also refuses before it opens a microphone."""
     row = ROWS[command]
     old = tmp_path / row.outputs[option]
     old.write_text("precious")
@@ -153,8 +153,8 @@ def test_no_file_is_overwritten_without_force(command, option, files, tmp_path, 
         assert str(old) in err
 
 
-def test_native_libraries_reach_for_nothing_either(tmp_path):
-    """Decoder, network and resampler, from the first to the last system call."""
+def test_native_libraries_open_no_other_file_and_no_socket(tmp_path):
+    """Watches every system call of decoder, network and resampler."""
     log, output = tmp_path / "calls", tmp_path / "out.jsonl"
     watch = ["strace", "-f", "-qq", "-o", log, "-e", "trace=%network,%file"]
     if shutil.which("strace") is None or subprocess.run([*watch, "true"]).returncode:

@@ -56,7 +56,7 @@ def test_any_mutated_header_is_read_or_refused(tmp_path, speech):
 
 
 def wav(path, *, channels=1, rate=16_000, data_bytes=32_000):
-    """A second of silence as a wav file whose header says what it likes."""
+    """Make a second of silence as a wav file with an arbitrary header."""
     size = struct.pack("<IIHH", rate, 2 * rate * channels % 2**32, 2 * channels % 2**16, 16)
     header = b"RIFF" + struct.pack("<I", data_bytes + 36 & 0xFFFF_FFFF) + b"WAVEfmt "
     header += struct.pack("<IHH", 16, 1, channels) + size
@@ -69,7 +69,7 @@ def au(path, **fields):
 
 
 def rf64(path, frames):
-    """Promises so many frames of two bytes."""
+    """Make a file that promises this many frames of two bytes."""
     soundfile.write(path, np.zeros(16_000), 16_000, format="RF64")
     data = bytearray(path.read_bytes())
     at = data.index(b"ds64") + 8
@@ -78,7 +78,7 @@ def rf64(path, frames):
 
 
 def flac(path):
-    """Promises 2^36 - 1 frames."""
+    """Make a file that promises 2^36 - 1 frames."""
     soundfile.write(path, np.zeros(16_000), 16_000)
     data = bytearray(path.read_bytes())
     data[21] |= 0x0F
@@ -86,7 +86,7 @@ def flac(path):
     path.write_bytes(data)
 
 
-#: File and its maker -> what is said; None: it is read as far as it goes.
+#: File -> its maker, and the error; None if it is read as far as it goes.
 LIES = {
     "no channels.wav": (lambda p: wav(p, channels=0), "Channel count is zero"),
     "1024 channels.wav": (lambda p: wav(p, channels=1024), None),
@@ -107,7 +107,7 @@ LIES = {
 }
 
 
-def test_headers_that_lie_cost_nothing(tmp_path):
+def test_false_sizes_in_headers_cost_no_memory(tmp_path):
     for name, (make, _) in LIES.items():
         make(tmp_path / name)
     outcomes = try_files("recordings", [tmp_path / name for name in LIES])
@@ -119,15 +119,15 @@ def test_headers_that_lie_cost_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(REGRESSIONS.iterdir()), ids=lambda path: path.name)
-def test_what_was_found_once_stays_mended(path):
-    """Data on stdout is JSON lines, whatever a decoder prints."""
+def test_faults_found_earlier_stay_fixed(path):
+    """Stdout holds only JSON lines, whatever a decoder prints."""
     result = replay(path)
     assert result.returncode in (0, 2)
     assert lines(result)[-1]["type"] == "end"
 
 
 def signals(speech):
-    """Name -> samples, and what is heard in them."""
+    """Return samples and their verdict by name."""
     sad = speech[-40_000:]
     tone = np.sin(2 * np.pi * 200 * np.arange(len(sad)) / 16_000)
     noise = np.random.default_rng(0).normal(0, 1e-39, len(sad))
@@ -145,7 +145,7 @@ def signals(speech):
     }
 
 
-def test_extreme_signals_are_heard_as_what_they_are(tmp_path, speech):
+def test_extreme_signals_get_the_right_verdict(tmp_path, speech):
     expected = {}
     for name, (samples, overall) in signals(speech).items():
         path = tmp_path / f"{name}.wav"
@@ -153,7 +153,7 @@ def test_extreme_signals_are_heard_as_what_they_are(tmp_path, speech):
         expected[str(path)] = overall
     result = replay(*expected)
     assert result.returncode == 0
-    (told,) = result.stderr.decode().splitlines()  # of the one that has a dead channel
+    (told,) = result.stderr.decode().splitlines()  # on the signal with a dead channel
     assert "channel 2 is dead" in told
     said = lines(result)
     assert {line["file"]: line["overall"] for line in said if line["type"] == "end"} == expected

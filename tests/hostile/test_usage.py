@@ -1,4 +1,4 @@
-"""Whatever is said on the command line is understood or refused in one line, before it costs."""
+"""Any command line is accepted, or refused in one line before any work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ words = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(words, max_size=8))
-def test_any_words_are_options_or_one_line(arguments):
+def test_any_arguments_are_accepted_or_refused_in_one_line(arguments):
     try:
         options = parse(arguments)
     except SerLiveError as error:
@@ -79,10 +79,10 @@ def test_impossible_values_are_one_line_and_exit_2(arguments, value, capfd, monk
     encoding=st.sampled_from(sorted(ENCODINGS)),
     block_ms=st.sampled_from([1, 10, 10_000]),
 )
-def test_any_bytes_on_standard_input_are_audio_or_one_line(
+def test_any_standard_input_is_audio_or_refused_in_one_line(
     data, rate, channels, encoding, block_ms
 ):
-    """The samples before what is no audio are handed over."""
+    """Samples before the first that is not audio are still delivered."""
     heard = []
     try:
         for block in RawPcm(io.BytesIO(data), rate, channels, encoding).blocks(block_ms):

@@ -1,7 +1,7 @@
-"""Hostile files given to the readers in a process of their own, which may crash or hang.
+"""Gives hostile files to the readers in a separate process, which may crash or hang.
 
-``python -m tests.hostile.trial recordings|models FILE...`` says a JSON line after each
-file; :func:`try_files` runs that, and goes on behind a file that ends it.
+``python -m tests.hostile.trial recordings|models FILE...`` prints a JSON line after each file;
+:func:`try_files` runs that, and restarts it after a file that ends it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from pathlib import Path
 
 from tests.helpers.places import ROOT
 
-#: A reader that asks for more fails; what the interpreter and its libraries map is in it.
+#: Memory limit of the process, including the interpreter and its libraries.
 ADDRESS_SPACE = 6 * 2**30
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a file.
+    """The result of a file.
 
     Attributes:
-        kind: ``read``, ``refused``, or what must not be: ``failure`` at run time, ``crash`` or
-            ``hang``.
-        line: the complaint, or how the process ended.
-        seconds: of processor time that it took; of wall time where it never ended.
-        peak_mb: how much the greatest memory of the process grew by it.
+        kind: ``read`` or ``refused``; or a fault: ``failure`` at run time, ``crash`` or ``hang``.
+        line: the error, or how the process ended.
+        seconds: processor time, or wall time if it never ended.
+        peak_mb: growth of the process's peak memory.
     """
 
     kind: str
@@ -49,14 +48,14 @@ def try_files(reader: str, files: list[Path], patience_s: float = 60.0) -> dict[
 
 
 def _try_until_the_end(reader: str, files: list[Path], patience_s: float) -> dict[Path, Outcome]:
-    """Outcomes up to the first file that ends the process, or of all of them."""
+    """Return the outcomes up to the first file that ends the process, or of all files."""
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-m", "tests.hostile.trial", reader, *files],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # the mp3 decoder is talkative
-        bufsize=0,  # what lies in a buffer cannot be waited for
+        bufsize=0,  # waiting does not see buffered lines
     )
     assert process.stdout is not None
     outcomes = {}

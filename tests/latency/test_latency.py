@@ -1,4 +1,4 @@
-"""How late a label is: the terms, the reactions to known audio, and how they are shown."""
+"""Latency of a label: its terms, the reactions to known audio, and the output."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DEMO = bundled("demo.flac")
 
 
 class StoppedClock:
-    """A clock on which nothing but hearing takes time."""
+    """A clock that only the audio advances."""
 
     now_s = 0.0
 
@@ -70,14 +70,14 @@ def followed(source, recognizer):
 
 @pytest.fixture(scope="module")
 def demo(timed):
-    """The demo twice, its first seconds included."""
+    """Run the demo twice, with its first seconds."""
     source = Repeated(DEMO, 2 * DEMO_S)
     return source, followed(source, timed)
 
 
 @pytest.fixture
 def time_by_hand(monkeypatch):
-    """A wall clock that a test moves on."""
+    """A wall clock that the test advances."""
     hand = SimpleNamespace(now_s=100.0)
     clock = SimpleNamespace(
         monotonic=lambda: hand.now_s, perf_counter=lambda: hand.now_s, process_time=lambda: 0.0
@@ -88,7 +88,7 @@ def time_by_hand(monkeypatch):
 
 
 class ByHand:
-    """A session whose every delay is known, in ms."""
+    """A session in which every delay is known, in ms."""
 
     def __init__(self, hand, metadata):
         self.hand, self.began_s = hand, hand.now_s
@@ -122,10 +122,10 @@ class ByHand:
         self.probe.take(Estimated(estimate, latency_ms))
 
 
-def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_hand, shipped):
+def test_every_delay_is_in_its_term_and_the_remainder_in_the_rest(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(3.01, 0.0)
-    by_hand.hear(3.02, 0.0)  # holds the last sample needed, 3.015 s; what follows is resampling
+    by_hand.hear(3.02, 0.0)  # has the last needed sample, 3.015 s; the rest is the resampler's
     by_hand.spent = {"front end": 0.5, "VAD": 0.25, "network": 2.0, "decision": 0.125}
     by_hand.hear(3.05, 4.0)
     by_hand.pass_ms(0.75)
@@ -148,7 +148,7 @@ def test_every_delay_is_found_in_its_term_and_what_is_left_in_the_rest(time_by_h
     assert passage.end_to_end_ms.item() == pytest.approx(whole_ms)
 
 
-def test_a_wait_that_the_device_does_not_date_is_left_to_the_rest(time_by_hand, shipped):
+def test_a_wait_without_a_time_from_the_device_is_in_the_rest(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.arrival = Arrival(age_ms=1.0, waited_ms=0.5)
     by_hand.hear(3.0, 0.0)
@@ -169,17 +169,17 @@ def test_a_block_of_the_microphone_waits_from_its_own_callback_on(monkeypatch):
     assert dated.arrival(0.005) == pytest.approx((9.0, 20.0))
     assert dated.arrival(0.01) == pytest.approx((4.0, 20.0))
     assert dated.arrival(0.02) == pytest.approx((6.0, 10.0))
-    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback is not done yet
+    assert dated.arrival(0.03) == pytest.approx((6.0, 0.0))  # its callback has not ended
 
 
-def test_what_was_lost_or_flushed_has_no_latency(time_by_hand, shipped):
+def test_lost_or_flushed_audio_has_no_latency(time_by_hand, shipped):
     by_hand = ByHand(time_by_hand, shipped.metadata)
     by_hand.hear(1.0, 0.0)
     by_hand.estimate(0.96)  # its look-ahead never came
     by_hand.lose(1.0, 8_000)
     by_hand.estimate(0.88)  # its look-ahead is silence
     by_hand.hear(1.52, 0.0)
-    by_hand.estimate(1.24, latency_ms=None)  # of silence in place of what was lost
+    by_hand.estimate(1.24, latency_ms=None)  # of silence in place of the lost audio
     assert by_hand.probe.passage().labels == ()
     by_hand.hear(2.5, 0.0)
     by_hand.estimate(2.2)
@@ -201,7 +201,7 @@ def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
     by_hand.lose(1.0, 800)
     by_hand.hear(SETTLING_S, 1.0, overflows=3)
     by_hand.hear(SETTLING_S + 0.1, 41.0, overflows=3)
-    by_hand.estimate(SETTLING_S - 0.08)  # late, but of a timestep that does not count
+    by_hand.estimate(SETTLING_S - 0.08)  # late, but the timestep does not count
     load = by_hand.probe.load()
     assert (load.overflows, load.lost_samples, load.deadline_misses) == (0, 0, 0)
     by_hand.lose(SETTLING_S + 0.1, 1_600)
@@ -213,7 +213,7 @@ def test_nothing_counts_before_the_session_has_settled(time_by_hand, shipped):
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
-def test_waiting_for_sound_is_all_that_a_stopped_clock_sees(timed, tmp_path, speech, rate):
+def test_with_a_stopped_clock_only_waiting_for_sound_counts(timed, tmp_path, speech, rate):
     path = tmp_path / "speech.wav"
     soundfile.write(path, soxr.resample(speech[:48_000], 16_000, rate), rate)
     with Recording(path) as recording:
@@ -231,7 +231,7 @@ def test_waiting_for_sound_is_all_that_a_stopped_clock_sees(timed, tmp_path, spe
     assert len(passage.labels) >= 3.0 / 0.04 - owed - 1
 
 
-def test_a_part_inside_another_is_not_counted_twice(time_by_hand):
+def test_a_nested_part_is_not_counted_twice(time_by_hand):
     watch = Stopwatch()
 
     def pass_s(seconds):
@@ -258,7 +258,7 @@ def test_a_timed_recognizer_hears_the_same(timed, shipped, speech):
     assert min(timed.stopwatch.lap().values()) > 0
 
 
-def test_a_repeated_recording_is_itself_over_and_over(tmp_path, speech):
+def test_a_repeated_recording_repeats_its_samples(tmp_path, speech):
     path = tmp_path / "short.wav"
     soundfile.write(path, speech[:1_234], 16_000, subtype="FLOAT")
     heard = np.concatenate(list(Repeated(path, 0.2).blocks(10)))
@@ -274,7 +274,7 @@ def test_speech_is_noticed_where_the_label_leaves_silence():
     passage = passage_of(["silence"] * 10 + ["warming up"] * 5 + ["sad"] * 5)
     found = reactions(passage, [0.38], [])
     assert found.to_speech_ms == pytest.approx([200.0 + 440.0 - 380.0])
-    assert reactions(passage, [0.5], []).to_speech_ms == ()  # it was no silence before
+    assert reactions(passage, [0.5], []).to_speech_ms == ()  # there was no silence before
 
 
 def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
@@ -287,7 +287,7 @@ def test_a_change_of_emotion_counts_from_the_first_sound_of_the_new_one():
     assert reactions(passage, [], named_already).changes == 0
 
 
-def test_labels_of_the_warm_up_are_context_and_no_reactions():
+def test_labels_during_the_warm_up_are_not_reactions():
     passage = passage_of((["silence"] * 10 + ["sad"] * 15) * 2 + ["angry"] * 10)
     changes = [(0.4, "sad"), (1.2, "happy"), (2.0, "angry"), (2.4, "neutral")]
     whole = reactions(passage, [0.38, 1.38], changes)
@@ -299,13 +299,13 @@ def test_labels_of_the_warm_up_are_context_and_no_reactions():
 
 def test_sound_begins_after_a_pause_and_stays():
     levels = np.full(300, 0.001)
-    levels[100:150] = levels[160:200] = 0.1  # a gap of 0.1 s is no pause
+    levels[100:150] = levels[160:200] = 0.1  # a gap of 0.1 s is not a pause
     levels[240] = 0.1  # a click
     assert sound_begins(0.01 * np.arange(300), levels) == [1.0]
     assert sound_begins(np.zeros(0), np.zeros(0)) == []
 
 
-def test_the_parts_of_the_demo_are_where_they_are_said_to_be(shipped):
+def test_the_parts_of_the_demo_are_at_their_stated_times(shipped):
     samples = read_recording(DEMO)
     assert len(samples) == round(DEMO_S * 16_000)
     levels = np.sqrt((samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2).mean(axis=1))
@@ -330,7 +330,7 @@ def test_the_changes_of_the_demo_go_on_when_it_is_repeated():
     assert changes[-1][0] > 1.5 * DEMO_S
 
 
-def test_a_session_of_the_demo_is_told_in_full(demo):
+def test_a_session_of_the_demo_is_reported_in_full(demo):
     source, one = demo
     cost = live_cost(source, one, demo_changes(2 * DEMO_S))
     assert list(cost.terms_ms) == ["framing", "look-ahead", *MEASURED_TERMS]
@@ -341,18 +341,18 @@ def test_a_session_of_the_demo_is_told_in_full(demo):
     assert cost.load.real_time_factor > 0
 
 
-def test_memory_is_told_only_where_no_notes_of_the_measurement_grow(demo, timed):
+def test_memory_is_reported_only_if_the_measurement_itself_does_not_grow(demo, timed):
     stopped = measure_stopped(timed, read_timesteps(DEMO, 2.0), 1.0)
     assert "memory" not in live_text(live_cost(*demo))
     assert "memory" in stopped_text(stopped, timed.metadata.look_ahead_ms)
 
 
-def test_a_session_that_ends_before_it_has_settled_tells_nothing(timed):
+def test_a_session_that_ends_before_it_has_settled_has_no_result(timed):
     source = Repeated(DEMO, 1.0)
     assert live_cost(source, followed(source, timed)) is None
 
 
-def test_what_is_shown_fits_80_columns(demo, timed):
+def test_the_output_fits_80_columns(demo, timed):
     source, one = demo
     timesteps = read_timesteps(DEMO, 2.0)
     texts = [
@@ -385,7 +385,7 @@ def test_the_most_streams_are_searched_for(monkeypatch, shipped, speech, each_ms
     assert least <= streams.most_streams(shipped, speech) <= most
 
 
-def test_streams_that_take_all_of_the_time_do_not_fit():
+def test_streams_that_take_all_the_time_do_not_fit():
     assert "they fit" in streams_text(steady(1, 200, 39.9))
     assert "do not fit" in streams_text(steady(1, 200, 40.0))
 
@@ -447,7 +447,7 @@ def test_a_plot_is_drawn(demo, tmp_path):
     assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_findings_are_kept_as_one_object(tmp_path):
+def test_results_are_saved_as_one_object(tmp_path):
     shown = []
     with (tmp_path / "found.json").open("w") as out:
         findings = Findings(shown.append, out)

@@ -21,7 +21,7 @@ RATES = [8_000, 16_000, 44_100, 48_000]
 
 
 def delayed(sound, delay, length):
-    """The sound ``delay`` samples into a signal, a fraction included."""
+    """Put the sound ``delay`` samples into a signal; the delay may be fractional."""
     frequencies = np.fft.rfftfreq(length)
     spectrum = np.fft.rfft(sound, length) * np.exp(-2j * np.pi * frequencies * delay)
     return np.fft.irfft(spectrum, length).astype(np.float32)
@@ -47,7 +47,7 @@ def test_noise_as_loud_as_the_chirp_moves_it_by_less_than_a_tenth_of_a_ms(rate):
         assert found.position == pytest.approx(delay, abs=1e-4 * rate)
 
 
-def test_a_room_that_answers_is_not_taken_for_the_direct_sound():
+def test_a_rooms_echo_is_not_taken_for_the_direct_sound():
     rate = 48_000
     wanted = chirp(rate, rate)
     signal = delayed(wanted, 5_000.0, rate) + 0.7 * delayed(wanted, 5_480.0, rate)
@@ -55,7 +55,7 @@ def test_a_room_that_answers_is_not_taken_for_the_direct_sound():
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_what_holds_no_chirp_yields_none(rate):
+def test_audio_without_a_chirp_yields_none(rate):
     wanted = chirp(rate, rate)
     noise = np.random.default_rng(5).standard_normal((20, rate)).astype(np.float32)
     speech = soxr.resample(read_recording(bundled("demo.flac")), 16_000, rate)
@@ -74,15 +74,15 @@ def test_the_chirp_is_modest_and_within_the_band():
         assert power[above].sum() < 1e-3 * power.sum()
 
 
-def test_round_trips_are_those_that_were_put_in():
-    """Chirps handed over at known times, captured after known delays, in blocks of 10 ms."""
+def test_measured_round_trips_equal_the_simulated_ones():
+    """Chirps are played at known times and captured after known delays, in blocks of 10 ms."""
     rate, block, age_s, speaker_s = 48_000, 480, 0.004, 0.015
     began_s, delays_s = 1_000.0, (0.0301234, 0.05, 0.2222222)
     wanted = chirp(rate, rate)
     handed_s = [began_s + 0.5 + number * loopback.SPACING_S for number in range(3)]
     signal = np.random.default_rng(7).normal(0, 0.001, 4 * rate).astype(np.float32)
     for one_s, delay_s in zip(handed_s, delays_s, strict=True):
-        # What is at the converter at a moment is handed back ``age_s`` later.
+        # Audio at the converter is delivered ``age_s`` later.
         place = (one_s - began_s + delay_s - age_s) * rate
         signal += delayed(wanted, place, len(signal))
     ends = np.arange(block, len(signal) + 1, block)

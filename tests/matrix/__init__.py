@@ -1,4 +1,4 @@
-"""Sound files of every kind and every fault, made by ffmpeg and sox, and what is heard of them.
+"""Sound files of every kind with every fault, made by ffmpeg and sox, and checks of their audio.
 
 ``python -m tests.matrix [--full] [--table FILE.md]`` makes the files and judges them.
 """

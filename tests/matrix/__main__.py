@@ -20,7 +20,7 @@ _FAULTY_IN_MONO_TOO = ("wav", "aiff", "au", "mp3", "ogg", "flac")
 
 
 def _cells(folder: Path, is_full: bool, only: str) -> Iterator[Cell]:
-    """Every kind at every rate with all channels whole; the faults of every kind at one rate."""
+    """Yield whole files of every kind at every rate, and files with faults at one rate."""
     maker = Maker(folder)
     for kind in KINDS:
         if not re.search(only, kind.name):
@@ -41,7 +41,7 @@ def _rate_of_faults(kind: Kind) -> int:
 
 
 def _table(title: str, cells: list[Cell], key: Callable[[Cell], str]) -> list[str]:
-    """Counts as Markdown, a row a key."""
+    """Format counts as Markdown, a row per key."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for cell in cells:
         counts[key(cell)][cell.verdict.kind] += 1

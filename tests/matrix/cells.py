@@ -24,9 +24,9 @@ from tests.matrix.judging import (
 )
 from tests.matrix.kinds import VOICE_RATE, Float32, Kind, NotMade, make, voiced
 
-#: What a decoder may differ from what was encoded by.
+#: Greatest difference in length between encoded and decoded audio.
 _ENCODER_S = 0.2
-#: Of a cut file ffmpeg makes up the rest of the last frame.
+#: Length by which ffmpeg may extend a truncated file: it completes the last frame.
 _LAST_FRAME_S = 0.1
 #: Samples that an MPEG decoder gives before the first one of the audio.
 _MPEG_DELAY = 529
@@ -34,15 +34,15 @@ _MPEG_DELAY = 529
 
 @dataclass(frozen=True)
 class Cell:
-    """A file, and what became of it.
+    """A file, and the verdict on how it was read.
 
     Attributes:
         kind: container and codec.
-        rate: in Hz.
-        channels: of the file.
-        fault: its name; empty if it has none.
-        with_media: whether PyAV was there.
-        verdict: what became of it.
+        rate: sample rate in Hz.
+        channels: number of channels.
+        fault: name of the fault; empty if there is none.
+        with_media: whether PyAV was available.
+        verdict: how the file was read.
     """
 
     kind: Kind
@@ -54,14 +54,14 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """All that says which it is."""
+        """Everything that identifies the cell."""
         media = "" if self.with_media else ", without the extra media"
         return f"{self.kind.name} {self.rate} Hz x{self.channels} {self.fault or 'whole'}{media}"
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """A whole file and what is in it."""
+    """A whole file and its audio."""
 
     data: bytes
     sound: Sound
@@ -74,17 +74,17 @@ def voices() -> tuple[Float32, Float32]:
 
 
 class Maker:
-    """Makes whole files in a folder, and knows what is in them."""
+    """Makes whole files in a folder, and knows their audio."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._voices = voices()
 
     def whole(self, kind: Kind, rate: int, channels: int, which: int = 0) -> _Whole:
-        """A file of one of the two voices.
+        """Make a file of one of the two voices.
 
         Raises:
-            NotMade: it cannot be.
+            NotMade: it cannot be made.
         """
         voice = self._voices[which]
         path = self._folder / f"whole.{kind.suffix}"
@@ -99,7 +99,7 @@ class Maker:
     def cells(
         self, kind: Kind, rate: int, channels: int, faults: Iterable[Fault] = FAULTS
     ) -> Iterator[Cell]:
-        """The whole file and each of the faults that it can have, heard with PyAV and without."""
+        """Yield the whole file and every possible fault of it, read with PyAV and without."""
         try:
             whole = self.whole(kind, rate, channels)
             faults = tuple(faults)
@@ -123,7 +123,7 @@ class Maker:
 
     @staticmethod
     def _truth(kind: Kind, fault: Fault, data: bytes, whole: _Whole, other: _Whole) -> Truth:
-        """What there is to hear in a file with a fault."""
+        """Return the audio that a file with a fault contains."""
         parts = [{"a": whole, "b": other}[one] for one in fault.order]
         is_told = knows_its_length(kind)
         added = max(0, len(data) - sum(len(one.data) for one in parts))
@@ -159,5 +159,5 @@ class Maker:
 
 
 def _delay_s(kind: Kind, rate: int) -> float:
-    """What ffmpeg keeps of an MPEG decoder's own delay, where no index says that it is there."""
+    """Return how much of an MPEG decoder's delay ffmpeg keeps if no index states the delay."""
     return _MPEG_DELAY / rate if kind.container in ("mp3", "mp2") else 0.0

@@ -1,4 +1,4 @@
-"""What goes wrong with sound files: changes of their bytes, and what is left to hear."""
+"""Faults of sound files: changes of their bytes, and the audio that remains."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.matrix import headers
 from tests.matrix.headers import riff_chunk, sizes, without_trailer
 from tests.matrix.kinds import Kind
 
-#: How much of a file is left where it is cut.
+#: Share of a file that remains after a cut.
 _KEPT = 0.6
-#: Containers whose header does not say how long the audio is, or of which a cut leaves nothing to
-#: tell it by: with a cut they are heard to the end that is there.
+#: Containers whose header does not state the length of the audio, or loses it with a cut: if cut,
+#: they are read to the end without an error.
 _KNOWS_NO_LENGTH = frozenset(
     {"aac", "latm", "ac3", "amr", "gsm", "g722", "ts", "mpeg", "dts", "truehd", "mp2", "rm"}
     | {"ircam", "flv", "nut"}
@@ -31,10 +31,10 @@ class Fault:
     """A change of a file.
 
     Attributes:
-        name: of the fault.
-        change: from a whole file, and another of its kind, to the bytes that are tried; None where
-            the fault is not possible in this container.
-        order: which of the two are there to hear: ``a`` unless files are joined.
+        name: name of the fault.
+        change: makes the faulty bytes from a whole file and another of its kind; None if the fault
+            is not possible in this container.
+        order: which of the two can be heard: ``a`` unless files are joined.
         is_cut: whether audio is missing.
         may_lose_s: audio that the fault destroys.
         is_noise: whether bytes were added that a decoder may take for sound.
@@ -49,25 +49,25 @@ class Fault:
 
     @property
     def has_cut_beginning(self) -> bool:
-        """Whether the last of several parts is whole and the first one is not."""
+        """Whether the last of several parts is whole and the first is not."""
         return self.is_cut and len(self.order) > 1
 
 
 def is_possible(fault: Fault, kind: Kind) -> bool:
-    """Whether there is a right result: what has no header at all is noise from any fault on."""
+    """Return whether there is a right result: without any header, a fault makes noise."""
     is_shifted = "before" in fault.name or "joined" in fault.name
     return not (kind.container in _HEADERLESS and is_shifted)
 
 
 def knows_its_length(kind: Kind) -> bool:
-    """Whether a file of the kind says how long it is."""
+    """Return whether a file of the kind states its length."""
     return not (
         kind.container in _KNOWS_NO_LENGTH or kind.is_piped or "without an index" in kind.name
     )
 
 
 def _sized(stated: Callable[[int], int]) -> Callable[[bytes, bytes], bytes | None]:
-    """A header that speaks of another size, in a file that ends with its audio."""
+    """Return a change of the stated size, in a file that ends with its audio."""
 
     def change(data: bytes, _: bytes) -> bytes | None:
         size = sizes(data)
@@ -92,7 +92,7 @@ def _unknown(data: bytes, _: bytes) -> bytes | None:
 def _riff(
     change: Callable[[bytes, int, int], bytes | None],
 ) -> Callable[[bytes, bytes], bytes | None]:
-    """A change of a RIFF file of little-endian sizes, given where its audio begins and ends."""
+    """Return a change of a little-endian RIFF file, given where its audio begins and ends."""
 
     def changed(data: bytes, _: bytes) -> bytes | None:
         if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
@@ -106,7 +106,7 @@ def _riff(
 
 
 def _riff_size(data: bytes) -> bytes:
-    """The file with the size of the whole set right."""
+    """Correct the size of the whole file."""
     return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
 
 
@@ -185,7 +185,7 @@ def _middle_damaged(data: bytes, _: bytes) -> bytes | None:
 
 
 def _count(value: int) -> Callable[[bytes, bytes], bytes | None]:
-    """Another number of frames in the headers of AIFF, FLAC, Xing and NIST."""
+    """Change the number of frames in the headers of AIFF, FLAC, Xing and NIST."""
 
     def change(data: bytes, _: bytes) -> bytes | None:
         if data[:4] == b"FORM" and b"COMM" in data[:200]:
@@ -211,7 +211,7 @@ def _last_page_gone(data: bytes, _: bytes) -> bytes | None:
 
 
 def _no_last_mark(data: bytes, _: bytes) -> bytes | None:
-    """An Ogg file whose last page does not say that it is the last; its checksum is right."""
+    """Clear the mark of the last page of an Ogg file; its checksum stays right."""
     if data[:4] != b"OggS":
         return None
     at = data.rindex(b"OggS")
@@ -232,7 +232,7 @@ def _ogg_checksum(page: bytes) -> int:
 
 
 def _endless_mdat(data: bytes, _: bytes) -> bytes | None:
-    """An MP4 file whose audio, the last of its boxes, has no size."""
+    """Remove the size of the audio, the last box of an MP4 file."""
     at, last = 0, 0
     if data[4:8] != b"ftyp":
         return None

@@ -1,6 +1,6 @@
-"""A folder of mixed kinds, every file of which ``ser-live score`` has to report.
+"""A folder of mixed kinds; ``ser-live score`` must report every file in it.
 
-``python -m tests.matrix.folder 1000`` makes one of so many files, scores it and counts.
+``python -m tests.matrix.folder 1000`` makes a folder of 1000 files, scores it and counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KINDS = (
     *("mp3 libmp3lame", "mp3 libmp3lame vbr without an index", "mp4 aac", "webm libopus"),
     *("wma wmav2", "amr amr_nb", "aac aac", "voc pcm_s16le", "sph sox", "mkv flac"),
 )
-#: Names and contents of what is no sound, or only by its name.
+#: Names and contents of files that are not sound, some with the name of a sound file.
 _OTHERS = {
     "notes.txt": b"no sound\n",
     "picture.jpg": b"\xff\xd8\xff\xe0" + bytes(500),
@@ -44,16 +44,16 @@ _SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Count:
-    """What ``score`` said of a folder.
+    """What ``score`` reported of a folder.
 
     Attributes:
-        files: that are in it.
-        rows: of results.
-        errors: rows that tell of one.
-        passed_over: files that were named as passed over.
-        exit_code: of the command.
-        seconds: that it took.
-        said: on stderr.
+        files: number of files in it.
+        rows: number of rows of results.
+        errors: number of rows with an error.
+        passed_over: number of files reported as passed over.
+        exit_code: exit code of the command.
+        seconds: time that it took.
+        said: text on stderr.
     """
 
     files: int
@@ -66,7 +66,7 @@ class Count:
 
 
 def make_folder(folder: Path, count: int) -> None:
-    """Fill a folder with so many files of sound in many kinds, damaged ones, and others."""
+    """Fill a folder with this many files: sound of many kinds, damaged sound, and other files."""
     originals = _originals(folder.with_name("originals"))
     for number in range(count):
         within = folder / f"part {number % 7}" / ("folder.wav" if number % 3 else "plain")
@@ -86,7 +86,7 @@ def make_folder(folder: Path, count: int) -> None:
 
 
 def _originals(folder: Path) -> list[Path]:
-    """One file of each kind, some with a fault, and those that are no sound."""
+    """Make a file of each kind, some with a fault, and files that are not sound."""
     folder.mkdir()
     voice = voices()[1][: round(_SECONDS * VOICE_RATE)]
     damaging = {one.name: one for one in FAULTS}

@@ -1,4 +1,4 @@
-"""Where the headers of sound files speak of sizes and counts, and how to change that."""
+"""The sizes and counts in the headers of sound files, and how to change them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _RIFF = (b"RIFF", b"RIFX")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Where a header says how long its audio is.
+    """A number in a header that states the length of the audio.
 
     Attributes:
         at: position of the number.
-        form: of the number, as :mod:`struct` names it.
+        form: its :mod:`struct` format.
         first: position of the audio.
-        more: what the number counts beside the audio.
+        more: bytes besides the audio that the number counts.
     """
 
     at: int
@@ -25,11 +25,11 @@ class Size:
     more: int
 
     def stated(self, data: bytes) -> int:
-        """Bytes of audio that the header speaks of."""
+        """Return the bytes of audio that the header states."""
         return int(struct.unpack_from(self.form, data, self.at)[0]) - self.more
 
     def set(self, data: bytes, stated: int) -> bytes:
-        """The file with another number."""
+        """Return the file with another number."""
         changed = bytearray(data)
         largest = 2 ** (8 * struct.calcsize(self.form)) - 1
         signed = stated + self.more if self.form[1] == "q" else min(stated + self.more, largest)
@@ -38,7 +38,7 @@ class Size:
 
 
 def sizes(data: bytes) -> Size | None:
-    """Where the header says how long the audio is; None of containers that are not known here."""
+    """Find the lengths in a header; None for unknown containers."""
     if data[:4] in _RIFF and data[8:12] == b"WAVE":
         at = data.index(b"data", 36) + 4
         return Size(at, "<I" if data[:4] == b"RIFF" else ">I", at + 4, 0)
@@ -59,7 +59,7 @@ def sizes(data: bytes) -> Size | None:
 
 
 def without_trailer(data: bytes) -> bytes:
-    """The file up to the end of its audio, with no chunk behind."""
+    """Return the file up to the end of its audio, without later chunks."""
     size = sizes(data)
     assert size is not None
     stated = size.stated(data)
@@ -67,12 +67,12 @@ def without_trailer(data: bytes) -> bytes:
 
 
 def riff_chunk(name: bytes, body: bytes) -> bytes:
-    """A chunk of a RIFF file."""
+    """Make a chunk of a RIFF file."""
     return name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
 
 
 def id3v2(length: int = 300) -> bytes:
-    """An ID3 tag as it stands before a file, with a title and padding."""
+    """Make the ID3 tag at the start of a file, with a title and padding."""
     title = b"TIT2" + struct.pack(">IH", 6, 0) + b"\x00voice"
     body = title.ljust(length, b"\0")
     size = bytes((len(body) >> shift) & 0x7F for shift in (21, 14, 7, 0))
@@ -80,12 +80,12 @@ def id3v2(length: int = 300) -> bytes:
 
 
 def id3v1() -> bytes:
-    """An ID3 tag as it stands behind a file."""
+    """Make the ID3 tag at the end of a file."""
     return b"TAG" + b"voice".ljust(125, b"\0")
 
 
 def ape_tag() -> bytes:
-    """An APE tag with header and footer."""
+    """Make an APE tag with header and footer."""
     item = struct.pack("<II", 5, 0) + b"Title\0voice"
     size = struct.pack("<IIII", 2000, len(item) + 32, 1, 0xA000_0000) + bytes(8)
     foot = struct.pack("<IIII", 2000, len(item) + 32, 1, 0x8000_0000) + bytes(8)

@@ -1,4 +1,4 @@
-"""What is heard of a file, held against what ffmpeg decodes or what it was made from."""
+"""Compares the audio that the program reads with ffmpeg's, or with the original."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from streamer.sound.files import media
 from streamer.sound.files.recording import Recording
 from tests.matrix.kinds import Float32
 
-#: What a decoder may add or leave out, at each end of what was joined.
+#: Audio that a decoder may add or leave out at each end of a joined file.
 TOLERATED_S = 0.05
 #: Samples are compared at this rate.
 _RATE = 16_000
-#: Each stretch of this length has to be found again, this much earlier or later.
+#: Each stretch of this length must be found again, at most this much earlier or later.
 _WINDOW_S, _SHIFT_S = 0.5, 0.06
 #: ... that much alike; and all of them together.
 _LIKENESS, _LIKENESS_OF_ALL = 0.9, 0.95
 _EXACT = 1e-3
-#: Power below which a stretch is nothing that could be found.
+#: Power below which a stretch is too quiet to be found.
 _QUIET = 5e-5
-#: A line that names a way out.
+#: Pattern of a line with advice.
 _WAY_OUT = re.compile(r"ffmpeg -v error -i|pip install|ser-live replay|name the files in it")
 
 HEARD = "heard"
@@ -56,7 +56,7 @@ class Sound:
         return len(self.samples) / self.rate
 
     def compared(self) -> Float32:
-        """The same at the rate at which samples are compared."""
+        """Resample to the rate of the comparison."""
         if self.rate == _RATE:
             return self.samples
         return np.asarray(soxr.resample(self.samples, self.rate, _RATE), np.float32)
@@ -64,18 +64,18 @@ class Sound:
 
 @dataclass(frozen=True)
 class Truth:
-    """What there is to hear.
+    """The audio that a file should give.
 
     Attributes:
         sound: all of it.
-        lengths: seconds of each of the files that it was joined from.
-        is_cut: whether the file lacks some of it: then a beginning is enough, if that is told.
-        is_told: ... and whether its container can know.
-        least_s: ... and how much of it is there at least.
-        may_lose_s: that the fault itself has destroyed.
-        may_add_s: of noise that a decoder cannot tell from sound.
-        delay_s: of a decoder, before the audio, which ffmpeg may keep and another leave out.
-        ending: what the file has to end with, where the beginning was cut.
+        lengths: seconds of each joined file.
+        is_cut: whether the file lacks some of it; then a beginning is enough, if reported ...
+        is_told: ... which its container allows.
+        least_s: ... and least length of that beginning.
+        may_lose_s: audio that the fault itself destroyed.
+        may_add_s: noise that a decoder cannot tell from sound.
+        delay_s: a decoder's delay before the audio, which ffmpeg may keep and others leave out.
+        ending: required end of the audio, if the beginning was cut.
     """
 
     sound: Sound
@@ -90,20 +90,20 @@ class Truth:
 
     @property
     def parts(self) -> int:
-        """How many files there are."""
+        """Number of joined files."""
         return len(self.lengths)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a file."""
+    """How a file was read."""
 
     kind: str
     line: str = ""
 
 
 def joined(sounds: list[Sound]) -> Sound:
-    """One after the other, at the rate of the first."""
+    """Join sounds at the rate of the first."""
     rate = sounds[0].rate
     return Sound(
         np.concatenate(
@@ -117,7 +117,7 @@ def joined(sounds: list[Sound]) -> Sound:
 
 
 def decoded(path: Path) -> Sound | None:
-    """What ffmpeg decodes; None if it decodes nothing."""
+    """Decode with ffmpeg; None if it decodes nothing."""
     done = subprocess.run(
         [
             *("ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", path),
@@ -137,7 +137,7 @@ def decoded(path: Path) -> Sound | None:
 
 
 def judge_both(path: Path, truth: Truth, is_exact: bool = False) -> tuple[Verdict, Verdict]:
-    """What becomes of the file with the extra media and without it."""
+    """Judge the file with the extra ``media`` and without it."""
     asked = False
     real = media.is_at_hand
 
@@ -148,14 +148,14 @@ def judge_both(path: Path, truth: Truth, is_exact: bool = False) -> tuple[Verdic
 
     with patch.object(media, "is_at_hand", is_at_hand):
         verdict = judge(path, truth, is_exact)
-    if not asked:  # soundfile has read it: nothing would be other without PyAV
+    if not asked:  # soundfile read it: PyAV makes no difference
         return verdict, verdict
     with patch.object(media, "is_at_hand", lambda: False):
         return verdict, judge(path, truth, is_exact)
 
 
 def judge(path: Path, truth: Truth, is_exact: bool = False) -> Verdict:
-    """Hear the file through the project's reader, and say what became of it."""
+    """Read the file with the project's reader, and judge the result."""
     blocks: list[Float32] = []
     notices: list[str] = []
     error, is_open, rate = "", False, 1
@@ -184,7 +184,7 @@ def judge(path: Path, truth: Truth, is_exact: bool = False) -> Verdict:
 def _fault(
     heard: Sound, truth: Truth, is_exact: bool, is_error: bool, is_told: bool
 ) -> tuple[str, str] | None:
-    """What is wrong, and how much; None if nothing is."""
+    """Return what is wrong, and how much; None if nothing is."""
     if truth.ending is not None:
         return _fault_of_ending(heard, truth, truth.ending, is_told)
     tolerated = (TOLERATED_S + truth.delay_s) * truth.parts + truth.may_lose_s
@@ -201,7 +201,7 @@ def _fault(
     likenesses = _likenesses(truth.sound, truth.lengths, heard, tolerated + truth.may_add_s)
     found, looked = sum(one >= _LIKENESS for one in likenesses), len(likenesses)
     spared = 1 + round(truth.may_lose_s / _WINDOW_S) if truth.may_lose_s else 0
-    spared += truth.parts if truth.may_add_s else 0  # what is added may lie beside a quiet one
+    spared += truth.parts if truth.may_add_s else 0  # added noise may be next to a quiet stretch
     if is_error:
         spared += 2 + round(max(0.0, missing) / _WINDOW_S)
     if found < looked - spared:
@@ -219,7 +219,7 @@ def _fault(
 def _fault_of_ending(
     heard: Sound, truth: Truth, ending: Sound, is_told: bool
 ) -> tuple[str, str] | None:
-    """What is wrong with a file whose beginning is cut and whose ending is whole."""
+    """Return what is wrong with a file whose beginning is cut and whose ending is whole."""
     if truth.is_told and not is_told:
         return LOSS, "its first part is cut, and that is not told"
     reach = TOLERATED_S + truth.may_add_s
@@ -227,14 +227,14 @@ def _fault_of_ending(
     near = Sound(heard.samples[first:], heard.rate)
     likenesses = _likenesses(ending, (ending.seconds,), near, 2 * reach)
     found, looked = sum(one >= _LIKENESS for one in likenesses), len(likenesses)
-    # The first stretch may lack what a decoder needs of before.
+    # The decoder may need earlier data for the first stretch.
     return (LOSS, f"only {found} of {looked} stretches of the end") if found < looked - 1 else None
 
 
 def _likenesses(
     wanted: Sound, lengths: tuple[float, ...], heard: Sound, tolerated_s: float
 ) -> list[float]:
-    """How like each stretch of what is wanted is to what is heard near where it belongs."""
+    """Compare each stretch of the wanted sound with the heard sound near its place."""
     window = round(_WINDOW_S * _RATE)
     reach = round(max(_SHIFT_S, tolerated_s) * _RATE)
     all_wanted, own = wanted.compared(), heard.compared()
@@ -254,7 +254,7 @@ def _likenesses(
 
 
 def _likeness(stretch: np.ndarray, near: np.ndarray) -> float:
-    """The greatest correlation of a stretch with any stretch of its length in ``near``."""
+    """Return the greatest correlation of a stretch with stretches of its length in ``near``."""
     size = 1 << (len(near) + len(stretch)).bit_length()
     spectrum = np.fft.rfft(near, size) * np.conj(np.fft.rfft(stretch, size))
     places = len(near) - len(stretch) + 1

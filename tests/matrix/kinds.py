@@ -1,4 +1,4 @@
-"""Kinds of sound files that ffmpeg and sox write, with the rates and channels that each has."""
+"""Kinds of sound files that ffmpeg and sox write, with their rates and channels."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Kind:
 
     Attributes:
         name: container and codec, as ``wav pcm_s16le``.
-        suffix: of the file's name.
-        arguments: of the program, between its input and its output.
-        rates: in Hz.
-        channels: that the codec has.
-        program: that writes it.
-        is_exact: whether nothing is lost in the samples.
-        is_piped: whether it is written to a pipe, so that no header is mended at the end.
+        suffix: suffix of the file's name.
+        arguments: the program's arguments between input and output.
+        rates: sample rates in Hz.
+        channels: numbers of channels that the codec supports.
+        program: program that writes it.
+        is_exact: whether the codec is lossless.
+        is_piped: whether it is written to a pipe, so that the header is not updated at the end.
     """
 
     name: str
@@ -216,16 +216,16 @@ KINDS: tuple[Kind, ...] = (
 
 
 class NotMade(Exception):
-    """The program does not write this."""
+    """The program cannot write this."""
 
 
 def are_at_hand() -> bool:
-    """Whether both programs are there."""
+    """Return whether both programs are installed."""
     return bool(shutil.which("ffmpeg") and shutil.which("sox"))
 
 
 def voiced(voice: Float32, rate: int, channels: int) -> Float32:
-    """The voice ``(n,)`` at another rate, on several channels of different level: ``(m, c)``."""
+    """Resample a voice ``(n,)``, to channels of different level: ``(m, c)``."""
     mono = soxr.resample(voice, VOICE_RATE, rate) if rate != VOICE_RATE else voice
     gains = np.linspace(0.95, 0.6, channels, dtype=np.float32)
     return np.clip(mono[:, None] * gains, -0.99, 0.99)

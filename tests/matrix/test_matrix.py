@@ -1,6 +1,6 @@
-"""Every kind of sound file with every fault is heard as ffmpeg hears it, or told, or refused.
+"""Every sound file with every fault is read like ffmpeg reads it, or reported, or refused.
 
-This is a part of the matrix; all of it: ``python -m tests.matrix --full``.
+This runs a part of the matrix; ``python -m tests.matrix --full`` runs all of it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from tests.matrix.kinds import KINDS, are_at_hand
 
 pytestmark = pytest.mark.skipif(not are_at_hand(), reason="needs ffmpeg and sox")
 
-#: Kinds that get every fault: at least one of each way in which a file is looked through.
+#: Kinds that get every fault: at least one for each way of scanning a file.
 FAULTY = (
     *("wav pcm_s16le", "wav pcm_s24le", "wav adpcm_ms", "wav g722", "wav pcm_u8 piped"),
     *("rf64 pcm_s16le", "w64 pcm_f32le", "aiff pcm_s24be", "au pcm_mulaw", "caf pcm_s16be"),
     *("flac flac", "ogg libvorbis", "ogg flac", "mp3 libmp3lame vbr", "mp4 aac", "mkv flac"),
     *("mp3 libmp3lame vbr without an index", "voc pcm_s16le", "sph sox", "amr amr_nb"),
 )
-#: Whole files at rates of which each kind is read the same way.
+#: Rates of the whole files; each kind is read the same way at all of them.
 WHOLE_AT = {8_000, 44_100, 192_000}
 
 
-#: What neither soundfile nor PyAV's ffmpeg decodes; the first with six channels.
+#: Kinds that neither soundfile nor PyAV's ffmpeg decodes; the first with six channels.
 REFUSED = ("truehd truehd", "sndt sox")
 
 
@@ -40,7 +40,7 @@ def maker(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_no_fault_loses_audio_without_a_word(maker, name):
+def test_no_fault_loses_audio_silently(maker, name):
     kind = kind_of(name)
     rate = 16_000 if 16_000 in kind.rates else kind.rates[0]
     cells = list(maker.cells(kind, rate, min(2, max(kind.channels)), FAULTS))

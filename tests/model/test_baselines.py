@@ -1,4 +1,4 @@
-"""The systems of the paper's comparison: what they estimate, how large they are, what they cost."""
+"""The systems of the paper's comparison: estimates, sizes, cost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def size(network):
 
 @parametrize_systems
 @torch.no_grad()
-def test_an_estimate_a_timestep_or_one_from_the_whole_utterance(name):
+def test_systems_estimate_per_timestep_or_once_per_utterance(name):
     network = make(name)
     logits, weights = network(features(12, batch=2))
     whole = name == "c-bilstm"
@@ -51,7 +51,7 @@ def test_an_estimate_a_timestep_or_one_from_the_whole_utterance(name):
     assert network(features(12, batch=2)[:, :0])[0].shape == (2, 0, len(EMOTIONS))
 
 
-def test_sizes_are_those_that_are_told():
+def test_sizes_are_those_in_the_docstring():
     told = {
         "lstm": 1.26,
         "c-bilstm": 2.20,
@@ -107,7 +107,7 @@ def test_without_convolutions_or_attention_streaming_equals_offline(name):
 
 
 @pytest.mark.parametrize("attention", ["mean", "context"])
-def test_exported_they_run_live_as_offline(speech, tmp_path, attention):
+def test_exported_systems_run_live_as_offline(speech, tmp_path, attention):
     blocks = live().blocks[:2]
     config = replace(live(), front="frames", attention=attention, hidden=16, blocks=blocks)
     network = enlivened(config)
@@ -140,11 +140,11 @@ def test_an_lstm_of_one_direction_hears_nothing_of_the_future():
 
 
 @parametrize_systems
-def test_eight_utterances_are_learned(name):
+def test_every_system_learns_eight_utterances(name):
     network = make(name, channels=(4, 8), hidden=32, dropout=0.0).train()
     labels = torch.arange(8) % len(EMOTIONS)
     heard = features(24, batch=8)
-    for utterance, label in zip(heard, labels, strict=True):  # louder in a band of its own
+    for utterance, label in zip(heard, labels, strict=True):  # each label is louder in its own band
         utterance[:, :, 40 * label : 40 * label + 30] += 1
     optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
     losses = []
@@ -162,7 +162,7 @@ def test_eight_utterances_are_learned(name):
 
 
 def multiply_adds(work):
-    """Those of the products that torch counts while it works."""
+    """Return the multiply-adds that torch counts while it runs."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         work()
@@ -176,20 +176,20 @@ def multiply_adds(work):
         ("c-pfsmn-a-live", {"attention": "context", "ordinary": True}),
     ],
 )
-def test_the_cost_is_that_of_what_runs(name, changes):
+def test_the_cost_equals_the_products_that_run(name, changes):
     network = make(name, **changes)
     if isinstance(network, Network):
         state = network.initial_state()
         moment = Moment.of(network, torch.tensor([[0]]), torch.tensor([1]))
         counted = multiply_adds(lambda: network.step(features(1)[:, :1], moment, state))
-        # The taps are no matrix product.
+        # The taps are not a matrix product.
         taps = sum(
             block.look_back_order + 1 + block.look_ahead_order for block in network.config.blocks
         )
         counted += taps * network.config.memory
     else:
         last = network.config.window_timesteps if network.config.bidirectional else 1
-        # In float32 an LSTM runs in oneDNN, where no product is seen.
+        # In float32 an LSTM runs in oneDNN, where torch counts no product.
         counted = multiply_adds(lambda: network.double()(features(last).double()))
     assert step_cost(network.config) == counted
 

@@ -1,4 +1,4 @@
-"""Every layer keeps the contract, alone and composed; and one that does not is caught."""
+"""Every layer keeps the contract, alone and in a chain; a layer that does not is caught."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def voices(batch, timesteps):
 
 
 def lively(layer: nn.Module) -> Any:
-    """In evaluation mode, with statistics, biases and taps that are felt."""
+    """Put a layer in evaluation mode, with nonzero statistics, biases and taps."""
     for module in layer.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.3, 0.3)
@@ -70,7 +70,7 @@ def seed():
 @pytest.mark.parametrize("frames_ahead", [(r1, r2) for r1 in range(5) for r2 in range(5)])
 def test_convolutions_keep_the_contract(frames_ahead):
     front = lively(ConvolutionFront(replace(SMALL, frames_ahead=frames_ahead)))
-    # The reach in timesteps is the least that holds the frames; the last of them may be unfelt.
+    # The field in whole timesteps covers the frames; the last frame may have no effect.
     verify_contract(front, frames)
 
 
@@ -79,7 +79,7 @@ def test_convolutions_of_any_padding_keep_the_contract(padding):
     verify_contract(lively(ConvolutionFront(replace(SMALL, frequency_padding=padding))), frames)
 
 
-def test_frames_side_by_side_keep_the_contract():
+def test_concatenated_frames_keep_the_contract():
     verify_contract(lively(FrameFront(SMALL)), frames)
 
 
@@ -116,7 +116,7 @@ def test_every_network_keeps_the_contract(name):
     config = replace(
         CONFIGURATIONS[name](), channels=(2, 3), hidden=8, memory=4, window_timesteps=6
     )
-    # Many layers behind each other: what is far away is hardly felt.
+    # Through many layers, distant timesteps have hardly any effect.
     verify_contract(enlivened(config), frames, tolerance=1e-4, hears_all=False)
 
 
@@ -127,7 +127,7 @@ def test_a_network_that_remembers_the_voice_keeps_the_contract_without_one():
 
 
 class Delayed(Layer[torch.Tensor]):
-    """Adds what came in two timesteps ago, as the contract wants it or with a fault."""
+    """Adds the input of two timesteps ago, by the contract or with a fault."""
 
     def __init__(self, fault: str = "") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The torch networks: streaming equals offline, look-ahead is what the configuration says."""
+"""The torch networks: streaming equals offline, look-ahead equals the configuration's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTENTIONS = ("timestep", "statistics", "context", "mean")
 
 
 def network_with(attention):
-    """A network that is not one of the named ones in its attention alone, every weight felt."""
+    """Make a live network with another attention, in which every weight matters."""
     network = enlivened(replace(live(), attention=attention))
     if attention == "context":
         torch.nn.init.normal_(network.attention.age)
@@ -37,7 +37,7 @@ def without_gradients():
 
 
 def every_network():
-    """The named ones, and the live one with every attention."""
+    """Make the named networks, and the live network with every attention."""
     return [
         *(pytest.param(lambda name=name: lively_network(name), id=name) for name in CONFIGURATIONS),
         *(pytest.param(lambda name=name: network_with(name), id=name) for name in ATTENTIONS),
@@ -58,12 +58,12 @@ def test_streaming_equals_offline(make, timesteps):
     torch.testing.assert_close(streamed_attention, attention, atol=1e-5, rtol=0)
 
 
-def test_nothing_comes_of_nothing():
+def test_empty_input_gives_empty_output():
     logits, attention = lively_network("live")(torch.zeros(2, 0, 4, 201))
     assert (logits.shape, attention.shape) == ((2, 0, 4), (2, 0, live().window_timesteps))
 
 
-def test_what_is_known_of_the_voice_streams_exactly():
+def test_the_voice_memory_streams_exactly():
     network = enlivened(replace(live(), attention="context", ordinary=True, voice=True))
     torch.nn.init.normal_(network.voice.differ.weight, std=0.3)
     features = torch.rand(3, 150, 4, 201, generator=torch.Generator().manual_seed(5))
@@ -76,12 +76,12 @@ def test_what_is_known_of_the_voice_streams_exactly():
     )
     unknown, _ = network(features)
     torch.testing.assert_close(unknown[0], logits[0])
-    torch.testing.assert_close(unknown[1:, 0], logits[1:, 0])  # nothing was there before it
+    torch.testing.assert_close(unknown[1:, 0], logits[1:, 0])  # there was nothing before it
     assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
 
 
 def taking_in(memory, pooled, how, state):
-    """The state of a memory of voices after one more timestep."""
+    """Return the state of a voice memory after one more timestep."""
     x = pooled[:, None], torch.tensor([[how]])
     _, state = memory.step(x, Moment.of(memory, torch.tensor([[0]]), torch.tensor([1])), state)
     return state
@@ -94,13 +94,13 @@ def memory_of_voices():
     return memory
 
 
-def test_a_voice_is_the_mean_of_what_is_known_of_it():
+def test_a_voice_is_the_mean_of_its_known_timesteps():
     memory = memory_of_voices()
     pooled = torch.randn(1, 40, 6)
     state = memory.initial_state(1)
     for row in pooled[0]:
         state = taking_in(memory, row[None], KNOWN, state)
-    # Forty timesteps of a minute: next to nothing is forgotten.
+    # In 40 timesteps, with a time constant of a minute, next to nothing is forgotten.
     torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
     assert 39.4 < state[0, 0, -1] < 40
     same = taking_in(memory, 10 + pooled[:, 0], UNHEARD, state)
@@ -109,7 +109,7 @@ def test_a_voice_is_the_mean_of_what_is_known_of_it():
     assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
 
 
-def test_a_voice_of_minutes_ago_is_forgotten():
+def test_a_voice_is_forgotten_after_minutes():
     memory = memory_of_voices()
     state = memory.initial_state(1)
     for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
@@ -119,13 +119,13 @@ def test_a_voice_of_minutes_ago_is_forgotten():
     assert state[0, 0, 0] < -0.95
 
 
-def test_a_voice_that_is_not_known_is_not_believed():
+def test_the_weight_of_a_voice_is_zero_until_it_is_known():
     memory = memory_of_voices()
     pooled = torch.randn(2, 30, 6)
     _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
     assert not believed.any()
     _, believed = memory((pooled, torch.full((2, 30), KNOWN)))
-    assert not believed[:, 0].any()  # an estimate sees what was there before it
+    assert not believed[:, 0].any()  # an estimate uses the memory before its timestep
     assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
 
 
@@ -192,7 +192,7 @@ def test_estimates_depend_on_the_declared_look_ahead_and_no_more(make):
 
 
 @pytest.mark.parametrize("make", every_network())
-def test_attention_is_a_distribution_over_what_was_heard(make):
+def test_attention_is_a_distribution_over_existing_timesteps(make):
     _, attention = make()(torch.rand(1, 30, 4, 201))
     torch.testing.assert_close(attention.sum(-1), torch.ones(1, 30))
     assert not attention[0, 9, :-10].any()
@@ -200,7 +200,7 @@ def test_attention_is_a_distribution_over_what_was_heard(make):
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_what_has_left_the_window_weighs_nothing(attention):
+def test_timesteps_outside_the_window_have_no_weight(attention):
     pooling = window_attention(replace(live(), attention=attention, window_timesteps=5)).eval()
     heard = torch.randn(1, 12, live().hidden)
     earlier = heard.clone()
@@ -211,10 +211,10 @@ def test_what_has_left_the_window_weighs_nothing(attention):
     assert (same[:, 7] - pooled[:, 7]).abs().max() > 1e-3
 
 
-def test_attention_by_context_is_asked_by_the_newest_timestep_alone():
-    """Another newest timestep weighs the older ones otherwise; with attention by content it cannot.
+def test_in_attention_by_context_only_the_newest_timestep_asks():
+    """A different newest timestep changes the weights of older timesteps; by content it does not.
 
-    Weights of the older ones among themselves: the newest one's own share is left out.
+    The comparison leaves out the newest timestep's own share.
     """
     for attention, changes in (("context", True), ("statistics", False)):
         pooling = network_with(attention).attention
@@ -230,7 +230,7 @@ def test_attention_by_context_is_asked_by_the_newest_timestep_alone():
 
 
 def test_attention_by_context_matches_questions_and_answers_by_their_age():
-    """Its scores once more, in plain loops."""
+    """Compares its scores with plain loops."""
     pooling = network_with("context").attention
     heard = torch.randn(1, 7, live().hidden, generator=torch.Generator().manual_seed(2))
     by_content = pooling.outer(torch.tanh(pooling.inner(heard)))
@@ -308,7 +308,7 @@ def test_the_memory_has_the_gradients_of_its_sums(timesteps, taps):
         assert torch.autograd.gradcheck(filter_features, (padded, response))
 
 
-def test_dropout_keeps_the_mean_and_leaves_estimates_alone():
+def test_dropout_keeps_the_mean_and_does_not_change_estimates():
     torch.manual_seed(1)
     dropout, ones = Dropout(0.3), torch.ones(400, 400)
     dropped = dropout(ones)

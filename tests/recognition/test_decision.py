@@ -1,4 +1,4 @@
-"""Labels: silence is not an emotion, doubt is said, and a label does not flicker."""
+"""Labels: silence is not an emotion, doubt is shown, and a label does not flicker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WINDOW = 75
 
 
 def labels(steps, **settings):
-    """Labels for (probabilities, speech) pairs."""
+    """Return the labels of (probabilities, speech) pairs."""
     decision = Decision(LABELS, WINDOW, DecisionConfig(**settings))
     state, result = decision.initial_state(), []
     for probabilities, speech in steps:
@@ -53,7 +53,7 @@ def test_short_pauses_are_bridged_and_long_ones_are_silence():
     assert got[30:] == [SILENCE] * 5
 
 
-def test_doubt_is_said():
+def test_doubt_is_shown_as_uncertain():
     assert set(labels([(EVEN, 0.9)] * 30)[10:]) == {UNCERTAIN}
 
 
@@ -112,7 +112,7 @@ def test_estimates_over_a_full_window_weigh_alike_and_a_pause_empties_it():
     np.testing.assert_allclose(verdict(steps).probabilities, expected, atol=1e-6)
 
 
-def test_the_verdict_is_of_the_speech_and_takes_10_timesteps_of_it():
+def test_the_verdict_uses_speech_only_and_needs_10_timesteps_of_it():
     assert verdict([*[(HAPPY, 0.9)] * 10, *[(ANGRY, 0.1)] * 40]).overall == "happy"
     little = verdict([*[(HAPPY, 0.9)] * 9, *[(ANGRY, 0.1)] * 40])
     assert little.overall == "silence"
@@ -135,7 +135,7 @@ def test_the_verdict_names_no_emotion_that_was_not_shown():
         assert shown.overall == "happy"
 
 
-def test_the_verdict_names_no_emotion_that_led_nowhere():
+def test_the_verdict_names_no_emotion_that_never_led():
     mixed = Verdict(("angry", "happy", "sad"), 8, 0.5)
     for number in range(20):
         first, last = (0.55, 0.0) if number % 2 else (0.0, 0.55)
@@ -150,7 +150,7 @@ def test_the_verdict_without_speech_is_silence():
     np.testing.assert_allclose(nothing.probabilities, 1 / 3)
 
 
-def test_what_a_label_was_decided_by_is_greatest_for_the_label_that_is_shown():
+def test_the_weights_behind_a_label_are_greatest_for_the_label_shown():
     decision = Decision(LABELS, WINDOW, DecisionConfig())
     generator = np.random.default_rng(0)
     state, shown = decision.initial_state(), set()

@@ -1,4 +1,4 @@
-"""Two hundred streams of one recognizer: none hears another, whatever happens to that one."""
+"""Two hundred streams of one recognizer: whatever happens to one, it affects no other."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.helpers.many_streams import TOLERANCE, Client
 STREAMS = 200
 THREADS = 8
 SAMPLES = 12 * 640
-#: What some of the streams get in between.
+#: Bad blocks that some of the streams get in between.
 NONSENSE = np.full(900, np.nan, np.float32)
 
 
 @pytest.fixture(scope="module")
 def inputs(speech):
-    """What each hears, of a place and a level of its own."""
+    """Make each stream's input, with its own place and level."""
     generator = np.random.default_rng(0)
     firsts = generator.integers(0, len(speech) - SAMPLES, STREAMS)
     gains = 10.0 ** generator.uniform(-2, 0, STREAMS)
@@ -41,7 +41,7 @@ def is_exactly(estimates, others):
 
 
 def interleave(recognizer, inputs, seed):
-    """Thread's work: its streams in random turns, some of which bring nonsense."""
+    """Run a thread's streams in random turns; some turns bring bad blocks."""
     generator = np.random.default_rng(seed)
     clients = [Client(recognizer, samples) for samples in inputs]
     refused = 0
@@ -58,7 +58,7 @@ def interleave(recognizer, inputs, seed):
     return [client.estimates for client in clients]
 
 
-def test_streams_in_threads_are_each_exactly_as_if_alone(shipped, inputs, alone):
+def test_each_stream_in_threads_is_exactly_as_if_alone(shipped, inputs, alone):
     shares = [range(STREAMS)[rank::THREADS] for rank in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         heard = pool.map(
@@ -70,7 +70,7 @@ def test_streams_in_threads_are_each_exactly_as_if_alone(shipped, inputs, alone)
 
 
 def together(recognizer, inputs, poisoned=()):
-    """All streams in batches; those that bring nonsense are refused, and the rest asked again."""
+    """Run all streams in batches; refuse those with bad blocks and run the rest again."""
     clients = [Client(recognizer, samples) for samples in inputs]
     while clients[0].heard < SAMPLES:
         streams = [client.stream for client in clients]

@@ -1,4 +1,4 @@
-"""Many streams in one call: each is as if it were alone, whoever comes with it."""
+"""Many streams in one call: each behaves as if it were alone."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_stream_with_nonsense_is_refused_and_the_others_are_untouched(shipped,
         assert_as_if_alone(shipped, client.samples, client.estimates)
 
 
-def test_who_cannot_come_is_told(shipped, speech):
+def test_streams_that_cannot_step_together_are_refused(shipped, speech):
     stream, ended = shipped.stream(), shipped.stream()
     ended.flush()
     block = speech[:100]
@@ -98,8 +98,8 @@ def test_who_cannot_come_is_told(shipped, speech):
     assert shipped.accept_many([], []) == []
 
 
-def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
-    """It is moved on in place; to go on from before would be wrong without a word."""
+def test_a_used_state_is_refused(shipped, speech):
+    """It moves on in place; continuing from the old state would be wrong, without an error."""
     stream = shipped.stream()
     stream.accept(speech[:16_000])
     before = stream.state
@@ -108,7 +108,7 @@ def test_a_state_that_was_stepped_on_from_is_refused(shipped, speech):
         shipped.accept(speech[16_000:32_000], before)
 
 
-def test_one_used_up_state_is_refused_and_all_streams_go_on(shipped, speech):
+def test_a_used_up_state_among_others_is_refused_and_all_streams_go_on(shipped, speech):
     clients = [Client(shipped, speech[640 * i : 640 * i + 16_000]) for i in range(16)]
     streams = [client.stream for client in clients]
 
@@ -132,7 +132,7 @@ def test_one_used_up_state_is_refused_and_all_streams_go_on(shipped, speech):
 
 
 def test_a_state_is_used_up_in_any_company(shipped, speech):
-    """Also where it was stepped on from in another batch than its own."""
+    """Also if it was stepped in another batch than its own."""
     for then in (1, 2, 3):
         streams = [shipped.stream() for _ in range(3)]
         shipped.accept_many(streams[:2], [speech[:6_400]] * 2)
@@ -141,4 +141,4 @@ def test_a_state_is_used_up_in_any_company(shipped, speech):
         for call in (lambda state: shipped.accept(speech[:100], state), shipped.flush):
             with pytest.raises(RuntimeError, match="used up"):
                 call(before)
-        streams[1].accept(speech[6_400:12_800])  # whom it left behind goes on
+        streams[1].accept(speech[6_400:12_800])  # the stream that it left behind goes on

@@ -1,4 +1,4 @@
-"""Model files that contradict themselves, are damaged, or are none, are refused in a line."""
+"""Contradictory or damaged model files, and other files, are refused in one line."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_other_files_are_no_models(model_file, tmp_path):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_regular_file_is_no_model_and_is_not_waited_for(tmp_path, make):
+def test_a_model_must_be_a_regular_file_and_a_pipe_does_not_block(tmp_path, make):
     make(tmp_path / "other.onnx")
     with pytest.raises(SerLiveError, match=r"other\.onnx: it is no regular file"):
         Recognizer.load(tmp_path / "other.onnx")

@@ -1,4 +1,4 @@
-"""How often emotions are taken to be met: the arithmetic, who knows it, and who uses it."""
+"""The assumed frequency of the emotions: its arithmetic, its source and its use."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def everyday(shipped):
 
 @pytest.fixture
 def without_prior(model_file, tmp_path):
-    """A model file that does not know how often its labels are met."""
+    """A model file without an everyday prior."""
     return altered(model_file, tmp_path / "own.onnx", lambda v: v.update(everyday_prior=[]))
 
 
-def test_what_is_met_sixteen_times_as_often_has_sixteen_times_the_odds():
+def test_a_label_sixteen_times_as_frequent_has_sixteen_times_the_odds():
     balanced = np.array([[0.5, 0.25, 0.25, 0.0]], np.float32)
     ((angry, happy, neutral, sad),) = under_prior(balanced, np.array([0.05, 0.05, 0.8, 0.1]))
     assert neutral / angry == pytest.approx(16 * 0.25 / 0.5)
@@ -52,12 +52,12 @@ def test_what_is_met_sixteen_times_as_often_has_sixteen_times_the_odds():
     assert angry + happy + neutral == pytest.approx(1.0)
 
 
-def test_a_network_that_cannot_tell_says_what_is_met():
+def test_uniform_probabilities_become_the_prior():
     blank = np.full((1, 4), 0.25, np.float32)
     np.testing.assert_allclose(under_prior(blank, SHARES)[0], SHARES, rtol=1e-6)
 
 
-def test_labels_that_are_met_alike_change_nothing():
+def test_a_uniform_prior_changes_nothing():
     balanced = np.random.default_rng(0).dirichlet(np.ones(4), 1_000).astype(np.float32)
     alike = under_prior(balanced, np.full(4, 0.25))
     np.testing.assert_allclose(alike, balanced, rtol=1e-6)
@@ -71,7 +71,7 @@ rows = arrays.arrays(
 
 
 @given(rows, st.integers(0, 2**32 - 1))
-def test_any_rows_are_reckoned_as_if_alone_and_are_shares(balanced, seed):
+def test_rows_are_independent_and_stay_shares(balanced, seed):
     shares = np.random.default_rng(seed).dirichlet(np.ones(balanced.shape[1]))
     together = under_prior(balanced, shares)
     alone = [under_prior(row[None], shares)[0] for row in balanced]
@@ -82,17 +82,17 @@ def test_any_rows_are_reckoned_as_if_alone_and_are_shares(balanced, seed):
     sums = together.sum(axis=1)
     is_something = balanced.max(axis=1) > 1e-30
     np.testing.assert_allclose(sums[is_something], 1.0, atol=1e-6)
-    assert not together[balanced.max(axis=1) == 0.0].any()  # nothing stays nothing
+    assert not together[balanced.max(axis=1) == 0.0].any()  # zero stays zero
 
 
 def ordinary_rows(values):
     return np.array(values, np.float32)[:, None]
 
 
-def test_how_likely_ordinary_speech_is_moves_what_is_usual_by_the_odds_of_everyday():
+def test_the_probability_of_ordinary_speech_raises_the_usual_label_by_its_odds():
     balanced = np.array([[0.4, 0.2, 0.1, 0.3]], np.float32)
     shares, trained = np.array([0.05, 0.05, 0.85, 0.05]), 0.2
-    # Neutral is met 0.05 times by actors, as each of the others is, and 0.8 times beside.
+    # Of neutral's 0.85, acted speech has 0.05, as for each other label, and ordinary speech 0.8.
     ((angry, _, neutral, _),) = under_prior(balanced, shares, ordinary_rows([0.3]), trained)
     odds = (0.3 / 0.7) * (0.8 / 0.2) * (0.8 / 0.2)
     ordinary = odds / (1 + odds)
@@ -100,7 +100,7 @@ def test_how_likely_ordinary_speech_is_moves_what_is_usual_by_the_odds_of_everyd
     assert angry == pytest.approx((1 - ordinary) * 0.4, abs=1e-6)
 
 
-def test_speech_that_is_surely_acted_is_shared_as_among_actors():
+def test_surely_acted_speech_is_shared_as_among_actors():
     balanced = np.random.default_rng(1).dirichlet(np.ones(4), 50).astype(np.float32)
     shares = np.array([0.05, 0.05, 0.85, 0.05])
     acted = under_prior(balanced, shares, ordinary_rows(np.zeros(50)), 0.12)
@@ -110,7 +110,7 @@ def test_speech_that_is_surely_acted_is_shared_as_among_actors():
 
 
 @given(rows, st.integers(0, 2**32 - 1))
-def test_rows_with_ordinary_speech_are_reckoned_as_if_alone_and_are_shares(balanced, seed):
+def test_rows_with_ordinary_speech_are_independent_and_stay_shares(balanced, seed):
     generator = np.random.default_rng(seed)
     shares = generator.dirichlet(np.ones(balanced.shape[1]))
     likely = ordinary_rows(generator.random(len(balanced)))
@@ -159,13 +159,13 @@ def test_an_impossible_prior_is_refused(shares, said):
 
 
 @pytest.mark.parametrize("model", [None, "research"])
-def test_the_shipped_models_know_how_often_emotions_are_met(model):
+def test_the_shipped_models_have_an_everyday_prior(model):
     metadata = Recognizer.load(model).metadata
     assert max(zip(metadata.everyday_prior, metadata.labels, strict=True))[1] == "neutral"
 
 
-def test_nothing_but_the_prior_is_between_the_network_and_the_decision(shipped, everyday, speech):
-    """Bit for bit: the decision sees the probabilities that are told, and those alone."""
+def test_only_the_prior_comes_between_network_and_decision(shipped, everyday, speech):
+    """Bit for bit: the decision sees the reported probabilities and no others."""
     plain, estimates = run(shipped, speech), run(everyday, speech)
     shares = np.array(shipped.metadata.everyday_prior)
     likely = ordinary_rows([estimate.ordinary for estimate in plain])
@@ -216,7 +216,7 @@ def test_the_prior_of_one_recognizer_is_not_that_of_another(shipped, everyday, s
         shipped.with_prior("sunday")
 
 
-def test_what_is_timed_is_under_the_prior_too(everyday, speech):
+def test_a_timed_recognizer_uses_the_prior_too(everyday, speech):
     timed = TimedRecognizer.load(prior="everyday")
     np.testing.assert_array_equal(
         probabilities(run(timed, speech[:32_000])), probabilities(run(everyday, speech[:32_000]))
@@ -233,7 +233,7 @@ def test_a_model_without_the_prior_says_so_in_a_line(without_prior):
 
 @pytest.fixture
 def heard_at_the_microphone(monkeypatch, speech):
-    """What the microphone hears, without one."""
+    """Samples in place of a microphone."""
 
     listen_to(monkeypatch, speech)
     return speech
@@ -241,7 +241,7 @@ def heard_at_the_microphone(monkeypatch, speech):
 
 @pytest.fixture
 def said(capsys):
-    """The JSON lines of a command."""
+    """Return the JSON lines of a command."""
 
     def run_command(*arguments):
         assert main([*map(str, arguments), "--format", "jsonl"], Interrupts()) == 0
@@ -252,7 +252,7 @@ def said(capsys):
     return run_command
 
 
-def test_listening_is_everyday_and_its_recording_replays_to_the_same_under_that_prior(
+def test_listen_uses_the_everyday_prior_and_its_recording_replays_to_the_same(
     heard_at_the_microphone, said, tmp_path
 ):
     soundfile.write(tmp_path / "heard.wav", heard_at_the_microphone, 16_000, subtype="FLOAT")
@@ -272,9 +272,7 @@ def test_listening_is_everyday_and_its_recording_replays_to_the_same_under_that_
 
 
 @pytest.mark.usefixtures("heard_at_the_microphone")
-def test_listening_takes_the_balanced_prior_where_the_model_knows_no_other(
-    said, without_prior, capsys
-):
+def test_listen_uses_the_balanced_prior_if_the_model_has_no_other(said, without_prior, capsys):
     assert said("listen", "--model", without_prior)[0]["prior"] == "balanced"
     for command in (["listen"], ["replay", CLIPS[0]], ["score", CLIPS[0]], ["picture", CLIPS[0]]):
         arguments = [*command, "--model", without_prior, "--prior", "everyday"]
@@ -285,7 +283,7 @@ def test_listening_takes_the_balanced_prior_where_the_model_knows_no_other(
         assert err.endswith("say --prior balanced\n")
 
 
-def test_info_says_how_often_emotions_are_met(without_prior, capsys, shipped):
+def test_info_shows_the_everyday_prior(without_prior, capsys, shipped):
     assert main(["info"], Interrupts()) == 0
     text = capsys.readouterr().out
     (line,) = [line for line in text.splitlines() if line.startswith("everyday prior")]
@@ -296,7 +294,7 @@ def test_info_says_how_often_emotions_are_met(without_prior, capsys, shipped):
 
 
 @pytest.mark.parametrize("command", ["listen", "replay", "score", "picture", "latency"])
-def test_help_says_what_the_prior_is_and_which_is_the_default(command, capsys):
+def test_help_explains_the_prior_and_its_default(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"], Interrupts())
     text = " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""A voice known from before: exact in streaming, of one model, and trusted with nothing."""
+"""Voice profiles: exact in streaming, tied to one model, and never trusted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from tests.helpers.estimates import torch_probabilities as torch_that_adapts
 from tests.helpers.model_files import altered
 from tests.helpers.networks import TEMPERATURE
 
-#: Speech of the profile; other speech is heard with it.
+#: Speech for the profile; streams hear other speech.
 ENROLLED = 100_000
 
 
 @pytest.fixture(scope="module")
 def profile(knowing_recognizer, speech):
-    """A short one, of which a stream soon makes another."""
+    """A short profile, which a stream soon changes."""
     stream = knowing_recognizer.stream()
     stream.accept(speech[-ENROLLED:])
     return stream.profile()
@@ -60,7 +60,7 @@ def heard_by(stream, samples, sizes=()):
 
 
 def by_torch(knowing, samples, profile, takes_in):
-    """Probabilities by torch, timestep by timestep, and what is known of the voice at the end."""
+    """Return probabilities by torch, timestep by timestep, and the voice memory at the end."""
     network, normaliser = knowing.network, knowing.metadata.normaliser
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
@@ -87,7 +87,7 @@ def by_torch(knowing, samples, profile, takes_in):
 
 @settings(max_examples=6, deadline=None)
 @given(sizes=block_sizes, knows=st.booleans(), adapts=st.booleans())
-def test_a_stream_is_what_torch_gives_however_it_is_cut(
+def test_a_stream_equals_torch_for_any_blocks(
     knowing, knowing_recognizer, profile, speech, sizes, knows, adapts
 ):
     samples, known = speech[:40_000], profile if knows else None
@@ -98,8 +98,8 @@ def test_a_stream_is_what_torch_gives_however_it_is_cut(
     assert estimates == whole
 
 
-def test_every_way_to_go_about_a_voice_is_another(knowing_recognizer, profile, speech):
-    """Or the tests above would say nothing."""
+def test_profile_and_adaptation_each_change_the_result(knowing_recognizer, profile, speech):
+    """Otherwise the tests above would prove nothing."""
     ways = [(None, True), (None, False), (profile, True), (profile, False)]
     found = [
         probabilities(heard_by(knowing_recognizer.stream(*way), speech[:60_000])) for way in ways
@@ -109,17 +109,13 @@ def test_every_way_to_go_about_a_voice_is_another(knowing_recognizer, profile, s
             assert np.abs(one - other).max() > 1e-3
 
 
-def test_without_adaptation_a_stream_is_that_of_a_network_that_takes_nothing_in(
-    knowing, knowing_recognizer, speech
-):
+def test_without_adaptation_the_voice_memory_takes_nothing_in(knowing, knowing_recognizer, speech):
     estimates = heard_by(knowing_recognizer.stream(adapts=False), speech, [9_000] * 8)
     nothing = torch_that_adapts(knowing, speech, lambda network, features, _: network(features))
     assert np.abs(probabilities(estimates) - nothing).max() <= TOLERANCE
 
 
-def test_a_profile_stays_as_it_is_where_a_stream_does_not_adapt(
-    knowing_recognizer, profile, speech
-):
+def test_a_stream_that_does_not_adapt_keeps_its_profile(knowing_recognizer, profile, speech):
     for adapts in (False, True):
         stream = knowing_recognizer.stream(profile, adapts)
         stream.accept(speech)
@@ -128,14 +124,14 @@ def test_a_profile_stays_as_it_is_where_a_stream_does_not_adapt(
 
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_streams_of_all_kinds_step_together_and_are_each_as_if_alone(
+def test_streams_of_all_kinds_stepped_together_are_each_as_if_alone(
     knowing_recognizer, profile, speech, seed
 ):
     generator = np.random.default_rng(seed)
     other = replace(profile, mean=tuple(-value for value in profile.mean))
     ways = [
         (known, adapts) for known in (None, profile, other) for adapts in (True, False)
-    ] * 3  # more than a batch takes
+    ] * 3  # more than fit in a batch
     streams = [knowing_recognizer.stream(*way) for way in ways]
     inputs = [speech[2_000 * index :][:24_000] for index in range(len(ways))]
     estimates, at = [[] for _ in ways], [0] * len(ways)
@@ -167,14 +163,14 @@ def test_the_state_of_a_stream_that_adapts_does_not_grow(knowing_recognizer, pro
     assert stream.profile().timesteps > profile.timesteps
 
 
-def test_a_stream_that_is_reset_knows_what_it_began_with(knowing_recognizer, profile, speech):
+def test_a_reset_stream_keeps_its_profile(knowing_recognizer, profile, speech):
     stream = knowing_recognizer.stream(profile)
     first = heard_by(stream, speech[:30_000])
     stream.reset()
     assert heard_by(stream, speech[:30_000]) == first
 
 
-def test_a_model_that_knows_no_voices_is_as_it_was(export_lively, speech):
+def test_a_model_without_a_voice_memory_is_unchanged(export_lively, speech):
     plain = Recognizer.load(export_lively("live").path)
     assert run(plain, speech) == heard_by(plain.stream(adapts=False), speech)
     for ask in (plain.stream().profile, lambda: plain.enrol(speech), lambda: Enrolment(plain)):
@@ -187,7 +183,7 @@ def test_a_model_that_knows_no_voices_is_as_it_was(export_lively, speech):
 
 @settings(max_examples=4, deadline=None)
 @given(sizes=block_sizes)
-def test_enrolment_takes_all_speech_in_as_torch_does(knowing, knowing_recognizer, speech, sizes):
+def test_enrolment_takes_in_all_speech_like_torch(knowing, knowing_recognizer, speech, sizes):
     made = knowing_recognizer.enrol(cut(speech, sizes))
     _, voice = by_torch(knowing, speech, None, ALL)
     np.testing.assert_allclose(made.voice, voice, atol=1e-4, rtol=1e-4)
@@ -197,9 +193,7 @@ def test_enrolment_takes_all_speech_in_as_torch_does(knowing, knowing_recognizer
     assert knowing_recognizer.stream(made).profile().mean == made.mean
 
 
-def test_several_recordings_are_one_voice_each_heard_from_its_own_beginning(
-    knowing_recognizer, speech
-):
+def test_several_recordings_make_one_profile_each_from_a_fresh_start(knowing_recognizer, speech):
     enrolment = Enrolment(knowing_recognizer)
     first, second = speech[:70_000], speech[70_000:]
     for recording in (np.zeros(9_000, np.float32), first, second):
@@ -221,7 +215,7 @@ def test_too_little_speech_makes_no_profile(knowing_recognizer, speech, seconds)
         knowing_recognizer.enrol(samples)
 
 
-def test_what_is_no_audio_is_no_voice(knowing_recognizer, speech):
+def test_input_that_is_not_audio_makes_no_profile(knowing_recognizer, speech):
     with pytest.raises(ValueError, match="finite"):
         knowing_recognizer.enrol(np.full(9_000, np.nan, np.float32))
     with pytest.raises(ValueError, match="vector"):
@@ -245,7 +239,7 @@ def test_a_profile_is_read_as_it_was_written(knowing_recognizer, profile, speech
     assert heard_by(knowing_recognizer.stream(Profile.load(path)), speech[:30_000]) == ours
 
 
-def test_a_profile_goes_nowhere_where_something_else_would_be_lost(profile, tmp_path):
+def test_a_profile_never_overwrites_another_kind_of_file(profile, tmp_path):
     path = tmp_path / "me.profile"
     profile.save(path)
     with pytest.raises(SerLiveError, match=r"exists$"):
@@ -315,7 +309,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("make", "said"), BAD_FILES.values(), ids=BAD_FILES)
-def test_other_files_are_no_profiles(knowing_recognizer, profile, tmp_path, make, said):
+def test_other_files_are_refused_as_profiles(knowing_recognizer, profile, tmp_path, make, said):
     content = make(profile)
     path = tmp_path / "bad.profile"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -334,7 +328,7 @@ def test_damaged_profiles_are_refused(knowing_recognizer, profile, tmp_path, cha
 
 
 @pytest.mark.parametrize("key", ["schema", "model", "digest", "made", "timesteps", "mean"])
-def test_a_profile_lacks_nothing(profile, key):
+def test_a_profile_with_a_missing_value_is_refused(profile, key):
     values = profile.to_values()
     values.pop(key)
     with pytest.raises(SerLiveError, match=key):
@@ -348,7 +342,7 @@ def test_files_that_cannot_be_read_are_one_line(path):
         Profile.load(path)
 
 
-def test_a_pipe_is_no_profile_and_is_not_waited_for(tmp_path):
+def test_a_pipe_is_refused_as_a_profile_and_does_not_block(tmp_path):
     path = tmp_path / "pipe.profile"
     os.mkfifo(path)
     with pytest.raises(SerLiveError, match="it is no regular file"):
@@ -372,7 +366,7 @@ def test_a_profile_is_of_one_model(knowing, profile, export_lively, tmp_path):
             recognizer.stream(profile)
 
 
-def test_what_is_told_of_an_adaptation_names_no_voice(knowing, export_lively, profile):
+def test_the_text_on_an_adaptation_does_not_identify_the_voice(knowing, export_lively, profile):
     told = {
         Adaptation(known, adapts).told(knowing.metadata)
         for known in (None, profile, replace(profile, timesteps=9.0))
@@ -405,7 +399,7 @@ def test_a_memory_of_another_shape_is_refused(knowing, tmp_path, shape, said):
         Recognizer.load(altered(knowing.path, tmp_path / "model.onnx", change))
 
 
-def test_the_input_of_what_is_heard_goes_with_the_memory(knowing, tmp_path):
+def test_the_voice_input_and_the_voice_memory_need_each_other(knowing, tmp_path):
     proto = onnx.load(str(knowing.path))
     for given_input in proto.graph.input:
         if given_input.name == HEARD:
@@ -430,8 +424,8 @@ def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):
         Recognizer.load(tmp_path / "nan.onnx")
 
 
-def test_a_memory_that_is_no_number_makes_no_profile(knowing_recognizer):
-    """A network may get there; what it has made is not written down."""
+def test_a_voice_memory_with_nan_makes_no_profile(knowing_recognizer):
+    """A network's memory may become NaN; it is not written to a file."""
     with pytest.raises(ValueError, match="mean must be of numbers"):
         Profile.of_voice(
             np.array([np.nan, 3.0], np.float32),

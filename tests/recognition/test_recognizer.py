@@ -29,7 +29,7 @@ def recognizer(exported):
 
 
 def decide(metadata, offline, estimates):
-    """Labels that the decision layer makes of torch's probabilities."""
+    """Return the decision layer's labels from torch's probabilities."""
     decision = Decision(metadata.labels, metadata.window_timesteps, metadata.decision)
     state, labels = decision.initial_state(), []
     for row, estimate in zip(offline, estimates, strict=True):
@@ -87,7 +87,7 @@ def test_estimates_of_many_timesteps_at_once_come_in_groups(shipped, speech):
     assert len(stream.flush()) == 10 + delay
 
 
-def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, speech):
+def test_streams_with_one_and_many_timesteps_at_once_step_together(shipped, speech):
     ways = [1, MANY_AT_ONCE, 1, 5]
     streams = [shipped.stream(at_once=way) for way in ways]
     heard = [[] for _ in ways]
@@ -104,7 +104,7 @@ def test_streams_that_take_one_and_many_timesteps_at_once_go_together(shipped, s
 
 
 @pytest.mark.parametrize("at_once", [0, -1, 257, 2.0, True])
-def test_impossible_numbers_at_once_are_refused(shipped, at_once):
+def test_impossible_values_of_at_once_are_refused(shipped, at_once):
     with pytest.raises(ValueError, match=r"at_once must lie in 1\.\.256"):
         shipped.stream(at_once=at_once)
 
@@ -153,7 +153,7 @@ def test_look_ahead_is_used_to_its_last_sample(recognizer, speech):
     samples = np.tile(speech, 2)[: 130 * 640]
     timestep = 15
     changed = samples.copy()
-    # The window weighs the last sample of a frame with 6e-5: only a great change can be felt.
+    # The window weighs the last sample of a frame with 6e-5: only a great change has an effect.
     changed[(timestep + 1) * 640 + ahead - 1] = 100_000.0
     before, after = run(recognizer, samples), run(recognizer, changed)
     assert (before[timestep].probabilities != after[timestep].probabilities).any()
@@ -244,7 +244,7 @@ def test_what_a_person_prints_fits_a_screen(shipped, speech):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_what_is_no_audio_leaves_the_stream_as_it_was(shipped, speech, value):
+def test_input_that_is_not_audio_leaves_the_stream_unchanged(shipped, speech, value):
     stream = shipped.stream()
     estimates = stream.accept(speech[:20_000])
     with pytest.raises(ValueError, match="finite"):

@@ -1,4 +1,4 @@
-"""The front end: no sample twice or lost, the same for any blocks, blind to level and floor."""
+"""The front end: no sample twice or lost, independent of blocks, of level and of noise floor."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_last_frames_are_completed_with_zeros(analysis, speech):
 
 
 def reference_features(spectra, normaliser):
-    """The normaliser's equations once more, in plain loops."""
+    """Compute the normaliser's equations in plain loops."""
     keep = np.exp(-1 / normaliser.memory_timesteps)
     floor = 10 ** (normaliser.floor_db / 10)
     total, count, loudest, features = np.zeros(FREQUENCY_BINS), 0.0, 0.0, []
@@ -159,7 +159,7 @@ def test_features_do_not_depend_on_an_offset_of_the_converter(analysis, speech, 
     assert np.abs(shifted - values).mean() < 0.003
 
 
-def test_noise_far_under_the_speech_is_not_seen(analysis, speech):
+def test_noise_far_below_the_speech_does_not_change_features(analysis, speech):
     normaliser = Normaliser(FLAT)
     noise = np.random.default_rng(0).standard_normal(len(speech))
     noise *= 10 ** (-60 / 20) * np.sqrt(np.mean(speech**2))
@@ -167,7 +167,7 @@ def test_noise_far_under_the_speech_is_not_seen(analysis, speech):
         normaliser.normalise(analyse(analysis, s.astype(np.float32)), normaliser.initial_state())[0]
         for s in (speech, speech + noise)
     )
-    # Nothing was heard before the first word that the floor could be relative to.
+    # Before the first word there is no level that the floor could be relative to.
     assert np.abs(clean - noisy)[10:].mean() < 0.02
 
 
@@ -205,7 +205,7 @@ def test_the_loudest_of_the_chunks_that_a_timestep_finishes_counts(analysis, spe
 
 
 @pytest.mark.parametrize("at_once", [2, 7, 64])
-def test_timesteps_at_once_are_normalised_as_one_by_one(analysis, speech, at_once):
+def test_many_timesteps_are_normalised_as_single_ones(analysis, speech, at_once):
     spectra, normaliser = analyse(analysis, speech), Normaliser(FLAT)
     each, one = normaliser.normalise(spectra, normaliser.initial_state())
     together, other = normaliser.normalise(spectra, normaliser.initial_state(), at_once)

@@ -40,7 +40,7 @@ def test_speech_is_found_beside_an_offset_of_the_converter(speech, gain_db, offs
     assert (found == (probabilities(quiet) >= 0.5)).mean() > 0.97
 
 
-def test_an_offset_that_comes_and_goes_deafens_for_a_moment_alone(speech):
+def test_a_transient_offset_deafens_only_for_a_moment(speech):
     quiet = speech * np.float32(0.1)
     offset = np.zeros_like(quiet)
     offset[32_000:64_000] = 0.05
@@ -68,8 +68,8 @@ def test_decisions_do_not_depend_on_the_blocks(speech):
 
 
 @pytest.mark.parametrize("pause_s", [0.5, 4])
-def test_many_chunks_at_once_are_heard_as_one_by_one(speech, pause_s):
-    """After a long pause the level falls faster, until there is speech: in the middle of them."""
+def test_many_chunks_at_once_equal_single_chunks(speech, pause_s):
+    """After a long pause the level falls faster, until speech begins, here among the chunks."""
     click = np.random.default_rng(0).uniform(-0.9, 0.9, 1_600).astype(np.float32)
     pause = np.zeros(round(SAMPLE_RATE * pause_s), np.float32)
     quiet = speech * np.float32(0.05)
@@ -110,7 +110,7 @@ def exported_gate(tmp_path_factory):
 
 
 def heard_by_silero(session, samples):
-    """Probability ``(chunks,)`` and recurrent state ``(chunks, 256)`` of Silero's own file."""
+    """Run Silero's own file: probability ``(chunks,)`` and recurrent state ``(chunks, 256)``."""
     state, rate, results = np.zeros((2, 1, 128), np.float32), np.array(SAMPLE_RATE), []
     for first in range(0, len(samples) - 575, 512):
         feeds = {"input": samples[None, first : first + 576], "state": state, "sr": rate}
@@ -120,7 +120,7 @@ def heard_by_silero(session, samples):
 
 
 def heard_by_gate(path, samples):
-    """The same of a voice gate."""
+    """Return the same for a voice gate."""
     session = open_session(path)
     state, results = np.zeros((1, STATE_VALUES), np.float32), []
     for first in range(0, len(samples) - 575, 512):
@@ -131,9 +131,7 @@ def heard_by_gate(path, samples):
 
 
 @pytest.mark.parametrize("sound", ["speech", "silence", "noise", "quiet speech"])
-def test_the_gate_that_is_taught_nothing_is_the_network_of_silero(
-    silero, exported_gate, speech, sound
-):
+def test_the_untrained_gate_equals_sileros_network(silero, exported_gate, speech, sound):
     noise = np.random.default_rng(0).normal(0, 0.1, len(speech)).astype(np.float32)
     samples = {
         "speech": speech,
@@ -144,12 +142,12 @@ def test_the_gate_that_is_taught_nothing_is_the_network_of_silero(
     expected, expected_state = heard_by_silero(silero, samples)
     probability, state = heard_by_gate(exported_gate, samples)
     np.testing.assert_allclose(probability, expected, rtol=0, atol=1e-5)
-    # Cells add up to 70, and float rounding with them.
+    # Cells grow up to 70, and their float rounding with them.
     np.testing.assert_allclose(state, expected_state, rtol=3e-4, atol=3e-4)
 
 
 @pytest.mark.parametrize("gain_db", [0, -40])
-def test_the_shipped_gate_decides_on_clean_speech_as_silero_does(exported_gate, speech, gain_db):
+def test_the_shipped_gate_agrees_with_silero_on_clean_speech(exported_gate, speech, gain_db):
     samples = speech * np.float32(10 ** (gain_db / 20))
     own, taught = (probabilities(samples, gate=gate) >= 0.5 for gate in (exported_gate, None))
     assert (own == taught).mean() > 0.97
@@ -171,7 +169,7 @@ def test_the_shipped_gate_hears_most_of_speech_through_a_telephone_and_noise(exp
 def test_the_shipped_gate_finds_what_silero_finds_in_clean_clips_and_more_behind_a_telephone(
     exported_gate,
 ):
-    """Red with Silero's own weights in the shipped file."""
+    """Fails with Silero's own weights in the shipped file."""
     found = {"clean": np.zeros(2), "telephone": np.zeros(2)}
     for clip in CLIPS:
         samples = read_recording(clip)

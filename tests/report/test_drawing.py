@@ -1,4 +1,4 @@
-"""Sessions as a picture: what is drawn is what was recorded, and it can be read."""
+"""Sessions as a picture: it shows the recorded session, and it is legible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.helpers.command import replay
 from tests.helpers.places import ROOT
 from tests.helpers.recorded import HOSTILE, LABELS, SILENCE_INDEX, recorded, several
 
-#: 5 s, 5 min, 2 h, and around the most that are drawn one by one.
+#: Timesteps: 5 s, 5 min, 2 h, and around the most that are drawn one by one.
 TIMESTEPS = (1, 125, MOST_COLUMNS, MOST_COLUMNS + 1, 7500, 180_000)
 
 
@@ -71,19 +71,19 @@ def test_probabilities_are_means_over_what_was_heard_as_an_emotion():
     np.testing.assert_allclose(seen.probabilities[2], session.probabilities[16:24].mean(0))
 
 
-def test_what_was_lost_is_a_gap_whatever_was_estimated_in_it():
+def test_lost_audio_is_a_gap_even_with_estimates_in_it():
     starts = {1.0: 16_000, 1.2: 1600, 1.5: 16_000}
     gaps = tuple(Gap(start_s, samples, "overflow") for start_s, samples in starts.items())
     seen = overview(recorded(125, gaps=gaps))
     is_lost = np.zeros(125, bool)
-    is_lost[25:63] = True  # 1 s to 2.5 s, of which 2.48 s to 2.5 s is half a timestep
+    is_lost[25:63] = True  # 1 s to 2.5 s; its end, 2.48 s to 2.5 s, is half a timestep
     np.testing.assert_array_equal(seen.shares[:, -1] > 1e-9, is_lost)
     np.testing.assert_allclose(seen.shares.sum(1), 1.0)
     assert seen.total[-1] == pytest.approx(1.5 / 5.0)
     assert np.isnan(seen.speech[25:62]).all()
 
 
-def test_a_gap_that_is_no_whole_timestep_moves_the_rest_and_no_column_overflows():
+def test_a_gap_of_fractional_timesteps_moves_the_rest_and_no_column_overflows():
     session = recorded(125, gaps=(Gap(1.0, 208, "overflow"),))
     times = session.times + np.where(session.times > 1.0, 208 / 16_000, 0.0)
     seen = overview(replace(session, times=times))
@@ -91,7 +91,7 @@ def test_a_gap_that_is_no_whole_timestep_moves_the_rest_and_no_column_overflows(
     assert seen.total[-1] == pytest.approx(208 / 16_000 / times[-1])
 
 
-def test_time_without_an_estimate_is_no_label():
+def test_time_without_an_estimate_has_no_label():
     session = recorded(125)
     kept = np.r_[0:50, 75:125]
     holed = replace(
@@ -121,7 +121,7 @@ def test_numbers_on_an_axis_lie_on_it(low, high):
     assert low <= min(numbers) <= max(numbers) <= high
 
 
-def test_times_are_told_as_on_a_clock():
+def test_times_are_written_as_on_a_clock():
     assert clock(4.36, 5.0) == "4.36"
     assert clock(274.36, 300.0) == "4:34"
     assert clock(274.36, 300.0, 2) == "4:34.36"
@@ -156,7 +156,7 @@ def test_no_text_lies_over_another_or_off_the_page(number):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Letters that the font lacks are as wide as the box that stands for them.
+    # Letters that the font lacks are as wide as the box shown instead.
     warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
     figure = Figure(dpi=96)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -177,7 +177,7 @@ def test_no_text_lies_over_another_or_off_the_page(number):
     boxes = [
         (one.x, one.x + one.width, one.y, one.y + one.height)
         for one in page.shapes
-        if isinstance(one, Box) and one.width > CHIP  # the letter of a label lies on its sign
+        if isinstance(one, Box) and one.width > CHIP  # the letter of a label is on its sign
     ]
     pairs = [*itertools.combinations(extents, 2), *itertools.product(extents, boxes)]
     for one, other in pairs:
@@ -205,7 +205,7 @@ def texts(sheet) -> list[str]:
     return [shape.content for shape in sheet.drawing.shapes if isinstance(shape, Text)]
 
 
-def test_a_moment_has_one_place_on_the_page_whatever_is_drawn_of_it():
+def test_a_moment_has_the_same_place_in_every_drawing():
     sheet = drawn(recorded(125), recorded(7500), recorded(250))
     frame = sheet.picture.frame
     assert frame.span_s == 300.0
@@ -228,7 +228,7 @@ def test_columns_are_as_wide_in_every_session_of_a_page():
     assert narrow.tolist() == [0.0, 5.0]
 
 
-def test_what_no_session_has_takes_no_room():
+def test_parts_that_no_session_has_take_no_room():
     gaps, marks = (Gap(1.0, 16_000, "overflow"),), np.array([2.0])
     plain, eventful = recorded(125, latencies=False), recorded(125, gaps=gaps, marks=marks)
     said = texts(drawn(plain))
@@ -259,7 +259,7 @@ def test_a_label_looks_alike_in_every_session_of_a_page():
 
 
 @pytest.mark.parametrize("times", [[0.0], [1e-300], [0.04, 1e8]])
-def test_times_that_no_session_has_are_drawn_on_the_page(times):
+def test_times_outside_the_sessions_are_drawn_within_the_page(times):
     marks = np.array([0.0, 1.0, 1e8])
     end = SessionEnded(0.0, len(times), {}, "silence", {})
     session = recorded(len(times), times=np.array(times), marks=marks, end=end)
@@ -337,7 +337,7 @@ def test_a_session_that_was_killed_is_drawn(demo, tmp_path):
     assert "so without a verdict" in (tmp_path / "report.svg").read_text()
 
 
-def test_a_session_without_estimates_is_left_out_and_said(demo, tmp_path):
+def test_a_session_without_estimates_is_skipped_and_reported(demo, tmp_path):
     said = []
     empty = tmp_path / "empty.jsonl"
     empty.write_bytes(demo.read_bytes().splitlines(keepends=True)[0])

@@ -1,4 +1,4 @@
-"""The report as a page in a browser: what it shows closer, plays, and never does."""
+"""The report as a page in a browser: its zoom, its sound, and what it must never do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
 def noise(seconds: float) -> Sound:
-    """A sound in which no two stretches are alike."""
+    """Make a sound in which no two stretches are equal."""
     outliner = Outliner()
     random = np.random.default_rng(0)
     for _ in range(round(seconds / 10)):
@@ -50,7 +50,7 @@ def test_two_hours_with_the_outline_of_their_sound_are_less_than_2_mb():
     assert len(to_html(page)) < 2_000_000
 
 
-def test_a_day_is_told_in_coarser_cells_and_two_hours_by_the_timestep():
+def test_a_day_is_shown_in_coarser_cells_and_two_hours_by_timestep():
     day = replace(recorded(10), times=np.linspace(8640.0, 86_400.0, 10))
     assert bounds_of([recorded(180_000)]).per_cell == 1
     assert bounds_of([day]).per_cell == 12
@@ -104,7 +104,7 @@ def until(browser, expression):
 
 
 def place(browser, index, time_s):
-    """Where in the window a moment of a session is."""
+    """Return the place of a session's moment in the window."""
     box = "strips[%d].canvas.getBoundingClientRect()" % index  # noqa: UP031
     browser.value(f"strips[{index}].canvas.scrollIntoView({{ block: 'center' }})")
     x = browser.value(f"{box}.left + xOf({time_s})")
@@ -135,7 +135,7 @@ def pressed(browser, key):
 
 
 def seen(browser):
-    """First and last moment that are seen, in seconds."""
+    """Return the first and last visible moment, in seconds."""
     return browser.value("[view.start, view.start + view.length]")
 
 
@@ -176,7 +176,7 @@ def demo(tmp_path_factory):
 
 
 @needs_chromium
-def test_pointing_at_a_moment_tells_what_it_was(browser, demo, tmp_path):
+def test_pointing_at_a_moment_shows_its_estimate(browser, demo, tmp_path):
     (session,) = read_sessions(demo, print)
     opened(browser, tmp_path, session)
     assert browser.value("told.hidden")
@@ -195,7 +195,7 @@ def test_pointing_at_a_moment_tells_what_it_was(browser, demo, tmp_path):
 
 
 @needs_chromium
-def test_what_is_summed_up_over_a_stretch_is_what_was_recorded_in_it(browser, tmp_path):
+def test_the_summary_of_a_stretch_equals_the_recorded_session(browser, tmp_path):
     session = recorded(180_000, gaps=(Gap(100.0, 16_000, "overflow"),))
     opened(browser, tmp_path, session)
     for first, after in ((0, 180_000), (5_000, 5_400), (2_490, 2_530), (179_999, 180_000)):
@@ -237,7 +237,7 @@ def test_the_wheel_zooms_at_the_pointer_and_a_double_click_shows_all(browser, tm
 
 
 @needs_chromium
-def test_seen_whole_the_wheel_scrolls_the_page(browser, tmp_path):
+def test_without_zoom_the_wheel_scrolls_the_page(browser, tmp_path):
     opened(browser, tmp_path, *[recorded(7500, source=f"{number}.wav") for number in range(8)])
     browser.value("scrollTo(0, 0)")
     box = "strips[0].canvas.getBoundingClientRect()"
@@ -308,7 +308,7 @@ def test_two_fingers_stay_on_their_moments(browser, tmp_path):
 
 
 @needs_chromium
-def test_a_tap_tells_what_a_moment_was_until_the_next_touch(browser, tmp_path):
+def test_a_tap_shows_a_moments_estimate_until_the_next_touch(browser, tmp_path):
     sized(browser, PHONE)
     opened(browser, tmp_path, recorded(125))
     x, y = place(browser, 0, 2.0)
@@ -362,7 +362,7 @@ def test_in_the_dark_the_page_is_dark(browser, tmp_path):
 
 
 def pixel(browser, index, time_s, row):
-    """Colour at a moment in the middle of a row of a session's canvas."""
+    """Return the colour at a moment in the middle of a row of a session's canvas."""
     browser.value("draw()")
     return browser.value(
         f"(() => {{ const strip = strips[{index}]; const row = rowsOf(strip.session, false)"
@@ -401,7 +401,7 @@ def test_a_gap_is_seen_however_short_it_is_in_however_long_a_session(browser, tm
 
 @pytest.fixture
 def with_sound(tmp_path):
-    """Writes the page of two sessions of 4 s with their sound."""
+    """Write the page of two sessions of 4 s with their sound."""
     sound = tmp_path / "a sound #1.wav"
     soundfile.write(sound, 0.5 * np.sin(np.arange(4 * 16_000) * 0.3), 16_000)
     files = [write_session(tmp_path / f"{name}.jsonl", sound.name, 100) for name in "ab"]

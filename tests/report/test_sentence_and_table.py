@@ -1,4 +1,4 @@
-"""A session in a sentence and in a table: every number is true, and says of what it is a share."""
+"""A session in a sentence and in a table: numbers are right, and every share names its whole."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def replayed(tmp_path_factory):
     return read_sessions(path, print)
 
 
-def test_the_numbers_are_those_that_the_command_tells(replayed):
+def test_the_numbers_are_those_of_the_summary_line(replayed):
     for session in replayed:
         said, facts = summary(session.end), facts_of(session)
         shares = {label: int(share) for label, share in re.findall(r"([a-z ]+) (\d+)%", said)}
         told_shares = {f" {label}" if f" {label}" in shares else label for label in facts.shares}
         assert set(shares) <= told_shares, said
         assert sum(shares.values()) == 100
-        for label, share in facts.shares.items():  # up or down, so that they add up
+        for label, share in facts.shares.items():  # rounded up or down, so that they add up
             of_command = shares.get(f" {label}", shares.get(label, 0))
             assert 100 * share == pytest.approx(of_command, abs=0.99), (said, label)
         assert facts.verdict in said
 
 
-def test_a_verdict_is_the_end_lines_even_where_another_emotion_was_shown_longer():
+def test_the_verdict_is_the_end_lines_even_if_another_emotion_was_shown_longer():
     assert told(("angry", 40), ("neutral", 60), overall="angry").startswith(
         "Over 4 s, 100% of it speech: angry overall (40% of speech), although neutral was shown "
         "longer (60%)"
@@ -103,11 +103,11 @@ def test_a_verdict_without_a_leader_is_mixed_and_no_emotion_is_called_the_main_o
         ),
     ],
 )
-def test_what_is_no_verdict_is_not_told_as_one(stretches, overall, expected):
+def test_a_session_without_a_verdict_claims_none(stretches, overall, expected):
     assert told(*stretches, overall=overall) == expected
 
 
-def test_losses_and_latencies_are_told_where_there_are_any():
+def test_losses_and_latencies_are_reported_if_there_are_any():
     plain = [("angry", 100)]
     assert "lost" not in told(*plain, overall="angry")
     assert "late" not in told(*plain, overall="angry")
@@ -143,7 +143,7 @@ def test_within_a_stretch_no_other_emotion_was_shown(timesteps):
         assert found.label not in besides
 
 
-def test_lengths_are_told_in_words():
+def test_lengths_are_written_in_words():
     assert duration(11.06) == "11.1 s"
     assert duration(59.97) == "1 min"
     assert duration(724.47) == "12 min 4 s"
@@ -153,7 +153,7 @@ def test_lengths_are_told_in_words():
     assert seconds(3.21) == "3.2 s"
 
 
-def test_hardly_anything_is_not_told_as_nothing():
+def test_small_shares_are_not_rounded_to_nothing():
     assert percents({"angry": 1e-6, "happy": 0.0, "sad": 1.0 - 1e-6}) == {
         "angry": "<1%",
         "happy": "0%",
@@ -189,7 +189,7 @@ def test_several_sessions_are_rows_of_one_table():
     }
 
 
-def test_of_very_many_emotions_those_that_were_shown_have_columns():
+def test_with_very_many_emotions_only_those_shown_have_columns():
     names = tuple(f"emotion {number}" for number in range(40))
     sessions = [recorded(10, labels=names, codes=np.full(10, 39)) for _ in range(2)]
     columns = [column.name for column in make_page(sessions).columns]
@@ -199,7 +199,7 @@ def test_of_very_many_emotions_those_that_were_shown_have_columns():
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12))
 def test_shares_of_one_whole_add_up_to_it(counts):
-    """Thirds are 34, 33 and 33 %, and nothing is off by a whole one."""
+    """Thirds are 34, 33 and 33 %, and no share is off by 1 % or more."""
     total = sum(counts)
     shares = [count / max(total, 1) for count in counts]
     found = whole_percents(shares)

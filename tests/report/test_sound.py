@@ -1,4 +1,4 @@
-"""The sound of a session: which file it is, its outline, and what of it a page holds."""
+"""The sound of a session: its file, its outline, and the part that a page contains."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_peak_is_lost_in_a_coarser_outline():
     assert coarse.low.min() == np.float32(-0.9)
     low, high = coarse.between(np.array([0.0, 2.0, 5.0, 6.25, 9.0, 12.0]))
     assert low[:2].tolist() == [0.0, np.float32(-0.9)]
-    assert np.isnan(low[3:]).all()  # the sound is over
+    assert np.isnan(low[3:]).all()  # the sound has ended
     assert np.isnan(high[3:]).all()
 
 
@@ -91,7 +91,7 @@ def test_a_sound_belongs_to_a_recording_and_so_to_all_of_its_channels(tmp_path):
         chosen(alone, "a", "b", "c")
 
 
-def test_without_a_name_it_is_the_file_that_was_replayed(two_tones, tmp_path, monkeypatch):
+def test_the_default_sound_is_the_replayed_file(two_tones, tmp_path, monkeypatch):
     moved = tmp_path / "moved"
     moved.mkdir()
     elsewhere = [(moved / "x.jsonl", recorded(10, source="gone/tones.wav"))]
@@ -107,7 +107,7 @@ def test_without_a_name_it_is_the_file_that_was_replayed(two_tones, tmp_path, mo
 
 
 def held(page) -> list[bytes]:
-    """The sound that is in a page."""
+    """Return the sound in a page."""
     return [
         base64.b64decode(data)
         for data in re.findall(r'src="data:audio/[a-z]+;base64,([^"]*)"', page.read_text("utf-8"))
@@ -119,7 +119,7 @@ def session(tmp_path):
     return write_session(tmp_path / "session.jsonl", str(CLIPS[0]), 52)
 
 
-def test_a_page_holds_the_sound_only_if_it_is_asked_for(session, tmp_path):
+def test_a_page_contains_the_sound_only_on_request(session, tmp_path):
     page = tmp_path / "page.html"
     write_report([session], page, False, print)
     assert "<audio" not in page.read_text("utf-8")
@@ -133,7 +133,7 @@ def test_a_page_holds_the_sound_only_if_it_is_asked_for(session, tmp_path):
     assert "media-src data:" in page.read_text("utf-8")
 
 
-def test_a_longer_sound_is_packed_tighter_and_one_longer_still_is_linked_to(
+def test_a_long_sound_is_compressed_more_and_a_very_long_sound_is_linked(
     session, tmp_path, monkeypatch
 ):
     page, said = tmp_path / "page.html", []
@@ -151,7 +151,7 @@ def test_a_longer_sound_is_packed_tighter_and_one_longer_still_is_linked_to(
     assert said == [f"{CLIPS[0]} is too long for the page to hold; the page links to it, as {link}"]
 
 
-def test_what_a_page_holds_is_bounded_over_all_its_recordings(session, tmp_path, monkeypatch):
+def test_the_sound_in_a_page_is_bounded_over_all_recordings(session, tmp_path, monkeypatch):
     page, said = tmp_path / "page.html", []
     monkeypatch.setattr(sound_module, "MOST_EMBEDDED", 60_000)
     write_report([session] * 3, page, False, said.append, [None])

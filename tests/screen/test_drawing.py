@@ -1,4 +1,4 @@
-"""The screen as a picture: what is on it, at any size, for any labels."""
+"""The screen as a picture: its contents at any size, for any labels."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def heard(shipped, speech):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_every_size_has_what_matters(heard, width, height):
+def test_the_important_parts_are_shown_at_every_size(heard, width, height):
     rows = rows_of(heard, width, height)
     picture = "\n".join(rows)
     for index, label in enumerate(LABELS):
@@ -139,7 +139,7 @@ def test_a_name_cannot_command_the_terminal():
 def test_lost_audio_is_a_gap_on_the_timeline(steps):
     monitor = monitor_of([estimated(n * 0.04, "happy") for n in range(1, 101)])
     monitor.take(Gap(4.0, 32_000, "the program was held up"))
-    for n in range(*steps):  # left out of the stream, or silence in it
+    for n in range(*steps):  # skipped, or replaced by silence
         is_lost = n <= 150
         event = estimated(n * 0.04, "silence" if is_lost else "happy")
         monitor.take(replace(event, is_lost=is_lost))
@@ -175,7 +175,7 @@ def test_the_past_moves_but_does_not_change(cells, span_s):
 
 
 @pytest.mark.parametrize("span_s", SPANS_S)
-def test_the_timeline_covers_what_was_chosen_at_any_width(heard, span_s):
+def test_the_timeline_covers_the_chosen_span_at_any_width(heard, span_s):
     for cells in (10, 36, 76, 116, 250, 350):
         assert timeline(heard, cells, span_s).span_s == pytest.approx(span_s)
 
@@ -199,7 +199,7 @@ def test_the_session_fills_a_strip_from_the_left_and_its_last_ten_minutes_stay()
     assert monitor.snapshot.history.shown.tolist() == [0, 500, 0, KEPT_TIMESTEPS, 0]
 
 
-def test_what_is_kept_does_not_grow_with_the_session_and_holds_the_newest():
+def test_the_history_does_not_grow_and_holds_the_newest():
     monitor = monitor_of([])
     for n in range(3 * KEPT_TIMESTEPS):
         monitor.take(estimated((n + 1) * 0.04, LABELS[n % 4]))
@@ -248,7 +248,7 @@ def test_marks_pause_messages_and_help_are_shown(heard):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_all_that_is_urgent_fits_at_once(heard, width, height):
+def test_all_urgent_notices_fit_at_once(heard, width, height):
     view = View(is_paused=True, can_record=True, is_recording=True)
     top = rows_of(replace(heard, is_away=True, time=599.96), width, height, view)[0]
     for word in ("PAUSED", "REC", "NO ", "10:00.0"):
@@ -274,13 +274,13 @@ def test_the_level_follows_a_tone_and_remembers_clipping():
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_clipping_is_said(heard, width, height):
+def test_clipping_is_shown(heard, width, height):
     clipping = replace(heard, meter=replace(heard.meter, since_clipping_s=0.5))
     assert "CLIP" in "".join(rows_of(clipping, width, height))
     assert "CLIP" not in "".join(rows_of(heard, width, height))
 
 
-def test_blocks_of_nothing_leave_the_level_alone():
+def test_empty_blocks_do_not_change_the_level():
     assert Meter().after(heard_block(np.zeros(0, np.float32))) == Meter()
 
 
@@ -291,13 +291,13 @@ def test_compute_is_the_mean_of_a_step_whatever_the_blocks():
         monitor.take(estimated(step * 0.04, "sad"))
         monitor.take(estimated((step + 1) * 0.04, "sad"))
     assert monitor.snapshot.compute_ms == pytest.approx(2.0, rel=0.1)
-    # Of the 40 ms that a step may take, so that nobody takes it for the cost of the network.
+    # As a share of the 40 ms of a step, so that nobody takes it for the cost of the network.
     assert re.fullmatch(r"(1\.9|2\.\d) ms of 40", dict(facts_of(monitor.snapshot, 200))["compute"])
     assert monitor.snapshot.time == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_without_a_device_nothing_is_shown_as_heard(heard, width, height):
+def test_without_a_device_no_audio_is_shown(heard, width, height):
     monitor = Monitor()
     monitor.snapshot = heard
     monitor.take(SourceAway())
@@ -330,7 +330,7 @@ def test_estimates_that_were_held_up_are_counted_once_there_are_any(width, heigh
     assert "held up 2" in "\n".join(rows_of(monitor.snapshot, width, height))
 
 
-def test_what_waits_for_the_rest_of_a_long_block_is_not_held_up():
+def test_waiting_for_the_rest_of_a_long_block_is_not_a_delay():
     monitor = monitor_of([])
     for block in range(5):  # of a second
         monitor.hear(heard_block(np.zeros(16_000, np.float32)))
@@ -352,7 +352,7 @@ def test_a_process_that_was_stopped_by_hand_was_not_late():
     assert lateness.newest_ms == 183.0
     assert lateness.percentiles_ms[1] < 300.0
     assert lateness.held_up == 0
-    monitor.take(estimated(6.16, "sad", latency_ms=500.0))  # that was no stop
+    monitor.take(estimated(6.16, "sad", latency_ms=500.0))  # the process was not stopped then
     assert monitor.snapshot.lateness.held_up == 1
 
 
@@ -367,7 +367,7 @@ def test_a_snapshot_does_not_change_any_more():
     monitor = monitor_of([estimated(0.04, "sad")])
     before = monitor.snapshot
     picture, codes = rows_of(before, 120, 40), before.history.codes(100)
-    for n in range(1, 2 * KEPT_TIMESTEPS + 10):  # the memory for it is begun anew meanwhile
+    for n in range(1, 2 * KEPT_TIMESTEPS + 10):  # meanwhile the history moves to new arrays
         monitor.take(estimated((n + 1) * 0.04, "silence"))
     assert (before.history.codes(100) == codes).all()
     assert rows_of(before, 120, 40) == picture
@@ -404,7 +404,7 @@ def test_wide_characters_fit_the_line(heard, width):
 
 def test_the_svg_is_the_picture(heard):
     text = still_svg(heard, View(), 100, 30)
-    assert "@font-face" not in text  # it asks nothing of the network
+    assert "@font-face" not in text  # it loads nothing
     assert text.startswith("<svg")
     for word in ("angry", "timeline", "speech.wav"):
         assert word in text
@@ -413,7 +413,7 @@ def test_the_svg_is_the_picture(heard):
 @pytest.mark.parametrize("size", [*SIZES, (20, 5), (64, 20), (90, 30)])
 @pytest.mark.parametrize("label", [*LABELS, "silence", "uncertain", "warming up", ""])
 def test_no_word_is_cut_off(heard, size, label):
-    """Every word is one of those that the screen knows, or a name or number."""
+    """Every word is one of the screen's words, a name or a number."""
     words = set()
     back = View(until_s=1.0, span_s=5.0)
     for view in (View(), back, View(is_paused=True), View(is_help=size[0] < 64)):
@@ -422,7 +422,7 @@ def test_no_word_is_cut_off(heard, size, label):
     assert {word for word in words if not re.fullmatch("[AHNS]*|[a-z]", word)} <= set(WORDS.split())
 
 
-def test_frames_are_closed_and_go_first(heard):
+def test_frames_are_closed_and_are_the_first_to_go(heard):
     for width, height in FRAMED:
         rows = rows_of(heard, width, height)
         assert {row[0] + row[-1] for row in rows[1:-1]} == {"││", "├┤"}
@@ -451,7 +451,7 @@ def test_an_axis_has_whole_names_only(heard):
 
 
 def named(label, weighed, probabilities):
-    """An estimate whose label follows what was heard over the last moments."""
+    """Make an estimate whose label depends on the last moments."""
     attention = np.full(38, 1 / 38, np.float32)
     return Estimate(
         0.04, label, np.float32(probabilities), 0.9, attention, None, np.float32(weighed)
@@ -460,11 +460,9 @@ def named(label, weighed, probabilities):
 
 @pytest.mark.parametrize("emotion", [1, 2], ids=LABELS[1:3])  # a short and a long word
 @pytest.mark.parametrize(("width", "height"), [*SIZES, (40, 30)])
-def test_the_word_is_that_of_the_longest_bar_with_its_share_and_lateness_beside_it(
-    width, height, emotion
-):
+def test_the_label_is_the_longest_bars_with_its_share_and_latency_beside_it(width, height, emotion):
     weights = np.insert([0.2, 0.15, 0.1], emotion, 0.55)
-    heard = named(LABELS[emotion], weights, [0.6, 0.2, 0.1, 0.1])  # this moment alone says another
+    heard = named(LABELS[emotion], weights, [0.6, 0.2, 0.1, 0.1])  # another label
     snapshot = monitor_of([Estimated(heard, 182.4)]).snapshot
     picture = "\n".join(rows_of(snapshot, width, height))
     assert "55%" in picture

@@ -1,4 +1,4 @@
-"""What stays in the terminal once a session has ended."""
+"""The last screen, which stays in the terminal once a session has ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def told(snapshot, width=80, next_step="go"):
     return ["".join(piece.text for piece in line).rstrip() for line in lines]
 
 
-def test_it_says_what_the_session_was(ended):
+def test_the_last_screen_summarises_the_session(ended):
     lines = told(ended)
     assert lines[1] == "angry overall  x.wav"
     assert lines[2] == "10.0 s not silent, of 0:22"
@@ -59,8 +59,8 @@ def test_nothing_but_the_next_step_is_wider_than_the_terminal(ended, width):
     assert last.count("copied") == 20
 
 
-def test_the_ground_and_the_words_are_the_terminals_own(ended):
-    """Nobody knows whether it is dark or light."""
+def test_background_and_text_have_the_terminals_own_colours(ended):
+    """The terminal may be dark or light."""
     for line in ending_lines(ended, 80, "go"):
         for piece in line:
             is_bar = not set(piece.text) - set("█▏▎▍▌▋▊▉")

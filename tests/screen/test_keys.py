@@ -1,4 +1,4 @@
-"""Keys as a terminal sends them, and what they do to the picture."""
+"""Keys as a terminal sends them, and their effect on the screen."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_keys_are_read_alike_however_they_are_cut_into_reads(keys, cuts):
     assert got == [name for name, _ in keys if name]
 
 
-def test_esc_alone_holds_nothing_up_and_takes_no_later_key_with_it():
+def test_esc_alone_does_not_delay_or_swallow_later_keys():
     parser = KeyParser()
     assert parser.feed("\x1b", 0.0) == []
     assert parser.feed("", 0.08) == []
@@ -59,7 +59,7 @@ def test_esc_alone_holds_nothing_up_and_takes_no_later_key_with_it():
 def test_a_slow_program_tears_no_sequence_apart():
     parser = KeyParser()
     assert parser.feed("\x1b", 0.0) == []
-    assert parser.feed("[D", 5.0) == ["left"]  # it was there long ago, and nobody had read it
+    assert parser.feed("[D", 5.0) == ["left"]  # it came long ago, but was not read
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_plus_and_minus_zoom_to_the_ends_and_no_further(minute):
     assert "timeline  2 min" in "\n".join(rows_of(minute, 80, 24, after("--", minute)))
 
 
-def test_arrows_scroll_as_far_as_something_is_kept_and_back_to_now(minute):
+def test_arrows_scroll_to_the_end_of_the_history_and_back_to_now(minute):
     back = after(["left"], minute)
     assert back.until_s == pytest.approx(52.5)
     assert after(["h"], minute) == back
@@ -92,7 +92,7 @@ def test_arrows_scroll_as_far_as_something_is_kept_and_back_to_now(minute):
         assert after(way, minute, back).until_s is None
 
 
-def test_what_is_shown_whole_cannot_be_scrolled(minute):
+def test_a_timeline_shown_whole_cannot_be_scrolled(minute):
     assert after(["-", "-", "left"], minute).until_s is None
 
 
@@ -107,13 +107,13 @@ def test_the_screen_says_that_it_is_scrolled_back_and_shows_that_time(minute, wi
     view = after(["+", *["left"] * 8], minute)
     picture = "\n".join(rows_of(minute, width, height, view))
     assert "30 s back, End: live" in picture
-    # 15 to 30 s after the start all was happy: one stretch from edge to edge, or the row of it.
+    # 15 to 30 s after the start, happy fills the timeline from edge to edge, or its own row.
     rows = [row.strip("│ ") for row in picture.splitlines()]
     assert "H" in rows
     assert "back, End" not in "\n".join(rows_of(minute, width, height))
 
 
-def test_what_was_scrolled_to_stays_while_the_session_goes_on_until_it_is_too_old():
+def test_a_scrolled_view_stays_until_its_time_is_too_old():
     monitor = monitor_of([estimated((n + 1) * 0.04, "sad") for n in range(KEPT_TIMESTEPS)])
     view = after(["home"], monitor.snapshot)
     assert edge_of(view, monitor.snapshot) == 30.0

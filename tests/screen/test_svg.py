@@ -1,4 +1,4 @@
-"""The screen in a file: what stands still, what moves, and that no font decides how it looks."""
+"""The screen as SVG: still and moving, and independent of fonts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "{http://www.w3.org/2000/svg}text"
 
 
 def snapshots(labels, every=3):
-    """The screen as it was after each third estimate."""
+    """Return the screen's snapshot after every third estimate."""
     kept, events = [], []
     for number, label in enumerate(labels):
         events.append(estimated(0.04 * (number + 1), label))
@@ -33,7 +33,7 @@ def snapshots(labels, every=3):
 
 
 def boxes(markup):
-    """Rectangles of a path: left, top, width, height."""
+    """Return the rectangles of a path: left, top, width, height."""
     found = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+z", markup)
     return [tuple(map(int, box)) for box in found]
 
@@ -43,14 +43,14 @@ def drawn(line, layer, row=0):
 
 
 def words_of(svg):
-    """Texts with their places, of an SVG."""
+    """Return the texts of an SVG with their places."""
     return {
         (word.get("x"), word.get("y"), word.text) for word in ElementTree.fromstring(svg).iter(TEXT)
     }
 
 
 def seen_at(svg, frame):
-    """What is seen in one frame of a moving SVG: texts with their places, by its own timing."""
+    """Return the texts with their places in one frame of a moving SVG, by its own timing."""
     root = ElementTree.fromstring(svg)
     style = next(root.iter("{http://www.w3.org/2000/svg}style")).text
     length_s = float(re.search(r"animation:([\d.]+)s", style)[1])
@@ -107,7 +107,7 @@ def test_a_word_takes_its_cells_with_any_font():
     assert f'textLength="{cell_len("録音 ok") * CELL_WIDTH}"' in word
 
 
-def test_only_another_ground_is_drawn():
+def test_only_a_different_background_is_drawn():
     assert drawn([text("a", ground=BACKGROUND)], GROUND) == []
     (ground,) = drawn([text(" "), text("ab", ground="#123456")], GROUND, row=2)
     assert boxes(ground) == [(12, 2 * CELL_HEIGHT, 24, CELL_HEIGHT)]
@@ -141,7 +141,7 @@ def test_each_frame_of_a_moving_picture_is_the_screen_of_its_moment():
         assert seen_at(moving, frame) | stays == words_of(still_svg(snapshot, View(), *SIZE))
 
 
-def test_what_does_not_move_is_in_the_file_once():
+def test_parts_that_do_not_move_are_in_the_file_once():
     kept = snapshots(["angry"] * 150)
     moving = moving_svg(kept, *SIZE, frame_s=FRAME_S, hold_s=0.5)
     assert moving.count("timeline") == 1
@@ -149,7 +149,7 @@ def test_what_does_not_move_is_in_the_file_once():
     assert len(moving) < len(kept) * one / 5
 
 
-def test_who_wants_less_motion_sees_the_last_frame():
+def test_with_reduced_motion_the_last_frame_is_shown():
     kept = snapshots(["angry"] * 15)
     moving = moving_svg(kept, *SIZE, frame_s=FRAME_S, hold_s=0.5)
     assert "prefers-reduced-motion" in moving
@@ -168,7 +168,7 @@ def test_who_wants_less_motion_sees_the_last_frame():
     assert seen == words_of(still_svg(kept[-1], View(), *SIZE))
 
 
-def test_one_moment_moves_too():
+def test_a_moving_picture_of_one_moment_works_too():
     (snapshot,) = snapshots(["sad"] * 3)
     moving = moving_svg([snapshot], *SIZE, frame_s=FRAME_S, hold_s=0.5)
     assert words_of(moving) == words_of(still_svg(snapshot, View(), *SIZE))

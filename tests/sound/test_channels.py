@@ -1,4 +1,4 @@
-"""Several channels: their mean, unless that is the wrong thing to hear."""
+"""Several channels: their mean, unless that would be wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 def mixed(frames, *, wanted="mix", block=1_600):
-    """What is heard of frames, and what is said."""
+    """Return the mix of frames, and the notices."""
     said = []
     mixer = Mixer(frames.shape[1], RATE, Channels.parse(wanted), said.append)
     parts = [mixer.accept(frames[first : first + block]) for first in range(0, len(frames), block)]
@@ -46,7 +46,7 @@ def test_unrelated_channels_are_averaged(speech):
     np.testing.assert_allclose(samples, frames.mean(axis=1), atol=1e-7)
 
 
-def test_of_channels_that_cancel_each_other_the_louder_is_heard(voice):
+def test_if_channels_cancel_each_other_the_louder_is_heard(voice):
     samples, said = mixed(np.stack([0.8 * voice, -voice], axis=1))
     assert level_db(samples[2 * RATE :], voice[2 * RATE :]) == pytest.approx(0, abs=0.1)
     assert said == [
@@ -54,7 +54,7 @@ def test_of_channels_that_cancel_each_other_the_louder_is_heard(voice):
     ]
 
 
-def test_what_is_turned_over_for_a_while_is_heard_together_again(voice):
+def test_after_a_while_of_opposite_phase_channels_are_mixed_again(voice):
     turned = np.stack([voice, -voice], axis=1)
     right = np.stack([voice, voice], axis=1)
     samples, said = mixed(np.concatenate([turned, right, right, right]))
@@ -62,7 +62,7 @@ def test_what_is_turned_over_for_a_while_is_heard_together_again(voice):
     np.testing.assert_allclose(samples[-RATE:], voice[-RATE:], atol=1e-7)
 
 
-def test_a_dead_channel_is_left_out_and_told(voice):
+def test_a_dead_channel_is_left_out_and_reported(voice):
     frames = np.stack([voice, np.zeros_like(voice)], axis=1)
     samples, said = mixed(frames)
     assert level_db(samples[3 * RATE :], voice[3 * RATE :]) == pytest.approx(0, abs=0.1)
@@ -91,7 +91,7 @@ def test_two_people_on_two_channels_are_noticed_once(voice):
     assert not mixed(turns, wanted="split")[1]
 
 
-def test_one_channel_alone_or_each_for_itself(voice):
+def test_a_single_channel_or_each_channel_separately(voice):
     frames = np.stack([voice, np.roll(voice, 99)], axis=1)
     np.testing.assert_array_equal(mixed(frames, wanted="2")[0], frames[:, 1])
     np.testing.assert_array_equal(mixed(frames, wanted="split")[0], frames)
@@ -102,7 +102,7 @@ def test_one_channel_alone_or_each_for_itself(voice):
             Channels.parse(wrong)
 
 
-def test_what_is_heard_does_not_depend_on_the_blocks(voice):
+def test_the_mix_does_not_depend_on_the_blocks(voice):
     turned = np.stack([voice, -voice], axis=1)
     frames = np.concatenate([turned, np.abs(turned), turned])
     whole = mixed(frames, block=len(frames))
@@ -112,7 +112,7 @@ def test_what_is_heard_does_not_depend_on_the_blocks(voice):
         assert said == whole[1]
 
 
-def test_of_a_file_the_channels_are_known_from_its_start(tmp_path, voice):
+def test_channels_of_a_file_are_known_from_its_start(tmp_path, voice):
     path = tmp_path / "turned.wav"
     soundfile.write(path, np.stack([voice, -voice], axis=1), RATE, subtype="FLOAT")
     said = []
@@ -123,7 +123,7 @@ def test_of_a_file_the_channels_are_known_from_its_start(tmp_path, voice):
     assert said[0].startswith(f"{path}: the 2 channels cancel each other")
 
 
-def test_a_pipe_whose_channels_cancel_is_heard_and_told(voice):
+def test_a_pipe_whose_channels_cancel_is_heard_and_reported(voice):
     data = np.stack([voice, -voice], axis=1).astype("<f4").tobytes()
     said = []
     source = RawPcm(io.BytesIO(data), RATE, 2, "f32le", say=said.append)
@@ -135,7 +135,7 @@ def test_a_pipe_whose_channels_cancel_is_heard_and_told(voice):
 
 
 def test_channels_that_begin_to_cancel_are_heard_again_within_a_moment(voice):
-    """However long they were in phase before."""
+    """Even if they were in phase for a long time before."""
     frames = np.stack([voice, voice], axis=1)
     turned = 0.1 * np.stack([voice, -voice], axis=1)
     samples, said = mixed(np.concatenate([frames, frames, turned]))

@@ -1,4 +1,4 @@
-"""Every container is heard whole, whatever its header says; or refused in a line."""
+"""Every container is read whole, whatever its header says, or refused in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamer.sound.resampler import Resampler
 from tests.matrix.headers import riff_chunk, sizes
 
 RATE = 16_000
-#: What a decoder may add or leave out at a join or an end.
+#: Audio that a decoder may add or leave out at a join or an end.
 TOLERATED_S = 0.05
 
 
@@ -37,7 +37,7 @@ def speech_16k():
 
 
 def heard(path):
-    """What is heard of a file, and what is said."""
+    """Return a file's samples, and the notices."""
     said = []
     with Recording(path, say=said.append) as recording:
         samples = np.concatenate(list(recording.blocks(100)))
@@ -45,7 +45,7 @@ def heard(path):
 
 
 def at_rate(samples, rate):
-    """16 kHz -> another rate, roughly: by repetition and picking."""
+    """Convert 16 kHz to another rate, roughly, by repeating or dropping samples."""
     return samples[(np.arange(len(samples) * rate // RATE) * RATE) // rate]
 
 
@@ -100,7 +100,7 @@ def test_a_header_that_is_too_small_hides_nothing(
     whole, _, _ = heard(path)
     data = bytearray(path.read_bytes())
     size = sizes(bytes(data))
-    del data[size.first + (len(data) - size.first) // 64 * 64 :]  # and no chunk behind
+    del data[size.first + (len(data) - size.first) // 64 * 64 :]  # and no later chunk
     path.write_bytes(size.set(bytes(data), int((len(data) - size.first) * share // 64 * 64)))
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(len(whole) / RATE, abs=TOLERATED_S)
@@ -110,7 +110,7 @@ def test_a_header_that_is_too_small_hides_nothing(
 
 
 @pytest.mark.parametrize(("suffix", "kind", "codec"), CHUNKED)
-def test_a_size_that_nobody_knew_means_to_the_end(tmp_path, voice, suffix, kind, codec):
+def test_an_unknown_size_means_to_the_end(tmp_path, voice, suffix, kind, codec):
     path = tmp_path / f"streamed.{suffix}"
     soundfile.write(path, voice, RATE, format=kind, subtype=codec)
     whole, _, _ = heard(path)
@@ -125,7 +125,7 @@ def test_a_size_that_nobody_knew_means_to_the_end(tmp_path, voice, suffix, kind,
 
 
 @pytest.mark.parametrize("more", [1, 2, 36, 44, 512])
-def test_a_header_some_bytes_too_long_is_no_fault(tmp_path, voice, more):
+def test_a_header_a_few_bytes_too_long_is_not_a_fault(tmp_path, voice, more):
     path = tmp_path / "long.wav"
     soundfile.write(path, voice, RATE)
     data = path.read_bytes()
@@ -137,7 +137,7 @@ def test_a_header_some_bytes_too_long_is_no_fault(tmp_path, voice, more):
 
 
 @pytest.mark.parametrize(("suffix", "kind", "codec"), CHUNKED)
-def test_a_file_that_is_cut_is_told_after_what_is_there(tmp_path, voice, suffix, kind, codec):
+def test_a_truncated_file_is_heard_and_then_reported(tmp_path, voice, suffix, kind, codec):
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, voice, RATE, format=kind, subtype=codec)
     data = path.read_bytes()
@@ -163,12 +163,12 @@ def test_what_follows_the_audio_is_not_heard(tmp_path, voice, trailer):
     ("suffix", "kind", "codec"), [one for one in CODECS if one[0] in ("ogg", "opus", "mp3")]
 )
 @pytest.mark.parametrize("rate", [RATE, 48_000])
-def test_files_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, kind, codec, rate):
+def test_joined_files_are_heard_to_the_last(tmp_path, voice, suffix, kind, codec, rate):
     pieces = [voice, voice[:RATE], voice[RATE:]]
     data = b""
     for number, piece in enumerate(pieces):
         path = tmp_path / f"{number}.{suffix}"
-        own = RATE if number else rate  # the parts need not have one rate
+        own = RATE if number else rate  # the parts may have different rates
         soundfile.write(path, at_rate(piece, own), own, format=kind, subtype=codec)
         data += path.read_bytes()
     path = tmp_path / f"joined.{suffix}"
@@ -180,7 +180,7 @@ def test_files_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, k
     assert said == [f"{path}: 3 recordings joined in one file; all are heard"]
 
 
-def test_a_part_of_a_file_is_a_file(tmp_path):
+def test_a_part_of_a_file_reads_like_a_file(tmp_path):
     path = tmp_path / "bytes"
     path.write_bytes(bytes(range(100)))
     (whole,) = look_through(path).parts
@@ -200,8 +200,8 @@ def test_a_part_of_a_file_is_a_file(tmp_path):
         assert file.read(1) == b"b"
 
 
-def test_reading_at_any_rate_takes_time_that_grows_with_the_length_alone(tmp_path, monkeypatch):
-    """Counted in samples that are copied, for a clock may be anything."""
+def test_at_any_rate_reading_time_grows_only_with_the_length(tmp_path, monkeypatch):
+    """Counts copied samples, because times vary."""
     path = tmp_path / "high.wav"
     soundfile.write(path, np.zeros(192_000 * 6, np.float32), 192_000)
     copied = [0]
@@ -219,7 +219,7 @@ def test_reading_at_any_rate_takes_time_that_grows_with_the_length_alone(tmp_pat
     assert copied[0] <= 3 * blocks
 
 
-def test_a_recording_at_16_khz_is_what_the_resampler_gives(tmp_path, voice):
+def test_a_recording_read_at_16_khz_equals_the_resamplers_output(tmp_path, voice):
     path = tmp_path / "voice.wav"
     soundfile.write(path, at_rate(voice, 48_000), 48_000, subtype="FLOAT")
     resampler = Resampler(48_000)
@@ -233,14 +233,14 @@ def mp3(path, samples):
 
 
 def without_index(data):
-    """An MP3 whose first frame, which says how many follow, is gone."""
+    """Make an MP3 without its first frame, which states the number of frames."""
     first = mpeg_frame(data[:4])
     assert b"Xing" in data[: first.length] or b"Info" in data[: first.length]
     return data[first.length :]
 
 
 def test_an_mp3_without_an_index_is_heard_to_its_end(tmp_path, speech_16k):
-    """Its bitrate varies, so no decoder can know how long it is from the first frame."""
+    """Its bitrate varies, so no decoder can tell its length from the first frame."""
     path = tmp_path / "stripped.mp3"
     quiet = np.concatenate([np.zeros(4 * RATE, np.float32), speech_16k])
     path.write_bytes(without_index(mp3(path, quiet)))
@@ -252,7 +252,7 @@ def test_an_mp3_without_an_index_is_heard_to_its_end(tmp_path, speech_16k):
 
 
 @pytest.mark.parametrize("junk", [b"", bytes(200_000), b"\xff" * 5_000])
-def test_what_follows_a_cut_or_damaged_mp3_is_heard_too(tmp_path, voice, junk):
+def test_audio_after_a_truncated_or_damaged_mp3_is_heard_too(tmp_path, voice, junk):
     path = tmp_path / "joined.mp3"
     data = mp3(path, voice)
     path.write_bytes(data[: len(data) // 2] + junk + data)
@@ -271,7 +271,7 @@ JOINED = [("wav", "WAV"), ("aiff", "AIFF"), ("au", "AU"), ("caf", "CAF"), ("w64"
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC"), ("rf64", "RF64")])
-def test_wavs_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, kind):
+def test_joined_wavs_are_heard_to_the_last(tmp_path, voice, suffix, kind):
     path = tmp_path / f"joined.{suffix}"
     soundfile.write(path, voice, RATE, format=kind)
     path.write_bytes(path.read_bytes() * 3)
@@ -281,7 +281,7 @@ def test_wavs_that_were_joined_are_heard_to_the_last(tmp_path, voice, suffix, ki
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC")])
-def test_a_file_behind_one_that_is_cut_is_heard_and_the_cut_told(tmp_path, voice, suffix, kind):
+def test_a_file_after_a_truncated_file_is_heard_and_the_cut_reported(tmp_path, voice, suffix, kind):
     path = tmp_path / f"joined.{suffix}"
     soundfile.write(path, voice, RATE, format=kind)
     whole = path.read_bytes()
@@ -308,7 +308,7 @@ def test_audio_in_several_chunks_of_a_wav_is_heard(tmp_path, voice):
 
 @pytest.mark.parametrize("codec", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
 @pytest.mark.parametrize("block", [0, 1234])
-def test_a_wrong_length_of_block_makes_no_noise(tmp_path, voice, codec, block):
+def test_a_wrong_block_size_makes_no_noise(tmp_path, voice, codec, block):
     path = tmp_path / "blocks.wav"
     soundfile.write(path, voice, RATE, subtype=codec)
     whole, _, _ = heard(path)
@@ -331,7 +331,7 @@ def test_a_flac_that_states_too_few_samples_is_heard_whole(tmp_path, voice, stat
 
 @pytest.mark.parametrize("junk", [b"\0" * 512, b"HTTP/1.1 200 OK\r\n\r\n"])
 @pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC"), ("ogg", "OGG")])
-def test_a_file_behind_some_junk_is_heard_and_the_junk_told(tmp_path, voice, suffix, kind, junk):
+def test_a_file_after_junk_is_heard_and_the_junk_reported(tmp_path, voice, suffix, kind, junk):
     path = tmp_path / f"junk.{suffix}"
     soundfile.write(path, voice, RATE, format=kind)
     path.write_bytes(junk + path.read_bytes())
@@ -349,7 +349,7 @@ def test_an_mp3_whose_index_counts_too_few_frames_is_heard_whole(tmp_path, voice
     assert len(heard(path)[0]) == pytest.approx(whole, abs=TOLERATED_S * RATE)
 
 
-def test_a_damaged_page_of_an_ogg_file_is_told(tmp_path, speech_16k):
+def test_a_damaged_page_of_an_ogg_file_is_reported(tmp_path, speech_16k):
     path = tmp_path / "damaged.ogg"
     soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
     data = bytearray(path.read_bytes())
@@ -359,8 +359,8 @@ def test_a_damaged_page_of_an_ogg_file_is_told(tmp_path, speech_16k):
         list(recording.blocks(100))
 
 
-def test_a_float_wave64_with_a_long_format_is_no_noise(tmp_path, voice):
-    """Ffmpeg writes them; libsndfile takes the samples for integers."""
+def test_a_float_wave64_with_a_long_format_is_not_noise(tmp_path, voice):
+    """ffmpeg writes such files; libsndfile takes the samples for integers."""
     path = tmp_path / "float.w64"
     soundfile.write(path, voice, RATE, format="W64", subtype="FLOAT")
     data = path.read_bytes()
@@ -410,7 +410,7 @@ def test_damaged_or_empty_trailers_are_not_heard(tmp_path, voice, trailer):
     assert not said
 
 
-def test_an_ogg_file_that_ends_between_two_pages_is_told(tmp_path, speech_16k):
+def test_an_ogg_file_that_ends_between_two_pages_is_reported(tmp_path, speech_16k):
     path = tmp_path / "cut.ogg"
     soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
     data = path.read_bytes()
@@ -418,7 +418,7 @@ def test_an_ogg_file_that_ends_between_two_pages_is_told(tmp_path, speech_16k):
     assert "may have been cut short" in heard(path)[2][0]
 
 
-def test_a_signal_while_a_part_is_read_is_felt(tmp_path, voice):
+def test_a_signal_while_a_part_is_read_is_raised(tmp_path, voice):
     path = tmp_path / "joined.wav"
     soundfile.write(path, voice, RATE)
     path.write_bytes(path.read_bytes() * 2)
@@ -435,22 +435,22 @@ def test_a_signal_while_a_part_is_read_is_felt(tmp_path, voice):
 
 
 @pytest.mark.parametrize("suffix", ["au", "snd"])
-def test_text_is_no_sound_whatever_its_name_ends_in(tmp_path, suffix):
-    """Libsndfile takes what has no header for mu-law by such an ending."""
+def test_text_is_not_sound_whatever_its_suffix(tmp_path, suffix):
+    """With such a suffix libsndfile takes a file without a header for mu-law."""
     path = tmp_path / f"notes.{suffix}"
     path.write_text("no sound at all\n" * 99)
     with pytest.raises(SerLiveError, match="no sound file that can be read"):
         Recording(path)
 
 
-def test_a_session_is_told_for_what_it_is(tmp_path):
+def test_a_session_in_place_of_sound_is_identified(tmp_path):
     path = tmp_path / "session.jsonl"
     path.write_text('{"type":"session","schema":1}\n')
     with pytest.raises(SerLiveError, match="holds a session, not sound; ser-live report draws it"):
         Recording(path)
 
 
-def test_a_flac_that_was_written_to_a_pipe_is_no_damaged_one(tmp_path, voice):
+def test_a_flac_written_to_a_pipe_is_not_damaged(tmp_path, voice):
     path = tmp_path / "piped.flac"
     soundfile.write(path, voice, RATE)
     data = path.read_bytes()
@@ -460,7 +460,7 @@ def test_a_flac_that_was_written_to_a_pipe_is_no_damaged_one(tmp_path, voice):
     assert not said
 
 
-def test_a_whole_file_is_not_read_through_for_another_behind_it(tmp_path, monkeypatch):
+def test_a_whole_file_is_not_scanned_for_another_after_it(tmp_path, monkeypatch):
     path = tmp_path / "whole.wav"
     soundfile.write(path, np.zeros(60 * RATE, np.float32), RATE)
     read = []
@@ -474,12 +474,12 @@ def test_a_whole_file_is_not_read_through_for_another_behind_it(tmp_path, monkey
 
 
 def id3(length):
-    """A tag of so many bytes."""
+    """Make a tag of this many bytes."""
     return b"ID3\x04\0\0\0\0\0" + bytes((length - 10,)) + bytes(length - 10)
 
 
 def frames_of(data):
-    """The frames of an MP3 without tags."""
+    """Return the frames of an MP3 without tags."""
     position = 0
     while frame := mpeg_frame(data[position : position + 4]):
         yield data[position : position + frame.length]
@@ -487,8 +487,8 @@ def frames_of(data):
 
 
 @pytest.mark.parametrize("has_index", [True, False])
-def test_tags_between_the_frames_of_an_mp3_take_nothing_away(tmp_path, has_index):
-    """As HLS and Icecast send them: a frame behind one needs the bits before it."""
+def test_tags_between_the_frames_of_an_mp3_lose_no_audio(tmp_path, has_index):
+    """HLS and Icecast send such tags; the frame after a tag needs bits from before it."""
     path = tmp_path / "timed.mp3"
     data = mp3(path, soundfile.read("assets/demo.flac", dtype="float32")[0])
     data = data if has_index else without_index(data)
@@ -505,7 +505,7 @@ def test_tags_between_the_frames_of_an_mp3_take_nothing_away(tmp_path, has_index
 
 @pytest.mark.parametrize("second", [RATE, 48_000])
 @pytest.mark.parametrize("has_index", [True, False])
-def test_mp3s_with_tags_that_were_joined_are_heard_to_the_last(tmp_path, voice, has_index, second):
+def test_joined_mp3s_with_tags_are_heard_to_the_last(tmp_path, voice, has_index, second):
     path = tmp_path / "joined.mp3"
     data = b""
     for rate in (RATE, second):
@@ -515,7 +515,7 @@ def test_mp3s_with_tags_that_were_joined_are_heard_to_the_last(tmp_path, voice, 
     path.write_bytes(data)
     samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=0.2)
-    if has_index or second != RATE:  # what is alike and counts nothing is one
+    if has_index or second != RATE:  # equal frames without a count are one file
         assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
 
 
@@ -552,7 +552,7 @@ def test_silence_and_repeats_of_a_voc_are_heard(tmp_path, voice):
 
 
 @pytest.mark.parametrize("kind", ["WAV", "RF64"])
-def test_a_second_chunk_of_audio_that_is_cut_is_told(tmp_path, voice, kind):
+def test_a_truncated_second_chunk_of_audio_is_reported(tmp_path, voice, kind):
     path = tmp_path / "chunks.wav"
     soundfile.write(path, voice, RATE, format=kind)
     data = path.read_bytes()
@@ -569,7 +569,7 @@ def test_a_second_chunk_of_audio_that_is_cut_is_told(tmp_path, voice, kind):
     assert len(np.concatenate(samples)) == RATE
 
 
-def test_a_wrong_length_of_block_is_mended_in_several_chunks_too(tmp_path, voice):
+def test_a_wrong_block_size_is_corrected_in_several_chunks_too(tmp_path, voice):
     path = tmp_path / "blocks.wav"
     soundfile.write(path, voice, RATE, subtype="IMA_ADPCM")
     whole, _, _ = heard(path)
@@ -621,7 +621,7 @@ def test_a_flac_that_states_too_few_samples_and_is_cut_is_heard(tmp_path, voice)
         ),
     ],
 )
-def test_what_names_a_mark_all_over_is_no_sound(tmp_path, data):
+def test_a_file_full_of_signatures_is_not_sound(tmp_path, data):
     path = tmp_path / "marks.wav"
     path.write_bytes(data)
     with pytest.raises(
@@ -630,7 +630,7 @@ def test_what_names_a_mark_all_over_is_no_sound(tmp_path, data):
         Recording(path)
 
 
-def test_a_file_of_which_the_first_parts_cannot_be_read_is_given_up(tmp_path, monkeypatch):
+def test_a_file_whose_first_parts_are_unreadable_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "marks.sph"
     path.write_bytes(b"NIST_1A\n" * 9_000)
     tried = []
@@ -643,7 +643,7 @@ def test_a_file_of_which_the_first_parts_cannot_be_read_is_given_up(tmp_path, mo
     assert 2 < len(tried) < 100
 
 
-def test_a_negative_length_behind_the_audio_of_a_wave64_is_no_fault(tmp_path, voice):
+def test_a_negative_length_after_the_audio_of_a_wave64_is_not_a_fault(tmp_path, voice):
     path = tmp_path / "negative.w64"
     soundfile.write(path, voice, RATE, format="W64")
     data = path.read_bytes()

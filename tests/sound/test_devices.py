@@ -1,4 +1,4 @@
-"""Which device a person means."""
+"""Finding the device that the user means."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_unknown_device_is_wrong_usage(wanted):
     assert caught.value.exit_code == 2
 
 
-def test_a_system_without_a_default_is_said():
+def test_a_system_without_a_default_is_reported():
     with pytest.raises(RunFailure, match="no default input"):
         find_device(None, [DEVICES[0]])
 

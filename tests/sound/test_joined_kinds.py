@@ -1,4 +1,4 @@
-"""Files of different kinds joined in one are heard to the last; what is no other file is not."""
+"""Joined files of different kinds are all heard; other trailing data is not."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streamer.sound.files.recording import Recording, read_recording
 from tests.helpers.places import CLIPS
 
 RATE = 16_000
-#: What a decoder may add or leave out at a join or an end.
+#: Audio that a decoder may add or leave out at a join or an end.
 TOLERATED_S = 0.1
 KINDS = ("wav", "aiff", "au", "caf", "w64", "flac", "ogg", "mp3")
 
 
 def id3(body: bytes) -> bytes:
-    """A tag with such a body."""
+    """Make a tag with this body."""
     size = bytes((len(body) >> shift) & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x04\0\0" + size + body
 
@@ -46,7 +46,7 @@ def files(tmp_path_factory, voice):
 
 
 def heard(path):
-    """What is heard of a file, and what is said."""
+    """Return a file's samples, and the notices."""
     said = []
     with Recording(path, say=said.append) as recording:
         samples = np.concatenate(list(recording.blocks(100)))
@@ -62,7 +62,7 @@ def test_two_kinds_in_one_file_are_both_heard(tmp_path, files, voice, first, sec
     assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
     assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
     halves = samples[: len(voice)], samples[-len(voice) :]
-    # Neither is noise: bytes that are taken for samples are as loud as can be.
+    # Neither is noise: other bytes taken for samples would be very loud.
     assert max(np.abs(half).mean() for half in halves) < 3 * np.abs(voice).mean()
 
 
@@ -75,7 +75,7 @@ def test_kinds_that_take_turns_are_all_heard(tmp_path, files, voice, kinds):
     assert len(samples) / RATE == pytest.approx(6 * len(voice) / RATE, abs=6 * TOLERATED_S)
 
 
-def test_a_wav_with_notes_behind_its_audio_hides_no_other_file(tmp_path, files, voice):
+def test_a_wav_with_notes_after_its_audio_hides_no_other_file(tmp_path, files, voice):
     path = tmp_path / "noted.wav"
     noted = files["wav"] + b"LIST\x0c\0\0\0INFOabcdefgh"
     for kind in ("flac", "mp3"):
@@ -85,7 +85,7 @@ def test_a_wav_with_notes_behind_its_audio_hides_no_other_file(tmp_path, files, 
         assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
 
 
-def test_a_long_file_behind_a_flac_is_found(tmp_path, files, voice):
+def test_a_long_file_after_a_flac_is_found(tmp_path, files, voice):
     path = tmp_path / "long.flac"
     long = tmp_path / "long.wav"
     soundfile.write(long, np.tile(voice, 10), RATE)
@@ -93,7 +93,7 @@ def test_a_long_file_behind_a_flac_is_found(tmp_path, files, voice):
     assert len(heard(path)[0]) == pytest.approx(11 * len(voice), abs=10)
 
 
-def test_another_kind_that_cannot_be_read_is_told(tmp_path, files, voice):
+def test_an_unreadable_file_of_another_kind_is_reported(tmp_path, files, voice):
     path = tmp_path / "joined.mp3"
     path.write_bytes(files["mp3"] + files["flac"][:42])
     samples = []
@@ -116,7 +116,7 @@ TRAILERS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
-def test_what_is_no_sound_behind_a_file_is_no_other_file(tmp_path, files, voice, kind, trailer):
+def test_a_trailer_that_is_not_sound_is_not_another_file(tmp_path, files, voice, kind, trailer):
     path = tmp_path / f"tagged.{kind}"
     path.write_bytes(files[kind] + trailer)
     samples, said = heard(path)

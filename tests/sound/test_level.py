@@ -1,4 +1,4 @@
-"""Notices about the level: said in time, once, and not without reason."""
+"""Notices about the level: in time, once, and only with reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RATE = 16_000
 
 
 def listen(watch, samples, block=160):
-    """(second, notice) for mono samples."""
+    """Return (second, notice) pairs for mono samples."""
     notices = []
     for first in range(0, len(samples), block):
         frames = samples[first : first + block, None].astype(np.float32)
@@ -23,7 +23,7 @@ def noise(seconds, level):
     return np.random.default_rng(0).uniform(-level, level, round(seconds * RATE))
 
 
-def test_digital_silence_is_said_once_within_two_seconds():
+def test_digital_silence_is_reported_once_within_two_seconds():
     watch = LevelWatch(RATE)
     ((second, line),) = listen(watch, np.zeros(10 * RATE))
     assert second == pytest.approx(1.5, abs=0.02)
@@ -32,13 +32,13 @@ def test_digital_silence_is_said_once_within_two_seconds():
     assert len(listen(watch, np.zeros(2 * RATE))) == 1  # and again after sound
 
 
-def test_a_pause_is_no_digital_silence():
+def test_a_pause_is_not_digital_silence():
     watch = LevelWatch(RATE)
     for _ in range(5):
         assert listen(watch, np.r_[noise(0.1, 0.1), np.zeros(RATE)]) == []
 
 
-def test_clipping_is_said_and_not_repeated_at_once():
+def test_clipping_is_reported_and_not_repeated_at_once():
     loud = np.clip(noise(25, 1.5), -1, 1)
     notices = listen(LevelWatch(RATE), loud)
     assert [round(second) for second, _ in notices] == [1, 11, 21]
@@ -62,7 +62,7 @@ def test_clipping_of_one_channel_is_seen():
     ],
 )
 def test_runs_at_full_scale_are_clipped_samples(runs, clipped):
-    """A peak that touches full scale once or twice is not."""
+    """One or two samples at full scale are not clipping."""
     frames = np.full((100, 2), 0.5, np.float32)
     for first, count in runs:
         frames[first : first + count, 1] = -1.0
@@ -70,24 +70,24 @@ def test_runs_at_full_scale_are_clipped_samples(runs, clipped):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_blocks_shorter_than_a_run_can_be_asked(count):
+def test_blocks_shorter_than_a_run_are_accepted(count):
     assert clipped_samples(np.ones((count, 1), np.float32)) == (3 if count == 3 else 0)
 
 
-def test_a_peak_at_full_scale_is_no_clipping():
+def test_a_peak_at_full_scale_is_not_clipping():
     samples = noise(5, 0.5)
     samples[::8_000] = 1.0
     assert listen(LevelWatch(RATE), samples) == []
 
 
-def test_too_low_a_level_is_said_once_a_minute():
+def test_too_low_a_level_is_reported_once_a_minute():
     notices = listen(LevelWatch(RATE), noise(90, 0.0005))
     assert [round(second) for second, _ in notices] == [10, 70]
     assert all("-66 dBFS" in line for _, line in notices)
 
 
 @pytest.mark.parametrize("channel", [0, 1])
-def test_an_offset_is_said_once_a_minute_on_whichever_channel_it_is(channel):
+def test_an_offset_on_any_channel_is_reported_once_a_minute(channel):
     frames = np.random.default_rng(0).normal(0, 0.01, (70 * RATE, 2)).astype(np.float32)
     frames[:, channel] += 0.02
     watch, notices = LevelWatch(RATE), []
@@ -98,5 +98,5 @@ def test_an_offset_is_said_once_a_minute_on_whichever_channel_it_is(channel):
     assert all("offset of 2.0% of full scale" in line for _, line in notices)
 
 
-def test_speech_needs_no_remark(speech):
+def test_speech_gives_no_notice(speech):
     assert listen(LevelWatch(RATE), np.tile(speech, 3)) == []

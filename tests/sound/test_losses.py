@@ -1,4 +1,4 @@
-"""Losses found by counting against the clock; lateness and drift are none."""
+"""Losses found by comparing frames with the clock; lateness and drift are not losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamer.sound.capture.losses import LossWatch, Mark
 
 
 def marks(rate, seconds, lost_at=None, lost_s=0.0, late=None, drift=0.0):
-    """Callbacks of 10 ms; audio may be lost at a moment, callbacks may come late in a span."""
+    """Yield callbacks of 10 ms; audio may be lost at one moment, callbacks late for a while."""
     position = 0
     for step in range(1, seconds * 100):
         now_s = step * 0.01
@@ -38,15 +38,15 @@ def test_late_callbacks_and_a_clock_that_is_off_are_no_loss(drift):
 
 @pytest.mark.parametrize("drift", [-0.01, 0.01])
 @pytest.mark.parametrize("lost_at", [1, 20])
-def test_a_loss_is_found_though_the_clock_is_off(lost_at, drift):
-    """The sooner it comes, the less is known of the clock."""
+def test_a_loss_is_found_even_if_the_clock_is_off(lost_at, drift):
+    """The earlier the loss, the less is known of the clock."""
     watch = LossWatch(48_000)
     found = sum(map(watch.observe, marks(48_000, 60, lost_at, 0.3, drift=drift)))
     assert found / 48_000 == pytest.approx(0.3, abs=0.04)
 
 
 def oscillating(rate, seconds, jitter_s, period_s):
-    """Nothing is lost; every other period all callbacks come late."""
+    """Yield callbacks that all come late in every other period; nothing is lost."""
     for step in range(1, seconds * 100):
         now_s = step * 0.01
         late_s = jitter_s if int(now_s / period_s) % 2 else 0.0
@@ -55,20 +55,20 @@ def oscillating(rate, seconds, jitter_s, period_s):
 
 @pytest.mark.parametrize("jitter_s", [0.06, 0.08, 0.5])
 @pytest.mark.parametrize("period_s", [0.7, 1.0, 2.0])
-def test_delivery_that_swings_is_no_loss(jitter_s, period_s):
+def test_oscillating_delivery_is_not_a_loss(jitter_s, period_s):
     watch = LossWatch(48_000)
     assert not any(map(watch.observe, oscillating(48_000, 60, jitter_s, period_s)))
 
 
-def test_delivery_that_swings_slowly_is_mistaken_once_at_most():
+def test_slowly_oscillating_delivery_is_mistaken_at_most_once():
     watch = LossWatch(48_000)
     found = sum(map(watch.observe, oscillating(48_000, 600, 0.08, 6.0)))
     assert found <= 0.08 * 48_000 + 1
 
 
 @pytest.mark.parametrize("dated", [True, False])
-def test_later_delivery_of_audio_dated_as_before_is_no_loss(dated):
-    """A sound server took to larger buffers; without dates it cannot be told from a loss."""
+def test_later_delivery_with_unchanged_dates_is_not_a_loss(dated):
+    """A sound server switched to larger buffers; without dates that looks like a loss."""
     watch = LossWatch(48_000)
     marks = [
         Mark(480 * step, 0.01 * step + (0.0 if dated or step < 500 else 0.2), arrived_s)

@@ -1,4 +1,4 @@
-"""What soundfile does not read: through PyAV where it is there, with a way out where it is not."""
+"""Files that soundfile cannot read: through PyAV if it is installed, with advice if not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamer.sound.files.recording import Recording
 av = pytest.importorskip("av", reason="needs the extra media")
 
 RATE = 16_000
-#: Container, codec, rate that the codec has, sample format that its encoder takes.
+#: Suffix, container, codec, a rate of the codec, and the sample format of its encoder.
 KINDS = [
     ("m4a", "ipod", "aac", RATE, "fltp"),
     ("mp4", "mp4", "aac", 48_000, "fltp"),
@@ -32,7 +32,7 @@ KINDS = [
 
 
 def write(path, samples, container, codec, rate, form, layout="mono"):
-    """Encode 16 kHz samples, a row a channel."""
+    """Encode 16 kHz samples, one row per channel."""
     with av.open(str(path), "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
         stream.format, stream.bit_rate = form, 64_000
@@ -54,7 +54,9 @@ def heard(path):
 
 
 @pytest.mark.parametrize(("suffix", "container", "codec", "rate", "form"), KINDS)
-def test_what_ffmpeg_reads_is_heard_whole(tmp_path, speech, suffix, container, codec, rate, form):
+def test_files_that_ffmpeg_reads_are_heard_whole(
+    tmp_path, speech, suffix, container, codec, rate, form
+):
     path = tmp_path / f"voice.{suffix}"
     voice = speech[: 3 * RATE]
     write(path, voice[None], container, codec, rate, form)
@@ -65,7 +67,7 @@ def test_what_ffmpeg_reads_is_heard_whole(tmp_path, speech, suffix, container, c
     assert not said
 
 
-def test_it_is_decoded_the_same_in_any_blocks(tmp_path, speech):
+def test_decoding_with_ffmpeg_does_not_depend_on_the_blocks(tmp_path, speech):
     path = tmp_path / "voice.m4a"
     write(path, speech[None, : 3 * RATE], *KINDS[0][1:])
     found = set()
@@ -75,7 +77,7 @@ def test_it_is_decoded_the_same_in_any_blocks(tmp_path, speech):
     assert len(found) == 1
 
 
-def test_its_channels_are_mixed_as_those_of_any_recording(tmp_path, speech):
+def test_channels_from_ffmpeg_are_mixed_as_in_any_recording(tmp_path, speech):
     path = tmp_path / "turned.mka"
     voice = speech[: 3 * RATE]
     write(path, np.stack([voice, -voice]), "matroska", "flac", RATE, "s16", "stereo")
@@ -85,7 +87,7 @@ def test_its_channels_are_mixed_as_those_of_any_recording(tmp_path, speech):
 
 
 @pytest.mark.parametrize("suffix", ["webm", "wma", "mka"])
-def test_one_that_is_cut_is_told_after_what_is_there(tmp_path, speech, suffix):
+def test_a_truncated_file_read_by_ffmpeg_is_heard_and_then_reported(tmp_path, speech, suffix):
     kind = next(one for one in KINDS if one[0] == suffix)
     path = tmp_path / f"cut.{suffix}"
     write(path, speech[None, : 4 * RATE], *kind[1:])
@@ -99,7 +101,7 @@ def test_one_that_is_cut_is_told_after_what_is_there(tmp_path, speech, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "webm", "mka", "oga", "wma", "aac"])
-def test_files_that_were_joined_are_heard_to_the_last(tmp_path, speech, suffix):
+def test_joined_files_are_heard_to_the_last(tmp_path, speech, suffix):
     kind = next(one for one in KINDS if one[0] == suffix)
     path = tmp_path / f"joined.{suffix}"
     data = b""
@@ -113,7 +115,7 @@ def test_files_that_were_joined_are_heard_to_the_last(tmp_path, speech, suffix):
 
 
 @pytest.mark.parametrize("order", [("m4a", "wav"), ("wav", "m4a"), ("flac", "webm")])
-def test_files_of_two_kinds_that_were_joined_are_both_heard(tmp_path, speech, order):
+def test_two_joined_files_of_different_kinds_are_both_heard(tmp_path, speech, order):
     data = b""
     for suffix in order:
         path = tmp_path / f"one.{suffix}"
@@ -130,7 +132,7 @@ def test_files_of_two_kinds_that_were_joined_are_both_heard(tmp_path, speech, or
     assert "2 recordings joined" in said[0]
 
 
-def test_what_follows_a_damaged_place_is_heard_too(tmp_path, speech):
+def test_audio_after_damage_is_heard_too(tmp_path, speech):
     path = tmp_path / "damaged.aac"
     write(path, speech[None, : 4 * RATE], *next(one for one in KINDS if one[0] == "aac")[1:])
     data = bytearray(path.read_bytes())
@@ -143,14 +145,14 @@ def test_what_follows_a_damaged_place_is_heard_too(tmp_path, speech):
     assert len(np.concatenate(samples)) / RATE == pytest.approx(4.0, abs=0.5)
 
 
-def test_what_nothing_at_hand_reads_is_refused_with_a_way_out(tmp_path):
+def test_a_file_that_nothing_installed_reads_is_refused_with_advice(tmp_path):
     path = tmp_path / "notes.m4a"
     path.write_text("no sound at all\n" * 99)
     with pytest.raises(SerLiveError, match=r"if your ffmpeg reads it: ffmpeg -v error -i"):
         Recording(path)
 
 
-def test_a_film_without_sound_and_what_is_no_film_are_refused_in_a_line(tmp_path):
+def test_films_without_sound_and_other_files_are_refused_in_one_line(tmp_path):
     path = tmp_path / "silent.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("mpeg4", rate=10)
@@ -180,7 +182,7 @@ def test_without_pyav_the_line_names_both_ways_out(tmp_path, speech, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["12:30.m4a", "http:talk.m4a"])
-def test_a_colon_in_a_name_is_no_protocol(tmp_path, speech, monkeypatch, name):
+def test_a_colon_in_a_name_is_not_a_protocol(tmp_path, speech, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "voice.m4a", speech[None, :RATE], *KINDS[0][1:])
     Path("voice.m4a").rename(name)
@@ -190,7 +192,7 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, speech, monkeypatch, name):
 
 
 @pytest.mark.parametrize("is_cover", [True, False])
-def test_a_cover_is_no_film_that_may_be_longer(tmp_path, speech, is_cover):
+def test_a_cover_picture_does_not_count_as_a_film(tmp_path, speech, is_cover):
     path = tmp_path / "covered.m4a"
     with av.open(str(path), "w", format="mp4") as out:
         sound = out.add_stream("aac", rate=RATE, layout="mono")

@@ -44,7 +44,7 @@ def test_speech_is_heard_and_the_recording_replays_to_the_same_labels(
     pulse, shipped, tmp_path, rate
 ):
     path, again = tmp_path / "heard.wav", Collect()
-    for _ in range(3):  # a machine that is busy for over a second loses audio, not every time
+    for _ in range(3):  # a machine busy for over a second may lose audio
         live = Collect()
         microphone = Microphone(default_device(), print, duration_s=4.0, sample_rate=rate)
         recorder = Recorder(microphone, print, path, force=True)
@@ -84,12 +84,12 @@ def test_latency_counts_from_the_moment_of_capture(pulse, shipped):
         )
     owed = 5  # the last estimates come without their look-ahead
     latencies = [event.latency_ms for event in live.of(Estimated)[50:-owed]]
-    # Devices date their blocks to a few blocks at best.
+    # Devices date their blocks with an error of a few blocks at best.
     assert min(latencies) > shipped.metadata.look_ahead_ms - 50
     assert 0 < np.median(latencies) < 1000
 
 
-def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
+def test_a_delayed_consumer_loses_the_oldest_and_learns_exactly_how_much(pulse):
     microphone = Microphone(default_device(), print)
     rate = microphone.sample_rate
     heard = lost = 0
@@ -107,15 +107,15 @@ def test_a_consumer_that_is_held_up_loses_the_oldest_and_is_told_exactly(pulse):
                 is_held_up = True
             if is_held_up and heard > 2.5 * rate:
                 break
-            if lost:  # caught up: what still waits is bounded
+            if lost:  # caught up: the waiting audio is bounded
                 assert microphone._ring.waiting <= MAX_LAG_S * rate
     assert lost == pytest.approx(2 * rate, abs=0.5 * rate)
     assert heard + lost == microphone.position
     assert heard + lost + microphone._ring.waiting == microphone._ring.written
 
 
-def test_the_duration_holds_though_audio_was_lost(pulse):
-    """The end lies in the stretch that is lost."""
+def test_the_duration_holds_even_if_audio_was_lost(pulse):
+    """The end is within the lost stretch."""
     microphone = Microphone(default_device(), print, duration_s=2.0)
     total = lost = 0
     with pulse.playing(CLIPS[0]), microphone:
@@ -130,7 +130,7 @@ def test_the_duration_holds_though_audio_was_lost(pulse):
 
 
 class Leaky(Microphone):
-    """Its device loses half a second after the second one, without any flag."""
+    """A microphone whose device loses half a second after 2 s, without a flag."""
 
     def _capture(self, frames, count, dates, status):
         since_s = time.monotonic() - self.first_s if hasattr(self, "first_s") else 0.0
@@ -140,7 +140,7 @@ class Leaky(Microphone):
 
 
 @pytest.mark.usefixtures("pulse")
-def test_what_the_device_loses_unsaid_is_counted_too():
+def test_losses_that_the_device_does_not_flag_are_counted_too():
     losses = []
     with Leaky(default_device(), print, duration_s=7.0) as microphone:
         for block in microphone.blocks(10):
@@ -164,14 +164,14 @@ def test_a_loss_shortly_before_the_end_counts_at_the_end():
     assert loss.samples == pytest.approx(0.5 * microphone.sample_rate, rel=0.2)
 
 
-def test_what_waits_when_a_held_up_session_ends_counts(pulse):
+def test_audio_that_waits_when_a_delayed_session_ends_counts(pulse):
     microphone = Microphone(default_device(), print)
     rate = microphone.sample_rate
     with pulse.playing(CLIPS[0]), microphone:
         for _ in microphone.blocks(10):
             if microphone.position >= rate:
                 break
-        assert microphone.unheard(microphone.position) is None  # a block's way is no loss
+        assert microphone.unheard(microphone.position) is None  # no loss, just a delay
         began = time.monotonic()
         time.sleep(3.0)
         loss = microphone.unheard(microphone.position)
@@ -199,7 +199,7 @@ def test_a_duration_may_end_while_the_device_is_away(pulse):
     assert any("is gone" in line for line in said)
 
 
-def test_a_device_that_does_not_open_is_a_failure_that_says_what_to_do(pulse):
+def test_a_device_that_does_not_open_is_a_failure_with_advice(pulse):
     device = default_device()
     pulse.unplug()
     with pytest.raises(RunFailure) as caught, Microphone(device, print):

@@ -1,4 +1,4 @@
-"""A live pipe: latency from when a sample came, backlogs that show, and how to catch up."""
+"""A live pipe: latency from the arrival of a sample, visible backlogs, and catching up."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_more_waits_than_may(pipe):
 
 
 def test_latency_counts_from_when_a_sample_came(pipe):
-    """A burst is a backlog: it was there before it was heard."""
+    """A burst is a backlog: it arrived before it was processed."""
     reader, writer = pipe
     source = LivePipe(reader, pcm, speed=1000.0, is_live=False)
     before = time.monotonic()
@@ -78,13 +78,13 @@ def test_latency_counts_from_when_a_sample_came(pipe):
     writer.write(SECOND)
     next(blocks), next(blocks)
     now_ms = 1000 * (time.monotonic() - before)
-    # Half a second of its piece came after it, and was heard as much later.
+    # The rest of its piece is half a second of audio, which was heard that much later.
     assert 700 <= source.latency_ms(0.5) <= now_ms + 550
     assert 200 <= source.latency_ms(1.0) <= now_ms + 50
     assert 500 <= source.latency_ms(1.5) <= now_ms + 350
 
 
-def test_a_pipe_that_pauses_is_no_later_for_it(pipe):
+def test_a_pause_of_the_pipe_adds_no_latency(pipe):
     reader, writer = pipe
     source = LivePipe(reader, pcm, speed=1.0, is_live=False)
     tenth = SECOND[: len(SECOND) // 10]
@@ -102,11 +102,11 @@ def test_a_pipe_that_pauses_is_no_later_for_it(pipe):
         next(blocks)
         began = time.monotonic()
         source.wait_until(0.1 * number, 0.1)
-    # At the pace of the clock again: the last tenth was waited for, not heard in a hurry.
+    # It plays in real time again: it waited for the last tenth.
     assert time.monotonic() - began >= 0.05
 
 
-def test_a_backlog_is_told_once_with_both_ways_out(pipe):
+def test_a_backlog_is_reported_once_with_both_remedies(pipe):
     reader, writer = pipe
     said = []
     source = LivePipe(reader, pcm, speed=1000.0, is_live=False, say=said.append)
@@ -122,7 +122,7 @@ def test_a_backlog_is_told_once_with_both_ways_out(pipe):
     assert "--speed max" in line
 
 
-def test_a_live_pipe_loses_the_oldest_and_says_how_much(pipe):
+def test_a_live_pipe_loses_the_oldest_and_reports_how_much(pipe):
     reader, writer = pipe
     source = LivePipe(reader, pcm, speed=1.0, is_live=True)
     writer.write(SECOND * 3)
@@ -139,7 +139,7 @@ def test_a_live_pipe_loses_the_oldest_and_says_how_much(pipe):
     np.testing.assert_array_equal(heard * 2**15, np.arange(RATE, dtype="<i2"))
 
 
-def test_a_pipe_that_makes_no_sense_is_refused_before_it_is_read(pipe):
+def test_impossible_pipe_settings_are_refused_before_reading(pipe):
     reader, writer = pipe
     writer.write(SECOND)
     with pytest.raises(SerLiveError, match="--sample-format"):

@@ -1,4 +1,4 @@
-"""Sources: what is in the file comes out, at any rate and encoding, block by block."""
+"""Sources return the audio of a file at any rate and encoding, block by block."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def encode(samples, encoding):
     if form.size == 3:
         data = values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
         return (data[:, ::-1] if form.kind[0] == ">" else data).tobytes()
-    if form.low_bits:  # whatever is in the highest byte does not count
+    if form.low_bits:  # the highest byte does not count
         values = values.astype(np.int64) & 0xFF_FFFF | 0x5A00_0000
     return values.astype(form.kind).tobytes()
 
@@ -103,7 +103,7 @@ def test_telephone_lines_are_decoded_as_by_libsndfile(encoding, subtype):
     np.testing.assert_allclose(ours, theirs, atol=1e-7)
 
 
-def test_encodings_go_by_the_names_of_alsa_too():
+def test_encodings_have_alsas_names_too():
     assert {ALIASES.get(name, name) for name in ALIASES} == set(ENCODINGS) & set(ALIASES.values())
     assert encoding_of("S24_LE").size == 4
     assert encoding_of("S24_3LE").size == 3
@@ -167,7 +167,7 @@ def test_the_resampler_looks_no_further_ahead_than_it_says(rate):
         assert differs.size == 0 or differs[0] / 16_000 >= earliest - 1 / 16_000
 
 
-def test_the_tone_survives_and_what_would_fold_back_does_not():
+def test_a_tone_passes_the_resampler_and_an_alias_does_not():
     time = np.arange(48_000) / 48_000
     for frequency, expected in ((1_000, 0.5**0.5), (9_000, 0.0)):
         tone = np.sin(2 * np.pi * frequency * time).astype(np.float32)
@@ -175,7 +175,7 @@ def test_the_tone_survives_and_what_would_fold_back_does_not():
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
-def test_a_file_is_decoded_the_same_in_any_blocks(tmp_path, speech, suffix):
+def test_a_file_decodes_to_the_same_for_any_blocks(tmp_path, speech, suffix):
     path = tmp_path / f"speech.{suffix}"
     soundfile.write(path, resample(speech[:48_000], 22_050), 22_050)
     whole, _ = soundfile.read(path, dtype="float32")
@@ -189,7 +189,7 @@ def test_a_file_is_decoded_the_same_in_any_blocks(tmp_path, speech, suffix):
     [(suffix, "cut") for suffix in ("wav", "flac", "mp3", "aiff", "au", "w64")]
     + [(suffix, "nan") for suffix in ("wav", "aiff", "au", "w64")],  # the others hold no floats
 )
-def test_damage_is_met_at_the_same_place_in_any_blocks(tmp_path, speech, suffix, damage):
+def test_damage_occurs_at_the_same_place_for_any_blocks(tmp_path, speech, suffix, damage):
     path = tmp_path / f"speech.{suffix}"
     if damage == "nan":
         samples = speech[:48_000].copy()
@@ -211,12 +211,12 @@ def test_damage_is_met_at_the_same_place_in_any_blocks(tmp_path, speech, suffix,
         assert len(met.pop()[0]) == 4 * 20_001
 
 
-def test_no_more_is_given_than_was_taken():
+def test_the_resampler_returns_no_more_audio_than_it_got():
     assert len(resample(np.zeros(1_763, np.float32), 44_100)) == 1_763 * 16_000 // 44_100 == 639
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_what_a_resampler_cannot_take_is_refused_alike_at_any_rate(rate):
+def test_bad_input_to_a_resampler_is_refused_at_any_rate(rate):
     for wrong in (np.zeros((3, 2), np.float32), np.zeros(3), [0, 1]):
         with pytest.raises(ValueError, match="samples must be a float32 vector"):
             Resampler(rate).accept(wrong)

@@ -34,7 +34,7 @@ def test_every_sample_comes_back_exactly(tmp_path, speech):
 
 
 def test_the_file_opens_while_it_grows(tmp_path, speech):
-    """What a killed process leaves: a header that never promises more than is there."""
+    """As after a killed process: the header never promises more than there is."""
     path = tmp_path / "r.wav"
     writer = WavWriter(path, 16_000, force=False)
     for first in range(0, 80_000, 160):
@@ -63,7 +63,7 @@ def test_an_existing_file_is_kept(tmp_path):
 
 @contextmanager
 def small_disk():
-    """No file may grow beyond 10,000 bytes: nor pytest's own, so for no longer than needed."""
+    """Limit all files to 10,000 bytes, also pytest's own, so only as long as needed."""
     resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
@@ -84,7 +84,7 @@ def test_a_disk_without_room_leaves_a_file_that_opens(tmp_path, speech):
     np.testing.assert_array_equal(samples, speech[: len(samples)])
 
 
-def test_what_cannot_be_rewritten_is_refused(tmp_path):
+def test_an_output_that_cannot_be_rewritten_is_refused(tmp_path):
     fifo = tmp_path / "pipe.wav"
     os.mkfifo(fifo)
     for path in (fifo, tmp_path):
@@ -105,7 +105,7 @@ class Samples:
         return Loss(900, 30, "gone")
 
 
-def test_a_loss_is_recorded_as_the_silence_that_is_heard_in_its_place(tmp_path):
+def test_a_loss_is_recorded_as_the_silence_in_its_place(tmp_path):
     ones = np.ones(160, np.float32)
     loss = Loss(500, 20, "held up")
     path = tmp_path / "r.wav"
@@ -118,7 +118,7 @@ def test_a_loss_is_recorded_as_the_silence_that_is_heard_in_its_place(tmp_path):
     np.testing.assert_array_equal(read(path)[0], expected)
 
 
-def test_a_full_recording_is_said_once_and_listening_goes_on(tmp_path, monkeypatch):
+def test_a_full_recording_is_reported_once_and_listening_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(streamer.sound.recorder, "MAX_DATA_BYTES", 4 * 1_000)
     said, path = [], tmp_path / "r.wav"
     blocks = [np.full(300, value, np.float32) for value in range(6)]

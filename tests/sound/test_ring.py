@@ -17,12 +17,12 @@ STEPS = st.lists(st.tuples(st.sampled_from(["write", "read"]), st.integers(0, 40
 
 
 def ramp(first, count, channels=1):
-    """Frames that say their position."""
+    """Make frames that hold their position."""
     return np.repeat(np.arange(first, first + count, dtype=np.float32)[:, None], channels, axis=1)
 
 
 @given(capacity=st.integers(1, 25), channels=st.integers(1, 3), steps=STEPS)
-def test_what_is_not_read_in_time_is_lost_and_counted(capacity, channels, steps):
+def test_frames_not_read_in_time_are_lost_and_counted(capacity, channels, steps):
     ring = Ring(capacity, channels)
     written = expected = lost = given = 0
     for kind, count in steps:
@@ -81,7 +81,7 @@ def test_frames_overwritten_during_a_read_are_lost(monkeypatch):
 
 
 def test_frames_that_a_write_is_about_to_replace_are_lost():
-    """A read between the two copies of a write that wraps around."""
+    """Reads between the two copies of a write that wraps around."""
     ring = Ring(10)
     ring.write(ramp(0, 8))
     seen = []
@@ -104,7 +104,7 @@ def test_frames_that_a_write_is_about_to_replace_are_lost():
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.003])
 def test_two_threads_lose_nothing_uncounted(pause_s):
-    """A slow reader is overtaken in the middle of its copies; a torn one would show."""
+    """A slow reader is overtaken in the middle of its copies; a torn copy would show."""
     ring, total = Ring(1_000, 2), 400_000
     finished = threading.Event()
 

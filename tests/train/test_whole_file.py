@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from train.whole_file import whole_file
 
 
-def test_a_stop_leaves_what_was_there(tmp_path):
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.json"
     with whole_file(path) as file:
         file.write(b"first")

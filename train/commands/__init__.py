@@ -19,5 +19,5 @@ COMMANDS = (
     "soak",
     "windows",
 )
-#: Those that go on where they were stopped.
+#: Commands that resume where they were stopped.
 GO_ON = ("fit", "pretrain", "teach", "compare")

@@ -1,4 +1,4 @@
-"""``python -m train bench``: what a step costs beside what it could."""
+"""``python -m train bench``: compares the cost of a step with alternatives."""
 
 from __future__ import annotations
 

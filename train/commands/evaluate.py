@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate each model and show how it does; raises as :func:`train.judging.assess.assess`."""
+    """Evaluate each model and show the results; raises as :func:`train.judging.assess.assess`."""
     from train.judging.assess import assess
 
     assess(options)

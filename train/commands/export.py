@@ -1,4 +1,4 @@
-"""``python -m train export``: a finished run as a model file, tested."""
+"""``python -m train export``: writes and tests the model file of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m train fit``: trains as a recipe says."""
+"""``python -m train fit``: trains by a recipe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, or go on; raises as :func:`train.fitting.run.run`."""
+    """Train, or resume; raises as :func:`train.fitting.run.run`."""
     from train.fitting.recipe import recipe_of
     from train.fitting.run import run
     from train.fitting.run_folder import Folders

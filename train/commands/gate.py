@@ -1,4 +1,4 @@
-"""``python -m train gate``: the voice gate."""
+"""``python -m train gate``: trains the voice gate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Teach the voice gate; raises as :func:`train.fitting.gate.write_gate`."""
+    """Train the voice gate; raises as :func:`train.fitting.gate.write_gate`."""
     from train.fitting.gate import write_gate
     from train.fitting.recipe import read_recipe
     from train.fitting.run_folder import Folders

@@ -1,4 +1,4 @@
-"""``python -m train pretrain``: a network imitates what a large one hears."""
+"""``python -m train pretrain``: trains a network to imitate Whisper's encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Imitate, or go on; raises as :func:`train.fitting.pretraining.run_pretraining`."""
+    """Pre-train, or resume; raises as :func:`train.fitting.pretraining.run_pretraining`."""
     from train.fitting.pretraining import run_pretraining
     from train.fitting.recipe import read_recipe
     from train.fitting.run_folder import Folders
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     recipe = read_recipe(options.recipe)
     folder = options.run or Path("runs") / recipe.name
     with find_place(options.device) as place:
-        if place.leads:  # alone, however many there are
+        if place.leads:  # one process does the work
             say_on_stderr(f"train: {recipe.name}, kept in {folder}; first all is made ready")
             folders = Folders(options.corpora, options.cache, folder)
             run_pretraining(recipe, folders, replace(place, ranks=1))

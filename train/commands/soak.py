@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Hear it; raises as :func:`train.endurance.soak.run_soak`."""
+    """Run the test; raises as :func:`train.endurance.soak.run_soak`."""
     from train.endurance.soak import run_soak
 
     run_soak(options)

@@ -1,4 +1,4 @@
-"""``python -m train teach``: teachers of emotions, and what they say of speakers unheard."""
+"""``python -m train teach``: teachers of emotions, and their answers for held-out speakers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.fold is not None and not 0 <= options.fold < recipe.folds:
         raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
     with find_place(options.device) as place:
-        if place.leads:  # alone, however many there are
+        if place.leads:  # one process does the work
             say_on_stderr(f"train: {recipe.name}, kept in {folder}; first all is made ready")
             folders = Folders(options.corpora, options.cache, folder)
             if run_teaching(recipe, folders, replace(place, ranks=1), options.fold):

@@ -1,4 +1,4 @@
-"""``python -m train windows``: how long the rolling window should be."""
+"""``python -m train windows``: compares lengths of the rolling window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show how shorter windows do; raises as :func:`train.fitting.windows.run_windows`."""
+    """Show the results of shorter windows; raises as :func:`train.fitting.windows.run_windows`."""
     from streamer.outputs import show
     from train.fitting.windows import run_windows
 

@@ -62,9 +62,9 @@ from train.place import Place, find_place
 
 T = TypeVar("T")
 
-#: Settings that recipes learnt later, and what was done before.
+#: Settings that recipes gained later, with the value that stands for the earlier behaviour.
 LEFT_ALONE = {"normalisation": "causal", "frequency_padding": 2}
-#: Settings of a recipe that every trial has of its own.
+#: Recipe settings that differ between trials.
 TRIALS_OWN = ("name", "corpora", "transfer", "network", "split", "seed")
 
 
@@ -196,17 +196,17 @@ def _done(results: Path, base: Recipe) -> set[str]:
 
 
 def _parameters(one: Finished, base: Recipe) -> int | None:
-    """Of the network that a finished trial's system would have now; None if it has none."""
+    """Count the parameters of a finished trial's system as it is now; None if it has no network."""
     make = (NETWORKS | SHIPPED).get(one.system)
     if make is None:
         return None
-    with torch.device("meta"):  # no weights are made
+    with torch.device("meta"):  # allocates no weights
         network = build(_network_of(make(one.labels), base))
     return sum(weight.numel() for weight in network.parameters())
 
 
 def _network_of(config: SystemConfig, base: Recipe) -> SystemConfig:
-    """A system's network, with what the recipe says of every front."""
+    """Apply the recipe's settings of the front to a system's configuration."""
     return replace(config, frequency_padding=base.network.frequency_padding)
 
 

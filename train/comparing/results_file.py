@@ -16,7 +16,7 @@ from streamer.outputs import say_on_stderr
 
 Int64 = NDArray[np.int64]
 
-#: Seed of a training in which nothing is drawn; its result stands beside those of every seed.
+#: Seed of a deterministic training; its result is compared with those of every seed.
 UNSEEDED = 0
 
 
@@ -25,20 +25,19 @@ class Finished:
     """A finished trial.
 
     Attributes:
-        key: names the trial.
-        protocol: what was trained and tested on.
-        labels: told apart.
-        split: of the speakers.
-        system: as ``train/comparing/trials.py`` names it.
-        seed: of the training, or :data:`UNSEEDED`.
-        recipe: digest of the settings that all trials of a comparison have in common.
-        confusions: by test speaker, counts ``(labels, labels + 1)``; the last column: no verdict.
-        epoch: the one kept; as all below None where nothing of the kind applies.
-        parameters: of the network.
-        train_s: spent in training steps; see
-            :meth:`train.place.Place.worked_s`.
-        multiply_adds: of one estimate on a stream.
-        look_ahead_ms: of the network; None too where it needs the whole utterance.
+        key: name of the trial.
+        protocol: name of the protocol.
+        labels: labels of the classes.
+        split: name of the split of the speakers.
+        system: name in ``train/comparing/trials.py``.
+        seed: seed of the training, or :data:`UNSEEDED`.
+        recipe: digest of the settings that all trials of a comparison share.
+        confusions: counts ``(labels, labels + 1)`` by test speaker; the last column: no verdict.
+        epoch: the epoch that was kept. This and all fields below are None if they do not apply.
+        parameters: number of parameters of the network.
+        train_s: time in training steps, see :meth:`train.place.Place.worked_s`.
+        multiply_adds: multiply-adds of one estimate on a stream.
+        look_ahead_ms: the network's look-ahead; also None if it needs the whole utterance.
         place: device it was trained on.
     """
 

@@ -1,10 +1,10 @@
-"""What a large archive costs ``ser-live score`` on a cluster, beside the hearing itself.
+"""The cost of a large archive for ``ser-live score`` on a cluster, without recognition.
 
     python -m train.endurance.archive --recordings 1000000 --output results/
 
 The archive is simulated: a file system of fsspec that lists recordings of 3 s, and workers that
 answer at once. Listing, grouping, Dask and the results file are real. It prints the peak memory of
-the client, the most tasks that the scheduler held, and the time a recording.
+the client, the most tasks that the scheduler held, and the time per recording.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _POLL_S = 0.25
 
 
 class Archive(AbstractFileSystem):  # type: ignore[misc]
-    """``archive://NUMBER``: so many recordings, in folders of a thousand."""
+    """``archive://NUMBER``: that number of recordings, in folders of a thousand."""
 
     protocol = "archive"
 

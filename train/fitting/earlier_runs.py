@@ -33,7 +33,7 @@ class EarlierRuns:
 
     @classmethod
     def of(cls, recipe: Recipe) -> EarlierRuns:
-        """Those that a recipe names.
+        """Return the runs that a recipe names.
 
         Raises:
             SerLiveError: a name still has braces in it.

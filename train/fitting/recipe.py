@@ -24,74 +24,73 @@ from train.features.arrangement import Streams
 from train.features.augment import KINDS, Augmentation
 from train.ranges import check_names, check_number
 
-#: By the name that a recipe calls a network's ``base``.
+#: Configurations by the name that a recipe gives as a network's ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
-#: Longest stream, in ``memory_timesteps`` of its normaliser: e to its power is weighed with, see
+#: Longest stream, in ``memory_timesteps`` of its normaliser; e to this power must not overflow in
 #: :func:`train.features.spectra.normalise`.
 MOST_MEMORIES = 300
-#: What own recordings are trained by where no recipe says so.
+#: Default recipe for own recordings.
 OWN = Path(__file__).parents[1] / "recipes" / "own.toml"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training.
+    """The settings of one training.
 
     Attributes:
-        name: of the recipe file.
-        corpora: trained on (their training speakers) and chosen on (their validation speakers);
-            names of corpora, or paths of folders of one's own.
-        network: shape of the network.
+        name: name of the recipe file.
+        corpora: names of corpora, or paths of own recordings; their training speakers are trained
+            on, their validation speakers choose the epoch.
+        network: configuration of the network.
         split: name of the split into training, validation and test speakers, see
-            ``train/corpora/splits.py``; other than "fixed" of a single corpus.
-        transfer: never trained on; all of it is tested.
-        extra_labels: further classes that are told apart in training only.
+            ``train/corpora/splits.py``; all but "fixed" need a single corpus.
+        transfer: corpora that are only tested, with all their speakers.
+        extra_labels: further classes, in training only.
         normaliser: settings of :class:`streamer.recognition.normaliser.Normaliser` that differ from
             its defaults; the prior spectrum comes from the data.
-        normalisation: "causal", by that normaliser, as the runtime does; or "utterance", the
-            paper's z-norm, which needs the end of each recording.
-        augmentation: what is drawn anew for every example of a stream; of utterances as recorded,
-            the masks and the mixing alone.
-        streams: stretches of streams to train on, drawn anew; None trains on utterances as they
-            were recorded, each in a stream of its own.
+        normalisation: "causal", by that normaliser, as in the runtime; or "utterance", the paper's
+            z-norm, which needs the end of each recording.
+        augmentation: drawn anew for every stretch of a stream; utterances as recorded get only
+            masks and mixup.
+        streams: distribution of the stretches of streams to train on; None trains on utterances as
+            recorded, each in its own stream.
         noises: folders of background recordings among the corpora, whose licences the weights
             inherit.
-        epochs: after each of them the network is judged: passes over the utterances or, of streams,
-            ``epoch_steps`` batches.
-        epoch_steps: batches of streams between two judgements.
+        epochs: number of epochs, each judged at its end; an epoch is a pass over the utterances, or
+            ``epoch_steps`` batches of streams.
+        epoch_steps: batches of streams per epoch.
         draws_ahead: on a CPU, whether another process draws the streams while this one trains.
-        patience: epochs without a better one after which training stops; 0: all are trained.
-        batch: utterances or streams a step, over all processes.
+        patience: epochs without improvement after which training stops; 0 trains all epochs.
+        batch: utterances or streams per step, over all processes.
         optimiser: "adamw", or "sgd" as in the paper.
         learning_rate: peak of the schedule.
-        schedule: "one-cycle", or "constant", which an early stop cuts nothing off.
-        momentum: of SGD.
-        weight_decay: of the optimiser.
+        schedule: "one-cycle"; or "constant", which early stopping does not cut short.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of the optimiser.
         label_smoothing: share of the label spread over all classes.
-        soft_labels: share of the label that the votes of its raters take over, in CREMA-D.
-        votes: what those raters had: the "voice" alone, or voice and face ("both").
-        imitates: file of Whisper's encoder, in the folder of the corpora: what the network learns
-            is what that hears, no emotions; see :mod:`train.fitting.pretraining`. "": the labels.
-        voices: of :data:`train.corpora.voices.VOICES`, whose recordings have no label: they are
-            only imitated.
-        trains: "all" of the network; or, of one that starts from a finished run, the "voice" alone:
-            what it answers by knowing the voice, see :mod:`model.voice`.
-        pretrained: folder of a finished run to start from, all its weights but the classifier's
-            for labels that it does not know, and the attention's where that is another; "" starts
-            from random ones.
-        answers: folder of a finished ``python -m train teach``, whose answers take over a part of
-            the labels, see :mod:`train.fitting.teaching`; "": none do.
-        answers_weight: that part.
-        teacher: folders of finished runs with the same labels, which are asked at every step. A
-            trial of ``compare`` puts its own into ``{protocol}``, ``{split}`` and ``{seed}``. Their
-            mean estimate teaches.
-        teacher_weight: share of the label that the teachers take over.
-        refit: whether, once the epoch is chosen, training starts again on the validation speakers,
-            too, and runs to that epoch; the temperature stays.
-        shortest: utterances of fewer timesteps are not trained on.
-        longest: more timesteps of an example are cropped.
-        averaging: decay a step of the exponential moving average of the weights.
-        seed: of everything drawn at random.
+        soft_labels: share of the label that its raters' votes replace, in CREMA-D.
+        votes: what those raters were given: the "voice" alone, or voice and face ("both").
+        imitates: file of Whisper's encoder, in the folder of the corpora, for the network to
+            imitate, see :mod:`train.fitting.pretraining`; "" trains on the labels.
+        voices: names from :data:`train.corpora.voices.VOICES`; their recordings have no label and
+            are only imitated.
+        trains: "all" of the network; or only its "voice" memory, see :mod:`model.voice`, in a
+            network that starts from a finished run.
+        pretrained: folder of a finished run to start from; the classifier's weights for new labels
+            and those of a different attention start anew; "" starts from random weights.
+        answers: folder of a finished ``python -m train teach``, whose answers replace a share of
+            the labels, see :mod:`train.fitting.teaching`; "" for none.
+        answers_weight: that share.
+        teacher: folders of finished runs with the same labels, whose mean estimate at every step
+            replaces a share of the labels. A trial of ``compare`` fills in ``{protocol}``,
+            ``{split}`` and ``{seed}``.
+        teacher_weight: that share.
+        refit: whether to train again, up to the chosen epoch, with the validation speakers
+            included; the temperature stays.
+        shortest: fewest timesteps of an utterance to train on.
+        longest: most timesteps of an example; the rest is cropped.
+        averaging: decay per step of the exponential moving average of the weights.
+        seed: seed of all random draws.
     """
 
     name: str

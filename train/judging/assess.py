@@ -21,7 +21,7 @@ SHOWN_TRIALS = 5
 
 
 def assess(options: argparse.Namespace) -> None:
-    """Evaluate each model and show how it does.
+    """Evaluate each model and show the results.
 
     Raises:
         RunFailure: ``--transfer``, and a model is of no use on a corpus it never heard.
@@ -76,7 +76,7 @@ def choose(options: argparse.Namespace) -> None:
     """Try decision layers and priors, show the best, and write a model with them if asked to.
 
     Raises:
-        SerLiveError: a file cannot be read or written, or there is nobody to validate on.
+        SerLiveError: a file cannot be read or written, or there are no validation speakers.
     """
     if options.output is not None:
         check_output(options.output, options.force, [options.model])

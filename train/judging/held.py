@@ -23,10 +23,10 @@ from train.judging.streams import by_speaker, join
 
 Float32 = NDArray[np.float32]
 
-#: An emotion is held at least so long, with pauses of so long.
+#: Least length of a held emotion, and its pauses, in seconds.
 HELD_S = 60.0
 PAUSE_S = 0.4
-#: What is early and what is late, in seconds of the stream since the first speech.
+#: End of the early part and start of the late part, in seconds since the first speech.
 EARLY_S = 3.0
 LATE_S = 6.0
 

@@ -36,11 +36,11 @@ from train.judging.sessions import (
 )
 from train.judging.streams import by_speaker
 
-#: Sentences of a profile; where a speaker has fewer, all but the one that is judged.
+#: Sentences per profile; if a speaker has fewer, all but the judged sentence.
 SENTENCES = (0, 1, 3, 10)
-#: Seconds of speech in a stream before an utterance, from which on it is counted there.
+#: Groups of utterances: least seconds of speech before them in the stream.
 SPEECH_S = (0.0, 30.0, 120.0)
-#: Pause and lead of the streams in which a voice gets known.
+#: Pause and lead of the streams in which the model adapts to a voice.
 PAUSE_S, LEAD_S = 1.0, 1.0
 
 

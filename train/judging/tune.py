@@ -29,18 +29,18 @@ from train.judging.sessions import LONG_PAUSE_S, hear_sessions
 from train.judging.streams import Following, HeardStream, follow, hear_streams
 from train.workers import worker_pool
 
-#: A label that turns to a wrong emotion costs a person as much as waiting so long for the right.
+#: Cost of a change to a wrong emotion, in seconds of waiting for the right label.
 FALSE_CHANGE_COST_S = 1.0
 
-#: Each stream is heard as it is and over a background: a room flickers more than a studio.
+#: Each stream is heard as it is and over a background: labels flicker more in a room.
 CONDITIONS = (CLEAN, Condition(snr_db=10.0))
 
 #: Pauses of the streams, in seconds: emotions change within a sentence's breath and after long
 #: silence.
 CHANGE_PAUSES_S = (0.3, 1.0, 3.0)
 
-#: What is tried here. How sure a label must be is chosen on ordinary speech alone: a label that is
-#: never uncertain follows changes best.
+#: Values to try. The certainty that a label needs is chosen on ordinary speech alone, because a
+#: label that is never uncertain follows changes best.
 SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25)
 SWITCH_MARGIN = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 

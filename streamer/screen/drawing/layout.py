@@ -11,7 +11,7 @@ _FRAMED_FROM_COLUMNS, _FRAMED_FROM_ROWS = 64, 20
 #: Widths inside the frame from which there is room for the shares beside the bars, the attention
 #: beside both, and the attention beside the longest label.
 SHARES_FROM, ATTENTION_FROM, ATTENTION_ABOVE_FROM = 60, 106, 170
-#: Rows of the tallest lane; so many fit on a screen of a hundred rows.
+#: Rows of the tallest lane, which fits on a screen of a hundred rows.
 _TALLEST_LANE = 14
 
 

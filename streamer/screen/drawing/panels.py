@@ -75,7 +75,7 @@ class Parts:
         return [look for code, look in self._looks.items() if code >= 0]
 
     def top(self, spare: int) -> list[Panel]:
-        """Return the label with so many spare rows, and if it fits, the attention beside it."""
+        """Return the label with these spare rows, and if it fits, the attention beside it."""
         if self.width < ATTENTION_ABOVE_FROM:
             return [self.label(spare, self.width)]
         decided = self.width * 3 // 10

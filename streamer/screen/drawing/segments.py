@@ -36,7 +36,7 @@ def spread(left: Line, right: Line, width: int) -> Line:
 
 
 def fitted(line: Line, width: int) -> Line:
-    """Return the line with exactly so many cells."""
+    """Return the line cut or padded to exactly this many cells."""
     if (missing := width - width_of(line)) >= 0:
         return [*line, text(" " * missing)] if missing else line
     return Segment.adjust_line_length(line, width, style=style())

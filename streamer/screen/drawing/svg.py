@@ -22,7 +22,7 @@ from streamer.screen.keys import View
 from streamer.screen.monitor import Snapshot
 
 _FONTS = "Fira Code, ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
-#: Space around the cells, in pixels; above them stands the window's title.
+#: Space around the cells, in pixels; the window's title is above them.
 _EDGE, _TITLE = 9, 36
 _BUTTONS = ("#ff5f57", "#febc2e", "#28c840")
 

@@ -57,7 +57,7 @@ def bar_lines(
     """
     longest = max((cell_len(look.name) for look, _ in shown), default=0)
     names = min(longest, width // 4)
-    if names < min(longest, _SHORTEST_NAME):  # then the letter serves, without half a word
+    if names < min(longest, _SHORTEST_NAME):  # then show the letter, not half a word
         names = 0
     track = max(0, width - names - 7 - bool(names))
     lines: list[Line] = []

@@ -109,13 +109,13 @@ class _Lateness:
         self._least_s = min(self._least_s, ahead_s)
 
     def so_far(self) -> float:
-        """Return seconds over the minimum in the open window; infinite if nothing came in it."""
+        """Return the lateness over the minimum in the open window; infinite if it is empty."""
         if self._least_s == math.inf:
             return math.inf
         return max(0.0, self._least_s - self._lowest_s)
 
     def of_window(self, window_s: float) -> float:
-        """Return the same and end the window, which was so long."""
+        """Return the same, and end the window, which lasted ``window_s``."""
         late_s = self.so_far()
         if math.isfinite(rise_s := self._least_s - self._before_s):
             self._slopes.append(rise_s / window_s)

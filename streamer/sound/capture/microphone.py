@@ -44,10 +44,10 @@ CALLBACK_S = 0.01
 #: A sound server may take a while to wake a device; a running device does not pause.
 FIRST_AUDIO_S = 6.0
 STALLED_S = 2.0
-#: A running device never delivers nothing for so long.
+#: A running device delivers audio more often than this.
 MISSING_S = 0.3
 RETRY_S = 1.0
-#: Devices also refuse while they leave or return; after so many tries the cause is another.
+#: Devices also refuse while they disconnect or return; after this many tries the cause is another.
 LASTING_REFUSALS = 10
 #: Reasons for missing audio.
 GONE = "the device was gone"
@@ -160,7 +160,7 @@ class Microphone:
                     self._passed = self._passed.with_loss(lost)
                     yield self._loss(lost, "the device lost it")
                 continue
-            # Counted in short steps: while this process is stopped, no callback is missing.
+            # Count in short steps: while this process is stopped, no callback is missing.
             now_s = time.monotonic()
             idle_s += min(now_s - looked_s, 10 * CALLBACK_S)
             looked_s = now_s
@@ -171,7 +171,7 @@ class Microphone:
                 time.sleep(CALLBACK_S / 2)
 
     def _heard(self, most: int, block: int) -> Iterator[Float32 | Loss]:
-        """Yield the waiting frames, at most so many, in blocks, after the loss before them."""
+        """Yield the loss before the waiting frames, then at most this many of them, in blocks."""
         reading = self._ring.read(int(min(most, self._rest())))
         if reading.lost:
             yield self._loss(reading.lost, f"more than {MAX_LAG_S:g} s of audio waited")

@@ -1,4 +1,4 @@
-"""What lies behind the end of a sound file: another file of any kind, or nothing that is sound."""
+"""Finds out whether another file, of any kind, follows the end of a sound file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 1 << 16
 
 
 def begins_at(file: BinaryIO, position: int, size: int) -> bool:
-    """Return whether a file begins there, or behind the ID3 tags there.
+    """Return whether a file begins there, or after the ID3 tags there.
 
     MPEG audio has no header: it is taken for a file if enough frames of one kind follow each other.
     """
@@ -26,13 +26,13 @@ def begins_at(file: BinaryIO, position: int, size: int) -> bool:
 
 
 def next_file(file: BinaryIO, position: int, size: int, most: int = MOST_JUNK) -> int | None:
-    """Return where the next file begins behind the end of another, with its tags; None if none.
+    """Return where the file after another one begins, with its tags; None if there is none.
 
     Args:
         file: the file that holds both.
-        position: where the other ends.
+        position: where the first one ends.
         size: byte after the last one to look at.
-        most: how far from there, behind zeros and tags, a file is searched for.
+        most: how far from there, after zeros and tags, to search for a file.
     """
     begin = _behind_zeros(file, position, size)
     if begin >= size:

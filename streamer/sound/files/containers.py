@@ -4,7 +4,7 @@ A recorder that is killed leaves a size of zero, or of its first block; a progra
 pipe leaves the largest number; a download joined from parts is several files in one. The decoder
 trusts the sizes and reads one part, and nothing reports the rest. So this module scans the file
 first, so that it is read to the end of its data, part by part. Parts of several kinds are found
-too (``behind.py``), except behind VOC and, MP4 aside, what only ffmpeg's libraries read.
+too (``behind.py``), except after VOC and, MP4 aside, after kinds that only ffmpeg's libraries read.
 
 Layouts here: Wave64 (Sony), AIFF (Apple), AU (Sun), CAF (Apple), NIST SPHERE; RIFF in ``riff.py``,
 VOC in ``voc.py``, FLAC in ``flac.py``, Ogg in ``ogg.py``, MPEG audio in ``mpeg.py``.
@@ -172,7 +172,7 @@ def _believed(_: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
 
 
 def _alone(examine: Callable[[BinaryIO, int], tuple[Part, ...]]) -> _Examine:
-    """Return a function for a kind behind which no other is looked for."""
+    """Make a finder for a kind of file after which no other is searched for."""
     return lambda file, size: (examine(file, size), size)
 
 
@@ -296,7 +296,7 @@ def _find_iff(file: BinaryIO, size: int) -> Data | None:
 
 
 def _mp4_parts(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
-    """Return no parts, and where another file begins behind the boxes (ISO 14496-12)."""
+    """Return no parts, and where another file begins after the boxes (ISO 14496-12)."""
     position = 0
     for _ in range(MOST_CHUNKS):
         file.seek(position)

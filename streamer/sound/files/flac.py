@@ -106,7 +106,7 @@ def _last_frame(file: BinaryIO, stop: int, info: bytes, sync: bytes) -> tuple[in
     file.seek(position)
     data = file.read(max(0, stop - position))
     at = len(data)
-    # Zeros change no checksum, so of an end before padding and one behind it the first counts.
+    # Zeros change no checksum: of an end before the padding and an end after it, take the first.
     bare = len(data.rstrip(b"\0"))
     ends = sorted({min(bare + more, at) for more in range(_CHECKSUM_BYTES + 1)} | {at})
     most = len(ends) + _MOST_CUT
@@ -169,7 +169,7 @@ def _whole_until(data: bytes, at: int, ends: list[int]) -> int | None:
 
 
 def _appended_at(file: BinaryIO, position: int, data: bytes, at: int) -> int | None:
-    """Return where the last frame ends, if what is behind it is no audio: padding, tag or file.
+    """Return where the last frame ends, if no audio follows it, only padding, a tag or a file.
 
     Args:
         file: the file.

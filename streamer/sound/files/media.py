@@ -30,9 +30,9 @@ MEDIA_SUFFIXES = frozenset(
 
 #: Containers that state their length; for others ffmpeg guesses it from the bitrate.
 _SAYS_LENGTH = frozenset(("mov", "mp4", "m4a", "matroska", "webm", "asf", "avi", "ogg", "wav"))
-#: Audio that may be missing from it: an encoder's delay and padding; more beside a film.
+#: Audio that may be missing from that length: an encoder's delay and padding; more in a film.
 _TOLERATED_S, _TOLERATED_SHARE = 0.3, 0.05
-#: Written to a pipe, it includes the time to send ahead.
+#: ASF written to a pipe includes the time to send ahead in its length.
 _TOLERATED_OF_ASF_S = 0.6
 #: Containers whose damage shows only in timestamps; silence that was not sent is shorter.
 _SAYS_TIMES, _TOLERATED_GAP_S = frozenset(("matroska", "webm")), 0.5

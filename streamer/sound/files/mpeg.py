@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 from streamer.sound.files.heads import any_head, head_at
 from streamer.sound.files.parts import Part, check_number
 
-#: With so many bytes between two frames a decoder does not find the next.
+#: With more bytes between two frames a decoder does not find the next.
 _MOST_JUNK = 1024
 #: Frames that must follow each other in a file that does not begin with one.
 _SURE_FRAMES = 5
@@ -95,7 +95,7 @@ def mpeg_parts(file: BinaryIO, size: int) -> tuple[tuple[Part, ...], int]:
     That is the end of the file, or where one of another kind begins.
 
     Each has its own index, or a tag and frames of another kind than the file before. A tag alone
-    does not begin a file: streams have tags between any two frames, which need each other's bits.
+    does not begin a file: streams may have a tag between two frames that share bits.
 
     Without an index the decoder guesses the length from the first frame's bitrate and stops there,
     so an index is added.

@@ -41,7 +41,7 @@ class Part:
         promised: share of the audio present that the header promises; 1 if it is right.
         is_open_ended: whether its end marker is missing.
         pieces: first bytes and ends of the pieces to read, if not the whole; a negative number and
-            0 stand for so many bytes of silence.
+            0 stand for that many bytes of silence.
         silence: the byte for silence.
     """
 

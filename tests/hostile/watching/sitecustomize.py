@@ -1,8 +1,8 @@
-"""Runs before a command does (``PYTHONPATH``) and writes down what it reaches out for.
+"""Runs before a command (``PYTHONPATH``) and logs its access to files and to the network.
 
-A line for each file opened to be written, made, renamed or removed, and for each socket that is
-none of this machine. Python tells of its own deeds; libraries in C are held by ``unshare`` and
-watched by ``strace`` where there are such.
+It writes a line for each file created, renamed, removed or opened to write, and for each socket
+that leads out of this machine. It sees only Python's own calls; for libraries in C the tests use
+``unshare`` and ``strace`` if available.
 """
 
 import os

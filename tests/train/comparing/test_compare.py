@@ -1,4 +1,4 @@
-"""The comparison: its trials, how they survive a stop, and what is said of their results."""
+"""The comparison: its trials, resuming them, and the tables of their results."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_with_a_gpu_there_are_five_seeds_of_every_fold():
     assert folds["cremad-folds"] == folds["ravdess"] == folds["iemocap-sessions"] == 5
 
 
-def test_protocols_of_other_work_are_run_when_named_only(monkeypatch, tmp_path, capsys):
-    (tmp_path / "emodb").mkdir()  # of which there is no protocol
+def test_protocols_of_other_work_run_only_if_named(monkeypatch, tmp_path, capsys):
+    (tmp_path / "emodb").mkdir()  # there is no protocol for it
     named = ("--scale", "small", "--protocol", "ravdess-emobox")
     for options, protocols in ((named[:2], SMALL), (named, ["ravdess-emobox"])):
         assert compared(monkeypatch, tmp_path, tmp_path, *options) == 2
@@ -83,7 +83,7 @@ def test_protocols_of_other_work_are_run_when_named_only(monkeypatch, tmp_path, 
         assert {name for name in SMALL | ELSEWHERE if f"{name} is left out" in said} == {*protocols}
 
 
-def test_what_draws_nothing_is_run_once_a_split():
+def test_deterministic_systems_run_once_per_split():
     found = [one for one in trials(FULL, COMPARED) if one.system == FUNCTIONALS]
     assert len(found) == len({(one.protocol, one.split) for one in found})
     assert {one.seed for one in found} == {UNSEEDED}
@@ -96,7 +96,7 @@ def test_every_system_is_compared_before_the_next_seed_begins():
     ]  # fmt: skip
 
 
-def test_a_corpus_that_is_not_at_hand_is_left_out_and_named(tmp_path, capsys):
+def test_a_missing_corpus_is_skipped_and_named(tmp_path, capsys):
     (tmp_path / "cremad").mkdir()
     assert list(protocols_at_hand(SMALL, tmp_path)) == ["cremad"]
     said = capsys.readouterr().err.splitlines()
@@ -115,13 +115,13 @@ def test_a_corpus_that_is_not_at_hand_is_left_out_and_named(tmp_path, capsys):
         (PAPER, 109),
     ],
 )
-def test_look_aheads_are_what_they_are_called_and_the_tail_of_a_frame(system, timesteps):
+def test_look_aheads_are_their_name_plus_the_tail_of_a_frame(system, timesteps):
     assert 1000 * FRAME_TAIL_SAMPLES / SAMPLE_RATE == 15
     assert look_ahead_ms(NETWORKS[system](EMOTIONS)) == 40 * timesteps + 15
 
 
 @pytest.mark.parametrize("system", LOOK_AHEADS)
-def test_other_look_aheads_change_nothing_else_of_the_live_network(system):
+def test_other_look_aheads_change_nothing_else_in_the_live_network(system):
     changed, base = NETWORKS[system](EMOTIONS), live()
     for name in base.to_dict().keys() - {"blocks", "frames_ahead"}:
         assert getattr(changed, name) == getattr(base, name)
@@ -130,7 +130,7 @@ def test_other_look_aheads_change_nothing_else_of_the_live_network(system):
     assert (changed.frames_ahead == paper().frames_ahead) == (system == "look-ahead-paper")
 
 
-def test_what_ships_is_run_when_it_is_named_only(tmp_path):
+def test_the_shipped_attention_runs_only_if_named(tmp_path):
     (tmp_path / "cremad").mkdir()
     (shipped,) = SHIPPED
     asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
@@ -143,7 +143,7 @@ def test_what_ships_is_run_when_it_is_named_only(tmp_path):
     )
 
 
-def test_its_recipe_trains_on_recordings_as_they_are():
+def test_the_comparisons_recipe_trains_on_recordings_as_they_are():
     assert read_recipe(RECIPES / "compare.toml").streams is None
 
 
@@ -161,7 +161,7 @@ def small_systems(monkeypatch):
 
 @pytest.fixture
 def comparison(tiny_corpus, tmp_path, small_systems):
-    """Runs what is missing and returns what the file then holds."""
+    """Run the missing trials and return the contents of the results file."""
     base = recipe_with(epochs=2)
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
     results = tmp_path / "results" / "compare.jsonl"
@@ -245,13 +245,13 @@ def test_results_of_other_settings_are_not_mixed_with_these(comparison, monkeypa
         comparison()
 
 
-def test_a_recipe_that_does_not_fit_a_trial_is_told_in_a_line(comparison):
+def test_a_recipe_that_does_not_fit_a_trial_is_refused_in_one_line(comparison):
     with pytest.raises(SerLiveError, match=r"cremad/fixed/tiny/1: sad: both in labels"):
         comparison(recipe_with(network=replace(TINY, labels=("a", "b")), extra_labels=("sad",)))
 
 
 def compared(monkeypatch, tiny_corpus, tmp_path, *options):
-    """Runs the command where it was unpacked for the test; its exit code."""
+    """Run the command in the test's folder; return its exit code."""
     places = {"--corpora": tiny_corpus, "--cache": tmp_path / "cache", "--runs": tmp_path / "runs",
               "--results": tmp_path / "compare.jsonl"}  # fmt: skip
     given = [str(word) for pair in places.items() for word in pair]
@@ -297,18 +297,20 @@ def test_functionals_are_a_system_like_the_others(tiny_corpus, tmp_path):
         (["--tables"], "no finished trial in"),
     ],
 )
-def test_mistakes_are_told_in_a_line(tiny_corpus, tmp_path, monkeypatch, capsys, options, message):
+def test_mistakes_are_reported_in_one_line(
+    tiny_corpus, tmp_path, monkeypatch, capsys, options, message
+):
     options = ["--scale", "small", "--device", "cpu", *options]
     assert compared(monkeypatch, tiny_corpus, tmp_path, *options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
 
 
-# What is said of the results
+# Tables of the results
 
 
 def finished(system, rights, seed=1, split="fixed", protocol="cremad", **measured):
-    """A trial of two labels, ten recordings of each a speaker; so many of each are right."""
+    """Make a trial with two labels and, per speaker, ten recordings of each, this many right."""
     confusions = {
         speaker: np.array([[right, 10 - right, 0], [10 - right, right, 0]])
         for speaker, right in rights.items()
@@ -357,7 +359,7 @@ def test_a_lucky_seed_widens_the_interval():
         [finished("b", SPEAKERS, split="folds-5/2")],
     ],
 )
-def test_what_was_not_tested_on_the_same_speakers_and_seeds_is_not_compared(other):
+def test_trials_without_common_speakers_and_seeds_are_not_compared(other):
     assert difference([finished("a", SPEAKERS)], other) is None
     assert difference(other, [finished("a", SPEAKERS)]) is None
 
@@ -367,7 +369,7 @@ def test_two_seeds_on_different_folds_have_no_speaker_in_common():
     assert difference(scattered, scattered) is None
 
 
-def test_what_draws_nothing_is_compared_with_every_seed():
+def test_a_deterministic_system_is_compared_with_every_seed():
     fixed = [finished(FUNCTIONALS, SPEAKERS, UNSEEDED)]
     both = [finished(REFERENCE, SPEAKERS, 1), finished(REFERENCE, BETTER, 2)]
     assert difference(fixed, both).value == pytest.approx(-7.5)
@@ -376,7 +378,7 @@ def test_what_draws_nothing_is_compared_with_every_seed():
 
 
 def cells(table):
-    """Rows of a table, by the system."""
+    """Return the rows of a table by system."""
     columns = [list(column.cells) for column in table.columns]
     return {row[0]: row[1:] for row in zip(*columns, strict=True)}
 
@@ -412,7 +414,7 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
         "look-ahead-0": ("15", "50.0", "-20.0 [-30.0, -10.0]"),
         LIVE: ("175", "70.0", ""),
     }
-    assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs known, no look-aheads
+    assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs and no look-aheads
 
 
 def test_the_price_of_latency_begins_at_the_shortest_look_ahead():
@@ -425,14 +427,14 @@ def test_the_price_of_latency_begins_at_the_shortest_look_ahead():
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", '{"key": "a"}', "nothing"])
-def test_a_line_that_is_no_trial_is_named(tmp_path, line):
+def test_a_line_that_is_not_a_trial_is_named(tmp_path, line):
     path = tmp_path / "compare.jsonl"
     path.write_text(finished("a", SPEAKERS).to_json() + "\n" + line + "\n")
     with pytest.raises(SerLiveError, match="line 2: no finished trial"):
         read_results(path)
 
 
-def test_a_results_file_that_cannot_be_written_is_told_before_training(tmp_path):
+def test_an_unwritable_results_file_is_reported_before_training(tmp_path):
     (tmp_path / "compare.jsonl").mkdir()
     with pytest.raises(SerLiveError, match="cannot write"):
         make_appendable(tmp_path / "compare.jsonl")

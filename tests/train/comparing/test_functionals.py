@@ -21,7 +21,7 @@ UTTERANCES = [Utterance(path, EMOTIONS[i], "1007", "cremad") for i, path in enum
 
 
 def generated(seed, corpora=("one", "two"), spread=1.0):
-    """Two classes, apart in every functional; the units differ by a factor of 1000."""
+    """Make two classes, separate in every functional; units differ by a factor of 1000."""
     generator = np.random.default_rng(seed)
     labels = np.arange(60) % 2
     values = (generator.normal(0, 1, (60, 88)) + spread * labels[:, None]) * np.geomspace(
@@ -30,7 +30,7 @@ def generated(seed, corpora=("one", "two"), spread=1.0):
     return Functionals(values.astype(np.float32), labels, np.resize(corpora, 60))
 
 
-def test_classes_that_are_apart_are_told_apart():
+def test_separable_classes_are_separated():
     pytest.importorskip("sklearn")
     fitted = fit_functionals(generated(0), generated(1))
     scores = fitted.scores(generated(2, corpora=("three", "three", "four")))
@@ -73,7 +73,7 @@ def test_a_missing_package_says_what_to_install(missing, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not (CORPORA / "cremad").exists(), reason=f"needs CREMA-D in {CORPORA}")
-def test_emotions_of_unseen_speakers_are_told_better_than_by_chance(tmp_path):
+def test_emotions_of_unseen_speakers_are_recognised_above_chance(tmp_path):
     pytest.importorskip("opensmile")
     pytest.importorskip("sklearn")
     labels = ("angry", "sad")

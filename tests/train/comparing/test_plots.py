@@ -12,13 +12,13 @@ from train.judging import plots
 
 
 def written_texts(monkeypatch, draw):
-    """Everything that a plot says, and the figure."""
+    """Return all texts of a plot, and the figure."""
     (axes,) = drawn_axes(monkeypatch, draw)
     return axes, [text.get_text() for text in axes.texts]
 
 
 def drawn_axes(monkeypatch, draw):
-    """All axes of the figure."""
+    """Return all axes of the figure."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     draw()
@@ -80,7 +80,7 @@ def test_curves_show_every_set_and_corpus_and_the_epoch_that_was_kept(
     np.testing.assert_array_equal(axes.lines[5].get_xdata(), [2, 2])
 
 
-def test_confusion_matrices_of_systems_stand_side_by_side(monkeypatch, tmp_path):
+def test_confusion_matrices_of_systems_are_side_by_side(monkeypatch, tmp_path):
     confusions = {name: np.array([[3, 1, 0], [0, 4, 0]]) for name in "abcdef"}
     found = drawn_axes(monkeypatch, lambda: plots.plot_confusions(confusions, "xy", tmp_path))
     shown = [axes for axes in found if axes.axison]

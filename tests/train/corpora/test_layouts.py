@@ -1,4 +1,4 @@
-"""Corpora in their official layouts, one's own recordings, and what ``prepare`` says of them."""
+"""Corpora in their official layouts, own recordings, and the output of ``prepare``."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_iemocap_is_read_from_its_evaluation_files(tmp_path, below):
     assert "research" in utterances[0].licence
 
 
-def test_iemocap_faults_are_told_in_a_line(tmp_path):
+def test_iemocap_faults_are_reported_in_one_line(tmp_path):
     root = tmp_path / "iemocap"
     make_dialog(root, "Ses02F_impro01", {"F000": "neu"})
     (root / "Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav").unlink()
@@ -108,7 +108,7 @@ def test_iemocap_faults_are_told_in_a_line(tmp_path):
         ("tess", "OAF_angry/notes.wav"),
     ],
 )
-def test_a_name_that_does_not_fit_is_told_in_a_line(tmp_path, corpus, stray):
+def test_a_name_that_does_not_fit_is_reported_in_one_line(tmp_path, corpus, stray):
     make_corpus(tmp_path, corpus)
     make_tree(tmp_path / corpus, [stray])
     with pytest.raises(SerLiveError, match="look like") as told:
@@ -147,7 +147,7 @@ def test_the_label_table_agrees_with_what_the_corpora_hold():
 
 
 @pytest.mark.skipif(not UNPACKED.exists(), reason=f"needs the corpora in {UNPACKED}")
-def test_the_corpora_at_hand_are_whole():
+def test_the_corpora_present_are_complete():
     counts = {
         name: len(read_corpus(name, UNPACKED, FOUR)) for name in ("cremad", "ravdess", "nemo")
     }
@@ -187,14 +187,14 @@ def test_own_recordings_are_read_from_a_table(tmp_path):
         ("file,label\n", "no recordings"),
     ],
 )
-def test_faults_of_a_table_are_told_in_a_line(tmp_path, text, said):
+def test_faults_of_a_table_are_reported_in_one_line(tmp_path, text, said):
     make_tree(tmp_path, ["one.wav"])
     (tmp_path / "mine.csv").write_text(text)
     with pytest.raises(SerLiveError, match=said):
         read_corpus(str(tmp_path / "mine.csv"), tmp_path)
 
 
-def test_faults_of_a_folder_are_told_in_a_line(tmp_path):
+def test_faults_of_a_folder_are_reported_in_one_line(tmp_path):
     with pytest.raises(SerLiveError, match="no folder of class folders"):
         read_corpus(str(tmp_path / "nowhere"), tmp_path)
     with pytest.raises(SerLiveError, match="no recordings"):
@@ -207,7 +207,7 @@ def test_faults_of_a_folder_are_told_in_a_line(tmp_path):
         read_corpus(str(tmp_path / "binary.csv"), tmp_path)
 
 
-def test_labels_that_own_recordings_do_not_have_are_told_with_those_they_have(tmp_path):
+def test_labels_that_own_recordings_lack_are_reported_with_those_they_have(tmp_path):
     make_tree(tmp_path, ["Angry/a.wav", "calm/b.wav"])
     with pytest.raises(SerLiveError, match=r"no recording is angry or sad; .* are Angry, calm"):
         read_corpus(str(tmp_path), tmp_path, ("angry", "sad"))
@@ -222,7 +222,7 @@ def prepare(monkeypatch, capsys, *arguments):
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Two actors in CREMA-D's layout: one faultless, one with a repetition and a silence."""
+    """Two actors in CREMA-D's layout: the second with a duplicate and a silent recording."""
     folder = tmp_path / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
     for clip in CLIPS:
@@ -234,7 +234,7 @@ def recordings(tmp_path):
     return tmp_path
 
 
-def test_prepare_sets_what_is_there_against_what_should_be(recordings, monkeypatch, capsys):
+def test_prepare_compares_a_corpus_with_its_official_contents(recordings, monkeypatch, capsys):
     code, out, err = prepare(monkeypatch, capsys, "--corpora", recordings)
     assert code == 0
     assert f"{len(CLIPS) + 2} of 7442" in out
@@ -247,7 +247,7 @@ def test_prepare_sets_what_is_there_against_what_should_be(recordings, monkeypat
     assert "listening to cremad" in err
 
 
-def test_prepare_fails_for_what_cannot_be_trained_on(recordings, monkeypatch, capsys):
+def test_prepare_fails_for_unusable_corpora(recordings, monkeypatch, capsys):
     (recordings / "cremad" / "AudioWAV" / "1003_DFA_SAD_XX.wav").write_bytes(b"RIFF, not")
     code, out, _ = prepare(monkeypatch, capsys, "--corpora", recordings)
     assert code == 2
@@ -261,7 +261,7 @@ def test_prepare_fails_for_what_cannot_be_trained_on(recordings, monkeypatch, ca
     assert "no corpus in" in err
 
 
-def test_prepare_warns_of_own_recordings_of_nobody_known(recordings, monkeypatch, capsys):
+def test_prepare_warns_of_own_recordings_without_speakers(recordings, monkeypatch, capsys):
     for number, clip in enumerate(CLIPS):
         folder = recordings / "my [red] voices" / f"mood {number % 2}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Who was held back from a training stays held back, whatever comes into the folder later."""
+"""Speakers held back from a training stay held back, whatever is added to the folder later."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 
 
 def record(folder, *speakers):
-    """Each speaker's four recordings in a folder of class folders; no two files are alike."""
+    """Write four recordings per speaker in class folders; no two files are equal."""
     for speaker in speakers:
         for clip, label in zip(CLIPS, ("angry", "happy", "neutral", "sad"), strict=True):
             file = folder / label / speaker / clip.name
@@ -37,7 +37,7 @@ def record(folder, *speakers):
 
 
 def trained(metadata, folder, split="fixed"):
-    """What a model says that was trained on a folder as it is now."""
+    """Return metadata and split of a model trained on the folder as it is now."""
     found = split_of(split, read_corpus(str(folder), folder))
     return replace(metadata, lineage=Lineage(heard_corpora(found, split))), found
 
@@ -48,13 +48,13 @@ def speakers_tested(metadata, folder):
 
 
 @pytest.mark.parametrize("name", ["voices", "voices, from home", "ravdess"])
-def test_a_speaker_who_comes_later_makes_nobody_a_test_speaker(shipped, tmp_path, name, capsys):
+def test_a_speaker_added_later_does_not_change_the_test_speakers(shipped, tmp_path, name, capsys):
     folder = record(tmp_path / name, *SPEAKERS)
     metadata, split = trained(shipped.metadata, folder)
     kept = {one.speaker for one in split.test}
     assert speakers_tested(metadata, folder) == kept
     assert not capsys.readouterr().err
-    record(folder, "aaa")  # dealt anew, everybody would move by one
+    record(folder, "aaa")  # dealt anew, every speaker would move by one
     dealt_anew = {one.speaker for one in split_of("fixed", read_corpus(str(folder), folder)).test}
     assert dealt_anew & {one.speaker for one in split.train}
     assert speakers_tested(metadata, folder) == kept
@@ -62,7 +62,7 @@ def test_a_speaker_who_comes_later_makes_nobody_a_test_speaker(shipped, tmp_path
 
 
 @pytest.mark.parametrize("elsewhere", ["link", "table", "copy", "."])
-def test_what_was_trained_on_is_known_again_under_another_name(
+def test_training_recordings_are_recognised_under_another_name(
     shipped, tmp_path, elsewhere, monkeypatch, capsys
 ):
     folder = record(tmp_path / "voices", *SPEAKERS)
@@ -100,9 +100,9 @@ def test_a_speaker_on_two_sides_is_held_back_by_recording(tmp_path):
     assert len(corpus.validation) == len(split.validation)
 
 
-def test_a_copy_of_what_is_trained_on_is_not_held_back(tmp_path):
+def test_a_copy_of_a_training_recording_is_not_held_back(tmp_path):
     folder = tmp_path / "voices"
-    for number in range(12):  # a random split deals copies to all sides
+    for number in range(12):  # a random split puts copies on all sides
         for clip, label in zip(CLIPS, ("angry", "happy", "neutral", "sad"), strict=True):
             file = folder / label / f"{number}.flac"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -124,12 +124,12 @@ def test_a_refit_start_has_heard_its_validation_speakers_too():
         together(mine, start, (), Path("start"), is_refit=True)
 
 
-def test_nobody_is_trained_on_and_held_back():
+def test_no_speaker_is_both_trained_on_and_held_back():
     with pytest.raises(ValueError, match="both trained on and held back"):
         HeardCorpus("cremad", False, "-", "x", "speakers", ("a",), (), ("a",))
 
 
-def test_nobody_is_tested_where_nobody_who_was_held_back_is_at_hand(shipped, tmp_path):
+def test_an_evaluation_without_held_back_speakers_is_refused(shipped, tmp_path):
     folder = record(tmp_path / "voices", *SPEAKERS)
     metadata, split = trained(shipped.metadata, folder)
     for speaker in {one.speaker for one in split.test}:
@@ -139,14 +139,14 @@ def test_nobody_is_tested_where_nobody_who_was_held_back_is_at_hand(shipped, tmp
         speakers_tested(metadata, folder)
 
 
-def test_a_folder_of_a_corpus_name_is_not_that_corpus(shipped, tmp_path):
+def test_a_folder_named_like_a_corpus_is_not_that_corpus(shipped, tmp_path):
     metadata, _ = trained(shipped.metadata, record(tmp_path / "ravdess", *SPEAKERS))
     assert metadata.lineage.facts["licence"] == "the owner's (ravdess)"
     assert metadata.lineage.corpus("ravdess", is_own=True)
     assert metadata.lineage.corpus("ravdess", is_own=False) is None
 
 
-def test_recordings_of_nobody_known_are_held_back_by_what_is_in_them(shipped, tmp_path, capsys):
+def test_recordings_of_unknown_speakers_are_held_back_by_content(shipped, tmp_path, capsys):
     folder = record(tmp_path / "voices", *SPEAKERS)
     for file in sorted(folder.rglob("*.flac")):
         file.rename(file.parents[1] / f"{file.parent.name}-{file.name}")
@@ -154,7 +154,7 @@ def test_recordings_of_nobody_known_are_held_back_by_what_is_in_them(shipped, tm
         empty.rmdir()
     metadata, split = trained(shipped.metadata, folder)
     kept = {one.path.read_bytes() for one in split.test}
-    for file in sorted(folder.rglob("*.flac")):  # the draw at random goes by names
+    for file in sorted(folder.rglob("*.flac")):  # the random draw depends on names
         file.rename(file.with_name(f"renamed-{file.name}"))
     drawn_anew = split_of("fixed", read_corpus(str(folder), folder)).test
     assert {one.path.read_bytes() for one in drawn_anew} != kept
@@ -163,7 +163,7 @@ def test_recordings_of_nobody_known_are_held_back_by_what_is_in_them(shipped, tm
     assert "recordings were held back, not speakers" in capsys.readouterr().err
 
 
-def test_a_run_is_of_the_recordings_that_it_began_with(tmp_path):
+def test_a_run_keeps_the_recordings_that_it_began_with(tmp_path):
     folder = record(tmp_path / "voices", *SPEAKERS)
     run = tmp_path / "run"
 
@@ -221,7 +221,7 @@ def test_an_impossible_lineage_is_refused(shipped, change):
         ModelMetadata.from_json(json.dumps(values))
 
 
-def test_the_shipped_models_say_whom_they_held_back(shipped):
+def test_the_shipped_models_name_the_held_back_speakers(shipped):
     (cremad,) = shipped.metadata.lineage.corpora
     assert (len(cremad.trained), len(cremad.validation), len(cremad.test)) == (48, 16, 16)
     assert cremad.held_back.isdisjoint(cremad.trained)

@@ -1,4 +1,4 @@
-"""Splits: nothing is lost or doubled, and no speaker is on two sides unless that is said."""
+"""Splits: no recording is lost or doubled, and no speaker is on two sides without a warning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNPACKED = Path.home() / ".cache" / "ser-live" / "corpora"
 
 
 def people(corpus, speakers=None, each=1):
-    """Utterances of a corpus, as many of each speaker; by default of all its speakers."""
+    """Make this many utterances per speaker of a corpus; by default of all its speakers."""
     return [
         Utterance(
             Path(f"{speaker}-{number}.wav"),
@@ -52,7 +52,7 @@ def speakers(utterances):
 
 
 def shares_speakers(corpus, name):
-    """Whether a split may: at random, and a corpus of two speakers has none but that."""
+    """Return whether a split may share speakers: random splits, and those of two speakers."""
     return "random" in name or (corpus == "tess" and name == "fixed")
 
 
@@ -99,7 +99,7 @@ def test_no_speaker_is_on_two_sides_of_the_corpora_at_hand(corpus):
     [("ravdess", "ravdess-5"), ("ravdess", "emobox-6"), ("cremad", "folds-5"), ("nemo", "speakers"),
      ("iemocap", "iemocap-sessions"), ("emodb", "speakers"), ("tess", "speakers")],
 )  # fmt: skip
-def test_over_its_folds_everybody_is_tested_once(corpus, folds):
+def test_over_all_folds_every_speaker_is_tested_once(corpus, folds):
     utterances = people(corpus)
     names = [name for name in split_names(utterances) if name.partition("/")[0] == folds]
     tested = Counter(one for name in names for one in split_of(name, utterances).test)
@@ -130,14 +130,14 @@ def test_the_actors_of_ravdess_are_the_agreed_ones():
     assert split_of("fixed", people("ravdess")) == split_of("ravdess-5/1", people("ravdess"))
 
 
-def test_a_session_of_iemocap_is_validated_on_whole():
+def test_validation_uses_a_whole_session_of_iemocap():
     found = split_of("iemocap-sessions/5", people("iemocap"))
     assert speakers(found.test) == {"Ses05F", "Ses05M"}
     assert speakers(found.validation) == {"Ses01F", "Ses01M"}
     assert split_of("fixed", people("iemocap")) == found
 
 
-def test_the_random_split_is_the_papers_in_size_and_changes_with_the_seed_alone():
+def test_the_random_split_has_the_papers_size_and_depends_only_on_the_seed():
     utterances = people("iemocap", each=50)
     first = split_of("iemocap-random/1", utterances)
     assert [len(side) for side in sides(first)] == [405, 45, 50]
@@ -155,7 +155,7 @@ def test_the_random_split_is_the_papers_in_size_and_changes_with_the_seed_alone(
 @pytest.mark.parametrize(
     ("corpus", "name"), [("cremad", "fixed"), ("ravdess", "emobox-6/4"), ("cremad", "folds-5/3")]
 )
-def test_a_speaker_more_or_less_moves_nobody(corpus, name):
+def test_adding_or_removing_a_speaker_moves_no_other(corpus, name):
     def parts(utterances):
         found = split_of(name, utterances)
         return {one: part for part in PARTS for one in getattr(found, part)}
@@ -186,12 +186,12 @@ def test_one_call_splits_several_corpora_each_in_its_own_way():
         ("ravdess", "folds-25/1"),
         ("ravdess", "folds-5/0"),
         ("iemocap", "iemocap-random/one"),
-        ("iemocap", "speakers/Ses01F"),  # the other one of the session is heard with her
+        ("iemocap", "speakers/Ses01F"),  # the other speaker of the session is audible with her
         ("tess", "folds-5/1"),
         ("cremad", ""),
     ],
 )
-def test_an_unknown_split_names_those_there_are(corpus, name):
+def test_an_unknown_split_names_the_known_ones(corpus, name):
     with pytest.raises(SerLiveError, match=f"{corpus} has no split {name!r}: it has fixed"):
         split_of(name, people(corpus))
 
@@ -206,7 +206,7 @@ def test_names_are_described_in_short():
     assert describe_names(split_names(people("tess"))) == ("fixed, random/SEED, speakers/OA to YA")
 
 
-def test_too_little_to_split_is_said():
+def test_too_little_to_split_is_reported():
     with pytest.raises(SerLiveError, match="leaves nothing for train of the 2 recordings"):
         split_of("fixed", people("ravdess", ["02"], each=2))
     with pytest.raises(SerLiveError, match="leaves nothing for train of the 0"):
@@ -242,7 +242,7 @@ def test_own_recordings_are_split_by_speaker_if_there_are_enough(tmp_path, named
         assert bool(parts.shared_speakers) == is_random
 
 
-def test_nobody_known_is_said(tmp_path):
+def test_unknown_speakers_give_a_warning(tmp_path):
     make_tree(
         tmp_path, [f"{mood}/{number}.wav" for mood in ("keen", "bored") for number in range(9)]
     )

@@ -1,4 +1,4 @@
-"""The simulated archive: every row is there, and few tasks are under way."""
+"""The simulated archive: every row exists, and few tasks are queued at once."""
 
 from __future__ import annotations
 

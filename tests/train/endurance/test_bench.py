@@ -1,4 +1,4 @@
-"""The bench: contenders in turns on one core."""
+"""The benchmark: contenders in turns on one core."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from train.fitting.recipe import OWN, read_recipe
 
 
 class Clock:
-    """Time that only the fake contenders spend."""
+    """A clock that only the fake contenders advance."""
 
     def __init__(self):
         self.now = 0.0
@@ -50,7 +50,7 @@ class Clock:
     perf_counter = thread_time
 
     def contender(self, *milliseconds):
-        """Takes these durations in turn."""
+        """Make a contender that takes these durations in turn."""
         durations = cycle(milliseconds)
 
         def work():
@@ -120,7 +120,7 @@ def test_a_round_that_was_disturbed_does_not_count():
     assert result.microseconds["whole step"] == 1e6
 
 
-def test_what_is_shown_is_what_was_found(fake_result, capsys):
+def test_the_table_shows_the_measured_values(fake_result, capsys):
     assert json.loads(json_of(fake_result))["ratios"] == fake_result.ratios
     print_table(fake_result)
     printed = capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_the_training_rate_counts_whole_utterances_of_every_step(monkeypatch):
     assert trained[0].targets.sum() == pytest.approx(batch)
 
 
-def test_the_share_of_drawing_is_that_of_the_batches_that_are_learnt_from(monkeypatch):
+def test_the_share_of_drawing_is_that_of_the_training_batches(monkeypatch):
     clock, learnt = Clock(), []
 
     class Slow(drawer.Drawer):
@@ -209,7 +209,7 @@ def test_a_model_file_tells_its_attention():
         assert configuration_of(describe(Network(config))) == config
 
 
-def test_a_model_file_of_when_keys_were_numbers_tells_its_configuration():
+def test_an_older_model_file_with_scalar_keys_tells_its_configuration():
     def without_last_axis(state):
         return replace(state, shape=state.shape[:1]) if state.name == "window_keys" else state
 
@@ -219,7 +219,7 @@ def test_a_model_file_of_when_keys_were_numbers_tells_its_configuration():
     assert configuration_of(older) == live()
 
 
-def test_models_of_no_named_configuration_are_told(model_file, tmp_path):
+def test_models_of_no_named_configuration_are_refused(model_file, tmp_path):
     def widen(values):
         (keys,) = (one for one in values["states"] if one["name"] == "window_keys")
         keys["shape"] = [3]

@@ -1,4 +1,4 @@
-"""A long stream is what it was when it began, and nothing of long ago is left in it."""
+"""A long stream behaves as at its start, and forgets audio of long ago."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def result(shipped, material):
     return soak(shipped, material, 0, SECONDS, contexts_s=(5.0, 95.0, 3600.0), compared_s=15.0)
 
 
-def test_a_soaked_stream_comes_through_whole_and_no_larger(result):
+def test_a_soaked_stream_is_complete_and_does_not_grow(result):
     assert result.faults() == []
     assert result.duration_s == SECONDS
     assert result.estimates == SECONDS * 25
@@ -41,8 +41,8 @@ def test_a_soaked_stream_comes_through_whole_and_no_larger(result):
         assert result.resident_mib[-1] - result.resident_mib[half] < 10.0
 
 
-def test_a_fresh_stream_comes_to_say_the_same_the_longer_it_listens(result):
-    """The hour is longer than the day: no such stream is told of."""
+def test_a_fresh_stream_converges_to_the_old_one(result):
+    """A context of an hour is longer than this day, so it has no result."""
     by_context = {one.context_s: one for one in result.likeness}
     little, much = by_context.pop(5.0), by_context.pop(95.0)
     assert not by_context
@@ -50,13 +50,13 @@ def test_a_fresh_stream_comes_to_say_the_same_the_longer_it_listens(result):
     assert much.same_labels > 0.98
 
 
-def test_its_figures_are_told(result):
+def test_the_figures_of_a_soak_are_shown(result):
     told = text_of(result)
     assert "3000 estimates, 0 off time, 0 not finite, ended at 120.000000 s" in told
     assert "after 95 s" in told
 
 
-def test_a_day_is_the_same_again_however_it_is_cut(material):
+def test_a_day_is_reproducible_for_any_blocks(material):
     once, again, other = (
         np.concatenate(list(Day(material, seed, 400_000).blocks(block_ms)))
         for seed, block_ms in ((3, 40), (3, 7), (4, 40))
@@ -68,7 +68,7 @@ def test_a_day_is_the_same_again_however_it_is_cut(material):
 
 @pytest.mark.parametrize("step", [0.04 * (1 + 1e-6), float("nan")])
 def test_a_clock_that_drifts_is_a_fault(shipped, material, monkeypatch, step):
-    """By a millionth: a sample in a minute."""
+    """The drift is a millionth: one sample per minute."""
     monkeypatch.setattr("streamer.recognition.engine.TIMESTEP_S", step)
     drifting = soak(shipped, material, 0, 8.0, contexts_s=())
     assert any("times are not" in one for one in drifting.faults())
@@ -88,15 +88,15 @@ def test_impossible_hours_are_refused_in_one_line(monkeypatch, capsys):
     assert "--hours must lie in" in capsys.readouterr().err
 
 
-def test_a_stream_given_the_gate_and_normaliser_of_another_goes_on_as_it_does(shipped, speech):
-    """Bit for bit, once the network's own memory and the decision's have filled anew.
+def test_a_stream_with_the_gate_and_normaliser_of_another_continues_like_it(shipped, speech):
+    """Bit for bit, once the memories of network and decision have filled again.
 
-    What a stream knows of its voice goes back a minute: here it takes nothing in.
+    The voice memory goes back a minute; here it takes nothing in.
     """
     old, fresh = shipped.stream(adapts=False), shipped.stream(adapts=False)
     old.accept(np.tile(speech, 3)[: 144 * GRID_SAMPLES])
     fresh.state = replace(fresh.state, spectra=old.state.spectra, normaliser=old.state.normaliser)
-    # The rolling window of a timestep, behind what the memory blocks look back.
+    # The rolling window of a timestep, plus the look-back of the memory blocks.
     context, further = 300 * TIMESTEP_SAMPLES, speech[: 100 * TIMESTEP_SAMPLES]
     after = np.tile(speech, 2)[:context]
     for stream in (old, fresh):
@@ -120,8 +120,8 @@ def test_resampling_loses_no_sample_in_half_an_hour(rate):
     assert given + len(resampler.flush()) == 1800 * 16_000
 
 
-def test_a_pace_is_where_it_should_be_after_a_day(monkeypatch):
-    """Moments are counted from the start, so nothing adds up."""
+def test_pacing_is_exact_after_a_day(monkeypatch):
+    """Moments are counted from the start, so errors do not add up."""
     now = 1e6
     monkeypatch.setattr("time.monotonic", lambda: now)
     monkeypatch.setattr("time.sleep", lambda _: None)

@@ -1,4 +1,4 @@
-"""Augmentation: noise that is made and taken out, and what settings are possible."""
+"""Augmentation: making and removing noise, and the possible settings."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_takes_of_one_recording_and_minutes_of_one_place_are_in_one_part(tmp_pat
     assert shares == pytest.approx([0.8, 0.2], abs=0.08)
 
 
-def test_another_recording_moves_no_other_to_the_other_part(tmp_path):
+def test_adding_a_background_moves_no_other(tmp_path):
     hum = np.random.default_rng(0).normal(0, 0.1, 16_000)
     for number in range(12):
         (tmp_path / "rain").mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ def test_another_recording_moves_no_other_to_the_other_part(tmp_path):
         assert {one.tobytes() for one in before} <= {one.tobytes() for one in after}
 
 
-def test_what_is_no_background_is_passed_over(tmp_path):
+def test_files_that_are_not_backgrounds_are_skipped(tmp_path):
     hum = np.random.default_rng(0).normal(0, 0.1, 16_000)
     for folder in ("impulse_responses", "short", "baby-cry", "person-sneeze", "rain"):
         (tmp_path / folder).mkdir()
@@ -97,7 +97,7 @@ def test_what_is_no_background_is_passed_over(tmp_path):
     assert [len(one) for one in found] == [16_000] * 5
 
 
-def test_a_background_whose_file_is_damaged_is_a_shorter_one(tmp_path):
+def test_a_damaged_background_is_read_up_to_the_damage(tmp_path):
     hum = np.random.default_rng(0).normal(0, 0.1, 32_000)
     path = tmp_path / "hum.flac"
     soundfile.write(path, hum, 16_000)

@@ -1,4 +1,4 @@
-"""Features are those of the runtime, prepared once and by speaker."""
+"""Features equal the runtime's, and are prepared once, by speaker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def utterances(tiny_corpus):
 
 @pytest.fixture
 def forbid_preparing(monkeypatch):
-    """Called, everything that is wanted from then on must be there."""
+    """Forbid further preparation: from now on everything must be cached."""
     return lambda: monkeypatch.setattr(data, "worker_pool", None)
 
 
@@ -57,7 +57,7 @@ def test_each_stream_is_a_whole_span(utterances, tmp_path):
     np.testing.assert_allclose(features.whole[:, 2] * 0.04, seconds, atol=0.04)
 
 
-def test_a_speaker_is_prepared_once_whatever_else_is_wanted(utterances, tmp_path, forbid_preparing):
+def test_a_speaker_is_prepared_once_for_all_splits(utterances, tmp_path, forbid_preparing):
     whole = prepare(utterances, tmp_path / "cache")
     forbid_preparing()
     first_speaker = [one for one in utterances if one.speaker == utterances[0].speaker]
@@ -80,7 +80,7 @@ def test_a_recording_that_has_changed_is_prepared_again(utterances, tmp_path, fo
     )
 
 
-def test_what_older_code_has_prepared_is_not_used_and_comments_are_no_code(
+def test_caches_of_older_code_are_not_used_and_comments_do_not_count(
     utterances, tmp_path, monkeypatch, forbid_preparing
 ):
     assert digest_of("a = 1  # one\n") == digest_of("a = (\n    1\n)") != digest_of("a = 2\n")

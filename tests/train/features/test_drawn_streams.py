@@ -1,4 +1,4 @@
-"""Examples drawn anew: stretches of streams that the runtime would hear as the network does."""
+"""Examples drawn anew: stretches of streams, with the features that the runtime would compute."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from train.fitting.drawer import (
 from train.place import CPU, Place
 
 NOTHING = Augmentation().without(KINDS)
-#: Everything that can happen does, unmistakably.
+#: Every augmentation applies, at full strength.
 ALL = Augmentation(
     gain_db=(-9.0, -8.0), denoise=1.0, floor_db=(-10.0, -10.0), silent=0.0, real_noise=0.5,
     room=1.0, tilt_db=12.0, band_limit=1.0, telephone=1.0, codec=1.0, clipping=1.0, offset=1.0,
@@ -61,14 +61,14 @@ SEED = (1, 1, 0)
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 4)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 4)
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    """Four emotions of three speakers, then two sentences and two words of ordinary speech."""
+    """Four emotions by three speakers, then two sentences and two words of ordinary speech."""
     root = tmp_path_factory.mktemp("recordings")
     paths = []
     for number, speaker in enumerate(SPEAKERS):
@@ -86,7 +86,7 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(recordings, tmp_path_factory):
-    """Streams of them all."""
+    """The material of all these recordings."""
     bank = load_bank(recordings, tmp_path_factory.mktemp("cache"))
     labelled = len(SPEAKERS) * len(CLIPS)
     classes = np.arange(labelled) % len(CLIPS)
@@ -132,8 +132,8 @@ def test_spectra_and_features_are_those_of_the_runtime(speech, data):
     np.testing.assert_allclose(features[0], live[:200], atol=1e-3)
 
 
-def test_what_is_drawn_is_what_the_runtime_makes_of_the_same_sound(data):
-    """With the speech decisions of the recordings, each alone."""
+def test_drawn_features_equal_the_runtimes_for_the_same_sound(data):
+    """Uses the speech probabilities of each recording alone."""
     batch = drawn(data)
     samples, speech = drawer_of(data).sounds(3, SEED)
     for row in range(3):
@@ -144,7 +144,7 @@ def test_what_is_drawn_is_what_the_runtime_makes_of_the_same_sound(data):
         own = power_spectra(samples[row : row + 1])
         features = normalise(own, speech[row : row + 1], data.normaliser)[0]
         np.testing.assert_allclose(features, live, atol=1e-3)
-        # A batch has eight bits of it.
+        # A batch stores features with eight bits.
         np.testing.assert_allclose(batch.features[row].float(), live, atol=0.01)
 
 
@@ -164,7 +164,7 @@ def test_an_offset_of_the_converter_is_not_heard(speech, data):
 # The bank
 
 
-def test_the_bank_holds_recordings_as_they_are_and_what_the_gate_says_of_them(data, recordings):
+def test_the_bank_holds_recordings_as_they_are_with_their_speech_probability(data, recordings):
     bank = data.bank
     assert len(bank) == len(recordings) == 16
     for index in (0, 7, 13):
@@ -190,9 +190,11 @@ def test_the_bank_is_decoded_once(recordings, tmp_path, monkeypatch):
         load_bank(recordings[:4], tmp_path / "cache")
 
 
-def test_a_bank_by_speakers_is_the_same_and_shared_by_splits(recordings, tmp_path, monkeypatch):
+def test_a_bank_grouped_by_speaker_is_the_same_and_shared_by_splits(
+    recordings, tmp_path, monkeypatch
+):
     chosen = [recordings[index] for index in (5, 0, 9, 4, 1, 12)]
-    speakers = ["b", "a", "c", "b", "a"]  # nobody knows who speaks in the last
+    speakers = ["b", "a", "c", "b", "a"]  # the speaker of the last is unknown
     plain = load_bank(chosen, tmp_path / "plain")
     sorted_out = load_bank(chosen, tmp_path / "cache", speakers=speakers)
     for name in ("recorded", "denoised", "ends", "speech", "speech_ends", "levels", "gains"):
@@ -226,7 +228,7 @@ def test_emotions_of_one_stretch_come_from_one_speaker_and_change(data):
         kinds.append([one.recording % 4 for one in stretch])
     assert {data.speakers[stretch[0].recording] for stretch in stretches} == set(SPEAKERS)
     pairs = [pair for one in kinds for pair in pairwise(one)]
-    # Three in ten stay, and a quarter of the others comes back.
+    # Three in ten keep the emotion; of the other draws, a quarter gives the same emotion again.
     assert np.mean([a == b for a, b in pairs]) == pytest.approx(0.3 + 0.7 / 4, abs=0.06)
 
 
@@ -244,12 +246,12 @@ def test_lead_and_pauses_stay_in_range_and_fill_it(data):
 
 
 def of_two_kinds(data):
-    """The same, of each speaker two sentences neutral and two angry."""
+    """Return the same with two neutral and two angry sentences per speaker."""
     kinds = 2 * (np.arange(len(data.targets)) % 2)
     return replace(data, targets=np.eye(len(CLASSES), dtype=np.float32)[kinds])
 
 
-def test_so_many_streams_begin_with_what_is_known_of_the_voice(data):
+def test_the_given_share_of_streams_begins_with_known_speech(data):
     streams = Streams(seconds=8.0, known=0.6, known_s=4.0)
     generator = np.random.default_rng(3)
     pool = pool_of(of_two_kinds(data))
@@ -261,14 +263,14 @@ def test_so_many_streams_begin_with_what_is_known_of_the_voice(data):
         assert all(one.recording % 2 == 1 for one in beginning)  # they are neutral
         assert all(one.at + one.samples <= 4.0 * SAMPLE_RATE for one in beginning)
         rest = stretch[len(beginning) :]
-        # What is judged is nothing that was known, by the same voice, and not before it.
+        # The rest has the same voice, other recordings, and comes later.
         assert not {one.recording for one in rest} & {one.recording for one in beginning}
         assert len({data.speakers[one.recording] for one in stretch}) == 1
         assert all(b.at >= a.at + a.samples for a, b in pairwise(stretch))
     assert not any(one.is_known for stretch in arranged(data, streams) for one in stretch)
 
 
-def test_who_has_one_neutral_sentence_is_not_known_by_it():
+def test_a_speaker_with_one_neutral_sentence_gets_no_known_beginning():
     pool = Pool.of(np.array([20_000]), ["own"], ["A"], [2])
     streams = Streams(seconds=3.0, known=1.0, known_s=2.0)
     stretch = arrange(pool, None, streams, (1.0, 1.0), np.random.default_rng(0), 2)
@@ -276,18 +278,18 @@ def test_who_has_one_neutral_sentence_is_not_known_by_it():
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 12.0])
-def test_something_is_said_in_every_stretch_however_short(data, seconds):
+def test_every_stretch_contains_speech_however_short(data, seconds):
     assert all(arranged(data, Streams(seconds=seconds, lead_s=6.0)))
 
 
-def test_half_of_the_streams_are_uneven_by_no_more_than_they_may(data):
+def test_half_of_the_streams_are_uneven_within_the_limit(data):
     stretches = arranged(data, Streams(seconds=20.0, uneven_db=6.0))
     gains = [[one.gain_db for one in stretch] for stretch in stretches]
     assert np.mean([any(one) for one in gains]) == pytest.approx(0.5, abs=0.1)
     assert 5 < max(abs(gain) for one in gains for gain in one) <= 6
 
 
-def test_a_corpus_weighs_the_fourth_root_of_its_size_unless_it_is_given_a_weight():
+def test_a_corpus_weighs_the_fourth_root_of_its_size_by_default():
     pool = Pool.of(np.ones(17, np.int64), ["big"] * 16 + ["small"], ["a"] * 17, [0] * 17)
     assert pool.weights(Streams()) == pytest.approx({"big": 2 / 3, "small": 1 / 3})
     assert pool.weights(Streams(corpora={"small": 6.0})) == pytest.approx(
@@ -319,7 +321,7 @@ def test_impossible_streams_are_named(setting, message):
 # Targets
 
 
-def test_targets_sum_to_the_batch_and_are_those_of_who_speaks(data):
+def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
     batch = drawn(data, batch=6)
     assert float(batch.targets.sum()) == pytest.approx(6.0, rel=1e-5)
     assert batch.examples == 6
@@ -366,7 +368,7 @@ def test_an_estimate_counts_the_more_speech_it_has_heard():
     assert not own_weights(np.zeros(50, np.float32)).any()
 
 
-def test_ordinary_speech_is_a_class_of_its_own_and_sentences_and_words_are_met_alike(data):
+def test_ordinary_speech_is_its_own_class_with_as_many_sentences_as_words(data):
     streams = Streams(seconds=8.0, ordinary=1.0)
     batch = drawn(data, streams=streams, batch=12)
     torch.testing.assert_close(
@@ -385,7 +387,7 @@ def test_ordinary_speech_is_a_class_of_its_own_and_sentences_and_words_are_met_a
     assert not mixed.targets[~is_ordinary][..., -1].any()
 
 
-def test_ordinary_speech_is_trained_on_chosen_by_or_judged_by_and_never_two(tmp_path):
+def test_ordinary_speech_has_disjoint_parts_for_training_choosing_and_judging(tmp_path):
     for number in range(200):
         kind = ("intent", "keywords/alexa")[number % 2]
         path = tmp_path / "speech" / kind / f"{number}.opus"
@@ -395,7 +397,7 @@ def test_ordinary_speech_is_trained_on_chosen_by_or_judged_by_and_never_two(tmp_
     found = ordinary_speech(tmp_path)
     assert len({*found.train, *found.validation, *found.test}) == 200
     assert len(found.train) + len(found.validation) + len(found.test) == 200
-    # What is trained on stays what it was before there was something to judge by.
+    # The training part is the same as before there was a test part.
     assert {zlib.crc32(path.stem.encode()) % 4 for path in found.train} == {1, 2, 3}
     for kept in (found.validation, found.test):
         assert len(kept) / 200 == pytest.approx(0.125, abs=0.06)
@@ -409,10 +411,10 @@ def test_ordinary_speech_is_trained_on_chosen_by_or_judged_by_and_never_two(tmp_
         ordinary_speech(tmp_path / "elsewhere")
 
 
-# What is done to the sound
+# Augmentation of the sound
 
 
-def test_without_all_kinds_a_stretch_is_the_recordings(data, recordings):
+def test_without_augmentation_a_stretch_equals_the_recordings(data, recordings):
     samples, _ = drawer_of(data, streams=Streams(seconds=8.0, uneven_db=0.0)).sounds(4, SEED)
     placements = drawer_of(data)._arrange(4, np.random.default_rng(SEED))
     for row, stretch in enumerate(placements):
@@ -424,7 +426,7 @@ def test_without_all_kinds_a_stretch_is_the_recordings(data, recordings):
 
 
 def heard_of(data, augmentation):
-    """Samples and features, the levels of the utterances alike."""
+    """Return samples and features, with all utterances at the same level."""
     streams = Streams(seconds=6.0, uneven_db=0.0, lead_s=0.5)
     samples, _ = drawer_of(data, augmentation, streams).sounds(4, SEED)
     return samples, drawn(data, augmentation, streams, batch=4).features.float()
@@ -432,7 +434,7 @@ def heard_of(data, augmentation):
 
 @pytest.fixture(scope="module")
 def untouched(data):
-    """What is heard when nothing is drawn."""
+    """Samples and features without augmentation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.features.sound, "MADE_NOISES", 4)
         patch.setattr(train.features.sound, "MADE_ROOMS", 4)
@@ -440,7 +442,7 @@ def untouched(data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_changes_what_is_heard_and_without_it_nothing_does(data, untouched, kind):
+def test_every_kind_changes_the_sound_and_without_it_nothing_does(data, untouched, kind):
     alone = ALL.without(set(KINDS) - {kind})
     samples, features = heard_of(data, alone)
     louder, other = (
@@ -450,21 +452,21 @@ def test_every_kind_changes_what_is_heard_and_without_it_nothing_does(data, unto
         assert not louder.any()
     else:
         assert (louder.amax(dim=1) > 0.005).all()
-    if kind != "gain":  # whatever the level, it is heard alike
+    if kind != "gain":  # features do not depend on the level
         changed = other.mean(dim=(1, 2, 3)) > 0.005
-        assert changed.any() if kind == "mixup" else changed.all()  # some are mixed with themselves
+        assert changed.any() if kind == "mixup" else changed.all()  # some mix with themselves
     for before, after in zip(untouched, heard_of(data, alone.without([kind])), strict=True):
         assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize("line", ["telephone", "codec", "clipping", "offset", "band_limit"])
-def test_every_line_changes_what_is_heard_but_an_offset(data, untouched, line):
+def test_every_line_but_an_offset_changes_the_features(data, untouched, line):
     _, features = heard_of(data, replace(NOTHING, **{line: 1.0}))
     difference = (features - untouched[1]).abs().mean(dim=(1, 2, 3))
     assert (difference < 1e-4).all() if line == "offset" else (difference > 0.001).all()
 
 
-def test_of_the_streams_so_many_are_changed_as_the_probability_says(data):
+def test_the_share_of_changed_streams_equals_the_probability(data):
     streams = Streams(seconds=2.0, uneven_db=0.0)
     for line in ("codec", "clipping", "band_limit", "telephone"):
         some = drawn(data, replace(NOTHING, **{line: 0.5}), streams, batch=30).features
@@ -473,7 +475,7 @@ def test_of_the_streams_so_many_are_changed_as_the_probability_says(data):
         assert 7 <= int(changed.sum()) <= 23
 
 
-def test_a_faster_stretch_is_shorter_and_says_the_same(data, recordings):
+def test_a_faster_stretch_is_shorter_with_the_same_content(data, recordings):
     whole = int(data.bank.lengths[0])
     fast = Placement(0, 0, int(whole / 1.1) - 2, 1.1, 0.0)
     heard = place(torch.from_numpy(data.bank.recorded), data.bank, [[fast]], whole)[0].numpy()
@@ -491,7 +493,7 @@ def test_a_faster_stretch_is_shorter_and_says_the_same(data, recordings):
 
 @pytest.mark.parametrize("speed", [1.0, 0.8, 1.25])
 def test_the_marks_lie_where_the_sound_is_at_any_speed(data, speed):
-    """Of every timestep that is heard: as loud as the one of the bank that is named for it."""
+    """Every timestep of the sound is as loud as its source in the bank."""
     bank, loud = data.bank, []
     for index in range(len(bank)):
         samples = bank.recorded[bank.starts[index] : bank.ends[index]] / bank.gains[index]
@@ -511,13 +513,13 @@ def test_the_marks_lie_where_the_sound_is_at_any_speed(data, speed):
         named = np.clip(sources[rows] + shift, 0, len(loud) - 1)
         return np.corrcoef(loud[named], heard[rows])[0, 1]
 
-    # A timestep of the stretch lies anywhere on two of the recording.
+    # A timestep of the stretch overlaps two timesteps of the recording.
     assert likeness(0) > 0.88
     assert max(likeness(-1), likeness(1)) < likeness(0)
 
 
 def surrounded(speech, augmentation, seed=0, rows=6):
-    """Rows of speech after all that is done to waveforms, and their level before."""
+    """Return rows of speech after the augmentation of waveforms, and their level before."""
     samples = torch.from_numpy(speech[:48_000]).repeat(rows, 1)
     level = active_rms(speech[:48_000])
     around = make_surroundings([], [], 1, CPU)
@@ -568,7 +570,7 @@ def test_rooms_keep_level_and_words_in_place(speech):
 
 
 def test_a_telephone_leaves_nothing_above_its_band(data):
-    """Neither in features nor in the sound, whatever it steps to."""
+    """Neither in features nor in the sound, despite the quantisation."""
     ranges = replace(NOTHING, telephone=1.0)
     samples, _ = drawer_of(data, ranges).sounds(4, SEED)
     power = power_spectra(samples).mean(dim=(0, 1))
@@ -580,7 +582,7 @@ def test_a_telephone_leaves_nothing_above_its_band(data):
     assert features.mean() < 0.1 * drawn(data).features[..., above:].float().mean()
 
 
-def test_what_goes_through_a_telephone_has_its_band_and_its_steps(data):
+def test_a_telephone_gives_its_band_and_its_quantisation(data):
     streams = Streams(seconds=2.0, uneven_db=0.0)
     drawer = drawer_of(data, replace(NOTHING, telephone=0.5), streams)
     heard = drawer.sounds(24, SEED)[0]
@@ -600,7 +602,7 @@ def test_what_goes_through_a_telephone_has_its_band_and_its_steps(data):
     assert 100 < len(torch.unique(stepped)) <= 255
 
 
-def test_a_codec_leaves_bins_out_beside_louder_ones_and_adds_nothing():
+def test_a_codec_zeroes_bins_beside_louder_ones_and_adds_nothing():
     power = torch.rand(2, 30, FREQUENCY_BINS, generator=torch.Generator().manual_seed(0)) ** 8
     thinned = power.clone()
     thin_out(thinned, 1.0, np.random.default_rng(0))
@@ -611,10 +613,10 @@ def test_a_codec_leaves_bins_out_beside_louder_ones_and_adds_nothing():
     assert (power[gone] < 0.07 * near[gone]).all()
 
 
-def test_backgrounds_are_looped_to_length_and_of_one_loudness():
+def test_backgrounds_are_looped_to_length_at_equal_loudness():
     short = np.random.default_rng(1).standard_normal(8_000).astype(np.float32) * 0.01
     around = make_surroundings([short, short[:100]], [np.eye(1, 50_000, 30)[0]], 1, CPU)
-    assert (around.recorded, around.measured) == (1, 1)  # what is too short is left out
+    assert (around.recorded, around.measured) == (1, 1)  # short ones are left out
     assert around.noises.shape == (5, 12 * SAMPLE_RATE)
     rms = around.noises.square().mean(dim=1).sqrt()
     torch.testing.assert_close(rms, torch.ones(5), atol=0.02, rtol=0)
@@ -624,7 +626,7 @@ def test_backgrounds_are_looped_to_length_and_of_one_loudness():
     assert torch.equal(around.rooms, again.rooms)
 
 
-def test_what_is_judged_in_is_none_of_what_is_trained_in_whatever_the_seed():
+def test_surroundings_of_judging_and_training_differ_for_any_seed():
     trained, judged = (make_surroundings([], [], 0, CPU, *more) for more in ((), (JUDGED_ON,)))
     for one, other in ((trained.rooms, judged.rooms), (trained.noises, judged.noises)):
         assert not any(torch.equal(a, b) for a in one for b in other)
@@ -633,7 +635,7 @@ def test_what_is_judged_in_is_none_of_what_is_trained_in_whatever_the_seed():
 # Batches
 
 
-def test_what_is_known_of_the_voice_is_taken_in_whole_and_not_judged(data):
+def test_known_speech_is_taken_in_whole_and_has_no_target(data):
     data = of_two_kinds(data)
     streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
     drawer = drawer_of(data, streams=streams, network=replace(STREAMED.network, voice=True))
@@ -653,7 +655,7 @@ def test_what_is_known_of_the_voice_is_taken_in_whole_and_not_judged(data):
     assert drawn(data, streams=streams).heard is None  # by a network that remembers no voice
 
 
-def test_a_gpu_lays_recordings_as_a_processor_does(data):
+def test_a_gpu_places_recordings_like_a_cpu(data):
     generator = np.random.default_rng(8)
     streams = Streams(seconds=9.0)
     length = samples_of(streams.timesteps)
@@ -686,8 +688,8 @@ def test_processes_draw_their_shares_and_no_two_the_same(data):
         assert not torch.equal(one.features, other.features)
 
 
-def test_who_draws_ahead_draws_the_same_and_ends_with_the_training(data):
-    """Nothing that comes from what is made: the process makes its own."""
+def test_drawing_ahead_gives_the_same_batches_and_ends_with_the_training(data):
+    """Without noise and rooms, because each process makes its own."""
     ranges = ALL.without(["noise", "rooms"])
     at_once = DrawnBatches(data, recipe_with(ranges), Place())
     before, threads = list(at_once.epoch([1, 1])), torch.get_num_threads()

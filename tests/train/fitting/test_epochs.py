@@ -1,4 +1,4 @@
-"""Training on generated features: deterministic, resumable, stoppable, taught, in processes."""
+"""Training on generated features: deterministic, resumable, with teachers, in processes."""
 
 from __future__ import annotations
 
@@ -60,14 +60,12 @@ def test_a_training_that_is_refused_leaves_the_threads_as_they_were(tmp_path, mo
     fit(recipe_with(), training_set(), validation_sets(), tmp_path)
     with pytest.raises(SerLiveError, match="another recipe"):
         fit(recipe_with(seed=2), training_set(), validation_sets(), tmp_path)
-    assert len(closed) == 2  # where threads are given back: what draws ahead had taken one
+    assert len(closed) == 2  # also returns the thread that drawing ahead took
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
-def test_a_stopped_training_goes_on_as_if_it_had_not_been(
-    tmp_path, monkeypatch, optimiser, schedule
-):
+def test_a_stopped_training_resumes_as_if_never_stopped(tmp_path, monkeypatch, optimiser, schedule):
     recipe = recipe_with(optimiser=optimiser, schedule=schedule)
     whole = fit(recipe, training_set(), validation_sets(), tmp_path / "whole")
     save = Training.save
@@ -92,7 +90,7 @@ def test_a_folder_of_another_recipe_is_not_trained_on(tmp_path):
         fit(recipe_with(epochs=2), training_set(), validation_sets(), tmp_path)
 
 
-def test_a_checkpoint_of_when_recipes_had_fewer_settings_is_gone_on_with(tmp_path):
+def test_a_checkpoint_from_before_a_new_setting_is_resumed(tmp_path):
     whole = fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     older = json.loads(saved["recipe"])
@@ -149,14 +147,14 @@ def test_a_refit_on_the_same_speakers_gives_the_weights_of_the_chosen_epoch(tmp_
     assert [set(record) for record in log] == [{"epoch", "loss", "trained_s", "examples_per_s"}] * 2
 
 
-def test_a_watched_epoch_is_quiet_without_a_terminal(tmp_path, capfd):
+def test_an_epoch_is_quiet_without_a_terminal(tmp_path, capfd):
     fit(recipe_with(epochs=1), training_set(8), validation_sets(), tmp_path)
     printed = capfd.readouterr()
     assert json.loads(printed.out)["epoch"] == 1
     assert printed.err == ""
 
 
-def test_extra_classes_are_learnt_and_left_out(tmp_path):
+def test_extra_classes_are_learnt_and_then_removed(tmp_path):
     recipe = recipe_with(extra_labels=("disgust", "fear"), epochs=8)
     fitted = fit(recipe, training_set(classes=6), validation_sets(), tmp_path)
     assert fitted.validation_uar > 80
@@ -167,7 +165,7 @@ def test_extra_classes_are_learnt_and_left_out(tmp_path):
 
 
 class Oracle(torch.nn.Module):
-    """Always answers the same."""
+    """A network that always gives the same answer."""
 
     def __init__(self, logits, timesteps=None):
         super().__init__()
@@ -192,7 +190,7 @@ def test_teachers_take_over_their_share_of_every_timestep(timesteps):
 
 
 def test_a_student_learns_from_its_teachers_alone(tmp_path):
-    """Its own labels are even: all that it can know, it has from the teacher."""
+    """Its own labels are uniform, so it can learn only from the teacher."""
     teacher = fit(recipe_with(epochs=8), training_set(), validation_sets(), tmp_path / "teacher")
     data = training_set()
     data = replace(data, targets=np.full_like(data.targets, 0.25))
@@ -203,7 +201,7 @@ def test_a_student_learns_from_its_teachers_alone(tmp_path):
     assert student.validation_uar > 90
 
 
-def test_the_label_is_smoothed_and_not_what_a_teacher_says():
+def test_label_smoothing_does_not_apply_to_a_teachers_answer():
     teachers = Teachers([Oracle([50.0, 0.0, 0.0, 0.0])], [1.0], 1.0)
     batch = Batch(torch.zeros(1, 1, 4, 201), torch.eye(4)[None, None, 2], 1)
     certain = Oracle([60.0, 0.0, 0.0, 0.0])
@@ -223,7 +221,7 @@ def test_the_loss_is_the_cross_entropy_of_smoothed_targets():
         torch.testing.assert_close(loss_of(Oracle(logits, timesteps), batch, 0.1), expected)
 
 
-def test_systems_that_answer_once_an_utterance_are_trained_too(tmp_path):
+def test_systems_that_answer_once_per_utterance_are_trained_too(tmp_path):
     system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
     recipe = recipe_with(network=system, epochs=1)
     fitted = fit(recipe, training_set(8), validation_sets(), tmp_path)
@@ -249,14 +247,14 @@ def test_the_average_follows_the_weights_at_first_and_then_slowly():
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_system_runs_where_its_weights_are(system):
-    """On torch's device without data: as on a GPU, nothing may be left on the CPU."""
+    """On torch's meta device: as on a GPU, no tensor may stay on the CPU."""
     network = build(SYSTEMS[system](EMOTIONS)).to("meta")
     logits, _ = network(torch.empty(2, 9, 4, 201, device="meta"))
     logits.sum().backward()
     assert {weight.grad.device.type for weight in network.parameters()} == {"meta"}
 
 
-def test_a_device_that_is_not_there_is_refused():
+def test_a_missing_device_is_refused():
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(SerLiveError, match="CUDA"), find_place("cuda"):

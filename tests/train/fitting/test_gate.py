@@ -1,4 +1,4 @@
-"""The voice gate is taught on what the runtime would feed it."""
+"""The voice gate is trained on the inputs that the runtime would give it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def folders(tiny_corpus, tmp_path, monkeypatch):
     return Folders(tiny_corpus, tmp_path / "cache", tmp_path / "run")
 
 
-def test_a_sequence_is_heard_as_the_exported_gate_hears_its_chunks_one_by_one(
-    silero, speech, tmp_path
-):
+def test_a_sequence_gives_what_the_exported_gate_gives_chunk_by_chunk(silero, speech, tmp_path):
     export_voice_gate(tmp_path / "gate.onnx", silero)
     exported = open_session(tmp_path / "gate.onnx")
     fed = chunks_of(torch.from_numpy(speech[None, :32_000]))
@@ -77,7 +75,7 @@ def test_chunks_are_those_that_the_runtime_feeds(speech):
     detector.accept(samples, detector.initial_state())
     own = chunks_of(torch.from_numpy(samples)[None])[0].numpy()
     assert own.shape == (93, 576) == np.shape(fed)
-    # At the start, which is not learnt from, the runtime's running mean is another one.
+    # At the start, which is left out of the loss, the runtime's running mean differs.
     awake = gate.WAKING
     np.testing.assert_allclose(own[awake:], fed[awake:], atol=0.03 * np.abs(fed).max())
 
@@ -89,7 +87,7 @@ def test_a_chunk_is_taught_the_timestep_in_which_its_middle_lies():
     np.testing.assert_array_equal(targets_of(speech, 12)[0], expected)
 
 
-def test_a_gate_that_was_taught_says_more_of_what_it_was_taught(folders, tmp_path, monkeypatch):
+def test_training_the_gate_lowers_its_loss(folders, tmp_path, monkeypatch):
     before = tmp_path / "before.onnx"
     write_gate(RECIPE, folders, 0, before)
     losses = []
@@ -132,7 +130,7 @@ def said_by(path):
     return dict(open_session(path).get_modelmeta().custom_metadata_map)
 
 
-def test_the_shipped_gate_says_what_it_was_taught_on():
+def test_the_shipped_gate_names_its_training_data():
     said = said_by(bundled(VOICE_GATE))
     assert PROPERTIES.items() <= said.items()
     assert said["recipe"] == "open, seed 1, 260 steps"
@@ -140,7 +138,7 @@ def test_the_shipped_gate_says_what_it_was_taught_on():
         assert heard in said["taught on"]
 
 
-def test_what_a_gate_says_of_itself_prepares_nothing_anew(tmp_path):
+def test_a_gates_metadata_does_not_invalidate_caches(tmp_path):
     digests = set()
     for number, taught in enumerate((None, {"taught on": "a"}, {"taught on": "b"})):
         export_voice_gate(tmp_path / f"{number}.onnx", taught=taught)

@@ -1,4 +1,4 @@
-"""Pre-training: a network that imitates what Whisper's encoder hears, and the encoder itself."""
+"""Pre-training: a network that imitates Whisper's encoder, and the encoder itself."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ RECIPE = replace(
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 def encoder(positions=1500):
-    """A small one with random weights."""
+    """Make a small encoder with random weights."""
     torch.manual_seed(4)
     return WhisperEncoder(WIDTH, max(LAYERS) + 1, positions).eval()
 
@@ -79,11 +79,11 @@ def test_mel_filters_have_slaneys_norm_and_rise_with_the_ear():
     filters = mel_filters()
     assert filters.shape == (MEL_BINS, 201)
     assert filters.min() == 0 and (filters.sum(axis=1) > 0).all()
-    # An area of 1 each; coarse where a filter is hardly wider than a bin of 40 Hz.
+    # Each has an area of 1; coarsely so if a filter is hardly wider than a bin of 40 Hz.
     np.testing.assert_allclose(40 * filters[40:].sum(axis=1), 1.0, atol=0.08)
     peaks = 40.0 * filters.argmax(axis=1)
     assert (np.diff(peaks) >= 0).all()
-    # 200/3 Hz a mel up to 1 kHz, then 27 mels for a factor of 6.4: 45.2 mels in all, 81 steps.
+    # 200/3 Hz per mel up to 1 kHz, then 27 mels per factor of 6.4: 45.2 mels in all, 81 steps.
     step = (15.0 + 27.0 * np.log(8.0) / np.log(6.4)) / 81
     centres = step * np.arange(1, 81)
     hertz = np.where(centres < 15, centres * 200 / 3, 1000 * 6.4 ** ((centres - 15) / 27))
@@ -122,15 +122,15 @@ def test_half_precision_is_read_as_single(tmp_path):
     assert load_whisper(tmp_path / "model.safetensors").conv1.weight.dtype == torch.float32
 
 
-def test_what_is_longer_than_its_positions_is_cut():
+def test_recordings_longer_than_the_encoders_positions_are_cut():
     model = encoder(positions=10)
     with torch.no_grad():
         outputs = model(torch.zeros(1, 80, 60))
     assert outputs[0].shape == (1, 10, WIDTH)
 
 
-def test_the_encoder_hears_in_layers_of_attention_and_of_one_head_a_64():
-    """A layer once more, by torch's own."""
+def test_the_encoders_layers_equal_torchs_with_one_head_per_64_values():
+    """Compares a layer with torch's own."""
     model = encoder()
     layer = model.layers[0]
     attention = torch.nn.MultiheadAttention(WIDTH, 1, batch_first=True)
@@ -169,7 +169,7 @@ def test_the_encoder_hears_in_layers_of_attention_and_of_one_head_a_64():
         ),
     ],
 )
-def test_a_file_of_no_encoder_is_told_in_a_line(tmp_path, write, message):
+def test_a_file_without_an_encoder_is_refused_in_one_line(tmp_path, write, message):
     path = tmp_path / "model.safetensors"
     write(path)
     with pytest.raises(SerLiveError, match=message) as raised:
@@ -177,7 +177,7 @@ def test_a_file_of_no_encoder_is_told_in_a_line(tmp_path, write, message):
     assert str(path) in str(raised.value)
 
 
-# What it hears of a bank
+# Frames of a bank
 
 
 @pytest.fixture
@@ -185,16 +185,16 @@ def bank(tmp_path):
     return load_bank(CLIPS, tmp_path / "cache")
 
 
-def test_a_frame_is_told_for_every_timestep(speech):
+def test_the_teacher_has_a_frame_for_every_timestep(speech):
     frames = frames_of(encoder(), speech[:48_000], 75)
     assert frames.shape == (75, WIDTH)
-    # Of 40 ms each: what is silent from the middle on changes the second half most.
+    # A frame covers 40 ms: silence from the middle on changes the second half most.
     silenced = speech[:48_000].copy()
     silenced[24_000:] = 0.0
     differences = (frames_of(encoder(), silenced, 75) - frames).norm(dim=1)
     assert differences[42:].mean() > 2 * differences[:33].mean()
     short = frames_of(encoder(positions=10), speech[:48_000], 75)
-    assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, its last one
+    assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, the last frame
 
 
 def test_the_teachers_frames_are_standardised_and_computed_once(
@@ -216,7 +216,7 @@ def test_the_teachers_frames_are_standardised_and_computed_once(
         teach(teacher, CLIPS, bank, tmp_path / "cache")
 
 
-def test_a_teacher_with_too_few_layers_is_told(tmp_path, bank):
+def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
     keep(WhisperEncoder(WIDTH, max(LAYERS), 1500), tmp_path / "tiny.safetensors")
     with pytest.raises(
         SerLiveError, match=r"tiny\.safetensors has 5 layers, and 6 are listened to"
@@ -225,12 +225,12 @@ def test_a_teacher_with_too_few_layers_is_told(tmp_path, bank):
 
 
 @pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
-def test_what_is_too_short_for_a_timestep_is_told_as_nothing(samples, timesteps):
+def test_a_recording_shorter_than_a_timestep_gives_zeros(samples, timesteps):
     told = told_of(encoder(), np.ones(samples, np.float32), timesteps)
     assert torch.equal(told, torch.zeros(timesteps, WIDTH))
 
 
-def test_any_other_recording_is_told_as_it_is_heard(speech):
+def test_any_other_recording_gives_the_encoders_frames(speech):
     own = encoder()
     for samples, timesteps in ((640, 1), (48_000, 75)):
         heard = frames_of(own, speech[:samples], timesteps)
@@ -241,11 +241,11 @@ def test_any_other_recording_is_told_as_it_is_heard(speech):
 # Imitation
 
 
-def test_the_loss_of_an_imitation_is_nothing_for_the_frames_themselves():
+def test_the_imitation_loss_of_the_frames_themselves_is_zero():
     frames = torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(0))
     assert float(imitation_loss(frames, frames)) == pytest.approx(0, abs=1e-6)
     assert imitation_loss(0.5 * frames, frames) < imitation_loss(-frames, frames)
-    # The angle alone: twice as long is not so bad as another direction of that distance.
+    # Because of the angle, double length costs less than another direction at that distance.
     assert imitation_loss(2 * frames, frames) < imitation_loss(torch.zeros(40, WIDTH), frames)
 
 
@@ -266,7 +266,7 @@ def streams(bank):
 
 @pytest.fixture
 def frames(streams):
-    """A teacher who hears how loud each band is, standardised."""
+    """Make a teacher's frames: the level of each band, standardised."""
     generator = np.random.default_rng(1)
     speech = streams.bank.speech[:, None] - streams.bank.speech.mean()
     values = 2.0 * speech + 0.1 * generator.standard_normal((len(speech), 6))
@@ -283,8 +283,8 @@ def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
     assert not network.training
 
 
-def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
-    """Between the utterances the teacher has heard nothing, and any answer is as good."""
+def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
+    """Between the utterances there are no teacher's frames, so no prediction is wrong."""
     torch.manual_seed(0)
     recipe = replace(RECIPE, learning_rate=1e-3)
     (batch, _) = streams.batches(recipe, Place()).epoch([1])
@@ -302,7 +302,7 @@ def test_only_what_is_heard_of_a_recording_is_imitated(streams, frames):
 
 
 @pytest.mark.parametrize("saves", [1, 2])
-def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
+def test_a_stopped_pretraining_resumes_as_if_never_stopped(
     streams, frames, tmp_path, monkeypatch, saves
 ):
     recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
@@ -327,8 +327,8 @@ def test_a_stopped_pretraining_goes_on_as_if_it_had_not_been(
         pretrain(replace(recipe, seed=2), streams, frames, tmp_path / "stopped", Place())
 
 
-def test_a_network_is_imitating_before_it_is_pooled():
-    """Every timestep's memory is learnt; attention and classifier later."""
+def test_imitation_trains_only_the_layers_before_the_pooling():
+    """Every timestep's memory is trained; attention and classifier are trained later."""
     torch.manual_seed(0)
     imitator = Imitator(Network(TINY), 6)
     told = imitator(torch.rand(2, 9, 4, 201))
@@ -349,7 +349,7 @@ def folders(tiny_corpus, teacher, tmp_path):
 
 @pytest.fixture
 def heard(monkeypatch):
-    """The recordings that the teacher heard."""
+    """Collect the recordings that the teacher hears."""
     paths = []
 
     def remembered(teacher, found, *others):
@@ -362,14 +362,16 @@ def heard(monkeypatch):
 
 
 def started_from(folders, **changes):
-    """A recipe that learns emotions from the imitation on, and the folders of its run."""
+    """Return a recipe that starts from the imitation, and the folders of its run."""
     recipe = replace(STREAMED, epochs=1, pretrained=str(folders.run), **changes)
     return recipe, replace(folders, run=folders.run.with_name("run"))
 
 
-def test_nobody_who_is_judged_on_is_imitated_and_a_fit_starts_from_it(folders, heard, monkeypatch):
+def test_no_held_out_speaker_is_imitated_and_a_fit_starts_from_the_imitation(
+    folders, heard, monkeypatch
+):
     clips = folders.corpora / "cremad" / "AudioWAV"
-    for path in list(clips.glob("*_ANG_*")):  # an emotion that is none of the labels
+    for path in list(clips.glob("*_ANG_*")):  # an emotion outside the labels
         path.with_name(path.name.replace("ANG", "DIS")).write_bytes(path.read_bytes())
     starts = []
 
@@ -412,7 +414,7 @@ def test_the_same_command_again_imitates_nothing_anew(folders):
             run_pretraining(replace(RECIPE, **other), folders, Place())
 
 
-def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
+def test_a_start_provides_all_weights_up_to_the_pooling(folders):
     run_pretraining(RECIPE, folders, Place())
     imitation, _ = RunFolder(folders.run).load(is_start=True)
     recipe, _ = started_from(folders)
@@ -424,8 +426,8 @@ def test_a_start_brings_all_but_the_pooling_and_what_follows_it(folders):
         assert torch.equal(tensor, (bare if is_new else before)[name]), name
 
 
-def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
-    for number in range(40):  # of nobody known, so that any split shares them
+def test_recordings_of_unknown_speakers_are_not_imitated(folders, tmp_path):
+    for number in range(40):  # unknown speakers, which any split may share
         path = tmp_path / "own" / EMOTIONS[number % 2] / f"{number}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(CLIPS[number % 2].read_bytes())
@@ -435,7 +437,7 @@ def test_where_nobody_says_who_speaks_nothing_is_imitated(folders, tmp_path):
         run_pretraining(recipe, folders, Place())
 
 
-def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(folders, heard):
+def test_unlabelled_voices_and_ordinary_speech_are_imitated_on_request(folders, heard):
     for number in range(8):
         ordinary = folders.corpora / "speech" / "intent" / f"{number}.flac"
         burst = folders.corpora / "emogator" / "data" / "mp3" / f"00000{number}-13-1.flac"
@@ -460,12 +462,12 @@ def test_voices_without_a_label_and_ordinary_speech_are_imitated_if_it_says_so(f
     assert "ordinary speech" in beside
 
 
-def test_voices_that_are_not_there_are_told_with_their_source(folders):
+def test_missing_voices_are_reported_with_their_source(folders):
     with pytest.raises(SerLiveError, match=r"no EmoGator recordings in .*emogator.*github\.com"):
         run_pretraining(replace(RECIPE, voices=("emogator",)), folders, Place())
 
 
-def test_a_teacher_that_is_not_there_is_told_and_nothing_is_kept(folders):
+def test_a_missing_teacher_is_reported_and_nothing_is_written(folders):
     (folders.corpora / "teacher.safetensors").unlink()
     with pytest.raises(
         SerLiveError, match=r"cannot read the teacher .*teacher\.safetensors"
@@ -509,7 +511,7 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
         assert torch.equal(start.state_dict()[name], tensor)
 
 
-def test_what_is_exported_says_whom_the_network_imitated(folders):
+def test_an_exported_file_names_what_the_network_imitated(folders):
     run_pretraining(RECIPE, folders, Place())
     recipe, later = started_from(folders)
     started = run(recipe, later)
@@ -518,7 +520,7 @@ def test_what_is_exported_says_whom_the_network_imitated(folders):
     assert "MIT (Whisper's encoder" in said["licence"]
 
 
-def test_the_command_imitates(folders, capsys, monkeypatch, tmp_path):
+def test_the_pretrain_command_works(folders, capsys, monkeypatch, tmp_path):
     recipe = tmp_path / "small.toml"
     recipe.write_text(
         'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'

@@ -1,4 +1,4 @@
-"""Recipes: what they may say, and what is said of their mistakes."""
+"""Recipes: their settings, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def written(folder, change=("", ""), recipe="research"):
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_recipes_that_come_with_it_are_read(path):
+def test_the_shipped_recipes_are_read(path):
     read = read_teacher_recipe if path.stem.endswith("teacher") else read_recipe
     assert read(path).name == path.stem
 
 
-def test_the_voice_is_learnt_by_what_ships_and_by_nothing_that_cannot_know_it(tmp_path):
+def test_the_voice_recipe_needs_a_voice_memory_and_a_finished_run(tmp_path):
     recipe = read_recipe(RECIPES / "voice.toml")
     assert (recipe.trains, recipe.pretrained) == ("voice", "runs/open")
     before = read_recipe(RECIPES / "open.toml")
@@ -58,13 +58,13 @@ def test_the_voice_is_learnt_by_what_ships_and_by_nothing_that_cannot_know_it(tm
         ({"augmentation": Augmentation(mixup=0.2)}, "no mixup"),
     ],
 )
-def test_what_a_voice_cannot_be_learnt_with_is_named(changes, message):
+def test_settings_that_exclude_learning_voices_are_named(changes, message):
     recipe = read_recipe(RECIPES / "voice.toml")
     with pytest.raises(ValueError, match=message):
         replace(recipe, **changes)
 
 
-def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
+def test_the_open_recipe_trains_on_material_for_any_use():
     recipe = read_recipe(RECIPES / "open.toml")
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
@@ -79,7 +79,7 @@ def test_the_open_recipe_trains_on_what_may_be_used_for_anything():
 
 @pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])
 def test_recipes_that_start_from_another_one_have_its_network(later):
-    """As far as a start asks for it: labels and pooling may differ."""
+    """As far as a start needs it: labels and pooling may differ."""
     recipe = read_recipe(RECIPES / f"{later}.toml")
     before = recipe.pretrained.removeprefix("runs/").split("-")[0]
     check_start(read_recipe(RECIPES / f"{before}.toml").network, recipe.network, before)
@@ -91,7 +91,7 @@ def test_the_trials_of_ravdess_have_the_network_of_their_recipe():
     assert SHIPPED["c-pfsmn-c-live"](recipe.network.labels) == recipe.network
 
 
-def test_a_setting_learnt_later_does_not_disown_older_runs():
+def test_a_setting_added_later_still_matches_older_runs():
     recipe = recipe_with(seed=4)
     kept = json.loads(json.dumps(recipe.to_dict()))
     assert recipe.made(kept)
@@ -247,7 +247,7 @@ def test_every_system_of_the_comparison_is_a_base(tmp_path, base):
     assert network_config(recipe.network.to_dict()) == recipe.network
 
 
-def test_ordinary_speech_is_told_apart_in_training_and_kept_as_an_output():
+def test_ordinary_speech_is_a_class_in_training_and_stays_an_output():
     recipe = recipe_with(extra_labels=("fear",), streams=Streams(ordinary=0.1))
     assert recipe.labelled == (*EMOTIONS, "fear")
     assert recipe.classes == (*EMOTIONS, "fear", "ordinary")
@@ -257,7 +257,7 @@ def test_ordinary_speech_is_told_apart_in_training_and_kept_as_an_output():
     assert (without.classes, without.kept_network) == (recipe.labelled, TINY)
 
 
-def test_ones_own_recordings_need_no_recipe(tmp_path):
+def test_own_recordings_need_no_recipe(tmp_path):
     for label in ("dogs", "cats"):
         (tmp_path / "animals" / label).mkdir(parents=True)
         (tmp_path / "animals" / label / "1.wav").touch()
@@ -266,7 +266,7 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
     assert own.network.labels == ("cats", "dogs")
     assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
     assert own.transfer == ()
-    # Nothing that has to be fetched first.
+    # Nothing that has to be downloaded first.
     assert (own.noises, own.streams.ordinary, own.pretrained) == ((), 0.0, "")
     assert own.augmentation.room == 0.0
     assert own.epochs == read_recipe(RECIPES / "own.toml").epochs
@@ -281,7 +281,7 @@ def test_ones_own_recordings_need_no_recipe(tmp_path):
         recipe_of(tmp_path / "animals")
 
 
-def test_the_folder_one_is_in_has_a_name_too(tmp_path, monkeypatch):
+def test_the_current_folder_has_a_name_too(tmp_path, monkeypatch):
     for label in ("dogs", "cats"):
         (tmp_path / "animals" / label).mkdir(parents=True)
         (tmp_path / "animals" / label / "1.wav").touch()
@@ -289,7 +289,7 @@ def test_the_folder_one_is_in_has_a_name_too(tmp_path, monkeypatch):
     assert recipe_of(Path()).name == "animals"
 
 
-def test_corpora_that_are_left_out_are_tested():
+def test_excluded_corpora_are_still_tested():
     recipe = read_recipe(RECIPES / "research.toml")
     rest = recipe.of_corpora(["nemo", "cremad"])
     assert (rest.corpora, rest.transfer) == (("cremad", "nemo"), ("ravdess",))
@@ -302,7 +302,7 @@ def test_corpora_that_are_left_out_are_tested():
         recipe.of_corpora(["iemocap", "nemo"])
 
 
-def test_a_folder_of_ones_own_needs_no_agreed_split():
+def test_own_recordings_need_no_published_split():
     network = TINY.from_dict(TINY.to_dict() | {"labels": ["cats", "dogs"]})
     recipe = Recipe("own", ("/recordings/animals",), network)
     assert recipe.classes == ("cats", "dogs")

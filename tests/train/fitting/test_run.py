@@ -59,7 +59,7 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
         "uar",
     ]
 
-    # Stopped after one epoch and started again: the same weights as in one go.
+    # Stopped after one epoch and resumed: the same weights as without the stop.
     stopped = replace(folders, run=tmp_path / "stopped")
     save = Training.save
 
@@ -114,7 +114,7 @@ def test_a_finished_run_teaches_those_with_its_labels(folders, tmp_path):
 
 @pytest.fixture
 def refits(monkeypatch):
-    """What every refit from now on is given: utterances, epochs, teachers, start."""
+    """Record the arguments of every refit: utterances, epochs, teachers, start."""
     calls, prepared = [], []
 
     def training_data(recipe, utterances, *others):
@@ -146,7 +146,7 @@ def test_a_refit_hears_the_validation_speakers_once_the_epoch_is_chosen(folders,
         assert not {one.speaker for one in heard} & {one.speaker for one in parts.test}
     assert [epochs for _, epochs, *_ in refits] == [of_teacher["epoch"], result["epoch"]]
     assert equal(refits[1][2].networks[0], teacher)
-    # What the refit does not touch: the choice, its figures and its temperature.
+    # The refit does not change the choice, its figures and its temperature.
     assert result | {"recipe": chosen["recipe"]} == chosen
     judged, refitted = (RunFolder(folders.run).load(one)[0] for one in (False, True))
     before = RunFolder(plain.run).load()[0]
@@ -161,7 +161,7 @@ def equal(network, other):
     return all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
 
 
-def test_a_refit_starts_from_what_was_refit_and_a_fit_from_what_was_judged(
+def test_a_refit_starts_from_a_refit_network_and_a_fit_from_the_judged_one(
     folders, tmp_path, refits, monkeypatch
 ):
     run(recipe_with(epochs=1, refit=True), folders)
@@ -187,11 +187,11 @@ def test_a_refit_hears_the_extra_labels_too(folders, refits):
 
 
 @pytest.mark.parametrize("saves", [1, 2, 3])
-def test_a_refit_that_was_stopped_anywhere_goes_on(folders, tmp_path, monkeypatch, saves):
+def test_a_refit_resumes_wherever_it_was_stopped(folders, tmp_path, monkeypatch, saves):
     """Two epochs each of the network and its refit."""
     recipe = recipe_with(epochs=2, refit=True)
 
-    def keep_newest(training, uar):  # so that the refits, too, have two
+    def keep_newest(training, uar):  # so that the refits have two as well
         keep_if_best(training, uar + training.epoch * 1000)
 
     keep_if_best = Training.keep_if_best
@@ -236,7 +236,7 @@ def test_a_finished_run_can_be_refit_later_and_is_not_fitted_again(folders, monk
     assert equal(RunFolder(folders.run).load()[0], before)
 
 
-def test_what_followed_another_fit_is_not_taken_for_its_refit(folders):
+def test_a_refit_of_an_earlier_fit_is_not_reused(folders):
     recipe = recipe_with(epochs=2, refit=True)
     run(recipe, folders)
     before = RunFolder(folders.run).load(refitted=True)[0]
@@ -248,7 +248,7 @@ def test_what_followed_another_fit_is_not_taken_for_its_refit(folders):
     assert not equal(RunFolder(folders.run).load(refitted=True)[0], before)
 
 
-def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_so(
+def test_an_exported_refit_states_that_it_heard_the_validation_speakers(
     folders, tmp_path, monkeypatch
 ):
     run(recipe_with(epochs=1, refit=True), folders)
@@ -266,7 +266,7 @@ def test_what_is_exported_of_a_refit_has_heard_the_validation_speakers_and_says_
     assert not of_judged.lineage.is_refit
     with pytest.raises(SerLiveError, match="was trained on its validation speakers"):
         tune(model, folders.corpora)
-    # What was chosen on the validation speakers, by the network that has not heard them.
+    # Chosen on the validation speakers, by the network that has not heard them.
     count = len(of_judged.labels)
     prior = (1 - 0.1 * (count - 1), *[0.1] * (count - 1))
     decision = replace(of_judged.decision, switch_margin=0.123)
@@ -309,7 +309,7 @@ def test_a_start_of_another_shape_is_refused_before_anything_is_prepared(folders
 
 
 def learnt_from(folders, *corpora):
-    """Rewrites what a finished run says that it has heard."""
+    """Rewrite the lineage of a finished run."""
     result = json.loads((folders.run / "result.json").read_text())
     result["lineage"]["corpora"] = [asdict(one) for one in corpora]
     (folders.run / "result.json").write_text(json.dumps(result))
@@ -322,7 +322,7 @@ def corpora_heard(result):
 OTHERS = HeardCorpus("ravdess", False, "CC-BY-NC-SA-4.0", "fixed", "speakers", ("01",), (), ("02",))
 
 
-def test_a_model_says_what_it_started_from_and_was_taught_by(folders, tmp_path):
+def test_a_model_names_its_start_and_its_teachers(folders, tmp_path):
     result = run(recipe_with(epochs=1), folders)
     (own,) = Lineage.from_dict(result["lineage"]).corpora
     assert (own.name, own.trained, own.validation, own.test) == (
@@ -349,7 +349,7 @@ def beside(result):
 
 
 @pytest.mark.usefixtures("few_surroundings", "ordinary")
-def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(folders, tmp_path):
+def test_a_model_names_other_material_of_its_own_and_of_its_start(folders, tmp_path):
     rooms = folders.corpora / "noise" / "impulse_responses"
     rooms.mkdir()
     soundfile.write(rooms / "room.wav", 0.9 ** np.arange(200), 16_000)
@@ -369,7 +369,7 @@ def test_a_model_says_what_it_heard_beside_the_corpora_and_what_its_start_did(fo
     assert "CC-BY-NC-SA-4.0 (noise); Apache-2.0 (ordinary speech)" in said["licence"]
 
 
-def test_nobody_who_is_judged_on_was_heard_before(folders, tmp_path):
+def test_runs_that_heard_held_out_speakers_are_refused(folders, tmp_path):
     result = run(recipe_with(epochs=1), folders)
     (own,) = Lineage.from_dict(result["lineage"]).corpora
     later = replace(folders, run=tmp_path / "later")
@@ -384,7 +384,7 @@ def test_nobody_who_is_judged_on_was_heard_before(folders, tmp_path):
                 run(recipe_with(epochs=1, **changes, **source), later)
 
 
-def test_a_run_does_not_go_on_with_other_recordings(folders):
+def test_a_run_does_not_resume_with_other_recordings(folders):
     run(recipe_with(epochs=1), folders)
     assert run(recipe_with(epochs=1), folders)  # the same again
     clips = folders.corpora / "cremad" / "AudioWAV"
@@ -408,7 +408,7 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
     assert {one.label for one in parts.test} == set(EMOTIONS)
 
 
-def test_few_recordings_of_a_label_are_warned_of_once(folders, tmp_path, monkeypatch, capsys):
+def test_few_recordings_of_a_label_give_one_warning(folders, tmp_path, monkeypatch, capsys):
     counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
     monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()))
     run(recipe_with(epochs=1), folders)
@@ -431,19 +431,17 @@ def test_a_label_that_nobody_speaks_is_named_before_training(folders):
 
 @pytest.fixture
 def own(tmp_path):
-    """One's own recordings: a folder of class folders, in each a folder for every speaker."""
+    """Own recordings: class folders, each with a folder per speaker."""
     for clip, label in zip(CLIPS, ("cats", "dogs", "cats", "dogs"), strict=True):
         for speaker in ("ann", "bob", "eve"):
             file = tmp_path / "own" / label / speaker / clip.name
             file.parent.mkdir(parents=True, exist_ok=True)
-            gain = 1.0 - 0.1 * ("ann", "bob", "eve").index(speaker)  # no two recordings are alike
+            gain = 1.0 - 0.1 * ("ann", "bob", "eve").index(speaker)  # no two recordings are equal
             soundfile.write(file, gain * read_recording(clip), 16_000)
     return tmp_path / "own"
 
 
-def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split_kept(
-    folders, own, tmp_path
-):
+def test_an_own_folder_is_trained_on_and_tested_on_held_out_speakers(folders, own, tmp_path):
     network = replace(TINY, labels=("cats", "dogs"))
     recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)
     assert run(recipe, folders)["utterances"] == {"train": 4, "validation": 4, "test": 4}
@@ -456,7 +454,7 @@ def test_ones_own_folder_is_trained_on_and_tested_on_the_speakers_that_the_split
     assert {one.speaker for one in found} == {"ann"}
 
 
-def test_a_bad_recording_of_a_test_speaker_is_told_before_training(folders, own):
+def test_a_bad_recording_of_a_test_speaker_is_reported_before_training(folders, own):
     (own / "cats" / "ann" / "notes.wav").write_text("no sound")
     network = replace(TINY, labels=("cats", "dogs"))
     recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)
@@ -465,7 +463,7 @@ def test_a_bad_recording_of_a_test_speaker_is_told_before_training(folders, own)
     assert not folders.cache.exists()
 
 
-def test_nobody_to_validate_on_is_told_before_training(folders, own):
+def test_missing_validation_speakers_are_reported_before_training(folders, own):
     shutil.rmtree(own / "cats" / "eve")
     shutil.rmtree(own / "dogs" / "eve")
     network = replace(TINY, labels=("cats", "dogs"))
@@ -478,7 +476,7 @@ def logged(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_recordings_as_they_are_are_judged_as_they_are(folders):
+def test_training_on_recordings_as_they_are_is_judged_on_them_alone(folders):
     run(recipe_with(epochs=1), folders)
     (record,) = logged(folders.run)
     assert record["validation_sets"] == ["alone"]
@@ -487,14 +485,14 @@ def test_recordings_as_they_are_are_judged_as_they_are(folders):
 
 @pytest.fixture
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 @pytest.fixture
 def ordinary(folders):
-    """Ordinary speech beside the corpora, in the layout in which it is unpacked."""
+    """Ordinary speech among the corpora, in its official layout."""
     for number in range(6):
         for kind, clip in (("intent/a", CLIPS[0]), ("keywords/b", CLIPS[1])):
             path = folders.corpora / "speech" / kind / f"{number}.flac"
@@ -503,7 +501,7 @@ def ordinary(folders):
 
 
 @pytest.mark.usefixtures("few_surroundings", "ordinary")
-def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders, tmp_path):
+def test_training_on_streams_is_judged_in_streams_too_and_resumes(folders, tmp_path):
     streams = replace(STREAMED.streams, ordinary=0.3)
     recipe = replace(STREAMED, epochs=2, streams=streams, noises=("noise",))
     whole = run(recipe, folders)
@@ -527,7 +525,7 @@ def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders
     run(recipe, stopped)
     assert equal(RunFolder(stopped.run).load()[0], RunFolder(folders.run).load()[0])
 
-    # Ordinary speech is no label of what is exported, but is told.
+    # Ordinary speech is not a label of the exported model, but has an output.
     assert RunFolder(folders.run).load()[0].config.outputs == (*EMOTIONS, "ordinary")
     export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
     metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
@@ -537,7 +535,7 @@ def test_what_is_trained_on_streams_is_judged_in_streams_too_and_resumes(folders
 
 
 @pytest.mark.usefixtures("few_surroundings")
-def test_what_streams_are_drawn_from_is_missed_before_training(folders):
+def test_missing_material_of_streams_is_reported_before_training(folders):
     shutil.rmtree(folders.corpora / "noise")
     for recipe, missed in (
         (replace(STREAMED, noises=("esc10",)), r"no background recordings in .*esc10"),
@@ -592,7 +590,7 @@ def test_an_unfinished_run_cannot_be_exported(tmp_path):
         export_run(tmp_path, tmp_path / "model.onnx", tmp_path)
 
 
-def test_a_network_that_waits_for_the_end_cannot_be_exported(folders, tmp_path):
+def test_a_network_that_needs_the_end_cannot_be_exported(folders, tmp_path):
     system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
     run(recipe_with(network=system, epochs=1), folders)
     assert RunFolder(folders.run).load()[0].config == system
@@ -607,7 +605,7 @@ def test_a_run_on_whole_utterances_is_tested_as_trained_and_never_exported(folde
         export_run(folders.run, tmp_path / "whole.onnx", folders.corpora)
 
 
-def test_runs_of_another_normalisation_are_no_start_and_teach_nobody(folders, tmp_path):
+def test_runs_with_another_normalisation_are_refused_as_start_and_teacher(folders, tmp_path):
     run(recipe_with(epochs=1, normalisation="utterance"), folders)
     later = replace(folders, run=tmp_path / "later")
     for named in ({"pretrained": str(folders.run)}, {"teacher": (str(folders.run),)}):

@@ -1,4 +1,4 @@
-"""What utterances should be heard as: labels, and what raters heard."""
+"""Targets of utterances: labels, and raters' votes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = ",A,D,F,H,N,S,fileName,numResponses"
 
 @pytest.fixture
 def voted(tmp_path):
-    """CREMA-D's table, deep in the corpus as in its official layout."""
+    """CREMA-D's table of votes, at its place in the official layout."""
     folder = tmp_path / "cremad" / "processedResults"
     folder.mkdir(parents=True)
     rows = [
@@ -50,7 +50,7 @@ def test_extra_labels_have_votes_too(voted):
     np.testing.assert_allclose(soft, [[0, 0.6, 0.2, 0, 0.2, 0]], rtol=1e-6)
 
 
-def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
+def test_teachers_answers_replace_their_share_of_the_target(tmp_path):
     answers = {"cremad/1001_IEO_HAP_LO": [0.1, 0.3, 0.2, 0.4]}
     (tmp_path / "answers.json").write_text(
         json.dumps({"labels": ["sad", "happy", "disgust", "angry"], "answers": answers})
@@ -60,13 +60,13 @@ def test_teachers_take_over_their_share_of_what_they_were_asked(tmp_path):
         for name in ("1001_IEO_HAP_LO", "1001_IEO_HAP_HI")
     ]
     soft = targets(spoken, recipe_with(answers=str(tmp_path), answers_weight=0.5), tmp_path)
-    # Disgust is no label here: the others are 0.5, 0.375 and 0.125 of what is left.
+    # Disgust is not a label here; without it the others have 0.5, 0.375 and 0.125.
     np.testing.assert_allclose(soft, [[0.25, 0.6875, 0, 0.0625], [0, 1, 0, 0]], atol=1e-6)
     with pytest.raises(SerLiveError, match=r"no answers of teachers in .*nowhere"):
         targets(spoken, recipe_with(answers=str(tmp_path / "nowhere")), tmp_path)
 
 
-def test_the_label_stands_alone_without_votes_for_the_classes(voted):
+def test_without_votes_for_the_classes_the_label_counts_alone(voted):
     spoken = [
         utterance("1001_IEO_SAD_LO", "sad"),  # heard as disgust and fear alone
         utterance("1001_IEO_ANG_LO", "angry"),  # nobody voted
@@ -76,14 +76,14 @@ def test_the_label_stands_alone_without_votes_for_the_classes(voted):
     np.testing.assert_array_equal(soft, [[0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 1]])
 
 
-def test_votes_that_are_not_there_are_missed(tmp_path):
+def test_missing_votes_are_reported(tmp_path):
     with pytest.raises(SerLiveError, match=r"tabulatedVotes\.csv"):
         targets([utterance("a", "sad")], recipe_with(soft_labels=0.1), tmp_path)
 
 
 @pytest.mark.skipif(not CREMAD.exists(), reason=f"needs CREMA-D in {CREMAD}")
 def test_raters_hear_neutral_in_most_sad_voices():
-    """The figures of the corpora's README: by voice alone few hear what was acted."""
+    """As in the corpus's README: by voice alone few raters recognise the acted emotion."""
     votes = read_votes(CREMAD, EMOTIONS, "voice")
     sad = [share for name, share in votes.items() if "_SAD_" in name]
     assert len(votes) > 6_000

@@ -1,4 +1,4 @@
-"""Teachers of emotions: Whisper's encoder, trained on labels, answers for whom it has not heard."""
+"""Teachers of emotions: Whisper's encoder, trained on labels, answers for unheard speakers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECIPE = TeacherRecipe(
 
 @pytest.fixture(autouse=True)
 def few_surroundings(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
@@ -55,7 +55,7 @@ def test_speakers_are_dealt_to_folds_and_the_others_to_none(tmp_path):
     np.testing.assert_array_equal(dealt, [0, 0, 0, 0, 1, 1, -1, -1])
 
 
-def test_the_answer_on_a_speaker_is_of_teachers_who_have_not_heard_him(folders, monkeypatch):
+def test_a_speakers_answers_come_from_teachers_that_have_not_heard_him(folders, monkeypatch):
     heard = {}
 
     def teach(_recipe, fold, dealt, data, *_):
@@ -98,7 +98,7 @@ def test_teachers_are_trained_answer_and_teach_a_network(folders, tmp_path, caps
         run_teaching(replace(RECIPE, steps=3), folders, Place())
 
 
-def test_what_is_pooled_ends_with_the_recording():
+def test_pooling_ends_with_the_recording():
     torch.manual_seed(0)
     network = EmotionEncoder(WhisperEncoder(WIDTH, 2, 200), 4, 0.0).eval()
     samples = torch.randn(2, 16_000)
@@ -115,7 +115,7 @@ def test_what_is_pooled_ends_with_the_recording():
     assert (changed[0] - logits[0]).abs().max() > 1e-3
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(folders):
+def test_a_folder_with_other_contents_is_refused(folders):
     folders.run.mkdir()
     (folders.run / "network.safetensors").write_bytes(b"of a fit")
     with pytest.raises(SerLiveError, match="holds the run of a network"):
@@ -124,7 +124,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(folders):
 
 
 @pytest.mark.parametrize("seconds", [2.03, 4.5])
-def test_an_example_is_as_long_as_its_timesteps(folders, seconds):
+def test_an_example_may_have_any_length(folders, seconds):
     run_teaching(replace(RECIPE, seconds=seconds, steps=1), folders, Place(), fold=0)
 
 

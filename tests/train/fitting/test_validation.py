@@ -1,4 +1,4 @@
-"""What epochs are judged on: every utterance in the middle of a stream, and what of it counts."""
+"""The material of judging epochs: utterances within streams, and their votes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from train.place import CPU
 
 @pytest.fixture
 def utterances(tiny_corpus):
-    """Of two speakers."""
+    """Utterances of two speakers."""
     return read_corpus("cremad", tiny_corpus, EMOTIONS)[:8]
 
 
@@ -38,7 +38,7 @@ def labels(utterances):
 
 @pytest.fixture
 def around(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 2)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 2)
     return make_surroundings([], [], 0, CPU)
@@ -108,7 +108,7 @@ def test_without_speech_every_timestep_of_the_utterance_votes_alike():
 
 
 def test_a_verdict_in_a_stream_depends_on_what_came_before(utterances, labels, tmp_path):
-    """The normaliser and the window arrive used: that is what is judged."""
+    """The normaliser and the window hold earlier audio, as they should when judged."""
     heard = alone(utterances, labels, NORMALISER, tmp_path)
     joined = in_streams(utterances, labels, NORMALISER, tmp_path)
     network = enlivened(TINY)
@@ -134,7 +134,7 @@ def test_streams_that_are_harmed_are_the_same_every_time_and_as_long(
     np.testing.assert_allclose(untouched.features.values.astype(float), values, atol=0.01)
 
 
-def test_sessions_are_heard_once_and_anew_where_others_are_wanted(
+def test_sessions_are_cached_and_heard_anew_for_other_settings(
     utterances, labels, tmp_path, monkeypatch, around
 ):
     given = (utterances, labels, NORMALISER, tmp_path)
@@ -157,6 +157,6 @@ def test_sessions_are_heard_once_and_anew_where_others_are_wanted(
             in_streams(*given, (Augmentation(), around))
 
 
-def test_where_nobody_says_who_speaks_there_are_no_streams(utterances, labels, tmp_path):
+def test_without_known_speakers_there_are_no_streams(utterances, labels, tmp_path):
     unknown = [replace(one, speaker=UNKNOWN) for one in utterances]
     assert in_streams(unknown, labels, NORMALISER, tmp_path) is None

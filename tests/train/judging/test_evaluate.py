@@ -1,4 +1,4 @@
-"""Evaluation: what a stream knows and when, in noise, at other levels, when emotions change."""
+"""Evaluation: verdicts over time, in noise, at other levels, and when emotions change."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def noise_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpora(noise_root):
-    """In CREMA-D's layout two test speakers, one of each other part, and a silent recording."""
+    """Two test speakers and one of each other part in CREMA-D's layout, and a silent recording."""
     folder = noise_root.parent / "cremad" / "AudioWAV"
     folder.mkdir(parents=True)
     for speaker in (1001, 1008, 1002, 1003):
@@ -70,7 +70,7 @@ def corpora(noise_root):
 
 @pytest.fixture
 def corpora_and_speech(corpora, tmp_path):
-    """The same, and ordinary speech: four commands and a wake word to choose by and to judge by."""
+    """The same, with ordinary speech: four commands and a wake word for validation and for test."""
     folder = tmp_path / "corpora"
     shutil.copytree(corpora, folder)
     for sub, kept in (("intent", 4), ("keywords", 1)):
@@ -88,7 +88,7 @@ def corpora_and_speech(corpora, tmp_path):
 
 
 def heard(name, split="fixed", *, trained=("1003",), validation=("1002",), test=("1001", "1008")):
-    """A lineage of one corpus whose speakers are held back; of CREMA-D, by its own split."""
+    """Make a lineage of one corpus with held-back speakers; for CREMA-D, by its own split."""
     corpus = HeardCorpus(name, False, "-", split, "speakers", trained, validation, test)
     return Lineage((corpus,))
 
@@ -98,12 +98,12 @@ def run_main(monkeypatch, *arguments):
     return main()
 
 
-# What is known when
+# Verdicts over time
 
 
 @pytest.mark.parametrize("after_s", [0.5, 1.0, 1.5])
 def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech, after_s):
-    """No look-ahead is given away: the stream is cut there, not flushed."""
+    """The stream is cut at that time, not flushed, so the look-ahead counts."""
     samples = np.concatenate([np.zeros(8_000, np.float32), speech[:48_000]])
     heard = hear(shipped, samples)
     first = int((heard.speech >= SPEECH_THRESHOLD).argmax())
@@ -120,7 +120,7 @@ def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech,
     assert np.abs(found - whole).max() > 1e-3
 
 
-def test_once_a_recording_has_ended_all_of_it_is_known(shipped, speech):
+def test_after_the_end_all_estimates_are_known(shipped, speech):
     heard = hear(shipped, speech[:24_000])
     assert estimates_known(heard, shipped.metadata, 3.0) == 24_000 // 640
 
@@ -147,7 +147,7 @@ def test_noise_lies_under_the_speech_by_the_ratio(speech, noise_root):
         noises.append(mixed - speech)
         rms = np.sqrt(np.mean(noises[-1].astype(np.float64) ** 2))
         assert 20 * np.log10(active_rms(speech) / rms) == pytest.approx(snr_db, abs=0.05)
-    np.testing.assert_allclose(noises[0] * 10, noises[1], atol=1e-4)  # the same one, louder
+    np.testing.assert_allclose(noises[0] * 10, noises[1], atol=1e-4)  # the same noise, louder
     other = heard_in(Condition(snr_db=0.0), speech, "cremad/b", noise_root)
     assert not np.allclose(other - speech, noises[1], atol=1e-3)
 
@@ -160,7 +160,7 @@ def test_gain_clips_as_a_converter_does(speech, noise_root):
     assert heard_in(CLEAN, speech, "a", noise_root) is speech
 
 
-def test_noise_that_is_trained_on_is_not_evaluated_on(noise_root, tmp_path):
+def test_training_noise_is_not_used_in_evaluation(noise_root, tmp_path):
     paths = sorted((noise_root / "House").rglob("*.wav"))
     parts = {part: load_noises(noise_root, part) for part in ("train", "test")}
     assert all(parts.values())
@@ -214,7 +214,7 @@ def test_nothing_is_joined_where_nothing_changes():
     assert plan_streams([one for one in utterances(["A"]) if one.label == "sad"]) == []
 
 
-def test_joined_recordings_start_where_it_is_said(speech):
+def test_joined_recordings_start_at_the_returned_indices(speech):
     recordings = [speech[:5_000], speech[7_000:8_000], speech[20_000:26_000]]
     samples, starts = join(recordings)
     assert starts == [0, 5_000 + 4_800, 5_000 + 4_800 + 1_000 + 4_800]
@@ -253,14 +253,14 @@ def test_what_is_never_shown_is_never_detected(shipped):
     assert (found.label_changes, found.false_changes) == (1, 0)
 
 
-def test_the_decision_can_be_made_again_from_what_was_heard(shipped, speech):
+def test_the_decision_can_be_repeated_on_stored_outputs(shipped, speech):
     heard = hear(shipped, speech)
     assert decide_again(heard, shipped.metadata).labels == heard.labels
     slow = replace(shipped.metadata.decision, smoothing_s=5.0)
     assert decide_again(heard, shipped.metadata, slow).labels != heard.labels
 
 
-def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
+def test_certainty_bounds_are_not_tuned_on_changes_of_emotion(shipped):
     config = shipped.metadata.decision
     assert candidates(config)[0] == config
     assert {(one.certain_from, one.uncertain_below) for one in candidates(config)} == {
@@ -271,7 +271,7 @@ def test_how_sure_a_label_must_be_is_not_tuned_on_changes_of_emotion(shipped):
 # The command
 
 
-def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
+def test_a_corpus_not_trained_on_is_tested_whole(shipped, corpora):
     plan = EvaluationPlan(corpora)
     elsewhere = replace(shipped.metadata, lineage=heard("nemo"))
     assert {u.speaker for u in utterances_to_test("cremad", shipped.metadata, plan)} == {
@@ -285,7 +285,7 @@ def test_what_was_not_trained_on_is_tested_whole(shipped, corpora):
         utterances_to_test("cremad", replace(shipped.metadata, lineage=Lineage()), plan)
 
 
-def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corpora, capsys):
+def test_a_split_that_the_model_was_not_trained_on_is_refused(shipped, corpora, capsys):
     plan = EvaluationPlan(corpora, split="speakers/1003")
 
     def test_speakers(lineage):
@@ -301,7 +301,7 @@ def test_a_split_that_the_model_was_not_trained_on_is_not_believed(shipped, corp
         test_speakers(heard("cremad"))
 
 
-def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monkeypatch, capsys):
+def test_everything_is_reported_as_json(corpora, model_file, tmp_path, monkeypatch, capsys):
     path = tmp_path / "figures.json"
     kinds = KINDS
     arguments = ("evaluate", model_file, "--corpora", corpora, "--json", path, "--conditions")
@@ -337,10 +337,10 @@ def test_everything_is_reported_for_programs(corpora, model_file, tmp_path, monk
     assert "--force" in capsys.readouterr().err
 
 
-def test_ordinary_speech_is_told_under_both_priors(
+def test_ordinary_speech_is_reported_under_both_priors(
     corpora_and_speech, model_file, tmp_path, monkeypatch, capsys
 ):
-    """Half of acted emotion and nearly all of ordinary speech go to neutral, if that is likely."""
+    """The everyday prior turns half of acted emotion and most ordinary speech into neutral."""
     model, path = tmp_path / "everyday.onnx", tmp_path / "figures.json"
     metadata = Recognizer.load(model_file).metadata
     shares = everyday_shares(metadata.labels, 0.99)
@@ -373,7 +373,7 @@ def test_ordinary_speech_alone_needs_no_corpus(corpora_and_speech, model_file, m
     assert capsys.readouterr().out == said
 
 
-def test_nothing_but_ordinary_speech_that_is_not_there_is_told_in_a_line(
+def test_missing_ordinary_speech_alone_is_reported_in_one_line(
     corpora_and_speech, model_file, monkeypatch, capsys
 ):
     for path in (corpora_and_speech / "speech").rglob("*.flac"):
@@ -432,7 +432,7 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
 ):
     stranger = tmp_path / "stranger.onnx"
     metadata = Recognizer.load(model_file).metadata
-    # Labels one further than the network means: everything it knows is wrong.
+    # The labels are shifted by one, so every confident answer is wrong.
     shifted = (*metadata.labels[1:], metadata.labels[0])
     elsewhere = replace(metadata, labels=shifted, lineage=heard("ravdess"))
     describe_model(model_file, elsewhere, stranger)
@@ -442,7 +442,7 @@ def test_a_model_at_chance_elsewhere_is_not_shipped(
     assert "stranger.onnx on cremad" in said.err
     assert model_file.name not in said.err
     assert "!" in said.out
-    # Where everything was trained on there is nothing to judge.
+    # If the model was trained on every corpus, there is nothing to judge.
     assert run_main(monkeypatch, "evaluate", model_file, *arguments[3:]) == 2
 
 
@@ -474,7 +474,7 @@ def test_without_ordinary_speech_no_prior_is_chosen(
     assert Recognizer.load(tuned).metadata.everyday_prior == metadata.everyday_prior
 
 
-def test_ordinary_speech_is_chosen_by_and_judged_by_apart(corpora_and_speech):
+def test_choosing_and_judging_use_different_ordinary_speech(corpora_and_speech):
     chosen, judged = (
         {path.stem for path in found(corpora_and_speech)}
         for found in (ordinary_to_choose, ordinary_to_judge)
@@ -517,7 +517,7 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
     assert "no validation speakers" in capsys.readouterr().err
 
 
-def test_a_model_of_own_recordings_is_tuned_on_those_that_were_held_back(
+def test_a_model_of_own_recordings_is_tuned_on_held_back_recordings(
     corpora, model_file, tmp_path, monkeypatch
 ):
     folder = tmp_path / "voices"

@@ -1,4 +1,4 @@
-"""What it is worth to know a voice, judged on recordings that are the same whatever is known."""
+"""The gain from knowing a voice, judged on the same recordings for every profile size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
 @pytest.fixture
 def few_made(monkeypatch):
-    """Backgrounds and rooms that are made in a moment."""
+    """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
@@ -37,19 +37,19 @@ def spoken(speakers=("A", "B")):
     return [Utterance(clip, label, who, "cremad") for who in speakers for clip, label in clips]
 
 
-def test_every_recording_is_judged_by_all_who_know_so_much(knowing):
+def test_every_recording_is_judged_with_every_profile_size(knowing):
     metadata = Recognizer.load(knowing.path).metadata
     with ThreadPoolExecutor(1) as pool:
         known = judge_known(pool, knowing.path, spoken(), metadata)
     assert tuple(known.by_sentences) == SENTENCES
-    assert known.fewest == 0  # of one neutral sentence none is left for its own profile
+    assert known.fewest == 0  # with one neutral sentence, none is left for its own profile
     for result in known.by_sentences.values():
         assert result.scores.confusion.sum() == 2 * len(CLIPS)
     for adapted, fixed in known.by_speech.values():
         assert adapted.scores.confusion.sum() == fixed.scores.confusion.sum() > 0
 
 
-def test_a_profile_is_never_of_the_sentence_that_is_judged(knowing, monkeypatch):
+def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
     asked = []
 
     def profile(_model, paths):
@@ -69,14 +69,14 @@ def test_a_profile_is_never_of_the_sentence_that_is_judged(knowing, monkeypatch)
         assert not any(one.path in paths for paths in profiles)
 
 
-def test_nothing_is_judged_of_a_model_that_knows_no_voices(model_file):
+def test_a_model_without_a_voice_memory_is_not_judged(model_file):
     metadata = replace(Recognizer.load(model_file).metadata, states=())
     with ThreadPoolExecutor(1) as pool:
         assert judge_known(pool, model_file, spoken(), metadata) is None
 
 
 @pytest.mark.usefixtures("few_made")
-def test_a_network_learns_to_know_voices_and_is_itself_as_it_was(tiny_corpus, tmp_path):
+def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
     run(STREAMED, folders)
     recipe = replace(
@@ -97,14 +97,14 @@ def test_a_network_learns_to_know_voices_and_is_itself_as_it_was(tiny_corpus, tm
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
         assert own["voice.differ.weight"].abs().sum() > 0
-        # It answers by itself: a network of the same seed that has learnt nothing does not.
+        # The voice answer has been trained: it differs from that of a fresh network with this seed.
         torch.manual_seed(recipe.seed)
         unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
         assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
 
 
 @pytest.mark.usefixtures("few_made")
-def test_what_is_taken_as_it_is_must_have_learnt_all_but_the_voice(tiny_corpus, tmp_path):
+def test_a_start_for_voice_training_must_differ_only_in_the_voice_memory(tiny_corpus, tmp_path):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
     run(replace(STREAMED, epochs=1), folders)
     recipe = replace(

@@ -1,4 +1,4 @@
-"""Verdicts of the network in training, and the measures of how right verdicts are."""
+"""Verdicts of the network in training, and measures of their accuracy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_timesteps_vote_as_in_the_runtime():
 def test_what_comes_before_an_utterance_does_not_vote():
     speech = np.concatenate([np.zeros(25), np.ones(15)]).astype(np.float32)
     weights = vote_weights(speech, 30, 33, window=20)
-    # Its window is the stream's: five timesteps of speech come before the utterance.
+    # The window is the stream's: it holds five timesteps of speech from before the utterance.
     np.testing.assert_allclose(weights[29:34] * (36 + 49 + 64), [0.0, 36.0, 49.0, 64.0, 0.0])
     assert vote_weights(np.zeros(4, np.float32), 1, 3, window=20).tolist() == [0.0, 0.5, 0.5, 0.0]
 
@@ -50,7 +50,7 @@ def test_temperature_undoes_overconfidence():
     assert fit_temperature(votes, drawn[:, 0].numpy()) == pytest.approx(3.0, rel=0.1)
 
 
-def test_the_temperature_of_a_model_can_be_taken_back():
+def test_the_temperature_of_a_model_can_be_undone():
     logits = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 3
     shipped = torch.softmax(logits / 0.7, -1).numpy()
     np.testing.assert_allclose(
@@ -95,7 +95,7 @@ def test_the_interval_holds_the_point_and_widens_where_speakers_differ():
     speakers = np.repeat([f"S{i}" for i in range(12)], 50)
 
     def answered(share_right):
-        """Right in a share of each speaker's recordings, else the next label."""
+        """Make answers: right in a share of each speaker's recordings, otherwise the next label."""
         right = generator.random(600) < np.repeat(share_right, 50)
         return np.where(right, labels, (labels + 1) % 4)
 

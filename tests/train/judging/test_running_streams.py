@@ -1,4 +1,4 @@
-"""Judging in running streams: what is joined, whose timesteps count, what a false alarm is."""
+"""Judging in running streams: joining, which timesteps count, and false alarms."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_leads_and_fillings_take_turns():
         firsts.setdefault(one.utterances[0], set()).add(one.lead_s)
     assert all(len(leads) == len(PAUSES_S) for leads in firsts.values())
     beginnings = [one for one in sessions if one.pause_s == 0.4][:: len(sessions) // 24]
-    assert len({one.lead_s for one in beginnings}) > 1  # each speaker begins where he does
+    assert len({one.lead_s for one in beginnings}) > 1  # starts differ by speaker
 
 
 def test_the_order_is_the_speakers_own():
@@ -109,7 +109,7 @@ def test_voices_of_unknown_speakers_are_not_put_into_one_session():
     assert judge_sessions({pause_s: [] for pause_s in PAUSES_S}, None) is None
 
 
-def test_a_part_has_the_timesteps_that_lie_in_it_as_a_whole():
+def test_a_part_owns_the_timesteps_entirely_within_it():
     assert own_timesteps(0, 10 * TIMESTEP_SAMPLES) == (0, 10)
     assert own_timesteps(0, 10 * TIMESTEP_SAMPLES - 1) == (0, 9)
     assert own_timesteps(1, 10 * TIMESTEP_SAMPLES) == (1, 10)
@@ -136,9 +136,7 @@ def session_of_clips(**fields):
 
 
 @pytest.mark.parametrize("is_noisy", [False, True])
-def test_a_session_is_one_stream_in_which_each_utterance_lies_where_it_is_said(
-    shipped, model_file, is_noisy
-):
+def test_a_session_is_one_stream_with_each_utterance_at_its_span(shipped, model_file, is_noisy):
     one = hear_session(session_of_clips(is_noisy=is_noisy), model_file)
     pause = faint_noise("x") if is_noisy else lambda samples: np.zeros(samples, np.float32)
     row, spans, at = [], [], 0
@@ -165,7 +163,7 @@ def test_faint_noise_is_faint_and_goes_on():
 
 
 def made_session(answers, truths, speech=None, pause_s=LONG_PAUSE_S, speaker="A"):
-    """Utterances of ten timesteps, as the answers say; ten of silence after each."""
+    """Make utterances of ten timesteps with these answers, each followed by ten of silence."""
     own = tuple(Utterance(Path(f"{i}.wav"), t, speaker, "cremad") for i, t in enumerate(truths))
     probabilities = np.zeros((20 * len(own), 4), np.float32)
     labels, spans = [], []
@@ -203,7 +201,7 @@ def test_an_utterance_without_speech_is_an_error(shipped):
     assert scores.recall[:2].tolist() == [100.0, 0.0]
 
 
-def test_what_heard_more_speech_weighs_more_in_the_verdict_and_not_in_the_mean(shipped):
+def test_estimates_with_more_speech_weigh_more_in_the_verdict_but_not_in_the_mean(shipped):
     one = made_session(("sad",), ("angry",))
     one.heard.probabilities[:6] = [1.0, 0.0, 0.0, 0.0]
     figures = figures_of(parts_of([one], shipped.metadata), shipped.metadata)
@@ -271,7 +269,7 @@ def ordinary(labels, gate=None):
     return StreamResult(len(labels) * 640, probabilities, speech.astype(np.float32), tuple(labels))
 
 
-def test_false_alarms_are_counted_when_an_emotion_comes_up(shipped):
+def test_false_alarms_are_counted_when_an_emotion_appears(shipped):
     labels = [WARMING_UP] * 5 + ["angry"] * 10 + [UNCERTAIN] * 10 + ["angry"] * 5 + ["neutral"] * 5
     labels += ["happy"] * 5 + [SILENCE] * 10 + ["happy"] * 5
     gate = [1.0] * 40 + [0.0] * 15
@@ -299,7 +297,7 @@ def test_verdicts_are_called_too(shipped):
     assert count_alarms([*heard, silent], shipped.metadata).verdicts_called == 60.0
 
 
-def test_what_a_prior_does_is_what_the_recognizer_does(model_file, tmp_path, speech):
+def test_a_prior_applied_later_equals_the_recognizers(model_file, tmp_path, speech):
     from model.export import describe_model
 
     metadata = Recognizer.load(model_file).metadata
@@ -316,7 +314,7 @@ def test_what_a_prior_does_is_what_the_recognizer_does(model_file, tmp_path, spe
     assert judge_ordinary([balanced], known).everyday == count_alarms([live], known)
 
 
-def test_acted_emotions_are_found_by_what_is_shown_and_by_verdicts(shipped):
+def test_acted_emotions_are_found_by_labels_and_by_verdicts(shipped):
     truths = ("angry", "angry", "happy", "sad", "neutral")
     one = made_session(("angry", "sad", "happy", "sad", "neutral"), truths)
     labels = list(one.heard.labels)
@@ -338,7 +336,7 @@ def trial(called, recall, shown=50.0):
     return PriorTrial(0.5, (), None, alarms, acted)
 
 
-def test_the_prior_that_finds_most_while_ordinary_speech_is_left_alone_is_chosen():
+def test_the_prior_that_finds_most_among_the_quiet_ones_is_chosen():
     trials = [trial(21.0, 90.0), trial(20.0, 70.0), trial(19.0, 72.0), trial(5.0, 40.0)]
     assert choose(trials) is trials[2]
     assert choose([trials[0], trial(30.0, 10.0)]).alarms.called == 21.0
@@ -347,7 +345,7 @@ def test_the_prior_that_finds_most_while_ordinary_speech_is_left_alone_is_chosen
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 @pytest.mark.parametrize("one", [trial(float("nan"), 90.0), trial(10.0, float("nan"))])
-def test_a_prior_of_which_nothing_was_heard_is_not_measured(one):
+def test_a_prior_tried_without_speech_is_not_measured(one):
     assert not one.is_measured
     assert trial(10.0, 90.0).is_measured
 
@@ -442,7 +440,7 @@ def test_tempo_changes_and_pitch_does_not():
     assert loudest_hertz(found) == pytest.approx(400.0, rel=0.02)
 
 
-def test_nothing_is_stretched_by_one(speech):
+def test_stretching_by_one_changes_nothing(speech):
     np.testing.assert_allclose(stretch(speech, 1.0), speech, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""What comes before an utterance does not change what it is called."""
+"""Audio before an utterance does not change its label."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.helpers.places import CLIPS
 from train.judging.hearing import hear, votes_of
 from train.judging.sessions import faint_noise, own_timesteps
 
-#: The probability of what a clip is called alone may fall by so much, and no more.
+#: The probability of the label that a clip gets alone may fall by at most this much.
 MARGIN = 0.25
 
 SILENCE = np.zeros(3 * SAMPLE_RATE, np.float32)
-#: Each clip comes after another one that is of another emotion.
+#: Each clip follows a clip of another emotion.
 BEFORE = dict(zip(CLIPS, [*CLIPS[1:], CLIPS[0]], strict=True))
 
 
 def called(recognizer, before, clip):
-    """Label and probabilities of the verdict on a clip, from its own timesteps."""
+    """Return label and probabilities of the verdict on a clip, from its own timesteps."""
     first, end = own_timesteps(len(before), len(before) + len(clip))
     heard = hear(recognizer, np.concatenate([before, clip]))
     votes = votes_of(heard, recognizer.metadata)[first:end]
@@ -30,7 +30,7 @@ def called(recognizer, before, clip):
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("lead", ["silence", "faint noise", "another emotion"])
-def test_what_comes_before_an_utterance_does_not_change_what_it_is_called(shipped, lead, clip):
+def test_audio_before_an_utterance_does_not_change_its_label(shipped, lead, clip):
     samples = read_recording(clip)
     before = {
         "silence": SILENCE,
