@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamer.recognition.recognizer import Recognizer
+from streamer.serve import stepping
 from streamer.serve.config import ServerConfig
 from streamer.serve.hearing import ArrivalClock, Hearing
 from streamer.serve.metrics import Metrics
@@ -94,6 +95,34 @@ def test_who_has_left_is_forgotten_with_all_that_waited(outcomes, shipped):
     assert stepper.members == 1
     assert sum(one.taken for one in found if one.member is gone) < 32_000
     assert [one.ending.reason for one in found if one.ending] == ["enough"]
+
+
+def test_streams_ahead_of_real_time_share_what_time_the_others_leave(shipped, monkeypatch):
+    monkeypatch.setattr(stepping, "_REST_S", 0.0)  # for a single one of them
+    ticks = []
+    stepper = Stepper(ticks.append, pytest.fail, Metrics())
+    try:
+        fast = [Member(Hearing(Start(16_000), shipped)) for _ in range(5)]
+        speaks = Member(Hearing(Start(16_000), shipped))
+        for member in (*fast, speaks):
+            stepper.join(member)
+        for member in fast:
+            stepper.feed(member, bytes(2 * 16_000 * 60))
+        until(ticks, lambda _: all(member.hearing.duration_s > 2.0 for member in fast))
+        already = len(ticks)
+        for _ in range(20):
+            stepper.feed(speaks, bytes(2 * 640))
+            time.sleep(0.04)
+    finally:
+        stepper.close()
+    beside = [
+        [one for one in tick if one.member is not speaks]
+        for tick in ticks[already:]
+        if any(one.member is speaks and one.taken for one in tick)
+    ]
+    assert len(beside) == 20
+    assert all(len(others) <= 1 for others in beside)
+    assert {one.member for tick in ticks[already:] for one in tick} == {*fast, speaks}
 
 
 def test_the_clock_knows_when_each_sample_came():
