@@ -25,14 +25,15 @@ _FAILED = Ending(Code.FAILED, "the model failed; the stream is lost")
 
 #: Most timesteps of one stream per tick: a client that sends more waits for the others.
 MOST_A_TICK = 2
-#: From this number of streams on, ticks are less frequent, as joint steps cost less.
-MANY_STREAMS = 16
-#: Time between the starts of two ticks, with few streams and with many.
-_TICK_S, _LONG_TICK_S = 0.005, 0.02
+#: Time between the starts of two ticks, from so many streams on: joint steps cost less, and at
+#: 40 ms each stream is in every tick.
+_TICKS_S = ((64, 0.04), (16, 0.02), (0, 0.005))
+#: Such ticks are not cut short, even if there is more to do.
+_LONG_TICK_S = 0.02
 #: A stream that has been heard for longer than it is open, and so much more, is ahead of real time.
 _AHEAD_S = 0.5
 #: Time that streams ahead of real time may take of a tick, beside others and alone.
-_REST_S, _ALL_S = 0.005, 0.02
+_REST_S, _ALL_S = 0.005, _LONG_TICK_S
 #: Share of a tick in the running mean of a turn's time.
 _SHARE = 0.1
 #: Sleep of an idle thread; arriving audio wakes it.
@@ -249,7 +250,7 @@ class Stepper:
                 if self._is_over:
                     return
                 turns = self._next_turns()
-                tick_s = _TICK_S if self.members < MANY_STREAMS else _LONG_TICK_S
+                tick_s = next(tick_s for least, tick_s in _TICKS_S if self.members >= least)
             began_s, began_cpu_s = time.monotonic(), time.thread_time()
             estimates = self._tick(turns)
             with self._changed:
@@ -268,7 +269,7 @@ class Stepper:
                 has_more = bool(self._ready)
             # Audio that comes meanwhile steps together. With many streams per core, this also
             # limits a client that sends faster than real time to so many times real time.
-            if not has_more or tick_s == _LONG_TICK_S:
+            if not has_more or tick_s >= _LONG_TICK_S:
                 time.sleep(max(0.0, tick_s - took_s))
 
     def _next_turns(self) -> list[_Turn]:
