@@ -33,8 +33,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("standard output is closed")
     sections: list[Section] = []
     for name, check in _checks(options).items():
-        with interrupts.shielded():  # while native libraries start
-            sections.append(examine(name, check, sections))
+        interrupts.check()
+        sections.append(examine(name, check, sections))
     write_line(sys.stdout, as_json(sections) if options.json else as_text(sections))
     return int(any(one.is_broken for section in sections for one in section.problems))
 

@@ -122,19 +122,21 @@ def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> No
         RunFailure: the device is gone, or the output cannot be written.
         Interrupted: a signal came. Earlier measurements have been shown in each of these cases.
     """
-    with interrupts.shielded():  # no signal may come while native libraries start
-        recognizer = TimedRecognizer.load(plan.model, plan.prior)
+    recognizer = TimedRecognizer.load(plan.model, plan.prior)
     timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
     if plan.source != "stopped":
         _measure_live(plan, recognizer, findings, interrupts)
-    stopped = measure_stopped(recognizer, timesteps, plan.seconds)
+    with interrupts.waiting():
+        stopped = measure_stopped(recognizer, timesteps, plan.seconds)
     text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
     findings.add(text, stopped=asdict(stopped))
     if plan.streams is not None:
         plain = Recognizer.load(plan.model, plan.prior)  # only the streams are timed
-        streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
+        with interrupts.waiting():
+            streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
         findings.add(streams_text(streams), streams=asdict(streams))
-    facts = Process.measure(plan.model)
+    with interrupts.waiting():
+        facts = Process.measure(plan.model)
     findings.add(process_text(facts), process=asdict(facts))
 
 
@@ -147,12 +149,12 @@ def _measure_live(
         if plan.source == "mic":
             device = find_device(plan.device, input_devices())
             source = microphone = stack.enter_context(
-                DatedMicrophone(device, say, duration_s=duration_s)
+                DatedMicrophone(device, say, duration_s=duration_s, signals=interrupts)
             )
             probe = microphone_probe(recognizer, microphone)
         else:
             source = Repeated(plan.recording or DEMO, duration_s)
-            probe = replay_probe(recognizer)
+            probe = replay_probe(recognizer, interrupts)
         say(
             f"measuring for {plan.seconds:g} s, after {SETTLING_S:g} s to settle; Ctrl-C ends it "
             "and shows what there is"
@@ -177,15 +179,21 @@ def _show_live(plan: LatencyPlan, source: Source, probe: Probe, findings: Findin
 
 
 def measure_round_trips(
-    chirps: int, device: str | None, output_device: str | None, findings: Findings
+    chirps: int,
+    device: str | None,
+    output_device: str | None,
+    findings: Findings,
+    interrupts: Interrupts,
 ) -> None:
     """Measure speaker and microphone instead.
 
     Raises:
         SerLiveError: the number is impossible, or there is no such device.
         RunFailure: a device cannot be opened, or the chirp is not heard.
+        Interrupted: a signal came.
     """
     if chirps not in CHIRPS:
         raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
-    trips = measure_loopback(chirps, device, output_device, say)
+    with interrupts.waiting():
+        trips = measure_loopback(chirps, device, output_device, say)
     findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())

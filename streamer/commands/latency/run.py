@@ -36,9 +36,9 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """
     stdout()  # before anything is measured
     if options.server is not None:
-        _measure_server(options)
+        _measure_server(options, interrupts)
     elif options.loopback is not None:
-        _measure_loopback(options)
+        _measure_loopback(options, interrupts)
     else:
         _measure_here(options, interrupts)
     return 0
@@ -58,15 +58,17 @@ def _measure_here(options: argparse.Namespace, interrupts: Interrupts) -> None:
         measure(plan, findings, interrupts)
 
 
-def _measure_loopback(options: argparse.Namespace) -> None:
+def _measure_loopback(options: argparse.Namespace, interrupts: Interrupts) -> None:
     others = ("recording", "source", "seconds", "streams", "model", "prior", "plot")
     if _named(options, others):
         raise SerLiveError("--loopback goes with --device, --output-device and --json only")
     with _findings(options, [bundled("demo.flac"), model_path(None)]) as findings:
-        measure_round_trips(options.loopback, options.device, options.output_device, findings)
+        measure_round_trips(
+            options.loopback, options.device, options.output_device, findings, interrupts
+        )
 
 
-def _measure_server(options: argparse.Namespace) -> None:
+def _measure_server(options: argparse.Namespace, interrupts: Interrupts) -> None:
     others = ("source", "model", "prior", "plot", "loopback", "device", "output_device")
     if _named(options, others):
         raise SerLiveError("--server goes with FILE, --streams, --seconds and --json only")
@@ -76,7 +78,8 @@ def _measure_server(options: argparse.Namespace) -> None:
         **_named(options, ("streams", "seconds", "recording")),
     )
     with _findings(options, ()) as findings:
-        cost = measure_server(load)
+        with interrupts.waiting():
+            cost = measure_server(load)
         findings.add(server_text(cost), server=asdict(cost))
 
 

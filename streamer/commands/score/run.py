@@ -70,8 +70,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         RunFailure: results cannot be written, processes cannot start, or the cluster is lost.
         Interrupted: a signal came; the rows so far are complete.
     """
-    with interrupts.shielded():
-        recognizer = Recognizer.load(plan.model, plan.prior)
+    recognizer = Recognizer.load(plan.model, plan.prior)
     profile = None if plan.profile is None else recognizer.load_profile(plan.profile)
     adaptation = Adaptation(profile, plan.adapts)
     identity = identity_of_run(recognizer, adaptation)
@@ -84,6 +83,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
                 say,
                 wants_sizes=plan.scheduler is not None,
                 folder=folder,
+                signals=interrupts,
             )
         )
         items.check()
@@ -100,8 +100,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         if plan.timeline is not None:
             _make_folder(plan.timeline)
         _run(plan, items, results, sums, recognizer, adaptation, interrupts, folder)
-        with interrupts.shielded():
-            results.finish()
+        results.finish()
         if not is_told:
             items.wait()
             _tell(items, plan)
@@ -116,12 +115,11 @@ def _folder_of(plan: ScorePlan, interrupts: Interrupts) -> Iterator[Path | None]
     """Give a folder for what this machine fetches; no signal keeps it from being deleted."""
     places = () if plan.scheduler else map(place_of, plan.texts)
     with ExitStack() as stack:
-        with interrupts.shielded():
-            folder = stack.enter_context(folder_of_copies(places))
+        folder = stack.enter_context(folder_of_copies(places))
         try:
             yield folder
         finally:
-            with interrupts.shielded(is_firm=True):
+            with interrupts.firm():
                 stack.close()
 
 
@@ -221,10 +219,9 @@ def _run(
         for notice in answer.notices:
             say(notice)
         row = answer.row | sums.identity
-        with interrupts.shielded():  # written and counted, or neither
-            record(job, row, results)
-            sums.take(row)
-            watched.heard(row["duration_s"])
+        record(job, row, results)
+        sums.take(row)
+        watched.heard(row["duration_s"])
 
     try:
         with watched, pool:

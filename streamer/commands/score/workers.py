@@ -66,7 +66,7 @@ class Workers:
             model: model file that each process loads.
             prior: the assumed frequency of each label.
             labels: the model's labels.
-            interrupts: signals, held back while a process starts or is ended.
+            interrupts: signals, which end the wait for an answer.
             adaptation: how each stream adapts to its voice.
             folder: for what they fetch; None for the system's.
         """
@@ -86,6 +86,7 @@ class Workers:
         self._began = time.monotonic()
         try:
             for _ in range(self._count):
+                self._interrupts.check()
                 self._start()
         except BaseException:
             self._end()
@@ -148,7 +149,8 @@ class Workers:
         self, tasks: Mapping[int, Task], waiting: deque[int], done: dict[int, Answer]
     ) -> None:
         """Wait until a worker answers, or dies."""
-        ready = wait([worker.connection for worker in self._workers])
+        with self._interrupts.waiting():
+            ready = wait([worker.connection for worker in self._workers])
         for worker in [one for one in self._workers if one.connection in ready]:
             try:
                 answer: Answer | None = worker.connection.recv()
@@ -178,9 +180,8 @@ class Workers:
             index = worker.tasks.popleft()
             done[index] = Answer(self._blame(tasks[index], how))
         waiting.extendleft(reversed(worker.tasks))
-        with self._interrupts.shielded():
-            self._forget(worker)
-            self._start()
+        self._forget(worker)
+        self._start()
 
     def _blame(self, task: Task, how: str) -> Row:
         if task.timeline is not None:
@@ -188,17 +189,16 @@ class Workers:
         return empty_row(self._labels, task, f"the process that heard it died ({how})")
 
     def _start(self) -> None:
-        with self._interrupts.shielded():
-            ours, theirs = self._context.Pipe()
-            arguments = (theirs, self._model, self._prior, self._adaptation, self._folder)
-            process = self._context.Process(target=work, args=arguments, daemon=True)
-            process.start()
-            theirs.close()  # otherwise its death would go unnoticed
-            self._workers.append(_Worker(process, ours))
+        ours, theirs = self._context.Pipe()
+        arguments = (theirs, self._model, self._prior, self._adaptation, self._folder)
+        process = self._context.Process(target=work, args=arguments, daemon=True)
+        process.start()
+        theirs.close()  # otherwise its death would go unnoticed
+        self._workers.append(_Worker(process, ours))
 
     def _end(self) -> None:
         """End all processes."""
-        with self._interrupts.shielded(is_firm=True):
+        with self._interrupts.firm():
             for worker in self._workers:
                 worker.process.kill()
             for worker in list(self._workers):

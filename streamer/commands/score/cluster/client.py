@@ -72,7 +72,7 @@ class Cluster:
         Args:
             address: of the scheduler.
             spec: what the workers must have.
-            interrupts: signals, held back while the connection is closed.
+            interrupts: signals, which end a wait for the scheduler.
             say: prints a line for the user.
         """
         self._address = address
@@ -94,14 +94,15 @@ class Cluster:
 
     def __enter__(self) -> Self:
         _quieten()
-        self._connect()
+        with self._interrupts.waiting():
+            self._connect()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Leave the scheduler, which cancels what is under way for nobody."""
-        with self._interrupts.shielded(is_firm=True), suppress(Exception):
+        with self._interrupts.firm(), suppress(Exception):
             self._client.close(timeout=_ANSWER_S)
 
     def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
@@ -115,18 +116,21 @@ class Cluster:
         groups = self._grouping.groups(tasks)
         is_more = True
         while True:
-            self._count_workers()
-            while is_more and len(self._under_way) + len(self._again) < self._limit:
-                group = next(groups, None)
-                is_more = group is not None
-                if group is not None:
-                    self._again.append(Load(group))
-            while self._again:
-                self._submit(self._again.pop())
-            if not self._under_way:
-                return
-            with suppress(queue.Empty):
-                future = self._done.get(timeout=1.0)
+            with self._interrupts.waiting():
+                self._count_workers()
+                while is_more and len(self._under_way) + len(self._again) < self._limit:
+                    group = next(groups, None)
+                    is_more = group is not None
+                    if group is not None:
+                        self._again.append(Load(group))
+                while self._again:
+                    self._submit(self._again.pop())
+                if not self._under_way:
+                    return
+                future = None
+                with suppress(queue.Empty):
+                    future = self._done.get(timeout=1.0)
+            if future is not None:
                 yield from self._take(future)
 
     def _connect(self) -> None:
@@ -174,7 +178,8 @@ class Cluster:
             self._reconnect(None)
             return
         try:
-            heard: Heard = future.result()
+            with self._interrupts.waiting():
+                heard: Heard = future.result()
         except KilledWorker as error:
             del self._under_way[future]
             yield from self._suspect(load, str(error.last_worker))
@@ -265,14 +270,15 @@ class Cluster:
         self._say(f"lost the connection to {self._address}{why}; trying again")
         with suppress(Exception):
             self._client.close(timeout=1)
-        for wait_s in _WAITS_S:
-            try:
-                self._connect()
-            except RunFailure:
-                time.sleep(wait_s)
-            else:
-                self._counted = float("-inf")
-                return
+        with self._interrupts.waiting():
+            for wait_s in _WAITS_S:
+                try:
+                    self._connect()
+                except RunFailure:
+                    time.sleep(wait_s)
+                else:
+                    self._counted = float("-inf")
+                    return
         raise RunFailure(f"the scheduler at {self._address} does not answer any more")
 
 
