@@ -6,12 +6,15 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
+from typing import TypeVar
 
 #: Windows has no SIGHUP; there SIGBREAK comes with Ctrl-Break and with a closed window.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+T = TypeVar("T")
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -35,10 +38,10 @@ class Interrupted(BaseException):
 class Interrupts:
     """Notes SIGINT, SIGTERM, SIGHUP and SIGBREAK, and raises :class:`Interrupted`.
 
-    The first signal is raised by :meth:`check`, which loops call, and inside of :meth:`waiting`;
-    nowhere else, so that what is between two checks is done as a whole. A second signal is raised
-    wherever it comes, so that a write that its reader blocks can be abandoned; only
-    :meth:`firm` blocks are done first.
+    The first signal is raised by :meth:`check` and :meth:`each`, which loops use, and inside of
+    :meth:`waiting`; nowhere else, so that what is between two looks is done as a whole. A second
+    signal is raised wherever it comes, so that a write that its reader blocks can be abandoned;
+    only :meth:`firm` blocks are done first.
     """
 
     def __init__(self) -> None:
@@ -80,6 +83,21 @@ class Interrupts:
             number, self._pending = self._pending, None
             raise Interrupted(number, self._signals_seen > 1)
 
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, and look for a signal before each is asked for.
+
+        Raises:
+            Interrupted: one came.
+        """
+        coming = iter(items)
+        while True:
+            self.check()
+            try:
+                item = next(coming)
+            except StopIteration:
+                return
+            yield item
+
     def waiting(self) -> AbstractContextManager[None]:
         """Break a block off when a signal comes, or before it begins if one came earlier.
 
@@ -94,6 +112,17 @@ class Interrupts:
         It is for work that must be done and cannot block, such as restoring a terminal.
         """
         return self._firm
+
+    @contextmanager
+    def firmly_closed(self, context: AbstractContextManager[T]) -> Iterator[T]:
+        """Enter a context whose end is :meth:`firm`, such as one that deletes what it made."""
+        with ExitStack() as stack:
+            value = stack.enter_context(context)
+            try:
+                yield value
+            finally:
+                with self.firm():
+                    stack.close()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._signals_seen += 1

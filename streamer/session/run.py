@@ -180,15 +180,13 @@ def run_session(
     ]
     cause: SerLiveError | Interrupted | None = None
     try:
-        interrupts.check()
-        for block in source.blocks(block_ms):
+        for block in interrupts.each(source.blocks(block_ms)):
             for hearing in hearings:
                 hearing.start()
             for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
                 hearing.take(own)
             deliver_by_time(reports)
             working.check()
-            interrupts.check()
         for hearing in hearings:
             hearing.start()
     except (SerLiveError, Interrupted) as error:

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -179,6 +180,31 @@ def test_a_wait_does_not_begin_after_a_signal(interrupts):
         pytest.fail("it waits")
 
 
+def test_a_loop_ends_between_two_items(interrupts):
+    done = []
+    with pytest.raises(Interrupted):
+        for item in interrupts.each(range(5)):
+            if item == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            done.append(item)
+    assert done == [0, 1, 2]
+
+
+def test_what_was_made_is_closed_whatever_comes(interrupts):
+    closed = []
+
+    @contextmanager
+    def made():
+        yield
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        closed.append(True)
+
+    with pytest.raises(Interrupted), interrupts.firmly_closed(made()):
+        pass
+    assert closed
+
+
 def test_a_wait_within_a_wait_ends_neither(interrupts):
     with pytest.raises(Interrupted), interrupts.waiting():
         with interrupts.waiting():
@@ -218,7 +244,8 @@ def test_a_signal_at_any_event_leaves_the_last_one_last(shipped, speech, interru
     assert end.estimates == len(sink.events) - 2 == round(end.duration_s * 16_000) // 640
 
 
-def test_a_second_signal_does_not_wait(interrupts):
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_signal_does_not_wait():
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(Interrupted) as caught:
         os.kill(os.getpid(), signal.SIGINT)

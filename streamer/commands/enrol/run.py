@@ -158,8 +158,7 @@ def _hear(
 ) -> None:
     """Process a source to its end, or until there is so much speech."""
     resampler = Resampler(source.sample_rate)
-    for block in source.blocks(block_ms):
-        interrupts.check()
+    for block in interrupts.each(source.blocks(block_ms)):
         if isinstance(block, Loss):
             heard: Float32 = np.zeros(block.filled, np.float32)
         elif isinstance(block, np.ndarray):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamer.bundled import bundled
 from streamer.commands.choices import say
@@ -20,14 +20,15 @@ from streamer.commands.latency.live import (
     replay_probe,
     run_probed,
 )
-from streamer.commands.latency.loopback import CHIRPS, measure_loopback
+from streamer.commands.latency.loopback import CHIRPS, RoundTrips, measure_loopback
 from streamer.commands.latency.plot import check_plot, draw
 from streamer.commands.latency.probe import SETTLING_S, Probe
 from streamer.commands.latency.process import Process, machine
 from streamer.commands.latency.reactions import demo_changes
-from streamer.commands.latency.stopped import measure_stopped, read_timesteps
+from streamer.commands.latency.server import ServerCost
+from streamer.commands.latency.stopped import StepCost, measure_stopped, read_timesteps
 from streamer.commands.latency.stopwatch import TimedRecognizer
-from streamer.commands.latency.streams import measure_streams
+from streamer.commands.latency.streams import StreamsCost, measure_streams
 from streamer.commands.latency.tables import (
     live_text,
     loopback_text,
@@ -41,9 +42,10 @@ from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.sound.capture.devices import find_device, input_devices
-from streamer.sound.source import Source
+from streamer.sound.source import NO_SIGNALS, Signals, Source
 
 SCHEMA = 1
+Measured = TypeVar("Measured", RoundTrips, ServerCost, StepCost, StreamsCost, Process)
 DEMO = bundled("demo.flac")
 STREAMS = range(1, 10_001)
 
@@ -96,13 +98,37 @@ class LatencyPlan:
 
 
 class Findings:
-    """Shows each measurement when it is done, and keeps all as one JSON object."""
+    """Makes measurements, shows each when it is done, and keeps all as one JSON object."""
 
-    def __init__(self, show: Callable[[str], None], out: Output | None) -> None:
-        """Use ``show`` for text, and ``out`` for the JSON at the end, None for no JSON."""
+    def __init__(
+        self, show: Callable[[str], None], out: Output | None, signals: Signals = NO_SIGNALS
+    ) -> None:
+        """Set where the findings go.
+
+        Args:
+            show: prints text.
+            out: takes the JSON at the end; None for no JSON.
+            signals: end a measurement.
+        """
         self._show = show
         self._out = out
+        self._signals = signals
         self._document: dict[str, Any] = {}
+
+    def make(
+        self, name: str, do: Callable[[], Measured], text: Callable[[Measured], str], **also: Any
+    ) -> None:
+        """Make a measurement and add it.
+
+        Args:
+            name: its key in the JSON.
+            do: makes it, and returns a dataclass.
+            text: turns that into text.
+            also: further values for the JSON.
+        """
+        with self._signals.waiting():
+            found = do()
+        self.add(text(found), **{name: asdict(found)}, **also)
 
     def add(self, text: str, **values: Any) -> None:
         self._document |= values
@@ -126,18 +152,19 @@ def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> No
     timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
     if plan.source != "stopped":
         _measure_live(plan, recognizer, findings, interrupts)
-    with interrupts.waiting():
-        stopped = measure_stopped(recognizer, timesteps, plan.seconds)
-    text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
-    findings.add(text, stopped=asdict(stopped))
-    if plan.streams is not None:
+    findings.make(
+        "stopped",
+        lambda: measure_stopped(recognizer, timesteps, plan.seconds),
+        lambda cost: stopped_text(cost, recognizer.metadata.look_ahead_ms),
+    )
+    if (count := plan.streams) is not None:
         plain = Recognizer.load(plan.model, plan.prior)  # only the streams are timed
-        with interrupts.waiting():
-            streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
-        findings.add(streams_text(streams), streams=asdict(streams))
-    with interrupts.waiting():
-        facts = Process.measure(plan.model)
-    findings.add(process_text(facts), process=asdict(facts))
+        findings.make(
+            "streams",
+            lambda: measure_streams(plain, timesteps.ravel(), count, plan.seconds),
+            streams_text,
+        )
+    findings.make("process", lambda: Process.measure(plan.model), process_text)
 
 
 def _measure_live(
@@ -179,11 +206,7 @@ def _show_live(plan: LatencyPlan, source: Source, probe: Probe, findings: Findin
 
 
 def measure_round_trips(
-    chirps: int,
-    device: str | None,
-    output_device: str | None,
-    findings: Findings,
-    interrupts: Interrupts,
+    chirps: int, device: str | None, output_device: str | None, findings: Findings
 ) -> None:
     """Measure speaker and microphone instead.
 
@@ -194,6 +217,9 @@ def measure_round_trips(
     """
     if chirps not in CHIRPS:
         raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
-    with interrupts.waiting():
-        trips = measure_loopback(chirps, device, output_device, say)
-    findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())
+    findings.make(
+        "loopback",
+        lambda: measure_loopback(chirps, device, output_device, say),
+        loopback_text,
+        machine=machine(),
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.progress import Pool, Watched
 from streamer.commands.score.remote import folder_of_copies
 from streamer.commands.score.results import Keeping, Piped, Results, open_results
-from streamer.commands.score.rows import columns_of
+from streamer.commands.score.rows import Row, columns_of
 from streamer.commands.score.sums import Sums, identity_of_run
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Answer, empty_row
@@ -75,7 +75,8 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     adaptation = Adaptation(profile, plan.adapts)
     identity = identity_of_run(recognizer, adaptation)
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder_of(plan, interrupts))
+        places = () if plan.scheduler else map(place_of, plan.texts)
+        folder = stack.enter_context(interrupts.firmly_closed(folder_of_copies(places)))
         items = stack.enter_context(
             Listing(
                 plan.texts,
@@ -93,7 +94,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         for complaint in truth.complaints if truth else ():
             say(complaint)
         sums = Sums(identity, plan.output, truth.labels if truth else {}, str(plan.wanted))
-        results = _open(plan, columns_of(known), items, sums, stack)
+        results = _open(plan, columns_of(known), items, sums, stack, interrupts)
         if sums.left:
             say(sums.left)
         check_timelines(plan, items, results, recognizer, adaptation)
@@ -108,19 +109,6 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         out = sys.stderr if plan.output is None else sys.stdout
         show(agreement(truth.labels, sums.verdicts, known), out)
     return _EXIT_UNREADABLE if items.complaints or sums.errors else 0
-
-
-@contextmanager
-def _folder_of(plan: ScorePlan, interrupts: Interrupts) -> Iterator[Path | None]:
-    """Give a folder for what this machine fetches; no signal keeps it from being deleted."""
-    places = () if plan.scheduler else map(place_of, plan.texts)
-    with ExitStack() as stack:
-        folder = stack.enter_context(folder_of_copies(places))
-        try:
-            yield folder
-        finally:
-            with interrupts.firm():
-                stack.close()
 
 
 def _tell(items: Listing, plan: ScorePlan) -> bool:
@@ -155,8 +143,17 @@ def _make_folder(folder: Path) -> None:
 
 
 def _open(
-    plan: ScorePlan, columns: Sequence[str], items: Listing, sums: Sums, stack: ExitStack
+    plan: ScorePlan,
+    columns: Sequence[str],
+    items: Listing,
+    sums: Sums,
+    stack: ExitStack,
+    interrupts: Interrupts,
 ) -> Results:
+    def take_recorded(row: Row) -> None:
+        interrupts.check()
+        sums.take_recorded(row)
+
     if plan.output is None:
         return Piped(sys.stdout, columns)
     named = [place for place in map(place_of, plan.texts) if isinstance(place, Path)]
@@ -164,7 +161,7 @@ def _open(
     fixed += [one for one in (plan.labels, plan.profile) if one is not None]
     # Without --force only results of ours are continued, and no recording is that.
     listed = (item.place for item in items if plan.force and isinstance(item.place, Path))
-    keeping = Keeping(items.among, sums.take_recorded)
+    keeping = Keeping(items.among, take_recorded)
     return open_results(plan.output, columns, plan.force, chain(fixed, listed), keeping, stack)
 
 
@@ -224,7 +221,7 @@ def _run(
         watched.heard(row["duration_s"])
 
     try:
-        with watched, pool:
+        with watched, interrupts.firmly_closed(pool):
             for index, answer in pool.answers(drawn.tasks()):
                 take(drawn.done(index), answer)
         for job in drawn.problems:

@@ -86,7 +86,6 @@ class Workers:
         self._began = time.monotonic()
         try:
             for _ in range(self._count):
-                self._interrupts.check()
                 self._start()
         except BaseException:
             self._end()
@@ -198,12 +197,11 @@ class Workers:
 
     def _end(self) -> None:
         """End all processes."""
-        with self._interrupts.firm():
-            for worker in self._workers:
-                worker.process.kill()
-            for worker in list(self._workers):
-                worker.process.join(_PATIENCE_S)
-                self._forget(worker)
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in list(self._workers):
+            worker.process.join(_PATIENCE_S)
+            self._forget(worker)
 
     def _forget(self, worker: _Worker) -> None:
         worker.connection.close()

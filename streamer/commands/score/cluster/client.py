@@ -94,15 +94,14 @@ class Cluster:
 
     def __enter__(self) -> Self:
         _quieten()
-        with self._interrupts.waiting():
-            self._connect()
+        self._connect()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Leave the scheduler, which cancels what is under way for nobody."""
-        with self._interrupts.firm(), suppress(Exception):
+        with suppress(Exception):
             self._client.close(timeout=_ANSWER_S)
 
     def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
@@ -127,17 +126,17 @@ class Cluster:
                     self._submit(self._again.pop())
                 if not self._under_way:
                     return
-                future = None
+                answers = []
                 with suppress(queue.Empty):
-                    future = self._done.get(timeout=1.0)
-            if future is not None:
-                yield from self._take(future)
+                    answers = list(self._take(self._done.get(timeout=1.0)))
+            yield from answers
 
     def _connect(self) -> None:
         try:
-            self._client = _Client(  # type: ignore[no-untyped-call]
-                self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
-            )
+            with self._interrupts.waiting():
+                self._client = _Client(  # type: ignore[no-untyped-call]
+                    self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
+                )
             if self._spec.file is not None:
                 data = self._spec.file.read_bytes()
                 self._model = self._client.submit(
@@ -178,8 +177,7 @@ class Cluster:
             self._reconnect(None)
             return
         try:
-            with self._interrupts.waiting():
-                heard: Heard = future.result()
+            heard: Heard = future.result()
         except KilledWorker as error:
             del self._under_way[future]
             yield from self._suspect(load, str(error.last_worker))
@@ -270,15 +268,14 @@ class Cluster:
         self._say(f"lost the connection to {self._address}{why}; trying again")
         with suppress(Exception):
             self._client.close(timeout=1)
-        with self._interrupts.waiting():
-            for wait_s in _WAITS_S:
-                try:
-                    self._connect()
-                except RunFailure:
-                    time.sleep(wait_s)
-                else:
-                    self._counted = float("-inf")
-                    return
+        for wait_s in _WAITS_S:
+            try:
+                self._connect()
+            except RunFailure:
+                time.sleep(wait_s)
+            else:
+                self._counted = float("-inf")
+                return
         raise RunFailure(f"the scheduler at {self._address} does not answer any more")
 
 
