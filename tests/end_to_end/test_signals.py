@@ -165,7 +165,7 @@ def test_a_recording_holds_what_was_heard_whenever_a_signal_comes(minute, folder
 def test_a_report_is_whole_or_not_there_whenever_a_signal_comes(minute, folder, tmp_path):
     session, output = tmp_path / "session.jsonl", folder / "o.html"
     run_to(None, None, PROGRAM, ("replay", minute, "--speed", "max", "--output", session))
-    for ended in runs(PROGRAM, ("report", session, "--output", output), folder):
+    for ended in runs(PROGRAM, ("report", session, "--sound", "--output", output), folder):
         left = list(folder.iterdir())
         assert left == [output] or (ended.is_stopped and not left), ended.message
         if left:

@@ -65,12 +65,12 @@ def write_report(
     check_output(output, force, paths)
     with signals.waiting():
         read = [(path, session) for path in paths for session in _with_estimates(path, say)]
-        sessions = [session for _, session in read]
-        check_number(sessions)
-        files = choose_sounds(read, sounds)
-        inputs = [*paths, *(file for file in files if file is not None)]
-        check_output(output, force, inputs)
-        page = make_page(sessions, _read_sounds(files, sessions, output, say))
+    sessions = [session for _, session in read]
+    check_number(sessions)
+    files = choose_sounds(read, sounds)
+    inputs = [*paths, *(file for file in files if file is not None)]
+    check_output(output, force, inputs)
+    page = make_page(sessions, _read_sounds(files, sessions, output, say, signals))
     if suffix in _PLOTTED:
         write_plotted(draw_sheet(page).drawing, page.title, output)
         return
@@ -84,8 +84,9 @@ def _read_sounds(
     sessions: Sequence[RecordedSession],
     output: Path,
     say: Callable[[str], None],
+    signals: Signals,
 ) -> list[Sound | None]:
-    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say)
+    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say, signals)
     return [
         None if file is None else reader.read(file, session)
         for file, session in zip(files, sessions, strict=True)
