@@ -100,16 +100,13 @@ def model_files(options: argparse.Namespace) -> list[Path]:
     return [model_path(options.model), *profile]
 
 
-def load_recognizer(options: argparse.Namespace, interrupts: Interrupts) -> Recognizer:
+def load_recognizer(options: argparse.Namespace) -> Recognizer:
     """Return the named model, under the named prior or else the balanced one.
-
-    No signal comes while native libraries start: onnxruntime would call the file damaged.
 
     Raises:
         SerLiveError: as in :meth:`Recognizer.load`.
     """
-    with interrupts.shielded():
-        return Recognizer.load(options.model, options.prior or BALANCED)
+    return Recognizer.load(options.model, options.prior or BALANCED)
 
 
 def channels_of(options: argparse.Namespace) -> Channels:

@@ -31,12 +31,12 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
         applied = options.configuration
         for line in applied.notices:
             say_on_stderr(told(line))
-        # No signal may come while native libraries initialise; --help needs none of them.
-        with interrupts.shielded():
-            command = import_module(f"streamer.commands.{options.command}.run")
+        command = import_module(f"streamer.commands.{options.command}.run")
+        interrupts.check()
         with own_stderr():
             code: int = command.run(options, interrupts)
-            return code
+        interrupts.check()  # one may have come after the last look
+        return code
     except ReaderGone as error:
         return error.exit_code
     except SerLiveError as error:

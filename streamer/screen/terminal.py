@@ -102,7 +102,7 @@ class Terminal:
 
     def __enter__(self) -> Self:
         try:
-            with self._interrupts.shielded(is_firm=True):
+            with self._interrupts.firm():
                 # In case something comes between the end of a session and of this context.
                 atexit.register(self._put_back)
                 self._stopping.open()
@@ -110,7 +110,7 @@ class Terminal:
                 self._console.set_alt_screen(True)
                 self._console.show_cursor(False)
                 self._thread.start()
-        except BaseException:  # an interrupt, or a screen that failed at once
+        except BaseException:  # a second signal, or a screen that failed at once
             self._close()
             raise
         return self
@@ -138,15 +138,13 @@ class Terminal:
         Raises:
             RunFailure: the screen had failed.
         """
-        try:
-            with self._interrupts.shielded(is_firm=True):
-                self._put_back()
-        finally:  # also if the shield releases the interrupt from the failure
-            if self._failure is not None:
-                reason = f"{type(self._failure).__name__}: {self._failure}"
-                raise RunFailure(
-                    f"the screen failed ({reason}); --format plain does without"
-                ) from self._failure
+        with self._interrupts.firm():
+            self._put_back()
+        if self._failure is not None:
+            reason = f"{type(self._failure).__name__}: {self._failure}"
+            raise RunFailure(
+                f"the screen failed ({reason}); --format plain does without"
+            ) from self._failure
 
     def _put_back(self) -> None:
         atexit.unregister(self._put_back)

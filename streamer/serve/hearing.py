@@ -17,8 +17,7 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.serve.protocol import Code, Refused, Start
 from streamer.session.events import SessionStarted
-from streamer.session.interrupts import Interrupts
-from streamer.session.report import Report, deliver_by_time
+from streamer.session.report import Report, Sinks, deliver_by_time
 from streamer.signal import (
     FRAME_TAIL_SAMPLES,
     LARGEST_SAMPLE,
@@ -163,15 +162,14 @@ class Hearing:
         self._clock = ArrivalClock(start.sample_rate)
         self._heard = 0
         self._odd = b""
-        sink = JsonLines(self._lines, names_file=False)
+        sinks = Sinks([JsonLines(self._lines, names_file=False)])
         streams = self._mixer.streams
         numbers = [None] if streams is None else range(1, streams + 1)
-        shields = Interrupts()  # signals go to the main thread: none is raised here
         self._channels = [
             _Channel(
                 recognizer,
                 start,
-                Report(recognizer, [sink], self._clock, shields, number),
+                Report(recognizer, sinks, self._clock, number),
                 adaptation,
             )
             for number in numbers

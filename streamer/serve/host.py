@@ -42,21 +42,20 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
     """
     if any(find_spec(name) is None for name in _EXTRA):
         raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
-    with interrupts.shielded():
-        listening = listen(config)
-        try:
-            models = (config.model, *config.also)
-            recognizers = [Recognizer.load(model, config.prior) for model in models]
-            names = [one.metadata.name for one in recognizers]
-            if len(set(names)) < len(names):
-                raise SerLiveError(f"two models go by one name: {', '.join(names)}")
-            host = Host(config, recognizers, listening)
-            sys.setswitchinterval(_SWITCH_S)
-            with _signals(host.stop):
-                interrupts.raise_pending()  # while it started
-                number = asyncio.run(host.run())
-        finally:
-            listening.close()
+    listening = listen(config)
+    try:
+        models = (config.model, *config.also)
+        recognizers = [Recognizer.load(model, config.prior) for model in models]
+        names = [one.metadata.name for one in recognizers]
+        if len(set(names)) < len(names):
+            raise SerLiveError(f"two models go by one name: {', '.join(names)}")
+        host = Host(config, recognizers, listening)
+        sys.setswitchinterval(_SWITCH_S)
+        with _signals(host.stop):
+            interrupts.check()  # one may have come while it started
+            number = asyncio.run(host.run())
+    finally:
+        listening.close()
     raise Interrupted(number)
 
 

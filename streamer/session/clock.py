@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from streamer.sound.source import NO_SIGNALS, Signals
+
 
 class Clock(Protocol):
     """Ties stream time to the wall clock: :class:`Pace`, or a microphone's own clock."""
@@ -21,9 +23,15 @@ class Clock(Protocol):
 class Pace:
     """The clock of a replay: delivers audio when a microphone would have heard it."""
 
-    def __init__(self, speed: float | None) -> None:
-        """Speed 1 is real time; with None there is no wait and no latency."""
+    def __init__(self, speed: float | None, signals: Signals = NO_SIGNALS) -> None:
+        """Set the pace.
+
+        Args:
+            speed: 1 is real time; with None there is no wait and no latency.
+            signals: end a wait.
+        """
         self._speed = speed
+        self._signals = signals
         self._start: float | None = None
 
     def wait_until(self, stream_s: float, block_s: float) -> None:  # noqa: ARG002 (a pipe's does)
@@ -37,7 +45,8 @@ class Pace:
             self._start = time.monotonic()
         delay = self._start + stream_s / self._speed - time.monotonic()
         if delay > 0:
-            time.sleep(delay)
+            with self._signals.waiting():
+                time.sleep(delay)
 
     def latency_ms(self, time_s: float) -> float | None:
         """Return how long ago stream time ``time_s`` was heard."""

@@ -1,4 +1,4 @@
-"""Signals that ask the program to stop, without interrupting a write."""
+"""Signals that ask the program to stop: noted when they come, raised where somebody looks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import _thread
 import signal
 import sys
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TypeVar
 
 #: Windows has no SIGHUP; there SIGBREAK comes with Ctrl-Break and with a closed window.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+T = TypeVar("T")
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -33,14 +36,17 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Raises :class:`Interrupted` on SIGINT, SIGTERM, SIGHUP and SIGBREAK, unless shielded.
+    """Notes SIGINT, SIGTERM, SIGHUP and SIGBREAK, and raises :class:`Interrupted`.
 
-    A second signal is raised at once, so that a write that its reader blocks can be abandoned.
+    The first signal is raised by :meth:`check` and :meth:`each`, which loops use, and inside of
+    :meth:`waiting`; nowhere else, so that what is between two looks is done as a whole. A second
+    signal is raised wherever it comes, so that a write that its reader blocks can be abandoned;
+    only :meth:`firm` blocks are done first.
     """
 
     def __init__(self) -> None:
-        self._shields = 0
-        self._firm_shields = 0
+        self._waiting = _Block(self.check, _nothing)
+        self._firm = _Block(_nothing, self._check_second)
         self._has_quit = False
         self._main = threading.get_ident()
         self._pending: int | None = None
@@ -67,63 +73,94 @@ class Interrupts:
         else:  # a real signal, which ends a wait too
             signal.pthread_kill(self._main, signal.SIGINT)
 
-    def shielded(self, *, is_firm: bool = False) -> AbstractContextManager[None]:
-        """Hold back the first signal, or all signals if firm, until the block is done.
-
-        Firm is for work that must be done and cannot block, such as restoring a terminal.
-        """
-        return _Shield(self, is_firm)
-
-    def raise_shield(self, is_firm: bool) -> None:
-        """Begin to hold signals back, see :meth:`shielded`."""
-        self._shields += 1
-        self._firm_shields += is_firm
-
-    def lower_shield(self, is_firm: bool) -> None:
-        """Stop to hold signals back."""
-        self._shields -= 1
-        self._firm_shields -= is_firm
-
-    @property
-    def is_shielded(self) -> bool:
-        return self._shields > 0
-
-    def raise_pending(self) -> None:
-        """Raise what was held back, even if a shield still stands.
+    def check(self) -> None:
+        """Look for a signal; each is raised once.
 
         Raises:
-            Interrupted: a signal came behind the shield.
+            Interrupted: one came.
         """
         if self._pending is not None:
-            self._raise(self._pending)
+            number, self._pending = self._pending, None
+            raise Interrupted(number, self._signals_seen > 1)
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, and look for a signal before each is asked for.
+
+        Raises:
+            Interrupted: one came.
+        """
+        coming = iter(items)
+        while True:
+            self.check()
+            try:
+                item = next(coming)
+            except StopIteration:
+                return
+            yield item
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Break a block off when a signal comes, or before it begins if one came earlier.
+
+        It is for waits: for audio, a worker, the network. Python would resume them after a signal.
+        Whatever else the block does may be left half done.
+        """
+        return self._waiting
+
+    def firm(self) -> AbstractContextManager[None]:
+        """Hold back a second signal too, until the block is done.
+
+        It is for work that must be done and cannot block, such as restoring a terminal.
+        """
+        return self._firm
+
+    @contextmanager
+    def firmly_closed(self, context: AbstractContextManager[T]) -> Iterator[T]:
+        """Enter a context whose end is :meth:`firm`, such as one that deletes what it made."""
+        with ExitStack() as stack:
+            value = stack.enter_context(context)
+            try:
+                yield value
+            finally:
+                with self.firm():
+                    stack.close()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._has_quit:
-            number = 0
         self._signals_seen += 1
-        if self._firm_shields or (self._shields and self._signals_seen == 1):
-            self._pending = number
-        else:
-            self._raise(number)
+        self._pending = 0 if self._has_quit else number
+        if not self._firm.depth and (self._waiting.depth or self._signals_seen > 1):
+            self.check()
 
-    def _raise(self, number: int) -> NoReturn:
-        self._pending = None
-        raise Interrupted(number, self._signals_seen > 1)
+    def _check_second(self) -> None:
+        if self._signals_seen > 1 and not self._firm.depth:
+            self.check()
 
 
-class _Shield:
-    """A block that signals do not interrupt; a class, as a generator takes four times as long."""
+class _Block:
+    """A block of code, which may stand in itself; a class, as a generator takes four times as long.
 
-    __slots__ = ("_interrupts", "_is_firm")
+    Attributes:
+        depth: how often it is entered now.
+    """
 
-    def __init__(self, interrupts: Interrupts, is_firm: bool) -> None:
-        self._interrupts = interrupts
-        self._is_firm = is_firm
+    __slots__ = ("_look_after", "_look_before", "depth")
+
+    def __init__(self, look_before: Callable[[], None], look_after: Callable[[], None]) -> None:
+        self._look_before, self._look_after = look_before, look_after
+        self.depth = 0
 
     def __enter__(self) -> None:
-        self._interrupts.raise_shield(self._is_firm)
+        self.depth += 1  # before the look: a signal between the two is not missed
+        try:
+            self._look_before()
+        except Interrupted:
+            self.depth -= 1
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._interrupts.lower_shield(self._is_firm)
-        if kind is None and not self._interrupts.is_shielded:
-            self._interrupts.raise_pending()
+        self.depth -= 1
+        if kind is None:
+            self._look_after()
+
+
+def _nothing() -> None:
+    """Look for nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from streamer.errors import RunFailure
@@ -20,7 +20,6 @@ from streamer.session.events import (
     Sink,
     SourceAway,
 )
-from streamer.session.interrupts import Interrupts
 from streamer.signal import TIMESTEP_S
 
 
@@ -55,15 +54,40 @@ class _StreamTime:
         return bool(self._silences) and heard_s > self._silences[0][0]
 
 
+class Sinks:
+    """The sinks of a session; if one fails, the others go on without it."""
+
+    def __init__(self, sinks: Iterable[Sink]) -> None:
+        self._working = list(sinks)
+        self._failure: RunFailure | None = None
+
+    def take(self, event: Event) -> None:
+        """Send an event to every sink that has not failed."""
+        for sink in tuple(self._working):
+            try:
+                sink.take(event)
+            except RunFailure as error:
+                self._working.remove(sink)
+                self._failure = self._failure or error
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one.
+
+        Raises:
+            RunFailure: a sink failed.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+
 class Report:
     """Sends events to the sinks and keeps the counts for the last event."""
 
     def __init__(
         self,
         recognizer: Recognizer,
-        sinks: list[Sink],
+        sinks: Sinks,
         clock: Clock,
-        interrupts: Interrupts,
         channel: int | None = None,
     ) -> None:
         metadata = recognizer.metadata
@@ -76,14 +100,12 @@ class Report:
         self.channel = channel
         self._clock = clock
         self._stream_time = _StreamTime()
-        self._interrupts = interrupts
         self._owed: deque[Estimate] = deque()
         self.is_started = False
 
     def start(self, event: SessionStarted) -> None:
-        with self._interrupts.shielded():
-            self.is_started = True
-            self._send(event)
+        self.is_started = True
+        self._sinks.take(event)
 
     def owe(self, estimates: Sequence[Estimate]) -> None:
         """Queue estimates; :meth:`deliver` sends them."""
@@ -103,22 +125,19 @@ class Report:
             time_s = self._stream_time.at(estimate.time)
             if time_s != estimate.time:
                 estimate = replace(estimate, time=time_s)
-            with self._interrupts.shielded():  # counted and written, or neither
-                self._owed.popleft()
-                self._counts[estimate.label] += 1
-                self._verdict.add(estimate.probabilities, estimate.speech, estimate.label)
-                latency_ms = None if is_lost else self._clock.latency_ms(time_s)
-                self._send(Estimated(estimate, latency_ms, is_lost, self.channel))
+            self._owed.popleft()
+            self._counts[estimate.label] += 1
+            self._verdict.add(estimate.probabilities, estimate.speech, estimate.label)
+            latency_ms = None if is_lost else self._clock.latency_ms(time_s)
+            self._sinks.take(Estimated(estimate, latency_ms, is_lost, self.channel))
 
     def gap(self, event: Gap, heard_s: float, skipped_s: float, filled_s: float) -> None:
         """Report that audio is lost after ``heard_s``: skipped, or replaced by silence."""
-        with self._interrupts.shielded():
-            self._stream_time.lose(heard_s, skipped_s, filled_s)
-            self._send(event)
+        self._stream_time.lose(heard_s, skipped_s, filled_s)
+        self._sinks.take(event)
 
     def away(self) -> None:
-        with self._interrupts.shielded():
-            self._send(SourceAway(self.channel))
+        self._sinks.take(SourceAway(self.channel))
 
     def end(self, duration_s: float) -> None:
         total = sum(self._counts.values())
@@ -131,20 +150,7 @@ class Report:
             dict(zip(self._labels, probabilities, strict=True)),
             self.channel,
         )
-        with self._interrupts.shielded():
-            self._send(event)
-
-    def _send(self, event: Event) -> None:
-        """Send to every sink; drop a sink that fails, at no loss to the others."""
-        failure: RunFailure | None = None
-        for sink in tuple(self._sinks):
-            try:
-                sink.take(event)
-            except RunFailure as error:
-                self._sinks.remove(sink)
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        self._sinks.take(event)
 
 
 def deliver_by_time(reports: Sequence[Report]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -21,7 +20,7 @@ from streamer.session.events import (
     Sink,
 )
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.session.report import Report, deliver_by_time
+from streamer.session.report import Report, Sinks, deliver_by_time
 from streamer.sound.resampler import Resampler
 from streamer.sound.source import Away, Float32, Loss, Source
 
@@ -35,7 +34,6 @@ class _Hearing:
         recognizer: Recognizer,
         report: Report,
         clock: Clock,
-        interrupts: Interrupts,
         listeners: Sequence[Listener],
         adaptation: Adaptation,
         at_once: int,
@@ -49,7 +47,6 @@ class _Hearing:
         self._stream = recognizer.stream(adaptation.profile, adaptation.adapts, at_once)
         self._report = report
         self._clock = clock
-        self._interrupts = interrupts
         self._listeners = listeners
         self._heard = self._left_out = self._clipped = 0
 
@@ -87,31 +84,35 @@ class _Hearing:
         else:
             block_s = len(block) / self._rate
             self._clock.wait_until(self.duration_s + block_s, block_s)
-            with self._interrupts.shielded():  # heard and estimated, or neither
-                compute_s = self._accept(block)
-            self._tell(block, compute_s)
+            self._tell(block, self._accept(block))
 
     def finish(self) -> None:
-        """End the audio, by itself or from outside: account for any loss and flush the stream."""
-        if not self._stream.is_flushed:
+        """End the audio, by itself or from outside: account for any loss and flush the stream.
+
+        Raises:
+            RunFailure: the loss cannot be recorded; the stream is flushed all the same.
+        """
+        try:
             if loss := self._source.unheard(self._heard + self._left_out):
                 self._lose(loss)
-            with self._interrupts.shielded():
-                self._report.owe(self._stream.accept(self._resampler.flush()))
-                self._report.owe(self._stream.flush())
+        finally:
+            self._report.owe(self._stream.accept(self._resampler.flush()))
+            self._report.owe(self._stream.flush())
+
+    def end(self) -> None:
+        """Send the last event."""
+        self._report.end(self.duration_s)
 
     def _lose(self, loss: Loss) -> None:
         skipped, silence = loss.samples - loss.filled, np.zeros(loss.filled, np.float32)
-        with self._interrupts.shielded():  # reported, counted and filled, or none of these
-            self._report.gap(
-                Gap(self.duration_s, loss.samples, loss.reason, self._report.channel),
-                self._heard / self._rate,
-                skipped / self._rate,
-                loss.filled / self._rate,
-            )
-            self._left_out += skipped
-            compute_s = self._accept(silence)
-        self._tell(silence, compute_s)
+        self._report.gap(
+            Gap(self.duration_s, loss.samples, loss.reason, self._report.channel),
+            self._heard / self._rate,
+            skipped / self._rate,
+            loss.filled / self._rate,
+        )
+        self._left_out += skipped
+        self._tell(silence, self._accept(silence))
 
     def _accept(self, block: Float32) -> float:
         """Process a block and return the computing time."""
@@ -170,54 +171,38 @@ def run_session(
         RunFailure: a sink failed; raised after the other sinks' last event.
         Interrupted: a signal came; raised after the last event.
     """
-    remaining = list(sinks)  # shared by all channels: a sink that failed gets nothing more
+    working = Sinks(sinks)  # shared by all channels: a sink that failed gets nothing more
     channels = [None] if streams is None else [*range(1, streams + 1)]
-    reports = [Report(recognizer, remaining, clock, interrupts, one) for one in channels]
+    reports = [Report(recognizer, working, clock, one) for one in channels]
     hearings = [
-        _Hearing(
-            source,
-            recognizer,
-            report,
-            clock,
-            interrupts,
-            listeners if first else (),
-            adaptation,
-            at_once,
-        )
-        for first, report in zip([True, *[False] * len(reports)], reports, strict=False)
+        _Hearing(source, recognizer, report, clock, heard_by, adaptation, at_once)
+        for report, heard_by in zip(reports, [listeners, *[()] * len(channels)], strict=False)
     ]
-    damage: SerLiveError | None = None
+    cause: SerLiveError | Interrupted | None = None
     try:
-        try:
-            for block in source.blocks(block_ms):
-                for hearing in hearings:
-                    hearing.start()
-                for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
-                    hearing.take(own)
-                deliver_by_time(reports)
+        for block in interrupts.each(source.blocks(block_ms)):
             for hearing in hearings:
                 hearing.start()
-        except RunFailure:
-            raise
-        except SerLiveError as error:
-            if not reports[0].is_started:
-                raise
-            damage = error  # the audio ends here; what was heard still gets its last estimates
+            for hearing, own in zip(hearings, _by_channel(block, channels), strict=True):
+                hearing.take(own)
+            deliver_by_time(reports)
+            working.check()
         for hearing in hearings:
+            hearing.start()
+    except (SerLiveError, Interrupted) as error:
+        if not reports[0].is_started or (isinstance(error, Interrupted) and error.is_impatient):
+            raise
+        cause = error  # the audio ends here; what was heard still gets its last estimates
+    for hearing in hearings:
+        try:
             hearing.finish()
-        deliver_by_time(reports)
-    except (RunFailure, Interrupted) as error:
-        is_impatient = isinstance(error, Interrupted) and error.is_impatient
-        for report, hearing in zip(reports, hearings, strict=True):
-            if report.is_started and not is_impatient:
-                with suppress(RunFailure):  # if a sink failed, the others go on
-                    hearing.finish()
-                with suppress(RunFailure):
-                    report.deliver()
-                with suppress(RunFailure):
-                    report.end(hearing.duration_s)
-        raise
-    for report, hearing in zip(reports, hearings, strict=True):
-        report.end(hearing.duration_s)
-    if damage is not None:
-        raise damage
+        except RunFailure as failure:
+            cause = cause or failure
+    deliver_by_time(reports)
+    for hearing in hearings:
+        hearing.end()
+    if not isinstance(cause, Interrupted):
+        working.check()
+    if cause is not None:
+        raise cause
+    interrupts.check()

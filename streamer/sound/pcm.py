@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from streamer.errors import RunFailure, SerLiveError
 from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
 from streamer.sound.level import clipped_samples
-from streamer.sound.source import RATES, Float32, audible, block_ends, keep_quiet, no_audio
+from streamer.sound.source import (
+    NO_SIGNALS,
+    RATES,
+    Float32,
+    Signals,
+    audible,
+    block_ends,
+    keep_quiet,
+    no_audio,
+)
 
 #: First bytes of sound files, which would sound like a click or noise.
 CONTAINERS = (
@@ -166,6 +175,7 @@ class RawPcm:
         *,
         wanted: Channels = MIX,
         say: Callable[[str], None] = keep_quiet,
+        signals: Signals = NO_SIGNALS,
     ) -> None:
         """Describe the pipe.
 
@@ -176,6 +186,7 @@ class RawPcm:
             encoding: a name that :func:`encoding_of` accepts.
             wanted: channels to use.
             say: prints a line for the user.
+            signals: end a wait for the writer.
 
         Raises:
             SerLiveError: the rate, channel count or encoding is impossible.
@@ -189,7 +200,9 @@ class RawPcm:
         self.name = "-"
         self.sample_rate = sample_rate
         self.clipped = self.overflows = 0
-        self._read: Callable[[int], bytes] = stream.read
+        self._stream = stream
+        self._signals = signals
+        self._read: Callable[[int], bytes] = self._wait_for
         self._channels = channels
         self._encoding = encoding_of(encoding)
         self.frame_bytes = self._encoding.size * channels
@@ -201,6 +214,10 @@ class RawPcm:
     def read_from(self, read: Callable[[int], bytes]) -> None:
         """Read from ``read`` instead; it returns as many bytes as requested, fewer at the end."""
         self._read = read
+
+    def _wait_for(self, count: int) -> bytes:
+        with self._signals.waiting():
+            return self._stream.read(count)
 
     def unheard(self, position: int) -> None:
         """Return None: a pipe waits."""

@@ -17,7 +17,15 @@ from operator import itemgetter
 from typing import BinaryIO
 
 from streamer.sound.pcm import RawPcm
-from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss, keep_quiet
+from streamer.sound.source import (
+    MAX_LAG_S,
+    NO_SIGNALS,
+    Away,
+    Float32,
+    Loss,
+    Signals,
+    keep_quiet,
+)
 
 #: Most audio that waits; beyond it the writer waits.
 MOST_WAITING_S = 30.0
@@ -36,16 +44,18 @@ class Arrivals:
         taken: bytes taken or dropped so far.
     """
 
-    def __init__(self, stream: BinaryIO, most_bytes: int) -> None:
+    def __init__(self, stream: BinaryIO, most_bytes: int, signals: Signals = NO_SIGNALS) -> None:
         """Read bytes from a stream, ahead of the taker.
 
         Args:
             stream: binary stream.
             most_bytes: most bytes that wait; beyond that the writer is blocked.
+            signals: end the taker's wait.
         """
         self.taken = 0
         self._most = most_bytes
         self._stream = stream
+        self._signals = signals
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._marks: list[tuple[int, float]] = []
         self._came = 0
@@ -67,12 +77,14 @@ class Arrivals:
         Raises:
             OSError: the pipe cannot be read.
         """
-        with self._changed:
-            while self._waiting < count and not self._is_over:
-                self._changed.wait(_LOOK_S)  # not forever: a signal must be noticed
-            if self._error is not None and not self._waiting:
-                raise self._error
-            return self._pop(count)
+        while True:
+            with self._changed:
+                if self._waiting >= count or self._is_over:
+                    if self._error is not None and not self._waiting:
+                        raise self._error
+                    return self._pop(count)
+                self._changed.wait(_LOOK_S)
+            self._signals.check()  # not above: it must not be raised while a lock changes hands
 
     def drop(self, count: int) -> None:
         """Drop the oldest waiting bytes."""
@@ -154,6 +166,7 @@ class LivePipe:
         speed: float,
         is_live: bool,
         say: Callable[[str], None] = keep_quiet,
+        signals: Signals = NO_SIGNALS,
     ) -> None:
         """Begin to read audio.
 
@@ -164,6 +177,7 @@ class LivePipe:
             is_live: whether to process audio as it comes, and drop the oldest if more than
                 :data:`MAX_LAG_S` waits.
             say: prints a line for the user.
+            signals: end a wait for the writer or the clock.
 
         Raises:
             SerLiveError: as in :class:`RawPcm`.
@@ -173,8 +187,10 @@ class LivePipe:
         self.name, self.sample_rate = self._pcm.name, self._pcm.sample_rate
         self.streams = self._pcm.streams
         self._bytes_a_second = self.sample_rate * self._frame_bytes
-        self._arrivals = Arrivals(stream, round(MOST_WAITING_S * self._bytes_a_second))
+        most_bytes = round(MOST_WAITING_S * self._bytes_a_second)
+        self._arrivals = Arrivals(stream, most_bytes, signals)
         self._pcm.read_from(self._arrivals.read)
+        self._signals = signals
         self._speed = speed
         self._is_live = is_live
         self._say = say
@@ -234,7 +250,8 @@ class LivePipe:
             self._start = now_s - stream_s / self._speed
         self._tell_backlog()
         if due_s > now_s:
-            time.sleep(due_s - now_s)
+            with self._signals.waiting():
+                time.sleep(due_s - now_s)
 
     def _tell_backlog(self) -> None:
         waiting_s = self._arrivals.waiting / self._bytes_a_second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -99,6 +100,30 @@ class Source(Protocol):
     def unheard(self, position: int) -> Loss | None:
         """Return what a live source had beyond ``position`` samples when the session ends."""
         ...
+
+
+class Signals(Protocol):
+    """What ends a wait for audio from outside, as ``streamer.session.interrupts`` does."""
+
+    def check(self) -> None:
+        """Raise if a signal came."""
+        ...
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context for a wait, which is broken off when a signal comes."""
+        ...
+
+
+class _NoSignals:
+    def check(self) -> None:
+        """Raise nothing."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+#: For waits that nothing from outside ends.
+NO_SIGNALS: Signals = _NoSignals()
 
 
 def block_ends(sample_rate: int, block_ms: int) -> Iterator[int]:

@@ -35,10 +35,12 @@ def test_ctrl_break_ends_a_session_as_ctrl_c_does(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     before = {number: signal.getsignal(number) for number in ending_signals()}
     try:
-        Interrupts().install()
+        installed = Interrupts()
+        installed.install()
         assert signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL
+        signal.raise_signal(signal.SIGUSR1)
         with pytest.raises(Interrupted) as caught:
-            signal.raise_signal(signal.SIGUSR1)
+            installed.check()
         assert caught.value.number == signal.SIGUSR1
     finally:
         for number, handler in before.items():

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import signal
+import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -142,22 +144,73 @@ def test_a_sink_that_fails_is_reported(shipped, speech):
     assert isinstance(error, RunFailure)
 
 
-def test_signals_wait_for_the_write_to_finish():
+@pytest.fixture
+def interrupts():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    written = []
-    try:
-        interrupts = Interrupts()
-        interrupts.install()
-        with pytest.raises(Interrupted) as caught, interrupts.shielded():
-            os.kill(os.getpid(), signal.SIGTERM)
-            written.append("whole line")
-        assert caught.value.number == signal.SIGTERM
-        assert written
-        with pytest.raises(Interrupted):
+    installed = Interrupts()
+    installed.install()
+    yield installed
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_is_raised_where_somebody_looks(interrupts):
+    os.kill(os.getpid(), signal.SIGTERM)
+    written = "whole line"
+    with pytest.raises(Interrupted) as caught:
+        interrupts.check()
+    assert written
+    assert (caught.value.number, caught.value.is_impatient) == (signal.SIGTERM, False)
+    interrupts.check()  # it is raised once
+
+
+def test_a_signal_breaks_off_a_wait(interrupts):
+    sender = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    sender.start()
+    with pytest.raises(Interrupted), interrupts.waiting():
+        time.sleep(60.0)
+        pytest.fail("the wait went on")
+    with interrupts.waiting():  # as after it, when the last lines are written
+        time.sleep(0.001)
+
+
+def test_a_wait_does_not_begin_after_a_signal(interrupts):
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted), interrupts.waiting():
+        pytest.fail("it waits")
+
+
+def test_a_loop_ends_between_two_items(interrupts):
+    done = []
+    with pytest.raises(Interrupted):
+        for item in interrupts.each(range(5)):
+            if item == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            done.append(item)
+    assert done == [0, 1, 2]
+
+
+def test_what_was_made_is_closed_whatever_comes(interrupts):
+    closed = []
+
+    @contextmanager
+    def made():
+        yield
+        for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        closed.append(True)
+
+    with pytest.raises(Interrupted), interrupts.firmly_closed(made()):
+        pass
+    assert closed
+
+
+def test_a_wait_within_a_wait_ends_neither(interrupts):
+    with pytest.raises(Interrupted), interrupts.waiting():
+        with interrupts.waiting():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the outer wait went on")
 
 
 class Signalled(Collect):
@@ -171,16 +224,6 @@ class Signalled(Collect):
         super().take(event)
         if len(self.events) - 1 == self.at:
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.fixture
-def interrupts():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    installed = Interrupts()
-    installed.install()
-    yield installed
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("at", [0, 1, 10, 21, 24, 25, 26])
@@ -201,21 +244,30 @@ def test_a_signal_at_any_event_leaves_the_last_one_last(shipped, speech, interru
     assert end.estimates == len(sink.events) - 2 == round(end.duration_s * 16_000) // 640
 
 
-def test_a_second_signal_does_not_wait(interrupts):
-    with pytest.raises(Interrupted) as caught, interrupts.shielded():
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_signal_does_not_wait():
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
         os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("still shielded")
+        pytest.fail("nobody looks here")
     assert caught.value.is_impatient
 
 
 def test_what_must_be_done_is_done_whatever_comes(interrupts):
     done = []
-    with pytest.raises(Interrupted), interrupts.shielded(is_firm=True):
+    with pytest.raises(Interrupted) as caught, interrupts.firm():
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGINT)
         done.append(True)
     assert done
+    assert caught.value.is_impatient
+
+
+def test_what_must_be_done_leaves_the_first_signal_to_who_looks(interrupts):
+    with interrupts.firm():
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted):
+        interrupts.check()
 
 
 def test_signals_that_are_ignored_stay_ignored():

@@ -14,19 +14,22 @@ from streamer.formats.reader import read_sessions
 from streamer.formats.writers import check_named, open_timeline
 from streamer.outputs import Output
 from streamer.session.interrupts import Interrupts
+from streamer.sound.source import NO_SIGNALS, Signals
 
 
-def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Convert the named session.
 
     Raises:
         SerLiveError: no format is given, the file cannot be read, or the format cannot hold it.
         RunFailure: the output cannot be written.
+        Interrupted: a signal came; the lines so far are complete.
     """
     name = format_of(options.output, options.format)
     check_named(options.output, name, say)
     with ExitStack() as stack:
-        convert(options.session, name, open_output(options, stack, [options.session]), say)
+        out = open_output(options, stack, [options.session])
+        convert(options.session, name, out, say, interrupts)
     return 0
 
 
@@ -47,14 +50,22 @@ def format_of(output: Path | None, name: str | None) -> str:
     return SUFFIXES[output.suffix.lower()]
 
 
-def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> None:
+def convert(
+    path: Path,
+    name: str,
+    out: Output,
+    say: Callable[[str], None],
+    signals: Signals = NO_SIGNALS,
+) -> None:
     """Read a file of JSON lines and write its sessions in the format ``name``.
 
     Raises:
         SerLiveError: the file cannot be read, or the format cannot hold all of it.
         RunFailure: the output cannot be written.
+        Interrupted: a signal came; the lines so far are complete.
     """
-    sessions = read_sessions(session_source(path), say)
+    with signals.waiting():
+        sessions = read_sessions(session_source(path), say)
     is_split = any(session.header.channel is not None for session in sessions)
     is_several = len(sessions) > len({session.header.channel for session in sessions})
     writer = open_timeline(name, out, is_several, is_split)
@@ -64,6 +75,7 @@ def convert(path: Path, name: str, out: Output, say: Callable[[str], None]) -> N
             raise SerLiveError(f"{header.source} has other labels: one table cannot hold both")
     for session in sessions:
         for event in session.events():
+            signals.check()
             writer.take(event)
         if session.end is None:
             writer.finish(session.duration_s)

@@ -32,9 +32,8 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if sys.stdout is None:
         raise SerLiveError("standard output is closed")
     sections: list[Section] = []
-    for name, check in _checks(options).items():
-        with interrupts.shielded():  # while native libraries start
-            sections.append(examine(name, check, sections))
+    for name, check in interrupts.each(_checks(options).items()):
+        sections.append(examine(name, check, sections))
     write_line(sys.stdout, as_json(sections) if options.json else as_text(sections))
     return int(any(one.is_broken for section in sections for one in section.problems))
 

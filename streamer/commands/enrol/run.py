@@ -87,9 +87,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         force=options.force,
     )
     plan.check([model_path(options.model)])
-    with interrupts.shielded():
-        recognizer = Recognizer.load(options.model)
-    enrol(plan, recognizer, interrupts)
+    enrol(plan, Recognizer.load(options.model), interrupts)
     return 0
 
 
@@ -107,42 +105,54 @@ def enrol(plan: EnrolPlan, recognizer: Recognizer, interrupts: Interrupts) -> No
         with _Progress(tells=not plan.recordings) as progress:
             if plan.recordings:
                 for path in plan.recordings:
-                    _hear_recording(path, plan.wanted, enrolment, progress)
+                    _hear_recording(path, plan.wanted, enrolment, progress, interrupts)
             else:
-                _hear_microphone(plan, enrolment, progress)
+                _hear_microphone(plan, enrolment, progress, interrupts)
         profile = enrolment.profile()
     except Interrupted:
         say("stopped: nothing was kept")
         raise
-    with interrupts.shielded():
-        profile.save(plan.profile, plan.force)
-        speech_s = enrolment.speech_s
-        if speech_s < GOOD_SPEECH_S:
-            say(f"only {floor(speech_s)} s of speech were heard: {GOOD_SPEECH_S:g} s are better")
-        known = f"knows this voice from {floor(speech_s)} s of speech"
-        say(f"{plan.profile} {known}; --profile takes it")
+    profile.save(plan.profile, plan.force)
+    speech_s = enrolment.speech_s
+    if speech_s < GOOD_SPEECH_S:
+        say(f"only {floor(speech_s)} s of speech were heard: {GOOD_SPEECH_S:g} s are better")
+    known = f"knows this voice from {floor(speech_s)} s of speech"
+    say(f"{plan.profile} {known}; --profile takes it")
 
 
 def _hear_recording(
-    path: Path, wanted: Channels, enrolment: Enrolment, progress: _Progress
+    path: Path,
+    wanted: Channels,
+    enrolment: Enrolment,
+    progress: _Progress,
+    interrupts: Interrupts,
 ) -> None:
     with Recording(path, wanted, say) as recording:
-        _hear(recording, _FILE_BLOCK_MS, enrolment, progress)
+        _hear(recording, _FILE_BLOCK_MS, enrolment, progress, interrupts)
 
 
-def _hear_microphone(plan: EnrolPlan, enrolment: Enrolment, progress: _Progress) -> None:
+def _hear_microphone(
+    plan: EnrolPlan, enrolment: Enrolment, progress: _Progress, interrupts: Interrupts
+) -> None:
     try:
         device = find_microphone(plan.device)
     except RunFailure as error:
         recordings = f"ser-live enrol {plan.profile} FILE... takes recordings of the voice"
         raise RunFailure(str(error), option=recordings) from error
-    microphone = Microphone(device, say, duration_s=LONGEST_S, reconnects=False, wanted=plan.wanted)
+    microphone = Microphone(
+        device,
+        say,
+        duration_s=LONGEST_S,
+        reconnects=False,
+        wanted=plan.wanted,
+        signals=interrupts,
+    )
     with microphone:
         say(
             f"{microphone.name} listens until {GOOD_SPEECH_S:g} s of speech were heard: talk as "
             "you usually do; Ctrl-C stops and keeps nothing"
         )
-        _hear(microphone, _MICROPHONE_BLOCK_MS, enrolment, progress, GOOD_SPEECH_S)
+        _hear(microphone, _MICROPHONE_BLOCK_MS, enrolment, progress, interrupts, GOOD_SPEECH_S)
 
 
 def _hear(
@@ -150,11 +160,12 @@ def _hear(
     block_ms: int,
     enrolment: Enrolment,
     progress: _Progress,
+    interrupts: Interrupts,
     enough_s: float = float("inf"),
 ) -> None:
     """Process a source to its end, or until there is so much speech."""
     resampler = Resampler(source.sample_rate)
-    for block in source.blocks(block_ms):
+    for block in interrupts.each(source.blocks(block_ms)):
         if isinstance(block, Loss):
             heard: Float32 = np.zeros(block.filled, np.float32)
         elif isinstance(block, np.ndarray):

@@ -12,14 +12,13 @@ from streamer.session.interrupts import Interrupts
 from streamer.signal import TIMESTEP_S
 
 
-def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
     """Write a line for each fact in the model's metadata.
 
     Raises:
         SerLiveError: the file is missing, or not a model of ours.
     """
-    with interrupts.shielded():  # or onnxruntime calls the file damaged
-        metadata = Recognizer.load(options.model).metadata
+    metadata = Recognizer.load(options.model).metadata
     facts = {
         "model": metadata.name,
         "labels": ", ".join(metadata.labels),

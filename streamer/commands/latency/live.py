@@ -23,7 +23,7 @@ from streamer.sound.capture.losses import Mark
 from streamer.sound.capture.microphone import CAPTURE_BLOCK_MS, Microphone
 from streamer.sound.files.recording import Recording
 from streamer.sound.resampler import resampler_look_ahead_s
-from streamer.sound.source import Float32, Source
+from streamer.sound.source import NO_SIGNALS, Float32, Signals, Source
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,16 @@ class Repeated:
 class DatedMicrophone(Microphone):
     """A microphone that tells the age of its blocks on arrival, and how long they waited."""
 
-    def __init__(self, device: Device, say: Callable[[str], None], *, duration_s: float) -> None:
+    def __init__(
+        self,
+        device: Device,
+        say: Callable[[str], None],
+        *,
+        duration_s: float,
+        signals: Signals = NO_SIGNALS,
+    ) -> None:
         """Do as :class:`Microphone`, but fail if the device is gone."""
-        super().__init__(device, say, duration_s=duration_s, reconnects=False)
+        super().__init__(device, say, duration_s=duration_s, reconnects=False, signals=signals)
         self._marks: deque[Mark] = deque()
         self._before = Mark(0, 0.0, 0.0)
 
@@ -115,9 +122,12 @@ class DatedMicrophone(Microphone):
             self._marks.append(self._mark)
 
 
-def replay_probe(recognizer: TimedRecognizer) -> Probe:
-    """Return a probe for :class:`Repeated`, which delivers each block when it was heard."""
-    pace = Pace(1.0)
+def replay_probe(recognizer: TimedRecognizer, signals: Signals = NO_SIGNALS) -> Probe:
+    """Return a probe for :class:`Repeated`, which delivers each block when it was heard.
+
+    Signals end the wait for a block.
+    """
+    pace = Pace(1.0, signals)
 
     def due(stream_s: float) -> Arrival:
         return Arrival(0.0, pace.latency_ms(stream_s) or 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamer.bundled import bundled
 from streamer.commands.choices import say
@@ -20,14 +20,15 @@ from streamer.commands.latency.live import (
     replay_probe,
     run_probed,
 )
-from streamer.commands.latency.loopback import CHIRPS, measure_loopback
+from streamer.commands.latency.loopback import CHIRPS, RoundTrips, measure_loopback
 from streamer.commands.latency.plot import check_plot, draw
 from streamer.commands.latency.probe import SETTLING_S, Probe
 from streamer.commands.latency.process import Process, machine
 from streamer.commands.latency.reactions import demo_changes
-from streamer.commands.latency.stopped import measure_stopped, read_timesteps
+from streamer.commands.latency.server import ServerCost
+from streamer.commands.latency.stopped import StepCost, measure_stopped, read_timesteps
 from streamer.commands.latency.stopwatch import TimedRecognizer
-from streamer.commands.latency.streams import measure_streams
+from streamer.commands.latency.streams import StreamsCost, measure_streams
 from streamer.commands.latency.tables import (
     live_text,
     loopback_text,
@@ -41,9 +42,10 @@ from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
 from streamer.sound.capture.devices import find_device, input_devices
-from streamer.sound.source import Source
+from streamer.sound.source import NO_SIGNALS, Signals, Source
 
 SCHEMA = 1
+Measured = TypeVar("Measured", RoundTrips, ServerCost, StepCost, StreamsCost, Process)
 DEMO = bundled("demo.flac")
 STREAMS = range(1, 10_001)
 
@@ -96,13 +98,37 @@ class LatencyPlan:
 
 
 class Findings:
-    """Shows each measurement when it is done, and keeps all as one JSON object."""
+    """Makes measurements, shows each when it is done, and keeps all as one JSON object."""
 
-    def __init__(self, show: Callable[[str], None], out: Output | None) -> None:
-        """Use ``show`` for text, and ``out`` for the JSON at the end, None for no JSON."""
+    def __init__(
+        self, show: Callable[[str], None], out: Output | None, signals: Signals = NO_SIGNALS
+    ) -> None:
+        """Set where the findings go.
+
+        Args:
+            show: prints text.
+            out: takes the JSON at the end; None for no JSON.
+            signals: end a measurement.
+        """
         self._show = show
         self._out = out
+        self._signals = signals
         self._document: dict[str, Any] = {}
+
+    def make(
+        self, name: str, do: Callable[[], Measured], text: Callable[[Measured], str], **also: Any
+    ) -> None:
+        """Make a measurement and add it.
+
+        Args:
+            name: its key in the JSON.
+            do: makes it, and returns a dataclass.
+            text: turns that into text.
+            also: further values for the JSON.
+        """
+        with self._signals.waiting():
+            found = do()
+        self.add(text(found), **{name: asdict(found)}, **also)
 
     def add(self, text: str, **values: Any) -> None:
         self._document |= values
@@ -122,20 +148,23 @@ def measure(plan: LatencyPlan, findings: Findings, interrupts: Interrupts) -> No
         RunFailure: the device is gone, or the output cannot be written.
         Interrupted: a signal came. Earlier measurements have been shown in each of these cases.
     """
-    with interrupts.shielded():  # no signal may come while native libraries start
-        recognizer = TimedRecognizer.load(plan.model, plan.prior)
+    recognizer = TimedRecognizer.load(plan.model, plan.prior)
     timesteps = read_timesteps(plan.recording or DEMO, plan.seconds)
     if plan.source != "stopped":
         _measure_live(plan, recognizer, findings, interrupts)
-    stopped = measure_stopped(recognizer, timesteps, plan.seconds)
-    text = stopped_text(stopped, recognizer.metadata.look_ahead_ms)
-    findings.add(text, stopped=asdict(stopped))
-    if plan.streams is not None:
+    findings.make(
+        "stopped",
+        lambda: measure_stopped(recognizer, timesteps, plan.seconds),
+        lambda cost: stopped_text(cost, recognizer.metadata.look_ahead_ms),
+    )
+    if (count := plan.streams) is not None:
         plain = Recognizer.load(plan.model, plan.prior)  # only the streams are timed
-        streams = measure_streams(plain, timesteps.ravel(), plan.streams, plan.seconds)
-        findings.add(streams_text(streams), streams=asdict(streams))
-    facts = Process.measure(plan.model)
-    findings.add(process_text(facts), process=asdict(facts))
+        findings.make(
+            "streams",
+            lambda: measure_streams(plain, timesteps.ravel(), count, plan.seconds),
+            streams_text,
+        )
+    findings.make("process", lambda: Process.measure(plan.model), process_text)
 
 
 def _measure_live(
@@ -147,12 +176,12 @@ def _measure_live(
         if plan.source == "mic":
             device = find_device(plan.device, input_devices())
             source = microphone = stack.enter_context(
-                DatedMicrophone(device, say, duration_s=duration_s)
+                DatedMicrophone(device, say, duration_s=duration_s, signals=interrupts)
             )
             probe = microphone_probe(recognizer, microphone)
         else:
             source = Repeated(plan.recording or DEMO, duration_s)
-            probe = replay_probe(recognizer)
+            probe = replay_probe(recognizer, interrupts)
         say(
             f"measuring for {plan.seconds:g} s, after {SETTLING_S:g} s to settle; Ctrl-C ends it "
             "and shows what there is"
@@ -184,8 +213,13 @@ def measure_round_trips(
     Raises:
         SerLiveError: the number is impossible, or there is no such device.
         RunFailure: a device cannot be opened, or the chirp is not heard.
+        Interrupted: a signal came.
     """
     if chirps not in CHIRPS:
         raise SerLiveError(f"--loopback must lie in {CHIRPS[0]}..{CHIRPS[-1]}")
-    trips = measure_loopback(chirps, device, output_device, say)
-    findings.add(loopback_text(trips), loopback=asdict(trips), machine=machine())
+    findings.make(
+        "loopback",
+        lambda: measure_loopback(chirps, device, output_device, say),
+        loopback_text,
+        machine=machine(),
+    )

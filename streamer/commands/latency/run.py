@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """
     stdout()  # before anything is measured
     if options.server is not None:
-        _measure_server(options)
+        _measure_server(options, interrupts)
     elif options.loopback is not None:
-        _measure_loopback(options)
+        _measure_loopback(options, interrupts)
     else:
         _measure_here(options, interrupts)
     return 0
@@ -54,19 +53,20 @@ def _measure_here(options: argparse.Namespace, interrupts: Interrupts) -> None:
         if options.json is not None:
             check_apart(options.plot, options.json)
         check_output(options.plot, options.force, inputs)
-    with _findings(options, inputs) as findings:
+    with _findings(options, inputs, interrupts) as findings:
         measure(plan, findings, interrupts)
 
 
-def _measure_loopback(options: argparse.Namespace) -> None:
+def _measure_loopback(options: argparse.Namespace, interrupts: Interrupts) -> None:
     others = ("recording", "source", "seconds", "streams", "model", "prior", "plot")
     if _named(options, others):
         raise SerLiveError("--loopback goes with --device, --output-device and --json only")
-    with _findings(options, [bundled("demo.flac"), model_path(None)]) as findings:
+    inputs = [bundled("demo.flac"), model_path(None)]
+    with _findings(options, inputs, interrupts) as findings:
         measure_round_trips(options.loopback, options.device, options.output_device, findings)
 
 
-def _measure_server(options: argparse.Namespace) -> None:
+def _measure_server(options: argparse.Namespace, interrupts: Interrupts) -> None:
     others = ("source", "model", "prior", "plot", "loopback", "device", "output_device")
     if _named(options, others):
         raise SerLiveError("--server goes with FILE, --streams, --seconds and --json only")
@@ -75,9 +75,8 @@ def _measure_server(options: argparse.Namespace) -> None:
         token=os.environ.get("SER_LIVE_TOKEN") or None,
         **_named(options, ("streams", "seconds", "recording")),
     )
-    with _findings(options, ()) as findings:
-        cost = measure_server(load)
-        findings.add(server_text(cost), server=asdict(cost))
+    with _findings(options, (), interrupts) as findings:
+        findings.make("server", lambda: measure_server(load), server_text)
 
 
 def _named(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -87,7 +86,9 @@ def _named(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any
 
 
 @contextmanager
-def _findings(options: argparse.Namespace, inputs: Sequence[Path]) -> Iterator[Findings]:
+def _findings(
+    options: argparse.Namespace, inputs: Sequence[Path], interrupts: Interrupts
+) -> Iterator[Findings]:
     """Open the findings: shown, and kept in the file for ``--json``."""
     out = stdout()
     with ExitStack() as stack:
@@ -95,6 +96,6 @@ def _findings(options: argparse.Namespace, inputs: Sequence[Path]) -> Iterator[F
         if options.json is not None:
             check_replaceable(options.json, "--json takes figures")
             keep = stack.enter_context(OutputFile(options.json, options.force, inputs))
-        findings = Findings(lambda text: write_line(out, text), keep)
+        findings = Findings(lambda text: write_line(out, text), keep, interrupts)
         stack.callback(findings.close)
         yield findings

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError("--record keeps one channel: --channels 1 records the first")
     if options.output is None:
         stdout()
-    recognizer = _everyday(load_recognizer(options, interrupts), options)
+    recognizer = _everyday(load_recognizer(options), options)
     adaptation = load_adaptation(options, recognizer, wanted)
     teller = _Teller()
     with ExitStack() as stack:
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                 duration_s=duration_s,
                 reconnects=not options.no_reconnect,
                 wanted=wanted,
+                signals=interrupts,
             )
         )
         recorder = stack.enter_context(Recorder(microphone, teller.say, record, options.force))

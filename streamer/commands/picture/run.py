@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:
         out = open_output(options, stack, [options.file, *model_files(options)])
-        recognizer = load_recognizer(options, interrupts)
+        recognizer = load_recognizer(options)
         draw_recording(
             options.file,
             recognizer,
@@ -150,7 +150,7 @@ def draw_recording(
                 source,
                 recognizer,
                 [frames],
-                clock=Pace(speed),
+                clock=Pace(speed, interrupts),
                 block_ms=_BLOCK_MS,
                 interrupts=interrupts,
                 listeners=[monitor],

@@ -52,7 +52,7 @@ def run(
     _make_stdin_block(files)
     speed = SPEEDS[options.speed]
     worst = 0
-    recognizer = load_recognizer(options, interrupts)
+    recognizer = load_recognizer(options)
     adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
     with ExitStack() as stack:
         display = display_of(
@@ -71,20 +71,33 @@ def run(
 
         def piped(stream: BinaryIO) -> RawPcm:
             encoding = options.sample_format or "s16le"
-            return RawPcm(stream, options.rate, count, encoding, wanted=wanted_of_pipe, say=say)
+            return RawPcm(
+                stream,
+                options.rate,
+                count,
+                encoding,
+                wanted=wanted_of_pipe,
+                say=say,
+                signals=interrupts,
+            )
 
         for name in files:
             try:
                 with ExitStack() as one:
                     source: LivePipe | RawPcm | Recording
-                    clock: Clock = Pace(speed)
+                    clock: Clock = Pace(speed, interrupts)
                     if name != "-":
                         source = one.enter_context(Recording(Path(name), wanted, say))
                     elif speed is None:
                         source = piped(sys.stdin.buffer)
                     else:
                         source = clock = LivePipe(
-                            sys.stdin.buffer, piped, speed=speed, is_live=options.live, say=say
+                            sys.stdin.buffer,
+                            piped,
+                            speed=speed,
+                            is_live=options.live,
+                            say=say,
+                            signals=interrupts,
                         )
                     run_session(
                         source,

@@ -17,12 +17,13 @@ from streamer.formats.reader import RecordedSession, read_sessions
 from streamer.outputs import OutputFile, check_output, write_line
 from streamer.plotting import check_matplotlib
 from streamer.session.interrupts import Interrupts
+from streamer.sound.source import NO_SIGNALS, Signals
 
 _PAGE = ".html"
 _PLOTTED = (".png", ".pdf")
 
 
-def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Write the requested report; raises as :func:`write_report` does."""
     sounds = options.sound or ()
     for name in sounds:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
             raise SerLiveError(f"--sound took {name} for a recording: name sessions before --sound")
     if not options.sessions:
         raise SerLiveError("name a SESSION.jsonl to draw; see ser-live report --help")
-    write_report(options.sessions, options.output, options.force, say, sounds)
+    write_report(options.sessions, options.output, options.force, say, sounds, interrupts)
     return 0
 
 
@@ -40,6 +41,7 @@ def write_report(
     force: bool,
     say: Callable[[str], None],
     sounds: Sequence[str | None] = (),
+    signals: Signals = NO_SIGNALS,
 ) -> None:
     """Draw every session of some files over one time axis.
 
@@ -49,6 +51,7 @@ def write_report(
         force: whether the output may be overwritten.
         say: prints a line for the user.
         sounds: sound files, as in :func:`choose_sounds`; empty for no sound.
+        signals: end it before anything is written.
 
     Raises:
         SerLiveError: a file cannot be read, none has an estimate, or the output is refused.
@@ -60,13 +63,14 @@ def write_report(
     if suffix in _PLOTTED:
         check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
     check_output(output, force, paths)
-    read = [(path, session) for path in paths for session in _with_estimates(path, say)]
+    with signals.waiting():
+        read = [(path, session) for path in paths for session in _with_estimates(path, say)]
     sessions = [session for _, session in read]
     check_number(sessions)
     files = choose_sounds(read, sounds)
     inputs = [*paths, *(file for file in files if file is not None)]
     check_output(output, force, inputs)
-    page = make_page(sessions, _read_sounds(files, sessions, output, say))
+    page = make_page(sessions, _read_sounds(files, sessions, output, say, signals))
     if suffix in _PLOTTED:
         write_plotted(draw_sheet(page).drawing, page.title, output)
         return
@@ -80,8 +84,9 @@ def _read_sounds(
     sessions: Sequence[RecordedSession],
     output: Path,
     say: Callable[[str], None],
+    signals: Signals,
 ) -> list[Sound | None]:
-    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say)
+    reader = SoundReader(output if output.suffix.lower() == _PAGE else None, say, signals)
     return [
         None if file is None else reader.read(file, session)
         for file, session in zip(files, sessions, strict=True)

@@ -22,6 +22,7 @@ from streamer.signal import SAMPLE_RATE
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.resampler import Resampler
+from streamer.sound.source import NO_SIGNALS, Signals
 
 Say = Callable[[str], None]
 
@@ -125,9 +126,13 @@ def _own_sound(path: Path, session: RecordedSession) -> Path:
 class SoundReader:
     """Reads the sounds of a page one after another, with a limit on the total embedded."""
 
-    def __init__(self, page: Path | None, say: Say) -> None:
-        """Read for a page that plays them, or for a picture if ``page`` is None."""
+    def __init__(self, page: Path | None, say: Say, signals: Signals = NO_SIGNALS) -> None:
+        """Read for a page that plays them, or for a picture if ``page`` is None.
+
+        Signals end it between two blocks: raised while an encoder writes, they would be lost.
+        """
         self._page = page
+        self._signals = signals
         self._say = say
         self._left = MOST_EMBEDDED
 
@@ -145,6 +150,7 @@ class SoundReader:
                 _Encoder("audio/ogg", "OGG", "VORBIS", self._left),
             ]
         for samples in self._samples(path, session.header.channel):
+            self._signals.check()
             outliner.accept(samples)
             for encoder in encoders:
                 encoder.accept(samples)

@@ -6,8 +6,10 @@ A million names take some 15 MB here; as paths in a list they take 700 MB.
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +24,7 @@ from streamer.commands.score.rows import Key, Keys
 from streamer.errors import SerLiveError
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
-from streamer.sound.source import keep_quiet
+from streamer.sound.source import NO_SIGNALS, Signals, keep_quiet
 
 #: Characters that a line of UTF-8 text cannot hold: line breaks, and invalid bytes of a name. And
 #: the escape character, so that no two names become one; on Windows it separates folders.
@@ -99,6 +101,7 @@ class Listing:
         *,
         wants_sizes: bool = False,
         folder: Path | None = None,
+        signals: Signals = NO_SIGNALS,
     ) -> None:
         """Set it up; it begins with the context.
 
@@ -108,10 +111,12 @@ class Listing:
             say: prints a line for the user, if listing took several tries.
             wants_sizes: whether to look up the bytes of files.
             folder: for copies of what is behind URLs; None for the system's.
+            signals: end a wait, and the reading of what is listed.
         """
         self._texts = tuple(texts)
         self._wanted = wanted
         self._folder = folder
+        self._signals = signals
         self._left = Packed()
         self._search = Search(texts, say, self._left.add, wants_sizes=wants_sizes)
         self._packed = Packed()
@@ -155,10 +160,9 @@ class Listing:
         for index in range(len(self._left)):
             yield from map(str, self._left.batch(index))
 
-    def wait(self, timeout_s: float | None = None) -> bool:
+    def wait(self, timeout_s: float = math.inf) -> bool:
         """Wait for the end of the listing; return whether it has come."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._is_done, timeout_s)
+        return self._wait_for(lambda: self._is_done, timeout_s)
 
     def among(self, keys: Keys) -> Keys:
         """Return which of some keys are those of items here, or of the named places."""
@@ -188,14 +192,22 @@ class Listing:
 
     def _has(self, index: int) -> bool:
         """Wait for a batch; return whether it came."""
-        with self._changed:
-            while not self._changed.wait_for(
-                lambda: self._is_done or len(self._packed) > index, _PATIENCE_S
-            ):
-                self._packed.pack()  # a few are enough for who waits
+        self._wait_for(lambda: self._is_done or len(self._packed) > index)
         if self._failure is not None:
             raise self._failure
         return len(self._packed) > index
+
+    def _wait_for(self, has_come: Callable[[], bool], timeout_s: float = math.inf) -> bool:
+        """Wait in short steps, between which a signal ends it; return whether it came."""
+        due_s = time.monotonic() + timeout_s
+        while True:
+            self._signals.check()
+            with self._changed:
+                if self._changed.wait_for(has_come, min(timeout_s, _PATIENCE_S)):
+                    return True
+                self._packed.pack()  # a few are enough for who waits
+            if time.monotonic() >= due_s:
+                return False
 
     def _list(self) -> None:
         try:

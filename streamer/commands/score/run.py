@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.progress import Pool, Watched
 from streamer.commands.score.remote import folder_of_copies
 from streamer.commands.score.results import Keeping, Piped, Results, open_results
-from streamer.commands.score.rows import columns_of
+from streamer.commands.score.rows import Row, columns_of
 from streamer.commands.score.sums import Sums, identity_of_run
 from streamer.commands.score.truth import agreement, read_truth
 from streamer.commands.score.work import Answer, empty_row
@@ -74,13 +74,13 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         RunFailure: results cannot be written, processes cannot start, or the cluster is lost.
         Interrupted: a signal came; the rows so far are complete.
     """
-    with interrupts.shielded():
-        recognizer = Recognizer.load(plan.model, plan.prior)
+    recognizer = Recognizer.load(plan.model, plan.prior)
     profile = None if plan.profile is None else recognizer.load_profile(plan.profile)
     adaptation = Adaptation(profile, plan.adapts)
     identity = identity_of_run(recognizer, adaptation)
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder_of(plan, interrupts))
+        places = () if plan.scheduler else map(place_of, plan.texts)
+        folder = stack.enter_context(interrupts.firmly_closed(folder_of_copies(places)))
         items = stack.enter_context(
             Listing(
                 plan.texts,
@@ -88,6 +88,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
                 say,
                 wants_sizes=plan.scheduler is not None,
                 folder=folder,
+                signals=interrupts,
             )
         )
         items.check()
@@ -97,15 +98,14 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         for complaint in truth.complaints if truth else ():
             say(complaint)
         sums = Sums(identity, plan.output, truth.labels if truth else {}, str(plan.wanted))
-        results = _open(plan, columns_of(known), items, sums, stack)
+        results = _open(plan, columns_of(known), items, sums, stack, interrupts)
         if sums.left:
             say(sums.left)
         check_timelines(plan, items, results, recognizer, adaptation)
         if plan.timeline is not None:
             _make_folder(plan.timeline)
         _run(plan, items, results, sums, recognizer, adaptation, interrupts, folder)
-        with interrupts.shielded():
-            results.finish()
+        results.finish()
         if not is_told:
             items.wait()
             _tell(items, plan)
@@ -113,20 +113,6 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         out = sys.stderr if plan.output is None else sys.stdout
         show(agreement(truth.labels, sums.verdicts, known), out)
     return _EXIT_UNREADABLE if items.complaints or sums.errors else 0
-
-
-@contextmanager
-def _folder_of(plan: ScorePlan, interrupts: Interrupts) -> Iterator[Path | None]:
-    """Give a folder for what this machine fetches; no signal keeps it from being deleted."""
-    places = () if plan.scheduler else map(place_of, plan.texts)
-    with ExitStack() as stack:
-        with interrupts.shielded():
-            folder = stack.enter_context(folder_of_copies(places))
-        try:
-            yield folder
-        finally:
-            with interrupts.shielded(is_firm=True):
-                stack.close()
 
 
 def _tell(items: Listing, plan: ScorePlan) -> bool:
@@ -161,8 +147,17 @@ def _make_folder(folder: Path) -> None:
 
 
 def _open(
-    plan: ScorePlan, columns: Sequence[str], items: Listing, sums: Sums, stack: ExitStack
+    plan: ScorePlan,
+    columns: Sequence[str],
+    items: Listing,
+    sums: Sums,
+    stack: ExitStack,
+    interrupts: Interrupts,
 ) -> Results:
+    def take_recorded(row: Row) -> None:
+        interrupts.check()
+        sums.take_recorded(row)
+
     if plan.output is None:
         return Piped(sys.stdout, columns)
     named = [place for place in map(place_of, plan.texts) if isinstance(place, Path)]
@@ -170,7 +165,7 @@ def _open(
     fixed += [one for one in (plan.labels, plan.profile) if one is not None]
     # Without --force only results of ours are continued, and no recording is that.
     listed = (item.place for item in items if plan.force and isinstance(item.place, Path))
-    keeping = Keeping(items.among, sums.take_recorded)
+    keeping = Keeping(items.among, take_recorded)
     inputs = chain(fixed, listed)
     return open_results(
         *(plan.output, columns, plan.force, inputs, keeping, stack), is_dataset=plan.is_dataset
@@ -229,13 +224,12 @@ def _run(
         for notice in answer.notices:
             say(notice)
         row = answer.row | sums.identity
-        with interrupts.shielded():  # written and counted, or neither
-            record(job, row, results)
-            sums.take(row)
-            watched.heard(row["duration_s"])
+        record(job, row, results)
+        sums.take(row)
+        watched.heard(row["duration_s"])
 
     try:
-        with watched, pool:
+        with watched, interrupts.firmly_closed(pool):
             for index, answer in pool.answers(drawn.tasks()):
                 take(drawn.done(index), answer)
         for job in drawn.problems:

@@ -76,7 +76,7 @@ class Workers:
             model: model file that each process loads.
             prior: the assumed frequency of each label.
             labels: the model's labels.
-            interrupts: signals, held back while a process starts or is ended.
+            interrupts: signals, which end the wait for an answer.
             adaptation: how each stream adapts to its voice.
             folder: for what they fetch; None for the system's.
             say: prints a line for the user.
@@ -165,7 +165,8 @@ class Workers:
         self, tasks: Mapping[int, Task], waiting: deque[int], done: dict[int, Answer]
     ) -> None:
         """Wait until a worker answers, dies or hangs, or for a moment."""
-        ready = wait([worker.connection for worker in self._workers], _LOOK_EVERY_S)
+        with self._interrupts.waiting():
+            ready = wait([worker.connection for worker in self._workers], _LOOK_EVERY_S)
         now = self._clock.look()
         for worker in list(self._workers):
             if worker.connection not in ready:
@@ -209,9 +210,8 @@ class Workers:
             index = worker.tasks.popleft()
             done[index] = Answer(self._blame(tasks[index], how))
         waiting.extendleft(reversed(worker.tasks))
-        with self._interrupts.shielded():
-            self._forget(worker)
-            self._start()
+        self._forget(worker)
+        self._start()
 
     def _blame(self, task: Task, how: str) -> Row:
         if task.timeline is not None:
@@ -219,22 +219,20 @@ class Workers:
         return empty_row(self._labels, task, f"the process that heard it {how}")
 
     def _start(self) -> None:
-        with self._interrupts.shielded():
-            ours, theirs = self._context.Pipe()
-            own = (self._model, self._prior, self._adaptation, self._folder, self._silent_s)
-            process = self._context.Process(target=work, args=(theirs, *own), daemon=True)
-            process.start()
-            theirs.close()  # otherwise its death would go unnoticed
-            self._workers.append(_Worker(process, ours, self._clock.now))
+        ours, theirs = self._context.Pipe()
+        own = (self._model, self._prior, self._adaptation, self._folder, self._silent_s)
+        process = self._context.Process(target=work, args=(theirs, *own), daemon=True)
+        process.start()
+        theirs.close()  # otherwise its death would go unnoticed
+        self._workers.append(_Worker(process, ours, self._clock.now))
 
     def _end(self) -> None:
         """End all processes."""
-        with self._interrupts.shielded(is_firm=True):
-            for worker in self._workers:
-                worker.process.kill()
-            for worker in list(self._workers):
-                worker.process.join(_PATIENCE_S)
-                self._forget(worker)
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in list(self._workers):
+            worker.process.join(_PATIENCE_S)
+            self._forget(worker)
 
     def _forget(self, worker: _Worker) -> None:
         worker.connection.close()

@@ -114,7 +114,13 @@ def sound_server_sources(devices: Sequence[Device]) -> list[Device]:
         return []
     try:
         command = [program, "list", "short", "sources"]
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S)
+        listed = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            start_new_session=True,  # Ctrl-C is for this program
+        )
     except (OSError, subprocess.SubprocessError):
         return []
     found = []

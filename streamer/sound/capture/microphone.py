@@ -35,7 +35,7 @@ from streamer.sound.capture.losses import LossWatch, Mark, Passed, SleepWatch
 from streamer.sound.capture.ring import Ring
 from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.level import LevelWatch
-from streamer.sound.source import MAX_LAG_S, Away, Float32, Loss
+from streamer.sound.source import MAX_LAG_S, NO_SIGNALS, Away, Float32, Loss, Signals
 
 #: Block size; a timestep is 40 ms, so larger blocks would only add latency.
 CAPTURE_BLOCK_MS = 10
@@ -73,6 +73,7 @@ class Microphone:
         reconnects: bool = True,
         sample_rate: int | None = None,
         wanted: Channels = MIX,
+        signals: Signals = NO_SIGNALS,
     ) -> None:
         """Set what to capture; entering the context opens the device.
 
@@ -83,6 +84,7 @@ class Microphone:
             reconnects: whether to wait for a device that is gone, instead of failing.
             sample_rate: in Hz, None for the device's own.
             wanted: channels to use.
+            signals: end a wait for the device.
 
         Raises:
             SerLiveError: the wanted channel does not exist.
@@ -96,6 +98,7 @@ class Microphone:
         self._say = say
         self._end = math.inf if duration_s is None else round(duration_s * self.sample_rate)
         self._reconnects = reconnects
+        self._signals = signals
         self._ring = Ring(round(MAX_LAG_S * self.sample_rate), device.channels)
         self._level = LevelWatch(self.sample_rate)
         self._mixer = Mixer(device.channels, self.sample_rate, wanted, say)
@@ -168,7 +171,12 @@ class Microphone:
                 yield from self._interruption()
                 idle_s, looked_s = 0.0, time.monotonic()
             else:
-                time.sleep(CALLBACK_S / 2)
+                self._pause(CALLBACK_S / 2)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for the device."""
+        with self._signals.waiting():
+            time.sleep(seconds)
 
     def _heard(self, most: int, block: int) -> Iterator[Float32 | Loss]:
         """Yield the loss before the waiting frames, then at most this many of them, in blocks."""
@@ -243,7 +251,7 @@ class Microphone:
             if time.monotonic() >= over_s:
                 yield self._loss(round(self._rest()), GONE)
                 return
-            time.sleep(min(RETRY_S, max(0.0, over_s - time.monotonic())))
+            self._pause(min(RETRY_S, max(0.0, over_s - time.monotonic())))
         self._say(f"{self.name} is back")
         after = self._mark or before
         away = round((after.arrived_s - before.arrived_s) * self.sample_rate)
@@ -288,7 +296,7 @@ class Microphone:
             return False
         deadline = min(time.monotonic() + FIRST_AUDIO_S, over_s)
         while self._mark is before and self._stream.active and time.monotonic() < deadline:
-            time.sleep(CALLBACK_S)
+            self._pause(CALLBACK_S)
         if self._mark is before:
             self._close()
             return False

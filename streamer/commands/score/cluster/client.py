@@ -87,7 +87,7 @@ class Cluster:
         Args:
             address: of the scheduler.
             spec: what the workers must have.
-            interrupts: signals, held back while the connection is closed.
+            interrupts: signals, which end a wait for the scheduler.
             say: prints a line for the user.
             silent_s: silence of a worker that hangs.
         """
@@ -124,7 +124,7 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Leave the scheduler, which cancels what is under way for nobody."""
-        with self._interrupts.shielded(is_firm=True), suppress(Exception):
+        with suppress(Exception):
             self._client.close(timeout=_ANSWER_S)
 
     def answers(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Answer]]:
@@ -139,27 +139,31 @@ class Cluster:
         groups = self._grouping.groups(tasks)
         is_more = True
         while True:
-            self._take_signs()
-            self._count_workers()
-            yield from self._leave_silent()
-            while is_more and len(self._under_way) + len(self._again) < self._limit:
-                group = next(groups, None)
-                is_more = group is not None
-                if group is not None:
-                    self._again.append(Load(group))
-            while self._again and not self._all_hang:
-                self._submit(self._again.pop())
-            if not (self._under_way or self._again):
+            with self._interrupts.waiting():
+                self._take_signs()
+                self._count_workers()
+                answers = list(self._leave_silent())
+                while is_more and len(self._under_way) + len(self._again) < self._limit:
+                    group = next(groups, None)
+                    is_more = group is not None
+                    if group is not None:
+                        self._again.append(Load(group))
+                while self._again and not self._all_hang:
+                    self._submit(self._again.pop())
+                is_over = not (self._under_way or self._again)
+                if not is_over:
+                    with suppress(queue.Empty):
+                        answers += self._take(self._done.get(timeout=1.0))
+            yield from answers
+            if is_over:
                 return
-            with suppress(queue.Empty):
-                future = self._done.get(timeout=1.0)
-                yield from self._take(future)
 
     def _connect(self) -> None:
         try:
-            self._client = _Client(  # type: ignore[no-untyped-call]
-                self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
-            )
+            with self._interrupts.waiting():
+                self._client = _Client(  # type: ignore[no-untyped-call]
+                    self._address, timeout=_ANSWER_S, set_as_default=False, name="ser-live"
+                )
             self._client.subscribe_topic(self._vigil.topic, lambda event: self._signs.put(event[1]))
             self._send_model(None)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
