@@ -25,10 +25,10 @@ from streamer.commands.score.cluster.grouping import Grouping
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
 from streamer.commands.score.cluster.watch import Vigil, Watch
-from streamer.commands.score.places import Url
+from streamer.commands.score.finding.places import Url
+from streamer.commands.score.hearing.work import Answer, Task, empty_row, hear
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.sums import identity_of_run
-from streamer.commands.score.work import Answer, Task, empty_row, hear
+from streamer.commands.score.results.sums import identity_of_run
 from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.profile import UNKNOWN_VOICE
 from streamer.session.interrupts import Interrupts

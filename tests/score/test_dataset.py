@@ -16,11 +16,10 @@ import pyarrow
 from pyarrow.dataset import dataset
 from pyarrow.parquet import ParquetFile, write_table
 
-from streamer.commands.score import dataset as writing
-from streamer.commands.score import parts
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results import Keeping, open_results
-from streamer.commands.score.rows import Keys, columns_of
+from streamer.commands.score.results.lines import Keeping, open_results, parts
+from streamer.commands.score.results.lines import dataset as writing
+from streamer.commands.score.results.rows import Keys, columns_of
 from streamer.errors import RunFailure, SerLiveError
 from streamer.session.interrupts import Interrupted
 from tests.helpers.command import complaint, ser_live

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streamer.commands.score.listing import Listing
-from streamer.commands.score.places import Url, base_name, below, place_of, suffix_of
-from streamer.commands.score.rows import Keys
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.finding.places import Url, base_name, below, place_of, suffix_of
+from streamer.commands.score.results.rows import Keys
 from streamer.errors import SerLiveError
 from tests.helpers.trees import make_tree
 

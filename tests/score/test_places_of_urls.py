@@ -11,14 +11,14 @@ import zipfile
 
 import pytest
 
-from streamer.commands.score import patience
 from streamer.commands.score.cluster.alone import hear_alone
 from streamer.commands.score.cluster.spec import spec_of
-from streamer.commands.score.listing import Listing
-from streamer.commands.score.places import Url
+from streamer.commands.score.finding import patience
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.finding.places import Url
+from streamer.commands.score.finding.remote import folder_of_copies, local_copy
+from streamer.commands.score.hearing.work import Task, hear
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.remote import folder_of_copies, local_copy
-from streamer.commands.score.work import Task, hear
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.profile import UNKNOWN_VOICE

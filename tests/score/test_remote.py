@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from streamer.commands.score import patience
-from streamer.commands.score.listing import Listing
-from streamer.commands.score.places import Url
+from streamer.commands.score.finding import patience
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.finding.places import Url
+from streamer.commands.score.finding.remote import local_copy
+from streamer.commands.score.hearing.work import Task, hear
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.remote import local_copy
-from streamer.commands.score.work import Task, hear
 from streamer.errors import RunFailure, SerLiveError
 from tests.helpers.command import complaint, ser_live
 from tests.helpers.faulty_server import BROKEN, CUT, SLOW, FaultyServer

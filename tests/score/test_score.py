@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamer.commands.score.jobs import timeline_path
-from streamer.commands.score.listing import Listing
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.hearing.jobs import timeline_path
+from streamer.commands.score.hearing.signs import Clock, now_and_then
+from streamer.commands.score.hearing.work import Tally, Task, empty_row, hear
+from streamer.commands.score.hearing.workers import Workers
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results import Keeping, Piped, open_results
-from streamer.commands.score.rows import CsvForm, JsonForm, Keys, columns_of, key_of
+from streamer.commands.score.results.lines import Keeping, Piped, open_results
+from streamer.commands.score.results.rows import CsvForm, JsonForm, Keys, columns_of, key_of
+from streamer.commands.score.results.truth import agreement, read_truth
 from streamer.commands.score.run import score
-from streamer.commands.score.signs import Clock, now_and_then
-from streamer.commands.score.truth import agreement, read_truth
-from streamer.commands.score.work import Tally, Task, empty_row, hear
-from streamer.commands.score.workers import Workers
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import show
 from streamer.recognition.estimate import Estimate

@@ -24,7 +24,7 @@ from typing import Any
 from fsspec import AbstractFileSystem, register_implementation
 
 from streamer.commands.score.cluster import task as on_worker
-from streamer.commands.score.work import Answer, Task, empty_row
+from streamer.commands.score.hearing.work import Answer, Task, empty_row
 
 _IN_A_FOLDER = 1_000
 _SECONDS = 3.0

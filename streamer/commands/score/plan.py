@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamer.commands.score.places import Url, is_pattern, place_of
-from streamer.commands.score.remote import check_remote
-from streamer.commands.score.results import check_suffix
-from streamer.commands.score.workers import WORKERS
+from streamer.commands.score.finding.places import Url, is_pattern, place_of
+from streamer.commands.score.finding.remote import check_remote
+from streamer.commands.score.hearing.workers import WORKERS
+from streamer.commands.score.results.lines import check_suffix
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart
 from streamer.recognition.prior import BALANCED, Prior

@@ -16,9 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from streamer.commands.score.jobs import Drawn
-from streamer.commands.score.listing import Listing
-from streamer.commands.score.work import Answer, Task
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.hearing.jobs import Drawn
+from streamer.commands.score.hearing.work import Answer, Task
 
 #: How often a line says how far it is, where no bar does.
 _LINE_EVERY_S = 60.0

@@ -12,18 +12,18 @@ from pathlib import Path
 from streamer.commands.choices import channels_of, check_one_voice, say
 from streamer.commands.display import can_show_screen
 from streamer.commands.options import Folder
-from streamer.commands.score.jobs import Drawn, Job, check_timelines, record
-from streamer.commands.score.listing import Listing
-from streamer.commands.score.places import place_of
+from streamer.commands.score.finding.listing import Listing
+from streamer.commands.score.finding.places import place_of
+from streamer.commands.score.finding.remote import folder_of_copies
+from streamer.commands.score.hearing.jobs import Drawn, Job, check_timelines, record
+from streamer.commands.score.hearing.work import Answer, empty_row
+from streamer.commands.score.hearing.workers import Workers, usable_cores
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.progress import Pool, Watched
-from streamer.commands.score.remote import folder_of_copies
-from streamer.commands.score.results import Keeping, Piped, Results, open_results
-from streamer.commands.score.rows import Row, columns_of
-from streamer.commands.score.sums import Sums, identity_of_run
-from streamer.commands.score.truth import agreement, read_truth
-from streamer.commands.score.work import Answer, empty_row
-from streamer.commands.score.workers import Workers, usable_cores
+from streamer.commands.score.results.lines import Keeping, Piped, Results, open_results
+from streamer.commands.score.results.rows import Row, columns_of
+from streamer.commands.score.results.sums import Sums, identity_of_run
+from streamer.commands.score.results.truth import agreement, read_truth
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import show

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamer.commands.score.cluster.spec import Spec
-from streamer.commands.score.remote import folder_of_copies
-from streamer.commands.score.signs import SIGNS, Alive, no_sign
-from streamer.commands.score.work import Answer, Task
-from streamer.commands.score.workers import Workers
+from streamer.commands.score.finding.remote import folder_of_copies
+from streamer.commands.score.hearing.signs import SIGNS, Alive, no_sign
+from streamer.commands.score.hearing.work import Answer, Task
+from streamer.commands.score.hearing.workers import Workers
 from streamer.errors import RunFailure
 from streamer.session.interrupts import Interrupts
 

@@ -20,8 +20,8 @@ from streamer.commands.score.cluster.grouping import Group, Grouping
 from streamer.commands.score.cluster.spec import Spec
 from streamer.commands.score.cluster.task import Heard, given, hear_group
 from streamer.commands.score.cluster.watch import Vigil, Watch
-from streamer.commands.score.signs import SIGNS, SILENT_S, told
-from streamer.commands.score.work import Answer, Task, empty_row
+from streamer.commands.score.hearing.signs import SIGNS, SILENT_S, told
+from streamer.commands.score.hearing.work import Answer, Task, empty_row
 from streamer.errors import RunFailure, SerLiveError
 from streamer.session.interrupts import Interrupts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from streamer.commands.score.places import suffix_of
-from streamer.commands.score.work import Task
+from streamer.commands.score.finding.places import suffix_of
+from streamer.commands.score.hearing.work import Task
 
 #: Long enough that handing a task out costs little, short enough to be done again.
 _AUDIO_S = 300.0

@@ -15,7 +15,7 @@ from pathlib import Path
 from streamer.commands.score.cluster.alone import hear_alone
 from streamer.commands.score.cluster.spec import Spec
 from streamer.commands.score.cluster.watch import Vigil, signs
-from streamer.commands.score.work import Answer, Task, hear_all
+from streamer.commands.score.hearing.work import Answer, Task, hear_all
 from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.recognizer import Recognizer

@@ -14,7 +14,7 @@ from typing import Any
 
 from distributed import get_worker
 
-from streamer.commands.score.signs import Alive, Clock, no_sign, now_and_then
+from streamer.commands.score.hearing.signs import Alive, Clock, no_sign, now_and_then
 
 
 @dataclass(frozen=True, slots=True)

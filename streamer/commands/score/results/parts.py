@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from streamer.commands.score.results import refusal
-from streamer.commands.score.rows import Key, Row, text_columns
+from streamer.commands.score.results.lines import refusal
+from streamer.commands.score.results.rows import Key, Row, text_columns
 from streamer.errors import RunFailure, SerLiveError
 
 #: Rows from which on a part takes no more.

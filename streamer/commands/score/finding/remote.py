@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from streamer.commands.score.patience import Say, T, is_lasting, patiently
-from streamer.commands.score.places import (
+from streamer.commands.score.finding.patience import Say, T, is_lasting, patiently
+from streamer.commands.score.finding.places import (
     Place,
     Url,
     fixed_part,
@@ -27,7 +27,7 @@ from streamer.commands.score.places import (
     is_pattern,
     suffix_of,
 )
-from streamer.commands.score.signs import Alive, no_sign
+from streamer.commands.score.hearing.signs import Alive, no_sign
 from streamer.errors import RunFailure, SerLiveError
 
 #: Without an answer for so long, a server of http counts as silent.

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 
-from streamer.commands.score.parts import schema_of
-from streamer.commands.score.results import Keeping, Lines, files_of, partial_of, refusal
-from streamer.commands.score.rows import JsonForm, Keys, Row, key_of
+from streamer.commands.score.results.lines import Keeping, Lines, files_of, partial_of, refusal
+from streamer.commands.score.results.parts import schema_of
+from streamer.commands.score.results.rows import JsonForm, Keys, Row, key_of
 from streamer.errors import RunFailure, SerLiveError
 
 #: Rows that are in memory at once, and in a row group of the table.

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamer.commands.score.patience import Say
-from streamer.commands.score.rows import Row
-from streamer.commands.score.signs import SILENT_S, Clock, told
-from streamer.commands.score.work import Answer, Sign, Task, empty_row, work
+from streamer.commands.score.finding.patience import Say
+from streamer.commands.score.hearing.signs import SILENT_S, Clock, told
+from streamer.commands.score.hearing.work import Answer, Sign, Task, empty_row, work
+from streamer.commands.score.results.rows import Row
 from streamer.errors import RunFailure
 from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from streamer.commands.score.listing import Item
-from streamer.commands.score.places import below
+from streamer.commands.score.finding.listing import Item
+from streamer.commands.score.finding.places import below
+from streamer.commands.score.hearing.work import Task
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results import Results
-from streamer.commands.score.rows import Keys, Row
-from streamer.commands.score.work import Task
+from streamer.commands.score.results.lines import Results
+from streamer.commands.score.results.rows import Keys, Row
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart, check_output
 from streamer.recognition.profile import Adaptation

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Group, RenderableType
 
-from streamer.commands.score.listing import Item
-from streamer.commands.score.places import Url, base_name, identity_of, place_of
+from streamer.commands.score.finding.listing import Item
+from streamer.commands.score.finding.places import Url, base_name, identity_of, place_of
 from streamer.errors import SerLiveError, printable
 from streamer.formats.label_table import LabelledFile, labelled_files
 from streamer.measures import Accuracy, confusion_matrix

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from streamer.commands.score.patience import reason_of
-from streamer.commands.score.places import (
+from streamer.commands.score.finding.patience import reason_of
+from streamer.commands.score.finding.places import (
     Place,
     Url,
     base_name,
@@ -22,8 +22,8 @@ from streamer.commands.score.places import (
     place_of,
     suffix_of,
 )
-from streamer.commands.score.remote import listed
-from streamer.commands.score.rows import Keys
+from streamer.commands.score.finding.remote import listed
+from streamer.commands.score.results.rows import Keys
 from streamer.errors import SerLiveError
 from streamer.sound.files.media import MEDIA_SUFFIXES
 from streamer.sound.files.recording import SOUND_SUFFIXES

@@ -14,10 +14,10 @@ from enum import Enum
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from streamer.commands.score.places import Place
-from streamer.commands.score.remote import local_copy
-from streamer.commands.score.rows import Row, columns_of
-from streamer.commands.score.signs import SILENT_S, Alive, no_sign, now_and_then
+from streamer.commands.score.finding.places import Place
+from streamer.commands.score.finding.remote import local_copy
+from streamer.commands.score.hearing.signs import SILENT_S, Alive, no_sign, now_and_then
+from streamer.commands.score.results.rows import Row, columns_of
 from streamer.errors import RunFailure, SerLiveError, printable
 from streamer.formats.lines import JsonLines
 from streamer.formats.numbers import SHARE_DIGITS, TIME_DIGITS

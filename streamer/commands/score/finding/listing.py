@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from streamer.commands.score.find import Search
-from streamer.commands.score.places import Place, Url, place_of
-from streamer.commands.score.remote import local_copy
-from streamer.commands.score.rows import Key, Keys
+from streamer.commands.score.finding.find import Search
+from streamer.commands.score.finding.places import Place, Url, place_of
+from streamer.commands.score.finding.remote import local_copy
+from streamer.commands.score.results.rows import Key, Keys
 from streamer.errors import SerLiveError
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording

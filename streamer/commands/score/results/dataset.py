@@ -17,9 +17,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
-from streamer.commands.score.parts import Parts
-from streamer.commands.score.results import Keeping, Lines
-from streamer.commands.score.rows import JsonForm, Key, Keys, Row, digest_of, key_of
+from streamer.commands.score.results.lines import Keeping, Lines
+from streamer.commands.score.results.parts import Parts
+from streamer.commands.score.results.rows import JsonForm, Key, Keys, Row, digest_of, key_of
 from streamer.errors import RunFailure, SerLiveError
 
 #: When the rows of the journal move to the parts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamer.commands.score.rows import Row
+from streamer.commands.score.results.rows import Row
 from streamer.errors import SerLiveError
 from streamer.recognition.profile import Adaptation
 from streamer.recognition.recognizer import Recognizer

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from streamer.commands.score.rows import CsvForm, Form, JsonForm, Keys, Row, key_of
+from streamer.commands.score.results.rows import CsvForm, Form, JsonForm, Keys, Row, key_of
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import Output, OutputFile, check_output, say_on_stderr, write_line
 
@@ -146,13 +146,13 @@ def open_results(
         SerLiveError: the file cannot be written, or does not hold results with these columns.
     """
     if is_dataset:
-        from streamer.commands.score.dataset import Dataset
+        from streamer.commands.score.results.dataset import Dataset
 
         return Dataset(path, columns, force, keeping, stack)
     # Continuing loses nothing; reading the file checks whether it is ours.
     check_output(path, True, inputs)
     if path.suffix.lower() == PARQUET:
-        from streamer.commands.score.table import Table
+        from streamer.commands.score.results.table import Table
 
         return Table(path, columns, force, keeping, stack)
     return Lines(path, FORMS[path.suffix.lower()](columns), force, keeping, stack)

@@ -1,0 +1,1 @@
+"""Finds recordings: files, folders, patterns and URLs."""

@@ -1,0 +1,1 @@
+"""Analyses recordings in processes of this machine."""

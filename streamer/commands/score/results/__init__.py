@@ -1,0 +1,1 @@
+"""Rows of results: written as files, continued, summed up, and compared with true labels."""
