@@ -20,8 +20,8 @@ import soundfile
 
 pytest.importorskip("distributed")
 
-from streamer.commands.score.cluster.client import Cluster, Load
-from streamer.commands.score.cluster.grouping import Grouping
+from streamer.commands.score.cluster.client import Cluster
+from streamer.commands.score.cluster.grouping import Grouping, Load
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.cluster.task import Disagreement, Heard, hear_group
 from streamer.commands.score.cluster.watch import Vigil, Watch

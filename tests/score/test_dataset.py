@@ -17,8 +17,10 @@ from pyarrow.dataset import dataset
 from pyarrow.parquet import ParquetFile, write_table
 
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results.lines import Keeping, open_results, parts
-from streamer.commands.score.results.lines import dataset as writing
+from streamer.commands.score.results import dataset as writing
+from streamer.commands.score.results import parts
+from streamer.commands.score.results.lines import Keeping
+from streamer.commands.score.results.opening import open_results
 from streamer.commands.score.results.rows import Keys, columns_of
 from streamer.errors import RunFailure, SerLiveError
 from streamer.session.interrupts import Interrupted

@@ -24,7 +24,8 @@ from streamer.commands.score.hearing.signs import Clock, now_and_then
 from streamer.commands.score.hearing.work import Tally, Task, empty_row, hear
 from streamer.commands.score.hearing.workers import Workers
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results.lines import Keeping, Piped, open_results
+from streamer.commands.score.results.lines import Keeping
+from streamer.commands.score.results.opening import Piped, open_results
 from streamer.commands.score.results.rows import CsvForm, JsonForm, Keys, columns_of, key_of
 from streamer.commands.score.results.truth import agreement, read_truth
 from streamer.commands.score.run import score

@@ -1,10 +1,8 @@
 """``ser-live score``: analyses many recordings and writes a row for each.
 
-``find.py`` and ``remote.py`` find the recordings and ``listing.py`` keeps them; ``jobs.py`` says
-what is missing; ``workers.py`` runs the processes that analyse them (``work.py``), or ``cluster``
-those of other machines; ``rows.py``, ``results.py``, ``table.py``, ``dataset.py`` and ``parts.py``
-write the results, ``sums.py`` and ``progress.py`` count, and ``truth.py`` compares with the true
-labels.
+``finding`` finds the recordings and keeps the list of them; ``hearing`` knows which are missing and
+runs the processes that analyse them, ``cluster`` those of other machines; ``results`` writes the
+rows, sums them up and compares them with true labels; ``progress.py`` tells how far it is.
 """
 
 from __future__ import annotations

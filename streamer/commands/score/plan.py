@@ -12,7 +12,7 @@ from pathlib import Path
 from streamer.commands.score.finding.places import Url, is_pattern, place_of
 from streamer.commands.score.finding.remote import check_remote
 from streamer.commands.score.hearing.workers import WORKERS
-from streamer.commands.score.results.lines import check_suffix
+from streamer.commands.score.results.opening import check_suffix
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart
 from streamer.recognition.prior import BALANCED, Prior

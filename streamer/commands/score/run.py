@@ -20,7 +20,8 @@ from streamer.commands.score.hearing.work import Answer, empty_row
 from streamer.commands.score.hearing.workers import Workers, usable_cores
 from streamer.commands.score.plan import ScorePlan
 from streamer.commands.score.progress import Pool, Watched
-from streamer.commands.score.results.lines import Keeping, Piped, Results, open_results
+from streamer.commands.score.results.lines import Keeping
+from streamer.commands.score.results.opening import Piped, Results, open_results
 from streamer.commands.score.results.rows import Row, columns_of
 from streamer.commands.score.results.sums import Sums, identity_of_run
 from streamer.commands.score.results.truth import agreement, read_truth

@@ -9,14 +9,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from distributed import Client, KilledWorker
 
-from streamer.commands.score.cluster.grouping import Group, Grouping
+from streamer.commands.score.cluster.grouping import Grouping, Load
 from streamer.commands.score.cluster.spec import Spec
 from streamer.commands.score.cluster.task import Heard, given, hear_group
 from streamer.commands.score.cluster.watch import Vigil, Watch
@@ -38,27 +38,6 @@ _FETCH_S = 10.0
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 #: How often a task may fail for a reason that is not in its recordings.
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A task of the scheduler's.
-
-    Attributes:
-        group: its recordings.
-        is_alone: whether they are heard in a process of their own, as they may have killed workers.
-        tries: how often it failed so far.
-        silent: how many workers hung with it so far.
-        done_s: when its answer was first asked for in vain, by the monotonic clock; None if never.
-        allowed: the workers that may do it; None for all.
-    """
-
-    group: Group
-    is_alone: bool = False
-    tries: int = 0
-    silent: int = 0
-    done_s: float | None = None
-    allowed: frozenset[str] | None = None
 
 
 class _Client(Client):
@@ -322,7 +301,7 @@ class Cluster:
             if future.key in silent:
                 self._drop(future)
                 yield from self._hung(load, silent[future.key])
-            elif not self._watch.has_begun(future.key) and _waits_in_vain(load, avoided, usable):
+            elif not self._watch.has_begun(future.key) and load.waits_in_vain(avoided, usable):
                 self._drop(future)
                 self._again.append(load)
 
@@ -393,13 +372,6 @@ class Cluster:
                 self._counted = float("-inf")
                 return
         raise RunFailure(f"the scheduler at {self._address} does not answer any more")
-
-
-def _waits_in_vain(load: Load, avoided: frozenset[str], usable: frozenset[str]) -> bool:
-    """Return whether a task may be with a worker that hangs, or is for workers that are gone."""
-    if load.allowed is None:
-        return bool(avoided)
-    return bool(load.allowed & avoided) or not load.allowed & usable
 
 
 def _quieten() -> None:

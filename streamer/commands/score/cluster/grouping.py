@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from streamer.commands.score.finding.places import suffix_of
 from streamer.commands.score.hearing.work import Task
@@ -20,6 +21,33 @@ _UNKNOWN_S = 30.0
 _DOUBT_S = 600.0
 
 Group = list[tuple[int, Task]]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A task of the scheduler's.
+
+    Attributes:
+        group: its recordings.
+        is_alone: whether they are heard in a process of their own, as they may have killed workers.
+        tries: how often it failed so far.
+        silent: how many workers hung with it so far.
+        done_s: when its answer was first asked for in vain, by the monotonic clock; None if never.
+        allowed: the workers that may do it; None for all.
+    """
+
+    group: Group
+    is_alone: bool = False
+    tries: int = 0
+    silent: int = 0
+    done_s: float | None = None
+    allowed: frozenset[str] | None = None
+
+    def waits_in_vain(self, avoided: frozenset[str], usable: frozenset[str]) -> bool:
+        """Return whether it may be with a worker that hangs, or is for workers that are gone."""
+        if self.allowed is None:
+            return bool(avoided)
+        return bool(self.allowed & avoided) or not self.allowed & usable
 
 
 class Grouping:

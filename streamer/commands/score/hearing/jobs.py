@@ -13,7 +13,7 @@ from streamer.commands.score.finding.listing import Item
 from streamer.commands.score.finding.places import below
 from streamer.commands.score.hearing.work import Task
 from streamer.commands.score.plan import ScorePlan
-from streamer.commands.score.results.lines import Results
+from streamer.commands.score.results.opening import Results
 from streamer.commands.score.results.rows import Keys, Row
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart, check_output
