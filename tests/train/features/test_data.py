@@ -84,6 +84,8 @@ def test_caches_of_older_code_are_not_used_and_comments_do_not_count(
     utterances, tmp_path, monkeypatch, forbid_preparing
 ):
     assert digest_of("a = 1  # one\n") == digest_of("a = (\n    1\n)") != digest_of("a = 2\n")
+    assert digest_of('def f():\n    """A."""\n    return 1') == digest_of("def f():\n    return 1")
+    assert digest_of('def f():\n    return "A"') != digest_of('def f():\n    return "B"')
     assert digest_of("from model.b import c") == digest_of("from model.d import c")
     assert digest_of("from model.b import c") != digest_of("from model.b import d")
     assert digest_of("from numpy.fft import rfft") != digest_of("from scipy.fft import rfft")

@@ -47,6 +47,8 @@ from train.fitting.drawer import (
 )
 from train.place import CPU, Place
 
+pytestmark = pytest.mark.usefixtures("few_surroundings")
+
 NOTHING = Augmentation().without(KINDS)
 #: Every augmentation applies, at full strength.
 ALL = Augmentation(
@@ -57,13 +59,6 @@ ALL = Augmentation(
 CLASSES = (*EMOTIONS, ORDINARY)
 SPEAKERS = ("1001", "1002", "1003")
 SEED = (1, 1, 0)
-
-
-@pytest.fixture(autouse=True)
-def few_surroundings(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 4)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 4)
 
 
 @pytest.fixture(scope="module")

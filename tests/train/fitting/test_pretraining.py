@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-import train.features.sound
 import train.fitting.run
 from model.network import Network
 from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_filters
@@ -43,19 +42,14 @@ from train.fitting.run_folder import Folders, RunFolder
 from train.fitting.training import Training
 from train.place import Place
 
+pytestmark = pytest.mark.usefixtures("few_surroundings")
+
 RECIPE = replace(
     STREAMED,
     imitates="teacher.safetensors",
     network=replace(TINY, attention="mean"),
     epochs=2,
 )
-
-
-@pytest.fixture(autouse=True)
-def few_surroundings(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 def encoder(positions=1500):

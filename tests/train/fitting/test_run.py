@@ -17,7 +17,6 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-import train.features.sound
 import train.fitting.material
 import train.fitting.run
 from model.baselines import c_bilstm
@@ -481,13 +480,6 @@ def test_training_on_recordings_as_they_are_is_judged_on_them_alone(folders):
     (record,) = logged(folders.run)
     assert record["validation_sets"] == ["alone"]
     assert len(record["validation_uar"]) == 1
-
-
-@pytest.fixture
-def few_surroundings(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import train.features.sound
 from model.emotion_encoder import EmotionEncoder
 from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
@@ -26,16 +25,11 @@ from train.fitting.teacher_recipe import TeacherRecipe, read_teacher_recipe
 from train.fitting.teaching import deal, run_teaching
 from train.place import Place
 
+pytestmark = pytest.mark.usefixtures("few_surroundings")
+
 RECIPE = TeacherRecipe(
     "teacher", ("cremad",), EMOTIONS, "encoder.safetensors", folds=2, seconds=2.0, steps=2, batch=4
 )
-
-
-@pytest.fixture(autouse=True)
-def few_surroundings(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 @pytest.fixture
@@ -126,6 +120,8 @@ def test_a_folder_with_other_contents_is_refused(folders):
 @pytest.mark.parametrize("seconds", [2.03, 4.5])
 def test_an_example_may_have_any_length(folders, seconds):
     run_teaching(replace(RECIPE, seconds=seconds, steps=1), folders, Place(), fold=0)
+    answers = json.loads((folders.run / "fold-0.json").read_text())
+    assert np.isfinite(np.array(answers["answers"])).all()
 
 
 def test_a_recipe_of_teachers_is_read_and_its_faults_are_named(tmp_path, capsys):

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import train.features.sound
 from model.baselines import build
 from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
@@ -24,6 +23,8 @@ from train.fitting.validation import alone, in_streams, plan
 from train.judging.sessions import PAUSES_S
 from train.place import CPU
 
+pytestmark = pytest.mark.usefixtures("few_surroundings")
+
 
 @pytest.fixture
 def utterances(tiny_corpus):
@@ -37,10 +38,7 @@ def labels(utterances):
 
 
 @pytest.fixture
-def around(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 2)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 2)
+def around():
     return make_surroundings([], [], 0, CPU)
 
 

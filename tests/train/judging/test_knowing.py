@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import train.features.sound
 import train.judging.knowing
 from model.baselines import build
 from streamer.errors import SerLiveError
@@ -23,13 +22,6 @@ from train.judging.hearing import StreamResult
 from train.judging.knowing import SENTENCES, judge_known
 
 LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
-
-
-@pytest.fixture
-def few_made(monkeypatch):
-    """Make few backgrounds and rooms, to save time."""
-    monkeypatch.setattr(train.features.sound, "MADE_NOISES", 3)
-    monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 3)
 
 
 def spoken(speakers=("A", "B")):
@@ -75,7 +67,7 @@ def test_a_model_without_a_voice_memory_is_not_judged(model_file):
         assert judge_known(pool, model_file, spoken(), metadata) is None
 
 
-@pytest.mark.usefixtures("few_made")
+@pytest.mark.usefixtures("few_surroundings")
 def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
     run(STREAMED, folders)
@@ -103,7 +95,7 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
         assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
 
 
-@pytest.mark.usefixtures("few_made")
+@pytest.mark.usefixtures("few_surroundings")
 def test_a_start_for_voice_training_must_differ_only_in_the_voice_memory(tiny_corpus, tmp_path):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
     run(replace(STREAMED, epochs=1), folders)
