@@ -140,6 +140,12 @@ def _leave_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _has_children() -> bool:
+    """Return whether a process still runs that was killed, as on a mount whose server is gone."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    return multiprocessing is not None and bool(multiprocessing.active_children())
+
+
 def run() -> None:
     """Entry point of the console script."""
     interrupts = Interrupts()
@@ -162,4 +168,6 @@ def run() -> None:
             if not isinstance(error, ReaderGone):
                 say_on_stderr(told(error))
             code = error.exit_code
+    if _has_children():  # Python would wait for them without end
+        os._exit(code)
     sys.exit(code)

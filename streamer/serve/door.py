@@ -71,6 +71,7 @@ class TlsDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._newcomers.add(transport)
+        transport.pause_reading()  # until TLS takes over
         self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(transport))
 
     def data_received(self, data: bytes) -> None:
@@ -82,6 +83,9 @@ class TlsDoor(asyncio.Protocol):
 
     async def _shake_hands(self, raw: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # in a burst of connections it may be pushed out at once
+        if raw.is_closing():
+            return
         try:
             encrypted = await loop.start_tls(
                 raw,

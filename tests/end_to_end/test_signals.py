@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,8 +89,8 @@ def runs(program, arguments, folder):
     """Yield runs that end by themselves or by a signal at a random moment, in an empty folder."""
 
     def empty():
-        for path in folder.iterdir():
-            path.unlink()
+        shutil.rmtree(folder)
+        folder.mkdir()
 
     empty()
     ended, took_s = run_to(None, None, program, arguments)
@@ -97,7 +98,9 @@ def runs(program, arguments, folder):
     stopped = 0
     for number in random.choices(list(CODES), k=SIGNALS_A_TEST):
         empty()
-        ended, _ = run_to(random.uniform(0.0, took_s), number, program, arguments)
+        moment_s = random.uniform(0.0, took_s)
+        ended, _ = run_to(moment_s, number, program, arguments)
+        assert ended.is_stopped or moment_s > took_s / 4, f"a signal was lost: {ended.message}"
         stopped += ended.is_stopped
         yield ended
     assert stopped, "every signal came too late"
@@ -170,3 +173,26 @@ def test_a_report_is_whole_or_not_there_whenever_a_signal_comes(minute, folder, 
         assert left == [output] or (ended.is_stopped and not left), ended.message
         if left:
             assert output.read_text().rstrip().endswith("</html>"), ended.message
+
+
+@pytest.mark.parametrize("name", ["r.csv", "rows/"])
+def test_scores_go_on_whenever_a_signal_comes(folder, tmp_path, name):
+    pyarrow = pytest.importorskip("pyarrow.dataset") if name == "rows/" else None
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for number in range(12):
+        (archive / f"{number}.wav").symlink_to(CLIPS[number % len(CLIPS)])
+    arguments = ("score", archive, "--workers", "1", "--output", f"{folder}/{name}")
+
+    def rows():
+        if pyarrow is None:
+            return sorted((folder / name).read_text().splitlines())
+        return sorted(pyarrow.dataset(folder / name).to_table().to_pylist(), key=str)
+
+    whole = None
+    for ended in runs(PROGRAM, arguments, folder):
+        if ended.is_stopped:
+            run_to(None, None, PROGRAM, arguments)
+        whole = whole or rows()
+        assert rows() == whole, ended.message
+        assert [path.name for path in folder.iterdir()] == [name.rstrip("/")], ended.message

@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streamer.commands.options import file_or_folder
 from streamer.commands.parser import make_parser
 
 
@@ -79,5 +80,5 @@ def writing_options(command: str) -> set[str]:
         option
         for action in commands.choices[command]._actions
         for option in action.option_strings
-        if action.type is Path and option.startswith("--") and option not in READ
+        if action.type in (Path, file_or_folder) and option.startswith("--") and option not in READ
     }

@@ -103,7 +103,7 @@ def test_the_copy_is_gone_afterwards():
 @pytest.mark.usefixtures("memory")
 def test_what_is_fetched_gives_signs_of_life():
     signs = []
-    with local_copy(Url("memory://m/a/x.wav"), None, print, None, lambda: signs.append(None)):
+    with local_copy(Url("memory://m/a/x.wav"), None, print, alive=lambda: signs.append(None)):
         assert len(signs) > 1  # at its beginning, and with bytes
 
 

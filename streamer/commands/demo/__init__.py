@@ -7,7 +7,7 @@ import argparse
 from streamer.bundled import bundled
 from streamer.commands.options import SPEED_HELP, SPEEDS, add_model, add_prior, add_results
 
-HELP = "a shipped recording, as if it were arriving live; no microphone is needed"
+HELP = "a shipped recording, live; needs no microphone"
 DESCRIPTION = (
     "Replay the shipped recording of 11 s as if it were arriving live. One actor says one sentence "
     "four times: neutral, angry, sad and happy. No microphone is needed. At the end, a terminal "

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def _measure_server(options: argparse.Namespace, interrupts: Interrupts) -> None
         **_named(options, ("streams", "seconds", "recording")),
     )
     with _findings(options, (), interrupts) as findings:
-        findings.make("server", lambda: measure_server(load), server_text)
+        cost = measure_server(load, interrupts)
+        findings.add(server_text(cost), server=asdict(cost))
 
 
 def _named(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
 from streamer.errors import RunFailure, SerLiveError
 from streamer.signal import SAMPLE_RATE
+from streamer.sound.source import NO_SIGNALS, Signals
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -112,8 +113,12 @@ class _Counted:
     begun: int = 0
 
 
-def measure_server(load: Load) -> ServerCost:
+def measure_server(load: Load, signals: Signals = NO_SIGNALS) -> ServerCost:
     """Play paced streams to a server and measure its latency.
+
+    Args:
+        load: what is played, and where.
+        signals: end the measurement.
 
     Raises:
         SerLiveError: the recording cannot be read.
@@ -125,22 +130,22 @@ def measure_server(load: Load) -> ServerCost:
         raise RunFailure("--server needs websockets: pip install 'ser-live[serve]'") from error
     samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
     data = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
-    return asyncio.run(_measure(load, data))
+    return asyncio.run(_measure(load, data, signals))
 
 
-async def _measure(load: Load, data: bytes) -> ServerCost:
+async def _measure(load: Load, data: bytes, signals: Signals) -> ServerCost:
     counted = _Counted()
     before = await asyncio.to_thread(_figures, load)
     gate = asyncio.Semaphore(_AT_ONCE)
     players = [asyncio.create_task(_play(load, data, gate, counted)) for _ in range(load.streams)]
     try:
         while counted.begun < load.streams:
-            await asyncio.sleep(0.1)
+            await _pause(0.1, signals)
             _check(players)
-        await asyncio.sleep(SETTLING_S)
+        await _pause(SETTLING_S, signals)
         first = await asyncio.to_thread(_figures, load)
         began_s, counted.is_on = time.monotonic(), True
-        await asyncio.sleep(load.seconds)
+        await _pause(load.seconds, signals)
         counted.is_on = False
         took_s = time.monotonic() - began_s
         last = await asyncio.to_thread(_figures, load)
@@ -165,6 +170,14 @@ async def _measure(load: Load, data: bytes) -> ServerCost:
         last[memory] / 1e6 if has_memory else None,
         (last[memory] - before[memory]) / 1e6 / load.streams if has_memory else None,
     )
+
+
+async def _pause(seconds: float, signals: Signals) -> None:
+    """Sleep, and look for signals: one raised in any other task would be lost in it."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        signals.check()
+        await asyncio.sleep(min(left_s, 0.1))
 
 
 def _check(players: list[asyncio.Task[None]]) -> None:

@@ -106,7 +106,8 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         if plan.timeline is not None:
             _make_folder(plan.timeline)
         _run(plan, items, results, sums, recognizer, adaptation, interrupts, folder)
-        results.finish()
+        if items.total != 0 or not plan.force:  # what matches nothing empties nothing
+            results.finish()
         if not is_told:
             items.wait()
             _tell(items, plan)

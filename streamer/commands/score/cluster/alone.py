@@ -6,6 +6,7 @@ runs as a program, and has them itself.
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -61,11 +62,15 @@ def hear_alone(
 
 def main() -> None:
     """Read the work from standard input, and write the answers to standard output."""
+    # The processes would inherit the output, and a library in C may write to it.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     model, spec, tasks, folder, silent_s = pickle.load(sys.stdin.buffer)
     own = (spec.prior, spec.labels, Interrupts(), spec.adaptation, folder)
     with Workers(1, model, *own, silent_s=silent_s) as workers:
         answers = dict(workers.answers(tasks))
-    sys.stdout.buffer.write(pickle.dumps([answers[index] for index in range(len(tasks))]))
+    with out:
+        out.write(pickle.dumps([answers[index] for index in range(len(tasks))]))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ _TASKS_AT_HAND = 3
 _FEWEST, _MOST = 4, 10_000
 #: How often the workers are counted, and how often a line says that there are none.
 _COUNT_EVERY_S, _REMIND_EVERY_S = 5.0, 60.0
+#: How often the tasks under way are looked at.
+_LOOK_EVERY_S = 1.0
 #: How long the scheduler may take to answer, and waits before it is called again.
 _ANSWER_S = 10.0
 #: Time for a worker to give a finished task's answer, before others are asked for theirs.
@@ -117,25 +119,30 @@ class Cluster:
         """
         groups = self._grouping.groups(tasks)
         is_more = True
+        looked_s = float("-inf")
         while True:
-            with self._interrupts.waiting():
+            self._interrupts.check()
+            # Not with each answer: it takes a look at all tasks under way.
+            if time.monotonic() - looked_s >= _LOOK_EVERY_S:
                 self._take_signs()
                 self._count_workers()
-                answers = list(self._leave_silent())
-                while is_more and len(self._under_way) + len(self._again) < self._limit:
-                    group = next(groups, None)
-                    is_more = group is not None
-                    if group is not None:
-                        self._again.append(Load(group))
-                while self._again and not self._all_hang:
-                    self._submit(self._again.pop())
-                is_over = not (self._under_way or self._again)
-                if not is_over:
-                    with suppress(queue.Empty):
-                        answers += self._take(self._done.get(timeout=1.0))
-            yield from answers
-            if is_over:
+                yield from self._leave_silent()
+                looked_s = time.monotonic()
+            while is_more and len(self._under_way) + len(self._again) < self._limit:
+                group = next(groups, None)
+                is_more = group is not None
+                if group is not None:
+                    self._again.append(Load(group))
+            while self._again and not self._all_hang:
+                self._submit(self._again.pop())
+            if not (self._under_way or self._again):
                 return
+            try:
+                with self._interrupts.waiting():
+                    future = self._done.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                continue
+            yield from self._take(future)
 
     def _connect(self) -> None:
         try:
@@ -196,7 +203,8 @@ class Cluster:
             self._reconnect(None)
             return
         try:
-            heard: Heard = future.result(timeout=min(_FETCH_S, self._vigil.silent_s))
+            with self._interrupts.waiting():
+                heard: Heard = future.result(timeout=min(_FETCH_S, self._vigil.silent_s))
         except KilledWorker as error:
             del self._under_way[future]
             yield from self._suspect(load, str(error.last_worker))
@@ -326,10 +334,11 @@ class Cluster:
         if now - self._counted < _COUNT_EVERY_S:
             return
         try:
-            threads_of = self._client.nthreads()
-            if now - self._seen >= self._vigil.silent_s / SIGNS:
-                self._see()
-                self._seen = now
+            with self._interrupts.waiting():
+                threads_of = self._client.nthreads()
+                if now - self._seen >= self._vigil.silent_s / SIGNS:
+                    self._see()
+                    self._seen = now
         except Exception as error:  # the connection was lost just now
             self._reconnect(error)
             return

@@ -47,7 +47,7 @@ class Load:
         """Return whether it may be with a worker that hangs, or is for workers that are gone."""
         if self.allowed is None:
             return bool(avoided)
-        return bool(self.allowed & avoided) or not self.allowed & usable
+        return not self.allowed.isdisjoint(avoided) or self.allowed.isdisjoint(usable)
 
 
 class Grouping:

@@ -222,6 +222,7 @@ def hear_all(
 ) -> Iterator[tuple[int, Answer]]:
     """Analyse recordings; yield the index and the answer of each as it comes."""
     for index, task in enumerate(tasks):
+        alive()
         yield index, hear(task, recognizer, adaptation, alive=alive)
 
 

@@ -57,7 +57,10 @@ class Dataset:
         self._columns = tuple(columns)
         self._force = force
         self._stack = stack
+        self._is_locked = False
         self._check()
+        # The lock outlives the last rows, whenever it is taken.
+        self._locking = stack.enter_context(ExitStack())
         self._lock()
         self._parts = Parts(folder, columns)
         self._journal: Lines | None = None
@@ -109,10 +112,18 @@ class Dataset:
         Raises:
             SerLiveError: another run writes to the folder.
         """
+        if self._is_locked:
+            return
         with suppress(ImportError, FileNotFoundError):
             fcntl = importlib.import_module("fcntl")  # Windows has none
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            self._stack.callback(os.close, descriptor)
+            try:
+                descriptor = os.open(self._folder, os.O_RDONLY)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise SerLiveError(f"cannot write {self._folder}: {error.strerror}") from error
+            self._locking.callback(os.close, descriptor)
+            self._is_locked = True
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -162,9 +173,13 @@ class Dataset:
         if self._has_begun:
             return
         try:
-            if not self._folder.is_dir():
-                self._folder.mkdir()
-                self._lock()
+            self._folder.mkdir(exist_ok=True)
+            self._lock()
+            if not (self.goes_on or self._force) and self._holds_results():
+                raise SerLiveError(
+                    f"another run has begun to write to {self._folder}; the same command goes on "
+                    "from what it has"
+                )
             self._parts.tidy()
             if self._force:
                 (self._folder / _JOURNAL).unlink(missing_ok=True)
@@ -172,6 +187,10 @@ class Dataset:
         except OSError as error:
             raise RunFailure(f"cannot write {self._folder}: {error.strerror}") from error
         self._has_begun = True
+
+    def _holds_results(self) -> bool:
+        there = len(Parts(self._folder, self._columns))
+        return bool(there) or os.path.lexists(self._folder / _JOURNAL)
 
     def _move(self) -> None:
         """Move the rows of the journal to the parts, and delete it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from streamer.errors import RunFailure, SerLiveError
 #: Rows from which on a part takes no more.
 FULL_ROWS = 50_000
 _ROWS_AT_ONCE = 10_000
+#: Waits for a reader that has a part open, under Windows.
+_WAITS_S = (0.1, 0.3, 1.0, 3.0)
 _NAME = re.compile(r"part-([0-9]{5,})-[0-9a-f]{8}\.parquet")
 #: Readers of folders ignore names with such a beginning.
 _HIDDEN = (".", "_")
@@ -87,7 +90,7 @@ class Parts:
                         for values in zip(*columns, strict=True):
                             yield path, dict(zip(names, values, strict=True))
             except (OSError, pyarrow.ArrowException) as error:
-                raise SerLiveError(f"{path} exists and is no Parquet file") from error
+                raise unreadable(path, error) from error
 
     def open_part(self) -> Path:
         """Return the part that takes new rows: the last, or a new one if that is full."""
@@ -122,14 +125,14 @@ class Parts:
                 os.fsync(out.fileno())
             if path in self._rows:
                 shutil.copymode(path, partial)
-            partial.replace(path)
-            _keep_names(self._folder)
+            _take_place(partial, path)
         except (OSError, pyarrow.ArrowException) as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or error
             raise RunFailure(f"cannot write {path}: {reason}") from error
         self._rows[path] = table.num_rows
+        _keep_names(self._folder)
 
     def tidy(self) -> None:
         """Delete what a killed run did not finish.
@@ -157,12 +160,33 @@ def _number(path: Path) -> int:
     return int(match[1])
 
 
+def _take_place(partial: Path, path: Path) -> None:
+    """Rename a file over another; under Windows a reader that has it open may be waited for.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    for wait_s in _WAITS_S if os.name == "nt" else ():
+        with suppress(PermissionError):
+            partial.replace(path)
+            return
+        time.sleep(wait_s)
+    partial.replace(path)
+
+
 def _keep_names(folder: Path) -> None:
     """Write the names in a folder to the disk, where the system can do that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):  # some file systems of the network cannot, nor can Windows
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def unreadable(path: Path, error: Exception) -> SerLiveError:
+    """Return the error for a table that cannot be read, or is none."""
+    reason = getattr(error, "strerror", None)
+    if reason:
+        return SerLiveError(f"cannot go on with {path}: {reason}")
+    return SerLiveError(f"{path} exists and is no Parquet file")

@@ -9,9 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from streamer.commands.score.results.lines import Keeping, Lines, files_of, partial_of, refusal
-from streamer.commands.score.results.parts import schema_of
+from streamer.commands.score.results.parts import schema_of, unreadable
 from streamer.commands.score.results.rows import JsonForm, Keys, Row, key_of
-from streamer.errors import RunFailure, SerLiveError
+from streamer.errors import RunFailure
 
 #: Rows that are in memory at once, and in a row group of the table.
 _ROWS_AT_ONCE = 10_000
@@ -101,4 +101,4 @@ class Table:
                 for batch in table.iter_batches(_ROWS_AT_ONCE):
                     yield from batch.to_pylist()
         except (OSError, pyarrow.ArrowException) as error:
-            raise SerLiveError(f"{self._path} exists and is no Parquet file") from error
+            raise unreadable(self._path, error) from error
