@@ -73,6 +73,7 @@ async def connect(
     Raises:
         SerLiveError: the URL is not valid.
         RunFailure: the server is not there or refuses, or websockets is not installed.
+        ValueError: the profile is something else.
     """
     try:
         from websockets.asyncio.client import connect as open_websocket
@@ -80,6 +81,10 @@ async def connect(
     except ImportError as error:
         raise RunFailure("connect needs websockets: pip install 'ser-live[serve]'") from error
 
+    if profile is not None:
+        from streamer.recognition.profile import check_type
+
+        check_type(profile)
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.netloc:
         raise SerLiveError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8765")
@@ -113,7 +118,7 @@ async def connect(
     async with websocket:
         with suppress(WebSocketException):  # the server's messages tell why it closed
             await websocket.send(json.dumps(start))
-        yield RemoteStream(url, websocket, sample_format)
+        yield RemoteStream(url, websocket, sample_format, channels)
 
 
 class RemoteStream:
@@ -122,18 +127,21 @@ class RemoteStream:
     Messages wait here until they are read. :meth:`hear` sends and yields at once.
     """
 
-    def __init__(self, url: str, websocket: ClientConnection, sample_format: str) -> None:
+    def __init__(
+        self, url: str, websocket: ClientConnection, sample_format: str, channels: int = 1
+    ) -> None:
         """Use a connection that has sent its start message; :func:`connect` makes it."""
         self._url = url
         self._websocket = websocket
         self._type = _TYPES.get(sample_format)
+        self._channels = channels
         self._error: str | None = None
 
     async def send(self, block: Block) -> None:
         """Send samples ``(n,)`` or ``(n, channels)``, or bytes; wait if the server is slow.
 
         Raises:
-            SerLiveError: the samples are not of the type declared at the start.
+            SerLiveError: the samples are not of the type or the channels declared at the start.
             RunFailure: the server has closed the connection.
         """
         from websockets.exceptions import ConnectionClosed
@@ -221,7 +229,13 @@ class RemoteStream:
                 f"samples are {given}; for this sample_format they must be bytes"
                 f"{'' if self._type is None else f' or an array of {np.dtype(self._type)}'}"
             )
-        return np.ascontiguousarray(block, self._type).tobytes()
+        samples = np.ascontiguousarray(block, self._type)
+        if samples.ndim > 2 or (samples.ndim == 2 and samples.shape[1] != self._channels):
+            raise SerLiveError(
+                f"samples are {samples.shape}; they must be (n,), or (n, {self._channels}) for "
+                f"channels={self._channels}"
+            )
+        return samples.tobytes()
 
     def _failure(self) -> RunFailure:
         reason = self._error or self._websocket.close_reason or "the connection was lost"

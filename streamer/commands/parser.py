@@ -38,8 +38,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if arguments[0] in commands:
         configuration.watch(commands[arguments[0]], arguments[0])
     try:
+        if any(one == "" or re.fullmatch(r"--[\w-]+=", one) for one in arguments):
+            raise SerLiveError("an argument is empty; does it name a variable that is not set?")
         options, unknown = parser.parse_known_args(arguments)
-        if unknown:
+        if unknown and not _take_files(commands[options.command], options, unknown):
             raise SerLiveError(
                 f"unrecognized arguments: {' '.join(unknown)}; see ser-live {options.command} "
                 "--help"
@@ -63,6 +65,26 @@ def make_parser() -> argparse.ArgumentParser:
 def command_parsers() -> Mapping[str, argparse.ArgumentParser]:
     """Return each command's parser."""
     return _make_parsers()[1]
+
+
+def _take_files(
+    command: argparse.ArgumentParser, options: argparse.Namespace, files: Sequence[str]
+) -> bool:
+    """Add the files that follow an option to those before it, which argparse does not do.
+
+    Returns:
+        whether the command takes any number of files, and all of these may be some.
+    """
+    takers = [one for one in command._actions if not one.option_strings and one.nargs in ("*", "+")]
+    if not takers or any(one.startswith("-") for one in files):
+        return False
+    type_of: Any = takers[-1].type or str
+    before = getattr(options, takers[-1].dest) or []
+    try:
+        setattr(options, takers[-1].dest, [*before, *map(type_of, files)])
+    except argparse.ArgumentTypeError as error:
+        raise SerLiveError(str(error)) from error
+    return True
 
 
 def _dashed_file(arguments: Sequence[str]) -> str | None:

@@ -41,7 +41,7 @@ def labelled_files(table: Path) -> Iterator[LabelledFile]:
             if missing := [one for one in _COLUMNS if one not in (rows.fieldnames or ())]:
                 raise SerLiveError(
                     f"{table}: no column {' and no column '.join(missing)}; "
-                    "its first line must name the columns file and label"
+                    "its first line must name the columns file and label, with a comma between them"
                 )
             for row in rows:
                 file, label = row.pop("file").strip(), row.pop("label").strip()

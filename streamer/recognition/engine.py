@@ -17,7 +17,7 @@ from streamer.recognition.estimate import Estimate, StreamState
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.network import StepNetwork, in_batches
 from streamer.recognition.prior import BALANCED, EVERYDAY, Prior, under_prior
-from streamer.recognition.profile import NOTHING, ORDINARY, Profile
+from streamer.recognition.profile import NOTHING, ORDINARY, Profile, check_type
 from streamer.recognition.spectra import Spectra, SpectralAnalysis, SpectraState
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD, TIMESTEP_S
@@ -134,10 +134,7 @@ class Engine:
             SerLiveError: another model made it, or the model does not adapt to voices.
             ValueError: it is not a profile.
         """
-        if not isinstance(profile, Profile):
-            raise ValueError(
-                f"profile must be a Profile, which load_profile(path) reads; is {profile!r}"
-            )
+        check_type(profile)
         self.check_knows_voices()
         profile.check(self.metadata, self.digest)
 

@@ -263,3 +263,16 @@ def _read(path: Path) -> str:
 def _is_number(value: object) -> bool:
     """Return whether it is a finite number and not a boolean."""
     return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def check_type(profile: object) -> None:
+    """Check that a caller of the library gave a profile.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(profile, Profile):
+        raise ValueError(
+            "profile must be a Profile, which Profile.load(path) reads and "
+            f"Profile.from_values(values) makes; is {type(profile).__name__}"
+        )

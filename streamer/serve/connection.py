@@ -139,7 +139,9 @@ class Connection:
         except Refused as refused:
             self.end(refused.ending)
         except WebSocketDisconnect as gone:
-            self.ending = self.ending or Ending(Code.GOING_AWAY, f"the client left ({gone.code})")
+            self.ending = self.ending or Ending(
+                Code.GOING_AWAY, f"the client left, with code {gone.code}"
+            )
             self._unsent.clear()
             self._has_news.set()
             self._wait_no_longer_than(_LAST_WORDS_S)  # the client may keep its side open

@@ -57,6 +57,36 @@ def test_an_option_is_not_taken_for_a_file(words):
         parse(words.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "files"),
+    [
+        (
+            ["replay", "a.wav", "--speed", "max", "b.wav", "c.wav"],
+            "files",
+            ["a.wav", "b.wav", "c.wav"],
+        ),
+        (["enrol", "x.profile", "--force", "a.wav"], "files", ["a.wav"]),
+        (["score", "a", "--workers", "1", "b"], "paths", ["a", "b"]),
+        (["report", "a.jsonl", "-o", "x.html", "b.jsonl"], "sessions", ["a.jsonl", "b.jsonl"]),
+    ],
+)
+def test_files_may_stand_before_and_after_an_option(words, name, files):
+    assert list(map(str, getattr(parse(words), name))) == files
+
+
+def test_a_command_of_one_file_takes_no_second():
+    with pytest.raises(SerLiveError, match=r"unrecognized arguments: b\.wav"):
+        parse(["picture", "a.wav", "--at", "1", "b.wav"])
+
+
+@pytest.mark.parametrize(
+    "words", [["score", ""], ["replay", "a.wav", "--output="], ["info", "--model", ""]]
+)
+def test_an_empty_argument_is_refused(words):
+    with pytest.raises(SerLiveError, match="an argument is empty"):
+        parse(words)
+
+
 def test_an_unknown_option_points_to_the_help_of_its_command():
     with pytest.raises(SerLiveError, match="--foo; see ser-live convert --help"):
         parse(["convert", "x.jsonl", "--foo"])
@@ -117,3 +147,12 @@ def test_a_file_whose_name_looks_like_an_address_is_a_file(tmp_path, monkeypatch
     (tmp_path / "a:").mkdir()
     (tmp_path / "a:" / "x.jsonl").touch()
     assert parse(["convert", "a://x.jsonl"]).session.name == "x.jsonl"
+
+
+def test_wrong_usage_of_the_training_is_one_line_too(monkeypatch, capsys):
+    training = pytest.importorskip("train.__main__")
+    for words in (["fit"], ["bogus"], ["export", "--bogus"]):
+        monkeypatch.setattr(sys, "argv", ["train", *words])
+        assert training.main() == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("train: ") and line.endswith("--help")

@@ -78,7 +78,7 @@ BAD_FILES = {
     "nan.wav": "0.500 s is NaN",
     "infinite.wav": "0.500 s is NaN, infinite",
     "huge.wav": "beyond all scale",
-    "half.flac": "damaged after",
+    "half.flac": "nothing after that was heard",
     "half.mp3": "truncated",
 }
 
@@ -258,3 +258,11 @@ def test_a_recording_is_not_overwritten_for_nothing(tmp_path):
     assert result.returncode == 2
     assert result.stderr == "ser-live: standard output is closed\n"
     assert old.read_text() == "precious"
+
+
+def test_a_quoted_pattern_is_told_what_takes_one():
+    result = ser_live("replay", "nothing-*.wav")
+    assert result.returncode == 2
+    assert complaint(result) == (
+        "nothing-*.wav: no such file; a pattern is for the shell, without quotes, or for score"
+    )

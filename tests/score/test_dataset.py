@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -261,3 +264,50 @@ def test_the_command_writes_to_a_folder_and_goes_on(tmp_path):
     refused = ser_live("score", *CLIPS, "-o", tmp_path / "q")
     assert refused.returncode == 2
     assert "or a folder of Parquet files" in complaint(refused)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_of_two_runs_that_begin_a_folder_together_one_is_refused(folder):
+    with ExitStack() as first, ExitStack() as second:
+        one, other = open_dataset(folder, first), open_dataset(folder, second)
+        one.add(row_of("x"))
+        with pytest.raises(SerLiveError, match="another run writes to"):
+            other.add(row_of("x"))
+        one.finish()
+    assert read(folder) == {"x": None}
+
+
+def test_a_run_that_comes_after_another_began_the_folder_is_refused(folder):
+    with ExitStack() as second:
+        other = open_dataset(folder, second)
+        record(folder, rows_of("ab"))
+        with pytest.raises(SerLiveError, match="another run has begun to write to"):
+            other.add(row_of("a"))
+    assert read(folder) == dict.fromkeys("ab")
+
+
+def test_a_file_system_that_cannot_sync_folders_doubles_no_row(folder, monkeypatch):
+    sync = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    record(folder, rows_of("abcde"))
+    assert read(folder) == dict.fromkeys("abcde")
+
+
+def test_a_name_that_no_system_takes_is_refused_in_one_line(tmp_path):
+    with ExitStack() as stack, pytest.raises(SerLiveError, match="File name too long"):
+        open_dataset(tmp_path / ("x" * 300), stack)
+
+
+def test_a_pattern_that_matches_nothing_empties_nothing(tmp_path):
+    output = tmp_path / "r.csv"
+    ser_live("score", CLIPS[0], "--output", output)
+    before = output.read_bytes()
+    result = ser_live("score", tmp_path / "nothing*.wav", "--output", output, "--force")
+    assert result.returncode == 2
+    assert output.read_bytes() == before

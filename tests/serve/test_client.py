@@ -153,3 +153,21 @@ def test_samples_of_another_type_are_named():
             remote._bytes_of(wrong)
     with pytest.raises(SerLiveError, match=r"they must be bytes$"):
         RemoteStream("ws://x", None, "s24le")._bytes_of(np.zeros(3))
+
+
+def test_channels_that_were_not_declared_are_an_error():
+    stereo = RemoteStream("ws://x", None, "f32le", 2)
+    assert len(stereo._bytes_of(np.zeros((5, 2), np.float32))) == 40
+    for wrong in (np.zeros((5, 1), np.float32), np.zeros((2, 5), np.float32)):
+        with pytest.raises(SerLiveError, match=r"they must be \(n,\), or \(n, 2\) for channels=2"):
+            stereo._bytes_of(wrong)
+
+
+@pytest.mark.parametrize("profile", [{"values": []}, "anna.profile"])
+def test_what_is_no_profile_is_an_error(profile):
+    async def open_stream():
+        async with streamer.connect("ws://127.0.0.1:1", sample_rate=16_000, profile=profile):
+            pass
+
+    with pytest.raises(ValueError, match=r"a Profile, which Profile\.load\(path\) reads"):
+        asyncio.run(open_stream())

@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 from websockets.asyncio.client import connect
@@ -19,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from streamer.serve import host
 from streamer.serve.config import ServerConfig
 from streamer.session.interrupts import Interrupted, Interrupts
-from tests.helpers.command import complaint, ser_live
+from tests.helpers.command import COMMAND, complaint, ser_live
 from tests.helpers.places import ROOT
 from tests.serve.serving import END, Command, get, start, talk
 
@@ -55,6 +56,24 @@ def test_a_signal_ends_every_stream_with_its_verdict(number, code):
     assert [one["event"] for one in log] == ["start", "start", "end", "end"]
     assert {one["code"] for one in log if one["event"] == "end"} == {1001}
     assert not any("address" in one for one in log)
+
+
+def test_a_signal_ends_a_measurement_of_many_streams():
+    """Python would keep what a signal raises in one of its tasks, and go on."""
+    with Command() as server:
+        url = server.stream.removesuffix("/v1/stream")
+        load = subprocess.Popen(
+            [*COMMAND, "latency", "--server", url, "--streams", "40", "--seconds", "300"],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        while get(f"{server.http}/metrics")[1].count("\nser_live_streams 40\n") != 1:
+            assert load.poll() is None
+            time.sleep(0.2)
+        load.send_signal(signal.SIGTERM)
+        _, said = load.communicate(timeout=60)
+    assert load.returncode == 143
+    assert b"Traceback" not in said
 
 
 def test_nobody_there_and_it_ends_at_once():

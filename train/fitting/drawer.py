@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -38,6 +37,7 @@ from train.features.spectra import normalise, power_spectra, samples_of
 from train.fitting.batches import FIRST_SPEECH_S, Batch, mask, mix
 from train.fitting.recipe import Recipe
 from train.place import CPU, Place
+from train.workers import end_on_signals
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -319,7 +319,7 @@ _drawer: Drawer | None = None
 def _start_drawing(data: StreamSet, recipe: Recipe) -> None:
     """Set up the worker's drawer."""
     global _drawer
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent reports the stop
+    end_on_signals()
     Thread(target=_follow_parent, daemon=True).start()
     torch.set_num_threads(1)
     _drawer = Drawer(data, recipe, CPU)

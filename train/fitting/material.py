@@ -114,7 +114,10 @@ def _too_few(train: Sequence[Utterance], labels: Sequence[str]) -> list[str]:
     few = [f"{label} {counts[label]}" for label in labels if counts[label] < FEWEST_RECORDINGS]
     if not few:
         return []
-    return [f"few recordings to learn from ({', '.join(few)}): a label takes hundreds"]
+    return [
+        f"few recordings to learn from ({', '.join(few)}; the others are of speakers held out to "
+        "validate and test): a label takes hundreds"
+    ]
 
 
 def prepare_run(

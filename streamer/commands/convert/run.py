@@ -42,7 +42,8 @@ def format_of(output: Path | None, name: str | None) -> str:
     if name is not None:
         return name
     if output is None:
-        raise SerLiveError(f"name a --format, or an --output that ends in {', '.join(SUFFIXES)}")
+        suffixes = ", ".join(SUFFIXES).replace(".textgrid", ".TextGrid")
+        raise SerLiveError(f"name a --format, or an --output that ends in {suffixes}")
     if output.suffix.lower() not in SUFFIXES:
         raise SerLiveError(
             f"{output}: the suffix says no format; name a --format: {', '.join(TIMELINES)}"

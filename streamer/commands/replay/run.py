@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -133,10 +134,17 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
             raise SerLiveError(
                 f"{name} is an address, and nothing is fetched: download it and name the file"
             )
+        if re.search(r"[*?\[]", name) and not os.path.lexists(name):
+            raise SerLiveError(
+                f"{name}: no such file; a pattern is for the shell, without quotes, or for score"
+            )
     if files.count("-") > 1:
         raise SerLiveError("standard input can be read only once")
     if "-" in files and options.rate is None:
-        raise SerLiveError("raw PCM has no header: say its --rate, --channels and --sample-format")
+        raise SerLiveError(
+            "raw PCM has no header: say its --rate (and --channels and --sample-format, if they "
+            "are not 1 and s16le)"
+        )
     if "-" not in files and (options.rate or options.sample_format or options.live):
         raise SerLiveError(
             "--rate, --sample-format and --live are for raw PCM on standard input (FILE -)"

@@ -246,7 +246,7 @@ class Recording:
             except Damaged as damage:
                 at_s, behind = damage.after_s, "; what could be decoded behind it was heard"
                 if at_s is None:
-                    at_s, behind = heard / decoder.samplerate, ""
+                    at_s, behind = heard / decoder.samplerate, "; nothing after that was heard"
                 raise SerLiveError(
                     f"{self.name}: damaged after {at_s:.3f} s ({damage}){behind}"
                 ) from damage

@@ -147,7 +147,8 @@ def agreement(
         )
     )
     lines.append(
-        f"{len(heard)} recordings; {accuracy.without_verdict} without speech are errors\n"
+        f"{len(heard)} recording{'s' * (len(heard) != 1)}; errors as they have no speech: "
+        f"{accuracy.without_verdict}\n"
         f"UAR {accuracy.uar:.1f} %, WA {accuracy.wa:.1f} %, macro F1 {accuracy.macro_f1:.1f} %"
     )
     return Group("\n".join(lines), accuracy.table(labels))
