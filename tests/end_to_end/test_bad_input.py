@@ -263,6 +263,4 @@ def test_a_recording_is_not_overwritten_for_nothing(tmp_path):
 def test_a_quoted_pattern_is_told_what_takes_one():
     result = ser_live("replay", "nothing-*.wav")
     assert result.returncode == 2
-    assert complaint(result) == (
-        "nothing-*.wav: no such file; a pattern is for the shell, without quotes, or for score"
-    )
+    assert "a pattern is for the shell, without quotes, or for score" in complaint(result)
