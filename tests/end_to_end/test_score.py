@@ -169,7 +169,7 @@ def test_labels_show_how_often_the_verdicts_agree(folder, tmp_path):
     table.write_text("\n".join(["file,label", *(f"{folder}/{line}" for line in lines), "x,sad"]))
     result = score(folder / "a", "--labels", table, "--output", tmp_path / "r.csv")
     assert result.returncode == 0, result.stderr
-    assert "4 recordings; 0 without speech" in result.stdout.decode()
+    assert "4 recordings; errors as they have no speech: 0" in result.stdout.decode()
     assert "UAR 100.0 %" in result.stdout.decode()
     assert "1 of the files" in result.stderr.decode()
 

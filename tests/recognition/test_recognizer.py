@@ -228,7 +228,9 @@ def test_a_stream_takes_a_float32_vector_only(shipped, samples, advice):
 
 
 def test_other_wrong_arguments_are_named(shipped):
-    with pytest.raises(ValueError, match=r"profile must be a Profile, which .*'x.profile'"):
+    with pytest.raises(
+        ValueError, match=r"a Profile, which Profile\.load\(path\) reads .*; is str"
+    ):
         shipped.stream("x.profile")
     with pytest.raises(ValueError, match="samples must be an array or blocks of them, are None"):
         shipped.enrol(None)

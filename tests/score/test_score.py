@@ -376,7 +376,7 @@ def test_agreement_counts_silence_as_an_error_and_leaves_out_what_cannot_be_righ
     text = out.getvalue()
     assert "left out: 1 labelled disgust, which the model does not know" in text
     assert "left out: 1 that could not be heard" in text
-    assert "3 recordings; 1 without speech are errors" in text
+    assert "3 recordings; errors as they have no speech: 1" in text
     # Recalls: sad 1 of 2, angry 1 of 1.
     assert "UAR 75.0 %, WA 66.7 %, macro F1 83.3 %" in text
     assert "│ sad     │     0 │     0 │       0 │   1 │          1 │     50.0 │" in text

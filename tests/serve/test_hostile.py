@@ -78,7 +78,7 @@ def test_streams_that_were_measured_leave_politely(server, capsys):
         assert time.monotonic() < deadline
         said += capsys.readouterr().err
         time.sleep(0.05)
-    assert said.count("the client left (1000)") == 2
+    assert said.count("the client left, with code 1000") == 2
 
 
 def test_the_load_command(server):
