@@ -101,6 +101,7 @@ class _Channel:
         else:
             self.stream = recognizer.stream(adaptation.profile, adaptation.adapts)
         self.report = report
+        self._enrols = start.enrols
         self.speech_timesteps = 0
         self.resampler = Resampler(start.sample_rate)
         self._pieces: list[Float32] = []
@@ -113,7 +114,8 @@ class _Channel:
             self._waiting += len(samples)
 
     def owe(self, estimates: list[Estimate]) -> None:
-        self.speech_timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)
+        if self._enrols:
+            self.speech_timesteps += sum(one.speech >= SPEECH_THRESHOLD for one in estimates)
         self.report.owe(estimates)
 
     @property

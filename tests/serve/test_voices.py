@@ -129,10 +129,6 @@ def test_a_profile_of_the_shipped_model_at_the_server_is_what_replay_makes_of_it
         assert_same(heard.estimates, expected[1:-1])
 
 
-def without_time(values):
-    return {key: one for key, one in values.items() if key not in ("type", "made")}
-
-
 def test_a_profile_made_at_the_server_is_that_of_enrol(server, shipped, speech):
     expected = shipped.enrol(speech)
     data, rng = speech.tobytes(), np.random.default_rng(3)

@@ -23,7 +23,7 @@ from streamer.commands.latency.server import Load, ServerCost, measure_server
 from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
 from train.endurance.hostility import many
-from train.endurance.served import TOKEN, Footprint, Served, table
+from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
 #: Seconds of one measurement; the storm is covered by one after the other.
 ROUND_S = 20.0
@@ -135,15 +135,13 @@ def _faults(result: Storm, complaints: list[str], code: int) -> list[str]:
     """Return what went wrong for certain; how much memory is too much, a person decides."""
     before, end = result.footprints["before"], result.footprints["at the end"]
     found = {
-        f"the server ended with {code}": code != 143,
-        f"its log complains {len(complaints)} times: {complaints[:1]}": bool(complaints),
-        f"{end.streams} streams stay open": end.streams > 0,
-        f"{end.tasks - before.tasks} more tasks": end.tasks > before.tasks,
-        f"{end.files - before.files} more files": end.files > before.files,
         f"{end.threads - before.threads} more threads": end.threads > before.threads + POOL,
         f"the model failed {result.ended.get('1011')} times": "1011" in result.ended,
     }
-    return [fault for fault, is_so in found.items() if is_so]
+    return [
+        *leftovers(before, end, complaints, code),
+        *(fault for fault, is_so in found.items() if is_so),
+    ]
 
 
 def text_of(result: Storm) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from types import TracebackType
 
+from streamer.commands.latency.server import figures_of
 from streamer.errors import RunFailure
 
 #: Shown by all clients that mean to be let in.
@@ -105,9 +106,7 @@ class Served:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/metrics")
         request.add_header("Authorization", f"Bearer {TOKEN}")
         with urllib.request.urlopen(request, timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        pairs = [line.rsplit(" ", 1) for line in lines if line and line[0] != "#"]
-        return {name.removeprefix("ser_live_"): float(value) for name, value in pairs}
+            return figures_of(answer.read().decode())
 
     def footprint(self) -> Footprint:
         """Return what it holds now; raises as :meth:`figures`."""
@@ -150,6 +149,25 @@ def _is_complaint(line: str) -> bool:
         return bool(json.loads(line)["event"] == "failure")
     except (ValueError, KeyError, TypeError):
         return True
+
+
+def leftovers(before: Footprint, end: Footprint, complaints: list[str], code: int) -> list[str]:
+    """Return what went wrong for certain; how much memory is too much, a person decides.
+
+    Args:
+        before: what the server held before it had work.
+        end: what it held when the work was done.
+        complaints: its complaints.
+        code: its exit code.
+    """
+    found = {
+        f"the server ended with {code}": code != 143,
+        f"its log complains {len(complaints)} times: {complaints[:1]}": bool(complaints),
+        f"{end.streams} streams stay open": end.streams > 0,
+        f"{end.tasks - before.tasks} more tasks": end.tasks > before.tasks,
+        f"{end.files - before.files} more files": end.files > before.files,
+    }
+    return [fault for fault, is_so in found.items() if is_so]
 
 
 def table(rows: dict[str, Footprint]) -> str:

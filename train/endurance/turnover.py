@@ -27,7 +27,7 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
-from train.endurance.served import TOKEN, Footprint, Served, table
+from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
 RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
 #: Length of a stream, drawn log-uniformly.
@@ -260,14 +260,7 @@ def turnover(hours: float, clients: int, seed: int) -> Turnover:
         end = result.footprints["after the last"] = server.at_rest()
         complaints = server.complaints()
         code = server.end()
-    found = {
-        f"the server ended with {code}": code != 143,
-        f"its log complains {len(complaints)} times: {complaints[:1]}": bool(complaints),
-        f"{end.streams} streams stay open": end.streams > 0,
-        f"{end.tasks - before.tasks} more tasks": end.tasks > before.tasks,
-        f"{end.files - before.files} more files": end.files > before.files,
-    }
-    result.faults += [fault for fault, is_so in found.items() if is_so]
+    result.faults += leftovers(before, end, complaints, code)
     return result
 
 

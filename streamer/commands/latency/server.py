@@ -270,12 +270,16 @@ def _figures(load: Load) -> dict[str, float]:
         request.add_header("Authorization", f"Bearer {load.token}")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+            return figures_of(answer.read().decode())
     except urllib.error.HTTPError:
         return {}
     except OSError as error:
         raise RunFailure(f"{load.url}: no server answers there") from error
-    pairs = [line.rsplit(" ", 1) for line in lines if line and line[0] != "#"]
+
+
+def figures_of(metrics: str) -> dict[str, float]:
+    """Return the values in the text of a server's /metrics, by name without ``ser_live_``."""
+    pairs = [line.rsplit(" ", 1) for line in metrics.splitlines() if line and line[0] != "#"]
     return {name.removeprefix("ser_live_"): float(value) for name, value in pairs}
 
 

@@ -13,7 +13,7 @@ import importlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -114,24 +114,23 @@ class Dataset:
         """
         if self._is_locked:
             return
-        with suppress(ImportError, FileNotFoundError):
-            fcntl = importlib.import_module("fcntl")  # Windows has none
-            try:
-                descriptor = os.open(self._folder, os.O_RDONLY)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise SerLiveError(f"cannot write {self._folder}: {error.strerror}") from error
-            self._locking.callback(os.close, descriptor)
-            self._is_locked = True
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise SerLiveError(
-                    f"another run writes to {self._folder}; wait for its end or name another"
-                ) from error
-            except OSError:  # as on some network file systems
-                return
+        try:
+            fcntl = importlib.import_module("fcntl")
+            descriptor = os.open(self._folder, os.O_RDONLY)
+        except (ImportError, FileNotFoundError):  # Windows has none; the first row makes the folder
+            return
+        except OSError as error:
+            raise SerLiveError(f"cannot write {self._folder}: {error.strerror}") from error
+        self._locking.callback(os.close, descriptor)
+        self._is_locked = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SerLiveError(
+                f"another run writes to {self._folder}; wait for its end or name another"
+            ) from error
+        except OSError:  # as on some network file systems
+            return
 
     def _open_journal(self) -> None:
         path, form = self._folder / _JOURNAL, JsonForm(self._columns)
