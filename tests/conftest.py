@@ -134,5 +134,9 @@ def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
 
 @pytest.fixture
 def pulse(sound_server: Pulse) -> Pulse:
+    """The sound server, with a microphone that PortAudio knows in this process."""
+    from streamer.sound.capture.devices import rescan
+
     sound_server.plug()
+    rescan()  # an earlier test may have started PortAudio, without a server or with another
     return sound_server

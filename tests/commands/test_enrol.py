@@ -256,9 +256,6 @@ def test_ctrl_c_at_a_microphone_keeps_nothing_and_says_so(knowing, tmp_path):
 def test_a_real_microphone_hears_the_voice(pulse, command, monkeypatch, tmp_path):
     monkeypatch.setattr(enrolling_command, "GOOD_SPEECH_S", 1.5)  # in real time
     monkeypatch.setattr(enrolment, "LEAST_SPEECH_S", 1.0)
-    from streamer.sound.capture.devices import rescan
-
-    rescan()  # the server of an earlier module may be gone
     with pulse.playing(SAD):
         code, out, err = command("enrol", tmp_path / "me.profile")
     assert (code, out) == (0, ""), err

@@ -13,7 +13,7 @@ from streamer.commands.latency import loopback
 from streamer.commands.latency.chirp import chirp, find_chirp
 from streamer.commands.latency.loopback import Captured, Played, measure_loopback, round_trips_ms
 from streamer.errors import RunFailure
-from streamer.sound.capture.devices import Device, rescan
+from streamer.sound.capture.devices import Device
 from streamer.sound.capture.losses import Mark
 from streamer.sound.files.recording import read_recording
 
@@ -104,7 +104,6 @@ def test_blocks_that_the_speaker_ran_out_of_are_counted():
 
 
 def test_a_chirp_that_is_not_heard_is_a_failure(pulse, monkeypatch):
-    rescan()  # the server of an earlier module may be gone
     monkeypatch.setattr(loopback, "SETTLING_S", 0.2)
     with pulse.muted(), pytest.raises(RunFailure, match=r"not found .*0 of 1.*unmute") as caught:
         measure_loopback(1, None, None, print)
@@ -117,7 +116,6 @@ def test_a_speaker_that_ran_out_of_audio_is_not_to_be_turned_up(monkeypatch):
     def run_out(speaker):
         speaker.underflows += 1
 
-    rescan()
     monkeypatch.setattr(loopback, "SETTLING_S", 0.2)
     monkeypatch.setattr(loopback._Speaker, "play", run_out)
     with pytest.raises(RunFailure, match="ran out of audio"):

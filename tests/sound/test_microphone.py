@@ -33,9 +33,8 @@ class Collect:
 
 
 def default_device():
-    from streamer.sound.capture.devices import find_device, input_devices, rescan
+    from streamer.sound.capture.devices import find_device, input_devices
 
-    rescan()  # the server of an earlier module may be gone
     return find_device(None, input_devices())
 
 
