@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -13,12 +14,15 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import is_loopback
 from streamer.serve.config import ServerConfig
 from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
+from streamer.signal import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import uvicorn
@@ -53,12 +57,25 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
             raise SerLiveError(f"two models go by one name: {', '.join(names)}")
         host = Host(config, recognizers, listening)
         sys.setswitchinterval(_SWITCH_S)
+        prepare(recognizers)
         with _signals(host.stop):
             interrupts.check()  # one may have come while it started
             number = asyncio.run(host.run())
     finally:
         listening.close()
     raise Interrupted(number)
+
+
+def prepare(recognizers: Sequence[Recognizer]) -> None:
+    """Do at the start what would delay the first streams, or all of them later."""
+    import streamer.serve.app  # noqa: F401 (nor does it wait for the first connection)
+
+    for one in recognizers:
+        one.stream().accept(np.zeros(SAMPLE_RATE, np.float32))  # imports what a step needs
+    # What is here now stays to the end. Looking through it for garbage, as Python does when
+    # connections come and go, would stop all streams for 40 to 100 ms.
+    gc.collect()
+    gc.freeze()
 
 
 def listen(config: ServerConfig) -> socket.socket:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -25,8 +26,8 @@ _FAILED = Ending(Code.FAILED, "the model failed; the stream is lost")
 
 #: Most timesteps of one stream per tick: a client that sends more waits for the others.
 MOST_A_TICK = 2
-#: Time between the starts of two ticks, from so many streams on: joint steps cost less, and at
-#: 40 ms each stream is in every tick.
+#: Time between the starts of two ticks, from so many streams in real time on: joint steps cost
+#: less, and at 40 ms each stream is in every tick.
 _TICKS_S = ((64, 0.04), (16, 0.02), (0, 0.005))
 #: Such ticks are not cut short, even if there is more to do.
 _LONG_TICK_S = 0.02
@@ -36,6 +37,8 @@ _AHEAD_S = 0.5
 _REST_S, _ALL_S = 0.005, _LONG_TICK_S
 #: Share of a tick in the running mean of a turn's time.
 _SHARE = 0.1
+#: Time over which streams are counted.
+_COUNTED_S = 1.0
 #: Sleep of an idle thread; arriving audio wakes it.
 _LOOK_S = 1.0
 
@@ -166,12 +169,27 @@ class _Turn:
         return self.hearing.is_due or member.waiting > 0 or member.ending is not None
 
 
-class Stepper:
-    """Steps members in its own thread; call all methods from the event loop.
+class Speakers:
+    """Counts the streams in real time, whatever else is connected.
 
     Attributes:
-        members: current clients.
+        number: how many there were in the last second that is over.
     """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._spoke: set[Member] = set()
+        self._until_s = -math.inf
+
+    def count(self, members: Sequence[Member], now_s: float) -> None:
+        """Note whose turn it is, at a moment of the monotonic clock."""
+        if now_s >= self._until_s:
+            self.number, self._spoke, self._until_s = len(self._spoke), set(), now_s + _COUNTED_S
+        self._spoke.update(members)
+
+
+class Stepper:
+    """Steps members in its own thread; call all methods from the event loop."""
 
     def __init__(
         self,
@@ -193,7 +211,7 @@ class Stepper:
         self._ready: dict[Member, None] = {}
         self._is_over = False
         self._turn_s = 0.001
-        self.members = 0
+        self._speakers = Speakers()
         self._thread = threading.Thread(target=self._run, name="stepper", daemon=True)
         self._thread.start()
 
@@ -211,7 +229,6 @@ class Stepper:
     def join(self, member: Member) -> None:
         """Add a client; its first line is sent at once."""
         with self._changed:
-            self.members += 1
             self._wake(member)
 
     def feed(self, member: Member, data: bytes) -> bool:
@@ -232,7 +249,6 @@ class Stepper:
     def leave(self, member: Member) -> None:
         """Remove a client that has gone, by itself or after its end."""
         with self._changed:
-            self.members -= 1
             member.is_gone = True
             self._ready.pop(member, None)
 
@@ -250,7 +266,9 @@ class Stepper:
                 if self._is_over:
                     return
                 turns = self._next_turns()
-                tick_s = next(tick_s for least, tick_s in _TICKS_S if self.members >= least)
+                tick_s = next(
+                    tick_s for least, tick_s in _TICKS_S if self._speakers.number >= least
+                )
             began_s, began_cpu_s = time.monotonic(), time.thread_time()
             estimates = self._tick(turns)
             with self._changed:
@@ -267,8 +285,8 @@ class Stepper:
             with self._changed:
                 self._ready |= dict.fromkeys(turn.member for turn in turns if turn.goes_on)
                 has_more = bool(self._ready)
-            # Audio that comes meanwhile steps together. With many streams per core, this also
-            # limits a client that sends faster than real time to so many times real time.
+            # Audio that comes meanwhile steps together. With many streams in real time, this also
+            # limits a client that sends faster to so many times real time.
             if not has_more or tick_s >= _LONG_TICK_S:
                 time.sleep(max(0.0, tick_s - took_s))
 
@@ -283,6 +301,7 @@ class Stepper:
         ahead: list[Member] = []
         for member in self._ready:
             (ahead if member.is_ahead(now_s) else chosen).append(member)
+        self._speakers.count(chosen, now_s)
         left_s = _REST_S if chosen else _ALL_S
         chosen += ahead[: max(1, int(left_s / self._turn_s))]
         for member in chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,8 +26,10 @@ REQUEST_S = 15.0
 BACKLOG = 64
 #: Files of this process that are not clients': its own, and connections about to be cut off.
 _OWN_FILES = 64 + 4 * BACKLOG
-#: Bytes parsed at a time.
-PIECE_BYTES = 8_192
+#: Bytes parsed at a time, and how long a connection may parse before the others' turn: a piece may
+#: hold hundreds of frames.
+PIECE_BYTES = 1_024
+_TURN_S = 0.001
 #: Key in a connection's state for the function that cuts it off at once.
 ABORT = "abort"
 
@@ -144,22 +147,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """
 
     _unparsed = b""
+    _parsed = 0
 
     def data_received(self, data: bytes) -> None:
-        self._unparsed += data
+        self._unparsed = self._unparsed[self._parsed :] + data
+        self._parsed = 0
         self._parse()
 
     def _parse(self) -> None:
-        """Parse a piece, then yield to other connections."""
-        if self.read_paused:  # the application must read its messages first
-            return
-        piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
-        super().data_received(piece)
-        if self._unparsed and not self.read_paused and not self.disconnected:
-            self.transport.pause_reading()
-            self.loop.call_soon(self._parse)
-        elif not self.read_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+        """Parse what came, then yield to other connections."""
+        until_s = time.monotonic() + _TURN_S
+        while not self.read_paused:  # else the application must read its messages first
+            first, self._parsed = self._parsed, self._parsed + PIECE_BYTES
+            super().data_received(self._unparsed[first : self._parsed])
+            is_over = self.disconnected or self.transport.is_closing()
+            if is_over or self._parsed >= len(self._unparsed):
+                self._unparsed, self._parsed = b"", 0
+                if not self.read_paused and not is_over:
+                    self.transport.resume_reading()
+                return
+            if time.monotonic() >= until_s and not self.read_paused:
+                self.transport.pause_reading()
+                self.loop.call_soon(self._parse)
+                return
 
     async def send(self, message: ASGISendEvent) -> None:
         # Lost to an error, which the protocol hears of in the loop's next turn: until then many
@@ -169,6 +179,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     async def receive(self) -> ASGIReceiveEvent:
+        if not self.queue.empty():
+            await asyncio.sleep(0)  # one message a turn: many that came at once delay nobody
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import asyncio
+import gc
 import socket
 import struct
 import time
@@ -12,6 +13,8 @@ import time
 import numpy as np
 
 from streamer.commands.latency.server import Load, measure_server, server_text
+from streamer.serve.host import prepare
+from streamer.serve.transport import WebSocketProtocol
 from tests.helpers.command import ser_live
 from tests.helpers.places import CLIPS
 from tests.serve.serving import END, assert_same, cut, get, pcm, start, talk
@@ -44,6 +47,29 @@ def test_hostile_clients_beside_others(serve_with, replayed):
     assert get(f"{server.http}/healthz") == (200, "ok\n")
     assert server.figures()['streams_ended_total{code="1008"}'] > 0
     assert 'streams_ended_total{code="1011"}' not in server.figures()
+
+
+def test_messages_that_came_at_once_take_turns_with_everything_else():
+    async def turns():
+        protocol = WebSocketProtocol.__new__(WebSocketProtocol)
+        protocol.queue, protocol.read_paused = asyncio.Queue(), False
+        seen = []
+        for number in range(3):
+            protocol.queue.put_nowait({"type": "websocket.receive", "bytes": bytes([number])})
+        for _ in range(3):
+            asyncio.get_running_loop().call_soon(seen.append, "another")
+            seen.append((await protocol.receive())["bytes"][0])
+        return seen
+
+    assert asyncio.run(turns()) == ["another", 0, "another", 1, "another", 2]
+
+
+def test_what_a_server_starts_with_is_no_garbage_to_look_through(shipped):
+    try:
+        prepare([shipped])
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 def test_nothing_is_written_to_a_client_that_is_gone(server, caplog):

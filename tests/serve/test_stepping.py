@@ -16,7 +16,7 @@ from streamer.serve.config import ServerConfig
 from streamer.serve.hearing import ArrivalClock, Hearing
 from streamer.serve.metrics import Metrics
 from streamer.serve.protocol import Ending, Start
-from streamer.serve.stepping import DONE, MOST_A_TICK, Member, Stepper
+from streamer.serve.stepping import DONE, MOST_A_TICK, Member, Speakers, Stepper
 from tests.helpers.places import CLIPS
 from tests.serve.serving import END, InThread, assert_same, get, pcm, start, talk
 
@@ -92,7 +92,6 @@ def test_who_has_left_is_forgotten_with_all_that_waited(outcomes, shipped):
     stepper.leave(gone)
     stepper.end(stays, Ending(DONE.code, "enough"))
     until(found, lambda many: any(one.ending for one in many))
-    assert stepper.members == 1
     assert sum(one.taken for one in found if one.member is gone) < 32_000
     assert [one.ending.reason for one in found if one.ending] == ["enough"]
 
@@ -123,6 +122,20 @@ def test_streams_ahead_of_real_time_share_what_time_the_others_leave(shipped, mo
     assert len(beside) == 20
     assert all(len(others) <= 1 for others in beside)
     assert {one.member for tick in ticks[already:] for one in tick} == {*fast, speaks}
+
+
+def test_streams_are_counted_while_they_speak(shipped):
+    speakers = Speakers()
+    many = [Member(Hearing(Start(16_000), shipped)) for _ in range(3)]
+    numbers = []
+    for tick in range(80):  # of 0.1 s: all three, then one, then none
+        now_s = 100.0 + 0.1 * tick
+        speakers.count(many if tick < 25 else many[:1] if tick < 50 else [], now_s)
+        numbers.append(speakers.number)
+    assert numbers[0] == 0
+    assert set(numbers[15:25]) == {3}
+    assert set(numbers[40:50]) == {1}
+    assert set(numbers[70:]) == {0}
 
 
 def test_the_clock_knows_when_each_sample_came():

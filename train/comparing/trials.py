@@ -131,8 +131,10 @@ class Trial:
 
 def trials(protocols: Mapping[str, Protocol], systems: Sequence[str]) -> Iterator[Trial]:
     """Yield all trials, seed by seed, so that early results are already comparable."""
-    for name, one in protocols.items():
-        for seed in range(1, one.seeds + 1):
+    for seed in range(1, 1 + max((one.seeds for one in protocols.values()), default=0)):
+        for name, one in protocols.items():
+            if seed > one.seeds:
+                continue
             for split in one.splits:
                 for system in systems:
                     if system != FUNCTIONALS:
