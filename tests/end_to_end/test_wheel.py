@@ -37,7 +37,7 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(built):
         assert f"streamer/assets/{needed}" in names
     for needed in ("MODEL_CARD.md", "MEASURED.md", "SOURCES.md"):
         assert f"streamer/assets/{needed}" in names
-    assert not {name for name in names if name.endswith((".png", ".svg", "Dockerfile"))}
+    assert not {name for name in names if name.endswith((".png", ".svg", ".conf", "Dockerfile"))}
     for needed in ("hover.js", "page.css"):
         assert f"streamer/commands/report/{needed}" in names
     assert "streamer/py.typed" in names
