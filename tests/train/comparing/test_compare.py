@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import train.comparing.compare
-import train.fitting.run
+import train.stages.run
 from model.baselines import c_bilstm, paper
 from model.config import EMOTIONS, live
 from model.network import look_ahead_ms
@@ -44,11 +44,11 @@ from train.comparing.trials import (
     protocols_at_hand,
     trials,
 )
-from train.fitting.earlier_runs import EarlierRuns
 from train.fitting.epochs import Training
 from train.fitting.recipe import read_recipe
 from train.fitting.run_folder import Folders
 from train.place import Place
+from train.stages.earlier_runs import EarlierRuns
 
 ONE_SPLIT = {"cremad": Protocol("cremad", EMOTIONS, ("fixed",), 1)}
 
@@ -179,7 +179,7 @@ def forbid_training(monkeypatch):
     def called(*_, **__):
         pytest.fail("a network was trained")
 
-    monkeypatch.setattr(train.fitting.run, "run", called)
+    monkeypatch.setattr(train.stages.run, "run", called)
 
 
 def test_a_stopped_comparison_goes_on_and_a_finished_one_does_nothing(

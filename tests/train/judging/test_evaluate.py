@@ -27,16 +27,16 @@ from train.__main__ import main
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
 from train.features.augment import active_rms, load_noises, noise_part
-from train.judging.choices import KINDS
-from train.judging.conditions import CLEAN, Condition, heard_in
-from train.judging.effects import EFFECTS
 from train.judging.evaluate import EvaluationPlan, evaluate, evaluate_model, utterances_to_test
-from train.judging.false_alarms import ordinary_to_choose, ordinary_to_judge
-from train.judging.hearing import StreamResult, decide_again, estimates_known, hear, verdicts_of
-from train.judging.measures import answers
 from train.judging.priors import everyday_shares
-from train.judging.streams import HeardStream, follow, join, plan_streams
 from train.judging.tune import candidates
+from train.measuring.choices import KINDS
+from train.measuring.conditions import CLEAN, Condition, heard_in
+from train.measuring.effects import EFFECTS
+from train.measuring.false_alarms import ordinary_to_choose, ordinary_to_judge
+from train.measuring.hearing import StreamResult, decide_again, estimates_known, hear, verdicts_of
+from train.measuring.measures import answers
+from train.measuring.streams import HeardStream, follow, join, plan_streams
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 

@@ -8,8 +8,8 @@ import pytest
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from tests.helpers.places import CLIPS
-from train.judging.hearing import hear, votes_of
-from train.judging.sessions import faint_noise, own_timesteps
+from train.measuring.hearing import hear, votes_of
+from train.measuring.sessions import faint_noise, own_timesteps
 
 #: The probability of the label that a clip gets alone may fall by at most this much.
 MARGIN = 0.25

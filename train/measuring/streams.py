@@ -23,8 +23,8 @@ from streamer.signal import SAMPLE_RATE, TIMESTEP_S, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
-from train.judging.conditions import Condition, heard_in
-from train.judging.hearing import StreamResult, hear, hear_all, name_of, worker_recognizer
+from train.measuring.conditions import Condition, heard_in
+from train.measuring.hearing import StreamResult, hear, hear_all, name_of, worker_recognizer
 
 Float32 = NDArray[np.float32]
 

@@ -22,9 +22,9 @@ from streamer.recognition.metadata import ModelMetadata
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.hearing import StreamResult, hear, hear_all, votes_of, worker_recognizer
-from train.judging.measures import Result, result_of
-from train.judging.streams import by_speaker, join, silence
+from train.measuring.hearing import StreamResult, hear, hear_all, votes_of, worker_recognizer
+from train.measuring.measures import Result, result_of
+from train.measuring.streams import by_speaker, join, silence
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -17,13 +17,13 @@ from tests.helpers.places import RECIPES
 from tests.helpers.whisper import WIDTH, keep
 from train.__main__ import main
 from train.corpora.known import Utterance, read_corpus
-from train.fitting import teaching
 from train.fitting.answers import ANSWERS, read_answers
-from train.fitting.run import run
 from train.fitting.run_folder import Folders
-from train.fitting.teacher_recipe import TeacherRecipe, read_teacher_recipe
-from train.fitting.teaching import deal, run_teaching
 from train.place import Place
+from train.stages.run import run
+from train.teaching import teaching
+from train.teaching.teacher_recipe import TeacherRecipe, read_teacher_recipe
+from train.teaching.teaching import deal, run_teaching
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")
 

@@ -40,12 +40,12 @@ from train.features.data import digest_of, key_of
 from train.fitting.batches import Batch
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import log
-from train.fitting.material import heard_beside, ordinary_of, training_data
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
 from train.place import CPU, Place
 from train.progress import progress_bar
+from train.stages.material import heard_beside, ordinary_of, training_data
 from train.whole_file import whole_file
 from train.workers import worker_pool
 

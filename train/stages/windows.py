@@ -23,8 +23,8 @@ from train.fitting.run_folder import Folders, RunFolder, lineage_of, normalisati
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import ValidationSet, alone, in_streams
-from train.judging.measures import score
-from train.judging.sessions import PAUSES_S
+from train.measuring.measures import score
+from train.measuring.sessions import PAUSES_S
 
 #: Window lengths to try, in seconds.
 SECONDS = (1.0, 1.5, 2.0, 2.5, 3.0)

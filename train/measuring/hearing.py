@@ -22,7 +22,7 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.signal import MANY_AT_ONCE, SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.conditions import Condition, heard_in
+from train.measuring.conditions import Condition, heard_in
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

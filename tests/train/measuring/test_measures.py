@@ -9,7 +9,7 @@ import torch
 from streamer.recognition.decision import Verdict
 from streamer.signal import SPEECH_THRESHOLD
 from train.fitting.scoring import Votes, fit_temperature, verdicts, vote_weights
-from train.judging.measures import reliability, score, uar_interval, untempered
+from train.measuring.measures import reliability, score, uar_interval, untempered
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 

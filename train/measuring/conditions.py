@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
 from train.features.augment import active_rms, background, load_noises
-from train.judging.choices import Kind
-from train.judging.effects import EFFECTS
+from train.measuring.choices import Kind
+from train.measuring.effects import EFFECTS
 
 Float32 = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class Condition:
     Attributes:
         snr_db: level of the speech over that of a background recording; None adds none.
         gain_db: change of level, clipped at full scale like a converter; 0 changes nothing.
-        effect: name of one of :data:`train.judging.effects.EFFECTS`; "" for none.
+        effect: name of one of :data:`train.measuring.effects.EFFECTS`; "" for none.
     """
 
     snr_db: float | None = None

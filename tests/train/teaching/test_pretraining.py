@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-import train.fitting.run
+import train.stages.run
 from model.network import Network
 from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_filters
 from streamer.errors import SerLiveError
@@ -21,11 +21,15 @@ from tests.helpers.whisper import WIDTH, keep
 from train.__main__ import main
 from train.corpora.ordinary import ordinary_speech
 from train.features.bank import load_bank
-from train.fitting import pretraining
 from train.fitting.drawer import StreamSet
-from train.fitting.export import export_run, metadata_of
-from train.fitting.material import read_parts
-from train.fitting.pretraining import (
+from train.fitting.run_folder import Folders, RunFolder
+from train.fitting.training import Training
+from train.place import Place
+from train.stages.export import export_run, metadata_of
+from train.stages.material import read_parts
+from train.stages.run import run
+from train.teaching import pretraining
+from train.teaching.pretraining import (
     LAYERS,
     Imitator,
     TeacherFrames,
@@ -37,10 +41,6 @@ from train.fitting.pretraining import (
     teach,
     told_of,
 )
-from train.fitting.run import run
-from train.fitting.run_folder import Folders, RunFolder
-from train.fitting.training import Training
-from train.place import Place
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")
 
@@ -373,8 +373,8 @@ def test_no_held_out_speaker_is_imitated_and_a_fit_starts_from_the_imitation(
         starts.append(arguments[-1])
         return real(*arguments)
 
-    real = train.fitting.run.fit
-    monkeypatch.setattr(train.fitting.run, "fit", fit)
+    real = train.stages.run.fit
+    monkeypatch.setattr(train.stages.run, "fit", fit)
     imitation = run_pretraining(RECIPE, folders, Place())
     log = (folders.run / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in log] == [1, 2]
@@ -495,8 +495,8 @@ def test_a_refit_starts_from_the_imitation_too(folders, monkeypatch):
         starts.append(arguments[-1])
         return real(*arguments)
 
-    real = train.fitting.run.refit
-    monkeypatch.setattr(train.fitting.run, "refit", refit)
+    real = train.stages.run.refit
+    monkeypatch.setattr(train.stages.run, "refit", refit)
     run_pretraining(RECIPE, folders, Place())
     run(*started_from(folders, refit=True))
     (start,) = starts

@@ -11,9 +11,14 @@ from streamer.modelfile.lineage import Lineage
 from streamer.outputs import say_on_stderr
 from streamer.recognition.normaliser import Normaliser
 from train.corpora.lineage import check_recordings, keep_recordings
-from train.fitting.earlier_runs import EarlierRuns
 from train.fitting.epochs import Fitted, fit, refit
-from train.fitting.material import (
+from train.fitting.recipe import Recipe
+from train.fitting.run_folder import RESULT, Folders, RunFolder
+from train.judging.plots import plot_run
+from train.measuring.measures import reliability, score
+from train.place import Place
+from train.stages.earlier_runs import EarlierRuns
+from train.stages.material import (
     Parts,
     check_readable,
     heard_beside,
@@ -21,11 +26,6 @@ from train.fitting.material import (
     read_parts,
     training_data,
 )
-from train.fitting.recipe import Recipe
-from train.fitting.run_folder import RESULT, Folders, RunFolder
-from train.judging.measures import reliability, score
-from train.judging.plots import plot_run
-from train.place import Place
 
 
 def run(

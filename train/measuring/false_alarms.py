@@ -22,8 +22,8 @@ from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
-from train.judging.hearing import StreamResult, decide_again, hear, hear_all, worker_recognizer
-from train.judging.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
+from train.measuring.hearing import StreamResult, decide_again, hear, hear_all, worker_recognizer
+from train.measuring.sessions import Figures, HeardSession, Spoken, figures_of, parts_of
 
 
 def can_alarm(metadata: ModelMetadata) -> bool:

@@ -23,9 +23,9 @@ from streamer.recognition.stream import Stream
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import NEUTRAL, Utterance
-from train.judging.hearing import StreamResult, hear, hear_all, worker_recognizer
-from train.judging.measures import Result
-from train.judging.sessions import (
+from train.measuring.hearing import StreamResult, hear, hear_all, worker_recognizer
+from train.measuring.measures import Result
+from train.measuring.sessions import (
     HeardSession,
     Session,
     Spoken,
@@ -34,7 +34,7 @@ from train.judging.sessions import (
     hear_session,
     parts_of,
 )
-from train.judging.streams import by_speaker
+from train.measuring.streams import by_speaker
 
 #: Sentences per profile; if a speaker has fewer, all but the judged sentence.
 SENTENCES = (0, 1, 3, 10)

@@ -18,8 +18,8 @@ from streamer.recognition.metadata import ModelMetadata
 from streamer.signal import SAMPLE_RATE, TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.hearing import StreamResult, hear, hear_all, worker_recognizer
-from train.judging.streams import by_speaker, join
+from train.measuring.hearing import StreamResult, hear, hear_all, worker_recognizer
+from train.measuring.streams import by_speaker, join
 
 Float32 = NDArray[np.float32]
 

@@ -32,12 +32,12 @@ from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
 from train.fitting.answers import called, keep_answers
 from train.fitting.drawer import Drawer, StreamSet
-from train.fitting.material import heard_beside, read_parts, training_data
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
-from train.fitting.teacher_recipe import LONGEST_S, TeacherRecipe
 from train.fitting.training import LARGEST_GRADIENT
-from train.judging.measures import score
+from train.measuring.measures import score
 from train.place import Place
+from train.stages.material import heard_beside, read_parts, training_data
+from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
 
 Float32 = NDArray[np.float32]
 

@@ -27,8 +27,8 @@ from train.fitting.run_folder import (
     ordinary_share,
 )
 from train.judging.evaluate import evaluate
-from train.judging.measures import Scores
-from train.judging.sessions import LONG_PAUSE_S
+from train.measuring.measures import Scores
+from train.measuring.sessions import LONG_PAUSE_S
 
 
 def metadata_of(

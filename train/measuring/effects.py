@@ -1,7 +1,7 @@
 """Effects of lines, converters, rooms and voices on speech, for recordings at 16 kHz.
 
 Each is deterministic per recording, independent of other recordings. Backgrounds and levels alone
-are in :mod:`train.judging.conditions`.
+are in :mod:`train.measuring.conditions`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recipes of teachers of emotions, see ``train/fitting/teaching.py``."""
+"""Recipes of teachers of emotions, see ``train/teaching/teaching.py``."""
 
 from __future__ import annotations
 

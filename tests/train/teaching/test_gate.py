@@ -19,9 +19,9 @@ from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
 from tests.helpers.generated import STREAMED, recipe_with
 from train.features.augment import Augmentation
 from train.features.data import _digest_of_gate
-from train.fitting import gate
-from train.fitting.gate import chunks_of, targets_of, write_gate
 from train.fitting.run_folder import Folders
+from train.teaching import gate
+from train.teaching.gate import chunks_of, targets_of, write_gate
 
 RECIPE = replace(STREAMED, augmentation=Augmentation(floor_db=(-10.0, 0.0), silent=0.0))
 

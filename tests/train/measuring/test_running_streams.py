@@ -17,9 +17,10 @@ from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
 from train.features.augment import active_rms, load_rooms
-from train.judging.choices import KINDS
-from train.judging.conditions import EFFECT_KINDS, Condition, heard_in
-from train.judging.effects import (
+from train.judging.priors import PriorTrial, choose, everyday_shares
+from train.measuring.choices import KINDS
+from train.measuring.conditions import EFFECT_KINDS, Condition, heard_in
+from train.measuring.effects import (
     CLIPPED_SPEECH_RMS,
     EFFECTS,
     OFFSET,
@@ -29,11 +30,10 @@ from train.judging.effects import (
     stretch,
     telephone,
 )
-from train.judging.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
-from train.judging.hearing import StreamResult, decide_again, hear, votes_of
-from train.judging.held import Holding, held_for, judge_held, plan_holding
-from train.judging.priors import PriorTrial, choose, everyday_shares
-from train.judging.sessions import (
+from train.measuring.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
+from train.measuring.hearing import StreamResult, decide_again, hear, votes_of
+from train.measuring.held import Holding, held_for, judge_held, plan_holding
+from train.measuring.sessions import (
     FAINT_RMS,
     LEADS_S,
     LONG_PAUSE_S,

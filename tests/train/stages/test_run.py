@@ -17,8 +17,8 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-import train.fitting.material
-import train.fitting.run
+import train.stages.material
+import train.stages.run
 from model.baselines import c_bilstm
 from model.config import BlockConfig
 from model.export import describe_model, for_inference
@@ -31,12 +31,12 @@ from tests.helpers.places import CLIPS, ROOT
 from train.__main__ import main
 from train.fitting.epochs import Training
 from train.fitting.epochs import fit as train_fit
-from train.fitting.export import export_run, metadata_of
-from train.fitting.material import read_parts
-from train.fitting.run import run
 from train.fitting.run_folder import Folders, RunFolder
 from train.judging.evaluate import EvaluationPlan, utterances_to_test
 from train.judging.tune import tune
+from train.stages.export import export_run, metadata_of
+from train.stages.material import read_parts
+from train.stages.run import run
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ def refits(monkeypatch):
         calls.append((prepared[-1], epochs, teachers, pretrained))
         return real_refit(recipe, data, epochs, folder, place, teachers, pretrained)
 
-    real_data, real_refit = train.fitting.material.training_data, train.fitting.run.refit
-    monkeypatch.setattr(train.fitting.run, "training_data", training_data)
-    monkeypatch.setattr(train.fitting.run, "refit", refit)
+    real_data, real_refit = train.stages.material.training_data, train.stages.run.refit
+    monkeypatch.setattr(train.stages.run, "training_data", training_data)
+    monkeypatch.setattr(train.stages.run, "refit", refit)
     return calls
 
 
@@ -170,7 +170,7 @@ def test_a_refit_starts_from_a_refit_network_and_a_fit_from_the_judged_one(
         starts.append(arguments[-1])
         return train_fit(*arguments)
 
-    monkeypatch.setattr(train.fitting.run, "fit", fit)
+    monkeypatch.setattr(train.stages.run, "fit", fit)
     later = recipe_with(epochs=1, refit=True, pretrained=str(folders.run))
     run(later, replace(folders, run=tmp_path / "later"))
     assert equal(starts[0], RunFolder(folders.run).load()[0])
@@ -409,10 +409,10 @@ def test_extra_labels_are_trained_on_and_nowhere_else(folders):
 
 def test_few_recordings_of_a_label_give_one_warning(folders, tmp_path, monkeypatch, capsys):
     counts = Counter(one.label for one in read_parts(recipe_with(), folders.corpora).train)
-    monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()))
+    monkeypatch.setattr(train.stages.material, "FEWEST_RECORDINGS", min(counts.values()))
     run(recipe_with(epochs=1), folders)
     assert "few recordings" not in capsys.readouterr().err
-    monkeypatch.setattr(train.fitting.material, "FEWEST_RECORDINGS", min(counts.values()) + 1)
+    monkeypatch.setattr(train.stages.material, "FEWEST_RECORDINGS", min(counts.values()) + 1)
     run(recipe_with(epochs=1), replace(folders, run=tmp_path / "warned"))
     assert capsys.readouterr().err.count("few recordings") == 1
     (warning,) = read_parts(recipe_with(), folders.corpora).warnings

@@ -31,10 +31,10 @@ from streamer.recognition.voice_gate import (
 from streamer.signal import TIMESTEP_SAMPLES
 from train.corpora.known import licence_of, title_of
 from train.fitting.drawer import Drawer, StreamSet
-from train.fitting.material import heard_beside, read_parts, training_data
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
 from train.place import CPU
+from train.stages.material import heard_beside, read_parts, training_data
 
 #: Chunks at the start of a stretch that are left out of the loss while the gate warms up.
 WAKING = 4

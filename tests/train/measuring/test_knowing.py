@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-import train.judging.knowing
+import train.measuring.knowing
 from model.baselines import build
 from streamer.errors import SerLiveError
 from streamer.recognition.recognizer import Recognizer
 from tests.helpers.generated import STREAMED
 from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
-from train.fitting.run import run
 from train.fitting.run_folder import Folders, RunFolder
-from train.judging.hearing import StreamResult
-from train.judging.knowing import SENTENCES, judge_known
+from train.measuring.hearing import StreamResult
+from train.measuring.knowing import SENTENCES, judge_known
+from train.stages.run import run
 
 LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
@@ -50,10 +50,10 @@ def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
     def hear(_recognizer, samples, _profile=None):
         return StreamResult(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
 
-    monkeypatch.setattr(train.judging.knowing, "_profile", profile)
-    monkeypatch.setattr(train.judging.knowing, "hear", hear)
+    monkeypatch.setattr(train.measuring.knowing, "_profile", profile)
+    monkeypatch.setattr(train.measuring.knowing, "hear", hear)
     own = [replace(one, label="neutral") for one in spoken("A")]
-    heard = train.judging.knowing._hear_speaker(own, knowing.path)
+    heard = train.measuring.knowing._hear_speaker(own, knowing.path)
     assert [len(one) for one in heard] == [len(SENTENCES)] * len(own)
     by_recording = [asked[i : i + len(SENTENCES)] for i in range(0, len(asked), len(SENTENCES))]
     for one, profiles in zip(own, by_recording, strict=True):
