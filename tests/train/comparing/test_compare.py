@@ -20,7 +20,7 @@ from streamer.errors import SerLiveError
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.helpers.generated import TINY, recipe_with
 from tests.helpers.places import RECIPES
-from train.__main__ import main
+from tests.helpers.training import run_train
 from train.comparing.compare import run_missing
 from train.comparing.results_file import (
     UNSEEDED,
@@ -254,9 +254,7 @@ def compared(monkeypatch, tiny_corpus, tmp_path, *options):
     """Run the command in the test's folder; return its exit code."""
     places = {"--corpora": tiny_corpus, "--cache": tmp_path / "cache", "--runs": tmp_path / "runs",
               "--results": tmp_path / "compare.jsonl"}  # fmt: skip
-    given = [str(word) for pair in places.items() for word in pair]
-    monkeypatch.setattr(sys, "argv", ["train", "compare", *given, *options])
-    return main()
+    return run_train(monkeypatch, "compare", *sum(places.items(), ()), *options)
 
 
 def test_without_its_packages_the_support_vector_machine_is_left_out_and_the_rest_goes_on(

@@ -8,28 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.errors import SerLiveError
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
 from streamer.recognition.recognizer import Recognizer
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
+from tests.helpers.generated import EMOTIONS, utterances
 from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
-from train.features.augment import active_rms, load_rooms
 from train.judging.priors import PriorTrial, choose, everyday_shares
-from train.measuring.choices import KINDS
-from train.measuring.conditions import EFFECT_KINDS, Condition, heard_in
-from train.measuring.effects import (
-    CLIPPED_SPEECH_RMS,
-    EFFECTS,
-    OFFSET,
-    OFFSET_GAIN,
-    offset,
-    pitch,
-    stretch,
-    telephone,
-)
 from train.measuring.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
 from train.measuring.hearing import StreamResult, decide_again, hear, votes_of
 from train.measuring.held import Holding, held_for, judge_held, plan_holding
@@ -49,18 +36,6 @@ from train.measuring.sessions import (
     parts_of,
     plan_sessions,
 )
-
-EMOTIONS = ("angry", "happy", "neutral", "sad")
-
-
-def utterances(speakers, each=10):
-    return [
-        Utterance(Path(f"{speaker}_{label}_{i}.wav"), label, speaker, "cremad")
-        for speaker in speakers
-        for label in EMOTIONS
-        for i in range(each)
-    ]
-
 
 # Sessions
 
@@ -348,119 +323,3 @@ def test_the_prior_that_finds_most_among_the_quiet_ones_is_chosen():
 def test_a_prior_tried_without_speech_is_not_measured(one):
     assert not one.is_measured
     assert trial(10.0, 90.0).is_measured
-
-
-# Conditions
-
-
-def tone(hertz, seconds=1.0, level=0.1):
-    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (level * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
-
-
-def level_of(samples):
-    return np.sqrt(np.mean(samples[4_000:-4_000].astype(np.float64) ** 2))
-
-
-def loudest_hertz(samples):
-    return (
-        np.abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax()
-        * SAMPLE_RATE
-        / len(samples)
-    )
-
-
-@pytest.fixture
-def noise_root(tmp_path):
-    import soundfile
-
-    for folder in ("House", "impulse_responses"):
-        (tmp_path / folder).mkdir()
-    noise = np.random.default_rng(0).normal(0, 0.1, 8_000)
-    for number in range(12):
-        soundfile.write(tmp_path / "House" / f"hum{number}.wav", noise, SAMPLE_RATE)
-    room = np.zeros(4_000)
-    room[100], room[3_000] = 0.5, 0.1
-    soundfile.write(tmp_path / "impulse_responses" / "room.wav", room, SAMPLE_RATE)
-    return tmp_path
-
-
-def test_every_condition_can_be_asked_for():
-    assert {effect for names in EFFECT_KINDS.values() for effect in names} == set(EFFECTS)
-    assert set(KINDS) == {"snr", "gain", "streams", "profiles", *EFFECT_KINDS}
-    with pytest.raises(ValueError, match="effect must be one of"):
-        Condition(effect="underwater")
-
-
-@pytest.mark.parametrize("effect", EFFECTS)
-def test_an_effect_changes_speech_and_is_always_the_same(effect, speech, noise_root):
-    clip = speech[:33_333]
-    heard = heard_in(Condition(effect=effect), clip, "a", noise_root)
-    assert heard.dtype == np.float32
-    assert len(heard) == (round(33_333 / 1.25) if effect == "tempo 1.25" else 33_333)
-    assert np.isfinite(heard).all()
-    assert np.abs(heard).max() <= 1.5
-    assert active_rms(heard) > 0.01
-    np.testing.assert_array_equal(heard, heard_in(Condition(effect=effect), clip, "a", noise_root))
-    assert not np.array_equal(heard[:26_000], clip[:26_000])
-    for nothing in (np.zeros(9, np.float32), np.zeros(9_000, np.float32)):
-        assert np.isfinite(heard_in(Condition(effect=effect), nothing, "a", noise_root)).all()
-
-
-def test_a_telephone_passes_its_band_and_no_more():
-    assert level_of(telephone(tone(1_000))) == pytest.approx(level_of(tone(1_000)), rel=0.1)
-    for hertz in (100, 3_900, 6_000):
-        assert level_of(telephone(tone(hertz))) < 0.1 * level_of(tone(hertz))
-
-
-@pytest.mark.parametrize("gain", [1.0, 0.1])
-def test_speech_of_any_level_is_clipped_alike(gain, speech, noise_root):
-    heard = heard_in(Condition(effect="clipping"), speech * np.float32(gain), "a", noise_root)
-    assert np.abs(heard).max() == 1.0
-    assert (np.abs(heard) >= 1.0).mean() == pytest.approx(0.22, abs=0.05)
-    quiet = np.abs(speech) < 0.1 / CLIPPED_SPEECH_RMS * active_rms(speech)
-    found = active_rms(speech) / CLIPPED_SPEECH_RMS * heard[quiet]
-    np.testing.assert_allclose(found, speech[quiet], atol=1e-6)
-
-
-def test_an_offset_lies_under_quiet_speech(speech):
-    heard = offset(speech)
-    np.testing.assert_allclose((heard - OFFSET) / OFFSET_GAIN, speech, atol=1e-6)
-
-
-def test_pitch_changes_and_tempo_does_not():
-    for semitones in (-5.0, 5.0):
-        found = pitch(tone(400.0, 2.0), semitones)
-        assert loudest_hertz(found) == pytest.approx(400.0 * 2 ** (semitones / 12), rel=0.02)
-
-
-def test_tempo_changes_and_pitch_does_not():
-    found = stretch(tone(400.0, 2.0), 0.8)
-    assert len(found) == 25_600
-    assert loudest_hertz(found) == pytest.approx(400.0, rel=0.02)
-
-
-def test_stretching_by_one_changes_nothing(speech):
-    np.testing.assert_allclose(stretch(speech, 1.0), speech, atol=1e-6)
-
-
-def test_a_far_voice_is_quieter_reverberant_and_in_noise(speech, noise_root, tmp_path):
-    heard = heard_in(Condition(effect="far"), speech, "a", noise_root)
-    ratio = active_rms(heard) / active_rms(speech)
-    assert 20 * np.log10(ratio) == pytest.approx(-10.0, abs=0.5)
-    quiet = np.concatenate([speech[:16_000], np.zeros(16_000, np.float32)])
-    tail = heard_in(Condition(effect="far"), quiet, "a", noise_root)[-8_000:]
-    noise = np.sqrt(np.mean(tail.astype(np.float64) ** 2))
-    assert 20 * np.log10(noise / active_rms(quiet)) == pytest.approx(-25.0, abs=1.0)
-    with pytest.raises(SerLiveError, match="no background recordings"):
-        heard_in(Condition(effect="far"), speech, "a", tmp_path / "nowhere")
-
-
-def test_a_far_voice_is_in_no_room_that_training_hears(speech, noise_root):
-    before = heard_in(Condition(effect="far"), speech, "a", noise_root)
-    (noise_root / "impulse_responses" / "room.wav").unlink()
-    load_rooms.cache_clear()
-    np.testing.assert_array_equal(
-        heard_in(Condition(effect="far"), speech, "a", noise_root), before
-    )
-    assert not np.array_equal(heard_in(Condition(effect="far"), speech, "b", noise_root), before)

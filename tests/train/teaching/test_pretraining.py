@@ -1,4 +1,4 @@
-"""Pre-training: a network that imitates Whisper's encoder, and the encoder itself."""
+"""Pre-training: a network that imitates Whisper's encoder."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch.nn import functional
 
 import train.stages.run
 from model.network import Network
-from model.whisper import MEL_BINS, WhisperEncoder, load_whisper, log_mel, mel_filters
+from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED, TINY
 from tests.helpers.places import CLIPS
-from tests.helpers.whisper import WIDTH, keep
-from train.__main__ import main
+from tests.helpers.training import run_train, stopped_at_save
+from tests.helpers.whisper import WIDTH, keep, tiny_encoder
 from train.corpora.ordinary import ordinary_speech
 from train.features.bank import load_bank
 from train.fitting.drawer import StreamSet
@@ -52,123 +50,12 @@ RECIPE = replace(
 )
 
 
-def encoder(positions=1500):
-    """Make a small encoder with random weights."""
-    torch.manual_seed(4)
-    return WhisperEncoder(WIDTH, max(LAYERS) + 1, positions).eval()
-
-
 @pytest.fixture
 def teacher(tmp_path):
     path = tmp_path / "corpora" / "teacher.safetensors"
     path.parent.mkdir(exist_ok=True)
-    keep(encoder(), path)
+    keep(tiny_encoder(), path)
     return path
-
-
-# The encoder
-
-
-def test_mel_filters_have_slaneys_norm_and_rise_with_the_ear():
-    filters = mel_filters()
-    assert filters.shape == (MEL_BINS, 201)
-    assert filters.min() == 0 and (filters.sum(axis=1) > 0).all()
-    # Each has an area of 1; coarsely so if a filter is hardly wider than a bin of 40 Hz.
-    np.testing.assert_allclose(40 * filters[40:].sum(axis=1), 1.0, atol=0.08)
-    peaks = 40.0 * filters.argmax(axis=1)
-    assert (np.diff(peaks) >= 0).all()
-    # 200/3 Hz per mel up to 1 kHz, then 27 mels per factor of 6.4: 45.2 mels in all, 81 steps.
-    step = (15.0 + 27.0 * np.log(8.0) / np.log(6.4)) / 81
-    centres = step * np.arange(1, 81)
-    hertz = np.where(centres < 15, centres * 200 / 3, 1000 * 6.4 ** ((centres - 15) / 27))
-    np.testing.assert_allclose(peaks, hertz, atol=21)
-    assert not filters[:, 0].any() and filters[-1, 200] == pytest.approx(0, abs=1e-6)
-
-
-def test_log_mels_are_a_frame_every_10_ms_within_8_powers_of_ten_of_the_loudest(speech):
-    samples = torch.from_numpy(speech[:32_000])
-    mel = log_mel(samples)
-    assert mel.shape == (80, 200)
-    assert mel.max() - mel.min() == pytest.approx(2.0, abs=1e-5)
-    louder = log_mel(samples * 10.0)
-    torch.testing.assert_close(louder, mel + 0.5, atol=1e-4, rtol=0)  # two powers of ten, by four
-    silence = log_mel(torch.zeros(16_000))
-    torch.testing.assert_close(silence, torch.full((80, 100), -1.5))
-    tone = torch.sin(2 * np.pi * 1000 * torch.arange(16_000) / 16_000)
-    assert log_mel(tone)[:, 50].argmax() == mel_filters()[:, 25].argmax()
-
-
-def test_an_encoder_comes_back_from_an_official_file(tmp_path, speech):
-    own = encoder()
-    keep(own, tmp_path / "model.safetensors")
-    again = load_whisper(tmp_path / "model.safetensors")
-    assert (again.width, len(again.layers)) == (WIDTH, max(LAYERS) + 1)
-    mel = log_mel(torch.from_numpy(speech[:32_000]))[None]
-    with torch.no_grad():
-        before, after = own(mel), again(mel)
-    assert [one.shape for one in after] == [(1, 100, WIDTH)] * (max(LAYERS) + 1)
-    for one, other in zip(before, after, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-def test_half_precision_is_read_as_single(tmp_path):
-    keep(encoder().half(), tmp_path / "model.safetensors")
-    assert load_whisper(tmp_path / "model.safetensors").conv1.weight.dtype == torch.float32
-
-
-def test_recordings_longer_than_the_encoders_positions_are_cut():
-    model = encoder(positions=10)
-    with torch.no_grad():
-        outputs = model(torch.zeros(1, 80, 60))
-    assert outputs[0].shape == (1, 10, WIDTH)
-
-
-def test_the_encoders_layers_equal_torchs_with_one_head_per_64_values():
-    """Compares a layer with torch's own."""
-    model = encoder()
-    layer = model.layers[0]
-    attention = torch.nn.MultiheadAttention(WIDTH, 1, batch_first=True)
-    names = ("q_proj", "k_proj", "v_proj")
-    with torch.no_grad():
-        attention.in_proj_weight.copy_(torch.cat([layer.self_attn[n].weight for n in names]))
-        biases = [layer.self_attn[n].bias for n in names]
-        biases[1] = torch.zeros(WIDTH)
-        attention.in_proj_bias.copy_(torch.cat(biases))
-        attention.out_proj.weight.copy_(layer.self_attn["out_proj"].weight)
-        attention.out_proj.bias.copy_(layer.self_attn["out_proj"].bias)
-        hidden = torch.randn(1, 30, WIDTH, generator=torch.Generator().manual_seed(0))
-        normed = layer.self_attn_layer_norm(hidden)
-        mixed = hidden + attention(normed, normed, normed)[0]
-        inner = functional.gelu(layer.fc1(layer.final_layer_norm(mixed)))
-        torch.testing.assert_close(layer(hidden), mixed + layer.fc2(inner), atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("write", "message"),
-    [
-        (lambda _: None, "cannot read the teacher"),
-        (lambda path: path.write_text("no tensors"), "cannot read the teacher"),
-        (lambda path: keep(encoder(), path, "other."), "named otherwise"),
-        (lambda path: save_file({"model.encoder.conv1.bias": torch.zeros(4)}, path), "named"),
-        (
-            lambda path: save_file(
-                {
-                    f"model.encoder.{name}": tensor
-                    for name, tensor in encoder().state_dict().items()
-                    if "fc2" not in name
-                },
-                path,
-            ),
-            "no Whisper encoder of this shape",
-        ),
-    ],
-)
-def test_a_file_without_an_encoder_is_refused_in_one_line(tmp_path, write, message):
-    path = tmp_path / "model.safetensors"
-    write(path)
-    with pytest.raises(SerLiveError, match=message) as raised:
-        load_whisper(path)
-    assert str(path) in str(raised.value)
 
 
 # Frames of a bank
@@ -180,14 +67,14 @@ def bank(tmp_path):
 
 
 def test_the_teacher_has_a_frame_for_every_timestep(speech):
-    frames = frames_of(encoder(), speech[:48_000], 75)
+    frames = frames_of(tiny_encoder(), speech[:48_000], 75)
     assert frames.shape == (75, WIDTH)
     # A frame covers 40 ms: silence from the middle on changes the second half most.
     silenced = speech[:48_000].copy()
     silenced[24_000:] = 0.0
-    differences = (frames_of(encoder(), silenced, 75) - frames).norm(dim=1)
+    differences = (frames_of(tiny_encoder(), silenced, 75) - frames).norm(dim=1)
     assert differences[42:].mean() > 2 * differences[:33].mean()
-    short = frames_of(encoder(positions=10), speech[:48_000], 75)
+    short = frames_of(tiny_encoder(positions=10), speech[:48_000], 75)
     assert torch.equal(short[5:], short[4].expand(70, -1))  # beyond its positions, the last frame
 
 
@@ -220,12 +107,12 @@ def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
 
 @pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
 def test_a_recording_shorter_than_a_timestep_gives_zeros(samples, timesteps):
-    told = told_of(encoder(), np.ones(samples, np.float32), timesteps)
+    told = told_of(tiny_encoder(), np.ones(samples, np.float32), timesteps)
     assert torch.equal(told, torch.zeros(timesteps, WIDTH))
 
 
 def test_any_other_recording_gives_the_encoders_frames(speech):
-    own = encoder()
+    own = tiny_encoder()
     for samples, timesteps in ((640, 1), (48_000, 75)):
         heard = frames_of(own, speech[:samples], timesteps)
         assert heard.any()
@@ -296,24 +183,11 @@ def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
 
 
 @pytest.mark.parametrize("saves", [1, 2])
-def test_a_stopped_pretraining_resumes_as_if_never_stopped(
-    streams, frames, tmp_path, monkeypatch, saves
-):
+def test_a_stopped_pretraining_resumes_as_if_never_stopped(streams, frames, tmp_path, saves):
     recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
     whole = pretrain(recipe, streams, frames, tmp_path / "whole", Place()).state_dict()
-    left = [saves]
-
-    def save_and_stop(progress, path):
-        save(progress, path)
-        left[0] -= 1
-        if not left[0]:
-            raise KeyboardInterrupt
-
-    save = _Progress.save
-    with monkeypatch.context() as patch:
-        patch.setattr(_Progress, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(recipe, streams, frames, tmp_path / "stopped", Place())
+    with stopped_at_save(saves, _Progress):
+        pretrain(recipe, streams, frames, tmp_path / "stopped", Place())
     resumed = pretrain(recipe, streams, frames, tmp_path / "stopped", Place()).state_dict()
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0, msg=name)
@@ -523,10 +397,8 @@ def test_the_pretrain_command_works(folders, capsys, monkeypatch, tmp_path):
         "[streams]\nseconds = 3\nlead_s = 1\n"
         "[training]\nepochs = 1\nepoch_steps = 1\nbatch = 2\ndraws_ahead = false\n"
     )
-    given = ["train", "pretrain", str(recipe), "--corpora", str(folders.corpora)]
-    given += ["--cache", str(folders.cache), "--run", str(folders.run), "--device", "cpu"]
-    monkeypatch.setattr("sys.argv", given)
-    assert main() == 0
+    given = ["pretrain", recipe, "--corpora", folders.corpora, "--cache", folders.cache]
+    assert run_train(monkeypatch, *given, "--run", folders.run, "--device", "cpu") == 0
     assert f"pretrained = '{folders.run}'" in capsys.readouterr().err
     assert (
         RunFolder(folders.run).load(is_start=True)[1]["recipe"]["imitates"] == "teacher.safetensors"

@@ -14,8 +14,8 @@ from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
 from tests.helpers.places import RECIPES
+from tests.helpers.training import run_train
 from tests.helpers.whisper import WIDTH, keep
-from train.__main__ import main
 from train.corpora.known import Utterance, read_corpus
 from train.fitting.answers import ANSWERS, read_answers
 from train.fitting.run_folder import Folders
@@ -124,7 +124,7 @@ def test_an_example_may_have_any_length(folders, seconds):
     assert np.isfinite(np.array(answers["answers"])).all()
 
 
-def test_a_recipe_of_teachers_is_read_and_its_faults_are_named(tmp_path, capsys):
+def test_a_recipe_of_teachers_is_read_and_its_faults_are_named(tmp_path, monkeypatch, capsys):
     for name in ("teacher", "research-teacher"):
         assert read_teacher_recipe(RECIPES / f"{name}.toml").folds == 4
     wrong = tmp_path / "wrong.toml"
@@ -134,8 +134,6 @@ def test_a_recipe_of_teachers_is_read_and_its_faults_are_named(tmp_path, capsys)
     wrong.write_text('corpora = ["cremad"]\nlabels = ["angry", "sad"]\nencoder = "x"\nfolds = 1\n')
     with pytest.raises(SerLiveError, match="folds must be a whole number, from 2"):
         read_teacher_recipe(wrong)
-    arguments = ["teach", "train/recipes/teacher.toml", "--fold", "4"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["train", *arguments])
-        assert main() == 2
+    recipe = RECIPES / "teacher.toml"
+    assert run_train(monkeypatch, "teach", recipe, "--fold", "4") == 2
     assert "--fold must lie in 0..3" in capsys.readouterr().err
