@@ -51,7 +51,7 @@ def test_training_noise_is_not_used_in_evaluation(noise_root, tmp_path):
     assert sum(map(len, parts.values())) == len(paths)
     assert [noise_part(path) for path in paths].count("test") == len(parts["test"])
     with pytest.raises(SerLiveError, match="no background recordings"):
-        heard_in(Condition(snr_db=0.0), np.zeros(9, np.float32), "a", tmp_path)
+        heard_in(Condition(snr_db=0.0), np.zeros(9, np.float32), "a", tmp_path / "nowhere")
 
 
 def test_noises_of_one_minute_are_on_one_side():
