@@ -135,6 +135,7 @@ def test_a_library_that_does_not_start_is_a_line_of_the_report(tmp_path, library
         ),
         ("DEMO_PARTS", ((0.0, "happy"), (3.07, "angry")), "the labels of the demo"),
     ],
+    ids=["stream", "labels"],
 )
 def test_results_other_than_everywhere_are_found(capsys, monkeypatch, changed, value, said):
     monkeypatch.setattr(hearing, changed, value)

@@ -10,6 +10,7 @@ export function buttons() {
   const knows = server.info ? server.info.knows_voices.includes(server.info.model) : true;
   $("voice-load").disabled = $("voice-make").disabled = listening.isWanted || voice.isWanted || !knows;
   $("voice-forget").disabled = listening.isWanted || !voice.profile;
-  say("voice-text", knows ? voice.told : `the model ${server.info.model} knows no voices: it makes and takes no profile`);
+  const unknowing = `the model ${server.info?.model} knows no voices: it makes and takes no profile`;
+  say("voice-text", knows ? voice.told : unknowing);
   $("save-jsonl").disabled = $("save-textgrid").disabled = !heard.lines.length;
 }

@@ -13,7 +13,10 @@ let wasDark = isDark.matches;
 export function build() {
   $("bars").replaceChildren(...server.info.labels.map((label, index) => {
     const row = document.createElement("li");
-    const parts = ["bar-letter", "bar-name", "bar", "bar-share"].map((name) => Object.assign(document.createElement(name === "bar" ? "div" : "span"), { className: name }));
+    const parts = ["bar-letter", "bar-name", "bar", "bar-share"].map((className) => {
+      const part = document.createElement(className === "bar" ? "div" : "span");
+      return Object.assign(part, { className });
+    });
     parts[0].setAttribute("aria-hidden", "true");
     parts[1].textContent = label;
     parts[2].append(document.createElement("div"));
@@ -24,7 +27,8 @@ export function build() {
     return row;
   }));
   $("prior").replaceChildren(...server.info.priors.map((prior) => new Option(prior, prior)));
-  $("prior").value = server.info.priors.includes(localStorage.getItem("prior")) ? localStorage.getItem("prior") : server.info.priors[0];
+  const chosen = localStorage.getItem("prior");
+  $("prior").value = server.info.priors.includes(chosen) ? chosen : server.info.priors[0];
   $("legend").replaceChildren(...[UNCERTAIN, WARMING_UP, SILENCE].map((code) => {
     const item = document.createElement("li");
     item.append(document.createElement("span"), `${server.looks.get(code).letter} ${server.looks.get(code).name}`);
@@ -81,8 +85,15 @@ function drawNow() {
 
 export function facts() {
   const session = heard.session;
-  const pairs = [["model", server.info.model], ["late p50/p95", "–"], ["look-ahead", `${Math.round((session || server.info).look_ahead_ms)} ms`],
-    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"], ["prior", session ? session.prior : $("prior").value], ["voice", session?.adaptation ?? "–"], ["source", session ? session.source : "–"]];
+  const pairs = [
+    ["model", server.info.model],
+    ["late p50/p95", "–"],
+    ["look-ahead", `${Math.round((session || server.info).look_ahead_ms)} ms`],
+    ["rate", session ? `${session.sample_rate / 1000} kHz` : "–"],
+    ["prior", session ? session.prior : $("prior").value],
+    ["voice", session?.adaptation ?? "–"],
+    ["source", session ? session.source : "–"],
+  ];
   $("facts").replaceChildren(...pairs.map(([name, value]) => {
     const pair = document.createElement("div");
     const [term, fact] = [document.createElement("dt"), document.createElement("dd")];

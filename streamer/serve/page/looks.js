@@ -17,7 +17,8 @@ export function inkOn(colour) {
 
 // A darker shade, since thin lines of a light colour are invisible on white.
 export function darker(colour) {
-  return `#${[1, 3, 5].map((at) => Math.round(0.75 * parseInt(colour.slice(at, at + 2), 16)).toString(16).padStart(2, "0")).join("")}`;
+  const parts = [1, 3, 5].map((at) => Math.round(0.75 * parseInt(colour.slice(at, at + 2), 16)));
+  return `#${parts.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }
 
 export function paint(element, code) {

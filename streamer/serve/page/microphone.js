@@ -11,7 +11,8 @@ const SILENT_S = 1.5;
 const RETRY_S = [1, 2, 4, 8, 15];
 const MOST_UNSENT_S = 4;
 const REFUSALS = {
-  NotAllowedError: "The microphone was refused. Allow it for this page in the browser's address bar, then press Listen.",
+  NotAllowedError:
+    "The microphone was refused. Allow it for this page in the browser's address bar, then press Listen.",
   NotFoundError: "There is no microphone. Plug one in, then press Listen.",
   NotReadableError: "The microphone cannot be opened: another program may hold it.",
   OverconstrainedError: "This microphone is not there any more. Choose another one.",
@@ -20,7 +21,10 @@ const REFUSALS = {
 export async function listen() {
   if (!server.info) return;
   if (!navigator.mediaDevices) {
-    problem("The browser gives a microphone only to pages from this machine or over https. Start the server with --certfile, or open it as http://localhost.");
+    problem(
+      "The browser gives a microphone only to pages from this machine or over https. Start the server with " +
+        "--certfile, or open it as http://localhost.",
+    );
     return;
   }
   problem("");
@@ -48,7 +52,11 @@ export async function listen() {
   if (isStale()) { drop(); return; }
   listening.stream = stream;
   const [track] = stream.getAudioTracks();
-  track.onended = () => { stop(); status("bad", "microphone lost"); problem("The microphone is gone. Plug it in again or choose another one, then press Listen."); };
+  track.onended = () => {
+    stop();
+    status("bad", "microphone lost");
+    problem("The microphone is gone. Plug it in again or choose another one, then press Listen.");
+  };
   track.onmute = () => problem("The microphone is muted by the system or the browser.");
   track.onunmute = () => problem("");
   let context = null;
@@ -57,7 +65,8 @@ export async function listen() {
     context = new AudioContext({ latencyHint: "interactive" });
     listening.context = context;
     context.onstatechange = () => {
-      if (listening.context === context && context.state !== "running" && context.state !== "closed") problem("The browser has paused the microphone. Press Stop, then Listen.");
+      if (listening.context !== context || context.state === "running" || context.state === "closed") return;
+      problem("The browser has paused the microphone. Press Stop, then Listen.");
     };
     await context.audioWorklet.addModule("/capture.js");
     if (isStale()) { leave(); return; }
@@ -80,7 +89,9 @@ export async function listen() {
 function connect(label) {
   status("busy", "connecting");
   const { sampleRate } = listening.context;
-  const start = { sample_rate: sampleRate, channels: 1, sample_format: "s16le", prior: $("prior").value, source: nameOf(label || "microphone"), ...voice.fields };
+  const source = nameOf(label || "microphone");
+  const form = { sample_rate: sampleRate, channels: 1, sample_format: "s16le" };
+  const start = { ...form, prior: $("prior").value, source, ...voice.fields };
   listening.sent = 0;
   listening.marks = [];
   listening.link = new Link(start,
@@ -94,7 +105,11 @@ function connect(label) {
 
 function parted(code, reason, label) {
   listening.link = null;
-  if (voice.isWanted) { stop(); notMade(code === 1000 ? "" : `The server stopped: ${reason || "it is away"}. `); return; }
+  if (voice.isWanted) {
+    stop();
+    notMade(code === 1000 ? "" : `The server stopped: ${reason || "it is away"}. `);
+    return;
+  }
   if (!listening.isWanted) { stop(); return; }
   if (code === 1008 && !/nothing came|may last/.test(reason)) { // trying again will not help
     stop(); status("bad", "refused"); problem(`The server refused: ${reason}`);
@@ -102,7 +117,8 @@ function parted(code, reason, label) {
   }
   const wait_s = RETRY_S[Math.min(listening.tries++, RETRY_S.length - 1)];
   status("bad", "reconnecting");
-  const why = { 1013: `The server has no room: ${reason}.`, 1001: "The server was shut down." }[code] || `The server is away${reason ? ` (${reason})` : ""}.`;
+  const known = { 1013: `The server has no room: ${reason}.`, 1001: "The server was shut down." };
+  const why = known[code] || `The server is away${reason ? ` (${reason})` : ""}.`;
   problem(`${why} Trying again in ${wait_s} s; what is said meanwhile is not heard.`);
   listening.retry = setTimeout(() => connect(label), 1000 * wait_s);
 }
@@ -172,9 +188,10 @@ function level(peak) {
 
 export async function devices() {
   if (!navigator.mediaDevices) return;
-  const found = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "audioinput" && one.deviceId);
+  const all = await navigator.mediaDevices.enumerateDevices();
+  const found = all.filter((one) => one.kind === "audioinput" && one.deviceId && one.deviceId !== "default");
   const chosen = $("device").value || localStorage.getItem("device") || "";
-  const options = found.filter((one) => one.deviceId !== "default").map((one, index) => new Option(one.label || `microphone ${index + 1}`, one.deviceId));
+  const options = found.map((one, index) => new Option(one.label || `microphone ${index + 1}`, one.deviceId));
   $("device").replaceChildren(new Option("the default", ""), ...options);
   $("device").value = options.some((one) => one.value === chosen) ? chosen : "";
 }

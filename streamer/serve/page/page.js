@@ -67,6 +67,13 @@ function makeProfile() {
   listen();
 }
 
+// Gives the file that was chosen in an input away, so that the same file can be chosen again.
+function taken(input, use) {
+  const [file] = $(input).files;
+  if (file) use(file);
+  $(input).value = "";
+}
+
 const KEYS = { l: toggle, m: mark, o: () => { if (!$("open").disabled) $("file").click(); } };
 addEventListener("keydown", (event) => {
   const isTyping = event.target.closest("input, select, textarea");
@@ -77,9 +84,9 @@ addEventListener("keydown", (event) => {
 $("listen").onclick = toggle;
 $("mark").onclick = mark;
 $("open").onclick = () => $("file").click();
-$("file").onchange = () => { if ($("file").files[0]) hearFile($("file").files[0]); $("file").value = ""; };
+$("file").onchange = () => taken("file", hearFile);
 $("voice-load").onclick = () => $("voice-file").click();
-$("voice-file").onchange = () => { if ($("voice-file").files[0]) loadProfile($("voice-file").files[0]); $("voice-file").value = ""; };
+$("voice-file").onchange = () => taken("voice-file", loadProfile);
 $("voice-make").onclick = makeProfile;
 $("voice-forget").onclick = () => { voice.forget(); buttons(); };
 $("save-jsonl").onclick = saveLines;
@@ -93,13 +100,19 @@ $("token-form").onsubmit = (event) => {
   meet();
 };
 let dragged = 0;
-addEventListener("dragenter", (event) => { event.preventDefault(); dragged++; document.body.classList.add("dropping"); });
-addEventListener("dragleave", () => { if (--dragged <= 0) { dragged = 0; document.body.classList.remove("dropping"); } });
+const drag = (count) => {
+  dragged = Math.max(0, count);
+  document.body.classList.toggle("dropping", dragged > 0);
+};
+addEventListener("dragenter", (event) => {
+  event.preventDefault();
+  drag(dragged + 1);
+});
+addEventListener("dragleave", () => drag(dragged - 1));
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {
   event.preventDefault();
-  dragged = 0;
-  document.body.classList.remove("dropping");
+  drag(0);
   if (event.dataTransfer.files[0]) hearFile(event.dataTransfer.files[0]);
 });
 addEventListener("resize", draw);

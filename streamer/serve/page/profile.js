@@ -38,7 +38,10 @@ export function notMade(why) {
   voice.made(null, server.info);
   say("word", "ready");
   say("sure", "press Listen, or drop a recording here");
-  if (why || $("problem").hidden) problem(`${why}No profile was made, and nothing was kept: it takes ${server.info.enrolment.good_speech_s} s of speech.`);
+  if (why || $("problem").hidden) {
+    const needed_s = server.info.enrolment.good_speech_s;
+    problem(`${why}No profile was made, and nothing was kept: it takes ${needed_s} s of speech.`);
+  }
   buttons();
 }
 

@@ -9,7 +9,8 @@ import { forget, listening, server, voice } from "./state.js";
 
 export async function hearFile(file) {
   if (/\.profile$/i.test(file.name) && !listening.isWanted) { loadProfile(file); return; }
-  if (!server.info || listening.isWanted) { if (listening.isWanted) problem("Stop listening first, then open a recording."); return; }
+  if (listening.isWanted) { problem("Stop listening first, then open a recording."); return; }
+  if (!server.info) return;
   problem("");
   status("busy", `reading ${file.name}`);
   let audio;
@@ -23,7 +24,8 @@ export async function hearFile(file) {
   if (listening.isWanted) return; // Listen was pressed in the meantime
   forget();
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
-  const start = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le", prior: $("prior").value, source: nameOf(file.name), ...voice.fields };
+  const form = { sample_rate: audio.sampleRate, channels: channels.length, sample_format: "f32le" };
+  const start = { ...form, prior: $("prior").value, source: nameOf(file.name), ...voice.fields };
   listening.isWanted = true;
   buttons();
   listening.link = new Link(start, (link) => sendAll(link, channels, audio.sampleRate),
@@ -44,7 +46,9 @@ async function sendAll(link, channels, rate) {
   for (let at = 0; at < total && link.isOpen && !link.isEnding; at += size) {
     const count = Math.min(size, total - at);
     const block = new Float32Array(count * channels.length);
-    channels.forEach((channel, index) => { for (let i = 0; i < count; i++) block[i * channels.length + index] = channel[at + i]; });
+    channels.forEach((channel, index) => {
+      for (let i = 0; i < count; i++) block[i * channels.length + index] = channel[at + i];
+    });
     link.send(block.buffer);
     status("busy", `hearing, ${Math.round(100 * at / total)} %`);
     while (link.isOpen && link.unsent > 4 * rate) await new Promise((resume) => setTimeout(resume, 20));

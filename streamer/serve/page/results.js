@@ -55,8 +55,10 @@ function over(line) {
   const others = server.info.labels.filter((label) => label !== line.overall && line.summary[label] > 0);
   const next = others.sort((one, other) => line.probabilities[other] - line.probabilities[one])[0];
   const isMixed = next !== undefined && share - line.probabilities[next] < MIXED_BELOW;
-  const verdict = isMixed ? `mixed overall, ${line.overall} and ${next}` : `overall, ${Math.round(100 * share)} % likely`;
-  heard.verdict = share === undefined ? "no speech overall" : `${verdict}; speech ${Math.round(100 * speech)} % of ${clockOf(line.duration)}`;
+  const likely = `overall, ${Math.round(100 * share)} % likely`;
+  const verdict = isMixed ? `mixed overall, ${line.overall} and ${next}` : likely;
+  const spoken = `speech ${Math.round(100 * speech)} % of ${clockOf(line.duration)}`;
+  heard.verdict = share === undefined ? "no speech overall" : `${verdict}; ${spoken}`;
   say("announce", heard.verdict);
   heard.label = "";
   heard.final = share === undefined ? null : server.info.labels.map((label) => line.probabilities[label]);

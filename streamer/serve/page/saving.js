@@ -26,15 +26,29 @@ async function textGrid() {
     if (run && run.label === label) run.end = time;
     else runs.push({ start: run ? run.end : 0, end: time, label });
   }
-  const end = own.at(-1).type === "end" ? Math.max(own.at(-1).duration, runs.at(-1)?.end ?? 0) : runs.at(-1)?.end ?? TIMESTEP_S;
-  if (!runs.length || end > runs.at(-1).end) runs.push({ start: runs.at(-1)?.end ?? 0, end, label: "" });
+  const last = own.at(-1), until = runs.at(-1)?.end;
+  const end = last.type === "end" ? Math.max(last.duration, until ?? 0) : until ?? TIMESTEP_S;
+  if (!runs.length || end > until) runs.push({ start: until ?? 0, end, label: "" });
   const marks = own.filter((line) => line.type === "mark");
-  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
-  const tier = (number, kind, name, size, items) => [`    item [${number}]:`, `        class = "${kind}"`, `        name = "${name}"`, "        xmin = 0", `        xmax = ${end}`, `        ${size}`, ...items];
-  return ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", `xmax = ${end}`, "tiers? <exists>", "size = 2", "item []:",
-    ...tier(1, "IntervalTier", "label", `intervals: size = ${runs.length}`, runs.flatMap((run, index) => [`        intervals [${index + 1}]:`, `            xmin = ${run.start}`, `            xmax = ${run.end}`, `            text = ${quoted(run.label)}`])),
-    ...tier(2, "TextTier", "mark", `points: size = ${marks.length}`, marks.flatMap((one, index) => [`        points [${index + 1}]:`, `            number = ${one.time}`, '            mark = "mark"'])),
-    ""].join("\n");
+  const labelled = runs.map((run) => [`xmin = ${run.start}`, `xmax = ${run.end}`, `text = ${quoted(run.label)}`]);
+  const marked = marks.map((one) => [`number = ${one.time}`, 'mark = "mark"']);
+  return [
+    'File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", `xmax = ${end}`,
+    "tiers? <exists>", "size = 2", "item []:",
+    ...tier(1, "IntervalTier", "label", "intervals", labelled, end),
+    ...tier(2, "TextTier", "mark", "points", marked, end),
+    "",
+  ].join("\n");
+}
+
+const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+
+// Returns the lines of a tier; each item has fields of its own.
+function tier(number, kind, name, items, fields, end) {
+  const size = `${items}: size = ${fields.length}`;
+  const lines = [`class = "${kind}"`, `name = "${name}"`, "xmin = 0", `xmax = ${end}`, size];
+  fields.forEach((own, index) => lines.push(`${items} [${index + 1}]:`, ...own.map((field) => `    ${field}`)));
+  return [`    item [${number}]:`, ...lines.map((line) => `        ${line}`)];
 }
 
 export function saveLines() { save(`ser-live-${stamp()}.jsonl`, everything()); }
