@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, Verdict
-from streamer.recognition.recognizer import Recognizer
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from tests.helpers.generated import EMOTIONS, utterances
 from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
-from train.judging.priors import PriorTrial, choose, everyday_shares
-from train.measuring.false_alarms import Acted, Alarms, count_alarms, judge_acted, judge_ordinary
-from train.measuring.hearing import StreamResult, decide_again, hear, votes_of
+from train.measuring.false_alarms import count_alarms, judge_acted
+from train.measuring.hearing import StreamResult, hear, votes_of
 from train.measuring.held import Holding, held_for, judge_held, plan_holding
 from train.measuring.sessions import (
     FAINT_RMS,
@@ -272,23 +270,6 @@ def test_verdicts_are_called_too(shipped):
     assert count_alarms([*heard, silent], shipped.metadata).verdicts_called == 60.0
 
 
-def test_a_prior_applied_later_equals_the_recognizers(model_file, tmp_path, speech):
-    from model.export import describe_model
-
-    metadata = Recognizer.load(model_file).metadata
-    shares = everyday_shares(metadata.labels, 0.8)
-    assert shares == pytest.approx((0.2 / 3, 0.2 / 3, 0.8, 0.2 / 3))
-    describe_model(model_file, replace(metadata, everyday_prior=shares), tmp_path / "own.onnx")
-    balanced = hear(Recognizer.load(tmp_path / "own.onnx"), speech)
-    live = hear(Recognizer.load(tmp_path / "own.onnx", prior="everyday"), speech)
-    again = decide_again(balanced, metadata, shares=shares)
-    assert again.labels == live.labels != balanced.labels
-    np.testing.assert_allclose(again.probabilities, live.probabilities, rtol=1e-6)
-    assert judge_ordinary([balanced], metadata).everyday is None or metadata.everyday_prior
-    known = replace(metadata, everyday_prior=shares)
-    assert judge_ordinary([balanced], known).everyday == count_alarms([live], known)
-
-
 def test_acted_emotions_are_found_by_labels_and_by_verdicts(shipped):
     truths = ("angry", "angry", "happy", "sad", "neutral")
     one = made_session(("angry", "sad", "happy", "sad", "neutral"), truths)
@@ -301,25 +282,3 @@ def test_acted_emotions_are_found_by_labels_and_by_verdicts(shipped):
     assert acted.recalls == {"angry": 50.0, "happy": 100.0, "neutral": 100.0, "sad": 100.0}
     assert acted.mean_shown == 75.0
     assert acted.mean_recall == pytest.approx(250 / 3)
-
-
-def trial(called, recall, shown=50.0):
-    shares = {"angry": called, "happy": 0.0, "neutral": 100.0 - called, "sad": 0.0}
-    emotions = ("angry", "happy", "sad")
-    acted = Acted(dict.fromkeys(EMOTIONS, shown), dict.fromkeys(EMOTIONS, recall), None, emotions)
-    alarms = Alarms(1, 1.0, {**shares, UNCERTAIN: 0.0}, 0, 0.0, emotions)
-    return PriorTrial(0.5, (), None, alarms, acted)
-
-
-def test_the_prior_that_finds_most_among_the_quiet_ones_is_chosen():
-    trials = [trial(21.0, 90.0), trial(20.0, 70.0), trial(19.0, 72.0), trial(5.0, 40.0)]
-    assert choose(trials) is trials[2]
-    assert choose([trials[0], trial(30.0, 10.0)]).alarms.called == 21.0
-    assert choose([trial(10.0, 70.0, shown=30.0), trial(10.0, 69.0, shown=60.0)]).found == 64.5
-
-
-@pytest.mark.filterwarnings("ignore:Mean of empty slice")
-@pytest.mark.parametrize("one", [trial(float("nan"), 90.0), trial(10.0, float("nan"))])
-def test_a_prior_tried_without_speech_is_not_measured(one):
-    assert not one.is_measured
-    assert trial(10.0, 90.0).is_measured
