@@ -27,13 +27,21 @@ def test_each_file_is_served_under_the_strict_policy(server, name):
         assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
 
 
+def imported():
+    """Return the modules that each module imports."""
+    pattern = re.compile(r'^import .* from "\./(.*)";$', re.MULTILINE)
+    return {path.name: pattern.findall(path.read_text("utf-8")) for path in PAGE.glob("*.js")}
+
+
 def test_the_modules_import_each_other_in_no_circle():
-    imported = {
-        path.name: re.findall(r'^import .* from "\./(.*)";$', path.read_text("utf-8"), re.MULTILINE)
-        for path in PAGE.glob("*.js")
-    }
-    order = [*TopologicalSorter(imported).static_order()]  # raises where there is a circle
-    assert set(order) == imported.keys()
+    order = [*TopologicalSorter(imported()).static_order()]  # raises where there is a circle
+    assert set(order) == imported().keys()
+
+
+def test_the_page_asks_for_all_modules_at_once():
+    """Otherwise the browser learns of a module only from the module that imports it."""
+    used = {name for own in imported().values() for name in own}
     # The worklet of the microphone is a program of its own.
-    used = {name for own in imported.values() for name in own}
-    assert imported.keys() - used == {"page.js", "capture.js"}
+    assert imported().keys() - used == {"page.js", "capture.js"}
+    page = (PAGE / "index.html").read_text("utf-8")
+    assert re.findall(r'<link rel="modulepreload" href="/(.*)">', page) == sorted(used)
