@@ -2,7 +2,7 @@
 
 With the weights of Silero's file (MIT licence, https://github.com/snakers4/silero-vad) it computes
 the same function up to float rounding, as a test checks. A trained gate starts from those weights,
-see ``train/fitting/gate.py``; its file states its training data. Silero's file handles chunks of
+see ``train/teaching/gate.py``; its file states its training data. Silero's file handles chunks of
 any length with general convolutions over the four short frames of a chunk, which take three times
 as long on a batch of streams as the matrix products here.
 """

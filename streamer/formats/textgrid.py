@@ -61,32 +61,33 @@ def _file(tiers: Sequence[list[str]], end_s: float) -> Iterator[str]:
 
 
 def _interval_tier(kind: Kind, found: Sequence[Interval], end_s: float) -> list[str]:
-    tiled = list(_tiled(found, kind, end_s))
-    lines = [*_tier_head("IntervalTier", kind, end_s), f"intervals: size = {len(tiled)}"]
-    for number, one in enumerate(tiled, 1):
-        lines += [
-            f"intervals [{number}]:",
-            f"    xmin = {one.start_s}",
-            f"    xmax = {one.end_s}",
-            f"    text = {_quoted(one.text)}",
-        ]
-    return lines
+    fields = [
+        (f"xmin = {one.start_s}", f"xmax = {one.end_s}", f"text = {_quoted(one.text)}")
+        for one in _tiled(found, kind, end_s)
+    ]
+    return _tier("IntervalTier", "intervals", kind, fields, end_s)
 
 
 def _point_tier(kind: Kind, found: Sequence[Interval], end_s: float) -> list[str]:
-    points = [one for one in found if one.kind is kind]
-    lines = [*_tier_head("TextTier", kind, end_s), f"points: size = {len(points)}"]
-    for number, one in enumerate(points, 1):
-        lines += [
-            f"points [{number}]:",
-            f"    number = {one.start_s}",
-            f"    mark = {_quoted(one.text)}",
-        ]
+    points = (one for one in found if one.kind is kind)
+    fields = [(f"number = {one.start_s}", f"mark = {_quoted(one.text)}") for one in points]
+    return _tier("TextTier", "points", kind, fields, end_s)
+
+
+def _tier(
+    kind_of_tier: str, items: str, kind: Kind, fields: Sequence[Sequence[str]], end_s: float
+) -> list[str]:
+    """Return the lines of a tier; each item has fields of its own."""
+    lines = [
+        f'class = "{kind_of_tier}"',
+        f'name = "{kind.value}"',
+        "xmin = 0",
+        f"xmax = {end_s}",
+        f"{items}: size = {len(fields)}",
+    ]
+    for number, own in enumerate(fields, 1):
+        lines += [f"{items} [{number}]:", *(f"    {field}" for field in own)]
     return lines
-
-
-def _tier_head(kind_of_tier: str, kind: Kind, end_s: float) -> list[str]:
-    return [f'class = "{kind_of_tier}"', f'name = "{kind.value}"', "xmin = 0", f"xmax = {end_s}"]
 
 
 def _tiled(found: Sequence[Interval], kind: Kind, end_s: float) -> Iterator[Interval]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import PurePath
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -21,13 +22,8 @@ from streamer.serve.metrics import Metrics
 from streamer.serve.streams import Streams
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 
-_PAGE = {
-    "/": ("index.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/voice.js": ("voice.js", "text/javascript"),
-    "/capture.js": ("capture.js", "text/javascript"),
-}
+#: The types of the page's files; each file is served under its name, and index.html as /.
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 #: Nothing from other servers, nothing inline, no framing by other pages.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -66,7 +62,10 @@ class Server:
             Route("/metrics", self._for_clients(self._figures)),
             Route("/v1/info", self._for_clients(self._info)),
             Route("/v1/asyncapi.json", self._open_to_all(self._asyncapi)),
-            *(Route(path, self._open_to_all(_file(*what))) for path, what in _PAGE.items()),
+            *(
+                Route(path, self._open_to_all(_file(content, kind)))
+                for path, content, kind in _page()
+            ),
             WebSocketRoute("/v1/stream", self._stream),
             Route("/v1/stream", self._open_to_all(self._no_websocket)),
         ]
@@ -188,9 +187,15 @@ def _read(name: str) -> bytes:
     return files("streamer.serve").joinpath(name).read_bytes()
 
 
-def _file(name: str, media_type: str) -> _Handler:
-    content = _read(f"page/{name}")
+def _page() -> Iterator[tuple[str, bytes, str]]:
+    """Yield the path, content and type of each file of the page."""
+    for file in files("streamer.serve").joinpath("page").iterdir():
+        if media_type := _TYPES.get(PurePath(file.name).suffix):
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            yield path, file.read_bytes(), media_type
 
+
+def _file(content: bytes, media_type: str) -> _Handler:
     async def answer(_: Request) -> Response:
         return Response(content, media_type=media_type)
 

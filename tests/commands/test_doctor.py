@@ -125,21 +125,24 @@ def test_a_library_that_does_not_start_is_a_line_of_the_report(tmp_path, library
 
 
 @pytest.mark.usefixtures("no_microphone")
-def test_a_stream_that_is_not_the_recording_is_found(capsys, monkeypatch):
-    monkeypatch.setattr(hearing, "_random_blocks", lambda samples: [samples[1_000:]])
+@pytest.mark.parametrize(
+    ("changed", "value", "said"),
+    [
+        (
+            "_random_blocks",
+            lambda samples: [samples[1_000:]],
+            "a stream does not give what the whole recording gives",
+        ),
+        ("DEMO_PARTS", ((0.0, "happy"), (3.07, "angry")), "the labels of the demo"),
+    ],
+    ids=["stream", "labels"],
+)
+def test_results_other_than_everywhere_are_found(capsys, monkeypatch, changed, value, said):
+    monkeypatch.setattr(hearing, changed, value)
     code, found = report(capsys)
     assert code == 1
     (what,) = broken(found)
-    assert "a stream does not give what the whole recording gives" in what
-
-
-@pytest.mark.usefixtures("no_microphone")
-def test_other_labels_than_everywhere_are_found(capsys, monkeypatch):
-    monkeypatch.setattr(hearing, "DEMO_PARTS", ((0.0, "happy"), (3.07, "angry")))
-    code, found = report(capsys)
-    assert code == 1
-    (what,) = broken(found)
-    assert "the labels of the demo" in what
+    assert said in what
 
 
 @pytest.mark.usefixtures("no_microphone")

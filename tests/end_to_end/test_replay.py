@@ -1,4 +1,4 @@
-"""The command from outside: the contract of DESIGN.md."""
+"""`ser-live replay` from outside: its lines, its exit codes, its files."""
 
 from __future__ import annotations
 

@@ -40,6 +40,8 @@ def test_the_wheel_holds_the_runtime_and_its_assets_only(built):
     assert not {name for name in names if name.endswith((".png", ".svg", ".conf", "Dockerfile"))}
     for needed in ("hover.js", "page.css"):
         assert f"streamer/commands/report/{needed}" in names
+    for needed in (ROOT / "streamer" / "serve" / "page").iterdir():
+        assert f"streamer/serve/page/{needed.name}" in names
     assert "streamer/py.typed" in names
     if known := checkout_commit(ROOT):
         assert archive.read("streamer/commit.txt").decode().strip() == known

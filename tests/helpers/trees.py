@@ -1,9 +1,13 @@
-"""Small generated trees in the official layouts of the corpora."""
+"""Small generated trees in the official layouts of the corpora, of empty files; and backgrounds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
+from streamer.signal import SAMPLE_RATE
 from train.corpora.known import CORPORA, EMOTIONS
 
 #: One line of an IEMOCAP evaluation file, and the raters' lines that follow it.
@@ -53,3 +57,16 @@ def make_corpus(corpora: Path, name: str) -> None:
         "tess": "TESS Toronto emotional speech set data/{0}F_{1}/{0}F_back_{1}.wav",
     }[name]
     make_tree(root, [pattern.format(speaker, code) for speaker in speakers for code in codes])
+
+
+def make_backgrounds(root: Path) -> None:
+    """Make twelve recordings of noise, and the impulse response of a room."""
+    generator = np.random.default_rng(0)
+    for folder in ("House", "impulse_responses"):
+        (root / folder).mkdir(parents=True)
+    for number in range(12):
+        noise = generator.normal(0, 0.1, 8_000)
+        soundfile.write(root / "House" / f"hum{number}.wav", noise, SAMPLE_RATE)
+    room = np.zeros(4_000)
+    room[100], room[3_000] = 0.5, 0.1
+    soundfile.write(root / "impulse_responses" / "room.wav", room, SAMPLE_RATE)

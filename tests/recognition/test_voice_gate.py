@@ -12,7 +12,7 @@ from streamer.recognition.voice_gate import STATE_VALUES, SpeechDetector, open_v
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from tests.helpers.places import CLIPS
-from train.judging.effects import telephone
+from train.measuring.effects import telephone
 
 
 def probabilities(samples, step=640, gate=None):

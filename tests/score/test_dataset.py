@@ -24,14 +24,12 @@ from streamer.commands.score.results import dataset as writing
 from streamer.commands.score.results import parts
 from streamer.commands.score.results.lines import Keeping
 from streamer.commands.score.results.opening import open_results
-from streamer.commands.score.results.rows import Keys, columns_of
+from streamer.commands.score.results.rows import Keys
 from streamer.errors import RunFailure, SerLiveError
 from streamer.session.interrupts import Interrupted
 from tests.helpers.command import complaint, ser_live
 from tests.helpers.places import CLIPS
-
-COLUMNS = columns_of(("angry", "happy", "neutral", "sad"))
-NOTHING_AGAIN = Keeping(lambda _: Keys(), lambda _: None)
+from tests.score.rows import COLUMNS, NOTHING_AGAIN, row_of
 
 
 @pytest.fixture
@@ -40,11 +38,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "FULL_ROWS", 3)
     monkeypatch.setattr(writing, "_ROWS_AT_ONCE", 2)
     return tmp_path / "results"
-
-
-def row_of(name, **values):
-    own = {"file": name, "channel": "mix", "model": "m", "prior": "balanced", "version": "1"}
-    return dict.fromkeys(COLUMNS) | own | {"duration_s": 1.5, "overall": "sad"} | values
 
 
 def rows_of(names, **values):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 
@@ -17,20 +16,21 @@ from tests.helpers.places import ROOT
 NODE = shutil.which("node")
 #: The page's codes of the states.
 CODES = {SILENCE: -1, UNCERTAIN: -2, WARMING_UP: -3}
-#: The parts of the page's script that the figure needs.
-PARTS = (r"^const TIMESTEP_S.*$", r"^const SMOOTHING.*$", r"^const SILENCE.*$",
-         r"^function decisive[\s\S]*?^\}$")  # fmt: skip
+#: It imports nothing, so it runs without a page.
+SCRIPT = ROOT / "streamer/serve/page/decision.js"
 
 
 def figures_of_page(lines):
     """What the page shows for pairs of probabilities and a label's code."""
-    script = (ROOT / "streamer/serve/page/page.js").read_text(encoding="utf-8")
-    parts = "\n".join(re.search(part, script, re.MULTILINE)[0] for part in PARTS)
-    program = f"""{parts}
-        const heard = {{}}, info = {{ labels: {json.dumps(EMOTIONS)} }};
-        console.log(JSON.stringify({json.dumps(lines)}.map(
-            ([probabilities, code]) => decisive({{ probabilities }}, code))));"""
-    result = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=True)
+    program = f"""{SCRIPT.read_text(encoding="utf-8")}
+        let averages = null;
+        console.log(JSON.stringify({json.dumps(lines)}.map(([probabilities, code]) => {{
+            const found = decisive(probabilities, {json.dumps(EMOTIONS)}, code, averages);
+            averages = found.averages;
+            return found.shares;
+        }})));"""
+    command = [NODE, "--input-type=module", "-"]
+    result = subprocess.run(command, input=program, capture_output=True, text=True, check=True)
     return json.loads(result.stdout)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import struct
-
 import numpy as np
 import pytest
 import soundfile
@@ -13,41 +10,11 @@ from streamer.errors import SerLiveError
 from streamer.sound.files import heads, parts
 from streamer.sound.files import recording as recording_module
 from streamer.sound.files.containers import look_through
-from streamer.sound.files.mpeg import mpeg_frame
 from streamer.sound.files.parts import Part, PartFile
 from streamer.sound.files.recording import Recording, read_recording
 from streamer.sound.resampler import Resampler
-from tests.matrix.headers import riff_chunk, sizes
-
-RATE = 16_000
-#: Audio that a decoder may add or leave out at a join or an end.
-TOLERATED_S = 0.05
-
-
-@pytest.fixture(scope="module")
-def voice(speech_16k):
-    return speech_16k[: 3 * RATE]
-
-
-@pytest.fixture(scope="module")
-def speech_16k():
-    from tests.helpers.places import CLIPS
-
-    return np.concatenate([read_recording(path) for path in CLIPS])
-
-
-def heard(path):
-    """Return a file's samples, and the notices."""
-    said = []
-    with Recording(path, say=said.append) as recording:
-        samples = np.concatenate(list(recording.blocks(100)))
-    return samples, recording.sample_rate, said
-
-
-def at_rate(samples, rate):
-    """Convert 16 kHz to another rate, roughly, by repeating or dropping samples."""
-    return samples[(np.arange(len(samples) * rate // RATE) * RATE) // rate]
-
+from tests.matrix.headers import sizes
+from tests.sound.heard import RATE, TOLERATED_S, at_rate, heard, id3
 
 CODECS = [
     *(("wav", "WAV", one) for one in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
@@ -149,16 +116,6 @@ def test_a_truncated_file_is_heard_and_then_reported(tmp_path, voice, suffix, ki
     assert len(np.concatenate(samples)) / RATE == pytest.approx(1.5, abs=0.1)
 
 
-@pytest.mark.parametrize("trailer", [b"LIST\x04\0\0\0abcd", b"id3 \x02\0\0\0ab", bytes(40)])
-def test_what_follows_the_audio_is_not_heard(tmp_path, voice, trailer):
-    path = tmp_path / "tagged.wav"
-    soundfile.write(path, voice, RATE)
-    path.write_bytes(path.read_bytes() + trailer * 3)
-    samples, _, said = heard(path)
-    assert len(samples) == len(voice)
-    assert not said
-
-
 @pytest.mark.parametrize(
     ("suffix", "kind", "codec"), [one for one in CODECS if one[0] in ("ogg", "opus", "mp3")]
 )
@@ -227,46 +184,6 @@ def test_a_recording_read_at_16_khz_equals_the_resamplers_output(tmp_path, voice
     np.testing.assert_allclose(read_recording(path), expected, atol=1e-6)
 
 
-def mp3(path, samples):
-    soundfile.write(path, samples, RATE, format="MP3", subtype="MPEG_LAYER_III")
-    return path.read_bytes()
-
-
-def without_index(data):
-    """Make an MP3 without its first frame, which states the number of frames."""
-    first = mpeg_frame(data[:4])
-    assert b"Xing" in data[: first.length] or b"Info" in data[: first.length]
-    return data[first.length :]
-
-
-def test_an_mp3_without_an_index_is_heard_to_its_end(tmp_path, speech_16k):
-    """Its bitrate varies, so no decoder can tell its length from the first frame."""
-    path = tmp_path / "stripped.mp3"
-    quiet = np.concatenate([np.zeros(4 * RATE, np.float32), speech_16k])
-    path.write_bytes(without_index(mp3(path, quiet)))
-    samples, _, said = heard(path)
-    assert len(samples) / RATE == pytest.approx(len(quiet) / RATE, abs=0.2)
-    assert not said
-    path.write_bytes(path.read_bytes() * 2)
-    assert len(heard(path)[0]) / RATE == pytest.approx(2 * len(quiet) / RATE, abs=0.3)
-
-
-@pytest.mark.parametrize("junk", [b"", bytes(200_000), b"\xff" * 5_000])
-def test_audio_after_a_truncated_or_damaged_mp3_is_heard_too(tmp_path, voice, junk):
-    path = tmp_path / "joined.mp3"
-    data = mp3(path, voice)
-    path.write_bytes(data[: len(data) // 2] + junk + data)
-    said, samples = [], []
-    with (
-        Recording(path, say=said.append) as recording,
-        pytest.raises(SerLiveError, match=r"truncated|damaged"),
-    ):
-        for block in recording.blocks(100):
-            samples.append(block)
-    assert len(np.concatenate(samples)) / RATE == pytest.approx(1.5 * len(voice) / RATE, abs=0.3)
-    assert "2 recordings joined" in said[0]
-
-
 JOINED = [("wav", "WAV"), ("aiff", "AIFF"), ("au", "AU"), ("caf", "CAF"), ("w64", "W64")]
 
 
@@ -293,42 +210,6 @@ def test_a_file_after_a_truncated_file_is_heard_and_the_cut_reported(tmp_path, v
     np.testing.assert_allclose(np.concatenate(samples)[-len(voice) :], voice, atol=1e-4)
 
 
-def test_audio_in_several_chunks_of_a_wav_is_heard(tmp_path, voice):
-    path = tmp_path / "chunks.wav"
-    soundfile.write(path, voice, RATE)
-    data = path.read_bytes()
-    first = sizes(data).first
-    middle = first + RATE
-    pieces = riff_chunk(b"data", data[first:middle]), riff_chunk(b"data", data[middle:])
-    path.write_bytes(data[: first - 8] + pieces[0] + riff_chunk(b"LIST", b"odd") + pieces[1])
-    samples, _, said = heard(path)
-    np.testing.assert_allclose(samples, voice, atol=1e-4)
-    assert not said
-
-
-@pytest.mark.parametrize("codec", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
-@pytest.mark.parametrize("block", [0, 1234])
-def test_a_wrong_block_size_makes_no_noise(tmp_path, voice, codec, block):
-    path = tmp_path / "blocks.wav"
-    soundfile.write(path, voice, RATE, subtype=codec)
-    whole, _, _ = heard(path)
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<H", data, data.index(b"fmt ") + 20, block)
-    path.write_bytes(data)
-    np.testing.assert_array_equal(heard(path)[0], whole)
-
-
-@pytest.mark.parametrize("stated", [1, 10, 16_000])
-def test_a_flac_that_states_too_few_samples_is_heard_whole(tmp_path, voice, stated):
-    path = tmp_path / "few.flac"
-    soundfile.write(path, voice, RATE)
-    data = path.read_bytes()
-    path.write_bytes(data[:21] + bytes((data[21] & 0xF0,)) + struct.pack(">I", stated) + data[26:])
-    samples, _, said = heard(path)
-    np.testing.assert_allclose(samples, voice, atol=1e-4)
-    assert "all of it is heard" in said[0]
-
-
 @pytest.mark.parametrize("junk", [b"\0" * 512, b"HTTP/1.1 200 OK\r\n\r\n"])
 @pytest.mark.parametrize(("suffix", "kind"), [*JOINED, ("flac", "FLAC"), ("ogg", "OGG")])
 def test_a_file_after_junk_is_heard_and_the_junk_reported(tmp_path, voice, suffix, kind, junk):
@@ -340,57 +221,6 @@ def test_a_file_after_junk_is_heard_and_the_junk_reported(tmp_path, voice, suffi
     assert f"its first {len(junk)} bytes are no sound" in said[0]
 
 
-def test_an_mp3_whose_index_counts_too_few_frames_is_heard_whole(tmp_path, voice):
-    path = tmp_path / "few.mp3"
-    data = mp3(path, voice)
-    whole = len(heard(path)[0])
-    at = max(data[:300].find(b"Xing"), data[:300].find(b"Info"))
-    path.write_bytes(data[: at + 8] + struct.pack(">I", 5) + data[at + 12 :])
-    assert len(heard(path)[0]) == pytest.approx(whole, abs=TOLERATED_S * RATE)
-
-
-def test_a_damaged_page_of_an_ogg_file_is_reported(tmp_path, speech_16k):
-    path = tmp_path / "damaged.ogg"
-    soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
-    with Recording(path) as recording, pytest.raises(SerLiveError, match="wrong checksum"):
-        list(recording.blocks(100))
-
-
-def test_a_float_wave64_with_a_long_format_is_not_noise(tmp_path, voice):
-    """ffmpeg writes such files; libsndfile takes the samples for integers."""
-    path = tmp_path / "float.w64"
-    soundfile.write(path, voice, RATE, format="W64", subtype="FLOAT")
-    data = path.read_bytes()
-    at = data.index(b"fmt \xf3\xac")
-    length, form = struct.unpack_from("<Q", data, at + 16)[0], data[at + 24 : at + 40]
-    guid = b"\x03\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
-    extended = b"\xfe\xff" + form[2:] + struct.pack("<HHI", 22, 32, 4) + guid
-    chunk = data[at : at + 16] + struct.pack("<Q", 24 + len(extended)) + extended
-    path.write_bytes(data[:at] + chunk + data[at + length + -length % 8 :])
-    np.testing.assert_allclose(heard(path)[0], voice, atol=1e-6)
-
-
-@pytest.mark.parametrize("blocks", [1, 7])
-def test_all_blocks_of_a_voc_are_heard(tmp_path, voice, blocks):
-    path = tmp_path / "blocks.voc"
-    pcm = (voice * 32767).astype("<i2").tobytes()
-    step = len(pcm) // blocks // 2 * 2
-    data = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x0114, 0x111F)
-    for number, first in enumerate(range(0, len(pcm), step)):
-        body = pcm[first : first + step]
-        if not number:
-            body = struct.pack("<IBBHI", RATE, 16, 1, 4, 0) + body
-        data += bytes((2 if number else 9,)) + len(body).to_bytes(3, "little") + body
-    path.write_bytes(data + b"\0")
-    samples, rate, said = heard(path)
-    assert rate == RATE
-    np.testing.assert_allclose(samples, voice, atol=1e-3)
-    assert not said
-
-
 @pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("au", "AU"), ("aiff", "AIFF")])
 def test_a_header_without_audio_is_refused_in_a_line(tmp_path, voice, suffix, kind):
     path = tmp_path / f"begun.{suffix}"
@@ -398,24 +228,6 @@ def test_a_header_without_audio_is_refused_in_a_line(tmp_path, voice, suffix, ki
     path.write_bytes(path.read_bytes()[: sizes(path.read_bytes()).first])
     with pytest.raises(SerLiveError, match=r"holds no audio|no sound file"):
         Recording(path)
-
-
-@pytest.mark.parametrize("trailer", [b"LIST\xff\x0f\0\0" + bytes(500), bytes(4_000)])
-def test_damaged_or_empty_trailers_are_not_heard(tmp_path, voice, trailer):
-    path = tmp_path / "trailer.wav"
-    soundfile.write(path, voice, RATE)
-    path.write_bytes(path.read_bytes() + trailer)
-    samples, _, said = heard(path)
-    assert len(samples) == len(voice)
-    assert not said
-
-
-def test_an_ogg_file_that_ends_between_two_pages_is_reported(tmp_path, speech_16k):
-    path = tmp_path / "cut.ogg"
-    soundfile.write(path, np.tile(speech_16k, 3), RATE, format="OGG", subtype="VORBIS")
-    data = path.read_bytes()
-    path.write_bytes(data[: data.rindex(b"OggS")])
-    assert "may have been cut short" in heard(path)[2][0]
 
 
 def test_a_signal_while_a_part_is_read_is_raised(tmp_path, voice):
@@ -450,16 +262,6 @@ def test_a_session_in_place_of_sound_is_identified(tmp_path):
         Recording(path)
 
 
-def test_a_flac_written_to_a_pipe_is_not_damaged(tmp_path, voice):
-    path = tmp_path / "piped.flac"
-    soundfile.write(path, voice, RATE)
-    data = path.read_bytes()
-    path.write_bytes(data[:21] + bytes((data[21] & 0xF0, 0, 0, 0, 0)) + data[26:])
-    samples, _, said = heard(path)
-    assert len(samples) == len(voice)
-    assert not said
-
-
 def test_a_whole_file_is_not_scanned_for_another_after_it(tmp_path, monkeypatch):
     path = tmp_path / "whole.wav"
     soundfile.write(path, np.zeros(60 * RATE, np.float32), RATE)
@@ -473,150 +275,12 @@ def test_a_whole_file_is_not_scanned_for_another_after_it(tmp_path, monkeypatch)
     assert len(look_through(path).parts) == 2
 
 
-def id3(length):
-    """Make a tag of this many bytes."""
-    return b"ID3\x04\0\0\0\0\0" + bytes((length - 10,)) + bytes(length - 10)
-
-
-def frames_of(data):
-    """Return the frames of an MP3 without tags."""
-    position = 0
-    while frame := mpeg_frame(data[position : position + 4]):
-        yield data[position : position + frame.length]
-        position += frame.length
-
-
-@pytest.mark.parametrize("has_index", [True, False])
-def test_tags_between_the_frames_of_an_mp3_lose_no_audio(tmp_path, has_index):
-    """HLS and Icecast send such tags; the frame after a tag needs bits from before it."""
-    path = tmp_path / "timed.mp3"
-    data = mp3(path, soundfile.read("assets/demo.flac", dtype="float32")[0])
-    data = data if has_index else without_index(data)
-    path.write_bytes(data)
-    whole, _, _ = heard(path)
-    frames = list(frames_of(data))
-    assert len(frames) > 150
-    tagged = [b"".join(frames[at : at + 50]) for at in range(0, len(frames), 50)]
-    path.write_bytes(id3(20).join((b"", *tagged)))
-    samples, _, said = heard(path)
-    assert not said
-    np.testing.assert_array_equal(samples, whole)
-
-
-@pytest.mark.parametrize("second", [RATE, 48_000])
-@pytest.mark.parametrize("has_index", [True, False])
-def test_joined_mp3s_with_tags_are_heard_to_the_last(tmp_path, voice, has_index, second):
-    path = tmp_path / "joined.mp3"
-    data = b""
-    for rate in (RATE, second):
-        soundfile.write(path, at_rate(voice, rate), rate, format="MP3", subtype="MPEG_LAYER_III")
-        own = path.read_bytes()
-        data += id3(20) + (own if has_index else without_index(own))
-    path.write_bytes(data)
-    samples, _, said = heard(path)
-    assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=0.2)
-    if has_index or second != RATE:  # equal frames without a count are one file
-        assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
-
-
-def voc(*blocks):
-    data = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x0114, 0x111F)
-    return data + b"".join(
-        bytes((kind,)) + len(body).to_bytes(3, "little") + body for kind, body in blocks
-    )
-
-
-@pytest.mark.parametrize("block", [b"\x01\x10\0\0", b"\x01\x10\0\0\x83", b"\x09\x10\0\0"])
-def test_a_voc_that_ends_in_its_first_block_is_refused_in_a_line(tmp_path, block):
-    path = tmp_path / "begun.voc"
-    path.write_bytes(voc() + block)
-    with pytest.raises(SerLiveError, match=r"begun\.voc: [^\n]+$"):
-        Recording(path)
-
-
-def test_silence_and_repeats_of_a_voc_are_heard(tmp_path, voice):
-    path = tmp_path / "blocks.voc"
-    pcm = (voice[:RATE] * 127 + 128).astype(np.uint8)
-    rate = 1_000_000 / (256 - 193)
-    sound = bytes((193, 0)) + pcm.tobytes()
-    silence = struct.pack("<HB", RATE // 2 - 1, 256 - 125)  # at half the rate
-    repeat = struct.pack("<H", 2)
-    path.write_bytes(voc((3, silence), (6, repeat), (1, sound), (7, b"")) + b"\0")
-    samples, found, said = heard(path)
-    assert found == round(rate)
-    lead = round(RATE // 2 * 125 * found / 1e6)
-    assert len(samples) == lead + 3 * len(pcm)
-    assert not samples[:lead].any()
-    np.testing.assert_allclose(samples[lead:], np.tile((pcm - 128.0) / 128, 3), atol=1e-6)
-    assert not said
-
-
-@pytest.mark.parametrize("kind", ["WAV", "RF64"])
-def test_a_truncated_second_chunk_of_audio_is_reported(tmp_path, voice, kind):
-    path = tmp_path / "chunks.wav"
-    soundfile.write(path, voice, RATE, format=kind)
-    data = path.read_bytes()
-    size = sizes(data)
-    data = size.set(data[: size.first + RATE], RATE)
-    again = riff_chunk(b"data", bytes(2 * RATE))
-    path.write_bytes(data + again)
-    assert len(heard(path)[0]) == RATE // 2 + RATE
-    path.write_bytes(data + again[:-RATE])
-    samples = []
-    with Recording(path) as recording, pytest.raises(SerLiveError, match="truncated"):
-        for block in recording.blocks(100):
-            samples.append(block)
-    assert len(np.concatenate(samples)) == RATE
-
-
-def test_a_wrong_block_size_is_corrected_in_several_chunks_too(tmp_path, voice):
-    path = tmp_path / "blocks.wav"
-    soundfile.write(path, voice, RATE, subtype="IMA_ADPCM")
-    whole, _, _ = heard(path)
-    data = bytearray(path.read_bytes())
-    first = sizes(bytes(data)).first
-    block = struct.unpack_from("<H", data, data.index(b"fmt ") + 20)[0]
-    struct.pack_into("<H", data, data.index(b"fmt ") + 20, 1234)
-    middle = first + 4 * block
-    chunks = riff_chunk(b"data", data[first:middle]) + riff_chunk(b"data", data[middle:])
-    path.write_bytes(bytes(data[: first - 8]) + chunks)
-    np.testing.assert_array_equal(heard(path)[0][: len(voice)], whole[: len(voice)])
-
-
-@pytest.mark.parametrize(
-    "forged", [b"\xff\xf8\xc9\x18", b"\xff\xf9\x59\x08", b"\xff\xf8\x55\x08", b"\xff\xf8\xc5\x08"]
-)
-def test_bytes_that_look_like_a_frame_do_not_make_a_flac_longer(tmp_path, voice, forged):
-    from streamer.sound.files.flac import _crc8
-
-    path = tmp_path / "chance.flac"
-    soundfile.write(path, voice, RATE)
-    frame = forged + "\U0000ffff".encode()
-    frame += bytes((_crc8(frame),))
-    path.write_bytes(path.read_bytes() + frame + bytes(20))
-    assert all(part.promised == 1 for part in look_through(path).parts)
-
-
-def test_a_flac_that_states_too_few_samples_and_is_cut_is_heard(tmp_path, voice):
-    path = tmp_path / "few.flac"
-    soundfile.write(path, voice, RATE)
-    data = path.read_bytes()
-    data = data[:21] + bytes((data[21] & 0xF0,)) + struct.pack(">I", 10) + data[26:-500]
-    path.write_bytes(data)
-    samples, said = [], []
-    with Recording(path, say=said.append) as recording, contextlib.suppress(SerLiveError):
-        for block in recording.blocks(100):
-            samples.append(block)
-    assert len(np.concatenate(samples)) > len(voice) - 2 * 4096
-    assert "all of it is heard" in said[0]
-
-
 @pytest.mark.parametrize(
     "data",
     [
         b"NIST_1A\n" * 200_000,
         (b"OggS\0\2".ljust(27, b"\0") + b"OggS".ljust(27, b"\0")) * 11_000,
-        id3(10).join(
+        id3(b"").join(
             [b"\xff\xfb\x10\0".ljust(104, b"\0"), b"\xff\xfb\x14\0".ljust(96, b"\0")] * 6_000
         ),
     ],
@@ -641,16 +305,3 @@ def test_a_file_whose_first_parts_are_unreadable_is_refused(tmp_path, monkeypatc
     with pytest.raises(SerLiveError, match="no sound file"):
         Recording(path)
     assert 2 < len(tried) < 100
-
-
-def test_a_negative_length_after_the_audio_of_a_wave64_is_not_a_fault(tmp_path, voice):
-    path = tmp_path / "negative.w64"
-    soundfile.write(path, voice, RATE, format="W64")
-    data = path.read_bytes()
-    for length in (-1, -(2**40), 2**62):
-        guid = b"levl\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a"
-        path.write_bytes(data + (guid + struct.pack("<q", length)).ljust(200, b"\0"))
-        assert len(heard(path)[0]) >= len(voice)
-    size = sizes(data)
-    path.write_bytes(size.set(data, -(2**40)))
-    assert len(heard(path)[0]) == pytest.approx(len(voice), abs=100)

@@ -11,18 +11,11 @@ import soundfile
 from streamer.errors import SerLiveError
 from streamer.sound.files.recording import Recording, read_recording
 from tests.helpers.places import CLIPS
+from tests.sound.heard import RATE, heard, id3
 
-RATE = 16_000
 #: Audio that a decoder may add or leave out at a join or an end.
 TOLERATED_S = 0.1
 KINDS = ("wav", "aiff", "au", "caf", "w64", "flac", "ogg", "mp3")
-
-
-def id3(body: bytes) -> bytes:
-    """Make a tag with this body."""
-    size = bytes((len(body) >> shift) & 0x7F for shift in (21, 14, 7, 0))
-    return b"ID3\x04\0\0" + size + body
-
 
 COVER = id3(b"APIC\0\0\0\0\0\0image/jpeg\0\xff\xd8\xff\xe0" + b"\xff\xfb\x90\0" * 3 + bytes(3_000))
 APE = b"APETAGEX\xd0\x07\0\0" + (32).to_bytes(4, "little") + bytes(16)
@@ -45,20 +38,12 @@ def files(tmp_path_factory, voice):
     return found
 
 
-def heard(path):
-    """Return a file's samples, and the notices."""
-    said = []
-    with Recording(path, say=said.append) as recording:
-        samples = np.concatenate(list(recording.blocks(100)))
-    return samples, said
-
-
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(KINDS, 2)))
 @pytest.mark.parametrize("between", [b"", COVER, bytes(2_000)], ids=["", "tag", "zeros"])
 def test_two_kinds_in_one_file_are_both_heard(tmp_path, files, voice, first, second, between):
     path = tmp_path / f"joined.{first}"
     path.write_bytes(files[first] + between + files[second])
-    samples, said = heard(path)
+    samples, _, said = heard(path)
     assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
     assert said == [f"{path}: 2 recordings joined in one file; all are heard"]
     halves = samples[: len(voice)], samples[-len(voice) :]
@@ -70,7 +55,7 @@ def test_two_kinds_in_one_file_are_both_heard(tmp_path, files, voice, first, sec
 def test_kinds_that_take_turns_are_all_heard(tmp_path, files, voice, kinds):
     path = tmp_path / "joined"
     path.write_bytes(b"".join(files[kind] for kind in kinds) * 3)
-    samples, said = heard(path)
+    samples, _, said = heard(path)
     assert "6 recordings joined" in said[0]
     assert len(samples) / RATE == pytest.approx(6 * len(voice) / RATE, abs=6 * TOLERATED_S)
 
@@ -80,7 +65,7 @@ def test_a_wav_with_notes_after_its_audio_hides_no_other_file(tmp_path, files, v
     noted = files["wav"] + b"LIST\x0c\0\0\0INFOabcdefgh"
     for kind in ("flac", "mp3"):
         path.write_bytes(noted + files[kind])
-        samples, said = heard(path)
+        samples, _, said = heard(path)
         assert "2 recordings joined" in said[0]
         assert len(samples) / RATE == pytest.approx(2 * len(voice) / RATE, abs=2 * TOLERATED_S)
 
@@ -119,6 +104,6 @@ TRAILERS = {
 def test_a_trailer_that_is_not_sound_is_not_another_file(tmp_path, files, voice, kind, trailer):
     path = tmp_path / f"tagged.{kind}"
     path.write_bytes(files[kind] + trailer)
-    samples, said = heard(path)
+    samples, _, said = heard(path)
     assert not said
     assert len(samples) / RATE == pytest.approx(len(voice) / RATE, abs=TOLERATED_S)

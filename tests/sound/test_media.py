@@ -12,10 +12,10 @@ import soundfile
 from streamer.errors import SerLiveError
 from streamer.sound.files import media
 from streamer.sound.files.recording import Recording
+from tests.sound.heard import RATE, heard
 
 av = pytest.importorskip("av", reason="needs the extra media")
 
-RATE = 16_000
 #: Suffix, container, codec, a rate of the codec, and the sample format of its encoder.
 KINDS = [
     ("m4a", "ipod", "aac", RATE, "fltp"),
@@ -44,13 +44,6 @@ def write(path, samples, container, codec, rate, form, layout="mono"):
         for one in (*convert.resample(frame), *convert.resample(None)):
             out.mux(stream.encode(one))
         out.mux(stream.encode(None))
-
-
-def heard(path):
-    said = []
-    with Recording(path, say=said.append) as recording:
-        samples = np.concatenate(list(recording.blocks(100)))
-    return samples, recording.sample_rate, said
 
 
 @pytest.mark.parametrize(("suffix", "container", "codec", "rate", "form"), KINDS)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from train.commands.options import add_corpora, add_json
-from train.judging.choices import KINDS, PARTS
+from train.measuring.choices import KINDS, PARTS
 
 HELP = "score model files on speakers they have not heard"
 DESCRIPTION = (

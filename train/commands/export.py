@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export and test; raises as :func:`train.fitting.export.export_run`."""
-    from train.fitting.export import export_run
+    """Export and test; raises as :func:`train.stages.export.export_run`."""
+    from train.stages.export import export_run
 
     check_output(options.output, options.force)
     tested = export_run(options.run, options.output, options.corpora, options.judged, options.like)

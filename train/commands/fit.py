@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, or resume; raises as :func:`train.fitting.run.run`."""
+    """Train, or resume; raises as :func:`train.stages.run.run`."""
     from train.fitting.recipe import recipe_of
-    from train.fitting.run import run
     from train.fitting.run_folder import Folders
     from train.place import find_place
+    from train.stages.run import run
 
     recipe = recipe_of(options.recipe, options.without)
     if options.corpus:

@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train the voice gate; raises as :func:`train.fitting.gate.write_gate`."""
-    from train.fitting.gate import write_gate
+    """Train the voice gate; raises as :func:`train.teaching.gate.write_gate`."""
     from train.fitting.recipe import read_recipe
     from train.fitting.run_folder import Folders
+    from train.teaching.gate import write_gate
 
     check_output(options.output, options.force)
     folders = Folders(options.corpora, options.cache, options.output.parent)

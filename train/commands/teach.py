@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train the teachers; raises as :func:`train.fitting.teaching.run_teaching`."""
+    """Train the teachers; raises as :func:`train.teaching.teaching.run_teaching`."""
     from train.fitting.run_folder import Folders
-    from train.fitting.teacher_recipe import read_teacher_recipe
-    from train.fitting.teaching import run_teaching
     from train.place import find_place
+    from train.teaching.teacher_recipe import read_teacher_recipe
+    from train.teaching.teaching import run_teaching
 
     recipe = read_teacher_recipe(options.recipe)
     folder = options.run or Path("runs") / recipe.name

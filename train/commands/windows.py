@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the results of shorter windows; raises as :func:`train.fitting.windows.run_windows`."""
+    """Show the results of shorter windows; raises as :func:`train.stages.windows.run_windows`."""
     from streamer.outputs import show
-    from train.fitting.windows import run_windows
+    from train.stages.windows import run_windows
 
     show(run_windows(options.run, options.corpora, options.cache))
     return 0

@@ -51,14 +51,14 @@ from train.comparing.trials import (
 )
 from train.corpora.known import Utterance
 from train.features.data import features_of, prepare
-from train.fitting.material import read_parts
 from train.fitting.recipe import Recipe, read_recipe
-from train.fitting.run import finished_or_run
 from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
 from train.fitting.scoring import verdicts, votes_of
-from train.judging.measures import answers
 from train.judging.plots import plot_confusions
+from train.measuring.measures import answers
 from train.place import Place, find_place
+from train.stages.material import read_parts
+from train.stages.run import finished_or_run
 
 T = TypeVar("T")
 

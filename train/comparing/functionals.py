@@ -25,7 +25,7 @@ from streamer.errors import SerLiveError
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.judging.measures import Scores, score
+from train.measuring.measures import Scores, score
 from train.whole_file import whole_file
 from train.workers import worker_pool
 

@@ -81,7 +81,7 @@ def confusions_by_speaker(
     """Count confusions ``(classes, classes + 1)`` by speaker.
 
     Args:
-        answered: ``(recordings,)`` from :func:`train.judging.measures.answers`.
+        answered: ``(recordings,)`` from :func:`train.measuring.measures.answers`.
         labels: ``(recordings,)`` indices of the true labels.
         speakers: speaker of each recording.
         classes: number of labels.

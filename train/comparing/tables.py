@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streamer.measures import recalls
 from train.comparing.results_file import UNSEEDED, Finished
-from train.judging.measures import CONFIDENCE, RESAMPLES
+from train.measuring.measures import CONFIDENCE, RESAMPLES
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -33,7 +33,7 @@ BySystem = Mapping[str, Sequence[Finished]]
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure with its interval of :data:`train.judging.measures.CONFIDENCE` %."""
+    """A figure with its interval of :data:`train.measuring.measures.CONFIDENCE` %."""
 
     value: float
     low: float

@@ -6,9 +6,7 @@ in turns alone and beside the fast clients, which are a process with the lowest 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import subprocess
 import sys
 from itertools import repeat
@@ -19,10 +17,10 @@ import numpy as np
 from streamer.bundled import bundled
 from streamer.client import connect
 from streamer.commands.latency.server import Load, ServerCost, measure_server, server_text
-from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
+from train.endurance.command import attack, exit_code_of, make_parser
 from train.endurance.served import TOKEN, Served
 
 #: Measurements of each kind.
@@ -65,37 +63,38 @@ def measure(load: Load, server: Served, fast: int) -> tuple[list[ServerCost], li
     return alone, beside
 
 
-def main() -> int:
-    """Run as the command line says, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.endurance.backlog", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("--fast", type=int, default=50, help="fast clients (%(default)s)")
-    parser.add_argument("--streams", type=int, default=4, help="paced streams (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a turn (%(default)g)")
-    parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.attack is not None:
-        os.nice(10)
-        asyncio.run(_fast(options.attack, options.fast))
-        return 0
-    try:
-        with Served() as server:
-            load = Load(server.url, options.streams, options.seconds, token=TOKEN)
-            alone, beside = measure(load, server, options.fast)
-    except SerLiveError as error:
-        say_on_stderr(f"backlog: {error}")
-        return error.exit_code
-    for name, costs in (("alone", alone), (f"beside {options.fast} fast clients", beside)):
+def text_of(alone: list[ServerCost], beside: list[ServerCost], fast: int) -> str:
+    """Return the costs alone and beside so many fast clients, and how they compare."""
+    lines = []
+    for name, costs in (("alone", alone), (f"beside {fast} fast clients", beside)):
         middle = sorted(costs, key=lambda one: one.beyond.p99)[len(costs) // 2]
-        print(f"{name}, the middle of {TURNS} turns")
-        print(server_text(middle))
+        lines += [f"{name}, the middle of {TURNS} turns", server_text(middle)]
     for share in ("p50", "p99"):
         with_fast, without = (
             median(getattr(one.beyond, share) for one in costs) for costs in (beside, alone)
         )
-        print(f"{share} beside them is {with_fast / without:.2f} times that alone")
-    return 0
+        lines.append(f"{share} beside them is {with_fast / without:.2f} times that alone")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run as the command line says, and return the exit code."""
+    parser = make_parser("backlog", __doc__, attacks=True)
+    parser.add_argument("--fast", type=int, default=50, help="fast clients (%(default)s)")
+    parser.add_argument("--streams", type=int, default=4, help="paced streams (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a turn (%(default)g)")
+    options = parser.parse_args()
+    if options.attack is not None:
+        attack(_fast(options.attack, options.fast))
+        return 0
+
+    def compare() -> int:
+        with Served() as server:
+            load = Load(server.url, options.streams, options.seconds, token=TOKEN)
+            print(text_of(*measure(load, server, options.fast), options.fast))
+        return 0
+
+    return exit_code_of("backlog", compare)
 
 
 if __name__ == "__main__":

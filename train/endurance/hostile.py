@@ -7,8 +7,6 @@ would come from other machines), then alone again.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import os
 import subprocess
@@ -22,6 +20,7 @@ from statistics import median
 from streamer.commands.latency.server import Load, ServerCost, measure_server
 from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
+from train.endurance.command import attack, exit_code_of, make_parser
 from train.endurance.hostility import many
 from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
@@ -170,27 +169,23 @@ def text_of(result: Storm) -> str:
 
 def main() -> int:
     """Run as the command line says, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.endurance.hostile", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = make_parser("hostile", __doc__, attacks=True)
     parser.add_argument("--connections", type=int, default=10_000, help="(%(default)s)")
     parser.add_argument("--paced", type=int, default=4, help="streams beside (%(default)s)")
     parser.add_argument("--at-once", type=int, default=64, help="connections (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    connections, seed, at_once = options.connections, options.seed, options.at_once
     if options.attack is not None:
-        os.nice(10)
-        attack = many(options.attack, options.connections, options.seed, TOKEN, options.at_once)
-        print(json.dumps(asyncio.run(attack)))
+        print(json.dumps(attack(many(options.attack, connections, seed, TOKEN, at_once))))
         return 0
-    try:
-        result = storm(options.connections, options.paced, options.seed, options.at_once)
-    except RunFailure as error:
-        say_on_stderr(f"hostile: {error}")
-        return error.exit_code
-    print(text_of(result))
-    return int(bool(result.faults))
+
+    def measure() -> int:
+        result = storm(connections, options.paced, seed, at_once)
+        print(text_of(result))
+        return int(bool(result.faults))
+
+    return exit_code_of("hostile", measure)
 
 
 if __name__ == "__main__":

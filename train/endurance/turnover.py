@@ -7,7 +7,6 @@ word. What the server holds is read at each quarter of the audio, and after the 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -27,6 +26,7 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
+from train.endurance.command import exit_code_of, make_parser
 from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
 RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
@@ -282,20 +282,18 @@ def text_of(result: Turnover) -> str:
 
 def main() -> int:
     """Run as the command line says, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.endurance.turnover", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = make_parser("turnover", __doc__)
     parser.add_argument("--hours", type=float, default=24.0, help="of audio (%(default)g)")
     parser.add_argument("--clients", type=int, default=12, help="at once (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     options = parser.parse_args()
-    try:
+
+    def measure() -> int:
         result = turnover(options.hours, options.clients, options.seed)
-    except SerLiveError as error:
-        say_on_stderr(f"turnover: {error}")
-        return error.exit_code
-    print(text_of(result))
-    return int(bool(result.faults))
+        print(text_of(result))
+        return int(bool(result.faults))
+
+    return exit_code_of("turnover", measure)
 
 
 if __name__ == "__main__":

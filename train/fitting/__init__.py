@@ -1,1 +1,1 @@
-"""Training from a recipe to weights, and export to a model file."""
+"""From a recipe and examples to weights."""

@@ -1,4 +1,4 @@
-"""The stored answers of emotion teachers, see ``train/fitting/teaching.py``."""
+"""The stored answers of emotion teachers, see ``train/teaching/teaching.py``."""
 
 from __future__ import annotations
 

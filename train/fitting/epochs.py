@@ -23,7 +23,7 @@ from train.fitting.scoring import fit_temperature, verdicts, votes_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import Training, without_extra
 from train.fitting.validation import ValidationSet
-from train.judging.measures import score
+from train.measuring.measures import score
 from train.place import Place
 from train.progress import progress_bar
 

@@ -71,7 +71,7 @@ class Recipe:
         soft_labels: share of the label that its raters' votes replace, in CREMA-D.
         votes: what those raters were given: the "voice" alone, or voice and face ("both").
         imitates: file of Whisper's encoder, in the folder of the corpora, for the network to
-            imitate, see :mod:`train.fitting.pretraining`; "" trains on the labels.
+            imitate, see :mod:`train.teaching.pretraining`; "" trains on the labels.
         voices: names from :data:`train.corpora.voices.VOICES`; their recordings have no label and
             are only imitated.
         trains: "all" of the network; or only its "voice" memory, see :mod:`model.voice`, in a
@@ -79,7 +79,7 @@ class Recipe:
         pretrained: folder of a finished run to start from; the classifier's weights for new labels
             and those of a different attention start anew; "" starts from random weights.
         answers: folder of a finished ``python -m train teach``, whose answers replace a share of
-            the labels, see :mod:`train.fitting.teaching`; "" for none.
+            the labels, see :mod:`train.teaching.teaching`; "" for none.
         answers_weight: that share.
         teacher: folders of finished runs with the same labels, whose mean estimate at every step
             replaces a share of the labels. A trial of ``compare`` fills in ``{protocol}``,

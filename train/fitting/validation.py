@@ -36,8 +36,8 @@ from train.features.data import (
     save_examples,
 )
 from train.features.sound import Surroundings, coloured, draw_colours, surround
-from train.judging.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
-from train.judging.streams import join, silence
+from train.measuring.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
+from train.measuring.streams import join, silence
 from train.progress import progress_bar
 from train.workers import worker_pool
 

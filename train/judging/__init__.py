@@ -1,1 +1,1 @@
-"""Evaluation of a model in running streams and on unacted speech."""
+"""Judgement of a model by its measurements: tables, plots, and the choice of its settings."""

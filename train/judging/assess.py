@@ -10,11 +10,11 @@ from pathlib import Path
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import OutputFile, check_output, say_on_stderr, show, write_line
 from streamer.recognition.recognizer import Recognizer
-from train.judging.choices import PARTS
 from train.judging.evaluate import Evaluation, EvaluationPlan, evaluate_model, evaluate_ordinary
 from train.judging.facts import Report, json_of
 from train.judging.report import matrix_of, ordinary_of, priors_of, tables_of, trials_of
 from train.judging.tune import tune
+from train.measuring.choices import PARTS
 
 #: Settings of the decision layer that are shown beside the model's own.
 SHOWN_TRIALS = 5

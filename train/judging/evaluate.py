@@ -18,9 +18,9 @@ from train.corpora.known import CORPORA, Utterance, at_hand, read_corpus
 from train.corpora.lineage import heard_of, held_back, without_known
 from train.corpora.ordinary import FOLDER
 from train.corpora.splits import split_of
-from train.judging.choices import PARTS, Kind, Measured
-from train.judging.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
-from train.judging.false_alarms import (
+from train.measuring.choices import PARTS, Kind, Measured
+from train.measuring.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
+from train.measuring.false_alarms import (
     Acted,
     Ordinary,
     can_alarm,
@@ -30,11 +30,11 @@ from train.judging.false_alarms import (
     ordinary_to_judge,
     sessions_again,
 )
-from train.judging.hearing import StreamResult, hear_utterances, samples_heard, verdicts_of
-from train.judging.held import Held, hear_held
-from train.judging.knowing import Known, judge_known
-from train.judging.measures import Result, Scores, result_of, untempered
-from train.judging.sessions import (
+from train.measuring.hearing import StreamResult, hear_utterances, samples_heard, verdicts_of
+from train.measuring.held import Held, hear_held
+from train.measuring.knowing import Known, judge_known
+from train.measuring.measures import Result, Scores, result_of, untempered
+from train.measuring.sessions import (
     LONG_PAUSE_S,
     PAUSES_S,
     Figures,
@@ -45,7 +45,7 @@ from train.judging.sessions import (
     hear_sessions,
     judge_sessions,
 )
-from train.judging.streams import Following, follow, hear_streams
+from train.measuring.streams import Following, follow, hear_streams
 from train.workers import worker_pool
 
 WORKERS = 2
@@ -64,9 +64,9 @@ class EvaluationPlan:
         names: corpora to score; all present ones if empty.
         split: named split whose test recordings are scored. None scores the speakers held out in
             training, or all speakers of a corpus that the model was not trained on.
-        kinds: some of :data:`train.judging.choices.KINDS`, in addition to unchanged recordings.
-        parts: some of :data:`train.judging.choices.PARTS`; recordings alone are always measured on
-            a corpus.
+        kinds: some of :data:`train.measuring.choices.KINDS`, in addition to unchanged recordings.
+        parts: some of :data:`train.measuring.choices.PARTS`; recordings alone are always measured
+            on a corpus.
         limit: most speakers per corpus, the first by name; None for all.
         pauses_s: pauses of the sessions, including the long one.
     """

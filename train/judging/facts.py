@@ -10,12 +10,12 @@ from typing import Any
 
 from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import Evaluation
-from train.judging.false_alarms import Acted, Alarms, Ordinary
-from train.judging.held import Held
-from train.judging.knowing import Known
-from train.judging.measures import Result
-from train.judging.sessions import Figures, Running
-from train.judging.streams import Following
+from train.measuring.false_alarms import Acted, Alarms, Ordinary
+from train.measuring.held import Held
+from train.measuring.knowing import Known
+from train.measuring.measures import Result
+from train.measuring.sessions import Figures, Running
+from train.measuring.streams import Following
 
 SCHEMA = 1
 

@@ -160,7 +160,7 @@ def plot_reliability(reliability: ArrayLike, title: str, path: Path) -> None:
     """Plot a reliability diagram: how often verdicts of each confidence are right.
 
     Args:
-        reliability: ``(bins, 3)`` from :func:`train.judging.measures.reliability`.
+        reliability: ``(bins, 3)`` from :func:`train.measuring.measures.reliability`.
         title: what was tested.
         path: file to write.
     """

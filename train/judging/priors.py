@@ -16,15 +16,15 @@ from functools import partial
 from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
 from train.corpora.known import NEUTRAL
-from train.judging.false_alarms import (
+from train.measuring.false_alarms import (
     Acted,
     Alarms,
     count_alarms,
     judge_acted,
     sessions_again,
 )
-from train.judging.hearing import StreamResult, decide_again, hear_all
-from train.judging.sessions import HeardSession
+from train.measuring.hearing import StreamResult, decide_again, hear_all
+from train.measuring.sessions import HeardSession
 
 #: Shares of neutral speech to try; the other labels share the rest.
 NEUTRAL_SHARES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97)

@@ -11,16 +11,16 @@ from rich.table import Table
 from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import LEAST_OVER_CHANCE, Evaluation
 from train.judging.facts import Report
-from train.judging.false_alarms import Acted, Alarms, Ordinary
-from train.judging.held import Held
-from train.judging.knowing import Known
-from train.judging.measures import Result
 from train.judging.priors import MOST_CALLED, PriorTrial, choose
-from train.judging.sessions import LONG_PAUSE_S, Running
-from train.judging.streams import Following
 from train.judging.tune import TriedSetting
+from train.measuring.false_alarms import Acted, Alarms, Ordinary
+from train.measuring.held import Held
+from train.measuring.knowing import Known
+from train.measuring.measures import Result
+from train.measuring.sessions import LONG_PAUSE_S, Running
+from train.measuring.streams import Following
 
-#: What tables call the effects of :data:`train.judging.effects.EFFECTS`.
+#: What tables call the effects of :data:`train.measuring.effects.EFFECTS`.
 DESCRIBED = {
     "telephone": "telephone: 300 to 3400 Hz, 8 kHz, mu-law",
     "opus": "Opus, 12 kbit/s",

@@ -20,13 +20,13 @@ from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import heard_of, held_back
-from train.judging.conditions import CLEAN, Condition
 from train.judging.evaluate import WORKERS, corpora_at_hand
-from train.judging.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
-from train.judging.hearing import decide_again, hear_all
 from train.judging.priors import PriorTrial, choose, try_priors
-from train.judging.sessions import LONG_PAUSE_S, hear_sessions
-from train.judging.streams import Following, HeardStream, follow, hear_streams
+from train.measuring.conditions import CLEAN, Condition
+from train.measuring.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
+from train.measuring.hearing import decide_again, hear_all
+from train.measuring.sessions import LONG_PAUSE_S, hear_sessions
+from train.measuring.streams import Following, HeardStream, follow, hear_streams
 from train.workers import worker_pool
 
 #: Cost of a change to a wrong emotion, in seconds of waiting for the right label.

@@ -30,7 +30,9 @@ export class Voice {
     try {
       if (file.size <= LONGEST_FILE) values = JSON.parse(await file.text());
     } catch { /* told below */ }
-    if (values?.type !== "profile") throw new Error(`${file.name} is no profile of a voice, as ser-live enrol or this page makes them.`);
+    if (values?.type !== "profile") {
+      throw new Error(`${file.name} is no profile of a voice, as ser-live enrol or this page makes them.`);
+    }
     this.profile = values;
     this.name = file.name;
   }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import train.comparing.compare
-import train.fitting.run
+import train.stages.run
 from model.baselines import c_bilstm, paper
 from model.config import EMOTIONS, live
 from model.network import look_ahead_ms
@@ -20,7 +20,7 @@ from streamer.errors import SerLiveError
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.helpers.generated import TINY, recipe_with
 from tests.helpers.places import RECIPES
-from train.__main__ import main
+from tests.helpers.training import run_train
 from train.comparing.compare import run_missing
 from train.comparing.results_file import (
     UNSEEDED,
@@ -44,11 +44,11 @@ from train.comparing.trials import (
     protocols_at_hand,
     trials,
 )
-from train.fitting.earlier_runs import EarlierRuns
 from train.fitting.epochs import Training
 from train.fitting.recipe import read_recipe
 from train.fitting.run_folder import Folders
 from train.place import Place
+from train.stages.earlier_runs import EarlierRuns
 
 ONE_SPLIT = {"cremad": Protocol("cremad", EMOTIONS, ("fixed",), 1)}
 
@@ -179,7 +179,7 @@ def forbid_training(monkeypatch):
     def called(*_, **__):
         pytest.fail("a network was trained")
 
-    monkeypatch.setattr(train.fitting.run, "run", called)
+    monkeypatch.setattr(train.stages.run, "run", called)
 
 
 def test_a_stopped_comparison_goes_on_and_a_finished_one_does_nothing(
@@ -254,9 +254,7 @@ def compared(monkeypatch, tiny_corpus, tmp_path, *options):
     """Run the command in the test's folder; return its exit code."""
     places = {"--corpora": tiny_corpus, "--cache": tmp_path / "cache", "--runs": tmp_path / "runs",
               "--results": tmp_path / "compare.jsonl"}  # fmt: skip
-    given = [str(word) for pair in places.items() for word in pair]
-    monkeypatch.setattr(sys, "argv", ["train", "compare", *given, *options])
-    return main()
+    return run_train(monkeypatch, "compare", *sum(places.items(), ()), *options)
 
 
 def test_without_its_packages_the_support_vector_machine_is_left_out_and_the_rest_goes_on(

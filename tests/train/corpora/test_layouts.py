@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from tests.helpers.places import CLIPS
+from tests.helpers.training import run_train
 from tests.helpers.trees import make_corpus, make_dialog, make_tree
-from train.__main__ import main
 from train.corpora.known import CORPORA, EMOTIONS, at_hand, read_corpus
 from train.corpora.own_recordings import UNKNOWN
 
@@ -214,8 +213,7 @@ def test_labels_that_own_recordings_lack_are_reported_with_those_they_have(tmp_p
 
 
 def prepare(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["train", "prepare", *map(str, arguments)])
-    code = main()
+    code = run_train(monkeypatch, "prepare", *arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 

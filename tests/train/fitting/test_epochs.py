@@ -24,6 +24,7 @@ from tests.helpers.generated import (
     validation_sets,
 )
 from tests.helpers.places import ROOT
+from tests.helpers.training import stopped_at_save
 from train.fitting.batches import Batch, TrainingSet
 from train.fitting.epochs import fit, refit
 from train.fitting.scoring import vote_weights, votes_of
@@ -65,20 +66,12 @@ def test_a_training_that_is_refused_leaves_the_threads_as_they_were(tmp_path, mo
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
-def test_a_stopped_training_resumes_as_if_never_stopped(tmp_path, monkeypatch, optimiser, schedule):
+def test_a_stopped_training_resumes_as_if_never_stopped(tmp_path, optimiser, schedule):
     recipe = recipe_with(optimiser=optimiser, schedule=schedule)
     whole = fit(recipe, training_set(), validation_sets(), tmp_path / "whole")
-    save = Training.save
-
-    def save_and_stop(training, path):
-        save(training, path)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "save", save_and_stop)
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                fit(recipe, training_set(), validation_sets(), tmp_path / "stopped")
+    for _ in range(2):
+        with stopped_at_save():
+            fit(recipe, training_set(), validation_sets(), tmp_path / "stopped")
     resumed = fit(recipe, training_set(), validation_sets(), tmp_path / "stopped")
     assert_same(weights(resumed), weights(whole))
     assert (resumed.epoch, resumed.validation_uar) == (whole.epoch, whole.validation_uar)

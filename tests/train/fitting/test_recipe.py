@@ -17,8 +17,8 @@ from train.comparing.trials import SHIPPED
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
-from train.fitting.teacher_recipe import read_teacher_recipe
 from train.fitting.training import check_start
+from train.teaching.teacher_recipe import read_teacher_recipe
 
 
 def written(folder, change=("", ""), recipe="research"):

@@ -20,7 +20,7 @@ from train.fitting import validation
 from train.fitting.scoring import verdicts, vote_weights, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import alone, in_streams, plan
-from train.judging.sessions import PAUSES_S
+from train.measuring.sessions import PAUSES_S
 from train.place import CPU
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")

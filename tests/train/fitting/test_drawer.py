@@ -1,0 +1,156 @@
+"""Examples drawn anew: their targets, their seeds, and drawing ahead."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from streamer.signal import (
+    SAMPLE_RATE,
+    SPEECH_THRESHOLD,
+    TIMESTEP_SAMPLES,
+)
+from tests.helpers.drawn import ALL, SEED, drawer_of, drawn, of_two_kinds, streamed
+from tests.helpers.generated import STREAMED
+from train.features.arrangement import Streams
+from train.fitting.drawer import (
+    AFTERWARDS_S,
+    FIRST_SPEECH_S,
+    DrawnBatches,
+    own_weights,
+)
+from train.place import Place
+
+pytestmark = pytest.mark.usefixtures("few_surroundings")
+
+
+def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
+    batch = drawn(data, batch=6)
+    assert float(batch.targets.sum()) == pytest.approx(6.0, rel=1e-5)
+    assert batch.examples == 6
+    assert batch.features.shape == (6, 200, 4, 201)
+    bank = data.bank
+    for row in range(6):
+        heard = batch.sources[row]
+        for timestep in torch.nonzero(heard >= 0).flatten().tolist():
+            recording = np.searchsorted(bank.speech_ends, int(heard[timestep]), side="right")
+            others = batch.targets[row, timestep].clone()
+            others[recording % 4] = 0.0
+            assert not others.any()
+
+
+def test_nothing_counts_long_after_an_utterance_or_before_its_own_speech(data):
+    streams = Streams(seconds=30.0, pause_s=4.0)
+    batch = drawn(data, streams=streams, batch=8)
+    weights, sources = batch.targets.sum(-1).numpy(), batch.sources.numpy()
+    speech = np.where(sources >= 0, data.bank.speech[sources], 0.0)
+    afterwards = round(AFTERWARDS_S / 0.04)
+    counted_in_pauses = 0
+    for row in range(8):
+        heard_s, since = 0.0, 10**6
+        for timestep in range(streams.timesteps):
+            is_new = sources[row, timestep] >= 0 and (
+                timestep == 0 or sources[row, timestep] - sources[row, timestep - 1] not in (0, 1)
+            )
+            heard_s = 0.0 if is_new else heard_s
+            heard_s += 0.04 * (speech[row, timestep] >= SPEECH_THRESHOLD)
+            since = 0 if sources[row, timestep] >= 0 else since + 1
+            if heard_s < FIRST_SPEECH_S - 1e-6 or since > afterwards:
+                assert weights[row, timestep] == 0
+            counted_in_pauses += since > 0 and weights[row, timestep] > 0
+    assert counted_in_pauses > 20
+    assert (weights > 0).mean() > 0.2
+
+
+def test_an_estimate_counts_the_more_speech_it_has_heard():
+    weights = own_weights(np.ones(50, np.float32))
+    assert not weights[: int(FIRST_SPEECH_S / 0.04)].any()
+    assert (np.diff(weights) >= 0).all()
+    assert weights[-1] == 1.0
+    assert weights[14] == pytest.approx(0.5)
+    assert not own_weights(np.zeros(50, np.float32)).any()
+
+
+def test_ordinary_speech_is_its_own_class_with_as_many_sentences_as_words(data):
+    streams = Streams(seconds=8.0, ordinary=1.0)
+    batch = drawn(data, streams=streams, batch=12)
+    torch.testing.assert_close(
+        batch.targets.sum((0, 1)), torch.tensor([0, 0, 0, 0, 12.0]), rtol=1e-5, atol=0
+    )
+    first = data.bank.speech_starts[12]
+    heard = batch.sources[batch.sources >= 0]
+    assert heard.min() >= first
+    recordings = np.searchsorted(data.bank.speech_ends, heard.numpy(), side="right")
+    assert {12, 13, 14, 15} == set(recordings.tolist())
+    mixed = drawn(data, streams=replace(streams, ordinary=0.5), batch=40)
+    is_ordinary = (mixed.sources >= first).any(dim=1)
+    assert 10 <= int(is_ordinary.sum()) <= 30
+    assert not ((mixed.sources < first) & (mixed.sources >= 0))[is_ordinary].any()
+    assert not mixed.targets[is_ordinary][..., :-1].any()
+    assert not mixed.targets[~is_ordinary][..., -1].any()
+
+
+def test_known_speech_is_taken_in_whole_and_has_no_target(data):
+    data = of_two_kinds(data)
+    streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
+    drawer = drawer_of(data, streams=streams, network=replace(STREAMED.network, voice=True))
+    batch = drawer.draw(6, SEED)
+    known = batch.heard == 2.0
+    assert known.any(dim=1).all() and (batch.heard == 1.0).any()
+    assert not batch.targets[known].any()
+    speech = drawer._speech(batch.sources.numpy()) >= SPEECH_THRESHOLD
+    np.testing.assert_array_equal(batch.heard.numpy() > 0, speech)
+    for row in known.numpy():  # at the beginning
+        (where,) = np.nonzero(row)
+        assert where[-1] * TIMESTEP_SAMPLES < 4.0 * SAMPLE_RATE
+    never = drawer_of(
+        data, streams=replace(streams, unheard=1.0), network=replace(STREAMED.network, voice=True)
+    )
+    assert not never.draw(3, SEED).heard.any()
+    assert drawn(data, streams=streams).heard is None  # by a network that remembers no voice
+
+
+def test_the_same_seed_draws_the_same_batch_and_another_another(data):
+    first, again = (drawn(data, ALL) for _ in range(2))
+    assert torch.equal(first.features, again.features)
+    assert torch.equal(first.targets, again.targets)
+    other = drawn(data, ALL, seed=(1, 2, 0))
+    assert not torch.equal(first.features, other.features)
+    assert not torch.equal(first.targets, other.targets)
+
+
+def test_processes_draw_their_shares_and_no_two_the_same(data):
+    recipe = streamed(batch=5)
+    shares = [
+        list(DrawnBatches(data, recipe, Place(rank=rank, ranks=2)).epoch([1])) for rank in range(2)
+    ]
+    assert [len(one) for one in shares] == [recipe.epoch_steps] * 2
+    for one, other in zip(*shares, strict=True):
+        assert len(one.features) == len(other.features) == 3
+        assert not torch.equal(one.features, other.features)
+
+
+def test_drawing_ahead_gives_the_same_batches_and_ends_with_the_training(data):
+    """Without noise and rooms, because each process makes its own."""
+    ranges = ALL.without(["noise", "rooms"])
+    at_once = DrawnBatches(data, streamed(ranges), Place())
+    before, threads = list(at_once.epoch([1, 1])), torch.get_num_threads()
+    torch.set_num_threads(3)
+    ahead = DrawnBatches(data, streamed(ranges, draws_ahead=True), Place())
+    assert torch.get_num_threads() == 2
+    assert (ahead.examples, ahead.steps) == (8, 2)
+    drawn_ahead = list(ahead.epoch([1, 1]))
+    for one, other in zip(before, drawn_ahead, strict=True):
+        assert torch.equal(one.features, other.features)
+        assert torch.equal(one.targets, other.targets)
+        assert torch.equal(one.sources, other.sources)
+        assert one.examples == other.examples
+    assert len(multiprocessing.active_children()) == 1
+    ahead.close()
+    assert not multiprocessing.active_children()
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(threads)

@@ -1,0 +1,109 @@
+"""The gain from knowing a voice, judged on the same recordings for every profile size."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import train.measuring.knowing
+from model.baselines import build
+from streamer.errors import SerLiveError
+from streamer.recognition.recognizer import Recognizer
+from tests.helpers.generated import STREAMED
+from tests.helpers.places import CLIPS
+from train.corpora.known import Utterance
+from train.fitting.run_folder import Folders, RunFolder
+from train.measuring.hearing import StreamResult
+from train.measuring.knowing import SENTENCES, judge_known
+from train.stages.run import run
+
+LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+
+
+def spoken(speakers=("A", "B")):
+    clips = [(clip, LABELS[clip.stem.split("_")[2]]) for clip in CLIPS]
+    return [Utterance(clip, label, who, "cremad") for who in speakers for clip, label in clips]
+
+
+def test_every_recording_is_judged_with_every_profile_size(knowing):
+    metadata = Recognizer.load(knowing.path).metadata
+    with ThreadPoolExecutor(1) as pool:
+        known = judge_known(pool, knowing.path, spoken(), metadata)
+    assert tuple(known.by_sentences) == SENTENCES
+    assert known.fewest == 0  # with one neutral sentence, none is left for its own profile
+    for result in known.by_sentences.values():
+        assert result.scores.confusion.sum() == 2 * len(CLIPS)
+    for adapted, fixed in known.by_speech.values():
+        assert adapted.scores.confusion.sum() == fixed.scores.confusion.sum() > 0
+
+
+def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
+    asked = []
+
+    def profile(_model, paths):
+        asked.append(paths)
+
+    def hear(_recognizer, samples, _profile=None):
+        return StreamResult(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
+
+    monkeypatch.setattr(train.measuring.knowing, "_profile", profile)
+    monkeypatch.setattr(train.measuring.knowing, "hear", hear)
+    own = [replace(one, label="neutral") for one in spoken("A")]
+    heard = train.measuring.knowing._hear_speaker(own, knowing.path)
+    assert [len(one) for one in heard] == [len(SENTENCES)] * len(own)
+    by_recording = [asked[i : i + len(SENTENCES)] for i in range(0, len(asked), len(SENTENCES))]
+    for one, profiles in zip(own, by_recording, strict=True):
+        assert [len(paths) for paths in profiles] == [0, 1, 3, 3]  # four clips, but this one
+        assert not any(one.path in paths for paths in profiles)
+
+
+def test_a_model_without_a_voice_memory_is_not_judged(model_file):
+    metadata = replace(Recognizer.load(model_file).metadata, states=())
+    with ThreadPoolExecutor(1) as pool:
+        assert judge_known(pool, model_file, spoken(), metadata) is None
+
+
+@pytest.mark.usefixtures("few_surroundings")
+def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(STREAMED, folders)
+    recipe = replace(
+        STREAMED,
+        network=replace(STREAMED.network, voice=True),
+        streams=replace(STREAMED.streams, known=0.8, known_s=2.0),
+        trains="voice",
+        pretrained=str(folders.run),
+        epochs=1,
+        refit=True,
+    )
+    run(recipe, replace(folders, run=tmp_path / "after"))
+    before, _ = RunFolder(folders.run).load()
+    for refitted in (False, True):
+        after, result = RunFolder(tmp_path / "after").load(refitted)
+        assert result["recipe"]["trains"] == "voice"
+        own = after.state_dict()
+        for name, weight in before.state_dict().items():
+            torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
+        assert own["voice.differ.weight"].abs().sum() > 0
+        # The voice answer has been trained: it differs from that of a fresh network with this seed.
+        torch.manual_seed(recipe.seed)
+        unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
+        assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
+
+
+@pytest.mark.usefixtures("few_surroundings")
+def test_a_start_for_voice_training_must_differ_only_in_the_voice_memory(tiny_corpus, tmp_path):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(replace(STREAMED, epochs=1), folders)
+    recipe = replace(
+        STREAMED,
+        network=replace(STREAMED.network, voice=True, window_timesteps=10),
+        trains="voice",
+        pretrained=str(folders.run),
+    )
+    with pytest.raises(SerLiveError, match="as it is, and that differs in window_timesteps"):
+        run(recipe, replace(folders, run=tmp_path / "after"))

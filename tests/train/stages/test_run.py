@@ -1,0 +1,147 @@
+"""From recipe and corpora to weights: a run, its stops and its records."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from streamer.errors import SerLiveError
+from streamer.recognition.recognizer import Recognizer
+from streamer.sound.files.recording import read_recording
+from tests.helpers.generated import EMOTIONS, STREAMED, recipe_with
+from tests.helpers.places import CLIPS, ROOT
+from tests.helpers.training import have_equal_weights, stopped_at_save
+from train.fitting.run_folder import RunFolder
+from train.stages.export import export_run
+from train.stages.run import run
+
+
+def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
+    recipe = recipe_with(epochs=2)
+    whole = run(recipe, folders)
+    assert whole["utterances"] == {"train": 16, "validation": 8, "test": 8}
+    assert np.sum(whole["validation"]["confusion"]) == 8
+    log = (folders.run / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert sorted(path.stem for path in folders.run.glob("*.png")) == [
+        "confusion",
+        "loss",
+        "reliability",
+        "uar",
+    ]
+
+    # Stopped after one epoch and resumed: the same weights as without the stop.
+    stopped = replace(folders, run=tmp_path / "stopped")
+    with stopped_at_save():
+        run(recipe, stopped)
+    assert run(recipe, stopped)["validation_uar"] == whole["validation_uar"]
+    weights = RunFolder(folders.run).load()[0].state_dict()
+    for name, tensor in RunFolder(stopped.run).load()[0].state_dict().items():
+        torch.testing.assert_close(tensor, weights[name])
+
+    with pytest.raises(SerLiveError, match="another recipe"):
+        run(replace(recipe, epochs=3), folders)
+
+    tested = export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    assert np.sum(tested["cremad"]["confusion"]) == 8
+    recognizer = Recognizer.load(tmp_path / "tiny.onnx")
+    assert recognizer.metadata.labels == EMOTIONS
+    assert recognizer.metadata.lineage.facts["split"] == "fixed"
+    assert np.sum(tested["cremad"]["running"]["confusion"]) == 8
+    assert json.loads((folders.run / "test.json").read_text()) == tested
+    running, alone = tested["cremad"]["running"]["uar"], tested["cremad"]["uar"]
+    said = recognizer.metadata.training["accuracy"]
+    assert said.startswith(
+        "on what was held back, in a stream with pauses of 3 s and, after a slash"
+    )
+    assert f"cremad {running:.1f} / {alone:.1f} % UAR (unseen speakers)" in said
+    stream = recognizer.stream()
+    assert len(stream.accept(read_recording(CLIPS[0])) + stream.flush()) > 40
+
+
+def test_a_run_does_not_resume_with_other_recordings(folders):
+    run(recipe_with(epochs=1), folders)
+    assert run(recipe_with(epochs=1), folders)  # the same again
+    clips = folders.corpora / "cremad" / "AudioWAV"
+    first = min(clips.iterdir())
+    first.rename(first.with_name(first.name.replace("1001", "1007")))
+    with pytest.raises(SerLiveError, match=r"other recordings .*1 new \(.*1007_.*1 gone"):
+        run(recipe_with(epochs=1), folders)
+    shutil.rmtree(folders.run)
+    assert run(recipe_with(epochs=1), folders)
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_on_recordings_as_they_are_is_judged_on_them_alone(folders):
+    run(recipe_with(epochs=1), folders)
+    (record,) = logged(folders.run)
+    assert record["validation_sets"] == ["alone"]
+    assert len(record["validation_uar"]) == 1
+
+
+@pytest.mark.usefixtures("few_surroundings", "ordinary")
+def test_training_on_streams_is_judged_in_streams_too_and_resumes(folders, tmp_path):
+    streams = replace(STREAMED.streams, ordinary=0.3)
+    recipe = replace(STREAMED, epochs=2, streams=streams, noises=("noise",))
+    whole = run(recipe, folders)
+    assert np.sum(whole["validation"]["confusion"]) == 3 * 8
+    assert [record["validation_sets"] for record in logged(folders.run)] == [
+        ["alone", "in streams", "in streams, augmented"]
+    ] * 2
+    assert all(len(record["validation_uar"]) == 3 for record in logged(folders.run))
+
+    stopped = replace(folders, run=tmp_path / "stopped")
+    with stopped_at_save():
+        run(recipe, stopped)
+    run(recipe, stopped)
+    assert have_equal_weights(RunFolder(stopped.run).load()[0], RunFolder(folders.run).load()[0])
+
+    # Ordinary speech is not a label of the exported model, but has an output.
+    assert RunFolder(folders.run).load()[0].config.outputs == (*EMOTIONS, "ordinary")
+    export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    metadata = Recognizer.load(tmp_path / "tiny.onnx").metadata
+    assert (metadata.labels, metadata.ordinary_share) == (EMOTIONS, 0.3)
+    assert metadata.lineage.facts["also learnt from"] == "noise; ordinary speech"
+    assert "Apache-2.0 (ordinary speech)" in metadata.lineage.facts["licence"]
+
+
+@pytest.mark.parametrize(
+    "streams", ["", "epoch_steps = 1\nbatch = 2\n[streams]\nseconds = 2\n"], ids=["", "streams"]
+)
+def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path, streams):
+    recipe = tmp_path / "endless.toml"
+    recipe.write_text(
+        'corpora = ["cremad"]\nlabels = ["angry", "happy", "neutral", "sad"]\n'
+        '[network]\nbase = "live"\nhidden = 8\nchannels = [2, 4]\n'
+        f"[training]\nepochs = 100000\n{streams}"
+    )
+    places = {"--corpora": folders.corpora, "--cache": folders.cache, "--run": folders.run}
+    command = [sys.executable, "-m", "train", "fit", recipe, *sum(places.items(), ())]
+    with subprocess.Popen(
+        [*map(str, command), "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    ) as process:
+        assert json.loads(process.stdout.readline())["epoch"] == 1
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    began, *_, ended = said.splitlines()
+    assert str(folders.run) in began
+    assert ended == "train: stopped; the same command goes on"

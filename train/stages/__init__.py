@@ -1,0 +1,1 @@
+"""A run in stages: material, earlier runs, training, model file."""

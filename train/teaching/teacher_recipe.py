@@ -1,0 +1,111 @@
+"""Recipes of teachers of emotions, see ``train/teaching/teaching.py``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from model.config import live
+from streamer.errors import SerLiveError
+from streamer.recognition.metadata import check_model_names
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
+from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
+from train.ranges import check_names, check_number
+
+#: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
+LONGEST_S = 15.0
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """The settings of emotion teachers.
+
+    Attributes:
+        name: name of the recipe file.
+        corpora: corpora to train on; their validation speakers get answers, too.
+        labels: labels to learn.
+        encoder: file of Whisper's encoder, in the folder of the corpora.
+        split: split into training, validation and test speakers.
+        noises: folders of background recordings among the corpora.
+        augmentation: drawn anew for every example.
+        folds: number of folds of the training speakers.
+        seconds: length of an example; longer recordings are cropped.
+        steps: training steps of each teacher.
+        batch: recordings per step.
+        learning_rate: the encoder's peak learning rate.
+        head_learning_rate: the head's peak learning rate.
+        weight_decay: weight decay of both.
+        dropout: dropout before the classifier.
+        seed: seed of all random draws.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    labels: tuple[str, ...]
+    encoder: str
+    split: str = "fixed"
+    noises: tuple[str, ...] = ()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    folds: int = 4
+    seconds: float = 4.0
+    steps: int = 700
+    batch: int = 64
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    dropout: float = 0.4
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("corpora", "labels", "noises"):
+            check_names(name, getattr(self, name))
+        check_model_names(self.name, self.labels)
+        for name in ("encoder", "split"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
+        for name in ("steps", "batch"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("folds", self.folds, 2, 100, whole=True)
+        check_number("seed", self.seed, whole=True)
+        check_number("seconds", self.seconds, 1, LONGEST_S)
+        for name in ("learning_rate", "head_learning_rate"):
+            check_number(name, getattr(self, name), 1e-8, 1)
+        check_number("weight_decay", self.weight_decay, 0, 1)
+        check_number("dropout", self.dropout, 0, 0.99)
+
+    @property
+    def streams(self) -> Streams:
+        """Settings for the length of an example."""
+        return Streams(seconds=self.seconds)
+
+    def drawn(self) -> Recipe:
+        """A recipe for the drawer, with examples of one recording each, not streams."""
+        return Recipe(
+            self.name,
+            self.corpora,
+            live(self.labels),
+            split=self.split,
+            augmentation=self.augmentation,
+            streams=self.streams,
+            noises=self.noises,
+            seed=self.seed,
+        )
+
+
+def read_teacher_recipe(path: Path) -> TeacherRecipe:
+    """Read a teacher recipe: a TOML file of the fields of :class:`TeacherRecipe`.
+
+    Raises:
+        SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        ranges = augmentation_of(values.pop("augmentation", {}))
+        check_known("teacher", values, {one.name for one in fields(TeacherRecipe)} - {"name"})
+        return TeacherRecipe(path.stem, augmentation=ranges, **tuples(values))
+    except OSError as error:
+        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise SerLiveError(f"{path}: {error}") from error
