@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr
 
+#: Exit code after Ctrl-C.
+EXIT_INTERRUPTED = 130
+
 Answer = TypeVar("Answer")
 
 
@@ -37,9 +40,12 @@ def attack(clients: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def exit_code_of(name: str, measure: Callable[[], int]) -> int:
-    """Return what ``measure`` returns, or report its error in one line and return its code."""
+    """Return what ``measure`` returns, or report in one line why it did not, and return that code."""
     try:
         return measure()
     except SerLiveError as error:
         say_on_stderr(f"{name}: {error}")
         return error.exit_code
+    except KeyboardInterrupt:
+        say_on_stderr(f"{name}: stopped")
+        return EXIT_INTERRUPTED

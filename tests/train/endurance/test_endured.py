@@ -31,6 +31,16 @@ def test_a_storm_is_told_as_tables(monkeypatch, capsys):
     assert out.endswith("no faults\n")
 
 
+def test_a_measurement_that_is_stopped_says_so_in_one_line(monkeypatch, capsys):
+    def storm(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hostile, "storm", storm)
+    monkeypatch.setattr(sys, "argv", ["hostile"])
+    assert hostile.main() == 130
+    assert capsys.readouterr().err == "hostile: stopped\n"
+
+
 def test_what_stays_behind_after_a_storm_is_a_fault():
     rests = {"before": _FEW, "at the end": _FEW}
     result = hostile.Storm(Counter(), 1.0, {}, rests, {}, {"1000": 3}, [])
