@@ -40,7 +40,7 @@ def attack(clients: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def exit_code_of(name: str, measure: Callable[[], int]) -> int:
-    """Return what ``measure`` returns, or report in one line why it did not, and return that code."""
+    """Return what ``measure`` returns; or report in one line why it did not, and return a code."""
     try:
         return measure()
     except SerLiveError as error:
