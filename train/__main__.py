@@ -21,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports wrong usage as one line, with the exit code of ``ser-live``."""
 
     def error(self, message: str) -> NoReturn:
-        raise SerLiveError(f"{message}; see {self.prog} --help")
+        raise SerLiveError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RunFailure, SerLiveError
+from streamer.signal import RATES
 from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
 from streamer.sound.level import clipped_samples
 from streamer.sound.source import (
     NO_SIGNALS,
-    RATES,
     Float32,
     Signals,
     audible,

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from streamer.bundled import bundled
+from streamer.commands.latency import STREAMS
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
 from streamer.errors import RunFailure, SerLiveError
@@ -27,7 +28,6 @@ from streamer.sound.source import NO_SIGNALS, Signals
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-STREAMS = range(1, 10_001)
 #: Audio per message.
 BLOCK_S = 0.04
 #: Time after the last stream has begun, before the count starts.

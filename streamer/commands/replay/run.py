@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from streamer.commands.choices import display_of, load_adaptation, load_recognizer
+from streamer.commands.choices import display_of, load_adaptation, load_recognizer, with_origin
 from streamer.commands.display import Display
 from streamer.commands.options import SPEEDS
 from streamer.errors import RunFailure, SerLiveError, told
@@ -24,7 +24,6 @@ from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.pcm import RawPcm
 from streamer.sound.pipe import LivePipe
-from streamer.sound.source import BLOCK_MS
 
 
 def run(
@@ -116,7 +115,7 @@ def run(
             except RunFailure:
                 raise
             except SerLiveError as error:
-                display.say(told(error))
+                display.say(with_origin(error, options))
                 worst = error.exit_code
     return worst
 
@@ -127,8 +126,6 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
     Raises:
         SerLiveError: wrong usage.
     """
-    if options.block_ms not in BLOCK_MS:
-        raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
     for name in files:
         if "://" in name and not os.path.lexists(name):
             raise SerLiveError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from streamer.commands.score import WORKERS
 from streamer.commands.score.finding.places import Url, is_pattern, place_of
 from streamer.commands.score.finding.remote import check_remote
-from streamer.commands.score.hearing.workers import WORKERS
 from streamer.commands.score.results.opening import check_suffix
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart
@@ -44,6 +45,7 @@ class ScorePlan:
         wanted: channels to use.
         names_passed_over: whether to name the skipped files instead of counting them.
         is_dataset: whether the output is a folder of Parquet files.
+        origin: returns what to add to a line about an option that a configuration file sets.
     """
 
     paths: tuple[Path | str, ...]
@@ -60,6 +62,7 @@ class ScorePlan:
     wanted: Channels = MIX
     names_passed_over: bool = False
     is_dataset: bool = False
+    origin: Callable[[str], str] = lambda _: ""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers not in WORKERS:

@@ -60,6 +60,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         force=options.force,
         wanted=wanted,
         names_passed_over=options.passed_over,
+        origin=options.configuration.origin,
     )
     return score(plan, interrupts)
 
@@ -247,7 +248,8 @@ def _run(
             )
         raise
     done = f"{watched.recordings} {plan.unit}{'s' * (watched.recordings != 1)}"
-    say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{sums.faults}")
+    faults = f"{sums.faults}{plan.origin(sums.faults)}"
+    say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{faults}")
 
 
 def _before(plan: ScorePlan, recorded: int) -> str:

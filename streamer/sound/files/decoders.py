@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import SerLiveError
+from streamer.signal import RATES
 from streamer.sound.files import media
 from streamer.sound.files.parts import Layout, Part, PartFile
-from streamer.sound.source import CHUNK_MS, RATES, Damaged, Float32
+from streamer.sound.source import CHUNK_MS, Damaged, Float32
 
 #: Audio that may be missing from what a header promises: a few odd bytes, and the delay and
 #: padding of an MPEG audio encoder.
