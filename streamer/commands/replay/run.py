@@ -14,6 +14,7 @@ from typing import BinaryIO
 from streamer.commands.choices import display_of, load_adaptation, load_recognizer, with_origin
 from streamer.commands.display import Display
 from streamer.commands.options import SPEEDS
+from streamer.commands.replay.progress import Progress
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.session.clock import Clock, Pace
 from streamer.session.events import Sink
@@ -54,7 +55,9 @@ def run(
     worst = 0
     recognizer = load_recognizer(options)
     adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
+    progress = Progress(options.output)
     with ExitStack() as stack:
+        stack.enter_context(progress.told_if_stopped())
         display = display_of(
             options,
             stack,
@@ -82,6 +85,7 @@ def run(
             )
 
         for name in files:
+            progress.begin(name, len(files))
             try:
                 with ExitStack() as one:
                     source: LivePipe | RawPcm | Recording
@@ -102,7 +106,7 @@ def run(
                     run_session(
                         source,
                         recognizer,
-                        (*display.sinks, *also),
+                        (*display.sinks, *also, progress),
                         clock=clock,
                         block_ms=options.block_ms,
                         interrupts=interrupts,
@@ -112,6 +116,7 @@ def run(
                         # Whoever writes into a pipe may wait for every line.
                         at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
                     )
+                progress.check()
             except RunFailure:
                 raise
             except SerLiveError as error:

@@ -27,7 +27,7 @@ from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.clock import Pace
-from streamer.session.events import Estimated, Event, SessionEnded, Sink
+from streamer.session.events import TOO_SHORT, Estimated, Event, SessionEnded, Sink
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
 from streamer.signal import MANY_AT_ONCE, TIMESTEP_S
@@ -122,7 +122,7 @@ class Tally:
             return row
         row["duration_s"] = round(end.duration_s, TIME_DIGITS)
         if not end.estimates:
-            row["error"] = error or f"too short: a timestep is {1000 * TIMESTEP_S:g} ms"
+            row["error"] = error or TOO_SHORT
             return row
         minutes = end.estimates * TIMESTEP_S / 60
         row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, TIME_DIGITS)
