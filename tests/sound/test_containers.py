@@ -337,7 +337,7 @@ def test_a_file_after_junk_is_heard_and_the_junk_reported(tmp_path, voice, suffi
     path.write_bytes(junk + path.read_bytes())
     samples, _, said = heard(path)
     assert len(samples) == len(voice)
-    assert f"its first {len(junk)} bytes are no sound" in said[0]
+    assert f"{len(junk)} bytes are before its sound, which is heard" in said[0]
 
 
 def test_an_mp3_whose_index_counts_too_few_frames_is_heard_whole(tmp_path, voice):

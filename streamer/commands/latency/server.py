@@ -21,6 +21,7 @@ from streamer.bundled import bundled
 from streamer.commands.latency import STREAMS
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.source import NO_SIGNALS, Signals
@@ -296,11 +297,12 @@ def server_text(cost: ServerCost) -> str:
     share = cost.late / cost.estimates
     return "\n".join(
         [
-            f"At the server: {cost.streams} paced streams, {cost.seconds:.0f} s (ms)",
+            f"At the server: {counted(cost.streams, 'paced stream')}, {cost.seconds:.0f} s (ms)",
             f"  {'':<34}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}",
             row("beyond framing and look-ahead", cost.beyond),
             row("of that, the client was late", cost.sent_late),
-            f"  over {LATE_MS:.0f} ms: {cost.late} of {cost.estimates} estimates ({share:.2%})",
+            f"  over {LATE_MS:.0f} ms: {cost.late} of {counted(cost.estimates, 'estimate')} "
+            f"({share:.2%})",
             f"  server: {shown(cost.cores, 'cores')}, {shown(cost.memory_mb, 'MB')}, "
             f"{shown(cost.stream_mb, 'MB a stream')}",
         ]

@@ -25,6 +25,7 @@ from streamer.commands.score.results.opening import Piped, Results, open_results
 from streamer.commands.score.results.rows import Row, columns_of
 from streamer.commands.score.results.sums import Sums, identity_of_run
 from streamer.commands.score.results.truth import agreement, read_truth
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import show
@@ -241,13 +242,12 @@ def _run(
         if plan.output is not None:
             # Before the first row nothing has been overwritten.
             without = " without --force" if plan.force and watched.recordings else ""
-            of = "" if watched.total is None else f" of {watched.total}"
-            say(
-                f"stopped after {watched.recordings}{of} {plan.unit}s; the same command{without} "
-                "goes on from there"
-            )
+            done = counted(watched.recordings, plan.unit)
+            if watched.total is not None:
+                done = f"{watched.recordings} of {counted(watched.total, plan.unit)}"
+            say(f"stopped after {done}; the same command{without} goes on from there")
         raise
-    done = f"{watched.recordings} {plan.unit}{'s' * (watched.recordings != 1)}"
+    done = counted(watched.recordings, plan.unit)
     faults = f"{sums.faults}{plan.origin(sums.faults)}"
     say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{faults}")
 

@@ -21,6 +21,7 @@ from streamer.commands.score.finding.find import Search
 from streamer.commands.score.finding.places import Place, Url, place_of
 from streamer.commands.score.finding.remote import local_copy
 from streamer.commands.score.results.rows import Key, Keys
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
@@ -185,7 +186,7 @@ class Listing:
             return
         names = ", ".join(map(str, map(place_of, self._texts)))
         count = sum(self._search.passed_over.values())
-        others = f" (passed over {count} other files)" if count else ""
+        others = f" (passed over {counted(count, 'other file')})" if count else ""
         raise SerLiveError(
             f"no recordings in {names}{others}; files that are named are always tried"
         )
