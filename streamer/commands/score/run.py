@@ -229,6 +229,7 @@ def _run(
             say(notice)
         row = answer.row | sums.identity
         record(job, row, results)
+        items.release(job.item)
         sums.take(row)
         watched.heard(row["duration_s"])
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing.connection import Connection, wait
@@ -49,6 +49,7 @@ class Task:
         channels: channels to use.
         size: its bytes; None if unknown.
         called: what sessions and messages call it; None for the path.
+        copy: what was fetched of a URL before; None to fetch it.
     """
 
     path: Place
@@ -57,6 +58,7 @@ class Task:
     channels: Channels = MIX
     size: int | None = None
     called: str | None = None
+    copy: Path | None = None
 
     @property
     def source(self) -> str:
@@ -162,7 +164,11 @@ def hear(
     tally = Tally(recognizer)
     error: str | None = None
     try:
-        copied = local_copy(task.path, task.size, notices.append, folder, say_at_once, alive)
+        copied: AbstractContextManager[Path]
+        if task.copy is not None and task.copy.exists():
+            copied = nullcontext(task.copy)
+        else:
+            copied = local_copy(task.path, task.size, notices.append, folder, say_at_once, alive)
         with copied as path:
 
             def named(text: object) -> str:
