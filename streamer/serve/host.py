@@ -18,6 +18,7 @@ from streamer.outputs import say_on_stderr
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import is_loopback
 from streamer.serve.config import ServerConfig
+from streamer.serve.log import written_apart
 from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
             raise SerLiveError(f"two models go by one name: {', '.join(names)}")
         host = Host(config, recognizers, listening)
         sys.setswitchinterval(_SWITCH_S)
-        with _signals(host.stop):
+        with written_apart(), _signals(host.stop):
             interrupts.check()  # one may have come while it started
             number = asyncio.run(host.run())
     finally:
