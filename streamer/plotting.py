@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_matplotlib(what: str) -> None:
-    """Check for matplotlib before anything is measured or read; it is imported only to draw.
+    """Check for matplotlib before anything is measured or drawn; it is imported only to draw.
 
     Args:
         what: what needs it, in the user's words.

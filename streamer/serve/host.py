@@ -43,8 +43,6 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
         RunFailure: the extra is not installed, or the port is taken.
         Interrupted: a signal came; every stream has had its last line.
     """
-    if any(find_spec(name) is None for name in _EXTRA):
-        raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
     listening = listen(config)
     try:
         models = (config.model, *config.also)
@@ -52,6 +50,9 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
         names = [one.metadata.name for one in recognizers]
         if len(set(names)) < len(names):
             raise SerLiveError(f"two models go by one name: {', '.join(names)}")
+        # Last, so that what else is wrong is told first: it would be wrong with the extra, too.
+        if any(find_spec(name) is None for name in _EXTRA):
+            raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
         host = Host(config, recognizers, listening)
         sys.setswitchinterval(_SWITCH_S)
         with written_apart(), _signals(host.stop):

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from streamer.serve import host
 from streamer.serve.config import ServerConfig
 from streamer.session.interrupts import Interrupted, Interrupts
-from tests.helpers.command import COMMAND, complaint, ser_live
+from tests.helpers.command import COMMAND, complaint, ser_live, without
 from tests.helpers.places import ROOT
 from tests.serve.serving import END, Command, get, start, talk
 
@@ -153,21 +153,10 @@ def test_a_port_that_is_taken():
         assert get(f"{server.http}/healthz")[0] == 200
 
 
-def without(*names):
-    """A program that runs the command where some packages are missing."""
-    return (
-        "import importlib.util as u, sys\n"
-        f"missing = {names!r}\n"
-        "found = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name in missing else found(name, *rest)\n"
-        "for name in missing: sys.modules[name] = None\n"
-        "from streamer.commands.program import run; run()"
-    )
-
-
 def test_without_the_extra_a_line_says_what_to_install():
+    program = without("starlette", "uvicorn", "websockets")
     result = subprocess.run(
-        [sys.executable, "-c", without("starlette", "uvicorn", "websockets"), "serve"],
+        [sys.executable, "-c", program, "serve", "--port", "0"],
         capture_output=True,
         cwd=ROOT,
         timeout=60,

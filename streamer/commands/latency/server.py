@@ -125,11 +125,11 @@ def measure_server(load: Load, signals: Signals = NO_SIGNALS) -> ServerCost:
         SerLiveError: the recording cannot be read.
         RunFailure: the server is not there, refuses a stream, or websockets is not installed.
     """
+    samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
     try:
-        import websockets  # noqa: F401 (asked for before anything is read)
+        import websockets  # noqa: F401 (asked for before the loop begins)
     except ImportError as error:
         raise RunFailure("--server needs websockets: pip install 'ser-live[serve]'") from error
-    samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
     data = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
     return asyncio.run(_measure(load, data, signals))
 

@@ -80,6 +80,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     recognizer = Recognizer.load(plan.model, plan.prior)
     profile = None if plan.profile is None else recognizer.load_profile(plan.profile)
     adaptation = Adaptation(profile, plan.adapts)
+    plan.check_extras()
     identity = identity_of_run(recognizer, adaptation)
     with ExitStack() as stack:
         places = () if plan.scheduler else map(place_of, plan.texts)
