@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from model.contract import Moment
 from model.network import Network, NetworkState
+from streamer.errors import RunFailure
 from streamer.modelfile.identity import METADATA_KEY
 from streamer.recognition.metadata import HEARD, ModelMetadata, StateSpec
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
@@ -189,7 +190,19 @@ def write_onnx(
     for node in proto.graph.node:
         del node.metadata_props[:]  # the exporter's stack traces
         node.doc_string = ""
-    onnx.save(proto, str(path))
+    _save(proto, path)
+
+
+def _save(proto: Any, path: Path) -> None:
+    """Write a model file.
+
+    Raises:
+        RunFailure: it cannot be written, as on a full disk.
+    """
+    try:
+        path.write_bytes(proto.SerializeToString())
+    except OSError as error:
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
 
 
 def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:
@@ -198,4 +211,4 @@ def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:
 
     proto = onnx.load(str(source))
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
-    onnx.save(proto, str(path))
+    _save(proto, path)

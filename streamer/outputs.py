@@ -56,7 +56,8 @@ def write_line(out: Output, line: str) -> None:
     except BrokenPipeError as error:
         raise ReaderGone("the output was closed by its reader") from error
     except OSError as error:
-        raise RunFailure(f"cannot write the output: {error.strerror}") from error
+        name = out.path if isinstance(out, OutputFile) else "standard output"
+        raise RunFailure(f"cannot write {name}: {error.strerror}") from error
 
 
 #: Folders with a process's descriptors by number.
@@ -169,7 +170,11 @@ def write_whole(path: Path, text: str, force: bool) -> None:
 
 
 class OutputFile:
-    """A text file that is created, or emptied, when the first text comes."""
+    """A text file that is created, or emptied, when the first text comes.
+
+    Attributes:
+        path: where it is.
+    """
 
     def __init__(
         self, path: Path, force: bool, inputs: Iterable[Path] = (), *, appends: bool = False
@@ -180,7 +185,7 @@ class OutputFile:
             SerLiveError: as in that function.
         """
         check_output(path, force or appends, inputs)
-        self._path = path
+        self.path = path
         self._mode: Literal["a", "w", "x"] = "a" if appends else "w" if force else "x"
         self._file: TextIO | None = None
 
@@ -214,15 +219,15 @@ class OutputFile:
             self._file.close()
         except OSError as failure:
             if error is None:  # the first error is the one to report
-                raise RunFailure(f"cannot write {self._path}: {failure.strerror}") from failure
+                raise RunFailure(f"cannot write {self.path}: {failure.strerror}") from failure
 
     def _open(self) -> TextIO:
         try:
             # The formats write their own line ends, the same on every system.
-            return self._path.open(
+            return self.path.open(
                 self._mode, encoding="utf-8", errors="backslashreplace", newline=""
             )
         except FileExistsError as error:
-            raise SerLiveError(f"{self._path} exists", option=_OVERWRITES) from error
+            raise SerLiveError(f"{self.path} exists", option=_OVERWRITES) from error
         except OSError as error:
-            raise SerLiveError(f"cannot write {self._path}: {error.strerror}") from error
+            raise SerLiveError(f"cannot write {self.path}: {error.strerror}") from error

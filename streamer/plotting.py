@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_matplotlib(what: str) -> None:
-    """Check for matplotlib before anything is measured or read; it is imported only to draw.
+    """Check for matplotlib before anything is measured or drawn; it is imported only to draw.
 
     Args:
         what: what needs it, in the user's words.
@@ -31,7 +32,9 @@ def save(figure: Figure, path: Path, **options: Any) -> None:
     Raises:
         RunFailure: the file cannot be written.
     """
+    drawn = BytesIO()  # matplotlib itself cannot end a PDF on a full disk
+    figure.savefig(drawn, **options)
     try:
-        figure.savefig(path, **options)
+        path.write_bytes(drawn.getvalue())
     except OSError as error:
         raise RunFailure(f"cannot write {path}: {error.strerror}") from error

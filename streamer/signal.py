@@ -5,6 +5,9 @@ A stream is mono at 16 kHz. A frame is 25 ms every 10 ms; the four frames that s
 """
 
 SAMPLE_RATE = 16_000
+#: Of audio that comes in, in Hz, and of its blocks.
+RATES = range(1_000, 768_001)
+BLOCK_MS = range(1, 10_001)
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 FREQUENCY_BINS = FRAME_SAMPLES // 2 + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -15,13 +16,15 @@ from train.commands import COMMANDS, GO_ON
 
 #: Exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal, as in shells.
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+#: The system's errors of a disk without room.
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class _Parser(argparse.ArgumentParser):
     """Reports wrong usage as one line, with the exit code of ``ser-live``."""
 
     def error(self, message: str) -> NoReturn:
-        raise SerLiveError(f"{message}; see {self.prog} --help")
+        raise SerLiveError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,6 +50,12 @@ def main() -> int:
     except SerLiveError as error:
         say_on_stderr(told(error, "train"))
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise  # a bug of this program
+        where = "a file" if error.filename is None else error.filename
+        say_on_stderr(told(f"cannot write {where}: {error.strerror}", "train"))
+        return RunFailure.exit_code
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):
             raise  # a bug of this program

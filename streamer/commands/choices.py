@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from streamer.commands.display import Display, open_display
-from streamer.errors import SerLiveError, told
+from streamer.errors import SerLiveError, printable, told
 from streamer.formats.writers import check_named, suffix_format
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import Output, OutputFile, say_on_stderr
@@ -36,6 +36,12 @@ def stdout() -> TextIO:
 def say(line: str) -> None:
     """Print a line for the user."""
     say_on_stderr(told(line))
+
+
+def with_origin(error: SerLiveError, options: argparse.Namespace) -> str:
+    """Return an error as the program prints it, with the configured options that it is about."""
+    line = told(error)
+    return f"{line}{printable(options.configuration.origin(line))}"
 
 
 def session_source(path: Path) -> Path | BinaryIO:

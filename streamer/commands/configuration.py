@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from streamer.commands.numbers import Number, Whole
 from streamer.commands.options import is_path
 from streamer.commands.precedence import objection
 from streamer.errors import SerLiveError
@@ -45,8 +46,14 @@ SETTABLE: dict[str, tuple[str, ...]] = {
         *("model", "also-model", "prior", "no-adaptation"),
     ),
 }
-#: Options whose errors name the value and not the option.
-_TOLD_BY_VALUE = ("device", "model", "also-model", "profile", "certfile", "keyfile")
+#: Options whose errors name the value and not the option, with a pattern around the value: a whole
+#: word, or the end of a path.
+_WORD = r"(?<![\w.]){}(?![\w./])"
+_TOLD_BY_VALUE = {
+    **dict.fromkeys(("device", "model", "also-model", "profile", "certfile", "keyfile"), _WORD),
+    "channels": r"no channel {}(?!\d)",
+    "format": r"(?<![\w.]){} holds one ",
+}
 _ALL = [name for names in SETTABLE.values() for name in names]
 #: Options that may stand at the top level: those of several commands.
 GENERAL = tuple(name for name in dict.fromkeys(_ALL) if _ALL.count(name) > 1)
@@ -56,9 +63,15 @@ _LARGEST = 2**63
 _SHOWN_CHARACTERS = 60
 
 
-def _stands_in(value: str, message: str) -> bool:
-    """Return whether the message holds the value as a whole word, or as the end of a path."""
-    return re.search(rf"(?<![\w.]){re.escape(value)}(?![\w./])", message) is not None
+def _is_named(option: str, value: object, message: str) -> bool:
+    """Return whether the message is about an option, or about one of its values."""
+    if re.search(rf"--{option}(?![\w-])", message):
+        return True
+    pattern = _TOLD_BY_VALUE.get(option)
+    if pattern is None:
+        return False
+    values = value if isinstance(value, list) else [value]
+    return any(re.search(pattern.format(re.escape(str(one))), message) for one in values)
 
 
 class Applied(NamedTuple):  # dataclasses take a third of the time to start
@@ -76,12 +89,7 @@ class Applied(NamedTuple):  # dataclasses take a third of the time to start
 
     def origin(self, message: str) -> str:
         """Return what to add to an error about an option or a value that the file has set."""
-        named = [
-            name
-            for name, value in self.values.items()
-            if re.search(rf"--{name}(?![\w-])", message)
-            or (name in _TOLD_BY_VALUE and _stands_in(str(value), message))
-        ]
+        named = [name for name, value in self.values.items() if _is_named(name, value, message)]
         return f" ({self.path} sets {', '.join(named)})" if named else ""
 
 
@@ -149,6 +157,7 @@ def apply(options: argparse.Namespace, parsers: Mapping[str, argparse.ArgumentPa
     if path is None:
         return
     taken: dict[str, object] = {}
+    values: dict[str, Any] = {}
     notices = []
     for key, (written, value) in read(path, parsers).get(name, {}).items():
         if key in given:
@@ -156,9 +165,10 @@ def apply(options: argparse.Namespace, parsers: Mapping[str, argparse.ArgumentPa
         reason = objection(key, value, options, given)
         if reason is None:
             taken[key] = written
-            setattr(options, actions[key].dest, value)
+            values[actions[key].dest] = value
         elif reason:
             notices.append(f"{path}: {key} is left out, since the command line has {reason}")
+    vars(options).update(values)  # not before: only the command line rules another out
     options.configuration = Applied(path, taken, tuple(notices))
 
 
@@ -213,6 +223,8 @@ def _toml(path: Path) -> dict[str, Any]:
         raise SerLiveError(
             f"{path}: {error.strerror}; --no-config does without a configuration file"
         ) from error
+    except UnicodeDecodeError as error:
+        raise SerLiveError(f"{path}: not TOML: it is no text in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise SerLiveError(f"{path}: not TOML: {error}") from error
 
@@ -253,14 +265,11 @@ def _single(action: argparse.Action, written: object, where: str, folder: Path) 
             allowed = ", ".join(map(str, action.choices))
             raise SerLiveError(f"{where} must be one of {allowed}, is {_shown(written)}")
         return str(written)
-    if action.type is int:
-        if not isinstance(written, int) or isinstance(written, bool):
-            raise SerLiveError(f"{where} must be a whole number, is {_shown(written)}")
-        return written
-    if action.type is float:
-        if not is_number:
-            raise SerLiveError(f"{where} must be a number, is {_shown(written)}")
-        return float(written)  # type: ignore[arg-type]  # it is a number
+    if isinstance(action.type, Whole | Number):
+        try:
+            return action.type.check(written)
+        except ValueError as error:
+            raise SerLiveError(f"{where} must be {error}, is {_shown(written)}") from error
     text = str(written) if isinstance(written, int) and is_number else written
     if not isinstance(text, str) or not text.isprintable() or not text:
         raise SerLiveError(f"{where} must be text, is {_shown(written)}")
@@ -269,6 +278,8 @@ def _single(action: argparse.Action, written: object, where: str, folder: Path) 
 
 def _shown(written: object) -> str:
     """Return a value as an error shows it, which may be anything."""
+    if isinstance(written, bool):
+        return str(written).lower()  # as TOML writes it
     try:
         text = repr(written)
     except (ValueError, RecursionError):  # a number of thousands of digits

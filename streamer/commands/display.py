@@ -62,7 +62,7 @@ def _next_step(output: Output | None, beside: str) -> str:
     """Return what the user can do with the results after the screen is closed."""
     if not isinstance(output, OutputFile):
         return "--output session.jsonl keeps the timeline of a session"
-    path = Path(printable(str(output._path)))
+    path = Path(printable(str(output.path)))
     if beside != "jsonl":
         return f"the timeline is in {path}"
     page = shlex.quote(str(path.with_suffix(".html")))

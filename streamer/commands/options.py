@@ -78,7 +78,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="write the results to this file, beside the screen if there is one; its suffix names "
-        "the format (.csv, .TextGrid, .srt, .vtt, otherwise jsonl; a .txt needs a --format)",
+        "the format (.jsonl, .csv, .TextGrid, .srt, .vtt; any other needs a --format)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 

@@ -160,7 +160,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports wrong usage as one line, with the documented exit code."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise SerLiveError(f"{message}; see {self.prog} --help")
+        raise SerLiveError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own method is silent if nothing can be written."""

@@ -131,7 +131,7 @@ def _flush_stdout() -> None:
         raise ReaderGone("the output was closed by its reader") from error
     except OSError as error:
         _leave_stdout()
-        raise RunFailure(f"cannot write the output: {error.strerror}") from error
+        raise RunFailure(f"cannot write standard output: {error.strerror}") from error
 
 
 def _leave_stdout() -> None:

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import Any
 
+from streamer.counting import counted
 from streamer.errors import printable
 from streamer.formats.numbers import LATENCY_DIGITS, SHARE_DIGITS, TIME_DIGITS
 from streamer.outputs import Output, write_line
@@ -163,8 +164,8 @@ class _ForPeople(ABC):
             case Estimated():
                 line = self._estimate(event)
             case Gap():
-                line = f"# gap at {event.time_s:.2f} s: {event.lost_samples} samples lost: "
-                line += event.reason
+                line = f"# gap at {event.time_s:.2f} s: "
+                line += f"{counted(event.lost_samples, 'sample')} lost: {event.reason}"
             case Marked():
                 line = f"# mark at {event.time_s:.2f} s"
             case SessionEnded():

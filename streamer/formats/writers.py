@@ -25,6 +25,7 @@ class Timeline(Sink, Protocol):
         ...
 
 
+_BY_SUFFIX = {".jsonl": "jsonl", **SUFFIXES, ".json": "jsonl", ".ndjson": "jsonl"}
 _PICTURES = frozenset({".html", ".svg", ".png", ".pdf"})
 
 #: Formats that hold one recording.
@@ -50,10 +51,10 @@ def check_replaceable(path: Path, what: str) -> None:
 
 
 def suffix_format(output: Path | None) -> str:
-    """Return the format for a session's output file: a timeline by its suffix, else JSON lines.
+    """Return the format for a session's output file by its suffix; without one, JSON lines.
 
     Raises:
-        SerLiveError: the suffix is that of sound or a picture, or .txt, which may be either.
+        SerLiveError: the suffix is that of no format, or .txt, which may be that of either.
     """
     suffix = "" if output is None else output.suffix.lower()
     if output is not None:
@@ -67,7 +68,12 @@ def suffix_format(output: Path | None) -> str:
             f"{output}: a .txt may be JSON lines or a label track; name it .jsonl, or add --format "
             "audacity"
         )
-    return SUFFIXES.get(suffix, "jsonl")
+    if suffix and suffix not in _BY_SUFFIX:
+        known = ", ".join(one for one in _BY_SUFFIX if one not in (".txt", ".json", ".ndjson"))
+        raise SerLiveError(
+            f"{output}: no format has the suffix {suffix}; name it {known}, or add a --format"
+        )
+    return _BY_SUFFIX.get(suffix, "jsonl")
 
 
 def check_named(output: Path | None, name: str, say: Callable[[str], None]) -> None:
@@ -85,7 +91,7 @@ def check_named(output: Path | None, name: str, say: Callable[[str], None]) -> N
         return
     check_replaceable(output, "--output takes results, such as .jsonl or .csv")
     # Lines of any kind may stand in a .txt.
-    formats = {**SUFFIXES, ".jsonl": "jsonl", ".json": "jsonl", ".txt": name}
+    formats = {**_BY_SUFFIX, ".txt": name}
     usual = formats.get(output.suffix.lower(), name)
     if usual != name:
         say(f"{output} gets {name}, which --format names, though its suffix is that of {usual}")

@@ -21,6 +21,7 @@ from streamer.outputs import say_on_stderr
 from streamer.recognition.recognizer import Recognizer
 from streamer.serve.access import is_loopback
 from streamer.serve.config import ServerConfig
+from streamer.serve.log import written_apart
 from streamer.session.interrupts import Interrupted, Interrupts, ending_signals
 from streamer.signal import SAMPLE_RATE
 
@@ -46,8 +47,6 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
         RunFailure: the extra is not installed, or the port is taken.
         Interrupted: a signal came; every stream has had its last line.
     """
-    if any(find_spec(name) is None for name in _EXTRA):
-        raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
     listening = listen(config)
     try:
         models = (config.model, *config.also)
@@ -55,10 +54,13 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
         names = [one.metadata.name for one in recognizers]
         if len(set(names)) < len(names):
             raise SerLiveError(f"two models go by one name: {', '.join(names)}")
+        # Last, so that what else is wrong is told first: it would be wrong with the extra, too.
+        if any(find_spec(name) is None for name in _EXTRA):
+            raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
         host = Host(config, recognizers, listening)
         sys.setswitchinterval(_SWITCH_S)
         prepare(recognizers)
-        with _signals(host.stop):
+        with written_apart(), _signals(host.stop):
             interrupts.check()  # one may have come while it started
             number = asyncio.run(host.run())
     finally:

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from streamer.errors import SerLiveError, printable
 from streamer.recognition.prior import PRIORS, Prior
 from streamer.recognition.profile import LONGEST_PROFILE, Profile
+from streamer.signal import RATES
 from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.pcm import ENCODINGS
-from streamer.sound.source import RATES
 
 _Name = TypeVar("_Name", bound=str)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamer.recognition.estimate import Estimate
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.profile import USUAL
+from streamer.signal import TIMESTEP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,10 @@ class SourceAway:
     """
 
     channel: int | None = None
+
+
+#: What is wrong with a recording that ends without an estimate.
+TOO_SHORT = f"too short: a timestep is {1000 * TIMESTEP_S:g} ms"
 
 
 @dataclass(frozen=True, slots=True)

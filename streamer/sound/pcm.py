@@ -9,12 +9,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
+from streamer.signal import RATES
 from streamer.sound.channels import CHANNELS, MIX, Channels, Mixer
 from streamer.sound.level import clipped_samples
 from streamer.sound.source import (
     NO_SIGNALS,
-    RATES,
     Float32,
     Signals,
     audible,
@@ -251,8 +252,8 @@ class RawPcm:
                 raise no_audio("standard input", heard, self.sample_rate)
             if odd := len(data) - whole:
                 raise SerLiveError(
-                    f"standard input: ends {odd} bytes into a sample of {self.frame_bytes}; "
-                    "check --channels and --sample-format"
+                    f"standard input: ends {counted(odd, 'byte')} into a sample of "
+                    f"{self.frame_bytes}; check --channels and --sample-format"
                 )
             if heard < end:
                 break

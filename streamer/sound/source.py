@@ -15,8 +15,6 @@ from streamer.signal import LARGEST_SAMPLE
 
 Float32 = NDArray[np.float32]
 
-RATES = range(1_000, 768_001)
-BLOCK_MS = range(1, 10_001)
 #: Length of a decoded chunk: in time, so that the cost per chunk does not grow with the rate.
 CHUNK_MS = 64
 

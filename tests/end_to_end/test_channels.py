@@ -90,9 +90,29 @@ def test_score_has_a_row_a_channel_and_goes_on(two_people, tmp_path):
     rows = {row["channel"]: row for row in csv.DictReader(output.open())}
     assert {channel: row["overall"] for channel, row in rows.items()} == {"1": "angry", "2": "sad"}
     assert "nothing to do" in ser_live(*command).stderr.decode()
-    # What is heard of the channels otherwise is another row.
-    assert ser_live("score", two_people, "--output", output).returncode == 0
-    assert [row["channel"] for row in csv.DictReader(output.open())][-1] == "mix"
+    # A single channel is what it is among both.
+    first = ser_live("score", two_people, "--channels", "1", "--output", output)
+    assert "nothing to do" in first.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "rows/"])
+@pytest.mark.parametrize("begun", ["mix", "split"])
+def test_results_of_the_mean_and_of_single_channels_are_not_mixed(
+    two_people, tmp_path, name, begun
+):
+    if name == "rows/":
+        pytest.importorskip("pyarrow")
+    output, other = f"{tmp_path}/{name}", {"mix": "split", "split": "mix"}[begun]
+    command = ("score", two_people, "--output", output, "--channels")
+    assert ser_live(*command, begun).returncode == 0
+    refused = ser_live(*command, other)
+    assert refused.returncode == 2
+    assert f"holds results of --channels {begun}" in complaint(refused)
+    assert f"this is --channels {other}; name another file, or begin anew with --force" in (
+        complaint(refused)
+    )
+    assert ser_live(*command, other, "--force").returncode == 0
+    assert "nothing to do" in ser_live(*command, other).stderr.decode()
 
 
 def test_channels_that_cancel_are_told_and_heard(tmp_path, angry_and_sad, each_alone):

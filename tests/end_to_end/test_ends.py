@@ -67,10 +67,22 @@ def test_signals_close_the_output(wav, tmp_path, number, code):
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
-    assert stderr == b""
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written[-1]["type"] == "end"
     assert written[-1]["estimates"] == len(written) - 2 > 5
+    told = f"stopped at {written[-1]['duration']:.1f} s of {wav}; {output} holds what was heard"
+    assert stderr.decode() == f"ser-live: {told}\n"
+
+
+def test_a_stopped_replay_says_which_of_the_recordings_it_was_at(wav):
+    command = [*COMMAND, "replay", wav, wav, "--format", "jsonl"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert b"session" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.decode().startswith("ser-live: stopped at ")
+    assert stderr.decode().endswith(f" s of {wav}, recording 1 of 2\n")
 
 
 def test_a_folder_that_may_not_be_written_to_is_said_before_anything_is_heard(wav, tmp_path):

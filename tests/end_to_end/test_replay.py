@@ -294,6 +294,37 @@ def test_the_format_counts_more_than_another_suffix_and_a_line_says_so(
         assert again.read_text().startswith(begins)
 
 
+@pytest.mark.parametrize("name", ["a.xlsx", "a.tsv", "a.json.gz"])
+def test_a_suffix_of_no_format_needs_one_by_name(wav, tmp_path, name):
+    output = tmp_path / name
+    result = ser_live("replay", wav, "--speed", "max", "--output", output)
+    assert result.returncode == 2
+    assert f"no format has the suffix {output.suffix}; name it .jsonl, .csv, " in complaint(result)
+    assert not output.exists()
+    result = ser_live("replay", wav, "--speed", "max", "--format", "jsonl", "--output", output)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert output.read_text().startswith('{"type":"session"')
+
+
+def test_without_a_suffix_it_is_json_lines(wav, tmp_path):
+    assert ser_live("replay", wav, "--speed", "max", "--output", tmp_path / "a").returncode == 0
+    assert (tmp_path / "a").read_text().startswith('{"type":"session"')
+
+
+@pytest.mark.parametrize("samples", [1, 639])
+def test_a_recording_that_is_too_short_is_told_as_score_tells_it(tmp_path, wav, samples):
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(samples, np.float32), 16_000)
+    result = replay(short, wav)
+    assert result.returncode == 2
+    assert complaint(result) == f"ser-live: {short}: too short: a timestep is 40 ms\n"
+    ends = [line for line in lines(result) if line["type"] == "end"]
+    assert [end["estimates"] > 0 for end in ends] == [False, True]
+    scored = ser_live("score", short)
+    assert scored.returncode == 2
+    assert b"too short: a timestep is 40 ms" in scored.stdout
+
+
 def test_a_format_does_not_make_results_of_a_sound_file(wav, tmp_path):
     result = ser_live("replay", wav, "--format", "csv", "--output", tmp_path / "a.wav", "--force")
     assert result.returncode == 2

@@ -171,7 +171,7 @@ def test_labels_show_how_often_the_verdicts_agree(folder, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "4 recordings; errors as they have no speech: 0" in result.stdout.decode()
     assert "UAR 100.0 %" in result.stdout.decode()
-    assert "1 of the files" in result.stderr.decode()
+    assert "1 file is in" in result.stderr.decode()
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,13 @@ def test_a_last_screen_stays_and_says_each_thing_once(
     assert seen.stays.count("overall") == 1
     assert seen.stays.count("latency p50/p95") == 1
     assert " s not silent, of 0:0" in seen.stays
-    assert seen.stays.endswith(f"next: ser-live report {output} -o {output.with_suffix('.html')}\n")
+    last_screen, _, stopped = seen.stays.partition("ser-live: stopped at ")
+    assert last_screen.endswith(
+        f"next: ser-live report {output} -o {output.with_suffix('.html')}\n"
+    )
+    # Who is interrupted is told so, on stderr; who quits knows it.
+    assert bool(stopped) == (ends_by == "\x03" and errors_are_shown)
+    assert ("stopped at " in stderr) == (ends_by == "\x03" and not errors_are_shown)
     # Where somebody keeps standard error, the line is there; a person reads it once.
     assert stderr.count("overall") == (not errors_are_shown)
     assert json.loads(output.read_text().splitlines()[-1])["type"] == "end"

@@ -60,3 +60,15 @@ def assert_alike(ours, theirs):
         assert ours == pytest.approx(theirs, rel=0, abs=1e-6)
     else:
         assert ours == theirs
+
+
+def without(*names):
+    """A program that runs the command where some packages are missing."""
+    return (
+        "import importlib.util as u, sys\n"
+        f"missing = {names!r}\n"
+        "found = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name in missing else found(name, *rest)\n"
+        "for name in missing: sys.modules[name] = None\n"
+        "from streamer.commands.program import run; run()"
+    )

@@ -68,7 +68,17 @@ def test_a_full_disk_is_one_line_and_exit_1(command, option, session, knowing, t
     assert result.returncode == 1
     told = result.stderr.decode().splitlines()
     assert [line for line in told if "too large" in line] == told[-1:]  # the system's words
+    assert f"cannot write {tmp_path}" in told[-1]  # with the name of the file
     assert all(line.startswith("ser-live: ") for line in told)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".html"])
+def test_a_full_disk_is_told_of_a_report_of_any_kind(session, tmp_path, suffix):
+    pytest.importorskip("matplotlib")
+    output = tmp_path / f"o{suffix}"
+    result = with_room_for(100, "report", session, "--output", output)
+    assert result.returncode == 1
+    assert complaint(result) == f"ser-live: cannot write {output}: File too large\n"
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path):

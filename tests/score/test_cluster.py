@@ -171,7 +171,7 @@ def test_what_a_cluster_cannot_do_is_refused(options, said):
 def test_without_dask_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(RunFailure, match="pip install 'ser-live\\[cluster\\]'"):
-        ScorePlan(("x.wav",), scheduler="tcp://host:8786")
+        ScorePlan(("x.wav",), scheduler="tcp://host:8786").check_extras()
 
 
 def test_a_scheduler_that_is_not_there_is_said():

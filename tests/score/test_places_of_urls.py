@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import signal
@@ -9,19 +10,25 @@ import subprocess
 import time
 import zipfile
 
+import numpy as np
 import pytest
+import soundfile
 
 from streamer.commands.score.cluster.alone import hear_alone
 from streamer.commands.score.cluster.spec import spec_of
 from streamer.commands.score.finding import patience
+from streamer.commands.score.finding.copies import MOST_BYTES, Copies
 from streamer.commands.score.finding.listing import Listing
 from streamer.commands.score.finding.places import Url
 from streamer.commands.score.finding.remote import folder_of_copies, local_copy
 from streamer.commands.score.hearing.work import Task, hear
 from streamer.commands.score.plan import ScorePlan
+from streamer.commands.score.run import score
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.recognition.profile import UNKNOWN_VOICE
+from streamer.session.interrupts import Interrupts
+from streamer.sound.channels import Channels
 from tests.helpers.command import COMMAND
 from tests.helpers.faulty_server import HALF, FaultyServer
 from tests.helpers.places import CLIPS, ROOT
@@ -214,3 +221,40 @@ def test_a_full_temporary_disk_ends_the_run_in_a_line(shipped, monkeypatch):
     assert answer.failure.startswith("cannot write to ")
     assert answer.failure.endswith(": disk full")
     system.rm("/w", recursive=True)
+
+
+@pytest.mark.parametrize("most_bytes", [MOST_BYTES, 0])
+def test_a_url_is_fetched_once_for_all_its_channels(tmp_path, monkeypatch, most_bytes):
+    """Without room for a copy, the channels are the same."""
+    pytest.importorskip("aiohttp")
+    target = "streamer.commands.score.finding.listing.Copies"
+    monkeypatch.setattr(target, lambda: Copies(most_bytes))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    stereo, output = tmp_path / "stereo.wav", tmp_path / "r.csv"
+    voices = [soundfile.read(clip)[0] for clip in CLIPS[:2]]
+    length = max(map(len, voices))
+    frames = [np.pad(voice, (0, length - len(voice))) for voice in voices]
+    soundfile.write(stereo, np.stack(frames, axis=1), 16_000)
+    with FaultyServer({"/x.wav": stereo.read_bytes()}) as server:
+        plan = ScorePlan(
+            (f"{server.url}/x.wav",), output=output, wanted=Channels.parse("split"), workers=1
+        )
+        assert score(plan, Interrupts()) == 0
+        fetched = [path for method, path in server.requests if method == "GET"]
+    assert fetched == ["/x.wav"] * (1 if most_bytes else 3)
+    rows = {row["channel"]: row["overall"] for row in csv.DictReader(output.open())}
+    assert rows == {"1": "angry", "2": "happy"}
+    assert {path.name for path in tmp_path.iterdir()} == {"stereo.wav", "r.csv"}
+
+
+def test_a_copy_is_there_until_the_last_channel_was_heard(tmp_path):
+    copies = Copies(10)
+    (tmp_path / "a").write_bytes(bytes(6))
+    (tmp_path / "b").write_bytes(bytes(6))
+    kept = copies.keep(tmp_path / "a", 2)
+    assert copies.keep(tmp_path / "b", 1) is None
+    copies.release(kept)
+    assert kept.exists()
+    copies.release(kept)
+    assert not kept.exists()
+    assert copies.keep(tmp_path / "b", 1).read_bytes() == bytes(6)

@@ -206,8 +206,8 @@ def test_what_cannot_be_listed_is_a_row_with_its_error(url, said, tmp_path):
 def test_without_fsspec_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(RunFailure, match="pip install 'ser-live\\[remote\\]'"):
-        ScorePlan(("s3://bucket/x.wav",))
-    ScorePlan(("x.wav",))
+        ScorePlan(("s3://bucket/x.wav",)).check_extras()
+    ScorePlan(("x.wav",)).check_extras()
 
 
 @pytest.fixture(scope="module")

@@ -234,4 +234,4 @@ def test_wrong_usage_is_told_before_anything_is_heard(options, said, capsys):
 def test_parquet_without_pyarrow_is_told_in_a_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(RunFailure, match="pip install 'ser-live\\[parquet\\]'"):
-        plan_of("x.wav", output=Path("x.parquet"))
+        plan_of("x.wav", output=Path("x.parquet")).check_extras()

@@ -16,8 +16,8 @@ from streamer.recognition.metadata import LARGEST_VOICE
 from streamer.recognition.prior import PRIORS
 from streamer.serve import protocol
 from streamer.serve.protocol import Code, Ending, Refused, read_end, read_start
+from streamer.signal import RATES
 from streamer.sound.pcm import ENCODINGS
-from streamer.sound.source import RATES
 from tests.helpers.places import CLIPS
 from tests.serve.serving import END, converse, get, pcm, start
 

@@ -218,7 +218,7 @@ def test_a_file_after_junk_is_heard_and_the_junk_reported(tmp_path, voice, suffi
     path.write_bytes(junk + path.read_bytes())
     samples, _, said = heard(path)
     assert len(samples) == len(voice)
-    assert f"its first {len(junk)} bytes are no sound" in said[0]
+    assert f"{len(junk)} bytes are before its sound, which is heard" in said[0]
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("au", "AU"), ("aiff", "AIFF")])
@@ -255,10 +255,40 @@ def test_text_is_not_sound_whatever_its_suffix(tmp_path, suffix):
         Recording(path)
 
 
-def test_a_session_in_place_of_sound_is_identified(tmp_path):
-    path = tmp_path / "session.jsonl"
-    path.write_text('{"type":"session","schema":1}\n')
-    with pytest.raises(SerLiveError, match="holds a session, not sound; ser-live report draws it"):
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("s.jsonl", '{"type":"session","schema":1}\n', "a session, .*; ser-live report draws it"),
+        ("s.csv", "time,label,speech,latency_ms,p_sad\n", "a session as a table, .* report draws"),
+        ("s.TextGrid", 'File type = "ooTextFile"\n', "labels for another program"),
+        ("s.srt", "1\n00:00:00,000 --> 00:00:00,440\nsad\n", "labels for another program"),
+        ("s.vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:00.440\nsad\n", "labels for another program"),
+        ("s.txt", "0.000000\t0.440000\tsilence\n", "labels for another program"),
+        (
+            "r.csv",
+            "file,channel,duration_s,overall,error,prior\r\n",
+            "results of ser-live score, not sound; ser-live score --output .*r.csv goes on with",
+        ),
+        (
+            "r.jsonl",
+            '{"file":"x","channel":"mix","overall":null,"error":"e","prior":"balanced"}\n',
+            "results of ser-live score",
+        ),
+        ("r.parquet", "PAR1\x15\x04", "results of ser-live score"),
+        ("t.csv", "file,label\na.wav,sad\n", "labels, not sound; ser-live score --labels .* takes"),
+        (
+            "a.profile",
+            '{"schema":1,"mean":[0.5],"timesteps":1,"digest":"0"}\n',
+            "the profile of a voice, not sound; --profile .*a.profile takes it",
+        ),
+    ],
+)
+def test_another_file_of_ours_in_place_of_sound_is_told_with_what_takes_it(
+    tmp_path, name, text, told
+):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(SerLiveError, match=f"{name}: holds {told}"):
         Recording(path)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
+from streamer.errors import RunFailure
 from train.whole_file import whole_file
 
 
@@ -25,3 +28,30 @@ def test_nothing_is_there_before_it_is_whole(tmp_path):
         file.write(b"some")
         assert not path.exists()
     assert [one.name for one in tmp_path.iterdir()] == ["weights"]
+
+
+def _full():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _full_for_torch():
+    try:
+        _full()
+    except OSError:
+        raise RuntimeError("enforce fail at inline_container.cc") from None
+
+
+@pytest.mark.parametrize("write", [_full, _full_for_torch])
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, write):
+    path = tmp_path / "weights"
+    with (
+        pytest.raises(RunFailure, match=f"^cannot write {path}: No space left on device$"),
+        whole_file(path),
+    ):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_error_is_not_laid_to_the_disk(tmp_path):
+    with pytest.raises(ValueError, match="x"), whole_file(tmp_path / "weights"):
+        raise ValueError("x")

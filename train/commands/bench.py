@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from streamer.bundled import bundled
+from streamer.commands.numbers import Number
 from train.commands.options import add_json
 
 HELP = "what a step costs beside what it could; training"
@@ -16,7 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     parser.add_argument("--recording", type=Path, default=bundled("demo.flac"), help="%(default)s")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long (%(default)s)")
+    parser.add_argument(
+        "--seconds",
+        type=Number("seconds", 0, excludes_low=True),
+        default=20.0,
+        help="how long (%(default)s)",
+    )
     add_json(parser)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from train.commands.options import add_corpora, add_json
 from train.measuring.choices import KINDS, PARTS
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure these parts and leave the others out: %(choices)s",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="hear only the first N speakers of each corpus"
+        "--limit", type=Whole(1), metavar="N", help="hear only the first N speakers of each corpus"
     )
     parser.add_argument(
         "--transfer",

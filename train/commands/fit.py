@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from streamer.outputs import say_on_stderr
 from train.commands.options import add_corpora, add_place, add_run
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="train on these of the recipe's corpora; the others are tested, never trained on",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument("--seed", type=Whole(0), metavar="N", help="instead of the recipe's")
     parser.add_argument(
         "--without",
         type=lambda kinds: kinds.split(","),

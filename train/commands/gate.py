@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from streamer.outputs import check_output
 from train.commands.options import add_cache, add_corpora
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose streams it learns from (%(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, default=260, help="batches (%(default)s); 0: Silero's own weights"
+        "--steps", type=Whole(0), default=260, help="batches (%(default)s); 0: Silero's own weights"
     )
     add_corpora(parser)
     add_cache(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Number, Whole
 from train.commands.options import add_corpora, add_json
 
 HELP = "a day of audio through one stream: memory, step time, time stamps, forgetting"
@@ -16,8 +17,15 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("--hours", type=float, default=24.0, help="of audio (%(default)g)")
-    parser.add_argument("--seed", type=int, default=0, help="of order and levels (%(default)s)")
+    parser.add_argument(
+        "--hours",
+        type=Number("hours", 0, excludes_low=True),
+        default=24.0,
+        help="of audio (%(default)g)",
+    )
+    parser.add_argument(
+        "--seed", type=Whole(0), default=0, help="of order and levels (%(default)s)"
+    )
     parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     add_corpora(parser)
     add_json(parser)

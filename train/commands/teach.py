@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr
 from train.commands.options import add_corpora, add_place, add_run
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_place(parser)
     parser.add_argument(
-        "--fold", type=int, metavar="N", help="this teacher alone, from 0; others side by side"
+        "--fold", type=Whole(0), metavar="N", help="this teacher alone, from 0; others side by side"
     )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from streamer.counting import counted_are
 from streamer.errors import SerLiveError
 from train.corpora.known import CORPORA, Utterance
 from train.corpora.own_recordings import UNKNOWN
@@ -63,7 +64,8 @@ class Split:
             f"{corpus}: nobody says who speaks, so the same voice may be trained and tested on; "
             "expect worse on new voices"
             if (corpus, UNKNOWN) in self.shared_speakers
-            else f"{corpus}: {count} speakers are on more than one side; expect worse on new voices"
+            else f"{corpus}: {counted_are(count, 'speaker')} on more than one side; expect worse "
+            "on new voices"
             for corpus, count in by_corpus.items()
         ]
         if not self.validation:

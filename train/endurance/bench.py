@@ -46,6 +46,7 @@ from model.export import for_inference, state_specs, write_onnx
 from model.network import Network
 from model.silero import silero_path
 from streamer.commands.latency.streams import most_streams
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.modelfile.runtime import NetworkFile, open_session
 from streamer.modelfile.shipped import model_path
@@ -374,7 +375,7 @@ def print_table(result: Bench) -> None:
         f"{result.peak_multiply_adds / 1e9:.0f} G a second (median of the product)"
     )
     console.print(ratios)
-    console.print(f"{result.streams} streams keep up with their audio on the core")
+    console.print(f"the core keeps up with {counted(result.streams, 'stream')}")
     console.print(
         f"training takes in {result.utterances_per_s:.0f} utterances of 4 s a second "
         f"({torch.get_num_threads()} threads)"

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from streamer.commands.latency.process import machine, resident_mib
 from streamer.commands.latency.spread import Spread
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 from streamer.formats.lines import JsonLines
 from streamer.modelfile.shipped import model_path
@@ -112,9 +113,9 @@ class Soak:
         """The definite faults; the user decides how much memory and time are too much."""
         owed = self.samples // TIMESTEP_SAMPLES
         found = {
-            f"{self.estimates} estimates, not {owed}": self.estimates != owed,
-            f"{self.off_time} times are not those of their samples": self.off_time > 0,
-            f"{self.not_finite} estimates are not finite": self.not_finite > 0,
+            f"{counted(self.estimates, 'estimate')}, not {owed}": self.estimates != owed,
+            f"times that are not those of their samples: {self.off_time}": self.off_time > 0,
+            f"estimates that are not finite: {self.not_finite}": self.not_finite > 0,
             f"it ended at {self.duration_s} s": self.duration_s != self.samples / SAMPLE_RATE,
         }
         return [fault for fault, is_so in found.items() if is_so]
@@ -302,7 +303,7 @@ def run_soak(options: argparse.Namespace) -> None:
 def text_of(result: Soak) -> str:
     """Format the results as text."""
     lines = [
-        f"{result.hours:g} h, seed {result.seed}: {result.estimates} estimates, "
+        f"{result.hours:g} h, seed {result.seed}: {counted(result.estimates, 'estimate')}, "
         f"{result.off_time} off time, {result.not_finite} not finite, "
         f"ended at {result.duration_s:.6f} s",
         f"a step: {result.early_ms.p50:.3f} ms early, {result.late_ms.p50:.3f} ms late (medians "

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from streamer.bundled import bundled
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
@@ -271,7 +272,8 @@ def text_of(result: Turnover) -> str:
         [
             f"{result.heard_s / 3600:.2f} h of audio in {result.took_s:.0f} s, "
             f"{result.heard_s / result.took_s:.0f} times real time",
-            f"{result.streams.total()} streams ({ended}), {result.estimates} estimates",
+            f"{counted(result.streams.total(), 'stream')} ({ended}), "
+            f"{counted(result.estimates, 'estimate')}",
             "",
             table(result.footprints),
             "",

@@ -20,7 +20,7 @@ from streamer.signal import FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.features.augment import active_rms, take_out_noise
 from train.features.data import analyse, digest_of, front_end_sources, usable_prior
-from train.progress import progress_bar
+from train.progress import tracked
 from train.whole_file import whole_file
 from train.workers import worker_pool
 
@@ -164,8 +164,9 @@ def load_bank(
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
         work = partial(_decode, gate=gate)
-        with worker_pool() as pool, progress_bar() as bar:
-            for _ in bar.track(pool.map(work, missing), len(missing), description="decode"):
+        sizes = [len(chunk) for _, chunk in missing]
+        with worker_pool() as pool:
+            for _ in tracked(pool.map(work, missing), sizes, "recordings are decoded"):
                 pass
     return _joined([dict(np.load(file)) for file in kept], np.concatenate([[], *chunks]))
 

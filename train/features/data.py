@@ -24,7 +24,7 @@ from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, MANY_AT_ONCE, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.progress import progress_bar
+from train.progress import tracked
 from train.whole_file import whole_file
 from train.workers import worker_pool
 
@@ -166,8 +166,9 @@ def prepare(utterances: Sequence[Utterance], cache_folder: Path) -> list[Example
     missing = [job for job in jobs.items() if not job[0].exists()]
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
-        with worker_pool() as pool, progress_bar() as bar:
-            for _ in bar.track(pool.map(_prepare, missing), len(missing), description="prepare"):
+        sizes = [len(chunk) for _, chunk in missing]
+        with worker_pool() as pool:
+            for _ in tracked(pool.map(_prepare, missing), sizes, "recordings are analysed"):
                 pass
     examples: dict[int, Example] = {}
     for chunk, file in zip(chunks, jobs, strict=True):

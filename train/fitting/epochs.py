@@ -25,7 +25,7 @@ from train.fitting.training import Training, without_extra
 from train.fitting.validation import ValidationSet
 from train.measuring.measures import score
 from train.place import Place
-from train.progress import progress_bar
+from train.progress import Lines, progress_bar
 
 
 class EpochBatches(Protocol):
@@ -171,7 +171,12 @@ def _run_epochs(
                 completed=training.epoch * batches.steps,
             )
             epoch = batches.epoch([recipe.seed, training.epoch + 1])
-            loss = training.train_epoch(_watched(epoch, bar), teachers)
+            lines = Lines(
+                batches.steps,
+                f"steps of epoch {training.epoch + 1} of {epochs} are done",
+                is_told=place.leads and bool(bar.disable),
+            )
+            loss = training.train_epoch(_watched(epoch, bar, lines), teachers)
             speed = {
                 "trained_s": round(place.worked_s() - worked_s, 1),
                 "examples_per_s": round(batches.examples / (time.monotonic() - began), 1),
@@ -187,11 +192,12 @@ def _run_epochs(
     return training
 
 
-def _watched(batches: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
+def _watched(batches: Iterable[Batch], bar: Progress, lines: Lines) -> Iterator[Batch]:
     (task,) = bar.task_ids
     for batch in batches:
         yield batch
         bar.advance(task)
+        lines.advance()
 
 
 def log(record: dict[str, Any], folder: Path) -> None:

@@ -38,7 +38,7 @@ from train.features.data import (
 from train.features.sound import Surroundings, coloured, draw_colours, surround
 from train.measuring.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
 from train.measuring.streams import join, silence
-from train.progress import progress_bar
+from train.progress import tracked
 from train.workers import worker_pool
 
 Float32 = NDArray[np.float32]
@@ -110,10 +110,11 @@ def in_streams(
     file = cache_folder / f"sessions-{key}.npz"
     if not file.exists():
         cache_folder.mkdir(parents=True, exist_ok=True)
-        with worker_pool() as pool, progress_bar() as bar:
+        with worker_pool() as pool:
             heard = pool.map(partial(_hear, harm=harm), sessions)
-            found = bar.track(heard, len(sessions), description="sessions")
-            save_examples(list(found), file)
+            sizes = [1] * len(sessions)
+            found = list(tracked(heard, sizes, f"sessions are heard {name}"))
+            save_examples(found, file)
     features = normalise(load_examples(file), normaliser)
     spans = [
         (stream, *span) for stream, session in enumerate(sessions) for span in _spans_of(session)

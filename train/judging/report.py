@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from streamer.counting import counted
 from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import LEAST_OVER_CHANCE, Evaluation
 from train.judging.facts import Report
@@ -54,8 +55,8 @@ def _headline(one: Evaluation, metadata: ModelMetadata) -> str:
     scores = one.whole.scores
     trained = f"trained on other {one.held_by}" if one.is_trained_on else "never trained on"
     lines = [
-        f"{one.corpus} ({trained}): {scores.confusion.sum()} recordings of {one.speakers} "
-        f"speakers; {scores.without_verdict} without speech are errors"
+        f"{one.corpus} ({trained}): {counted(scores.confusion.sum(), 'recording')} of "
+        f"{counted(one.speakers, 'speaker')}; {scores.without_verdict} without speech are errors"
     ]
     if one.running is not None:
         running = one.running.headline.voted
@@ -162,8 +163,8 @@ def ordinary_of(ordinary: Ordinary) -> RenderableType:
     balanced = ordinary.balanced
     called = "an emotion but neutral"
     heads = [
-        f"ordinary speech ({balanced.recordings} recordings, {balanced.speech_minutes:.1f} min of "
-        "speech that nobody acted):"
+        f"ordinary speech ({counted(balanced.recordings, 'recording')}, "
+        f"{balanced.speech_minutes:.1f} min of speech that nobody acted):"
     ]
     rows = {"balanced": balanced}
     if ordinary.everyday is None:
@@ -300,9 +301,9 @@ def priors_of(trials: Sequence[PriorTrial]) -> RenderableType:
 
 def _following(one: Following) -> str:
     return (
-        f"{len(one.delays_s)} changes of emotion in {one.minutes:.1f} min of joined utterances: "
-        f"label follows after {one.median_delay_s:.2f} s (median, look-ahead included), "
-        f"never in {one.never_detected:.0f} %\n"
+        f"{counted(len(one.delays_s), 'change')} of emotion in {one.minutes:.1f} min of joined "
+        f"utterances: label follows after {one.median_delay_s:.2f} s (median, look-ahead "
+        f"included), never in {one.never_detected:.0f} %\n"
         f"label changes {one.label_changes / one.minutes:.1f} times a minute, "
         f"{one.false_changes / one.minutes:.1f} of them to a wrong emotion"
     )

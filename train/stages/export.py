@@ -96,6 +96,10 @@ def export_run(
         scores on the test speakers by corpus, for each recording alone and, as ``running``, in a
         running stream (None if speakers are unknown); also written beside the weights as
         :data:`TESTED`.
+
+    Raises:
+        SerLiveError: the run is not finished, or cannot follow a stream.
+        RunFailure: a file cannot be written.
     """
     network, result = RunFolder(folder).load(refitted=not judged)
     refitted = is_refit(result) and not judged
@@ -112,15 +116,17 @@ def export_run(
         _check_chosen_by_others(other.lineage, lineage_of(result), like)
         chosen = {"decision": other.decision, "everyday_prior": other.everyday_prior}
     untested = folder / "untested.onnx"
-    export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
-    results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
-    tested = {
-        corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
-        for corpus, (alone, running) in results.items()
-    }
-    described = replace(metadata_of(network, result, tested, refitted), **chosen)
-    describe_model(untested, described, path)
-    untested.unlink()
+    try:
+        export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
+        results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
+        tested = {
+            corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
+            for corpus, (alone, running) in results.items()
+        }
+        described = replace(metadata_of(network, result, tested, refitted), **chosen)
+        describe_model(untested, described, path)
+    finally:
+        untested.unlink(missing_ok=True)
     kept = RunFolder(folder)
     (kept.refit if refitted else kept).keep_json(tested, TESTED)
     return tested

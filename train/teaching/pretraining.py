@@ -44,7 +44,7 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
 from train.place import CPU, Place
-from train.progress import progress_bar
+from train.progress import tracked
 from train.stages.material import heard_beside, ordinary_of, training_data
 from train.whole_file import whole_file
 from train.workers import worker_pool
@@ -165,9 +165,10 @@ def _hear_paths(teacher: Path, paths: Sequence[Path], bank: Bank) -> list[Float1
         (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
         for first in range(0, len(paths), CHUNK)
     ]
-    with worker_pool() as pool, progress_bar() as bar:
+    with worker_pool() as pool:
         heard = pool.map(partial(_hear, teacher), jobs)
-        return list(bar.track(heard, len(jobs), description="teacher"))
+        sizes = [len(chunk) for chunk, _ in jobs]
+        return list(tracked(heard, sizes, "recordings are heard by the teacher"))
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Number, Whole
 from streamer.commands.options import add_model, add_prior, local_file
 
 HELP = "how late a label is, and where the time goes"
@@ -20,6 +21,9 @@ DESCRIPTION = (
 )
 #: ``stopped`` skips the paced session.
 SOURCES = ("replay", "mic", "stopped")
+#: How many streams, and chirps, are measured.
+STREAMS = range(1, 10_001)
+CHIRPS = range(1, 101)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "stopped: only with the clock stopped (default: replay)",
     )
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="length of each measurement (default: 30)"
+        "--seconds",
+        type=Number("seconds", 1, 86_400),
+        metavar="S",
+        help="length of each measurement (default: 30)",
     )
     parser.add_argument(
-        "--streams", type=int, metavar="N", help="also measure N streams at once on one core"
+        "--streams",
+        type=Whole(STREAMS[0], STREAMS[-1]),
+        metavar="N",
+        help="also measure N streams at once on one core",
     )
     parser.add_argument(
         "--loopback",
         nargs="?",
-        type=int,
+        type=Whole(CHIRPS[0], CHIRPS[-1]),
         const=10,
         metavar="N",
         help="instead, play N chirps (10) and find them in the microphone's signal",

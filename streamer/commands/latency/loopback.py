@@ -32,7 +32,6 @@ from streamer.sound.source import Float32
 
 #: Time between chirps; the search for one lasts until the next, as wireless speakers are slow.
 SPACING_S = 0.8
-CHIRPS = range(1, 101)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from streamer.bundled import bundled
 from streamer.commands.choices import say
-from streamer.commands.latency import SOURCES
+from streamer.commands.latency import CHIRPS, SOURCES, STREAMS
 from streamer.commands.latency.live import (
     DatedMicrophone,
     Repeated,
@@ -20,7 +20,7 @@ from streamer.commands.latency.live import (
     replay_probe,
     run_probed,
 )
-from streamer.commands.latency.loopback import CHIRPS, RoundTrips, measure_loopback
+from streamer.commands.latency.loopback import RoundTrips, measure_loopback
 from streamer.commands.latency.plot import check_plot, draw
 from streamer.commands.latency.probe import SETTLING_S, Probe
 from streamer.commands.latency.process import Process, machine
@@ -47,7 +47,6 @@ from streamer.sound.source import NO_SIGNALS, Signals, Source
 SCHEMA = 1
 Measured = TypeVar("Measured", RoundTrips, ServerCost, StepCost, StreamsCost, Process)
 DEMO = bundled("demo.flac")
-STREAMS = range(1, 10_001)
 
 
 @dataclass(frozen=True)

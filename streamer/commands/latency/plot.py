@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamer.commands.latency.probe import SETTLING_S, Passage
 from streamer.commands.latency.spread import Spread
+from streamer.counting import counted
 from streamer.errors import SerLiveError, printable
 from streamer.plotting import check_matplotlib, save
 
@@ -34,7 +35,9 @@ def draw(passage: Passage, source: str, path: Path) -> None:
     spread = Spread.of(settled.end_to_end_ms)
     figure = Figure(figsize=(9, 6), layout="constrained")
     histogram, timeline = figure.subplots(2, 1)
-    figure.suptitle(f"Sound to label, {len(settled.labels)} estimates of {printable(source)}")
+    figure.suptitle(
+        f"Sound to label, {counted(len(settled.labels), 'estimate')} of {printable(source)}"
+    )
     histogram.hist(settled.end_to_end_ms, bins=60, color="0.6")
     for name, style in (("p50", "-"), ("p95", "--"), ("p99", ":")):
         value = getattr(spread, name)

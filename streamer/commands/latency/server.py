@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from streamer.bundled import bundled
+from streamer.commands.latency import STREAMS
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.source import NO_SIGNALS, Signals
@@ -27,7 +29,6 @@ from streamer.sound.source import NO_SIGNALS, Signals
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-STREAMS = range(1, 10_001)
 #: Audio per message.
 BLOCK_S = 0.04
 #: Time after the last stream has begun, before the count starts.
@@ -124,11 +125,11 @@ def measure_server(load: Load, signals: Signals = NO_SIGNALS) -> ServerCost:
         SerLiveError: the recording cannot be read.
         RunFailure: the server is not there, refuses a stream, or websockets is not installed.
     """
+    samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
     try:
-        import websockets  # noqa: F401 (asked for before anything is read)
+        import websockets  # noqa: F401 (asked for before the loop begins)
     except ImportError as error:
         raise RunFailure("--server needs websockets: pip install 'ser-live[serve]'") from error
-    samples = read_timesteps(load.recording or bundled("demo.flac"), 60.0).ravel()
     data = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
     return asyncio.run(_measure(load, data, signals))
 
@@ -296,11 +297,12 @@ def server_text(cost: ServerCost) -> str:
     share = cost.late / cost.estimates
     return "\n".join(
         [
-            f"At the server: {cost.streams} paced streams, {cost.seconds:.0f} s (ms)",
+            f"At the server: {counted(cost.streams, 'paced stream')}, {cost.seconds:.0f} s (ms)",
             f"  {'':<34}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}",
             row("beyond framing and look-ahead", cost.beyond),
             row("of that, the client was late", cost.sent_late),
-            f"  over {LATE_MS:.0f} ms: {cost.late} of {cost.estimates} estimates ({share:.2%})",
+            f"  over {LATE_MS:.0f} ms: {cost.late} of {counted(cost.estimates, 'estimate')} "
+            f"({share:.2%})",
             f"  server: {shown(cost.cores, 'cores')}, {shown(cost.memory_mb, 'MB')}, "
             f"{shown(cost.stream_mb, 'MB a stream')}",
         ]

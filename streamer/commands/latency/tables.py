@@ -15,6 +15,7 @@ from streamer.commands.latency.reactions import Reactions
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import StepCost
 from streamer.commands.latency.streams import StreamsCost
+from streamer.counting import counted
 from streamer.errors import printable
 from streamer.signal import TIMESTEP_S
 
@@ -44,7 +45,7 @@ def live_text(cost: LiveCost) -> str:
         f"CPU share {load.cpu_share:.1%} of a core",
     ]
     return _section(
-        f"At the pace of the clock: {cost.estimates} estimates (ms)",
+        f"At the pace of the clock: {counted(cost.estimates, 'estimate')} (ms)",
         _table("term", [terms, totals], DERIVED_TERMS),
         [f"{printable(cost.source)}, {cost.sample_rate} Hz", *facts],
     )
@@ -54,7 +55,7 @@ def stopped_text(cost: StepCost, look_ahead_ms: float) -> str:
     """Return the lower bound: the cost of a step by itself."""
     median_ms = look_ahead_ms + cost.parts["whole step"].p50
     return _section(
-        f"The clock stopped while computing: {cost.steps} steps of {_STEP_MS:g} ms (ms)",
+        f"The clock stopped while computing: {counted(cost.steps, 'step')} of {_STEP_MS:g} ms (ms)",
         _table("part", [list(cost.parts.items())]),
         [
             f"framing, look-ahead and the median step: half of all labels take {median_ms:.1f} ms "
@@ -69,11 +70,12 @@ def streams_text(cost: StreamsCost) -> str:
     """Return whether so many streams fit on one core."""
     verdict = "fit" if cost.is_punctual else "do not fit"
     return _section(
-        f"{cost.streams} streams at once, one core: {cost.steps} steps (ms of processor time)",
+        f"{counted(cost.streams, 'stream')} at once, one core: {counted(cost.steps, 'step')} "
+        "(ms of processor time)",
         _table("part", [[(f"a step of all {cost.streams}", cost.step)]]),
         [
             f"they {verdict}: p99 {cost.step.p99:.1f} of {_STEP_MS:g} ms, "
-            f"{cost.deadline_misses} deadline misses",
+            f"deadline misses {cost.deadline_misses}",
             f"real-time factor of all {cost.real_time_factor:.4f}",
         ],
     )

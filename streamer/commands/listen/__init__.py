@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Number
 from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior, add_results
 
 HELP = "a microphone, live"
@@ -19,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="NAME|N", help="number or part of the name; see ser-live devices"
     )
-    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
+    parser.add_argument(
+        "--duration",
+        type=Number("seconds", 0, excludes_low=True),
+        metavar="S",
+        help="end after S seconds",
+    )
     parser.add_argument(
         "--record",
         type=Path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,8 +35,6 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         Interrupted: a signal came; raised after the last event.
     """
     duration_s: float | None = options.duration
-    if duration_s is not None and not (duration_s > 0 and math.isfinite(duration_s)):
-        raise SerLiveError("--duration must be more than 0 seconds")
     record: Path | None = options.record
     if options.output and record:
         check_apart(options.output, record)

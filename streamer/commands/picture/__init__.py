@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from streamer.commands.numbers import Number
 from streamer.commands.options import (
     SPEEDS,
     add_adaptation,
@@ -18,6 +19,8 @@ DESCRIPTION = (
     "Replay a recording and write the terminal UI at one moment of it as SVG, or the seconds "
     "before that moment as an SVG that moves."
 )
+#: The longest moving picture.
+LONGEST_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=local_file, metavar="FILE", help="recording")
     add_file(parser)
     parser.add_argument(
-        "--at", type=float, default=float("inf"), metavar="S", help="moment (default: the end)"
+        "--at",
+        type=Number("seconds", 0),
+        default=float("inf"),
+        metavar="S",
+        help="moment (default: the end)",
     )
     parser.add_argument(
         "--moving",
-        type=float,
+        type=Number("seconds", 0, LONGEST_S, excludes_low=True),
         metavar="S",
         help="a moving picture of the S seconds before that moment",
     )

@@ -34,8 +34,8 @@ from streamer.sound.files.recording import Recording
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)
 _BLOCK_MS = 10
-#: A moving picture: timesteps a frame, the longest one, how long its end stays on.
-_FRAME_TIMESTEPS, _LONGEST_S, _HOLD_S = 3, 60.0, 2.0
+#: A moving picture: timesteps a frame, how long its end stays on.
+_FRAME_TIMESTEPS, _HOLD_S = 3, 2.0
 
 
 def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -47,10 +47,6 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         Interrupted: a signal came.
     """
     size = size_of(options.size)
-    if not options.at >= 0:
-        raise SerLiveError("--at must be 0 or more seconds")
-    if options.moving is not None and not 0 < options.moving <= _LONGEST_S:
-        raise SerLiveError(f"--moving must be more than 0 seconds and at most {_LONGEST_S:g}")
     if options.output is not None and options.output.suffix.lower() != ".svg":
         raise SerLiveError(f"{options.output}: a picture of the screen is a .svg file")
     with ExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from streamer.commands.numbers import Whole
 from streamer.commands.options import (
     CHANNELS,
     SPEED_HELP,
@@ -13,6 +14,7 @@ from streamer.commands.options import (
     add_prior,
     add_results,
 )
+from streamer.signal import BLOCK_MS, RATES
 
 HELP = "recordings or a pipe, as if they were arriving live"
 DESCRIPTION = (
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", choices=SPEEDS, default="1", help=SPEED_HELP)
     parser.add_argument(
         "--block-ms",
-        type=int,
+        type=Whole(BLOCK_MS[0], BLOCK_MS[-1]),
         default=10,
         metavar="N",
         help="length of a block of audio, 1 to 10000; changes the latency, never the result "
@@ -46,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prior(parser)
     add_adaptation(parser)
     pcm = parser.add_argument_group("standard input")
-    pcm.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the raw PCM")
+    pcm.add_argument(
+        "--rate",
+        type=Whole(RATES[0], RATES[-1]),
+        metavar="HZ",
+        help="sample rate of the raw PCM",
+    )
     pcm.add_argument(
         "--live",
         action="store_true",

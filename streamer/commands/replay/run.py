@@ -11,9 +11,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from streamer.commands.choices import display_of, load_adaptation, load_recognizer
+from streamer.commands.choices import display_of, load_adaptation, load_recognizer, with_origin
 from streamer.commands.display import Display
 from streamer.commands.options import SPEEDS
+from streamer.commands.replay.progress import Progress
 from streamer.errors import RunFailure, SerLiveError, told
 from streamer.session.clock import Clock, Pace
 from streamer.session.events import Sink
@@ -24,7 +25,6 @@ from streamer.sound.channels import CHANNELS, MIX, Channels
 from streamer.sound.files.recording import Recording
 from streamer.sound.pcm import RawPcm
 from streamer.sound.pipe import LivePipe
-from streamer.sound.source import BLOCK_MS
 
 
 def run(
@@ -55,7 +55,9 @@ def run(
     worst = 0
     recognizer = load_recognizer(options)
     adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
+    progress = Progress(options.output)
     with ExitStack() as stack:
+        stack.enter_context(progress.told_if_stopped())
         display = display_of(
             options,
             stack,
@@ -83,6 +85,7 @@ def run(
             )
 
         for name in files:
+            progress.begin(name, len(files))
             try:
                 with ExitStack() as one:
                     source: LivePipe | RawPcm | Recording
@@ -103,7 +106,7 @@ def run(
                     run_session(
                         source,
                         recognizer,
-                        (*display.sinks, *also),
+                        (*display.sinks, *also, progress),
                         clock=clock,
                         block_ms=options.block_ms,
                         interrupts=interrupts,
@@ -113,10 +116,11 @@ def run(
                         # Whoever writes into a pipe may wait for every line.
                         at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
                     )
+                progress.check()
             except RunFailure:
                 raise
             except SerLiveError as error:
-                display.say(told(error))
+                display.say(with_origin(error, options))
                 worst = error.exit_code
     return worst
 
@@ -127,8 +131,6 @@ def _check(options: argparse.Namespace, files: Sequence[str]) -> None:
     Raises:
         SerLiveError: wrong usage.
     """
-    if options.block_ms not in BLOCK_MS:
-        raise SerLiveError(f"--block-ms must lie in {BLOCK_MS[0]}..{BLOCK_MS[-1]}")
     for name in files:
         if "://" in name and not os.path.lexists(name):
             raise SerLiveError(

@@ -60,8 +60,6 @@ def write_report(
     suffix = output.suffix.lower()
     if suffix not in (_PAGE, ".svg", *_PLOTTED):
         raise SerLiveError(f"{output}: a report is a .png, .pdf, .svg or .html file")
-    if suffix in _PLOTTED:
-        check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
     check_output(output, force, paths)
     with signals.waiting():
         read = [(path, session) for path in paths for session in _with_estimates(path, say)]
@@ -70,6 +68,8 @@ def write_report(
     files = choose_sounds(read, sounds)
     inputs = [*paths, *(file for file in files if file is not None)]
     check_output(output, force, inputs)
+    if suffix in _PLOTTED:
+        check_matplotlib(f"a {suffix} report, unlike .svg and .html,")
     page = make_page(sessions, _read_sounds(files, sessions, output, say, signals))
     if suffix in _PLOTTED:
         write_plotted(draw_sheet(page).drawing, page.title, output)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from streamer.commands.report.drawing.axis import clock
 from streamer.commands.report.facts import Facts, longest_stretch
+from streamer.counting import counted
 from streamer.formats.lines import close_second
 from streamer.formats.reader import RecordedSession
 from streamer.percentages import whole_percents
@@ -137,8 +138,3 @@ def times_of(facts: Facts) -> dict[str, str]:
     """Return the shares of the time in words: of speech, silence and lost audio."""
     lost = min(1.0, facts.lost_s / facts.duration_s)
     return percents({"speech": facts.speech, SILENCE: facts.silence, "lost": lost})
-
-
-def counted(number: int, what: str) -> str:
-    """Format a number with its noun."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.commands.report.drawing.waveform import Outliner, Waveform
-from streamer.commands.report.sentence import counted
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.formats.reader import RecordedSession
 from streamer.signal import SAMPLE_RATE

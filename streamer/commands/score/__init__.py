@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from streamer.commands.options import CHANNELS, add_adaptation, add_model, add_prior, file_or_folder
 
 HELP = "many recordings, one row of results for each"
@@ -19,6 +20,8 @@ DESCRIPTION = (
     "goes on. A recording that cannot be read gets a row with its error, and the exit code is 2; "
     "the next run tries it again and adds a new row."
 )
+#: How many processes there may be.
+WORKERS = range(1, 257)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "counted",
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (default: one per core)"
+        "--workers",
+        type=Whole(WORKERS[0], WORKERS[-1]),
+        metavar="N",
+        help="processes (default: one per core)",
     )
     parser.add_argument(
         "--scheduler",

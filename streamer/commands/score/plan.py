@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from streamer.commands.score import WORKERS
 from streamer.commands.score.finding.places import Url, is_pattern, place_of
 from streamer.commands.score.finding.remote import check_remote
-from streamer.commands.score.hearing.workers import WORKERS
-from streamer.commands.score.results.opening import check_suffix
+from streamer.commands.score.results.opening import check_parquet, check_suffix
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import check_apart
 from streamer.recognition.prior import BALANCED, Prior
@@ -44,6 +45,7 @@ class ScorePlan:
         wanted: channels to use.
         names_passed_over: whether to name the skipped files instead of counting them.
         is_dataset: whether the output is a folder of Parquet files.
+        origin: returns what to add to a line about an option that a configuration file sets.
     """
 
     paths: tuple[Path | str, ...]
@@ -60,17 +62,16 @@ class ScorePlan:
     wanted: Channels = MIX
     names_passed_over: bool = False
     is_dataset: bool = False
+    origin: Callable[[str], str] = lambda _: ""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers not in WORKERS:
             raise SerLiveError(f"--workers must lie in {WORKERS[0]}..{WORKERS[-1]}")
         if self.scheduler is not None:
             self._check_cluster(self.scheduler)
-        urls = [place for place in map(place_of, self.texts) if isinstance(place, Url)]
-        if urls:
-            check_remote()
-        for url in urls:
-            _check_bucket(url)
+        for place in map(place_of, self.texts):
+            if isinstance(place, Url):
+                _check_bucket(place)
         if self.output is not None:
             check_suffix(self.output, self.is_dataset)
             if self.timeline is not None:
@@ -80,6 +81,19 @@ class ScorePlan:
             raise SerLiveError("--labels are of recordings, not of channels: no --channels split")
         if sys.stdout is None and (self.output is None or self.labels is not None):
             raise SerLiveError("standard output is closed")
+
+    def check_extras(self) -> None:
+        """Check for the extras that this takes; what is wrong with it otherwise is told before.
+
+        Raises:
+            RunFailure: one is not installed.
+        """
+        if self.scheduler is not None and find_spec("distributed") is None:
+            raise RunFailure("--scheduler needs Dask: pip install 'ser-live[cluster]'")
+        if any(isinstance(place, Url) for place in map(place_of, self.texts)):
+            check_remote()
+        if self.output is not None:
+            check_parquet(self.output, self.is_dataset)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -97,8 +111,6 @@ class ScorePlan:
             raise SerLiveError(f"{timeline} lies in {output}, which is for results; name another")
 
     def _check_cluster(self, address: str) -> None:
-        if find_spec("distributed") is None:
-            raise RunFailure("--scheduler needs Dask: pip install 'ser-live[cluster]'")
         match = _ADDRESS.fullmatch(address)
         if match is None or int(match[3]) not in _PORTS:
             raise SerLiveError(f"--scheduler is an address as tcp://HOST:8786, not {address!r}")

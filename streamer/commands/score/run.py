@@ -25,6 +25,7 @@ from streamer.commands.score.results.opening import Piped, Results, open_results
 from streamer.commands.score.results.rows import Row, columns_of
 from streamer.commands.score.results.sums import Sums, identity_of_run
 from streamer.commands.score.results.truth import agreement, read_truth
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.modelfile.shipped import model_path
 from streamer.outputs import show
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         force=options.force,
         wanted=wanted,
         names_passed_over=options.passed_over,
+        origin=options.configuration.origin,
     )
     return score(plan, interrupts)
 
@@ -78,6 +80,7 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     recognizer = Recognizer.load(plan.model, plan.prior)
     profile = None if plan.profile is None else recognizer.load_profile(plan.profile)
     adaptation = Adaptation(profile, plan.adapts)
+    plan.check_extras()
     identity = identity_of_run(recognizer, adaptation)
     with ExitStack() as stack:
         places = () if plan.scheduler else map(place_of, plan.texts)
@@ -227,6 +230,7 @@ def _run(
             say(notice)
         row = answer.row | sums.identity
         record(job, row, results)
+        items.release(job.item)
         sums.take(row)
         watched.heard(row["duration_s"])
 
@@ -240,14 +244,14 @@ def _run(
         if plan.output is not None:
             # Before the first row nothing has been overwritten.
             without = " without --force" if plan.force and watched.recordings else ""
-            of = "" if watched.total is None else f" of {watched.total}"
-            say(
-                f"stopped after {watched.recordings}{of} {plan.unit}s; the same command{without} "
-                "goes on from there"
-            )
+            done = counted(watched.recordings, plan.unit)
+            if watched.total is not None:
+                done = f"{watched.recordings} of {counted(watched.total, plan.unit)}"
+            say(f"stopped after {done}; the same command{without} goes on from there")
         raise
-    done = f"{watched.recordings} {plan.unit}{'s' * (watched.recordings != 1)}"
-    say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{sums.faults}")
+    done = counted(watched.recordings, plan.unit)
+    faults = f"{sums.faults}{plan.origin(sums.faults)}"
+    say(f"{done}, {watched.outcome}{_before(plan, watched.recorded)}{faults}")
 
 
 def _before(plan: ScorePlan, recorded: int) -> str:

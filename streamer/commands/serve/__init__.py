@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Number, Whole
 from streamer.commands.options import add_model, add_no_adaptation, add_prior
 
 HELP = "a WebSocket for other programs, and a page in the browser"
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=Whole(0, 65_535),
         default=8765,
         metavar="P",
         help="port to listen at; 0: any free one (default: %(default)s)",
@@ -37,17 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "environment is safer: no list of processes shows it",
     )
     parser.add_argument(
-        "--max-streams", type=int, metavar="N", help="streams at once (default: 200)"
+        "--max-streams", type=Whole(1), metavar="N", help="streams at once (default: 200)"
     )
     parser.add_argument(
         "--max-idle",
-        type=float,
+        type=Number("seconds", 0, excludes_low=True),
         metavar="S",
         help="end a stream that sends nothing for S seconds (default: 60)",
     )
     parser.add_argument(
         "--max-seconds",
-        type=float,
+        type=Number("seconds", 0, excludes_low=True),
         metavar="S",
         help="end a stream after S seconds (default: 14400)",
     )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import SerLiveError
+from streamer.own_files import LONGEST_START, Kind, kind_of
+from streamer.signal import RATES
 from streamer.sound.files import media
 from streamer.sound.files.parts import Layout, Part, PartFile
-from streamer.sound.source import CHUNK_MS, RATES, Damaged, Float32
+from streamer.sound.source import CHUNK_MS, Damaged, Float32
 
 #: Audio that may be missing from what a header promises: a few odd bytes, and the delay and
 #: padding of an MPEG audio encoder.
@@ -21,8 +23,17 @@ _UNCOUNTED = 2**62
 _PLAIN = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _PLAIN_CHUNK_MS = 1_024
 
-#: How a session of JSON lines begins.
-_SESSION = b'{"type":"session"'
+#: What is said of a file that ser-live wrote, with the command that takes it.
+_NOT_SOUND = {
+    Kind.SESSION: "holds a session, not sound; ser-live report draws it",
+    Kind.SESSION_TABLE: "holds a session as a table, not sound; ser-live report draws sessions, "
+    "of JSON lines",
+    Kind.ROWS: "holds results of ser-live score, not sound; ser-live score --output {name} goes on "
+    "with them",
+    Kind.TRUTH: "holds labels, not sound; ser-live score --labels {name} takes it",
+    Kind.PROFILE: "holds the profile of a voice, not sound; --profile {name} takes it",
+    Kind.TIMELINE: "holds labels for another program, not sound; name the recording",
+}
 
 
 class SoundFile:
@@ -126,8 +137,10 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
         raise SerLiveError(
             f"{path}: raw PCM has no header; pipe it into: ser-live replay -"
         ) from error
-    if _is_session(path):
-        raise SerLiveError(f"{path}: holds a session, not sound; ser-live report draws it")
+    with path.open("rb") as file:
+        kind = kind_of(file.read(LONGEST_START))
+    if kind is not None:
+        raise SerLiveError(f"{path}: {_NOT_SOUND[kind].format(name=path)}")
     refusal = media.UNREADABLE
     if media.is_at_hand():
         try:
@@ -137,12 +150,6 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
     if refusal.startswith(media.UNREADABLE):  # its reasons are less specific
         refusal = f"{media.UNREADABLE} ({reason}); {media.way_out(path)}"
     raise SerLiveError(f"{path}: {_where(layout, index)}{refusal}")
-
-
-def _is_session(path: Path) -> bool:
-    """Return whether it is the output of ``--format jsonl``."""
-    with path.open("rb") as file:
-        return file.read(len(_SESSION)) == _SESSION
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import soxr
 
+from streamer.counting import counted_are
 from streamer.errors import SerLiveError
 from streamer.sound.channels import MIX, Channels, Mixer
 from streamer.sound.files import media
@@ -142,8 +143,7 @@ class Recording:
             say(f"{self._path}: nothing marks its end: it may have been cut short")
         if layout.junk:
             say(
-                f"{self._path}: its first {layout.junk} bytes are no sound; what follows them "
-                "is heard"
+                f"{self._path}: {counted_are(layout.junk, 'byte')} before its sound, which is heard"
             )
         if isinstance(self._decoder, media.MediaFile) and self._decoder.tracks > 1:
             say(f"{self._path}: {self._decoder.tracks} sound tracks; the first one is heard")

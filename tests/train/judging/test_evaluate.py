@@ -168,7 +168,7 @@ def test_one_speaker_has_no_interval(corpora, model_file, tmp_path, monkeypatch,
     shutil.copytree(corpora, tmp_path / "fewer", ignore=shutil.ignore_patterns("1008_*"))
     assert run_train(monkeypatch, "evaluate", model_file, "--corpora", tmp_path / "fewer") == 0
     said = capsys.readouterr().out
-    assert "of 1 speakers" in said
+    assert "of 1 speaker;" in said
     assert "(-, 95 % over speakers)" in said
     assert "nan" not in said
 

@@ -10,6 +10,7 @@ from streamer.commands.report.drawing.axis import ticks
 from streamer.commands.report.drawing.ink import FAINT, INK, RULE
 from streamer.commands.report.drawing.picture import Drawing
 from streamer.commands.report.drawing.shapes import Area, Line, Shape, Text, steps
+from streamer.counting import counted
 
 Float64 = NDArray[np.float64]
 
@@ -80,5 +81,5 @@ def _range(known_ms: Float64) -> tuple[float, float]:
 
 def _captions(spread: Spread, beyond: int, number: int, x: float, y: float) -> list[Shape]:
     percentiles = f"p50 {spread.p50:.0f} ms (line), p95 {spread.p95:.0f} ms (dashed)"
-    rest = f"max {spread.max:.0f} ms; {number} estimates, {beyond} of them off the axis"
+    rest = f"max {spread.max:.0f} ms; {counted(number, 'estimate')}, {beyond} of them off the axis"
     return [Text(x, y + 16, percentiles, _SIZE, FAINT), Text(x, y + 31, rest, _SIZE, FAINT)]

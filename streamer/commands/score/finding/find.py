@@ -24,6 +24,7 @@ from streamer.commands.score.finding.places import (
 )
 from streamer.commands.score.finding.remote import listed
 from streamer.commands.score.results.rows import Keys
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.sound.files.media import MEDIA_SUFFIXES
 from streamer.sound.files.recording import SOUND_SUFFIXES
@@ -144,7 +145,7 @@ class Search:
                 else:
                     yield Entry(found, size), is_named
         except SerLiveError as error:
-            after = f" after {count} files; the same command goes on" if count else ""
+            after = f" after {counted(count, 'file')}; the same command goes on" if count else ""
             self.complaints.append(f"{error}{after}")
             yield Entry(url, None, str(error).removeprefix(f"{url}: ")), True
             return

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from streamer.commands.score.finding.copies import Copies
 from streamer.commands.score.finding.find import Search
 from streamer.commands.score.finding.places import Place, Url, place_of
 from streamer.commands.score.finding.remote import local_copy
 from streamer.commands.score.results.rows import Key, Keys
+from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.sound.channels import MIX, Channels
 from streamer.sound.files.recording import Recording
@@ -45,6 +47,7 @@ class Item:
         channels: channels to use.
         size: its bytes; None if unknown.
         problem: why there is nothing to score; None for a recording.
+        copy: what was fetched of a URL for all its channels, until :meth:`Listing.release`.
     """
 
     place: Place
@@ -52,6 +55,7 @@ class Item:
     channels: Channels = MIX
     size: int | None = None
     problem: str | None = None
+    copy: Path | None = None
 
     @property
     def key(self) -> Key:
@@ -116,6 +120,7 @@ class Listing:
         self._texts = tuple(texts)
         self._wanted = wanted
         self._folder = folder
+        self._copies = Copies()
         self._signals = signals
         self._left = Packed()
         self._search = Search(texts, say, self._left.add, wants_sizes=wants_sizes)
@@ -185,7 +190,7 @@ class Listing:
             return
         names = ", ".join(map(str, map(place_of, self._texts)))
         count = sum(self._search.passed_over.values())
-        others = f" (passed over {count} other files)" if count else ""
+        others = f" (passed over {counted(count, 'other file')})" if count else ""
         raise SerLiveError(
             f"no recordings in {names}{others}; files that are named are always tried"
         )
@@ -213,9 +218,10 @@ class Listing:
         try:
             for entry in self._search.entries():
                 text, is_url = str(entry.place), isinstance(entry.place, Url)
-                for number in self._channels(entry.place, entry.problem):
+                numbers, copy = self._channels(entry.place, entry.problem)
+                for number in numbers:
                     with self._changed:
-                        self._packed.add([text, is_url, entry.size, entry.problem, number])
+                        self._packed.add([text, is_url, entry.size, entry.problem, number, copy])
                         self._count += 1
                         if self._count % _PACKED_TOGETHER in (0, 1):  # the first is wanted at once
                             self._packed.pack()
@@ -231,28 +237,40 @@ class Listing:
                 self._is_done = True
                 self._changed.notify_all()
 
-    def _channels(self, place: Place, problem: str | None) -> Sequence[int | str]:
-        """Return the channels of a recording: their numbers if they are split.
+    def release(self, item: Item) -> None:
+        """Note that an item needs its copy no more; each item may say so once."""
+        if item.copy is not None:
+            self._copies.release(item.copy)
 
-        One that cannot be opened has one: its row will say why.
+    def _channels(
+        self, place: Place, problem: str | None
+    ) -> tuple[Sequence[int | str], str | None]:
+        """Return the channels of a recording, and the path of its copy if one is kept.
+
+        They are numbers if they are split. One that cannot be opened has one: its row will say why.
         """
         if not self._wanted.is_split or problem is not None:
-            return (str(self._wanted),)
-        count = 1
-        with (
-            suppress(Exception),
-            local_copy(place, None, keep_quiet, self._folder) as path,
-            Recording(path, self._wanted) as recording,
-        ):
-            count = recording.streams or 1
-        return range(1, count + 1)
+            return (str(self._wanted),), None
+        count, copy = 1, None
+        with suppress(Exception), local_copy(place, None, keep_quiet, self._folder) as path:
+            with Recording(path, self._wanted) as recording:
+                count = recording.streams or 1
+            if isinstance(place, Url):
+                copy = self._copies.keep(path, count)
+        return range(1, count + 1), None if copy is None else str(copy)
 
 
 def _item(
-    text: str, is_url: bool, size: int | None, problem: str | None, channel: int | str
+    text: str,
+    is_url: bool,
+    size: int | None,
+    problem: str | None,
+    channel: int | str,
+    copy: str | None,
 ) -> Item:
     place = Url(text) if is_url else Path(text)
-    return Item(place, written(place), Channels.parse(str(channel)), size, problem)
+    kept = None if copy is None else Path(copy)
+    return Item(place, written(place), Channels.parse(str(channel)), size, problem, kept)
 
 
 def written(place: Place) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from streamer.commands.score.finding.listing import Item
+from streamer.commands.score.finding.listing import Item, Listing
 from streamer.commands.score.finding.places import below
 from streamer.commands.score.hearing.work import Task
 from streamer.commands.score.plan import ScorePlan
@@ -40,7 +40,7 @@ class Job:
     def task(self) -> Task:
         timeline = self.timeline and _partial(self.timeline)
         item = self.item
-        return Task(item.place, item.name, timeline, item.channels, item.size)
+        return Task(item.place, item.name, timeline, item.channels, item.size, copy=item.copy)
 
 
 class Drawn:
@@ -52,7 +52,7 @@ class Drawn:
         problems: jobs without a recording, whose row says why.
     """
 
-    def __init__(self, plan: ScorePlan, items: Iterable[Item], results: Results) -> None:
+    def __init__(self, plan: ScorePlan, items: Listing, results: Results) -> None:
         self._plan, self._results = plan, results
         self._jobs = self._missing(items)
         self._under_way: dict[int, Job] = {}
@@ -80,7 +80,7 @@ class Drawn:
         """Return the job of a task, which is no longer under way."""
         return self._under_way.pop(index)
 
-    def _missing(self, items: Iterable[Item]) -> Iterator[Job]:
+    def _missing(self, items: Listing) -> Iterator[Job]:
         """Yield the recordings without a row or without a timeline."""
         folder = self._plan.timeline
         for item in items:
@@ -94,6 +94,8 @@ class Drawn:
             if needs_row or timeline is not None:
                 self.count += 1
                 yield Job(item, needs_row, timeline)
+            else:
+                items.release(item)
 
 
 def _partial(timeline: Path) -> Path:

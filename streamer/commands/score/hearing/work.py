@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing.connection import Connection, wait
@@ -27,7 +27,7 @@ from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.clock import Pace
-from streamer.session.events import Estimated, Event, SessionEnded, Sink
+from streamer.session.events import TOO_SHORT, Estimated, Event, SessionEnded, Sink
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
 from streamer.signal import MANY_AT_ONCE, TIMESTEP_S
@@ -49,6 +49,7 @@ class Task:
         channels: channels to use.
         size: its bytes; None if unknown.
         called: what sessions and messages call it; None for the path.
+        copy: what was fetched of a URL before; None to fetch it.
     """
 
     path: Place
@@ -57,6 +58,7 @@ class Task:
     channels: Channels = MIX
     size: int | None = None
     called: str | None = None
+    copy: Path | None = None
 
     @property
     def source(self) -> str:
@@ -122,7 +124,7 @@ class Tally:
             return row
         row["duration_s"] = round(end.duration_s, TIME_DIGITS)
         if not end.estimates:
-            row["error"] = error or f"too short: a timestep is {1000 * TIMESTEP_S:g} ms"
+            row["error"] = error or TOO_SHORT
             return row
         minutes = end.estimates * TIMESTEP_S / 60
         row["speech_s"] = round(self._speech_timesteps * TIMESTEP_S, TIME_DIGITS)
@@ -162,7 +164,11 @@ def hear(
     tally = Tally(recognizer)
     error: str | None = None
     try:
-        copied = local_copy(task.path, task.size, notices.append, folder, say_at_once, alive)
+        copied: AbstractContextManager[Path]
+        if task.copy is not None and task.copy.exists():
+            copied = nullcontext(task.copy)
+        else:
+            copied = local_copy(task.path, task.size, notices.append, folder, say_at_once, alive)
         with copied as path:
 
             def named(text: object) -> str:

@@ -24,7 +24,6 @@ from streamer.recognition.prior import Prior
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.session.interrupts import Interrupts
 
-WORKERS = range(1, 257)
 #: Tasks that a worker holds: while it reports one, it has the next at hand.
 _TASKS_AT_HAND = 2
 #: A killed process ends at once, unless it waits for a dead disk.

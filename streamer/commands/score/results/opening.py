@@ -66,12 +66,18 @@ def check_suffix(path: Path, is_dataset: bool) -> None:
 
     Raises:
         SerLiveError: no format of results has this suffix.
-        RunFailure: pyarrow is needed and not installed.
     """
-    suffix = path.suffix.lower()
-    if not is_dataset and suffix not in (*FORMS, PARQUET):
+    if not is_dataset and path.suffix.lower() not in (*FORMS, PARQUET):
         raise SerLiveError(f"{path}: {_KINDS}, whose name ends in {os.sep}")
-    if (is_dataset or suffix == PARQUET) and find_spec("pyarrow") is None:
+
+
+def check_parquet(path: Path, is_dataset: bool) -> None:
+    """Check for pyarrow if the results take it; arguments as in :func:`check_suffix`.
+
+    Raises:
+        RunFailure: it is not installed.
+    """
+    if (is_dataset or path.suffix.lower() == PARQUET) and find_spec("pyarrow") is None:
         raise RunFailure("Parquet needs pyarrow: pip install 'ser-live[parquet]'")
 
 

@@ -9,9 +9,12 @@ from streamer.commands.score.results.rows import Row
 from streamer.errors import SerLiveError
 from streamer.recognition.profile import Adaptation
 from streamer.recognition.recognizer import Recognizer
+from streamer.sound.channels import MIX
 from streamer.version import version
 
 _DIGEST_DIGITS = 12
+#: In the column of the channel: all of them together.
+_TOGETHER = str(MIX)
 
 
 def identity_of_run(recognizer: Recognizer, adaptation: Adaptation) -> Row:
@@ -58,7 +61,8 @@ class Sums:
         """Take a row that an earlier run wrote.
 
         Raises:
-            SerLiveError: it is of another model, prior, adaptation or version.
+            SerLiveError: it is of another model, prior, adaptation or version, or of all channels
+                together where this run takes them one by one, or the other way round.
         """
         identity = self.identity
         if any(row[column] != value for column, value in identity.items()):
@@ -67,6 +71,12 @@ class Sums:
                 f"{row['adaptation'] or 'none'}, ser-live {row['version']}), this is "
                 f"{identity['model']} ({identity['prior']}, {identity['adaptation'] or 'none'}, "
                 f"{identity['version']}); name another file, or begin anew with --force"
+            )
+        if (row["channel"] == _TOGETHER) != (self._channels == _TOGETHER):
+            theirs = _TOGETHER if row["channel"] == _TOGETHER else "split, or of single ones"
+            raise SerLiveError(
+                f"{self._output} holds results of --channels {theirs}, this is --channels "
+                f"{self._channels}; name another file, or begin anew with --force"
             )
         self._take_verdict(row)
         if row["error"]:  # those of this run's recordings are made again

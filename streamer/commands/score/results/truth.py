@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 
 from streamer.commands.score.finding.listing import Item
 from streamer.commands.score.finding.places import Url, base_name, identity_of, place_of
+from streamer.counting import counted, counted_are
 from streamer.errors import SerLiveError, printable
 from streamer.formats.label_table import LabelledFile, labelled_files
 from streamer.measures import Accuracy, confusion_matrix
@@ -73,17 +74,18 @@ def read_truth(table: Path, items: Iterable[Item], known: Sequence[str]) -> Trut
         )
     unlabelled = [item.name for item in items if item.name not in labels]
     complaints = [
-        f"{len(names)} {what} ({_some(names)})"
-        for names, what in (
-            (unmatched, f"of the files in {table} are not among the recordings"),
-            (unlabelled, f"of the recordings are not in {table}"),
+        f"{counted_are(len(names), what)} {where} ({_some(names)})"
+        for names, what, where in (
+            (unmatched, "file", f"in {table}, but not among the recordings"),
+            (unlabelled, "recording", f"not in {table}"),
         )
         if names
     ]
     if foreign:
+        are = counted_are(foreign.total(), "recording")
         complaints.append(
-            f"{foreign.total()} of the recordings in {table} have labels that the model does not "
-            f"know ({_some(list(foreign))}); it knows {', '.join(known)}"
+            f"{are} left out of the comparison: {table} gives labels that the model does not know "
+            f"({_some(_each_counted(foreign))}); it knows {', '.join(known)}"
         )
     return Truth(labels, tuple(complaints))
 
@@ -109,6 +111,11 @@ class _Lookup:
         return self._by_name.get(base_name(here))
 
 
+def _each_counted(labels: Counter[str]) -> list[str]:
+    """Return each label, with its number if there are several of it."""
+    return [one if count == 1 else f"{count} {one}" for one, count in labels.items()]
+
+
 def _some(names: Sequence[str]) -> str:
     shown = [printable(name) for name in names[:_SHOWN]]
     return ", ".join([*shown, "..."] if len(names) > _SHOWN else shown)
@@ -119,8 +126,8 @@ def agreement(
 ) -> RenderableType:
     """Return how often the verdicts are right, for display.
 
-    A recording without speech is an error. One that could not be processed, or whose label the
-    model lacks, is left out and counted.
+    A recording without speech is an error. One that could not be processed is left out and
+    counted; so is one whose label the model lacks, which :func:`read_truth` has counted.
 
     Args:
         truth: label by name of the recording.
@@ -128,13 +135,9 @@ def agreement(
         labels: the model's labels.
     """
     index = {label: number for number, label in enumerate(labels)}
-    unknown = Counter(label for label in truth.values() if label not in index)
     known = {name: label for name, label in truth.items() if label in index}
     heard = [name for name in known if verdicts[name] is not None]
-    lines = [
-        f"left out: {count} labelled {printable(label)}, which the model does not know"
-        for label, count in unknown.items()
-    ]
+    lines = []
     if len(heard) < len(known):
         lines.append(f"left out: {len(known) - len(heard)} that could not be heard")
     if not heard:
@@ -147,7 +150,7 @@ def agreement(
         )
     )
     lines.append(
-        f"{len(heard)} recording{'s' * (len(heard) != 1)}; errors as they have no speech: "
+        f"{counted(len(heard), 'recording')}; errors as they have no speech: "
         f"{accuracy.without_verdict}\n"
         f"UAR {accuracy.uar:.1f} %, WA {accuracy.wa:.1f} %, macro F1 {accuracy.macro_f1:.1f} %"
     )
