@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from streamer.counting import counted
 from streamer.formats.lines import JsonLines
 from streamer.recognition.enrolment import GOOD_SPEECH_S, LEAST_SPEECH_S
 from streamer.recognition.estimate import Estimate
@@ -289,7 +290,8 @@ class Hearing:
         if self._odd:
             raise Refused(
                 Code.BAD_AUDIO,
-                f"the audio ends {len(self._odd)} bytes into a sample of {self.frame_bytes}; "
+                f"the audio ends {counted(len(self._odd), 'byte')} into a sample of "
+                f"{self.frame_bytes}; "
                 "check channels and sample_format",
             )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from streamer.counting import counted_are
 from streamer.errors import SerLiveError
 from streamer.recognition.prior import EVERYDAY, PRIORS, Prior
 from streamer.recognition.profile import Adaptation
@@ -165,7 +166,8 @@ class Streams:
         most = self._limits.streams
         if start.streams > most:
             raise Refused(
-                Code.POLICY, f"start: {start.streams} streams are wanted, this server has {most}"
+                Code.POLICY,
+                f"start: {counted_are(start.streams, 'stream')} wanted, this server has {most}",
             )
         if self._taken + start.streams > most:
             self._metrics.refused["streams"] += 1

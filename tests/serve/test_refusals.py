@@ -71,7 +71,7 @@ def test_a_wrong_start(server, first, code, words):
 @pytest.mark.parametrize(
     ("messages", "code", "words"),
     [
-        ([b"\0\0\0", END], 1007, "ends 1 bytes into a sample of 2"),
+        ([b"\0\0\0", END], 1007, "ends 1 byte into a sample of 2"),
         ([b"RIFF\0\0\0\0WAVEfmt "], 1007, "a sound file came where raw PCM belongs"),
         ([SECOND, "hello"], 1003, "must be a JSON object"),
         ([SECOND, '{"type":"start","sample_rate":16000}'], 1008, "after start comes binary audio"),

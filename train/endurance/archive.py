@@ -23,6 +23,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem, register_implementation
 
+from streamer.commands.numbers import Whole
 from streamer.commands.score.cluster import task as on_worker
 from streamer.commands.score.hearing.work import Answer, Task, empty_row
 
@@ -177,8 +178,8 @@ def _address(log: Path) -> str:
 def main() -> None:
     """Measure, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--recordings", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--recordings", type=Whole(1), default=1_000_000)
+    parser.add_argument("--workers", type=Whole(1), default=2)
     parser.add_argument("--output", default="results.csv", help="also .parquet, or a folder: r/")
     parser.add_argument("--again", action="store_true", help="also run the command a second time")
     options = parser.parse_args()

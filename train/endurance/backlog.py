@@ -17,6 +17,7 @@ import numpy as np
 from streamer.bundled import bundled
 from streamer.client import connect
 from streamer.commands.latency.server import Load, ServerCost, measure_server, server_text
+from streamer.commands.numbers import Number, Whole
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
@@ -80,9 +81,11 @@ def text_of(alone: list[ServerCost], beside: list[ServerCost], fast: int) -> str
 def main() -> int:
     """Run as the command line says, and return the exit code."""
     parser = make_parser("backlog", __doc__, attacks=True)
-    parser.add_argument("--fast", type=int, default=50, help="fast clients (%(default)s)")
-    parser.add_argument("--streams", type=int, default=4, help="paced streams (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a turn (%(default)g)")
+    parser.add_argument("--fast", type=Whole(0), default=50, help="fast clients (%(default)s)")
+    parser.add_argument("--streams", type=Whole(1), default=4, help="paced streams (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=Number("seconds", 1.0), default=20.0, help="of a turn (%(default)g)"
+    )
     options = parser.parse_args()
     if options.attack is not None:
         attack(_fast(options.attack, options.fast))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from streamer.commands.latency.server import Load, ServerCost, measure_server
+from streamer.commands.numbers import Whole
 from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
 from train.endurance.command import attack, exit_code_of, make_parser
@@ -170,10 +171,10 @@ def text_of(result: Storm) -> str:
 def main() -> int:
     """Run as the command line says, and return the exit code."""
     parser = make_parser("hostile", __doc__, attacks=True)
-    parser.add_argument("--connections", type=int, default=10_000, help="(%(default)s)")
-    parser.add_argument("--paced", type=int, default=4, help="streams beside (%(default)s)")
-    parser.add_argument("--at-once", type=int, default=64, help="connections (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    parser.add_argument("--connections", type=Whole(1), default=10_000, help="(%(default)s)")
+    parser.add_argument("--paced", type=Whole(1), default=4, help="streams beside (%(default)s)")
+    parser.add_argument("--at-once", type=Whole(1), default=64, help="connections (%(default)s)")
+    parser.add_argument("--seed", type=Whole(0), default=0, help="(%(default)s)")
     options = parser.parse_args()
     connections, seed, at_once = options.connections, options.seed, options.at_once
     if options.attack is not None:

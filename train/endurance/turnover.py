@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from streamer.bundled import bundled
+from streamer.commands.numbers import Number, Whole
 from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 from streamer.outputs import say_on_stderr
@@ -285,9 +286,14 @@ def text_of(result: Turnover) -> str:
 def main() -> int:
     """Run as the command line says, and return the exit code."""
     parser = make_parser("turnover", __doc__)
-    parser.add_argument("--hours", type=float, default=24.0, help="of audio (%(default)g)")
-    parser.add_argument("--clients", type=int, default=12, help="at once (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    parser.add_argument(
+        "--hours",
+        type=Number("hours", 0.0, excludes_low=True),
+        default=24.0,
+        help="of audio (%(default)g)",
+    )
+    parser.add_argument("--clients", type=Whole(1), default=12, help="at once (%(default)s)")
+    parser.add_argument("--seed", type=Whole(0), default=0, help="(%(default)s)")
     options = parser.parse_args()
 
     def measure() -> int:
