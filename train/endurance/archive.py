@@ -9,7 +9,6 @@ the client, the most tasks that the scheduler held, and the time per recording.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
@@ -26,6 +25,7 @@ from fsspec import AbstractFileSystem, register_implementation
 from streamer.commands.numbers import Whole
 from streamer.commands.score.cluster import task as on_worker
 from streamer.commands.score.hearing.work import Answer, Task, empty_row
+from train.endurance.command import make_parser
 
 _IN_A_FOLDER = 1_000
 _SECONDS = 3.0
@@ -177,7 +177,7 @@ def _address(log: Path) -> str:
 
 def main() -> None:
     """Measure, as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = make_parser("archive", __doc__)
     parser.add_argument("--recordings", type=Whole(1), default=1_000_000)
     parser.add_argument("--workers", type=Whole(1), default=2)
     parser.add_argument("--output", default="results.csv", help="also .parquet, or a folder: r/")

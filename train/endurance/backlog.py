@@ -83,9 +83,8 @@ def main() -> int:
     parser = make_parser("backlog", __doc__, attacks=True)
     parser.add_argument("--fast", type=Whole(0), default=50, help="fast clients (%(default)s)")
     parser.add_argument("--streams", type=Whole(1), default=4, help="paced streams (%(default)s)")
-    parser.add_argument(
-        "--seconds", type=Number("seconds", 1.0), default=20.0, help="of a turn (%(default)g)"
-    )
+    seconds = Number("seconds", 1.0)
+    parser.add_argument("--seconds", type=seconds, default=20.0, help="of a turn (%(default)g)")
     options = parser.parse_args()
     if options.attack is not None:
         attack(_fast(options.attack, options.fast))

@@ -6,15 +6,24 @@ import argparse
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from streamer.errors import SerLiveError
+from streamer.errors import SerLiveError, told
 from streamer.outputs import say_on_stderr
 
 #: Exit code after Ctrl-C.
 EXIT_INTERRUPTED = 130
 
 Answer = TypeVar("Answer")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            SerLiveError.exit_code, told(f"{message}; see {self.prog} --help", "train") + "\n"
+        )
 
 
 def make_parser(name: str, doc: str | None, *, attacks: bool = False) -> argparse.ArgumentParser:
@@ -25,7 +34,7 @@ def make_parser(name: str, doc: str | None, *, attacks: bool = False) -> argpars
         doc: its docstring; the first line describes the command.
         attacks: whether the command starts itself again as a process that attacks a port.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m train.endurance.{name}", description=(doc or "").partition("\n")[0]
     )
     if attacks:

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from streamer.bundled import bundled
 from streamer.commands.numbers import Number, Whole
 from streamer.counting import counted
-from streamer.errors import RunFailure, SerLiveError
+from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
@@ -243,13 +243,8 @@ def turnover(hours: float, clients: int, seed: int) -> Turnover:
     """Run a day of so many hours.
 
     Raises:
-        SerLiveError: the hours or the clients are impossible.
         RunFailure: the server did not start, or has gone.
     """
-    if not SHORTEST_H <= hours <= LONGEST_H:
-        raise SerLiveError(f"--hours must lie in {SHORTEST_H:g}..{LONGEST_H:g}")
-    if not 1 <= clients <= 100:
-        raise SerLiveError("--clients must lie in 1..100")
     result = Turnover(hours)
     with Served() as server:
         before = result.footprints["before"] = server.at_rest()
@@ -286,13 +281,9 @@ def text_of(result: Turnover) -> str:
 def main() -> int:
     """Run as the command line says, and return the exit code."""
     parser = make_parser("turnover", __doc__)
-    parser.add_argument(
-        "--hours",
-        type=Number("hours", 0.0, excludes_low=True),
-        default=24.0,
-        help="of audio (%(default)g)",
-    )
-    parser.add_argument("--clients", type=Whole(1), default=12, help="at once (%(default)s)")
+    hours = Number("hours", SHORTEST_H, LONGEST_H)
+    parser.add_argument("--hours", type=hours, default=24.0, help="of audio (%(default)g)")
+    parser.add_argument("--clients", type=Whole(1, 100), default=12, help="at once (%(default)s)")
     parser.add_argument("--seed", type=Whole(0), default=0, help="(%(default)s)")
     options = parser.parse_args()
 

@@ -71,5 +71,9 @@ def test_a_short_day_of_streams_that_come_and_go(monkeypatch, capsys):
 @pytest.mark.parametrize("arguments", [["--hours", "nan"], ["--clients", "0"]])
 def test_an_impossible_day_is_refused_in_one_line(monkeypatch, capsys, arguments):
     monkeypatch.setattr(sys, "argv", ["turnover", *arguments])
-    assert turnover.main() == 2
-    assert f"{arguments[0]} must lie in" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        turnover.main()
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{arguments[0]}: {arguments[1]!r} is not a " in err
