@@ -323,6 +323,9 @@ def test_a_recording_that_is_too_short_is_told_as_score_tells_it(tmp_path, wav, 
     scored = ser_live("score", short)
     assert scored.returncode == 2
     assert b"too short: a timestep is 40 ms" in scored.stdout
+    pictured = ser_live("picture", short, "--output", tmp_path / "x.svg")
+    assert (pictured.returncode, complaint(pictured)) == (2, complaint(result))
+    assert not (tmp_path / "x.svg").exists()
 
 
 def test_a_format_does_not_make_results_of_a_sound_file(wav, tmp_path):

@@ -25,7 +25,7 @@ from streamer.screen.drawing.svg import moving_svg, still_svg
 from streamer.screen.keys import View
 from streamer.screen.monitor import Monitor, Snapshot
 from streamer.session.clock import Pace
-from streamer.session.events import Event
+from streamer.session.events import TOO_SHORT, Event
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
 from streamer.signal import TIMESTEP_S
@@ -159,6 +159,8 @@ def draw_recording(
             write_line(out, _drawn(frames.snapshots, size, moving_s))
         raise
     end_s = monitor.snapshot.time
+    if not end_s:
+        raise SerLiveError(f"{path}: {TOO_SHORT}")
     if end_s + TIMESTEP_S < at_s < math.inf:
         say(f"{path}: ends after {end_s:.2f} s, before --at {at_s:g}; the picture shows its end")
     write_line(out, _drawn(frames.snapshots, size, moving_s))
