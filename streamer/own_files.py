@@ -1,4 +1,4 @@
-"""Tells the files that ser-live writes by how they begin, to say what a wrong one is."""
+"""Recognises ser-live's own files by how they begin, so that errors can name them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ LONGEST_START = 1 << 16
 #: Columns and keys that every file of the kind has.
 _OF_ROWS = {"file", "channel", "overall", "error", "prior"}
 _OF_TABLES = {"time", "label", "speech", "latency_ms"}
-_OF_PROFILES = {"mean", "timesteps", "digest"}
 _OF_TRUTH = {"file", "label"}
+#: Values of ``type``.
+_BY_TYPE = {"session": Kind.SESSION, "profile": Kind.PROFILE}
 
 _TIMELINE = re.compile(
-    r'File type = "ooTextFile"|WEBVTT\b|1\r?\n[\d:]+,\d+ --> |\d+\.\d+\t\d+\.\d+\t', re.ASCII
+    r'File type = "ooTextFile"|WEBVTT\b|1\r?\n(?:[\d:]+,\d+ --> |\Z)|\d+\.\d+\t\d+\.\d+\t', re.ASCII
 )
 
 
@@ -47,14 +48,14 @@ def kind_of(start: bytes) -> Kind | None:
     values = _object(line) if line.startswith("{") else dict.fromkeys(line.split(","))
     keys = set(values)
     if "type" in keys:
-        return Kind.SESSION if values["type"] == "session" else None
+        return _BY_TYPE.get(str(values["type"]))
     if keys >= _OF_ROWS:
         return Kind.ROWS
     if keys >= _OF_TABLES:
         return Kind.SESSION_TABLE
     if keys == _OF_TRUTH:
         return Kind.TRUTH
-    return Kind.PROFILE if keys >= _OF_PROFILES else None
+    return None
 
 
 def _object(line: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How far a long task is: a bar on stderr if it is a terminal, otherwise a line now and then."""
+"""How far along a long task is: a bar if stderr is a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from streamer.errors import RunFailure
+
+#: The system's errors of a disk.
+_DISK = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO, errno.EROFS)
 
 
 @contextmanager
@@ -33,8 +37,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def is_of_disk(error: OSError) -> bool:
+    """Return whether the disk has failed or has no room."""
+    return error.errno in _DISK
+
+
 def _failure_of(error: BaseException | None) -> OSError | None:
     """Return the failure of the disk behind an error: torch wraps it in its own."""
-    while error is not None and not isinstance(error, OSError):
+    while error is not None and not (isinstance(error, OSError) and is_of_disk(error)):
         error = error.__cause__ or error.__context__
     return error

@@ -70,7 +70,7 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
 
 def prepare(recognizers: Sequence[Recognizer]) -> None:
     """Do at the start what would delay the first streams, or all of them later."""
-    import streamer.serve.app  # noqa: F401 (nor does it wait for the first connection)
+    import streamer.serve.app  # noqa: F401 (imported now, not at the first connection)
 
     for one in recognizers:
         one.stream().accept(np.zeros(SAMPLE_RATE, np.float32))  # imports what a step needs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ from streamer.outputs import say_on_stderr
 
 #: Lines that wait for the reader of stderr; when more come, the newest are lost and counted.
 MOST_WAITING = 10_000
-#: How long the end of the server waits for that reader.
+#: How long the end of the server waits for that reader. What it has not read by then is lost.
 _END_S = 1.0
 
 
@@ -32,8 +33,8 @@ def log(event: str, **facts: object) -> None:
 def written_apart() -> Iterator[None]:
     """Write the lines in a thread of their own for the length of a block.
 
-    Who reads stderr may stop to read, and a pipe holds some hundred lines: a write would then wait
-    without end, and every stream with it.
+    Whoever reads stderr may stop reading, and a pipe holds some hundred lines: a write would then
+    wait without end, and every stream with it.
     """
     writer = _Writer()
     _Writer.running = writer
@@ -102,6 +103,8 @@ class _Writer:
         while data and self._descriptor is not None:
             try:
                 data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # another program that shares it has made it so
+                select.select([], [self._descriptor], [])
             except OSError:  # it was closed
                 return
 

@@ -173,7 +173,7 @@ class Speakers:
     """Counts the streams in real time, whatever else is connected.
 
     Attributes:
-        number: how many there were in the last second that is over.
+        number: how many there were in the last second that is over, as of the last count.
     """
 
     def __init__(self) -> None:
@@ -184,7 +184,9 @@ class Speakers:
     def count(self, members: Sequence[Member], now_s: float) -> None:
         """Note whose turn it is, at a moment of the monotonic clock."""
         if now_s >= self._until_s:
-            self.number, self._spoke, self._until_s = len(self._spoke), set(), now_s + _COUNTED_S
+            is_next = now_s < self._until_s + _COUNTED_S
+            self.number = len(self._spoke) if is_next else 0
+            self._spoke, self._until_s = set(), now_s + _COUNTED_S
         self._spoke.update(members)
 
 
@@ -263,6 +265,7 @@ class Stepper:
             with self._changed:
                 while not self._ready and not self._is_over:
                     self._changed.wait(_LOOK_S)
+                    self._speakers.count((), time.monotonic())
                 if self._is_over:
                     return
                 turns = self._next_turns()

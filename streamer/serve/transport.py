@@ -158,8 +158,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Parse what came, then yield to other connections."""
         until_s = time.monotonic() + _TURN_S
         while not self.read_paused:  # else the application must read its messages first
-            first, self._parsed = self._parsed, self._parsed + PIECE_BYTES
-            super().data_received(self._unparsed[first : self._parsed])
+            if not self.disconnected and not self.transport.is_closing():
+                first, self._parsed = self._parsed, self._parsed + PIECE_BYTES
+                super().data_received(self._unparsed[first : self._parsed])
             is_over = self.disconnected or self.transport.is_closing()
             if is_over or self._parsed >= len(self._unparsed):
                 self._unparsed, self._parsed = b"", 0
@@ -177,6 +178,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             raise ClientDisconnected
         await super().send(message)
+        # After a close nobody receives, and the peer's own close may be in what was not parsed yet.
+        if message["type"] == "websocket.close" and not self.read_paused:
+            self._parse()
 
     async def receive(self) -> ASGIReceiveEvent:
         if not self.queue.empty():

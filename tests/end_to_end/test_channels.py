@@ -107,7 +107,8 @@ def test_results_of_the_mean_and_of_single_channels_are_not_mixed(
     assert ser_live(*command, begun).returncode == 0
     refused = ser_live(*command, other)
     assert refused.returncode == 2
-    assert f"holds results of --channels {begun}" in complaint(refused)
+    theirs = {"mix": "all channels together", "split": "single channels"}[begun]
+    assert f"holds results of {theirs}, which do not mix with" in complaint(refused)
     assert f"this is --channels {other}; name another file, or begin anew with --force" in (
         complaint(refused)
     )

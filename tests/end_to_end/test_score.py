@@ -110,7 +110,7 @@ def test_a_finished_run_tries_what_failed_again_and_other_paths_add_rows(folder,
     again = score(folder, "--output", output)
     assert again.returncode == 2  # the error is still there
     assert "1 recording, " in complaint(again)
-    assert f"9 were in {output} before; 1 with an error" in complaint(again)
+    assert f"{output} held 9 rows before; 1 with an error" in complaint(again)
     assert by_file(output) == by_file(scored / "r.csv")
     heard = folder / "a"
     nothing = score(heard, "--output", output).stderr.decode()

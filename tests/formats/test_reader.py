@@ -15,6 +15,7 @@ from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap, Marked, SessionEnded, SessionStarted
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
+from tests.helpers.profiles import PROFILE
 from tests.helpers.sessions import Array, Collect, Lossy
 
 HEADER = {
@@ -304,7 +305,8 @@ def test_a_file_that_cannot_be_opened_is_reported(tmp_path):
         (b"\xef\xbb\xbffile,time,label,speech,latency_ms,p_sad\r\n", "a session as a table"),
         (b"fLaC\0\0\0\x22" + bytes(40), "sound, not a session"),
         (b"ID3\4\0\0\0\0\0\0", "sound, not a session"),
-        (b'{"schema":1,"mean":[0.5],"timesteps":1,"digest":"0"}\n', "profile of a voice"),
+        (PROFILE.to_json().encode() + b"\n", "profile of a voice"),
+        (b"1\r\n00:00:00,000 --> 00:00:00,440\r\nsad\r\n", "labels for another program"),
     ],
 )
 def test_a_file_of_another_kind_is_identified(tmp_path, data, said):

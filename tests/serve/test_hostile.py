@@ -11,6 +11,7 @@ import struct
 import time
 
 import numpy as np
+import pytest
 
 from streamer.commands.latency.server import Load, measure_server, server_text
 from streamer.serve.host import prepare
@@ -62,6 +63,24 @@ def test_messages_that_came_at_once_take_turns_with_everything_else():
         return seen
 
     assert asyncio.run(turns()) == ["another", 0, "another", 1, "another", 2]
+
+
+@pytest.mark.parametrize(
+    ("first", "code"), [(text(start()) + frame(bytes(1_280)), 1000), (text("nonsense"), 1003)]
+)
+def test_a_client_that_closes_behind_what_nobody_reads_any_more_is_let_go(server, first, code):
+    late = frame(bytes(1_200)) * 4
+    close = frame(struct.pack("!H", 1000), opcode=8)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.settimeout(8.0)  # the server's own patience is longer
+        client.sendall(request(None))
+        client.recv(4_096)
+        client.sendall(first + text(END) + late + close)
+        said = bytearray()
+        while piece := client.recv(65_536):
+            said += piece
+    assert struct.pack("!H", code) in said[said.rindex(b"\x88") :]  # the closing frame
+    assert (b'"overall"' in said) == (code == 1000)
 
 
 def test_what_a_server_starts_with_is_no_garbage_to_look_through(shipped):

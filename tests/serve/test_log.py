@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -59,6 +61,30 @@ def test_lines_that_have_no_room_are_counted(monkeypatch):
     assert sum(lost) + len(kept) == 50
     assert lost
     assert kept == list(range(len(kept)))
+
+
+def test_a_stderr_that_does_not_block_loses_nothing(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    found = []
+
+    def read():
+        with os.fdopen(reader) as stream:
+            for line in stream:
+                found.append(json.loads(line))
+                time.sleep(0.0001)  # slower than the writer, so that the pipe is full
+
+    thread = threading.Thread(target=read)
+    with os.fdopen(writer, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with written_apart():
+            for number in range(3_000):
+                log("tried", number=number)
+            thread.start()
+            while len(found) < 3_000:
+                time.sleep(0.01)
+    thread.join()
+    assert [line["number"] for line in found] == list(range(3_000))
 
 
 def test_the_log_is_whole_where_it_is_read(capfd):

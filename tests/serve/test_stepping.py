@@ -6,6 +6,7 @@ import tests.serve.needed  # isort: skip  # noqa: F401 (skips the file)
 
 import asyncio
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -136,6 +137,19 @@ def test_streams_are_counted_while_they_speak(shipped):
     assert set(numbers[15:25]) == {3}
     assert set(numbers[40:50]) == {1}
     assert set(numbers[70:]) == {0}
+
+
+def test_whoever_spoke_an_hour_ago_does_not_count(shipped):
+    speakers = Speakers()
+    gone = Member(Hearing(Start(16_000), shipped))
+    is_kept = weakref.ref(gone)
+    for tick in range(15):
+        speakers.count([gone], 100.0 + 0.1 * tick)
+    assert speakers.number == 1
+    del gone
+    speakers.count((), 3_700.0)
+    assert speakers.number == 0
+    assert is_kept() is None
 
 
 def test_the_clock_knows_when_each_sample_came():

@@ -13,6 +13,7 @@ from streamer.sound.files.containers import look_through
 from streamer.sound.files.parts import Part, PartFile
 from streamer.sound.files.recording import Recording, read_recording
 from streamer.sound.resampler import Resampler
+from tests.helpers.profiles import PROFILE
 from tests.matrix.headers import sizes
 from tests.sound.heard import RATE, TOLERATED_S, at_rate, heard, id3
 
@@ -278,7 +279,7 @@ def test_text_is_not_sound_whatever_its_suffix(tmp_path, suffix):
         ("t.csv", "file,label\na.wav,sad\n", "labels, not sound; ser-live score --labels .* takes"),
         (
             "a.profile",
-            '{"schema":1,"mean":[0.5],"timesteps":1,"digest":"0"}\n',
+            f"{PROFILE.to_json()}\n",
             "the profile of a voice, not sound; --profile .*a.profile takes it",
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,18 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, write):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_error_is_not_laid_to_the_disk(tmp_path):
+def _bug():
+    raise ValueError("x")
+
+
+def _bug_after_a_missing_file():
+    try:
+        Path("/nowhere/at/all").read_bytes()
+    except FileNotFoundError:
+        raise ValueError("x") from None
+
+
+@pytest.mark.parametrize("fail", [_bug, _bug_after_a_missing_file])
+def test_another_error_is_not_laid_to_the_disk(tmp_path, fail):
     with pytest.raises(ValueError, match="x"), whole_file(tmp_path / "weights"):
-        raise ValueError("x")
+        fail()

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
         "--hours",
-        type=Number("hours", 0, excludes_low=True),
+        type=Number("hours", 0.01, 1000),
         default=24.0,
         help="of audio (%(default)g)",
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from streamer.counting import counted_are
 from streamer.errors import SerLiveError, printable
 from streamer.modelfile.lineage import LONGEST_NAME, HeardCorpus, HeldBy, Lineage
 from streamer.recognition.metadata import ModelMetadata
@@ -273,7 +274,7 @@ def without_known(
     if len(found) == len(utterances):
         return found, ()
     left = len(utterances) - len(found)
-    recordings = "1 recording is" if left == 1 else f"{left} recordings are"
+    recordings = counted_are(left, "recording")
     return found, (f"{recordings} left out, which {metadata.name} was trained on or chosen by",)
 
 

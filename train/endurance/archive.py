@@ -25,6 +25,7 @@ from fsspec import AbstractFileSystem, register_implementation
 from streamer.commands.numbers import Whole
 from streamer.commands.score.cluster import task as on_worker
 from streamer.commands.score.hearing.work import Answer, Task, empty_row
+from train.ending import exit_code_of
 from train.endurance.command import make_parser
 
 _IN_A_FOLDER = 1_000
@@ -175,8 +176,12 @@ def _address(log: Path) -> str:
     raise SystemExit(log.read_text())
 
 
-def main() -> None:
-    """Measure, as the command line says."""
+def main() -> int:
+    """Run as the command line says, and return the exit code."""
+    return exit_code_of(_run)
+
+
+def _run() -> int:
     parser = make_parser("archive", __doc__)
     parser.add_argument("--recordings", type=Whole(1), default=1_000_000)
     parser.add_argument("--workers", type=Whole(1), default=2)
@@ -189,7 +194,8 @@ def main() -> None:
                 options.recordings, options.workers, Path(folder), options.again, options.output
             )
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,12 +16,14 @@ import numpy as np
 
 from streamer.bundled import bundled
 from streamer.client import connect
+from streamer.commands.latency import STREAMS
 from streamer.commands.latency.server import Load, ServerCost, measure_server, server_text
 from streamer.commands.numbers import Number, Whole
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE
 from streamer.sound.files.recording import read_recording
-from train.endurance.command import attack, exit_code_of, make_parser
+from train.ending import exit_code_of
+from train.endurance.command import attack, make_parser
 from train.endurance.served import TOKEN, Served
 
 #: Measurements of each kind.
@@ -80,23 +82,28 @@ def text_of(alone: list[ServerCost], beside: list[ServerCost], fast: int) -> str
 
 def main() -> int:
     """Run as the command line says, and return the exit code."""
+    return exit_code_of(_run)
+
+
+def _run() -> int:
     parser = make_parser("backlog", __doc__, attacks=True)
     parser.add_argument("--fast", type=Whole(0), default=50, help="fast clients (%(default)s)")
-    parser.add_argument("--streams", type=Whole(1), default=4, help="paced streams (%(default)s)")
+    parser.add_argument(
+        "--streams",
+        type=Whole(STREAMS[0], STREAMS[-1]),
+        default=4,
+        help="paced streams (%(default)s)",
+    )
     seconds = Number("seconds", 1.0)
     parser.add_argument("--seconds", type=seconds, default=20.0, help="of a turn (%(default)g)")
     options = parser.parse_args()
     if options.attack is not None:
         attack(_fast(options.attack, options.fast))
         return 0
-
-    def compare() -> int:
-        with Served() as server:
-            load = Load(server.url, options.streams, options.seconds, token=TOKEN)
-            print(text_of(*measure(load, server, options.fast), options.fast))
-        return 0
-
-    return exit_code_of("backlog", compare)
+    with Served() as server:
+        load = Load(server.url, options.streams, options.seconds, token=TOKEN)
+        print(text_of(*measure(load, server, options.fast), options.fast))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,29 +1,16 @@
-"""What the commands have in common that are modules of their own and measure a server."""
+"""What the commands share that measure a server, each in a module of its own."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
-from streamer.errors import SerLiveError, told
-from streamer.outputs import say_on_stderr
-
-#: Exit code after Ctrl-C.
-EXIT_INTERRUPTED = 130
+from train.ending import Parser
 
 Answer = TypeVar("Answer")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(
-            SerLiveError.exit_code, told(f"{message}; see {self.prog} --help", "train") + "\n"
-        )
 
 
 def make_parser(name: str, doc: str | None, *, attacks: bool = False) -> argparse.ArgumentParser:
@@ -34,7 +21,7 @@ def make_parser(name: str, doc: str | None, *, attacks: bool = False) -> argpars
         doc: its docstring; the first line describes the command.
         attacks: whether the command starts itself again as a process that attacks a port.
     """
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m train.endurance.{name}", description=(doc or "").partition("\n")[0]
     )
     if attacks:
@@ -46,15 +33,3 @@ def attack(clients: Coroutine[Any, Any, Answer]) -> Answer:
     """Run clients with the lowest priority, as if they were on other machines."""
     os.nice(10)
     return asyncio.run(clients)
-
-
-def exit_code_of(name: str, measure: Callable[[], int]) -> int:
-    """Return what ``measure`` returns; or report in one line why it did not, and return a code."""
-    try:
-        return measure()
-    except SerLiveError as error:
-        say_on_stderr(f"{name}: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        say_on_stderr(f"{name}: stopped")
-        return EXIT_INTERRUPTED

@@ -21,7 +21,8 @@ from streamer.commands.latency.server import Load, ServerCost, measure_server
 from streamer.commands.numbers import Whole
 from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
-from train.endurance.command import attack, exit_code_of, make_parser
+from train.ending import exit_code_of
+from train.endurance.command import attack, make_parser
 from train.endurance.hostility import many
 from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
@@ -170,6 +171,10 @@ def text_of(result: Storm) -> str:
 
 def main() -> int:
     """Run as the command line says, and return the exit code."""
+    return exit_code_of(_run)
+
+
+def _run() -> int:
     parser = make_parser("hostile", __doc__, attacks=True)
     parser.add_argument("--connections", type=Whole(1), default=10_000, help="(%(default)s)")
     parser.add_argument("--paced", type=Whole(1), default=4, help="streams beside (%(default)s)")
@@ -180,13 +185,9 @@ def main() -> int:
     if options.attack is not None:
         print(json.dumps(attack(many(options.attack, connections, seed, TOKEN, at_once))))
         return 0
-
-    def measure() -> int:
-        result = storm(connections, options.paced, seed, at_once)
-        print(text_of(result))
-        return int(bool(result.faults))
-
-    return exit_code_of("hostile", measure)
+    result = storm(connections, options.paced, seed, at_once)
+    print(text_of(result))
+    return int(bool(result.faults))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,11 @@ class Served:
             stderr=self._log,
             env=os.environ | {"SER_LIVE_TOKEN": TOKEN},
         )
-        self.port = self._wait_for_port()
+        try:
+            self.port = self._wait_for_port()
+        except BaseException:  # Ctrl-C among them
+            self.__exit__(None, None, None)
+            raise
         self.url = f"ws://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Served:

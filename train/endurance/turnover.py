@@ -28,7 +28,8 @@ from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
-from train.endurance.command import exit_code_of, make_parser
+from train.ending import exit_code_of
+from train.endurance.command import make_parser
 from train.endurance.served import TOKEN, Footprint, Served, leftovers, table
 
 RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
@@ -280,19 +281,19 @@ def text_of(result: Turnover) -> str:
 
 def main() -> int:
     """Run as the command line says, and return the exit code."""
+    return exit_code_of(_run)
+
+
+def _run() -> int:
     parser = make_parser("turnover", __doc__)
     hours = Number("hours", SHORTEST_H, LONGEST_H)
     parser.add_argument("--hours", type=hours, default=24.0, help="of audio (%(default)g)")
     parser.add_argument("--clients", type=Whole(1, 100), default=12, help="at once (%(default)s)")
     parser.add_argument("--seed", type=Whole(0), default=0, help="(%(default)s)")
     options = parser.parse_args()
-
-    def measure() -> int:
-        result = turnover(options.hours, options.clients, options.seed)
-        print(text_of(result))
-        return int(bool(result.faults))
-
-    return exit_code_of("turnover", measure)
+    result = turnover(options.hours, options.clients, options.seed)
+    print(text_of(result))
+    return int(bool(result.faults))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from model.network import SpectrogramNetwork
+from streamer.errors import RunFailure
 from train.fitting.batches import Batch
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, LOG
@@ -201,9 +203,20 @@ def _watched(batches: Iterable[Batch], bar: Progress, lines: Lines) -> Iterator[
 
 
 def log(record: dict[str, Any], folder: Path) -> None:
-    """Append a record to the run's log and print it."""
-    with (folder / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record) + "\n")
+    """Append a record to the run's log and print it.
+
+    Raises:
+        RunFailure: it cannot be written, as on a full disk.
+    """
+    path = folder / LOG
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, size)  # half a line would spoil the log for the run that goes on
+        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
     print(json.dumps(record), flush=True)
 
 

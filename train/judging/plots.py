@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamer.plotting import save
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -58,7 +60,7 @@ def _figures(
 
     figure = Figure((width, height), layout="constrained")
     yield figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    figure.savefig(path, dpi=120)
+    save(figure, path, dpi=120)
 
 
 def plot_loss(records: Sequence[Mapping[str, Any]], path: Path) -> None:

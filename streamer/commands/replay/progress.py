@@ -48,7 +48,7 @@ class Progress:
 
     @contextmanager
     def told_if_stopped(self) -> Iterator[None]:
-        """Tell it if a signal ends the block; not if the user quit, or is impatient."""
+        """Say how far it came if a signal ends the block; not if the user quit or is impatient."""
         try:
             yield
         except Interrupted as stopped:
@@ -59,9 +59,10 @@ class Progress:
     def _told(self) -> str:
         if not self._number:
             return "stopped: nothing was heard"
-        at = "before" if self._heard_s is None else f"at {self._heard_s:.1f} s of"
         several = f", recording {self._number} of {self._total}" if self._total > 1 else ""
         kept = ""
         if self._output is not None and self._has_heard:
             kept = f"; {self._output} holds what was heard"
-        return f"stopped {at} {self._recording}{several}{kept}"
+        if self._heard_s is None:
+            return f"stopped: nothing of {self._recording}{several} was heard{kept}"
+        return f"stopped at {self._heard_s:.1f} s of {self._recording}{several}{kept}"

@@ -128,9 +128,9 @@ def _tell(items: Listing, plan: ScorePlan) -> bool:
     if not kinds:
         return True
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    files = "1 file that is no recording"
-    if (count := sum(kinds.values())) > 1:
-        files = f"{count} files that are no recordings"
+    count = sum(kinds.values())
+    are = "is no recording" if count == 1 else "are no recordings"
+    files = f"{counted(count, 'file')} that {are}"
     hint = "" if plan.names_passed_over else "; --passed-over names them"
     say(f"passed over {files} ({listed}){hint}")
     if plan.names_passed_over:
@@ -255,4 +255,4 @@ def _run(
 
 
 def _before(plan: ScorePlan, recorded: int) -> str:
-    return f"; {recorded} were in {plan.output} before" if recorded else ""
+    return f"; {plan.output} held {counted(recorded, 'row')} before" if recorded else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from streamer.counting import counted
 from streamer.errors import RunFailure, SerLiveError
 
 COMMON_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
@@ -274,5 +275,5 @@ def describe(device: Device) -> str:
     number = "  -" if device.pulse_source else f"{device.index:3}"  # it is chosen only by name
     return (
         f"{'*' if device.is_default else ' '} {number}  {device}: {device.sample_rate} Hz, "
-        f"{device.channels} channel{'s' if device.channels > 1 else ''}; {accepts}"
+        f"{counted(device.channels, 'channel')}; {accepts}"
     )

@@ -253,7 +253,7 @@ class Listing:
             return (str(self._wanted),), None
         count, copy = 1, None
         with suppress(Exception), local_copy(place, None, keep_quiet, self._folder) as path:
-            with Recording(path, self._wanted) as recording:
+            with suppress(Exception), Recording(path, self._wanted) as recording:
                 count = recording.streams or 1
             if isinstance(place, Url):
                 copy = self._copies.keep(path, count)

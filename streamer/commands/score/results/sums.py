@@ -73,9 +73,9 @@ class Sums:
                 f"{identity['version']}); name another file, or begin anew with --force"
             )
         if (row["channel"] == _TOGETHER) != (self._channels == _TOGETHER):
-            theirs = _TOGETHER if row["channel"] == _TOGETHER else "split, or of single ones"
+            theirs = "all channels together" if row["channel"] == _TOGETHER else "single channels"
             raise SerLiveError(
-                f"{self._output} holds results of --channels {theirs}, this is --channels "
+                f"{self._output} holds results of {theirs}, which do not mix with --channels "
                 f"{self._channels}; name another file, or begin anew with --force"
             )
         self._take_verdict(row)
