@@ -68,6 +68,7 @@ class Server:
             ),
             WebSocketRoute("/v1/stream", self._stream),
             Route("/v1/stream", self._open_to_all(self._no_websocket)),
+            WebSocketRoute("/{anything:path}", self._unknown_stream),
         ]
         return Starlette(routes=routes, exception_handlers={404: self._unknown})
 
@@ -159,6 +160,11 @@ class Server:
         response = _refusal(404, "there is no such page; / is one")
         response.headers.update(_HEADERS)
         return response
+
+    async def _unknown_stream(self, websocket: WebSocket) -> None:
+        await websocket.send_denial_response(
+            _refusal(404, "there is no such stream; /v1/stream is where they begin")
+        )
 
     async def _stream(self, websocket: WebSocket) -> None:
         refusal = self._why_not(websocket)

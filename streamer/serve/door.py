@@ -8,36 +8,60 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from streamer.errors import SerLiveError
+
 #: Time for a TLS handshake.
 HANDSHAKE_S = 10.0
+#: Time for which nobody is pushed out: clients may come by hundreds, as after a restart.
+CHANCE_S = 1.0
 
 
 class Newcomers:
     """Connections of which the server knows nothing but that they are there.
 
-    A newer one pushes the oldest out. So who opens thousands of connections and goes no further
-    fills no memory, and keeps nobody out who says at once what he wants.
+    Each has a second; then a newer one pushes it out. So thousands of connections that go no
+    further fill no memory and keep nobody out, and many clients that come at once are let in.
     """
 
-    def __init__(self, most: int, reason: str, refused: Counter[str]) -> None:
-        """Let in so many at once; count under a reason those that are cut off."""
-        self._most = most
+    def __init__(self, most: int, burst: int, reason: str, refused: Counter[str]) -> None:
+        """Let connections in.
+
+        Args:
+            most: how many stay for more than a second.
+            burst: how many there may be at any moment.
+            reason: counts those that are cut off.
+            refused: their number, by reason.
+        """
+        self._most, self._burst = most, burst
         self._reason = reason
         self._refused = refused
-        self._transports: dict[asyncio.BaseTransport, None] = {}  # in order of their coming
+        #: When each came, by the event loop's clock; the oldest first.
+        self._came_s: dict[asyncio.BaseTransport, float] = {}
 
     def __len__(self) -> int:
-        return len(self._transports)
+        return len(self._came_s)
 
     def add(self, transport: asyncio.Transport) -> None:
         """Let a connection in."""
-        self._transports[transport] = None
-        if len(self._transports) > self._most:
-            self.cut_off(next(iter(self._transports)))
+        loop = asyncio.get_running_loop()
+        self._came_s[transport] = loop.time()
+        if len(self._came_s) > self._burst:
+            self.cut_off(next(iter(self._came_s)))
+        if len(self._came_s) > self._most:
+            loop.call_later(CHANCE_S, self._thin_out)
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
         """Count a connection no longer: it has gone further, or has left."""
-        self._transports.pop(transport, None)
+        self._came_s.pop(transport, None)
+
+    def _thin_out(self) -> None:
+        """Cut the oldest off, as far as there are too many, and they have had their chance."""
+        before_s = asyncio.get_running_loop().time() - CHANCE_S
+        while len(self._came_s) > self._most:
+            oldest, came_s = next(iter(self._came_s.items()))
+            if came_s > before_s:  # the call for this one will come
+                return
+            self.cut_off(oldest)
 
     def cut_off(self, transport: asyncio.BaseTransport) -> None:
         """Cut a connection off, and count it as refused."""
@@ -111,8 +135,30 @@ def tls_context(certfile: Path, keyfile: Path | None) -> ssl.SSLContext:
     """Return what a TLS server needs.
 
     Raises:
-        OSError: the certificate or its key cannot be used; ``ssl.SSLError`` is one.
+        SerLiveError: the certificate or its key cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certfile, keyfile)
+    try:
+        _check_pem(certfile, keyfile or certfile)
+        context.load_cert_chain(certfile, keyfile)
+    except OSError as error:  # ``ssl.SSLError`` is one
+        raise SerLiveError(f"the certificate or its key cannot be used: {error}") from error
     return context
+
+
+def _check_pem(certfile: Path, keyfile: Path) -> None:
+    """Check that the files hold what they should: OpenSSL does not name what is missing.
+
+    Raises:
+        SerLiveError: one lacks it, or the key is encrypted.
+    """
+    if b"-----BEGIN CERTIFICATE-----" not in certfile.read_bytes():
+        raise SerLiveError(f"{certfile} holds no certificate in PEM form")
+    key = keyfile.read_bytes()
+    if b"PRIVATE KEY-----" not in key:
+        hint = "; name the key with --keyfile" if keyfile == certfile else ""
+        raise SerLiveError(f"{keyfile} holds no private key in PEM form{hint}")
+    if b"ENCRYPTED" in key:
+        raise SerLiveError(
+            f"the private key in {keyfile} is encrypted; write it without a passphrase"
+        )

@@ -180,10 +180,7 @@ def _settings(config: ServerConfig, server: Server) -> uvicorn.Config:
     # Its warnings are about clients; errors of this server are logged here.
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        tls = None if config.certfile is None else tls_context(config.certfile, config.keyfile)
-    except OSError as error:
-        raise SerLiveError(f"the certificate or its key cannot be used: {error}") from error
+    tls = None if config.certfile is None else tls_context(config.certfile, config.keyfile)
     settings = uvicorn.Config(
         server.app(),
         loop="asyncio",

@@ -125,7 +125,7 @@ def read_object(text: str, longest: int = LONGEST_TEXT) -> dict[str, Any]:
         Refused: it is not such a message.
     """
     if len(text) > longest:
-        raise Refused(Code.POLICY, f"this text message may have {longest} characters at most")
+        raise Refused(Code.TOO_BIG, f"this text message may have {longest} characters at most")
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:

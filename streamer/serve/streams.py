@@ -196,7 +196,9 @@ class Streams:
             sample_rate=start.sample_rate,
             channels=start.channels,
             sample_format=start.sample_format,
+            model=recognizer.metadata.name,
             prior=recognizer.prior,
+            channels_wanted=str(start.wanted),
             streams=len(self._connections),
         )
         return connection

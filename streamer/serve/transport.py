@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,8 +17,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from streamer.errors import told
+from streamer.outputs import say_on_stderr
 from streamer.serve.config import Limits
 from streamer.serve.door import Newcomers, TlsDoor
+
+if TYPE_CHECKING:
+    import h11
 
 #: Time for a request to arrive and be answered, for the first from the connection's beginning.
 REQUEST_S = 15.0
@@ -48,6 +53,7 @@ class HttpProtocol(H11Protocol):
     newcomers: ClassVar[Newcomers]
     refused: ClassVar[Counter[str]]
     _deadline: asyncio.TimerHandle | None = None
+    _is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -65,10 +71,15 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # The request is complete, or the connection has been upgraded.
-        if self.cycle is not None or self.transport.get_protocol() is not self:
+        if self.cycle is not None or self._is_upgraded:  # the request is complete
             self.newcomers.remove(self.transport)
-        self._watch()
+        if not self._is_upgraded:
+            self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._is_upgraded = True  # and the transport has another protocol from now on
+        self._unset_deadline()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -87,10 +98,8 @@ class HttpProtocol(H11Protocol):
             self._deadline = None
 
     def _give_up(self) -> None:
-        # After an upgrade the transport has another protocol.
-        if self.transport.get_protocol() is self:
-            self.refused["request"] += 1
-            self.transport.abort()
+        self.refused["request"] += 1
+        self.transport.abort()
 
 
 def http_protocol(
@@ -105,8 +114,9 @@ def http_protocol(
         refused: counts connections cut off, by reason.
         tls: what a TLS server needs; None for none.
     """
-    first_requests = Newcomers(limits.waiting, "request", refused)
-    handshakes = Newcomers(limits.waiting, "handshake", refused)
+    burst = limits.streams + limits.waiting
+    first_requests = Newcomers(limits.waiting, burst, "request", refused)
+    handshakes = Newcomers(limits.waiting, burst, "handshake", refused)
     refusals = refused
 
     class Bounded(HttpProtocol):
@@ -122,7 +132,10 @@ def http_protocol(
 
 
 def _room_for(wanted: int, more: int) -> int:
-    """Return how many of the wanted connections the system allows this process, beside more."""
+    """Return how many of the wanted connections the system allows this process, beside more.
+
+    If it allows fewer, say so.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -136,7 +149,15 @@ def _room_for(wanted: int, more: int) -> int:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         soft = allowed
-    return min(wanted, max(soft - own, soft // 4))
+    found = min(wanted, max(soft - own, soft // 4))
+    if found < wanted:
+        say_on_stderr(
+            told(
+                f"the system allows {soft} open files, so that {found} connections fit; "
+                "ulimit -n raises it"
+            )
+        )
+    return found
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -33,15 +33,15 @@ def balanced(serve_with, tmp_path):
     port = free_port()
     written = (ROOT / "assets/nginx.conf").read_text()
     for theirs, ours in (
-        ("listen 8765;", f"listen 127.0.0.1:{port};"),
+        ("listen 127.0.0.1:8765;", f"listen 127.0.0.1:{port};"),
         ("127.0.0.1:8801", f"127.0.0.1:{servers[0].port}"),
         ("127.0.0.1:8802", f"127.0.0.1:{servers[1].port}"),
-        ("http {", f"http {{ access_log off; client_body_temp_path {tmp_path}/body;"),
+        ("http {", f"http {{ client_body_temp_path {tmp_path}/body;"),
     ):
         assert written.count(theirs) >= 1
         written = written.replace(theirs, ours)
     settings = tmp_path / "nginx.conf"
-    settings.write_text(f"daemon off; pid {tmp_path}/pid; error_log stderr;\n{written}")
+    settings.write_text(f"daemon off;\n{written}")
     nginx = subprocess.Popen([NGINX, "-p", tmp_path, "-c", settings], stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 30

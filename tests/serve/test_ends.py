@@ -15,14 +15,16 @@ import time
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from streamer.errors import SerLiveError
 from streamer.serve import host
 from streamer.serve.config import ServerConfig
+from streamer.serve.door import tls_context
 from streamer.session.interrupts import Interrupted, Interrupts
 from tests.helpers.command import COMMAND, complaint, ser_live, without
 from tests.helpers.places import ROOT
-from tests.serve.serving import END, Command, get, start, talk
+from tests.serve.serving import END, Command, converse, get, start, talk
 
 TOKEN = "0123456789abcdef-a-token"
 
@@ -135,7 +137,7 @@ def test_tls(certificate):
         (["--max-streams", "0"], "--max-streams: '0' is not a whole number, 1 or more", 2),
         (["--max-idle", "nan"], "--max-idle: 'nan' is not a number of seconds, more than 0", 2),
         (["--certfile", "no.pem"], "no such file", 2),
-        (["--certfile", "README.md"], "the certificate or its key cannot be used", 2),
+        (["--certfile", "README.md"], "README.md holds no certificate in PEM form", 2),
         (["--model", "no.onnx"], "no such file", 2),
     ],
 )
@@ -143,6 +145,28 @@ def test_wrong_usage_is_one_line(arguments, words, code):
     result = ser_live("serve", "--port", "0", *arguments)
     assert words in complaint(result)
     assert result.returncode == code
+
+
+def test_what_a_certificate_or_its_key_lacks_is_told(certificate, tmp_path):
+    certfile, keyfile = certificate
+    encrypted, torn = tmp_path / "encrypted.key", tmp_path / "torn.pem"
+    command = ["openssl", "rsa", "-aes128", "-passout", "pass:abcd", "-in", keyfile]
+    subprocess.run([*command, "-out", encrypted], check=True, capture_output=True)
+    torn.write_bytes(certfile.read_bytes()[:300])
+    for key, pem, said in (
+        (None, certfile, "holds no private key in PEM form; name the key with --keyfile"),
+        (encrypted, certfile, "is encrypted; write it without a passphrase"),
+        (keyfile, torn, "the certificate or its key cannot be used"),
+    ):
+        with pytest.raises(SerLiveError, match=said):
+            tls_context(pem, key)
+
+
+def test_a_stream_of_another_name_is_not_found(server):
+    with pytest.raises(InvalidStatus) as refused:
+        converse(f"{server.ws}/v1/streams", start())
+    assert refused.value.response.status_code == 404
+    assert b"/v1/stream is where they begin" in refused.value.response.body
 
 
 def test_a_port_that_is_taken():

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from streamer.serve import door, transport
 from streamer.serve.config import Limits, ServerConfig
 from tests.serve.serving import END, InThread, converse, start
+from train.endurance.hostility import request
 
 HELD = 12
 FEW = {"streams": 20, "waiting": 3}
@@ -137,6 +138,27 @@ def test_connections_that_request_nothing_push_each_other_out(serve_with):
     heard = converse(server.stream, start(), SECOND, END)
     assert heard.code == 1000
     assert server.figures()['refused_total{reason="request"}'] >= HELD - FEW["waiting"]
+
+
+def test_clients_that_come_at_once_are_all_let_in(serve_with):
+    """More than may wait, as after a restart of the server."""
+    server = serve_with({"streams": 40, "waiting": 5})
+    clients = [hold(server.port) for _ in range(40)]
+    for client in clients:
+        client.sendall(request(None))
+    for client in clients:
+        client.settimeout(PATIENCE_S)
+        assert client.recv(4_096).startswith(b"HTTP/1.1 101 ")
+        client.close()
+    assert 'refused_total{reason="request"}' not in server.figures()
+
+
+def test_a_stream_over_tls_leaves_no_deadline_behind(encrypted, monkeypatch, caplog):
+    monkeypatch.setattr(transport, "REQUEST_S", 0.3)
+    assert converse(encrypted.stream, start(), SECOND, END, ssl=encrypted.trusting).code == 1000
+    time.sleep(0.6)
+    assert caplog.messages == []
+    assert encrypted.figure('refused_total{reason="request"}') == 0
 
 
 def test_connections_between_two_requests_are_let_in_up_to_a_number(serve_with):

@@ -37,7 +37,7 @@ def refused(heard, code, words):
         ("no json", 1003, "must be a JSON object"),
         ("[1]", 1003, "must be a JSON object"),
         ("[" * 4_000, 1003, "must be a JSON object"),
-        ("{" + " " * 70_000, 1008, "69632 characters at most"),
+        ("{" + " " * 70_000, 1009, "69632 characters at most"),
         ('{"sample_rate":16000}', 1003, 'with a "type"'),
         ('{"type":"end"}', 1008, 'must be of the type "start"'),
         (b"\0\0", 1003, "the first message must be text"),
@@ -76,7 +76,7 @@ def test_a_wrong_start(server, first, code, words):
         ([SECOND, "hello"], 1003, "must be a JSON object"),
         ([SECOND, '{"type":"start","sample_rate":16000}'], 1008, "after start comes binary audio"),
         ([SECOND, '{"type":"end","now":1}'], 1008, "after start comes binary audio"),
-        ([SECOND, "{" + " " * 5_000], 1008, "4096 characters at most"),
+        ([SECOND, "{" + " " * 5_000], 1009, "4096 characters at most"),
         ([bytes(2 << 20)], 1009, "exceeds limit"),
     ],
 )

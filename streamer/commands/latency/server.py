@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -209,7 +210,7 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
         hint = "; set SER_LIVE_TOKEN to its token" if status == 401 else ""
         raise RunFailure(f"{load.url}: refused with {status}{hint}") from error
     except OSError as error:
-        raise RunFailure(f"{load.url}: no server answers there") from error
+        raise RunFailure(f"{load.url}: {_why_away(error)}") from error
     async with _leaving(client):
         if head["type"] != "session":
             raise RunFailure(f"{load.url}: {head.get('message')}")
@@ -275,7 +276,21 @@ def _figures(load: Load) -> dict[str, float]:
     except urllib.error.HTTPError:
         return {}
     except OSError as error:
-        raise RunFailure(f"{load.url}: no server answers there") from error
+        raise RunFailure(f"{load.url}: {_why_away(error)}") from error
+
+
+def _why_away(error: OSError) -> str:
+    """Return why a server does not answer."""
+    # urllib wraps the cause in an error of its own.
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted here: {cause.verify_message}; SSL_CERT_FILE may name "
+            "one that is to be trusted"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return "what answers there does not speak TLS: say ws://"
+    return "no server answers there"
 
 
 def figures_of(metrics: str) -> dict[str, float]:
@@ -294,6 +309,12 @@ def server_text(cost: ServerCost) -> str:
     def shown(value: float | None, unit: str) -> str:
         return "not told" if value is None else f"{value:.2f} {unit}"
 
+    costs = (
+        f"{shown(cost.cores, 'cores')}, {shown(cost.memory_mb, 'MB')}, "
+        f"{shown(cost.stream_mb, 'MB a stream')}"
+    )
+    if cost.cores is None and cost.memory_mb is None:
+        costs = "its /metrics cannot be read"
     share = cost.late / cost.estimates
     return "\n".join(
         [
@@ -303,7 +324,6 @@ def server_text(cost: ServerCost) -> str:
             row("of that, the client was late", cost.sent_late),
             f"  over {LATE_MS:.0f} ms: {cost.late} of {counted(cost.estimates, 'estimate')} "
             f"({share:.2%})",
-            f"  server: {shown(cost.cores, 'cores')}, {shown(cost.memory_mb, 'MB')}, "
-            f"{shown(cost.stream_mb, 'MB a stream')}",
+            f"  server: {costs}",
         ]
     )
