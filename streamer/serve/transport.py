@@ -33,7 +33,7 @@ BACKLOG = 64
 _OWN_FILES = 64 + 4 * BACKLOG
 #: Bytes parsed at a time, and how long a connection may parse before the others' turn: a piece may
 #: hold hundreds of frames.
-PIECE_BYTES = 1_024
+PIECE_BYTES = 2_048
 _TURN_S = 0.001
 #: Key in a connection's state for the function that cuts it off at once.
 ABORT = "abort"
