@@ -144,4 +144,4 @@ def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path, streams):
     assert "Traceback" not in said
     began, *_, ended = said.splitlines()
     assert str(folders.run) in began
-    assert ended == "train: stopped; the same command goes on"
+    assert ended == "train: stopped; the same command goes on after the last whole epoch"
