@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from importlib import import_module
 
 from train.commands import COMMANDS, GO_ON
-from train.ending import Parser, exit_code_of
+from train.ending import STOPS, Parser, exit_code_of
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -31,8 +32,11 @@ def main() -> int:
         code: int = import_module(f"train.commands.{options.command}").run(options)
         return code
 
-    return exit_code_of(work, lambda: "; the same command goes on" * (options.command in GO_ON))
+    return exit_code_of(work, lambda: GO_ON.get(options.command, ""))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    for stop in STOPS:  # a second Ctrl-C would end the wait for the last workers with a traceback
+        signal.signal(stop, signal.SIG_IGN)
+    sys.exit(code)

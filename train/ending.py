@@ -12,6 +12,8 @@ from streamer.errors import RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from train.whole_file import is_of_disk
 
+#: Signals that stop a command.
+STOPS = (signal.SIGINT, signal.SIGTERM)
 #: Exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal, as in shells.
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
 

@@ -19,5 +19,10 @@ COMMANDS = (
     "soak",
     "windows",
 )
-#: Commands that resume where they were stopped.
-GO_ON = ("fit", "pretrain", "teach", "compare")
+#: What the last line after a stop adds, for commands that resume.
+GO_ON = {
+    "fit": "; the same command goes on after the last whole epoch",
+    "pretrain": "; the same command goes on",
+    "teach": "; the same command goes on",
+    "compare": "; the same command goes on",
+}

@@ -10,19 +10,32 @@ CACHE = Path.home() / ".cache" / "ser-live"
 
 def add_corpora(parser: argparse.ArgumentParser) -> None:
     """``--corpora``: the folder of the corpora."""
-    parser.add_argument("--corpora", type=Path, default=CACHE / "corpora", help="%(default)s")
+    parser.add_argument(
+        "--corpora",
+        type=Path,
+        default=CACHE / "corpora",
+        help="folder of the corpora, a folder each (default: %(default)s)",
+    )
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """``--cache``: where prepared recordings are kept."""
-    parser.add_argument("--cache", type=Path, default=CACHE / "prepared", help="%(default)s")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=CACHE / "prepared",
+        help="folder for prepared recordings (default: %(default)s)",
+    )
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """``--cache`` and ``--device``, of a command that trains."""
     add_cache(parser)
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="%(default)s"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what trains (default: %(default)s, the GPU if torch finds one)",
     )
 
 

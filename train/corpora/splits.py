@@ -62,7 +62,7 @@ class Split:
         by_corpus = Counter(corpus for corpus, _ in self.shared_speakers)
         lines = [
             f"{corpus}: nobody says who speaks, so the same voice may be trained and tested on; "
-            "expect worse on new voices"
+            f"expect worse on new voices{_naming(corpus)}"
             if (corpus, UNKNOWN) in self.shared_speakers
             else f"{corpus}: {counted_are(count, 'speaker')} on more than one side; expect worse "
             "on new voices"
@@ -71,6 +71,33 @@ class Split:
         if not self.validation:
             lines.append("no speakers are left to choose the epoch on")
         return tuple(lines)
+
+
+def _naming(corpus: str) -> str:
+    """Return how own recordings name their speakers, to end a sentence; "" for a known corpus."""
+    if corpus in CORPORA:
+        return ""
+    if corpus.lower().endswith(".csv"):
+        return " (the table needs the columns file, label and speaker)"
+    return " (folders LABEL/SPEAKER/ name the speakers)"
+
+
+def too_few_speakers(utterances: Sequence[Utterance]) -> str:
+    """Return which labels of own recordings have too few named speakers, "" if none."""
+    speakers: dict[str, set[str]] = {}
+    for one in utterances:
+        speakers.setdefault(one.label, set()).add(one.speaker)
+    few = {
+        label: who for label, who in sorted(speakers.items()) if len(who - {UNKNOWN}) < len(PARTS)
+    }
+    if not few:
+        return ""
+    counts = ", ".join(f"{label} has {len(who - {UNKNOWN})}" for label, who in few.items())
+    unnamed = next((one.corpus for one in utterances if one.speaker == UNKNOWN), None)
+    return (
+        f"each label needs recordings of at least {len(PARTS)} speakers; {counts}"
+        f"{'' if unnamed is None else _naming(unnamed)}"
+    )
 
 
 def split_of(name: str, utterances: Sequence[Utterance]) -> Split:
@@ -91,6 +118,9 @@ def split_of(name: str, utterances: Sequence[Utterance]) -> Split:
             parts[part].extend(found)
     for part in ("train", "test"):
         if not parts[part]:
+            are_own = corpora and not any(corpus in CORPORA for corpus in corpora)
+            if are_own and (few := too_few_speakers(utterances)):
+                raise SerLiveError(f"{', '.join(corpora)}: {few}")
             raise SerLiveError(
                 f"the split {name!r} leaves nothing for {part} of the {len(utterances)} recordings "
                 f"of {', '.join(corpora) or 'no corpus'}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Thread
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ from train.features.spectra import normalise, power_spectra, samples_of
 from train.fitting.batches import FIRST_SPEECH_S, Batch, mask, mix
 from train.fitting.recipe import Recipe
 from train.place import CPU, Place
-from train.workers import end_on_signals
+from train.workers import WorkerPool
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -264,15 +262,11 @@ class DrawnBatches:
         self._own = -(-recipe.batch // place.ranks)
         self._threads = torch.get_num_threads()
         self._drawer: Drawer | None = None
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
         if place.device.type == "cpu" and recipe.draws_ahead:
             torch.set_num_threads(max(1, self._threads - 1))
-            self._pool = ProcessPoolExecutor(
-                1,
-                multiprocessing.get_context("spawn"),
-                initializer=_start_drawing,
-                initargs=(data, recipe),
-            )
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = WorkerPool(1, spawn, _start_drawing, (data, recipe))
         else:
             self._drawer = Drawer(data, recipe, place.device)
 
@@ -319,18 +313,8 @@ _drawer: Drawer | None = None
 def _start_drawing(data: StreamSet, recipe: Recipe) -> None:
     """Set up the worker's drawer."""
     global _drawer
-    end_on_signals()
-    Thread(target=_follow_parent, daemon=True).start()
     torch.set_num_threads(1)
     _drawer = Drawer(data, recipe, CPU)
-
-
-def _follow_parent() -> None:
-    """Exit when the parent training process ends, however it ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _draw(batch: int, seed: Sequence[int]) -> tuple[NDArray[np.generic], ...]:

@@ -321,7 +321,8 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
     except OSError as error:
         raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (TypeError, ValueError) as error:
-        raise SerLiveError(f"{path}: {error}") from error
+        fault = "no recipe, it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise SerLiveError(f"{path}: {fault}") from error
 
 
 def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
@@ -332,16 +333,24 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
     Raises:
         SerLiveError: as for :func:`read_recipe`, or the recordings do not fit the expected form.
     """
-    if not (path.is_dir() or path.suffix.lower() == ".csv"):
+    kind = path.suffix.lower()
+    if kind == ".toml" and not path.is_dir():
         return read_recipe(path, without)
+    if not path.exists():
+        raise SerLiveError(f"there is no {path}: give a recipe (.toml), a folder or a table (.csv)")
+    if not path.is_dir() and kind != ".csv":
+        raise SerLiveError(f"{path} is neither a recipe (.toml), a folder nor a table (.csv)")
     recipe = read_recipe(OWN, without)
+    if len(labels := own_labels(str(path))) < 2:
+        found = f"its only label is {labels[0]}" if labels else "no recordings"
+        raise SerLiveError(f"{path}: {found}; a model needs two or more labels")
     try:
         return replace(
             recipe,
             name=path.absolute().stem,
             corpora=(str(path.absolute()),),  # the run is exported from any folder
             transfer=(),
-            network=replace(recipe.network, labels=own_labels(str(path))),
+            network=replace(recipe.network, labels=labels),
         )
     except ValueError as error:
         raise SerLiveError(f"{path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,12 @@ def export_run(
     try:
         export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
         results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
+        labels = network.config.labels
         tested = {
-            corpus: {**_facts_of(alone), "running": None if running is None else _facts_of(running)}
+            corpus: {
+                **_facts_of(alone, labels),
+                "running": None if running is None else _facts_of(running, labels),
+            }
             for corpus, (alone, running) in results.items()
         }
         described = replace(metadata_of(network, result, tested, refitted), **chosen)
@@ -144,11 +149,14 @@ def _check_chosen_by_others(chosen: Lineage, own: Lineage, like: Path) -> None:
             raise SerLiveError(f"{like} was tuned on people of {mine.name} whom this run tests on")
 
 
-def _facts_of(scores: Scores) -> dict[str, Any]:
+def _facts_of(scores: Scores, labels: Sequence[str]) -> dict[str, Any]:
+    """Return scores for JSON; the confusion has a row per true label."""
     return {
         "uar": round(scores.uar, 2),
         "wa": round(scores.wa, 2),
         "calibration_error": round(scores.calibration_error, 4),
         "without_speech": scores.without_verdict,
+        "rows": [*labels],
+        "columns": [*labels, "no verdict"],
         "confusion": scores.confusion.tolist(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from streamer.modelfile.lineage import LONGEST_NAME, HeardCorpus, Material
 from streamer.recognition.normaliser import Normaliser
 from streamer.sound.files.recording import Recording
 from train.corpora import ordinary
-from train.corpora.known import Utterance, read_corpus
+from train.corpora.known import CORPORA, Utterance, read_corpus
 from train.corpora.lineage import heard_corpora
-from train.corpora.splits import split_of
+from train.corpora.splits import split_of, too_few_speakers
 from train.corpora.voices import VOICES
 from train.features.augment import BACKGROUNDS, load_noises, load_rooms
 from train.features.bank import load_bank
@@ -93,8 +93,40 @@ def read_parts(recipe: Recipe, corpora: Path) -> Parts:
         ("validation", parts.validation, recipe.network.labels),
     ):
         if without := set(labels) - {one.label for one in utterances}:
+            if not any(name in CORPORA for name in recipe.corpora):
+                raise SerLiveError(_own_labels_missing(recipe, found, part, without, utterances))
             raise SerLiveError(f"no {part} utterances of {', '.join(sorted(without))} in {named}")
     return parts
+
+
+def _own_labels_missing(
+    recipe: Recipe,
+    found: Sequence[Utterance],
+    part: str,
+    without: Set[str],
+    utterances: Sequence[Utterance],
+) -> str:
+    """Say why own recordings have none of some labels for training or validation.
+
+    Args:
+        recipe: the recipe.
+        found: all recordings with labels of the recipe.
+        part: "training" or "validation".
+        without: labels that the part lacks.
+        utterances: the part.
+    """
+    where = ", ".join(recipe.corpora)
+    labels = ", ".join(sorted(without))
+    lacking = [one for one in found if one.label in without]
+    if none := sorted(without - {one.label for one in lacking}):
+        return f"{where}: no recording is {' or '.join(none)}, a label of the recipe {recipe.name}"
+    if few := too_few_speakers(lacking):
+        return f"{where}: {few}"
+    speakers = ", ".join(sorted({one.speaker for one in utterances}))
+    return (
+        f"{where}: no recordings of {labels} by the speakers for {part} ({speakers}): record "
+        "them, too, or choose other speakers with split in a recipe"
+    )
 
 
 def check_readable(utterances: Iterable[Utterance]) -> None:

@@ -35,7 +35,8 @@ def run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
         **metadata.training,
     }
     if any("UAR" in fact for fact in metadata.training.values()):
-        facts["UAR"] = f"recall, mean over the labels; chance is {100 / len(metadata.labels):g} %"
+        chance = round(100 / len(metadata.labels), 1)
+        facts["UAR"] = f"recall, mean over the labels; chance is {chance:g} %"
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         write_line(stdout(), f"{name:<{width}}  {value}")

@@ -249,3 +249,22 @@ def test_unknown_speakers_give_a_warning(tmp_path):
     found = split_of("fixed", read_corpus(str(tmp_path), tmp_path))
     assert [len(side) for side in sides(found)] == [14, 2, 2]
     assert "nobody says who speaks" in found.warnings[0]
+    assert found.warnings[0].endswith("(folders LABEL/SPEAKER/ name the speakers)")
+    table = tmp_path / "table.csv"
+    rows = [f"keen/{number}.wav,keen" for number in range(9)]
+    table.write_text("\n".join(["file,label", *rows]))
+    (warning,) = split_of("fixed", read_corpus(str(table), tmp_path)).warnings
+    assert warning.endswith("(the table needs the columns file, label and speaker)")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["keen/anna/1.wav", "bored/ben/1.wav"], "bored has 1, keen has 1$"),
+        (["keen/1.wav", "bored/1.wav"], r"bored has 0, keen has 0 \(folders LABEL/SPEAKER/ name"),
+    ],
+)
+def test_too_few_own_recordings_to_split_are_reported_by_speakers(tmp_path, files, said):
+    make_tree(tmp_path, files)
+    with pytest.raises(SerLiveError, match=f"needs recordings of at least 3 speakers; {said}"):
+        split_of("fixed", read_corpus(str(tmp_path), tmp_path))

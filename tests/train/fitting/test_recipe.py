@@ -274,11 +274,32 @@ def test_own_recordings_need_no_recipe(tmp_path):
     assert recipe_of(RECIPES / "research.toml") == read_recipe(RECIPES / "research.toml")
     alone = tmp_path / "alone.csv"
     alone.write_text("file,label\nanimals/cats/1.wav,cats\n")
-    with pytest.raises(SerLiveError, match="two or more"):
+    with pytest.raises(SerLiveError, match="its only label is cats; a model needs two or more"):
         recipe_of(alone)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SerLiveError, match="no recordings"):
+        recipe_of(tmp_path / "empty")
     (tmp_path / "animals" / "dogs").rename(tmp_path / "animals" / "silence")
     with pytest.raises(SerLiveError, match=r"none of .*silence"):
         recipe_of(tmp_path / "animals")
+
+
+def test_what_is_neither_a_recipe_nor_recordings_is_refused_in_these_words(tmp_path):
+    sound = tmp_path / "x.opus"
+    sound.write_bytes(b"OggS\x00\xff\xfe")
+    with pytest.raises(SerLiveError, match=r"x\.opus is neither a recipe \(\.toml\), a folder nor"):
+        recipe_of(sound)
+    for name in ("nowhere", "nowhere.csv", "nowhere.wav"):
+        with pytest.raises(SerLiveError, match=f"there is no .*{name}: give a recipe"):
+            recipe_of(tmp_path / name)
+    sound.rename(tmp_path / "sound.toml")
+    with pytest.raises(SerLiveError, match=r"sound\.toml: no recipe"):
+        recipe_of(tmp_path / "sound.toml")
+
+
+def test_own_recordings_weigh_as_much_of_the_past_as_the_open_recipe():
+    own, other = (read_recipe(RECIPES / f"{name}.toml").network for name in ("own", "open"))
+    assert own.window_timesteps == other.window_timesteps == 38
 
 
 def test_the_current_folder_has_a_name_too(tmp_path, monkeypatch):

@@ -53,6 +53,29 @@ def test_a_label_that_nobody_speaks_is_named_before_training(folders):
         read_parts(recipe_with(), folders.corpora)
 
 
+def test_a_label_of_too_few_own_speakers_is_named_with_their_number(folders, own):
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network)
+    read_parts(recipe, folders.corpora)
+    for name in ("bob", "eve"):
+        shutil.rmtree(own / "cats" / name)
+    with pytest.raises(SerLiveError, match=r"recordings of at least 3 speakers; cats has 1$"):
+        read_parts(recipe, folders.corpora)
+    shutil.rmtree(own / "cats")
+    with pytest.raises(SerLiveError, match="no recording is cats, a label of the recipe"):
+        read_parts(recipe, folders.corpora)
+
+
+def test_a_label_that_no_held_out_speaker_has_is_named_with_these_speakers(folders, own):
+    for number in range(3):  # six speakers; the fourth is held out to validate
+        shutil.copytree(own / "dogs" / "ann", own / "dogs" / f"{number}")
+    network = replace(TINY, labels=("cats", "dogs"))
+    recipe = recipe_with(corpora=(str(own),), network=network)
+    said = r"no recordings of cats by the speakers for validation \(1\)"
+    with pytest.raises(SerLiveError, match=said):
+        read_parts(recipe, folders.corpora)
+
+
 def test_an_own_folder_is_trained_on_and_tested_on_held_out_speakers(folders, own, tmp_path):
     network = replace(TINY, labels=("cats", "dogs"))
     recipe = recipe_with(corpora=(str(own),), network=network, split="speakers/ann", epochs=1)

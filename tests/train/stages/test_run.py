@@ -52,6 +52,10 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
         run(replace(recipe, epochs=3), folders)
 
     tested = export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    assert np.shape(tested["cremad"]["confusion"]) == (4, 5)
+    for scores in (tested["cremad"], tested["cremad"]["running"]):
+        assert scores["rows"] == list(EMOTIONS)
+        assert scores["columns"] == [*EMOTIONS, "no verdict"]
     assert np.sum(tested["cremad"]["confusion"]) == 8
     recognizer = Recognizer.load(tmp_path / "tiny.onnx")
     assert recognizer.metadata.labels == EMOTIONS
@@ -144,4 +148,4 @@ def test_ctrl_c_ends_a_training_with_a_line(folders, tmp_path, streams):
     assert "Traceback" not in said
     began, *_, ended = said.splitlines()
     assert str(folders.run) in began
-    assert ended == "train: stopped; the same command goes on"
+    assert ended == "train: stopped; the same command goes on after the last whole epoch"
