@@ -37,7 +37,7 @@ _AHEAD_S = 0.5
 _REST_S, _ALL_S = 0.005, _LONG_TICK_S
 #: Share of a tick in the running mean of a turn's time.
 _SHARE = 0.1
-#: Time over which streams are counted.
+#: Time over which streams are counted, and age from which they count.
 _COUNTED_S = 1.0
 #: Sleep of an idle thread; arriving audio wakes it.
 _LOOK_S = 1.0
@@ -170,7 +170,7 @@ class _Turn:
 
 
 class Speakers:
-    """Counts the streams in real time, whatever else is connected.
+    """Counts the streams in real time, whatever else is connected, or was a moment ago.
 
     Attributes:
         number: how many there were in the last second that is over, as of the last count.
@@ -187,7 +187,7 @@ class Speakers:
             is_next = now_s < self._until_s + _COUNTED_S
             self.number = len(self._spoke) if is_next else 0
             self._spoke, self._until_s = set(), now_s + _COUNTED_S
-        self._spoke.update(members)
+        self._spoke.update(one for one in members if now_s >= one.began_s + _COUNTED_S)
 
 
 class Stepper:

@@ -127,11 +127,13 @@ def test_streams_ahead_of_real_time_share_what_time_the_others_leave(shipped, mo
 
 def test_streams_are_counted_while_they_speak(shipped):
     speakers = Speakers()
-    many = [Member(Hearing(Start(16_000), shipped)) for _ in range(3)]
+    many = [Member(Hearing(Start(16_000), shipped), began_s=90.0) for _ in range(3)]
+    new = Member(Hearing(Start(16_000), shipped), began_s=100.4)
     numbers = []
-    for tick in range(80):  # of 0.1 s: all three, then one, then none
+    for tick in range(80):  # of 0.1 s: all three, then one, then none, and first a short one
         now_s = 100.0 + 0.1 * tick
         speakers.count(many if tick < 25 else many[:1] if tick < 50 else [], now_s)
+        speakers.count([new] if tick < 13 else [], now_s)
         numbers.append(speakers.number)
     assert numbers[0] == 0
     assert set(numbers[15:25]) == {3}
@@ -141,7 +143,7 @@ def test_streams_are_counted_while_they_speak(shipped):
 
 def test_whoever_spoke_an_hour_ago_does_not_count(shipped):
     speakers = Speakers()
-    gone = Member(Hearing(Start(16_000), shipped))
+    gone = Member(Hearing(Start(16_000), shipped), began_s=90.0)
     is_kept = weakref.ref(gone)
     for tick in range(15):
         speakers.count([gone], 100.0 + 0.1 * tick)
