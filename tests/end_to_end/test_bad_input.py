@@ -113,7 +113,7 @@ def test_what_came_before_the_damage_is_kept(bad_files):
 
 
 @pytest.mark.parametrize(
-    ("data", "word"), [(b"", "no audio"), (b"\0" * 6401, "1 bytes into a sample")]
+    ("data", "word"), [(b"", "no audio"), (b"\0" * 6401, "1 byte into a sample")]
 )
 def test_bad_pipes_are_one_line_and_exit_2(data, word):
     result = replay("-", "--rate", 16_000, data=data)
