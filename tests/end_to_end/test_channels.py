@@ -109,7 +109,7 @@ def test_results_of_the_mean_and_of_single_channels_are_not_mixed(
     assert refused.returncode == 2
     theirs = {"mix": "all channels together", "split": "single channels"}[begun]
     assert f"holds results of {theirs}, which do not mix with" in complaint(refused)
-    assert f"this is --channels {other}; name another file, or begin anew with --force" in (
+    assert f"--channels {other}; name another file, or begin anew with --force" in (
         complaint(refused)
     )
     assert ser_live(*command, other, "--force").returncode == 0

@@ -115,7 +115,7 @@ def test_a_finished_run_tries_what_failed_again_and_other_paths_add_rows(folder,
     heard = folder / "a"
     nothing = score(heard, "--output", output).stderr.decode()
     assert "1 row has an error and is of no recording of this run" in nothing
-    assert "nothing to do; 4 were in" in nothing
+    assert "r.csv held 4 rows before" in nothing
     more = score(heard, CLIPS[0], "--output", output)
     assert more.returncode == 0
     assert "1 recording," in more.stderr.decode()
