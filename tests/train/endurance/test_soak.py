@@ -85,7 +85,7 @@ def test_a_fault_is_a_failure_at_run_time(monkeypatch, capsys, tiny_corpus, resu
 def test_impossible_hours_are_refused_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train", "soak", "--hours", "nan"])
     assert command.main() == 2
-    assert "--hours: 'nan' is not a number of hours, more than 0" in capsys.readouterr().err
+    assert "--hours: 'nan' is not a number of hours from 0.01 to 1000" in capsys.readouterr().err
 
 
 def test_a_stream_with_the_gate_and_normaliser_of_another_continues_like_it(shipped, speech):
