@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from train.comparing.plots import plot_look_ahead
 from train.comparing.tables import Price, Spread
@@ -20,7 +19,7 @@ def written_texts(monkeypatch, draw):
 def drawn_axes(monkeypatch, draw):
     """Return all axes of the figure."""
     figures = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, *_, **__: figures.append(figure))
     draw()
     return figures[0].axes
 
