@@ -7,8 +7,9 @@ import signal
 import sys
 from importlib import import_module
 
+from streamer.commands.usage import Parser
 from train.commands import COMMANDS, GO_ON
-from train.ending import STOPS, Parser, exit_code_of
+from train.ending import STOPS, exit_code_of
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -16,13 +15,6 @@ from train.whole_file import is_of_disk
 STOPS = (signal.SIGINT, signal.SIGTERM)
 #: Exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal, as in shells.
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one line, with the exit code of ``ser-live``."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SerLiveError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
 
 class _Terminated(KeyboardInterrupt):

@@ -78,11 +78,6 @@ class WorkerPool(ProcessPoolExecutor):
         return None
 
 
-def worker_pool(workers: int | None = None) -> WorkerPool:
-    """Return a pool of worker processes, by default one per core."""
-    return WorkerPool(workers)
-
-
 @contextmanager
 def signals_held() -> Iterator[None]:
     """Hold SIGINT and SIGTERM back during the block, and handle them after it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from streamer.commands import COMMANDS, GROUPS, configuration
+from streamer.commands.usage import Parser
 from streamer.errors import SerLiveError
 from streamer.outputs import write_line
 
@@ -156,11 +157,8 @@ def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> Non
     one.add_argument("--no-config", action="store_true", help="do not read a configuration file")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one line, with the documented exit code."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise SerLiveError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+class _Parser(Parser):
+    """Prints help, or fails if it cannot."""
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own method is silent if nothing can be written."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.helpers.places import ROOT
-from train.workers import WorkerPool, signals_held, worker_pool
+from train.workers import WorkerPool, signals_held
 
 #: More than a pipe holds, so that a worker is always in the middle of a result.
 BIG = 16_000_000
@@ -113,7 +113,7 @@ def test_a_stop_at_any_moment_ends_the_command_and_its_workers(
 
 
 def test_an_error_leaves_out_the_jobs_that_have_not_begun(tmp_path):
-    with pytest.raises(ValueError, match="stop"), worker_pool(1) as pool:
+    with pytest.raises(ValueError, match="stop"), WorkerPool(1) as pool:
         first = pool.submit(wait_then_touch, (0, tmp_path))
         others = [pool.submit(touch, tmp_path / f"{number}") for number in range(1, 5)]
         while not (tmp_path / "0").exists():

@@ -27,7 +27,7 @@ from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.measuring.measures import Scores, score
 from train.whole_file import whole_file
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 Float32 = NDArray[np.float32]
 
@@ -98,7 +98,7 @@ def prepare_functionals(
     key = repr((files, FEATURE_SET, _required("opensmile").__version__, resampler))
     path = cache / f"functionals-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
-        with worker_pool(workers) as pool:
+        with WorkerPool(workers) as pool:
             values = list(pool.map(_extract, [u.path for u in utterances], chunksize=32))
         cache.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:

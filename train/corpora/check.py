@@ -19,7 +19,7 @@ from streamer.errors import SerLiveError, printable
 from streamer.sound.files.recording import Recording
 from train.corpora.known import CORPORA, SOURCES, Utterance, at_hand, licence_of, read_corpus
 from train.corpora.splits import describe_names, split_names, split_of
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 #: A recording that never gets louder than this, in dB of full scale, is silent. The quietest
 #: speech at hand, of RAVDESS, peaks at -47.
@@ -134,7 +134,7 @@ def examine(name: str, corpora: Path, workers: int = 2) -> Findings:
         utterances = read_corpus(name, corpora)
     except SerLiveError as error:
         return Findings(name, fault=str(error))
-    with worker_pool(workers) as pool:
+    with WorkerPool(workers) as pool:
         heard = list(pool.map(_hear, [one.path for one in utterances], chunksize=CHUNK))
     return Findings(name, utterances, heard)
 

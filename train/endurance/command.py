@@ -8,7 +8,7 @@ import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from train.ending import Parser
+from streamer.commands.usage import Parser
 
 Answer = TypeVar("Answer")
 

@@ -22,7 +22,7 @@ from train.features.augment import active_rms, take_out_noise
 from train.features.data import analyse, digest_of, front_end_sources, usable_prior
 from train.progress import tracked
 from train.whole_file import whole_file
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -165,7 +165,7 @@ def load_bank(
         cache_folder.mkdir(parents=True, exist_ok=True)
         work = partial(_decode, gate=gate)
         sizes = [len(chunk) for _, chunk in missing]
-        with worker_pool() as pool:
+        with WorkerPool() as pool:
             for _ in tracked(pool.map(work, missing), sizes, "recordings are decoded"):
                 pass
     return _joined([dict(np.load(file)) for file in kept], np.concatenate([[], *chunks]))

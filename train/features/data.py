@@ -26,7 +26,7 @@ from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.progress import tracked
 from train.whole_file import whole_file
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -167,7 +167,7 @@ def prepare(utterances: Sequence[Utterance], cache_folder: Path) -> list[Example
     if missing:
         cache_folder.mkdir(parents=True, exist_ok=True)
         sizes = [len(chunk) for _, chunk in missing]
-        with worker_pool() as pool:
+        with WorkerPool() as pool:
             for _ in tracked(pool.map(_prepare, missing), sizes, "recordings are analysed"):
                 pass
     examples: dict[int, Example] = {}

@@ -39,7 +39,7 @@ from train.features.sound import Surroundings, coloured, draw_colours, surround
 from train.measuring.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
 from train.measuring.streams import join, silence
 from train.progress import tracked
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -110,7 +110,7 @@ def in_streams(
     file = cache_folder / f"sessions-{key}.npz"
     if not file.exists():
         cache_folder.mkdir(parents=True, exist_ok=True)
-        with worker_pool() as pool:
+        with WorkerPool() as pool:
             heard = pool.map(partial(_hear, harm=harm), sessions)
             sizes = [1] * len(sessions)
             found = list(tracked(heard, sizes, f"sessions are heard {name}"))

@@ -46,7 +46,7 @@ from train.measuring.sessions import (
     judge_sessions,
 )
 from train.measuring.streams import Following, follow, hear_streams
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 WORKERS = 2
 #: Times of the judged verdicts, in seconds after the first speech.
@@ -278,7 +278,7 @@ def evaluate_model(model: Path, plan: EvaluationPlan) -> Iterator[Evaluation]:
         SerLiveError: the model or a corpus cannot be read.
     """
     metadata = Recognizer.load(model).metadata
-    with worker_pool(WORKERS) as pool:
+    with WorkerPool(WORKERS) as pool:
         for name in plan.names or corpora_at_hand(plan.corpora):
             yield _evaluate_corpus(name, model, metadata, plan, pool)
 
@@ -306,7 +306,7 @@ def evaluate_ordinary(model: Path, plan: EvaluationPlan) -> Ordinary | None:
     if missing:
         say_on_stderr(f"train: ordinary speech is left out: {printable(missing)}")
         return None
-    with worker_pool(WORKERS) as pool:
+    with WorkerPool(WORKERS) as pool:
         return judge_ordinary(hear_ordinary(pool, model, paths), metadata)
 
 

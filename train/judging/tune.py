@@ -27,7 +27,7 @@ from train.measuring.false_alarms import can_alarm, hear_ordinary, ordinary_to_c
 from train.measuring.hearing import decide_again, hear_all
 from train.measuring.sessions import LONG_PAUSE_S, hear_sessions
 from train.measuring.streams import Following, HeardStream, follow, hear_streams
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 #: Cost of a change to a wrong emotion, in seconds of waiting for the right label.
 FALSE_CHANGE_COST_S = 1.0
@@ -122,7 +122,7 @@ def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
             "judged, python -m train export RUN --judged"
         )
     speakers = _validation_speakers(metadata, corpora, names)
-    with worker_pool(WORKERS) as pool:
+    with WorkerPool(WORKERS) as pool:
         streams = [
             stream
             for own in speakers

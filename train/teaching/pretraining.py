@@ -47,7 +47,7 @@ from train.place import CPU, Place
 from train.progress import tracked
 from train.stages.material import heard_beside, ordinary_of, training_data
 from train.whole_file import whole_file
-from train.workers import worker_pool
+from train.workers import WorkerPool
 
 Float16 = NDArray[np.float16]
 
@@ -165,7 +165,7 @@ def _hear_paths(teacher: Path, paths: Sequence[Path], bank: Bank) -> list[Float1
         (paths[first : first + CHUNK], timesteps[first : first + CHUNK])
         for first in range(0, len(paths), CHUNK)
     ]
-    with worker_pool() as pool:
+    with WorkerPool() as pool:
         heard = pool.map(partial(_hear, teacher), jobs)
         sizes = [len(chunk) for chunk, _ in jobs]
         return list(tracked(heard, sizes, "recordings are heard by the teacher"))

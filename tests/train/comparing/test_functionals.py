@@ -56,7 +56,7 @@ def test_functionals_are_extracted_once(tmp_path, monkeypatch):
     assert np.isfinite(first.values).all()
     assert len(np.unique(first.values[:, 0])) == 4
     assert first.labels.tolist() == [0, 1, 2, 3]
-    monkeypatch.setattr(functionals, "worker_pool", None)
+    monkeypatch.setattr(functionals, "WorkerPool", None)
     again = prepare_functionals(UTTERANCES, EMOTIONS, tmp_path)
     np.testing.assert_array_equal(first.values, again.values)
 

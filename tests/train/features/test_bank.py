@@ -34,7 +34,7 @@ def test_the_bank_holds_recordings_as_they_are_with_their_speech_probability(dat
 
 def test_the_bank_is_decoded_once(recordings, tmp_path, monkeypatch):
     before = load_bank(recordings[:3], tmp_path / "cache")
-    monkeypatch.setattr(bank_module, "worker_pool", None)  # nothing is left to do
+    monkeypatch.setattr(bank_module, "WorkerPool", None)  # nothing is left to do
     again = load_bank(recordings[:3], tmp_path / "cache")
     np.testing.assert_array_equal(before.recorded, again.recorded)
     np.testing.assert_array_equal(before.speech_ends, again.speech_ends)
@@ -52,7 +52,7 @@ def test_a_bank_grouped_by_speaker_is_the_same_and_shared_by_splits(
     for name in ("recorded", "denoised", "ends", "speech", "speech_ends", "levels", "gains"):
         np.testing.assert_array_equal(getattr(sorted_out, name), getattr(plain, name))
     np.testing.assert_allclose(sorted_out.prior, plain.prior)
-    monkeypatch.setattr(bank_module, "worker_pool", None)  # nothing is left to do
+    monkeypatch.setattr(bank_module, "WorkerPool", None)  # nothing is left to do
     fewer = load_bank([chosen[1], chosen[4]], tmp_path / "cache", speakers=["a", "a"])
     np.testing.assert_array_equal(
         fewer.recorded[: fewer.ends[0]], plain.recorded[plain.starts[1] : plain.ends[1]]

@@ -34,7 +34,7 @@ def utterances(tiny_corpus):
 @pytest.fixture
 def forbid_preparing(monkeypatch):
     """Forbid further preparation: from now on everything must be cached."""
-    return lambda: monkeypatch.setattr(data, "worker_pool", None)
+    return lambda: monkeypatch.setattr(data, "WorkerPool", None)
 
 
 def test_training_features_are_those_of_the_runtime(utterances, tmp_path):

@@ -139,7 +139,7 @@ def test_sessions_are_cached_and_heard_anew_for_other_settings(
     before = in_streams(*given)
     harmed = in_streams(*given, (Augmentation(), around))
     with monkeypatch.context() as patch:
-        patch.setattr(validation, "worker_pool", None)  # nothing is left to do
+        patch.setattr(validation, "WorkerPool", None)  # nothing is left to do
         for one, harm in ((before, None), (harmed, (Augmentation(), around))):
             again = in_streams(*given, harm)
             np.testing.assert_array_equal(one.features.values, again.features.values)

@@ -86,7 +86,7 @@ def test_the_teachers_frames_are_standardised_and_computed_once(
     assert len(frames.values) == len(bank.speech)
     np.testing.assert_allclose(frames.values.mean(axis=0, dtype=float), 0, atol=1e-3)
     np.testing.assert_allclose(frames.values.std(axis=0, dtype=float), 1, atol=1e-2)
-    monkeypatch.setattr(pretraining, "worker_pool", None)  # nothing is left to do
+    monkeypatch.setattr(pretraining, "WorkerPool", None)  # nothing is left to do
     again = teach(teacher, CLIPS, bank, tmp_path / "cache")
     np.testing.assert_array_equal(again.values, frames.values)
     with pytest.raises(SerLiveError, match="cannot read the teacher"):
