@@ -150,7 +150,7 @@ class _Turn:
             return
         now_s = time.monotonic()
         self.lines = self.hearing.lines(now_s)
-        if self._ending is None or not self._is_all or self.hearing.is_due:
+        if self._ending is None or not self._is_all:
             return
         try:
             self.lines += self.hearing.finish(now_s)

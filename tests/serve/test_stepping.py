@@ -191,6 +191,19 @@ def test_what_comes_after_the_end_is_neither_heard_nor_kept(outcomes, shipped):
     assert [one.ending.code for one in found if one.ending] == [1007]
 
 
+def test_bad_audio_ends_a_stream_whose_resampler_has_let_much_go_at_once(outcomes, shipped):
+    stepper, found = outcomes
+    member = Member(Hearing(Start(1_000, sample_format="f32le"), shipped))
+    stepper.join(member)
+    samples = np.zeros(2_000, "<f4")
+    samples[1_000] = np.nan
+    stepper.feed(member, samples.tobytes())
+    stepper.end(member, DONE)
+    until(found, lambda many: any(one.ending for one in many))
+    assert [one.ending.code for one in found if one.ending] == [1007]
+    assert member.hearing.duration_s == 1.0
+
+
 def test_a_large_message_is_not_copied_at_each_tick(shipped):
     member = Member(Hearing(Start(16_000), shipped))
     data = bytes(range(256)) * 4_096
