@@ -450,6 +450,17 @@ def test_an_axis_has_whole_names_only(heard):
             assert re.fullmatch(rf"( |{name}(?=[ n]|$))*(now)?", axis), axis
 
 
+@pytest.mark.parametrize("span_s", SPANS_S)
+def test_a_moment_of_the_axis_is_as_long_ago_as_its_name_says(heard, span_s):
+    for cells in range(20, 250, 7):
+        past = timeline(heard, cells, span_s)
+        axis = "".join(piece.text for piece in past_axis(past, (), is_live=True))
+        for tick in re.finditer(r"╵-(\d+) (s|min)", axis):
+            ago_s = int(tick[1]) * (60 if tick[2] == "min" else 1)
+            cell = tick.start() - 2  # two cells are the gutter
+            assert cell == past.cell_at(past.end_s - ago_s + 0.5 * past.cell_s), axis
+
+
 def named(label, weighed, probabilities):
     """Make an estimate whose label depends on the last moments."""
     attention = np.full(38, 1 / 38, np.float32)

@@ -86,7 +86,9 @@ def past_axis(past: Timeline, marks: Sequence[float], is_live: bool) -> Line:
         return _axis(past, _clock_ticks(past), marks, None)
     step_s = _step_s(past)
     names = {
-        past.end_s - seconds: f"-{seconds} s" if seconds < 120 else f"-{seconds // 60} min"
+        past.end_s - seconds: f"-{seconds} s"
+        if seconds < 120 or seconds % 60
+        else f"-{seconds // 60} min"
         for seconds in range(step_s, int(past.span_s) + 1, step_s)
     }
     return _axis(past, names, marks, _NOW)
