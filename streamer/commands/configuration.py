@@ -79,7 +79,7 @@ class Applied(NamedTuple):  # dataclasses take a third of the time to start
 
     Attributes:
         path: the file; None if none was read.
-        values: option -> value as the file has it, for the options that were taken from it.
+        values: option -> value, for the options that were taken from it.
         notices: lines for the user about options that give way to the command line.
     """
 
@@ -156,19 +156,18 @@ def apply(options: argparse.Namespace, parsers: Mapping[str, argparse.ArgumentPa
     path = chosen_path(options)
     if path is None:
         return
-    taken: dict[str, object] = {}
-    values: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
     notices = []
-    for key, (written, value) in read(path, parsers).get(name, {}).items():
+    for key, (_, value) in read(path, parsers).get(name, {}).items():
         if key in given:
             continue
         reason = objection(key, value, options, given)
         if reason is None:
-            taken[key] = written
-            values[actions[key].dest] = value
+            taken[key] = value
         elif reason:
             notices.append(f"{path}: {key} is left out, since the command line has {reason}")
-    vars(options).update(values)  # not before: only the command line rules another out
+    # Not before: only the command line rules another out.
+    vars(options).update({actions[key].dest: value for key, value in taken.items()})
     options.configuration = Applied(path, taken, tuple(notices))
 
 

@@ -246,6 +246,14 @@ def test_a_value_that_is_refused_later_is_traced_to_the_file(config, capfd):
     assert capfd.readouterr().err.endswith(f"there is one channel ({path} sets channels)\n")
 
 
+def test_a_path_is_traced_to_the_file_however_it_is_written(config, capfd, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for written in ("~/none.onnx", "./none.onnx"):
+        path = config(f'model = "{written}"')
+        assert main(["info"], Interrupts()) == 2
+        assert capfd.readouterr().err.endswith(f"none.onnx: no such file ({path} sets model)\n")
+
+
 def test_what_contradicts_itself_in_the_file_is_not_laid_to_the_command_line(config, capfd):
     path = config('channels = "split"\nprofile = "a.profile"')
     assert main(["replay", str(CLIPS[0])], Interrupts()) == 2
