@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from streamer.errors import SerLiveError
 from streamer.recognition.prior import BALANCED, Prior
@@ -13,6 +14,8 @@ from streamer.recognition.prior import BALANCED, Prior
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 #: Shorter tokens could be guessed.
 SHORTEST_TOKEN = 16
+#: A scheme and a host, which may be an IPv6 address in brackets, perhaps with a port.
+_ORIGIN = re.compile(r"https?://([^\s/?#@\[\]]+|\[[\da-fA-F:.]+\](:\d+)?)")
 #: The command's options for limits, by field.
 _OPTIONS = {"streams": "--max-streams", "idle_s": "--max-idle", "longest_s": "--max-seconds"}
 
@@ -95,11 +98,7 @@ class ServerConfig:
             if not self.token.isascii() or not self.token.isprintable() or " " in self.token:
                 raise SerLiveError("--token must be of ASCII letters, digits and signs")
         for origin in self.allow_origins:
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in ("http", "https")
-                or f"{parts.scheme}://{parts.netloc}" != origin
-            ):
+            if not _ORIGIN.fullmatch(origin):
                 raise SerLiveError(
                     f"--allow-origin is a scheme and a host, such as https://example.org; is "
                     f"{origin!r}"
@@ -107,5 +106,5 @@ class ServerConfig:
         if self.keyfile is not None and self.certfile is None:
             raise SerLiveError("--keyfile goes with --certfile")
         for path in filter(None, (self.certfile, self.keyfile)):
-            if not path.is_file():
-                raise SerLiveError(f"{path}: no such file")
+            if not os.path.isfile(path):  # noqa: PTH113 (Path raises if it may not look)
+                raise SerLiveError(f"{path}: no such file, or no permission to look for it")

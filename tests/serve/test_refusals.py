@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -336,7 +337,10 @@ def test_a_stream_without_a_websocket_is_told_what_it_needs(server):
         ({"port": 70_000}, "0..65535"),
         ({"allow_origins": ("example.org",)}, "a scheme and a host"),
         ({"allow_origins": ("https://example.org/path",)}, "a scheme and a host"),
+        ({"allow_origins": ("http://[",)}, "a scheme and a host"),
+        ({"allow_origins": ("http://",)}, "a scheme and a host"),
         ({"keyfile": "a.pem"}, "goes with --certfile"),
+        ({"certfile": Path("x" * 300)}, "no such file"),
     ],
 )
 def test_a_wrong_configuration_is_told(options, words):
