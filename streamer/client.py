@@ -85,10 +85,7 @@ async def connect(
         from streamer.recognition.profile import check_type
 
         check_type(profile)
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.netloc:
-        raise SerLiveError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8765")
-    address = url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
+    address = _address(url)
     asked = {
         "sample_rate": sample_rate,
         "channels": channels,
@@ -240,6 +237,19 @@ class RemoteStream:
     def _failure(self) -> RunFailure:
         reason = self._error or self._websocket.close_reason or "the connection was lost"
         return RunFailure(f"{self._url}: {reason}")
+
+
+def _address(url: str) -> str:
+    """Return the address of a server's streams."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        is_valid = parts.scheme in ("ws", "wss") and host != b"" and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is none, a name that is too long
+        is_valid = False
+    if not is_valid:
+        raise SerLiveError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8765")
+    return url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
 
 
 def _why(body: bytes | bytearray | None) -> str:

@@ -106,8 +106,9 @@ def test_samples_of_another_type_are_an_error(server):
 def test_no_server_and_no_address():
     with pytest.raises(RunFailure, match="no server answers there"):
         heard_by_client("ws://127.0.0.1:9", [])
-    with pytest.raises(SerLiveError, match="no address of a server"):
-        heard_by_client("127.0.0.1:8765", [])
+    for url in ("127.0.0.1:8765", "ws://[", f"ws://{'a' * 70}.com", "ws://127.0.0.1:99999"):
+        with pytest.raises(SerLiveError, match="no address of a server"):
+            heard_by_client(url, [])
 
 
 def test_a_token(serve_with):
