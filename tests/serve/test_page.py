@@ -20,6 +20,7 @@ from streamer.formats.reader import read_sessions
 from streamer.recognition.profile import Profile
 from streamer.recognition.recognizer import Recognizer
 from tests.helpers.chromium import CHROMIUM, Chromium
+from tests.helpers.command import EMOTIONS
 from tests.helpers.places import CLIPS, ROOT
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -196,6 +197,7 @@ def test_a_profile_is_made_from_the_microphone_and_used(
         page.click("voice-make")
         page.until_text("voice-text", "known from what you just said")
         page.until_text("status-text", "not listening")
+        assert "its profile was saved" in page.text("sure")
         deadline = time.monotonic() + PATIENCE_S
         while not (files := list(saved.glob("*.profile"))):
             assert time.monotonic() < deadline
@@ -396,9 +398,75 @@ def test_a_microphone_that_comes_after_stop_is_let_go(server, browse):
         page.until("document.getElementById('status-text').textContent === 'listening'")
 
 
+@pytest.fixture
+def by_hand(server, browse):
+    """A page whose sockets lead nowhere: what servers say is said by hand."""
+    with browse(CLIPS[0]) as page:
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="window.sockets = []; window.WebSocket = class { bufferedAmount = 0;"
+            "constructor() { sockets.push(this); } send() {} close() {}"
+            "say(line) { this.onmessage({ data: JSON.stringify(line) }); } };",
+        )
+        page.open(f"{server.http}/")
+        page.until("document.querySelectorAll('#bars li').length === 4")
+        yield page
+
+
+SESSION = {"type": "session", "look_ahead_ms": 40, "sample_rate": 16_000, "prior": "balanced"}
+LIKELY = dict.fromkeys(EMOTIONS, 0.25)
+ESTIMATE = {"type": "estimate", "time": 9.0, "label": "sad", "probabilities": LIKELY, "speech": 1.0}
+VERDICT = {
+    **{"type": "end", "duration": 9.0, "estimates": 1, "overall": "happy"},
+    **{"summary": {"happy": 1.0}, "probabilities": LIKELY},
+}
+
+
+def begin_stream(page, number):
+    """Let a stream begin at the server, and have its first estimate."""
+    page.until(f"sockets.length === {number + 1}")
+    for line in (SESSION, ESTIMATE):
+        page.value(f"sockets[{number}].say({json.dumps(line)})")
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("first", ["microphone", "recording"])
+def test_the_end_of_a_stream_that_was_stopped_leaves_the_next_one_alone(by_hand, first, is_early):
+    page = by_hand
+    if first == "microphone":
+        page.click("listen")
+    else:
+        page.value(dropped(CLIPS[0].read_bytes()))
+    begin_stream(page, 0)
+    ended = "sockets[0].onclose({ code: 1000, reason: '' })"
+    # Stopped, and begun again at once; the first ends before the second begins, or after it.
+    page.value(f"listen.click(); listen.click(); {ended if is_early else ''}")
+    page.until("sockets.length === 2")
+    page.value("sockets[1].onopen()")
+    begin_stream(page, 1)
+    page.value(f"sockets[0].say({json.dumps(VERDICT)})")
+    if not is_early:
+        page.value(ended)
+    page.until("document.getElementById('clock').textContent === '0:09.0'")
+    time.sleep(1.5)  # it would connect again after 1 s
+    assert page.value("sockets.length") == 2
+    assert page.text("status-text") == "listening"
+    assert page.text("listen-text") == "Stop"
+    assert page.text("word") == "sad"
+    assert page.text("problem") == ""
+
+
+def test_a_mark_is_a_moment_of_its_own_session(by_hand):
+    page = by_hand
+    page.value(dropped(CLIPS[0].read_bytes()))
+    begin_stream(page, 0)
+    page.value(f"sockets[0].say({json.dumps(SESSION)})")
+    page.click("mark")
+    assert page.text("announce") == "sad"
+
+
 def test_hours_are_no_burden_and_are_saved_whole(server, browse, tmp_path):
     saved = tmp_path / "saved"
-    session = {"type": "session", "look_ahead_ms": 40, "sample_rate": 16_000, "prior": "balanced"}
     with browse() as page:
         page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
         page.call(
@@ -415,7 +483,7 @@ def test_hours_are_no_burden_and_are_saved_whole(server, browse, tmp_path):
         page.value(
             f"""(() => {{
                 const say = (line) => window.server.onmessage({{ data: JSON.stringify(line) }});
-                say({json.dumps(session)});
+                say({json.dumps(SESSION)});
                 const probabilities = {{ angry: 0.25, happy: 0.25, neutral: 0.25, sad: 0.25 }};
                 for (let i = 1; i <= 12000; i++) {{
                   say({{ type: "estimate", time: i / 25, label: "sad", probabilities }});

@@ -1,6 +1,7 @@
-// A stream at the server; `onLine` takes each JSON message, `onOver` its end.
+// A stream at the server; `onLine` takes each JSON message, `onOver` its end. What comes after another stream has
+// begun is ignored: the last lines of a stream that was stopped take a while.
 
-import { server } from "./state.js";
+import { listening, server } from "./state.js";
 
 export class Link {
   constructor(start, onOpen, onLine, onOver) {
@@ -12,11 +13,16 @@ export class Link {
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => { this.socket.send(JSON.stringify({ type: "start", ...start })); onOpen(this); };
     this.socket.onmessage = ({ data }) => {
+      if (listening.link !== this) return;
       const line = JSON.parse(data);
       if (line.type === "error") this.error = line.message;
       else onLine(line, data);
     };
-    this.socket.onclose = ({ code, reason }) => onOver(this, code, this.error || reason);
+    this.socket.onclose = ({ code, reason }) => {
+      if (listening.link !== this) return;
+      listening.link = null;
+      onOver(code, this.error || reason);
+    };
   }
   get isOpen() { return this.socket.readyState === WebSocket.OPEN; }
   get unsent() { return this.socket.bufferedAmount; }

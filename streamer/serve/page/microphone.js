@@ -29,6 +29,7 @@ export async function listen() {
   }
   problem("");
   listening.isWanted = true;
+  listening.link = null;
   listening.tries = 0;
   const attempt = ++listening.attempt;
   const isStale = () => attempt !== listening.attempt; // checked after each wait: Stop may have been pressed
@@ -89,6 +90,7 @@ export async function listen() {
 function connect(label) {
   status("busy", "connecting");
   const { sampleRate } = listening.context;
+  const enrols = voice.isWanted; // its last line comes after the profile
   const source = nameOf(label || "microphone");
   const form = { sample_rate: sampleRate, channels: 1, sample_format: "s16le" };
   const start = { ...form, prior: $("prior").value, source, ...voice.fields };
@@ -97,14 +99,13 @@ function connect(label) {
   listening.link = new Link(start,
     () => { listening.tries = 0; status("on", voice.isWanted ? "making a profile" : "listening"); problem(""); },
     (line, text) => {
-      if (!voice.isWanted) take(line, text, lateness);
+      if (!enrols) take(line, text, lateness);
       else if (enrol(line)) stop();
     },
-    (link, code, reason) => { if (link === listening.link) parted(code, reason, label); });
+    (code, reason) => parted(code, reason, label));
 }
 
 function parted(code, reason, label) {
-  listening.link = null;
   if (voice.isWanted) {
     stop();
     notMade(code === 1000 ? "" : `The server stopped: ${reason || "it is away"}. `);

@@ -30,8 +30,7 @@ export async function hearFile(file) {
   buttons();
   listening.link = new Link(start, (link) => sendAll(link, channels, audio.sampleRate),
     (line, text) => take(line, text, () => null),
-    (link, code, reason) => {
-      listening.link = null;
+    (code, reason) => {
       listening.isWanted = false;
       buttons();
       if (code === 1000) { status("idle", "recording heard"); return; }

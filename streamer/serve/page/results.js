@@ -16,6 +16,7 @@ export function take(line, text, late) {
   if (line.type === "session") {
     if (heard.sessions++) for (let i = 0; i < 25; i++) heard.steps.push({ code: NOTHING, shares: null });
     heard.session = line;
+    heard.time = 0; // nothing can be marked yet
     heard.averages = null;
     heard.marks = heard.marks.filter((mark) => mark.step < heard.steps.length);
     keep(text);
