@@ -14,6 +14,9 @@ import soundfile
 from tests.helpers.command import COMMAND, complaint, lines, replay, ser_live
 from tests.helpers.places import CLIPS, ROOT
 
+#: A recording that is there: nothing but the options is wrong.
+DEMO = "assets/demo.flac"
+
 
 @pytest.mark.parametrize("command", ["picture", "latency", "enrol x.profile"])
 def test_a_pipe_where_none_is_heard_is_told_what_hears_it(command, tmp_path):
@@ -133,17 +136,17 @@ def test_bad_pipes_are_one_line_and_exit_2(data, word):
         ["replay"],
         ["replay", "-"],
         ["replay", "-", "-", "--rate", "16000"],
-        ["replay", "x.wav", "--speed", "3"],
-        ["replay", "x.wav", "--block-ms", "0"],
-        ["replay", "x.wav", "--block-ms", "ten"],
+        ["replay", DEMO, "--speed", "3"],
+        ["replay", DEMO, "--block-ms", "0"],
+        ["replay", DEMO, "--block-ms", "ten"],
         ["replay", "-", "--rate", "0"],
         ["replay", "-", "--rate", "16000", "--channels", "0"],
         ["replay", "-", "--rate", "16000", "--sample-format", "s12"],
-        ["replay", "x.wav", "--format", "xml"],
-        ["replay", "x.wav", "--model", "missing.onnx"],
-        ["replay", "x.wav", "--output", "/nowhere/x.jsonl"],
-        ["replay", "assets/demo.flac", "--speed", "max", "--output", "x.wav"],
-        ["replay", "assets/demo.flac", "--speed", "max", "--output", "x.png"],
+        ["replay", DEMO, "--format", "xml"],
+        ["replay", DEMO, "--model", "missing.onnx"],
+        ["replay", DEMO, "--output", "/nowhere/x.jsonl"],
+        ["replay", DEMO, "--speed", "max", "--output", "x.wav"],
+        ["replay", DEMO, "--speed", "max", "--output", "x.png"],
         ["info", "--model", "pyproject.toml"],
         ["latency", "--seconds", "nan"],
         ["latency", "missing.wav"],

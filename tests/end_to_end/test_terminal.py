@@ -380,12 +380,12 @@ def test_a_picture_of_a_recording_that_is_cut_shows_what_there_is(speech, tmp_pa
     [
         ["x"],
         ["pyproject.toml"],
-        ["x", "--size", "big"],
-        ["x", "--size", "1x1"],
-        ["x", "--at", "-1"],
-        ["x", "--moving", "0"],
-        ["x", "--moving", "nan"],
-        ["x", "--moving", "61"],
+        ["assets/demo.flac", "--size", "big"],
+        ["assets/demo.flac", "--size", "1x1"],
+        ["assets/demo.flac", "--at", "-1"],
+        ["assets/demo.flac", "--moving", "0"],
+        ["assets/demo.flac", "--moving", "nan"],
+        ["assets/demo.flac", "--moving", "61"],
     ],
 )
 def test_a_picture_of_nothing_is_one_line_and_exit_2(arguments):
@@ -399,7 +399,10 @@ def test_other_outputs_and_help_do_not_import_rich():
     code = (
         "import sys; from streamer.commands.program import main\n"
         "from streamer.session.interrupts import Interrupts\n"
-        "main(['replay', sys.argv[1], '--speed', 'max', '--format', 'jsonl'], Interrupts())\n"
+        "options = ['--speed', 'max', '--format', 'jsonl']\n"
+        "assert main(['replay', sys.argv[1], *options], Interrupts()) == 0\n"
+        "try: main(['replay', '--help'], Interrupts())\n"
+        "except SystemExit: pass\n"
         "assert 'rich' not in sys.modules"
     )
     clip = sorted((ROOT / "tests" / "clips").glob("*.flac"))[0]
