@@ -16,13 +16,13 @@ class Metrics:
     """Counts events; only one thread changes each number.
 
     Attributes:
-        streams: streams open now.
-        started: streams begun.
+        streams: streams open now, as many of a split client as it has channels.
+        started: streams begun, counted alike.
         ended: connections closed, by code.
         refused: connections refused, by reason.
         bytes_in: audio received.
         messages_out: lines sent.
-        estimates: timesteps of all streams.
+        estimates: timesteps stepped for all streams; the last of a stream, at its end, are not.
         seconds_heard: audio of ended streams.
         backlog_s: waiting audio of all streams.
     """
@@ -54,7 +54,7 @@ class Metrics:
         yield from _one("streams", "gauge", "Streams open now.", self.streams)
         yield from _one("streams_started_total", "counter", "Streams begun.", self.started)
         yield from _labelled(
-            "streams_ended_total", "Streams closed, by WebSocket code.", "code", self.ended
+            "streams_ended_total", "Connections closed, by code.", "code", self.ended
         )
         yield from _labelled(
             "refused_total", "Connections not let in, by reason.", "reason", self.refused

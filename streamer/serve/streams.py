@@ -80,7 +80,7 @@ class Streams:
 
     def count(self) -> None:
         """Update the metrics to the current state."""
-        self._metrics.streams = len(self._connections)
+        self._metrics.streams = self._taken
         self._metrics.backlog_s = sum(one.backlog_s for one in self._connections.values())
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Streams:
         self._connections[connection.member] = connection
         if self.is_going:  # the server began to stop meanwhile
             connection.end(_GOING)
-        self._metrics.started += 1
+        self._metrics.started += start.streams
         log(
             "start",
             **facts,
@@ -199,7 +199,7 @@ class Streams:
             model=recognizer.metadata.name,
             prior=recognizer.prior,
             channels_wanted=str(start.wanted),
-            streams=len(self._connections),
+            streams=self._taken,
         )
         return connection
 

@@ -75,9 +75,12 @@ def test_a_split_client_takes_as_many_streams_as_it_has_channels(serve_with):
         async with connect(server.stream) as first:
             await first.send(start(channels=2, channels_wanted="split"))
             await first.recv()
-            return await talk(server.stream, [start(channels=2, channels_wanted="split")])
+            second = await talk(server.stream, [start(channels=2, channels_wanted="split")])
+            return second, await asyncio.to_thread(server.figures)
 
-    assert "all 3 streams of this server are taken" in asyncio.run(both()).reason
+    second, figures = asyncio.run(both())
+    assert "all 3 streams of this server are taken" in second.reason
+    assert figures["streams"] == figures["streams_started_total"] == 2
     four = converse(server.stream, start(channels=4, channels_wanted="split"))
     assert (four.code, four.reason) == (1008, "start: 4 streams are wanted, this server has 3")
     many = converse(server.stream, start(channels=64, channels_wanted="split"))
