@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.control import Control
 from rich.segment import Segment, Segments
 
-from streamer.errors import RunFailure
+from streamer.counting import counted_are
+from streamer.errors import RunFailure, told
 from streamer.outputs import dated_path
 from streamer.screen.drawing.palette import adapted
 from streamer.screen.drawing.segments import Line
@@ -36,7 +37,7 @@ _CTRL_Z = "\x1a"
 #: written to the terminal.
 _FRAMES_BETWEEN_REPAIRS = 24
 MESSAGE_S = 4.0
-#: Most lines to print again after the screen closes, instead of a day of warnings.
+#: Most lines to print again after the screen closes, the last of a day of warnings.
 _SAID_LINES = 20
 #: Longer than a frame takes on the slowest line; after it the terminal is restored anyway.
 _JOIN_S = 2.0
@@ -95,6 +96,7 @@ class Terminal:
         self._seen_session = monitor.snapshot.session
         self._message = ("", 0.0)
         self._said: deque[str] = deque(maxlen=_SAID_LINES)
+        self._lines_said = 0
         self._conclusion = ""
         self._is_done = threading.Event()
         self._failure: Exception | None = None
@@ -121,6 +123,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """Print a line for the user: on the screen now, on standard error once it is closed."""
         self._said.append(line)
+        self._lines_said += 1
         self.announce(line)
 
     def conclude(self, line: str) -> None:
@@ -164,6 +167,8 @@ class Terminal:
         snapshot = self._monitor.snapshot
         stays = snapshot.ended is not None and self._failure is None
         said_twice = self._conclusion if stays and sys.stderr.isatty() else None
+        if left_out := self._lines_said - len(self._said):
+            print(told(f"{counted_are(left_out, 'earlier line')} left out"), file=sys.stderr)
         for line in self._said:
             if line is not said_twice:
                 print(line, file=sys.stderr)

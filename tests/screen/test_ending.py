@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,10 @@ from rich.cells import cell_len
 from streamer.commands.display import _next_step
 from streamer.outputs import OutputFile
 from streamer.screen.ending import ending_lines
+from streamer.screen.monitor import Monitor
+from streamer.screen.terminal import Terminal
 from streamer.session.events import Gap, SessionEnded
+from streamer.session.interrupts import Interrupts
 from tests.helpers.screens import LABELS, estimated, monitor_of
 
 SHARES = {"angry": 0.3, "happy": 0.0, "neutral": 0.1, "sad": 0.05, "silence": 0.5}
@@ -80,6 +85,18 @@ def test_a_session_without_speech_or_clock_says_so(ended):
     assert "latency" not in text
     assert "gaps 0" in text
     assert "%" not in text
+
+
+def test_lines_that_are_too_many_to_be_said_again_are_counted(monkeypatch, capsys):
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        terminal = Terminal(Monitor(), Interrupts())
+    for number in range(25):
+        terminal.say(f"line {number}")
+    terminal._say_again()
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "ser-live: 5 earlier lines are left out"
+    assert rest == [f"line {number}" for number in range(5, 25)]
 
 
 def test_latency_is_that_of_the_whole_session():
