@@ -165,6 +165,9 @@ def test_a_recording_that_is_dropped_is_heard_to_its_end(server, browse):
         assert page.text("word") == "angry"
         assert page.text("sure").startswith("overall")
         assert "a clip.flac" in page.text("facts")
+        page.value(dropped(CLIPS[3].read_bytes(), f"{'a' * 199}\N{GRINNING FACE}.flac"))
+        page.until_text("facts", "aaa\N{GRINNING FACE}")
+        page.until_text("status-text", "recording heard")
         page.value(dropped(b"no sound at all"))
         page.until_text("problem", "cannot decode a clip.flac")
 

@@ -35,5 +35,6 @@ export class Link {
   }
 }
 
-// The name of a source, as the server takes it.
-export const nameOf = (text) => text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "").slice(0, 200).trim() || "recording";
+// The name of a source, as the server takes it: 200 characters, none of which is half a pair.
+export const nameOf = (text) =>
+  [...text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "")].slice(0, 200).join("").trim() || "recording";
