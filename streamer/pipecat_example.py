@@ -46,7 +46,10 @@ class Printer(FrameProcessor):  # type: ignore[misc]  # Pipecat is an extra
 
 async def main(path: str) -> None:
     """Play a recording through the pipeline at the pace of the clock."""
-    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    try:
+        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    except soundfile.SoundFileError as error:
+        sys.exit(told(error))
     worker = PipelineWorker(Pipeline([EmotionProcessor(), Printer()]), enable_rtvi=False)
     runner = WorkerRunner()
     await runner.add_workers(worker)
@@ -62,4 +65,6 @@ async def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(told("name one recording: python -m streamer.pipecat_example FILE"))
     asyncio.run(main(sys.argv[1]))

@@ -156,6 +156,17 @@ def test_the_example_on_a_recording():
     assert "the turn was" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], "name one recording"), (["no.wav"], "no.wav")]
+)
+def test_wrong_usage_of_the_example_is_one_line(arguments, words):
+    command = [sys.executable, "-m", "streamer.pipecat_example", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert words in line
+
+
 def test_a_failed_analysis_is_reported_and_starts_again(recognizer):
     processor = EmotionProcessor(recognizer)
     estimates = processor._estimates
