@@ -240,7 +240,11 @@ class RemoteStream:
 
 
 def _address(url: str) -> str:
-    """Return the address of a server's streams."""
+    """Return the address of a server's streams.
+
+    Raises:
+        SerLiveError: the URL is not valid.
+    """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna")

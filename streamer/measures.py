@@ -41,7 +41,7 @@ def confusion_matrix(labels: Int64, answered: Int64, classes: int) -> Int64:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy over recordings. One without a verdict is an error, also in its label's recall.
+    """Accuracy over recordings; a recording without a verdict counts as an error.
 
     Attributes:
         confusion: ``(labels, labels + 1)`` counts from :func:`confusion_matrix`.

@@ -5,7 +5,7 @@ A stream is mono at 16 kHz. A frame is 25 ms every 10 ms; the four frames that s
 """
 
 SAMPLE_RATE = 16_000
-#: Of audio that comes in, in Hz, and of its blocks.
+#: Sample rates that are accepted, in Hz, and lengths of a block, in ms.
 RATES = range(1_000, 768_001)
 BLOCK_MS = range(1, 10_001)
 FRAME_SAMPLES = 400

@@ -29,8 +29,8 @@ class Newcomers:
         Args:
             most: how many stay for more than a second.
             burst: how many there may be at any moment.
-            reason: counts those that are cut off.
-            refused: their number, by reason.
+            reason: key in ``refused`` for those that are cut off.
+            refused: counts connections that are cut off, by reason.
         """
         self._most, self._burst = most, burst
         self._reason = reason
@@ -51,11 +51,11 @@ class Newcomers:
             loop.call_later(CHANCE_S, self._thin_out)
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
-        """Count a connection no longer: it has gone further, or has left."""
+        """Stop counting a connection, which has gone further or has left."""
         self._came_s.pop(transport, None)
 
     def _thin_out(self) -> None:
-        """Cut the oldest off, as far as there are too many, and they have had their chance."""
+        """Cut off the oldest while there are too many, but nobody who has just come."""
         before_s = asyncio.get_running_loop().time() - CHANCE_S
         while len(self._came_s) > self._most:
             oldest, came_s = next(iter(self._came_s.items()))

@@ -64,7 +64,7 @@ class Lines:
 class ArrivalClock:
     """Arrival times of the samples at the server; a session's clock.
 
-    Queries come in ascending order, so it remembers only the rest.
+    Queries come in ascending order, so it forgets what lies before the last one.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -124,7 +124,7 @@ class _Channel:
         return self._waiting >= self._wanted
 
     def next_block(self) -> Float32:
-        """Return exactly the samples that complete the next timestep: streams step best in step."""
+        """Return just the samples that complete the next timestep: streams then step together."""
         waiting = self.rest()
         block, after = waiting[: self._wanted], waiting[self._wanted :]
         self._wanted = TIMESTEP_SAMPLES

@@ -54,7 +54,7 @@ def serve(config: ServerConfig, interrupts: Interrupts) -> None:
         names = [one.metadata.name for one in recognizers]
         if len(set(names)) < len(names):
             raise SerLiveError(f"two models go by one name: {', '.join(names)}")
-        # Last, so that what else is wrong is told first: it would be wrong with the extra, too.
+        # Checked last: whatever else is wrong would still be wrong with the extra.
         if any(find_spec(name) is None for name in _EXTRA):
             raise RunFailure("serve needs Starlette and uvicorn: pip install 'ser-live[serve]'")
         host = Host(config, recognizers, listening)

@@ -31,7 +31,7 @@ MOST_A_TICK = 2
 _TICKS_S = ((64, 0.04), (16, 0.02), (0, 0.005))
 #: Such ticks are not cut short, even if there is more to do.
 _LONG_TICK_S = 0.02
-#: A stream that has been heard for longer than it is open, and so much more, is ahead of real time.
+#: A stream is ahead of real time if this much more audio was heard than it has been open for.
 _AHEAD_S = 0.5
 #: Time that streams ahead of real time may take of a tick, beside others and alone.
 _REST_S, _ALL_S = 0.005, _LONG_TICK_S
@@ -173,7 +173,7 @@ class Speakers:
     """Counts the streams in real time, whatever else is connected, or was a moment ago.
 
     Attributes:
-        number: how many there were in the last second that is over, as of the last count.
+        number: how many there were in the last full second, as of the last count.
     """
 
     def __init__(self) -> None:

@@ -48,7 +48,7 @@ class HttpProtocol(H11Protocol):
         refused: counts connections cut off, by reason.
     """
 
-    # Of all connections, so a subclass says them.
+    # All connections of a server share these; a subclass sets them.
     most: ClassVar[int]
     newcomers: ClassVar[Newcomers]
     refused: ClassVar[Counter[str]]

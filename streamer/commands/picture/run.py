@@ -34,7 +34,7 @@ from streamer.sound.files.recording import Recording
 COLUMNS = range(20, 401)
 ROWS = range(5, 201)
 _BLOCK_MS = 10
-#: A moving picture: timesteps a frame, how long its end stays on.
+#: Of a moving picture: timesteps per frame, and how long the last frame stays.
 _FRAME_TIMESTEPS, _HOLD_S = 3, 2.0
 
 
@@ -70,7 +70,7 @@ class _Frames:
     """Keeps a monitor's snapshots before one moment, or before the end if that comes first."""
 
     def __init__(self, monitor: Monitor, at_s: float, span_s: float) -> None:
-        """Keep the snapshots of ``span_s`` seconds, and of any span the last one."""
+        """Keep the snapshots of the last ``span_s`` seconds, and at least one."""
         frame_s = _FRAME_TIMESTEPS * TIMESTEP_S
         self._kept: deque[Snapshot] = deque(maxlen=max(1, math.ceil(span_s / frame_s)))
         self._newest = Snapshot()

@@ -24,7 +24,7 @@ class Progress:
         self._has_heard = False
 
     def begin(self, name: str, total: int) -> None:
-        """Note that the next recording, of so many, begins."""
+        """Note that the next of ``total`` recordings begins."""
         self._recording = "standard input" if name == "-" else name
         self._number, self._total = self._number + 1, total
         self._heard_s = None
