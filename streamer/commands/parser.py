@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from streamer.commands import COMMANDS, GROUPS, configuration
+from streamer.commands.options import local_file
 from streamer.commands.usage import Parser
 from streamer.errors import SerLiveError
 from streamer.outputs import write_line
@@ -149,7 +150,7 @@ def _add_configuration(command: argparse.ArgumentParser, takes_one: bool) -> Non
     else:
         one.add_argument(
             "--config",
-            type=Path,
+            type=local_file,
             metavar="FILE.toml",
             help="read options from this file; those on the command line count more (default: "
             "ser-live.toml in ~/.config, or in %%APPDATA%% under Windows)",

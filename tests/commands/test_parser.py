@@ -134,6 +134,7 @@ def test_the_usage_of_a_command_names_it(capsys):
     [
         *("convert URL", "report URL -o x.html", "enrol me.profile URL", "picture URL"),
         *("latency URL", "listen --model URL", "replay x.wav --profile URL"),
+        *("serve --also-model URL", "serve --certfile URL", "listen --config URL"),
     ],
 )
 def test_an_address_where_a_file_is_expected_is_told_as_it_was_given(words):

@@ -52,7 +52,7 @@ def run(
     count, wanted_of_pipe, wanted = _channels(options.channels, files)
     _make_stdin_block(files)
     speed = SPEEDS[options.speed]
-    worst = 0
+    exit_code = 0
     recognizer = load_recognizer(options)
     adaptation = load_adaptation(options, recognizer, wanted, wanted_of_pipe)
     progress = Progress(options.output)
@@ -121,8 +121,8 @@ def run(
                 raise
             except SerLiveError as error:
                 display.say(with_origin(error, options))
-                worst = error.exit_code
-    return worst
+                exit_code = error.exit_code
+    return exit_code
 
 
 def _check(options: argparse.Namespace, files: Sequence[str]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from streamer.commands.numbers import Number, Whole
-from streamer.commands.options import add_model, add_no_adaptation, add_prior
+from streamer.commands.options import add_model, add_no_adaptation, add_prior, local_file
 
 HELP = "a WebSocket for other programs, and a page in the browser"
 DESCRIPTION = (
@@ -61,18 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--certfile",
-        type=Path,
+        type=local_file,
         metavar="FILE.pem",
         help="certificate; the server then speaks TLS only",
     )
-    parser.add_argument("--keyfile", type=Path, metavar="FILE.pem", help="its private key")
+    parser.add_argument("--keyfile", type=local_file, metavar="FILE.pem", help="its private key")
     parser.add_argument(
         "--log-addresses", action="store_true", help="name each client's address in the log"
     )
     add_model(parser)
     parser.add_argument(
         "--also-model",
-        type=Path,
+        type=local_file,
         action="append",
         default=[],
         metavar="NAME|FILE",
