@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def checked_samples(samples: object) -> NDArray[np.float32]:
-    """Return samples as they were given, if they are a float32 vector ``(n,)``.
+    """Return samples as a NumPy array, if they are a float32 vector ``(n,)`` of any library.
 
     Raises:
         ValueError: they are not; the message says how to convert them.

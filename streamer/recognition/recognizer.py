@@ -127,6 +127,7 @@ class Recognizer(Engine):
 
         Raises:
             SerLiveError: the model does not adapt to voices, or there are less than 5 s of speech.
+            RunFailure: the model's values do not make a profile.
             ValueError: the input is not audio.
         """
         enrolment = Enrolment(self)
@@ -162,18 +163,18 @@ class Recognizer(Engine):
             raise ValueError(f"{len(streams)} streams need as many blocks, there are {len(blocks)}")
         if not streams:
             return []
-        runs = []
+        runs, given = [], []
         for index, (stream, samples) in enumerate(zip(streams, blocks, strict=True)):
             if stream.recognizer is not self:
                 raise ValueError(f"stream {index} is of another recognizer")
             try:
-                stream.check(samples)
+                given.append(stream.checked(samples))
                 runs.append(StateRun(stream.state))
             except (RuntimeError, ValueError) as error:
                 raise type(error)(f"stream {index}: {error}") from error
         if len({run.network for run in runs}) != len(runs):
             raise ValueError("a stream can take only one block at a time")
-        results = self.accept_states(blocks, runs)
+        results = self.accept_states(given, runs)
         for stream, (_, state) in zip(streams, results, strict=True):
             stream.state = state
         return [estimates for estimates, _ in results]

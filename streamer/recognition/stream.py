@@ -64,8 +64,8 @@ class Stream:
         """
         return self.recognizer.profile_of(self.state)
 
-    def check(self, samples: Float32) -> None:
-        """Check that the stream would accept the samples.
+    def checked(self, samples: Float32) -> Float32:
+        """Return the samples as an array, if the stream would accept them.
 
         Raises:
             RuntimeError: the stream was flushed.
@@ -76,6 +76,7 @@ class Stream:
         given = checked_samples(samples)
         if not np.abs(given).max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN too
             raise ValueError(f"samples must be finite and within +-{LARGEST_SAMPLE:g}")
+        return given
 
     def accept(self, samples: Float32) -> list[Estimate]:
         """Add any number of samples, 16 kHz mono float32 in [-1, 1]; return estimates now complete.
@@ -85,8 +86,7 @@ class Stream:
             ValueError: they are not a float32 vector, or some are not audio; the stream is
                 unchanged.
         """
-        self.check(samples)
-        estimates, self.state = self.recognizer.accept(samples, self.state)
+        estimates, self.state = self.recognizer.accept(self.checked(samples), self.state)
         return estimates
 
     def flush(self) -> list[Estimate]:

@@ -60,8 +60,8 @@ class Resampler:
         given = checked_samples(samples)
         if self._soxr is None:
             return given
-        ready: Float32 = self._soxr.resample_chunk(samples)
-        self._taken += len(samples)
+        ready: Float32 = self._soxr.resample_chunk(given)
+        self._taken += len(given)
         self._given += len(ready)
         return ready
 

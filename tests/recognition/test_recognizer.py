@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -225,6 +227,13 @@ def test_a_stream_takes_a_float32_vector_only(shipped, samples, advice):
         shipped.stream().accept(samples)
     with pytest.raises(ValueError, match="stream 0: samples must be a float32 vector"):
         shipped.accept_many([shipped.stream()], [samples])
+
+
+def test_a_float32_vector_need_not_be_numpys(shipped, speech):
+    samples = array("f", speech[:16_000])
+    expected = shipped.stream().accept(speech[:16_000])
+    assert shipped.stream().accept(samples) == expected
+    assert shipped.accept_many([shipped.stream()], [samples]) == [expected]
 
 
 def test_other_wrong_arguments_are_named(shipped):

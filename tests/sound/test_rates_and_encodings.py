@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from array import array
 
 import numpy as np
 import pytest
@@ -213,6 +214,12 @@ def test_damage_occurs_at_the_same_place_for_any_blocks(tmp_path, speech, suffix
 
 def test_the_resampler_returns_no_more_audio_than_it_got():
     assert len(resample(np.zeros(1_763, np.float32), 44_100)) == 1_763 * 16_000 // 44_100 == 639
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_resampler_takes_vectors_that_are_not_numpys_at_any_rate(rate, speech):
+    given, samples = array("f", speech[:9_000]), speech[:9_000]
+    np.testing.assert_array_equal(Resampler(rate).accept(given), Resampler(rate).accept(samples))
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
