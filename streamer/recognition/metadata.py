@@ -56,6 +56,8 @@ _NO_LINEAGE = asdict(Lineage())
 _DTYPES = ("float32", "int64")
 #: Most values that a stream carries; ours have 40,000.
 _LARGEST_STATE = 2**24
+#: Most axes of a state; ours have three, and NumPy knows no more than 64.
+_MOST_AXES = 8
 #: Most characters of a fact; no screen shows a longer one.
 LONGEST_FACT = 5_000
 
@@ -69,11 +71,12 @@ class StateSpec:
     dtype: str
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and all(isinstance(n, int) for n in self.shape)):
+        if not (isinstance(self.name, str) and all(type(n) is int for n in self.shape)):
             raise ValueError("states must have a name and a shape of integers")
         if self.dtype not in _DTYPES:
             raise ValueError(f"state {self.name}: dtype must be one of {', '.join(_DTYPES)}")
-        if any(size < 0 for size in self.shape) or self.size > _LARGEST_STATE:
+        is_impossible = len(self.shape) > _MOST_AXES or any(size < 0 for size in self.shape)
+        if is_impossible or self.size > _LARGEST_STATE:
             raise ValueError(f"state {self.name}: impossible shape {self.shape}")
 
     @property

@@ -169,17 +169,13 @@ class NetworkState:
     row: int
     position: int
 
-    @property
-    def is_used_up(self) -> bool:
-        return int(self.batch.positions[self.row]) != self.position
-
     def check(self) -> None:
         """Raise if the stream cannot continue from this state.
 
         Raises:
             RuntimeError: it has been used up.
         """
-        if self.is_used_up:
+        if int(self.batch.positions[self.row]) != self.position:
             raise RuntimeError("this state was used up: a stream goes on from its newest one only")
 
 
@@ -352,6 +348,6 @@ def _is_part_of(newest: NDArray[Any], spec: StateSpec) -> bool:
     return (
         newest.ndim == 1 + len(spec.shape) > 1
         and newest.shape[2:] == spec.shape[1:]
-        and newest.shape[1] <= max(1, spec.shape[0])
+        and min(1, spec.shape[0]) <= newest.shape[1] <= max(1, spec.shape[0])
         and newest.dtype == spec.dtype
     )

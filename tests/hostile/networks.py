@@ -124,6 +124,14 @@ def sequence_output(proto):
     value.type.CopyFrom(helper.make_sequence_type_proto(value.type))
 
 
+def push_nothing(proto):
+    """Yield no newest row for a delay line."""
+    for name, number in (("first", 0), ("last", 0), ("axis", 1)):
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([number]), name))
+    names = ["before", "first", "last", "axis"]
+    replaced(proto, "next_frames", helper.make_node("Slice", names, ["next_frames"]))
+
+
 def transpose(proto):
     tensor = max(proto.graph.initializer, key=lambda one: len(one.raw_data))
     tensor.dims[:] = tensor.dims[::-1]

@@ -27,6 +27,7 @@ from tests.hostile.networks import (
     multiply,
     own_function,
     poisoned,
+    push_nothing,
     refusal,
     replaced,
     retyped,
@@ -60,6 +61,7 @@ ATTACKS = {
     "text": (lambda p: retyped(p, "attention", TensorProto.STRING), "other inputs"),
     "probability 10^9": (lambda p: multiply(p, "probabilities", 1e9), "no probability"),
     "negative attention": (lambda p: multiply(p, "attention", -1), "no probability"),
+    "a delay line that stands still": (push_nothing, "other shapes"),
     "too many parts": (
         lambda p: p.graph.node.extend(helper.make_node("Relu", ["a"], ["b"]) for _ in range(7_000)),
         "far more parts",

@@ -27,6 +27,8 @@ from tests.helpers.model_files import altered
         (lambda v: v["decision"].update(speech_on=7), "speech_on"),
         (lambda v: v["states"][0].update(shape=[2**33, 2**33]), "impossible shape"),
         (lambda v: v["states"][0].update(shape=[1.5]), "integers"),
+        (lambda v: v["states"][0].update(shape=[True, 4]), "integers"),
+        (lambda v: v["states"][0].update(shape=[1] * 100), "impossible shape"),
         (lambda v: v["normaliser"].update(prior_timesteps=float("inf")), "prior_timesteps"),
         (lambda v: v["normaliser"].update(speech_threshold=None), "metadata"),
         (lambda v: v.update(window_timesteps=1.5), "whole numbers"),
