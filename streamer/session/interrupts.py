@@ -34,6 +34,11 @@ class Interrupted(BaseException):
         self.number = number
         self.is_impatient = is_impatient
 
+    @property
+    def is_hangup(self) -> bool:
+        """Whether the terminal was closed."""
+        return self.number == getattr(signal, "SIGHUP", None)
+
 
 class Interrupts:
     """Notes SIGINT, SIGTERM, SIGHUP and SIGBREAK, and raises :class:`Interrupted`.

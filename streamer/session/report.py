@@ -55,11 +55,15 @@ class _StreamTime:
 
 
 class Sinks:
-    """The sinks of a session; if one fails, the others go on without it."""
+    """The sinks of a session; if one fails, the others go on without it.
+
+    Attributes:
+        failure: the first failure, if there was one.
+    """
 
     def __init__(self, sinks: Iterable[Sink]) -> None:
         self._working = list(sinks)
-        self._failure: RunFailure | None = None
+        self.failure: RunFailure | None = None
 
     def take(self, event: Event) -> None:
         """Send an event to every sink that has not failed."""
@@ -68,7 +72,7 @@ class Sinks:
                 sink.take(event)
             except RunFailure as error:
                 self._working.remove(sink)
-                self._failure = self._failure or error
+                self.failure = self.failure or error
 
     def check(self) -> None:
         """Raise the first failure, if there was one.
@@ -76,8 +80,8 @@ class Sinks:
         Raises:
             RunFailure: a sink failed.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
 
 class Report:

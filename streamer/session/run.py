@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from streamer.errors import RunFailure, SerLiveError
+from streamer.errors import ReaderGone, RunFailure, SerLiveError
 from streamer.recognition.profile import UNKNOWN_VOICE, Adaptation
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.clock import Clock
@@ -169,7 +169,7 @@ def run_session(
         SerLiveError: the audio is damaged; raised after the last event for what was heard. Or the
             profile belongs to another model; raised before the first event.
         RunFailure: a sink failed; raised after the other sinks' last event.
-        Interrupted: a signal came; raised after the last event.
+        Interrupted: a signal came; raised after the last event, unless that could not be written.
     """
     working = Sinks(sinks)  # shared by all channels: a sink that failed gets nothing more
     channels = [None] if streams is None else [*range(1, streams + 1)]
@@ -197,11 +197,14 @@ def run_session(
         try:
             hearing.finish()
         except RunFailure as failure:
-            cause = cause or failure
+            if cause is None or isinstance(cause, Interrupted):
+                cause = failure
     deliver_by_time(reports)
     for hearing in hearings:
         hearing.end()
-    if not isinstance(cause, Interrupted):
+    # Ctrl-C ends the reader of a pipeline too, and a closed terminal takes no line.
+    is_reader_gone = isinstance(working.failure, ReaderGone)
+    if not (isinstance(cause, Interrupted) and (is_reader_gone or cause.is_hangup)):
         working.check()
     if cause is not None:
         raise cause

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from streamer.errors import RunFailure, SerLiveError
+from streamer.errors import ReaderGone, RunFailure, SerLiveError
 from streamer.formats.lines import JsonLines, Plain
 from streamer.session.clock import Pace
 from streamer.session.events import Estimated, Gap, SessionEnded, SessionStarted
@@ -144,6 +144,46 @@ def test_a_sink_that_fails_is_reported(shipped, speech):
     assert isinstance(error, RunFailure)
 
 
+class FailsAtTheEnd(Collect):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def take(self, event):
+        super().take(event)
+        if isinstance(event, SessionEnded):
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("number", "failure", "is_reported"),
+    [
+        (0, RunFailure("No space left"), True),
+        (signal.SIGINT, RunFailure("No space left"), True),
+        (signal.SIGINT, ReaderGone("gone"), False),  # Ctrl-C ends the reader too
+        (signal.SIGHUP, RunFailure("Input/output error"), False),  # the terminal is closed
+    ],
+)
+def test_a_last_line_that_cannot_be_written_is_reported_after_a_signal(
+    shipped, speech, number, failure, is_reported
+):
+    interrupted = Interrupted(number)
+    source = Array(speech, fail_at=20, error=interrupted)
+    _, error = run(shipped, source, FailsAtTheEnd(failure))
+    assert error is (failure if is_reported else interrupted)
+
+
+def test_a_loss_that_cannot_be_recorded_is_reported_after_a_signal(shipped, speech):
+    class Unrecorded(Array):
+        def unheard(self, _position):
+            raise RunFailure("No space left")
+
+    source = Unrecorded(speech, fail_at=20, error=Interrupted(signal.SIGINT))
+    events, error = run(shipped, source)
+    assert isinstance(error, RunFailure)
+    assert isinstance(events[-1], SessionEnded)
+
+
 @pytest.fixture
 def interrupts():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -156,10 +196,8 @@ def interrupts():
 
 def test_a_signal_is_raised_where_somebody_looks(interrupts):
     os.kill(os.getpid(), signal.SIGTERM)
-    written = "whole line"
     with pytest.raises(Interrupted) as caught:
         interrupts.check()
-    assert written
     assert (caught.value.number, caught.value.is_impatient) == (signal.SIGTERM, False)
     interrupts.check()  # it is raised once
 
