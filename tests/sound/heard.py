@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from streamer.sound.files.parts import PartFile
 from streamer.sound.files.recording import Recording
 
 RATE = 16_000
@@ -17,6 +19,24 @@ def heard(path):
     with Recording(path, say=said.append) as recording:
         samples = np.concatenate(list(recording.blocks(100)))
     return samples, recording.sample_rate, said
+
+
+def raising(failure):
+    """Return a function that raises this, whatever it is given."""
+
+    def fail(*_):
+        raise failure
+
+    return fail
+
+
+def read_until(failure, recording):
+    """Read a recording; after its first block every read of a part fails."""
+    blocks = recording.blocks(10)
+    next(blocks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PartFile, "_bytes", raising(failure))
+        list(blocks)
 
 
 def at_rate(samples, rate):

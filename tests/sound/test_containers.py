@@ -15,7 +15,7 @@ from streamer.sound.files.recording import Recording, read_recording
 from streamer.sound.resampler import Resampler
 from tests.helpers.profiles import PROFILE
 from tests.matrix.headers import sizes
-from tests.sound.heard import RATE, TOLERATED_S, at_rate, heard, id3
+from tests.sound.heard import RATE, TOLERATED_S, at_rate, heard, id3, raising, read_until
 
 CODECS = [
     *(("wav", "WAV", one) for one in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
@@ -235,16 +235,21 @@ def test_a_signal_while_a_part_is_read_is_raised(tmp_path, voice):
     path = tmp_path / "joined.wav"
     soundfile.write(path, voice, RATE)
     path.write_bytes(path.read_bytes() * 2)
-    with Recording(path) as recording, pytest.MonkeyPatch.context() as patch:
-        blocks = recording.blocks(10)
-        next(blocks)
+    with Recording(path) as recording, pytest.raises(KeyboardInterrupt):
+        read_until(KeyboardInterrupt(), recording)
 
-        def interrupted(*_):
-            raise KeyboardInterrupt
 
-        patch.setattr(PartFile, "_bytes", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            list(blocks)
+def test_a_disk_that_fails_while_a_part_is_read_is_reported_in_a_line(tmp_path, voice):
+    path = tmp_path / "joined.wav"
+    soundfile.write(path, voice, RATE)
+    path.write_bytes(path.read_bytes() * 2)
+    failure = OSError(5, "Input/output error")
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"wav: Input/output err"):
+        read_until(failure, recording)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PartFile, "_bytes", raising(failure))
+        with pytest.raises(SerLiveError, match=r"joined\.wav: Input/output error$"):
+            Recording(path)
 
 
 @pytest.mark.parametrize("suffix", ["au", "snd"])

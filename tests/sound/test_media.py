@@ -11,8 +11,9 @@ import soundfile
 
 from streamer.errors import SerLiveError
 from streamer.sound.files import media
+from streamer.sound.files.parts import PartFile
 from streamer.sound.files.recording import Recording
-from tests.sound.heard import RATE, heard
+from tests.sound.heard import RATE, heard, read_until
 
 av = pytest.importorskip("av", reason="needs the extra media")
 
@@ -136,6 +137,46 @@ def test_audio_after_damage_is_heard_too(tmp_path, speech):
         for block in recording.blocks(100):
             samples.append(block)
     assert len(np.concatenate(samples)) / RATE == pytest.approx(4.0, abs=0.5)
+
+
+@pytest.fixture
+def behind_junk(tmp_path, speech):
+    """A file of which only a part is sound, longer than ffmpeg reads at once."""
+    path = tmp_path / "junk.mka"
+    kind = next(one for one in KINDS if one[0] == "mka")
+    write(path, np.tile(speech, 4)[None], *kind[1:])
+    path.write_bytes(b"junk" + path.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("failure", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(5, "Input/output error"), SerLiveError),
+    ],
+)
+def test_what_happens_while_ffmpeg_reads_a_part_is_raised(behind_junk, failure, raised):
+    with Recording(behind_junk) as recording, pytest.raises(raised) as caught:
+        read_until(failure, recording)
+    assert raised is KeyboardInterrupt or str(caught.value).endswith(".mka: Input/output error")
+
+
+def test_a_part_is_closed_once_ffmpeg_has_read_it_or_refused_it(behind_junk, monkeypatch):
+    opened = []
+    real = PartFile.__init__
+
+    def remembered(self, *arguments):
+        opened.append(self)
+        real(self, *arguments)
+
+    monkeypatch.setattr(PartFile, "__init__", remembered)
+    heard(behind_junk)
+    behind_junk.write_bytes(behind_junk.read_bytes()[:80])
+    with pytest.raises(SerLiveError):
+        Recording(behind_junk)
+    assert len(opened) == 4  # soundfile and ffmpeg each try both files
+    assert all(one.closed for one in opened)
 
 
 def test_a_file_that_nothing_installed_reads_is_refused_with_advice(tmp_path):

@@ -51,8 +51,10 @@ class SoundFile:
         else:
             opened = self._bytes = PartFile(path, part)
         try:
-            self._file = soundfile.SoundFile(opened)
-            self._check_bytes()
+            try:
+                self._file = soundfile.SoundFile(opened)
+            finally:
+                self._check_bytes()
             if (self._file.format, self._file.subtype) == ("RAW", "ULAW"):
                 # Its guess at anything without a header that ends in .au or .snd, even text.
                 self._file.close()
@@ -89,10 +91,8 @@ class SoundFile:
         self._close_bytes()
 
     def _check_bytes(self) -> None:
-        """Raise what happened while the decoder read: a signal, or a disk failure."""
-        if self._bytes is not None and (failure := self._bytes.failure) is not None:
-            self._bytes.failure = None
-            raise failure
+        if self._bytes is not None:
+            self._bytes.check()
 
     def _close_bytes(self) -> None:
         if self._bytes is not None:
@@ -105,7 +105,10 @@ def open_part(path: Path, layout: Layout, index: int) -> SoundFile | media.Media
     Raises:
         SerLiveError: no available decoder reads it, or it has no audio.
     """
-    decoder = _opened(path, layout, index)
+    try:
+        decoder = _opened(path, layout, index)
+    except OSError as error:
+        raise SerLiveError(f"{path}: {error.strerror or error}") from error
     fault = ""
     if decoder.samplerate not in RATES:
         fault = f"impossible sample rate {decoder.samplerate} Hz"
@@ -129,8 +132,6 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
     part = layout.parts[index]
     try:
         return SoundFile(path, None if layout.is_plain else part)
-    except OSError as error:
-        raise SerLiveError(f"{path}: {error.strerror or error}") from error
     except soundfile.SoundFileError as error:
         reason = _reason(error)
     except TypeError as error:  # soundfile raises this for .raw
@@ -144,7 +145,7 @@ def _opened(path: Path, layout: Layout, index: int) -> SoundFile | media.MediaFi
     refusal = media.UNREADABLE
     if media.is_at_hand():
         try:
-            return media.MediaFile(path, None if layout.is_plain else PartFile(path, part))
+            return media.MediaFile(path, None if layout.is_plain else part)
         except SerLiveError as error:
             refusal = str(error)
     if refusal.startswith(media.UNREADABLE):  # its reasons are less specific

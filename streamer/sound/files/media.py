@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from streamer.errors import SerLiveError
-from streamer.sound.files.parts import PartFile
+from streamer.sound.files.parts import Part, PartFile
 from streamer.sound.source import CHUNK_MS, Damaged, Float32
 
 UNREADABLE = "no sound file that can be read"
@@ -70,11 +70,12 @@ class MediaFile:
         tracks: number of sound tracks.
     """
 
-    def __init__(self, path: Path, part: PartFile | None = None) -> None:
-        """Open the file, or ``part`` in its place, and decode its first piece.
+    def __init__(self, path: Path, part: Part | None = None) -> None:
+        """Open the file, or a part of it, and decode its first piece.
 
         Raises:
-            SerLiveError: it cannot be read, or has no sound.
+            SerLiveError: it cannot be decoded, or has no sound.
+            OSError: it cannot be read.
         """
         try:
             import av
@@ -82,20 +83,29 @@ class MediaFile:
             raise SerLiveError(f"takes PyAV, which does not start: {error}") from error
 
         self._errors: type[Exception] = av.error.FFmpegError
+        self._bytes = None if part is None else PartFile(path, part)
+        self._container: Any = None
         try:
             # Absolute, as ffmpeg takes text before a colon for a protocol.
-            opened: Any = os.fsdecode(path.absolute()) if part is None else part
-            self._container: Any = av.open(opened, metadata_errors="replace")
+            self._open(self._bytes or os.fsdecode(path.absolute()))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, opened: PartFile | str) -> None:
+        import av
+
+        try:
+            self._container = av.open(opened, metadata_errors="replace")
         except (av.error.FFmpegError, UnicodeError) as error:
+            self._check_bytes()
             raise SerLiveError(f"{UNREADABLE} ({_reason(error)})") from error
         tracks: Any = self._container.streams.audio
         self.tracks = len(tracks)
         if not tracks:
-            self._container.close()
             raise SerLiveError("holds no sound track")
         self._track = tracks[0]
         if self._track.codec_context is None:
-            self._container.close()
             raise SerLiveError("its sound track is of a kind that is not known")
         self._track.codec_context.thread_type = "NONE"  # the same result on every machine
         self._expected_s: float | None = None
@@ -104,7 +114,6 @@ class MediaFile:
         self._damage: Damaged | None = None
         self._advance()
         if self._damage is not None:
-            self._container.close()
             raise SerLiveError(f"{UNREADABLE} ({self._damage})")
         self.samplerate = int(self._track.codec_context.sample_rate or 0)
         self.chunk_ms = CHUNK_MS
@@ -196,6 +205,7 @@ class MediaFile:
 
         Raises:
             Damaged: the file is; everything before the damage has been returned.
+            OSError: it cannot be read.
         """
         found: list[Float32] = []
         wanted = frames
@@ -218,9 +228,17 @@ class MediaFile:
             self._next = next(self._decoded, None)
         except Damaged as error:
             self._next, self._damage = None, error
+        self._check_bytes()
+
+    def _check_bytes(self) -> None:
+        if self._bytes is not None:
+            self._bytes.check()
 
     def close(self) -> None:
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
+        if self._bytes is not None:
+            self._bytes.close()
 
 
 def _reason(error: Exception) -> str:

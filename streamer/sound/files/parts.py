@@ -118,14 +118,10 @@ class View(io.RawIOBase):
 
 
 class PartFile(io.RawIOBase):
-    """A part of a file as a separate file for a decoder.
-
-    Attributes:
-        failure: exception within a read; decoders that call from C cannot pass it on.
-    """
+    """A part of a file as a separate file for a decoder."""
 
     def __init__(self, path: Path, part: Part) -> None:
-        self.failure: BaseException | None = None
+        self._failure: BaseException | None = None
         self._file = path.open("rb")
         self._part = part
         self._pieces = part.pieces or ((part.start, part.stop),)
@@ -152,11 +148,17 @@ class PartFile(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             read = self._bytes(len(buffer))
-        except BaseException as error:  # a signal too
-            self.failure = error
+        except BaseException as error:  # decoders that call from C cannot pass it on
+            self._failure = error
             return 0
         buffer[: len(read)] = read
         return len(read)
+
+    def check(self) -> None:
+        """Raise what happened while a decoder read: a signal, or a failure of the disk."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _bytes(self, count: int) -> bytes:
         found = b""

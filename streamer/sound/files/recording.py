@@ -250,6 +250,8 @@ class Recording:
                 raise SerLiveError(
                     f"{self.name}: damaged after {at_s:.3f} s ({damage}){behind}"
                 ) from damage
+            except OSError as error:
+                raise SerLiveError(f"{self.name}: {error.strerror or error}") from error
             heard += len(frames)
             is_last = not len(frames)
             if decoder.channels != self._channels:
