@@ -17,12 +17,13 @@ from streamer.session.events import Estimated, Gap, SessionEnded
 from streamer.session.interrupts import Interrupts
 from streamer.session.run import run_session
 from streamer.sound.capture import losses as accounting
+from streamer.sound.capture import microphone
 from streamer.sound.capture.devices import INVALID_SAMPLE_RATE
 from streamer.sound.capture.microphone import ASLEEP, GONE
 from streamer.sound.source import MAX_LAG_S, SILENCE_FOR_LOSS_S, Loss
 from tests.helpers.places import ROOT
 from tests.helpers.sessions import Array, Collect
-from tests.helpers.simulated import DEVICE, World
+from tests.helpers.simulated import DEVICE, Refused, World
 
 FAULTS = ROOT / "tests" / "FAULTS.md"
 RATE = DEVICE.sample_rate
@@ -127,6 +128,26 @@ def test_a_device_that_comes_back_and_refuses_its_rate_is_reported_once_with_adv
     assert gap.lost_samples == pytest.approx(30.0 * RATE, abs=1.1 * RATE)  # it looks every second
     (end,) = sink.of(SessionEnded)
     assert end.duration_s == 40.0
+
+
+def test_a_device_is_waited_for_though_portaudio_does_not_start_again_at_once(world, monkeypatch):
+    failures = [Refused("Error initializing PortAudio")] * 3
+
+    def rescan():
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(microphone, "rescan", rescan)
+    losses = []
+    with world.microphone(8.0) as source:
+        for block in source.blocks(10):
+            if isinstance(block, Loss):
+                losses.append(block)
+            if source.position == RATE and not world.said:
+                world.unplug(3.5)
+    (loss,) = losses
+    assert loss.samples == pytest.approx(3.5 * RATE, abs=1.1 * RATE)
+    assert "is back" in world.said[-1]
 
 
 def test_a_rate_refused_at_the_start_does_not_mention_a_session(world):

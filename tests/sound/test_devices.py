@@ -40,7 +40,7 @@ def test_an_ambiguous_name_lists_the_candidates_with_their_host_api():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wanted", ["webcam", "1", "3 4", ""])
+@pytest.mark.parametrize("wanted", ["webcam", "1", "3 4", "", "9" * 5_000])
 def test_an_unknown_device_is_wrong_usage(wanted):
     with pytest.raises(SerLiveError) as caught:
         find_device(wanted, DEVICES)

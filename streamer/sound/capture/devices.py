@@ -189,7 +189,7 @@ def find_device(wanted: str | None, devices: list[Device], direction: str = "inp
         return chosen[0]
     if wanted.isdecimal():
         own = [device for device in devices if not device.pulse_source]
-        chosen = [device for device in own if device.index == int(wanted)]
+        chosen = [device for device in own if str(device.index) == wanted]
     else:
         part = wanted.casefold()
         chosen = [device for device in devices if part in str(device).casefold()]

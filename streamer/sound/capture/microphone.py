@@ -207,9 +207,6 @@ class Microphone:
         """Count a loss, as far as the duration goes."""
         lost = int(min(lost, self._rest()))
         self.position += lost
-        return self._told(lost, reason)
-
-    def _told(self, lost: int, reason: str) -> Loss:
         return Loss.after(lost, self.sample_rate, reason)
 
     def unheard(self, position: int) -> Loss | None:
@@ -227,7 +224,7 @@ class Microphone:
         if lost < MISSING_S * self.sample_rate:
             return None
         reason = GONE if self._passed.before_gone else "held up, or lost by the device, at the end"
-        return self._told(lost, reason)
+        return Loss.after(lost, self.sample_rate, reason)
 
     def _is_gone(self, idle_s: float) -> bool:
         return not self._stream.active or idle_s > (STALLED_S if self._mark else FIRST_AUDIO_S)
@@ -269,13 +266,13 @@ class Microphone:
             refusals: reasons why it does not open though it is there, reported once if they last.
         """
         before = self._mark
-        rescan()
         try:
+            rescan()
             devices = input_devices()
             if self._device.pulse_source:
                 devices += sound_server_sources(devices)
             same = [device for device in devices if str(device) == self.name]
-        except RunFailure:  # there are no devices at all
+        except (RunFailure, portaudio().PortAudioError):  # no devices at all, or no PortAudio
             return False
         if not same:
             return False
