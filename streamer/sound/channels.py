@@ -141,7 +141,7 @@ class Mixer:
         return np.concatenate(parts)
 
     def foresee(self, frames: Float32) -> None:
-        """Decide from frames still to come, if they are known; print nothing."""
+        """Decide from frames still to come, and tell what is left out."""
         ahead = Mixer(frames.shape[1], self._rate, self._wanted)
         ahead.accept(frames)
         self._chosen, self._is_cancelled = ahead._chosen, ahead._is_cancelled

@@ -123,6 +123,16 @@ def test_channels_of_a_file_are_known_from_its_start(tmp_path, voice):
     assert said[0].startswith(f"{path}: the 2 channels cancel each other")
 
 
+def test_samples_that_are_not_audio_decide_nothing_about_channels(tmp_path, voice, recwarn):
+    path = tmp_path / "infinite.wav"
+    frames = np.stack([voice, voice], axis=1)
+    frames[5 * RATE, 1] = np.inf
+    soundfile.write(path, frames, RATE, subtype="FLOAT")
+    with Recording(path) as recording, pytest.raises(SerLiveError, match=r"at 5\.000 s is NaN"):
+        list(recording.blocks(100))
+    assert not recwarn.list
+
+
 def test_a_pipe_whose_channels_cancel_is_heard_and_reported(voice):
     data = np.stack([voice, -voice], axis=1).astype("<f4").tobytes()
     said = []

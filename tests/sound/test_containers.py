@@ -239,6 +239,15 @@ def test_a_signal_while_a_part_is_read_is_raised(tmp_path, voice):
         read_until(KeyboardInterrupt(), recording)
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [("w64", "W64"), ("caf", "CAF")])
+def test_a_size_of_0_where_the_header_counts_too_is_no_share_below_0(tmp_path, voice, suffix, kind):
+    path = tmp_path / f"killed.{suffix}"
+    soundfile.write(path, voice, RATE, format=kind)
+    size = sizes(path.read_bytes())
+    path.write_bytes(size.set(path.read_bytes(), -size.more))
+    assert "its header speaks of 0.0% of the audio" in heard(path)[2][0]
+
+
 def test_a_disk_that_fails_while_a_part_is_read_is_reported_in_a_line(tmp_path, voice):
     path = tmp_path / "joined.wav"
     soundfile.write(path, voice, RATE)
@@ -250,6 +259,24 @@ def test_a_disk_that_fails_while_a_part_is_read_is_reported_in_a_line(tmp_path, 
         patch.setattr(PartFile, "_bytes", raising(failure))
         with pytest.raises(SerLiveError, match=r"joined\.wav: Input/output error$"):
             Recording(path)
+
+
+def test_a_disk_that_fails_while_the_channels_are_examined_is_reported_later(
+    tmp_path, voice, monkeypatch
+):
+    path = tmp_path / "joined.wav"
+    soundfile.write(path, np.stack([voice, voice], axis=1), RATE)
+    path.write_bytes(path.read_bytes() * 2)
+    real = PartFile._bytes
+
+    def fail_later(self, count):
+        if self.tell() > 1_000:
+            raise OSError(5, "Input/output error")
+        return real(self, count)
+
+    monkeypatch.setattr(PartFile, "_bytes", fail_later)
+    with Recording(path) as recording, pytest.raises(SerLiveError, match="Input/output error"):
+        list(recording.blocks(100))
 
 
 @pytest.mark.parametrize("suffix", ["au", "snd"])

@@ -80,7 +80,7 @@ def sized(file: BinaryIO, data: Data, size: int) -> tuple[Part, ...]:
     elif there < _FEWEST_BYTES:
         return ()
     else:
-        promised = data.stated / there
+        promised = max(0, data.stated) / there  # a size may leave out its own field
     # Some decoders refuse a file with wrong sizes instead of decoding what is there.
     patches = list(data.patches)
     for position, form, more in data.sizes:

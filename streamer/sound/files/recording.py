@@ -118,8 +118,9 @@ class Recording:
         if self._channels > 1 and wanted == MIX:
             ahead = open_part(self._path, self._layout, self._first)
             try:
-                mixer.foresee(ahead.read(round(_FORESEEN_S * self.sample_rate)))
-            except Damaged:  # reported when that part is played
+                frames = ahead.read(round(_FORESEEN_S * self.sample_rate))
+                mixer.foresee(audible(frames)[0])
+            except (Damaged, OSError):  # reported when that part is played
                 pass
             finally:
                 ahead.close()
