@@ -26,7 +26,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 #: Most streams that a network takes at once; the state of more does not fit in the cache.
 LARGEST_BATCH = 16
 
-#: Memory for all networks of :class:`NetworkFile`, in bytes; ours take 12 MB per variant.
+#: Memory for all untrusted networks together, in bytes; ours take 12 MB per variant.
 MEMORY_LIMIT = 512 * 2**20
 #: Largest constant that onnxruntime computes when it loads a network, in bytes.
 FOLDED_LIMIT = 256 * 2**10

@@ -102,7 +102,7 @@ class Engine:
         metadata: ModelMetadata,
         detector: SpeechDetector | None = None,
     ) -> None:
-        """Combine the parts; usually called by :meth:`load`.
+        """Combine the parts; usually called by :meth:`Recognizer.load`.
 
         Raises:
             SerLiveError: the network does not match the metadata.
@@ -144,10 +144,10 @@ class Engine:
         """Return the state of a new stream.
 
         Args:
-            profile: as in :meth:`stream`.
+            profile: as in :meth:`Recognizer.stream`.
             takes_in: how much of its voice it takes in, see
                 :data:`streamer.recognition.profile.ORDINARY`.
-            at_once: as in :meth:`stream`.
+            at_once: as in :meth:`Recognizer.stream`.
 
         Raises:
             SerLiveError: as in :meth:`check_profile`.

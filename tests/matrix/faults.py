@@ -195,7 +195,7 @@ def _count(value: int) -> Callable[[bytes, bytes], bytes | None]:
             return data[:21] + bytes((data[21] & 0xF0,)) + struct.pack(">I", value) + data[26:]
         for name in (b"Xing", b"Info"):
             at = data[:4000].find(name)
-            if at > 0 and data[:3] in (b"ID3", data[:1] + data[1:3]):
+            if at > 0:
                 return data[: at + 8] + struct.pack(">I", value) + data[at + 12 :]
         if data[:4] == b"NIST":
             at = data.index(b"sample_count -i ") + 16

@@ -168,9 +168,8 @@ def test_a_recording_that_was_switched_on_may_fail_and_listening_goes_on(tmp_pat
         recorder.toggle()
         assert len(list(recorder.blocks(10))) == 40
         assert not recorder.is_recording
-    assert [line.split()[0] for line in said] == ["recording", "cannot", said[2].split()[0]]
-    assert len(said) == 3
     (path,) = tmp_path.glob("ser-live-*.wav")
+    assert [line.split()[0] for line in said] == ["recording", "cannot", path.name]
     assert len(read(path)[0]) > 1_000
 
 

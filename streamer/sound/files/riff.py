@@ -92,14 +92,13 @@ def _mended(fmt: bytes, position: int, order: str) -> tuple[tuple[int, bytes], .
 
 
 def avi_parts(file: BinaryIO, size: int) -> tuple[Part, ...]:
-    """Return an AVI file that begins at 0, with what it lacks; nothing if it lacks nothing."""
-    position = stated = 0
-    while position + 12 <= size:  # one after the other, each of a gigabyte at most
-        file.seek(position)
+    """Return an AVI file that begins at 0 as one part, with the share that it lacks."""
+    stated = 0
+    while stated + 12 <= size:  # one after the other, each of a gigabyte at most
+        file.seek(stated)
         name, length, kind = struct.unpack("<4sI4s", file.read(12))
         if name != b"RIFF" or kind not in (b"AVI ", b"AVIX"):
             break
-        position += 8 + length + length % 2
-        stated = position
+        stated += 8 + length + length % 2
     missing = 1.0 - size / stated if stated > size + 8 and stated < 2**32 - 2**16 else 0.0
     return (Part(0, size, missing=missing),)
