@@ -45,7 +45,7 @@ from model.config import (
     EMOTIONS,
     NetworkConfig,
     SystemConfig,
-    check_positive,
+    check_whole,
     live,
     paper,
 )
@@ -69,7 +69,7 @@ class RecurrentConfig(SystemConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(layers=self.layers)
+        check_whole(1, layers=self.layers)
         if self.hidden % self.directions:
             raise ValueError(f"hidden must be even for two directions, is {self.hidden}")
 

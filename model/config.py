@@ -12,11 +12,20 @@ ORDINARY = "ordinary"
 KERNEL = 5
 
 
-def check_positive(**values: int) -> None:
-    """Raise a ValueError that names the first value below 1."""
+def check_whole(low: int, high: int | None = None, **values: object) -> None:
+    """Raise a ValueError that names the first value that is no whole number in the range."""
     for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or more, is {value}")
+        if type(value) is not int or value < low or (high is not None and value > high):
+            allowed = f"{low} or more" if high is None else f"from {low} to {high}"
+            raise ValueError(f"{name} must be a whole number, {allowed}; is {value!r}")
+
+
+def check_pair(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise a ValueError unless the value is a pair of whole numbers in the range."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ValueError(f"{name} must be two whole numbers, is {value!r}")
+    for one in value:
+        check_whole(low, high, **{name: one})
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -42,11 +51,9 @@ class BlockConfig:
     look_ahead_stride: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("look_back_order", "look_ahead_order"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, is {getattr(self, name)}")
-        check_positive(
-            look_back_stride=self.look_back_stride, look_ahead_stride=self.look_ahead_stride
+        check_whole(0, look_back_order=self.look_back_order, look_ahead_order=self.look_ahead_order)
+        check_whole(
+            1, look_back_stride=self.look_back_stride, look_ahead_stride=self.look_ahead_stride
         )
 
     @property
@@ -91,14 +98,10 @@ class SystemConfig:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be two or more different names")
         check_choice("front", self.front, ("convolution", "frames"))
-        for value in self.frames_ahead:
-            if not 0 <= value < KERNEL:
-                raise ValueError(f"frames_ahead must lie in 0..{KERNEL - 1}, is {value}")
-        check_positive(hidden=self.hidden, window_timesteps=self.window_timesteps)
-        if not 0 <= self.frequency_padding < KERNEL:
-            raise ValueError(
-                f"frequency_padding must lie in 0..{KERNEL - 1}, is {self.frequency_padding}"
-            )
+        check_pair("channels", self.channels, 1)
+        check_pair("frames_ahead", self.frames_ahead, 0, KERNEL - 1)
+        check_whole(1, hidden=self.hidden, window_timesteps=self.window_timesteps)
+        check_whole(0, KERNEL - 1, frequency_padding=self.frequency_padding)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), is {self.dropout}")
 
@@ -155,7 +158,7 @@ class NetworkConfig(SystemConfig):
         super().__post_init__()
         if not self.blocks:
             raise ValueError("blocks must hold one pFSMN block or more")
-        check_positive(memory=self.memory, attention_hidden=self.attention_hidden)
+        check_whole(1, memory=self.memory, attention_hidden=self.attention_hidden)
         check_choice("taps", self.taps, ("scalar", "vector"))
         check_choice("attention", self.attention, ("timestep", "statistics", "context", "mean"))
 

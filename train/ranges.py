@@ -27,6 +27,12 @@ def check_interval(name: str, value: Any, low: float = -math.inf, high: float = 
     raise ValueError(f"{name} must be two numbers, the lower one first{bounds}; is {value!r}")
 
 
+def check_table(name: str, value: Any) -> None:
+    """Raise a ValueError unless the value is a table."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a table, is {value!r}")
+
+
 def check_names(name: str, value: Any) -> None:
     """Raise a ValueError unless the value is a list of strings."""
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from train.corpora.own_recordings import own_labels
 from train.corpora.voices import VOICES
 from train.features.arrangement import Streams
 from train.features.augment import KINDS, Augmentation
-from train.ranges import check_names, check_number
+from train.ranges import check_names, check_number, check_table
 
 #: Configurations by the name that a recipe gives as a network's ``base``.
 BASES = CONFIGURATIONS | SYSTEMS
@@ -193,6 +194,7 @@ class Recipe:
             )
 
     def _check_streams(self) -> None:
+        check_table("normaliser", self.normaliser)
         normaliser = self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
         if self.streams is None:
             return
@@ -302,22 +304,36 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
     Raises:
         SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    with recipe_at(path) as values:
         for name in ("network", "corpora", "labels"):
             if name not in values:
                 raise ValueError(f"{name} is missing")
         network = _network(values.pop("network"), values.pop("labels"))
-        settings = values.pop("training", {}) | values
+        training = values.pop("training", {})
+        check_table("training", training)
+        settings = training | values
         augmentation = augmentation_of(settings.get("augmentation", {})).without(without)
         if isinstance(settings.get("teacher"), str):
             settings["teacher"] = [settings["teacher"]]
         check_known("training", settings, _fields(Recipe) - {"name", "network"})
         if "streams" in settings:
+            check_table("streams", settings["streams"])
             check_known("streams", settings["streams"], _fields(Streams))
             settings["streams"] = Streams(**settings["streams"])
         given = tuples(settings) | {"augmentation": augmentation}
         return Recipe(path.stem, network=network, **given)
+
+
+@contextmanager
+def recipe_at(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the values of a recipe file, and name the file in errors of the block.
+
+    Raises:
+        SerLiveError: the file is missing or not TOML, or the block raised a TypeError or
+            ValueError.
+    """
+    try:
+        yield tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (TypeError, ValueError) as error:
@@ -364,8 +380,9 @@ def network_config(values: dict[str, Any]) -> SystemConfig:
 
 def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
     check_names("labels", labels)
+    check_table("network", values)
     base = values.get("base")
-    if base not in BASES:
+    if not isinstance(base, str) or base not in BASES:
         raise ValueError(f"base of the network must be one of {', '.join(BASES)}; is {base!r}")
     config = BASES[base](tuple(labels))
     changes = {name: value for name, value in values.items() if name != "base"}
@@ -374,6 +391,7 @@ def _network(values: dict[str, Any], labels: list[str]) -> SystemConfig:
 
 def augmentation_of(values: dict[str, Any]) -> Augmentation:
     """Parse a recipe's ``[augmentation]``: fields, and ``KIND = false``."""
+    check_table("augmentation", values)
     switches = {name: value for name, value in values.items() if isinstance(value, bool)}
     ranges = {name: value for name, value in values.items() if name not in switches}
     check_known("augmentation", switches, KINDS)

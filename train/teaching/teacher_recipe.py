@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from model.config import live
-from streamer.errors import SerLiveError
 from streamer.recognition.metadata import check_model_names
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
-from train.fitting.recipe import Recipe, augmentation_of, check_known, tuples
+from train.fitting.recipe import Recipe, augmentation_of, check_known, recipe_at, tuples
 from train.ranges import check_names, check_number
 
 #: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.
@@ -100,12 +98,7 @@ def read_teacher_recipe(path: Path) -> TeacherRecipe:
     Raises:
         SerLiveError: the file is missing, not TOML, or holds an unknown or impossible setting.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    with recipe_at(path) as values:
         ranges = augmentation_of(values.pop("augmentation", {}))
         check_known("teacher", values, {one.name for one in fields(TeacherRecipe)} - {"name"})
         return TeacherRecipe(path.stem, augmentation=ranges, **tuples(values))
-    except OSError as error:
-        raise SerLiveError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (TypeError, ValueError) as error:
-        raise SerLiveError(f"{path}: {error}") from error

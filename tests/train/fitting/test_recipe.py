@@ -172,6 +172,26 @@ def test_recipes_with_mistakes_are_refused(tmp_path, old, new, message):
 
 
 @pytest.mark.parametrize(
+    ("network", "rest", "message"),
+    [
+        ('"live"', "", "network must be a table, is 'live'"),
+        ('{base = ["live"]}', "", r"one of live, .*; is \['live'\]"),
+        ('{base = "live", channels = [16]}', "", r"channels must be two whole numbers, is \(16,\)"),
+        ('{base = "live", hidden = 16.5}', "", "hidden must be a whole number, 1 or more; is 16.5"),
+        ('{base = "live"}', "augmentation = true", "augmentation must be a table, is True"),
+        ('{base = "live"}', "streams = true", "streams must be a table, is True"),
+        ('{base = "live"}', "normaliser = 3", "normaliser must be a table, is 3"),
+        ('{base = "live"}', "training = 3", "training must be a table, is 3"),
+    ],
+)
+def test_what_should_be_a_table_or_a_whole_number_is_named(tmp_path, network, rest, message):
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'corpora = ["cremad"]\nlabels = ["a", "b"]\nnetwork = {network}\n{rest}\n')
+    with pytest.raises(SerLiveError, match=message):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
     ("setting", "message"),
     [
         ({"seed": -1}, "seed must be"),

@@ -134,6 +134,12 @@ def test_a_recipe_of_teachers_is_read_and_its_faults_are_named(tmp_path, monkeyp
     wrong.write_text('corpora = ["cremad"]\nlabels = ["angry", "sad"]\nencoder = "x"\nfolds = 1\n')
     with pytest.raises(SerLiveError, match="folds must be a whole number, from 2"):
         read_teacher_recipe(wrong)
+    wrong.write_text("augmentation = true\n")
+    with pytest.raises(SerLiveError, match="augmentation must be a table, is True"):
+        read_teacher_recipe(wrong)
+    wrong.write_bytes(b"\xff")
+    with pytest.raises(SerLiveError, match="no recipe, it is not UTF-8"):
+        read_teacher_recipe(wrong)
     recipe = RECIPES / "teacher.toml"
     assert run_train(monkeypatch, "teach", recipe, "--fold", "4") == 2
     assert "--fold must lie in 0..3" in capsys.readouterr().err
