@@ -18,6 +18,7 @@ import streamer.recognition.voice_gate
 import streamer.signal
 import streamer.sound.resampler
 from streamer.bundled import bundled
+from streamer.errors import SerLiveError
 from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, Spectra, SpectralAnalysis
 from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
@@ -195,7 +196,13 @@ def estimate_prior(examples: Iterable[Example]) -> Float64:
 
 
 def usable_prior(total: Float64) -> Float64:
-    """Scale a spectrum ``(201,)`` to sum 1 without zeros, as a normaliser needs."""
+    """Scale a spectrum ``(201,)`` to sum 1 without zeros, as a normaliser needs.
+
+    Raises:
+        SerLiveError: it is zero, because there was no speech.
+    """
+    if not total.any():
+        raise SerLiveError("the voice gate finds no speech in the recordings to train on")
     relative = total / total.sum()
     relative = np.maximum(relative, LEAST_PRIOR)
     return np.asarray(relative / relative.sum())

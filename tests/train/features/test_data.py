@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamer.errors import SerLiveError
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
+from streamer.signal import FREQUENCY_BINS
 from streamer.sound.files.recording import read_recording
 from tests.helpers.generated import EMOTIONS, NORMALISER
 from train.corpora.known import read_corpus
@@ -23,6 +25,7 @@ from train.features.data import (
     normalise,
     prepare,
     standardise,
+    usable_prior,
 )
 
 
@@ -105,6 +108,11 @@ def test_the_prior_is_the_mean_spectrum_of_speech_whatever_its_level(utterances,
     os.utime(utterances[0].path, (1, 1))
     softer = estimate_prior(prepare(utterances[:2], tmp_path / "cache"))
     np.testing.assert_allclose(softer, prior, rtol=0.05, atol=1e-4)
+
+
+def test_recordings_without_speech_are_refused():
+    with pytest.raises(SerLiveError, match="finds no speech in the recordings to train on"):
+        usable_prior(np.zeros(FREQUENCY_BINS))
 
 
 def test_the_papers_features_have_mean_0_and_deviation_1_over_each_utterance(utterances, tmp_path):
