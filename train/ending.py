@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from streamer.errors import RunFailure, SerLiveError, told
+from streamer.errors import ReaderGone, RunFailure, SerLiveError, told
 from streamer.outputs import say_on_stderr
 from train.whole_file import is_of_disk
 
@@ -15,6 +20,8 @@ from train.whole_file import is_of_disk
 STOPS = (signal.SIGINT, signal.SIGTERM)
 #: Exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal, as in shells.
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+#: The system's errors of a path that cannot be what an option wants of it.
+_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -26,15 +33,26 @@ def exit_code_of(work: Callable[[], int], advice: Callable[[], str] = str) -> in
 
     Args:
         work: what the command does, reading its options included.
-        advice: what the line adds after a signal.
+        advice: what the line adds if the same command goes on.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return work()
+        code = work()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # as Python ends, an error of it would be a traceback
+        return code
+    except (ReaderGone, BrokenPipeError):
+        say_on_stderr(f"train: the output was closed by its reader{advice()}")
+        with suppress(OSError):  # nothing is left to flush as Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ReaderGone.exit_code
     except SerLiveError as error:
         say_on_stderr(told(error, "train"))
         return error.exit_code
     except OSError as error:
+        if error.filename is not None and error.errno in _UNUSABLE:
+            say_on_stderr(told(f"cannot use {error.filename}: {error.strerror}", "train"))
+            return SerLiveError.exit_code
         if not is_of_disk(error):
             raise  # a bug of this program
         where = "a file" if error.filename is None else error.filename
@@ -44,6 +62,9 @@ def exit_code_of(work: Callable[[], int], advice: Callable[[], str] = str) -> in
         if (error.name or "").partition(".")[0] in ("train", "model", "streamer"):
             raise  # a bug of this program
         say_on_stderr(f"train: training needs {error.name}: pip install --editable '.[train]'")
+        return RunFailure.exit_code
+    except BrokenProcessPool:
+        say_on_stderr(f"train: a worker process was killed, perhaps for want of memory{advice()}")
         return RunFailure.exit_code
     except KeyboardInterrupt as stopped:
         say_on_stderr(f"train: stopped{advice()}")

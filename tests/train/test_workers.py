@@ -1,4 +1,4 @@
-"""Stops of the training while its worker processes start, work and send results."""
+"""Stops and ends of the training while its worker processes start, work and send results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.helpers.places import ROOT
+from train.ending import exit_code_of
 from train.workers import WorkerPool, signals_held
 
 #: More than a pipe holds, so that a worker is always in the middle of a result.
@@ -110,6 +111,46 @@ def test_a_stop_at_any_moment_ends_the_command_and_its_workers(
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (code, "train: stopped\n")
         wait_until_gone(process.pid)
+
+
+def test_a_worker_that_is_killed_ends_the_command_in_one_line(capsys):
+    def work():
+        with WorkerPool(1) as pool:
+            return pool.submit(os._exit, 9).result()
+
+    assert exit_code_of(work, lambda: "; go on") == 1
+    assert capsys.readouterr().err == (
+        "train: a worker process was killed, perhaps for want of memory; go on\n"
+    )
+
+
+def test_a_reader_that_closes_the_output_ends_the_command_in_one_line():
+    code = (
+        "import sys\nfrom train.ending import exit_code_of\n"
+        "sys.exit(exit_code_of(lambda: print('{}') or 0))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (
+        141, "train: the output was closed by its reader\n",
+    )  # fmt: skip
+
+
+def test_a_path_that_cannot_be_used_ends_the_command_in_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+
+    def work():
+        return (tmp_path / "file" / "cache").mkdir(parents=True) or 0
+
+    assert exit_code_of(work) == 2
+    said = capsys.readouterr().err
+    assert said == f"train: cannot use {tmp_path / 'file' / 'cache'}: Not a directory\n"
+    with pytest.raises(FileNotFoundError):  # a bug
+        exit_code_of((tmp_path / "nowhere").read_text)
 
 
 def test_an_error_leaves_out_the_jobs_that_have_not_begun(tmp_path):

@@ -162,6 +162,8 @@ class Recipe:
             if self.imitates and getattr(self, name):
                 raise ValueError(f"what imitates learns no emotions: leave {name} out")
         knows_voices = isinstance(self.network, NetworkConfig) and self.network.voice
+        if isinstance(self.network, NetworkConfig) and self.network.ordinary:
+            raise ValueError("streams decide on an output for ordinary speech: leave it out")
         if knows_voices and (self.streams is None or self.augmentation.mixup):
             raise ValueError("voice = true needs streams, and no mixup: a voice is one person's")
         if self.streams is not None and self.streams.known and (self.answers or self.soft_labels):

@@ -227,6 +227,7 @@ def test_what_should_be_a_table_or_a_whole_number_is_named(tmp_path, network, re
             "streams of 480 s need memory_timesteps of 40 or more",
         ),
         ({"network": replace(TINY, labels=("a", "ordinary"))}, "'ordinary' is the class of"),
+        ({"network": replace(TINY, ordinary=True)}, "streams decide on an output for ordinary"),
         ({"extra_labels": ("ordinary",)}, "'ordinary' is the class of ordinary speech, no label"),
         ({"teacher": ("a",), "streams": Streams(ordinary=0.1)}, "a teacher has no opinion on"),
         ({"transfer": ("cremad",)}, "cremad: both trained on and kept for transfer"),
