@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -362,11 +363,12 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
     if len(labels := own_labels(str(path))) < 2:
         found = f"its only label is {labels[0]}" if labels else "no recordings"
         raise SerLiveError(f"{path}: {found}; a model needs two or more labels")
+    place = Path(os.path.normpath(path.absolute()))
     try:
         return replace(
             recipe,
-            name=path.absolute().stem,
-            corpora=(str(path.absolute()),),  # the run is exported from any folder
+            name=place.stem,
+            corpora=(str(place),),  # the run is exported from any folder
             transfer=(),
             network=replace(recipe.network, labels=labels),
         )

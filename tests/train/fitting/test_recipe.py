@@ -328,7 +328,10 @@ def test_the_current_folder_has_a_name_too(tmp_path, monkeypatch):
         (tmp_path / "animals" / label).mkdir(parents=True)
         (tmp_path / "animals" / label / "1.wav").touch()
     monkeypatch.chdir(tmp_path / "animals")
-    assert recipe_of(Path()).name == "animals"
+    (tmp_path / "animals" / "empty").mkdir()
+    for path in (Path(), Path("empty/.."), Path("../animals")):
+        own = recipe_of(path)
+        assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
 
 
 def test_excluded_corpora_are_still_tested():
