@@ -223,23 +223,28 @@ def log(record: dict[str, Any], folder: Path) -> None:
 def _judge(
     training: Training, recipe: Recipe, validation: Sequence[ValidationSet]
 ) -> dict[str, Any]:
-    """Compute UAR for every set and corpus, their mean, and the mean loss of the verdicts."""
+    """Compute UAR for every set and corpus, their mean, and the mean loss of the verdicts.
+
+    The UARs of a set are in the order of the recipe's corpora; None stands for a corpus that the
+    set lacks, such as recordings of unknown speakers, which are not put into streams.
+    """
     network = without_extra(training.average.network.state_dict(), recipe)
     network.to(training.device)
-    uars: list[list[float]] = []
+    uars: list[list[float | None]] = []
     losses = []
     for data in validation:
         probabilities = verdicts(votes_of(network, data.features, data.spans), temperature=1.0)
         losses.append(-np.log(probabilities[np.arange(len(data.labels)), data.labels] + 1e-9))
         uars.append([])
-        for corpus in dict.fromkeys(data.corpora):
+        for corpus in recipe.corpora:
             rows = np.array([one == corpus for one in data.corpora])
-            uars[-1].append(round(score(probabilities[rows], data.labels[rows]).uar, 2))
+            uar = score(probabilities[rows], data.labels[rows]).uar if rows.any() else None
+            uars[-1].append(None if uar is None else round(uar, 2))
     return {
         "validation_sets": [data.name for data in validation],
         "validation_loss": round(float(np.concatenate(losses).mean()), 4),
         "validation_uar": uars,
-        "mean": round(float(np.mean([uar for by_corpus in uars for uar in by_corpus])), 2),
+        "mean": round(float(np.nanmean(np.array(uars, float))), 2),
     }
 
 

@@ -87,11 +87,14 @@ def plot_uar(
         path: file to write.
     """
     epochs = [record["epoch"] for record in records]
-    uars = np.array([record["validation_uar"] for record in records])  # (epochs, sets, corpora)
+    # (epochs, sets, corpora), NaN where a set lacks a corpus
+    uars = np.array([record["validation_uar"] for record in records], float)
     with figure(path) as axes:
         for index in range(uars.shape[1]):
             heard = records[-1].get("validation_sets", EARLIER_SETS)[index]
             for corpus, name in enumerate(corpora):
+                if np.isnan(uars[:, index, corpus]).all():
+                    continue
                 (line,) = axes.plot(epochs, uars[:, index, corpus], label=f"{name}, {heard}")
                 line.set(color=f"C{corpus + 1}", linestyle=STYLES[index])
         axes.plot(epochs, [record["mean"] for record in records], "k", lw=2, label="mean")

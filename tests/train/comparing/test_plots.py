@@ -79,6 +79,17 @@ def test_curves_show_every_set_and_corpus_and_the_epoch_that_was_kept(
     np.testing.assert_array_equal(axes.lines[5].get_xdata(), [2, 2])
 
 
+def test_a_set_that_lacks_a_corpus_has_no_curve_of_it(monkeypatch, tmp_path):
+    record = {"epoch": 1, "mean": 45, "validation_sets": ["alone", "in streams"]}
+    records = [record | {"validation_uar": [[50, 60], [None, 30]]}]
+    axes, _ = written_texts(
+        monkeypatch, lambda: plots.plot_uar(records, ["own", "ravdess"], 1, tmp_path)
+    )
+    assert [line.get_label() for line in axes.lines] == [
+        "own, alone", "ravdess, alone", "ravdess, in streams", "mean", "kept",
+    ]  # fmt: skip
+
+
 def test_confusion_matrices_of_systems_are_side_by_side(monkeypatch, tmp_path):
     confusions = {name: np.array([[3, 1, 0], [0, 4, 0]]) for name in "abcdef"}
     found = drawn_axes(monkeypatch, lambda: plots.plot_confusions(confusions, "xy", tmp_path))

@@ -110,6 +110,20 @@ def test_training_learns_what_can_be_learnt(tmp_path, optimiser):
     assert fitted.probabilities.shape == (12, 4)
 
 
+def test_every_set_lists_the_corpora_in_the_order_of_the_recipe(tmp_path):
+    """Streams are sorted by corpus, and hold no recordings of unknown speakers."""
+    (alone,) = validation_sets(12)
+    wrong = np.where(np.arange(12) < 8, alone.labels, (alone.labels + 1) % 4)
+    sets = [
+        replace(alone, name=name, corpora=[*corpora], labels=wrong)
+        for name, corpora in {"alone": "rrrrccccuuuu", "in streams": "ccccccccrrrr"}.items()
+    ]
+    fit(recipe_with(epochs=8, corpora=("r", "c", "u")), training_set(), sets, tmp_path)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["validation_uar"] == [[100.0, 100.0, 0.0], [0.0, 100.0, None]]
+    assert last["mean"] == 60.0
+
+
 def test_training_stops_when_the_validation_speakers_gain_nothing(tmp_path, monkeypatch):
     uars = iter([30.0, 50.0, 40.0, 50.0, 60.0])
 
