@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     recipe = read_teacher_recipe(options.recipe)
     folder = options.run or Path("runs") / recipe.name
-    if options.fold is not None and not 0 <= options.fold < recipe.folds:
+    if options.fold is not None and options.fold >= recipe.folds:
         raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
     with find_place(options.device) as place:
         if place.leads:  # one process does the work

@@ -62,20 +62,25 @@ def run_teaching(
         result: recipe, lineage, UAR of the answers.
 
     Raises:
-        SerLiveError: recordings or the encoder are missing or cannot be read, or the folder
-            belongs to another recipe.
+        SerLiveError: recordings or the encoder are missing or cannot be read, there are fewer
+            training speakers than folds, or the folder belongs to another recipe.
     """
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
     utterances = parts.refit
     folder = RunFolder(folders.run)
+    dealt = deal(utterances, {id(one) for one in parts.train}, recipe.folds)
+    if dealt.max() + 1 < recipe.folds:
+        raise SerLiveError(
+            f"the recipe {recipe.name} has {recipe.folds} folds, and there are only "
+            f"{dealt.max() + 1} speakers to train on"
+        )
     _check_folder(recipe, folders.run)
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
     recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
     keep_recordings(recordings, folders.run)
     data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
-    dealt = deal(utterances, {id(one) for one in parts.train}, recipe.folds)
     for one in range(recipe.folds) if fold is None else [fold]:
         if not _fold_file(folders.run, one).exists():
             answers = _teach(recipe, one, dealt, data, folders, place)

@@ -117,6 +117,12 @@ def test_a_folder_with_other_contents_is_refused(folders):
     assert [path.name for path in folders.run.iterdir()] == ["network.safetensors"]
 
 
+def test_more_folds_than_speakers_are_refused(folders):
+    with pytest.raises(SerLiveError, match="has 5 folds, and there are only 4 speakers to train"):
+        run_teaching(replace(RECIPE, folds=5), folders, Place())
+    assert not folders.cache.exists()
+
+
 @pytest.mark.parametrize("seconds", [2.03, 4.5])
 def test_an_example_may_have_any_length(folders, seconds):
     run_teaching(replace(RECIPE, seconds=seconds, steps=1), folders, Place(), fold=0)
