@@ -1,7 +1,7 @@
 """Pre-training: the network imitates a large one at every timestep, before learning emotions.
 
 The teacher gets the clean recording; the student gets it somewhere in a stream with the recipe's
-augmentation. A linear layer on the attention's pooled output predicts the teacher's frame and is
+augmentation. A linear layer on the memory blocks' output predicts the teacher's frame and is
 discarded later. The teacher is the encoder of Whisper, see ``model/whisper.py``.
 """
 
@@ -322,7 +322,7 @@ class _Progress:
         self.average = MovingAverage(imitator, recipe.averaging)
         self._optimiser = make_optimiser(recipe, imitator)
         self._schedule = make_schedule(recipe, self._optimiser, steps + 1)
-        self._settings = json.dumps(recipe.to_dict())
+        self._recipe = recipe
 
     def step(self, batch: Batch, values: Tensor) -> Tensor:
         """Train on one batch and return its loss."""
@@ -352,7 +352,8 @@ class _Progress:
     def save(self, path: Path) -> None:
         """Save atomically: an interrupted write leaves the previous epoch's checkpoint."""
         saved = {name: part.state_dict() for name, part in self._parts().items()}
-        saved |= {"recipe": self._settings, "epoch": self.epoch, "steps": self.average.steps}
+        recipe = json.dumps(self._recipe.to_dict())
+        saved |= {"recipe": recipe, "epoch": self.epoch, "steps": self.average.steps}
         with whole_file(path) as file:
             torch.save(saved, file)
 
@@ -363,7 +364,7 @@ class _Progress:
             SerLiveError: the checkpoint is of another recipe.
         """
         saved = torch.load(path, map_location=device, weights_only=True)
-        if saved["recipe"] != self._settings:
+        if not self._recipe.made(json.loads(saved["recipe"])):
             raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
         for name, part in self._parts().items():
             part.load_state_dict(saved[name])

@@ -147,7 +147,7 @@ def streams(bank):
 
 @pytest.fixture
 def frames(streams):
-    """Make a teacher's frames: the level of each band, standardised."""
+    """Make a teacher's frames: the speech probability, with noise in each dimension."""
     generator = np.random.default_rng(1)
     speech = streams.bank.speech[:, None] - streams.bank.speech.mean()
     values = 2.0 * speech + 0.1 * generator.standard_normal((len(speech), 6))
@@ -193,6 +193,17 @@ def test_a_stopped_pretraining_resumes_as_if_never_stopped(streams, frames, tmp_
         torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0, msg=name)
     with pytest.raises(SerLiveError, match="another recipe"):
         pretrain(replace(recipe, seed=2), streams, frames, tmp_path / "stopped", Place())
+
+
+def test_a_checkpoint_from_before_a_new_setting_is_resumed(streams, frames, tmp_path):
+    recipe = replace(RECIPE, epochs=1)
+    whole = pretrain(recipe, streams, frames, tmp_path, Place()).state_dict()
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    older = json.loads(saved["recipe"])
+    del older["answers"]
+    torch.save(saved | {"recipe": json.dumps(older)}, tmp_path / "checkpoint.pt")
+    again = pretrain(recipe, streams, frames, tmp_path, Place()).state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
 
 
 def test_imitation_trains_only_the_layers_before_the_pooling():
