@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -194,15 +195,20 @@ def write_onnx(
 
 
 def _save(proto: Any, path: Path) -> None:
-    """Write a model file.
+    """Write a model file whole: if it fails, an older file stays as it was.
 
     Raises:
         RunFailure: it cannot be written, as on a full disk.
     """
+    target = path.resolve()
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
-        path.write_bytes(proto.SerializeToString())
+        partial.write_bytes(proto.SerializeToString())
+        partial.replace(target)
     except OSError as error:
         raise RunFailure(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:

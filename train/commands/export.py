@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Export and test; raises as :func:`train.stages.export.export_run`."""
     from train.stages.export import export_run
 
-    check_output(options.output, options.force)
+    check_output(options.output, options.force, [options.like] if options.like else [])
     tested = export_run(options.run, options.output, options.corpora, options.judged, options.like)
     print(json.dumps(tested))
     return 0

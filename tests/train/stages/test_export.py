@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from model.baselines import c_bilstm
 from model.export import describe_model, for_inference
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.recognizer import Recognizer
 from tests.helpers.generated import recipe_with
 from tests.helpers.training import run_train
@@ -57,6 +59,33 @@ def test_a_model_file_is_not_overwritten_without_force(tmp_path, monkeypatch, ca
     assert run_train(monkeypatch, "export", tmp_path, "-o", path) == 2
     assert "--force" in capsys.readouterr().err
     assert path.read_text() == "precious"
+
+
+def test_a_full_disk_leaves_the_older_model_as_it_was(model_file, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_text("precious")
+
+    def write_half(partial, data):
+        with partial.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    metadata = Recognizer.load(model_file).metadata
+    with pytest.raises(RunFailure, match=f"cannot write {path}: No space left on device"):
+        describe_model(model_file, metadata, path)
+    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+    assert path.read_text() == "precious"
+
+
+def test_a_model_whose_choices_are_taken_is_not_overwritten(
+    model_file, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "tuned.onnx"
+    path.write_bytes(model_file.read_bytes())
+    given = ("export", tmp_path, "-o", path, "--like", path, "--force")
+    assert run_train(monkeypatch, *given) == 2
+    assert "is to be read; name another file" in capsys.readouterr().err
 
 
 def test_an_unfinished_run_cannot_be_exported(tmp_path):
