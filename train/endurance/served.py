@@ -11,7 +11,8 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from streamer.commands.latency.server import figures_of
@@ -62,12 +63,14 @@ class Served:
         Raises:
             RunFailure: it did not start.
         """
-        self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
-        self._process = subprocess.Popen(
-            [*_COMMAND, "--port", "0", *arguments],
-            stderr=self._log,
-            env=os.environ | {"SER_LIVE_TOKEN": TOKEN},
-        )
+        self._folder = TemporaryDirectory(prefix="served-")
+        self._log = Path(self._folder.name) / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_COMMAND, "--port", "0", *arguments],
+                stderr=log,
+                env=os.environ | {"SER_LIVE_TOKEN": TOKEN},
+            )
         try:
             self.port = self._wait_for_port()
         except BaseException:  # Ctrl-C among them
@@ -85,7 +88,7 @@ class Served:
         traceback: TracebackType | None,
     ) -> None:
         self.end()
-        self._log.close()
+        self._folder.cleanup()
 
     def end(self) -> int:
         """End it as SIGTERM does, and return its exit code."""
@@ -133,19 +136,16 @@ class Served:
 
     def complaints(self) -> list[str]:
         """Return the lines of its log that tell of a failure, or are not of the log."""
-        self._log.seek(0)
-        return [line.rstrip() for line in self._log.readlines()[1:] if _is_complaint(line)]
+        return [line for line in self._log.read_text().splitlines()[1:] if _is_complaint(line)]
 
     def _wait_for_port(self) -> int:
         until_s = time.monotonic() + _START_S
         while time.monotonic() < until_s and self.is_alive:
-            self._log.seek(0)
-            if found := re.search(r"http://[^ ]*:(\d+)/", self._log.readline()):
+            if found := re.match(r".*http://[^ ]*:(\d+)/", self._log.read_text()):
                 return int(found[1])
             time.sleep(_POLL_S)
         self.end()
-        self._log.seek(0)
-        raise RunFailure(f"the server did not start: {self._log.read().strip()}")
+        raise RunFailure(f"the server did not start: {self._log.read_text().strip()}")
 
 
 def _is_complaint(line: str) -> bool:

@@ -18,7 +18,7 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 pytest.importorskip("websockets", reason="the extra serve is not installed")
 
 from tests.helpers.places import ROOT
-from train.endurance import hostile, turnover
+from train.endurance import hostile, served, turnover
 from train.endurance.served import Footprint
 
 _FEW = Footprint(100.0, 11, 6, 4, 0)
@@ -67,6 +67,19 @@ def test_sigterm_leaves_no_process_of_a_measurement():
     assert (process.returncode, err) == (143, "train: stopped\n")
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # the whole group has gone
+
+
+def test_a_log_that_is_read_while_it_is_written_loses_no_line(monkeypatch):
+    code = (
+        "import sys\n"
+        "print('at http://127.0.0.1:9/', file=sys.stderr, flush=True)\n"
+        "for number in range(2000): print('late', number, file=sys.stderr, flush=True)"
+    )
+    monkeypatch.setattr(served, "_COMMAND", (sys.executable, "-c", code))
+    with served.Served() as server:
+        while server.is_alive:
+            server.complaints()
+        assert server.complaints() == [f"late {number}" for number in range(2000)]
 
 
 def test_what_stays_behind_after_a_storm_is_a_fault():
