@@ -98,10 +98,10 @@ def measure(
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
-        log = (folder / f"{len(started)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=log, stderr=log, start_new_session=True
-        )
+        with (folder / f"{len(started)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], stdout=log, stderr=log, start_new_session=True
+            )
         started.append(process)
         return process
 
@@ -147,7 +147,7 @@ def _score(recordings: int, address: str, results: str, folder: Path, start: Any
                 peak_kb = int(found[1])
             time.sleep(_POLL_S)
     elapsed_s = time.perf_counter() - began
-    rows = _count(results)
+    rows = 0 if client.returncode else _count(results)
     if client.returncode or rows != recordings:
         logs = "".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log")))
         raise SystemExit(f"exit code {client.returncode}, {rows} rows\n{logs}")

@@ -12,6 +12,11 @@ pytest.importorskip("fsspec")
 from train.endurance.archive import measure
 
 
+def test_a_command_that_fails_is_reported_with_its_logs(tmp_path):
+    with pytest.raises(SystemExit, match=r"^exit code [1-9]\d*, 0 rows\n."):
+        measure(10, 1, tmp_path, False, "nowhere/results.csv")
+
+
 @pytest.mark.parametrize("output", ["results.csv", "results/"])
 def test_the_archive_is_scored_whole_and_once(tmp_path, output):
     if output.endswith("/"):
