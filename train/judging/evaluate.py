@@ -14,7 +14,7 @@ from streamer.modelfile.lineage import HeldBy
 from streamer.outputs import say_on_stderr
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
-from train.corpora.known import CORPORA, Utterance, at_hand, read_corpus
+from train.corpora.known import Utterance, at_hand, read_corpus
 from train.corpora.lineage import heard_of, held_back, without_known
 from train.corpora.ordinary import FOLDER
 from train.corpora.splits import split_of
@@ -79,10 +79,6 @@ class EvaluationPlan:
     limit: int | None = None
     pauses_s: tuple[float, ...] = PAUSES_S
 
-    def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise SerLiveError(f"--limit must be 1 or more, is {self.limit}")
-
     @property
     def wants_corpora(self) -> bool:
         """Whether it needs anything but ordinary speech."""
@@ -146,18 +142,6 @@ class Evaluation:
     def is_at_chance(self) -> bool:
         """Whether the model is of no use on this corpus."""
         return self.whole.scores.uar < LEAST_OVER_CHANCE * 100.0 / len(self.whole.scores.confusion)
-
-
-def corpora_at_hand(corpora: Path) -> tuple[str, ...]:
-    """Return the names of the known corpora in the folder.
-
-    Raises:
-        SerLiveError: there is none.
-    """
-    names = tuple(at_hand(corpora))
-    if not names:
-        raise SerLiveError(f"no corpus in {corpora}: known are {', '.join(CORPORA)}")
-    return names
 
 
 def utterances_to_test(name: str, metadata: ModelMetadata, plan: EvaluationPlan) -> list[Utterance]:
@@ -279,7 +263,7 @@ def evaluate_model(model: Path, plan: EvaluationPlan) -> Iterator[Evaluation]:
     """
     metadata = Recognizer.load(model).metadata
     with WorkerPool(WORKERS) as pool:
-        for name in plan.names or corpora_at_hand(plan.corpora):
+        for name in plan.names or at_hand(plan.corpora):
             yield _evaluate_corpus(name, model, metadata, plan, pool)
 
 

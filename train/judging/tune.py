@@ -18,9 +18,9 @@ from streamer.outputs import say_on_stderr
 from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
-from train.corpora.known import Utterance, read_corpus
+from train.corpora.known import Utterance, at_hand, read_corpus
 from train.corpora.lineage import heard_of, held_back
-from train.judging.evaluate import WORKERS, corpora_at_hand
+from train.judging.evaluate import WORKERS
 from train.judging.priors import PriorTrial, choose, try_priors
 from train.measuring.conditions import CLEAN, Condition
 from train.measuring.false_alarms import can_alarm, hear_ordinary, ordinary_to_choose
@@ -144,7 +144,7 @@ def _validation_speakers(
 ) -> list[list[Utterance]]:
     """Return the validation speakers' utterances by corpus."""
     found: list[list[Utterance]] = []
-    for name in names or corpora_at_hand(corpora):
+    for name in names or at_hand(corpora):
         if heard := heard_of(name, metadata):
             kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
             for warning in kept.warnings:

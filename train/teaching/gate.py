@@ -124,10 +124,8 @@ def write_gate(recipe: Recipe, folders: Folders, steps: int, path: Path) -> None
         path: model file to write.
 
     Raises:
-        SerLiveError: a corpus is missing, ``steps`` is negative, or the recipe draws no streams.
+        SerLiveError: a corpus is missing, or the recipe draws no streams.
     """
-    if steps < 0:
-        raise SerLiveError(f"--steps must be 0 or more, is {steps}")
     if not steps:
         export_voice_gate(path)
         return

@@ -27,7 +27,7 @@ def test_a_prior_applied_later_equals_the_recognizers(model_file, tmp_path, spee
     again = decide_again(balanced, metadata, shares=shares)
     assert again.labels == live.labels != balanced.labels
     np.testing.assert_allclose(again.probabilities, live.probabilities, rtol=1e-6)
-    assert judge_ordinary([balanced], metadata).everyday is None or metadata.everyday_prior
+    assert judge_ordinary([balanced], replace(metadata, everyday_prior=())).everyday is None
     known = replace(metadata, everyday_prior=shares)
     assert judge_ordinary([balanced], known).everyday == count_alarms([live], known)
 

@@ -17,6 +17,7 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.runtime import open_session
 from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
 from tests.helpers.generated import STREAMED, recipe_with
+from tests.helpers.training import run_train
 from train.features.augment import Augmentation
 from train.features.data import _digest_of_gate
 from train.fitting.run_folder import Folders
@@ -147,10 +148,9 @@ def test_a_gates_metadata_does_not_invalidate_caches(tmp_path):
     assert _digest_of_gate(bundled(VOICE_GATE)) not in digests
 
 
-def test_fewer_steps_than_none_are_refused_before_anything_is_decoded(folders, tmp_path):
-    with pytest.raises(SerLiveError, match="--steps must be 0 or more, is -1"):
-        write_gate(RECIPE, folders, -1, tmp_path / "gate.onnx")
-    assert not folders.cache.exists()
+def test_fewer_steps_than_none_are_refused(tmp_path, monkeypatch, capsys):
+    assert run_train(monkeypatch, "gate", "-o", tmp_path / "gate.onnx", "--steps", "-1") == 2
+    assert "--steps: '-1' is not a whole number, 0 or more" in capsys.readouterr().err
 
 
 def test_a_recipe_without_streams_teaches_no_gate(folders, tmp_path):
