@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamer.errors import SerLiveError
+from train.corpora.layouts import audio_files
 
 #: Folder of the recordings within the corpora: commands and wake words in English, spoken by over a
 #: hundred people on their own microphones (Picovoice's benchmarks, Apache-2.0).
 FOLDER = "speech"
 LICENCE = "Apache-2.0"
-SUFFIXES = frozenset((".opus", ".flac", ".wav", ".ogg", ".mp3"))
 #: One recording in KEPT_ONE_IN is never trained on; one in JUDGED_ONE_IN of these is for testing.
 KEPT_ONE_IN = 4
 JUDGED_ONE_IN = 2
@@ -45,7 +45,7 @@ def ordinary_speech(corpora: Path) -> OrdinarySpeech:
         SerLiveError: there are none.
     """
     root = corpora / FOLDER
-    paths = _recordings(corpora)
+    paths = list(audio_files(root))
     if not paths:
         raise SerLiveError(
             f"no ordinary speech in {root}: unpack recordings without emotions there"
@@ -60,14 +60,9 @@ def ordinary_speech(corpora: Path) -> OrdinarySpeech:
     )
 
 
-def _recordings(corpora: Path) -> list[Path]:
-    found = (corpora / FOLDER).rglob("*")
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
-
-
 def is_at_hand(corpora: Path) -> bool:
     """Return whether there is any ordinary speech."""
-    return bool(_recordings(corpora))
+    return any(audio_files(corpora / FOLDER))
 
 
 def is_word(path: Path) -> bool:

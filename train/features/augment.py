@@ -23,6 +23,7 @@ from streamer.errors import SerLiveError
 from streamer.signal import FREQUENCY_BINS, SAMPLE_RATE
 from streamer.sound.files.recording import Recording, read_recording
 from streamer.sound.resampler import Resampler
+from train.corpora.layouts import audio_files
 from train.ranges import check_interval, check_number
 
 Float32 = NDArray[np.float32]
@@ -148,14 +149,11 @@ PASSED_OVER = frozenset(("impulse_responses", "short", "baby-cry", "person-sneez
 @cache
 def load_noises(root: Path, part: NoisePart) -> list[Float32]:
     """Load a part's background recordings from ``root``, skipping :data:`PASSED_OVER`."""
-    paths = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix in {".opus", ".wav", ".flac", ".ogg"}
-        and path.parent.name not in PASSED_OVER
-        and noise_part(path) == part
-    )
-    found = [_as_far_as_readable(path) for path in paths]
+    found = [
+        _as_far_as_readable(path)
+        for path in audio_files(root)
+        if path.parent.name not in PASSED_OVER and noise_part(path) == part
+    ]
     return [one for one in found if len(one) >= LEAST_BACKGROUND]
 
 
@@ -172,7 +170,7 @@ def _as_far_as_readable(path: Path) -> Float32:
 @cache
 def load_rooms(root: Path) -> list[Float32]:
     """Load the measured impulse responses below ``root``."""
-    return [read_recording(path) for path in sorted((root / "impulse_responses").rglob("*.wav"))]
+    return [read_recording(path) for path in audio_files(root / "impulse_responses")]
 
 
 def active_rms(samples: Float32) -> float:

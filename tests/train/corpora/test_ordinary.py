@@ -16,7 +16,8 @@ def test_ordinary_speech_has_disjoint_parts_for_training_choosing_and_judging(tm
         path = tmp_path / "speech" / kind / f"{number}.opus"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    (tmp_path / "speech" / "LICENSE").touch()
+    for other in ("LICENSE", "intent/._0.opus"):  # macOS adds such files
+        (tmp_path / "speech" / other).touch()
     found = ordinary_speech(tmp_path)
     assert len({*found.train, *found.validation, *found.test}) == 200
     assert len(found.train) + len(found.validation) + len(found.test) == 200
