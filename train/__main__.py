@@ -14,7 +14,10 @@ from train.ending import STOPS, exit_code_of
 
 def make_parser() -> argparse.ArgumentParser:
     """Make a parser of every command's options."""
-    parser = Parser(prog="python -m train", description=__doc__)
+    parser = Parser(
+        prog="python -m train",
+        description="From recordings to a model file, and from a model file to figures.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         command = import_module(f"train.commands.{name}")

@@ -16,7 +16,6 @@ from streamer.signal import TIMESTEP_S
 
 LABELS = ("angry", "happy", "neutral", "sad")
 SILENCE_INDEX = len(LABELS)
-UNCERTAIN_INDEX = SILENCE_INDEX + 1
 HOSTILE = "</script><img src=x onerror=\"document.title='caught'\">&amp;$\\frac{会議\x1b\udc80"
 
 

@@ -149,7 +149,7 @@ def test_every_system_learns_eight_utterances(name):
     optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
     losses = []
     for _ in range(15):
-        with torch.autocast("cpu", dtype=torch.bfloat16):  # as train/fitting/epochs.py does
+        with torch.autocast("cpu", dtype=torch.bfloat16):  # as train/fitting/training.py does
             logits, _ = network(heard)
         targets = labels[:, None].expand(-1, logits.shape[1])
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())

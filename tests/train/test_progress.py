@@ -1,4 +1,4 @@
-"""How far a training is, for who reads stderr."""
+"""How far a training is, for whoever reads stderr."""
 
 from __future__ import annotations
 

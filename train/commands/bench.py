@@ -9,7 +9,7 @@ from streamer.bundled import bundled
 from streamer.commands.numbers import Number
 from train.commands.options import add_json
 
-HELP = "what a step costs beside what it could; training"
+HELP = "compare the cost of a step with alternatives, and measure training"
 DESCRIPTION = None
 
 

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale",
         choices=("small", "full"),
-        help="three seeds and one of folds, or five of everything (default: full with a GPU)",
+        help="small: three seeds, and one of each fold; full: five of each (default: full with a "
+        "GPU, otherwise small)",
     )
     parser.add_argument(
         "--recipe", type=Path, default=Path("train/recipes/compare.toml"), help="%(default)s"

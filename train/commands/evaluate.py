@@ -11,10 +11,10 @@ from train.measuring.choices import KINDS, PARTS
 
 HELP = "score model files on speakers they have not heard"
 DESCRIPTION = (
-    "Score model files through the runtime: of corpora that a model was trained on "
-    "the test speakers, of others everybody. Each recording is heard in running streams of its "
-    "speaker and alone; one emotion is held for 60 s; and it is counted how often ordinary "
-    "speech is called an emotion. Recordings without speech are errors."
+    "Score model files through the runtime: on the test speakers of corpora that a model was "
+    "trained on, and on all speakers of other corpora. Each recording is heard in running streams "
+    "of its speaker and alone; one emotion is held for 60 s; ordinary speech that is called an "
+    "emotion is counted. Recordings without speech are errors."
 )
 
 
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         choices=KINDS,
-        help="also over background noise, at other levels, in streams of changing emotion, through "
+        help="also over background noise, at other levels, in streams of changing emotion, over "
         "a telephone or a poor call, clipped, with an offset, at another pitch or tempo, from "
-        "across a room that is made, and by one who knows the voice: %(choices)s",
+        "across a synthetic room, and with profiles of the voices: %(choices)s",
         metavar="NAME",
     )
     parser.add_argument(

@@ -21,15 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judged",
         action="store_true",
-        help="by a recipe with refit: the network that the validation speakers judged, not the one "
-        "that has heard them, too",
+        help="after a refit, export the network from before it, which has not heard the validation "
+        "speakers",
     )
     parser.add_argument(
         "--like",
         type=Path,
         metavar="MODEL.onnx",
-        help="with the decision layer and the everyday prior of this model: of the same run's "
-        "--judged network, tuned, where the validation speakers were trained on since",
+        help="copy the decision layer and the everyday prior of this model, such as the same run's "
+        "tuned --judged network",
     )
     parser.add_argument("--force", action="store_true", help="overwrite that file")
 

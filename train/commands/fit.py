@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recipe",
         type=Path,
         metavar="RECIPE|DATA",
-        help="TOML file, see train/recipes; or one's own recordings, a folder of "
-        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, trained on as own.toml says",
+        help="TOML file, see train/recipes; or your own recordings, a folder of "
+        "LABEL/SPEAKER/x.wav or a .csv of file, label, speaker, which own.toml trains on",
     )
     add_corpora(parser)
     add_run(parser)
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:
         if place.leads:
-            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; first all is made ready")
+            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; preparing")
         result = run(recipe, folders, place)
         if place.leads:
             print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")

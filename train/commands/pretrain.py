@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.run or Path("runs") / recipe.name
     with find_place(options.device) as place:
         if place.leads:  # one process does the work
-            say_on_stderr(f"train: {recipe.name}, kept in {folder}; first all is made ready")
+            say_on_stderr(f"train: {recipe.name}, kept in {folder}; preparing")
             folders = Folders(options.corpora, options.cache, folder)
             run_pretraining(recipe, folders, replace(place, ranks=1))
             say_on_stderr(f"train: a recipe that starts from it says pretrained = {str(folder)!r}")

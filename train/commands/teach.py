@@ -11,7 +11,7 @@ from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr
 from train.commands.options import add_corpora, add_place, add_run
 
-HELP = "let Whisper's encoder learn emotions, and keep what it says of others"
+HELP = "teach Whisper's encoder emotions, and keep its answers for speakers it has not heard"
 DESCRIPTION = (
     "As the recipe says, such as train/recipes/teacher.toml. A recipe of a fit that names the run "
     "as answers learns from it. Takes a GPU."
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_place(parser)
     parser.add_argument(
-        "--fold", type=Whole(0), metavar="N", help="this teacher alone, from 0; others side by side"
+        "--fold", type=Whole(0), metavar="N", help="train only this teacher, counted from 0"
     )
 
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         raise SerLiveError(f"--fold must lie in 0..{recipe.folds - 1}, is {options.fold}")
     with find_place(options.device) as place:
         if place.leads:  # one process does the work
-            say_on_stderr(f"train: {recipe.name}, kept in {folder}; first all is made ready")
+            say_on_stderr(f"train: {recipe.name}, kept in {folder}; preparing")
             folders = Folders(options.corpora, options.cache, folder)
             if run_teaching(recipe, folders, replace(place, ranks=1), options.fold):
                 say_on_stderr(f"train: a recipe that learns from it says answers = {str(folder)!r}")

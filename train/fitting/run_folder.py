@@ -149,5 +149,5 @@ def is_refit(result: dict[str, Any]) -> bool:
 
 
 def normalisation_of(result: dict[str, Any]) -> str:
-    """How the features of a finished run were normalised; older runs knew one way."""
+    """Return how the features of a finished run were normalised; older runs do not say it."""
     return str(result["recipe"].get("normalisation", "causal"))

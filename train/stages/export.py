@@ -108,7 +108,9 @@ def export_run(
         raise SerLiveError(f"the network of {folder} cannot follow a stream: nothing to export")
     recipe = result["recipe"]
     if normalisation_of(result) != "causal":
-        raise SerLiveError(f"the run {folder} is normalised by whole utterances: no stream can be")
+        raise SerLiveError(
+            f"the run {folder} is normalised by whole utterances: it cannot follow a stream"
+        )
     chosen: dict[str, Any] = {}
     if like is not None:
         other = Recognizer.load(like).metadata

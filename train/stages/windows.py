@@ -91,7 +91,9 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
     if not isinstance(network, Network) or network.config.attention == "timestep":
         raise SerLiveError(f"the network of {folders.run} has a window of one length")
     if normalisation_of(result) != "causal":
-        raise SerLiveError(f"the run {folders.run} is normalised by whole utterances: no windows")
+        raise SerLiveError(
+            f"the run {folders.run} is normalised by whole utterances: it has no windows"
+        )
     recipe = result["recipe"]
     lineage = lineage_of(result)
     utterances: list[Utterance] = []
