@@ -14,12 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import NetworkConfig, SystemConfig
+from model.config import NetworkConfig, RecurrentConfig, SystemConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import at_least_float32, without_autocast
 
 #: Added to the variance. It keeps the deviation's slope small, and so its rounding differences.
 VARIANCE_FLOOR = 1e-2
+
+#: Configurations that name a pooling.
+Pooled = NetworkConfig | RecurrentConfig
 
 #: Takes a function of the features; returns its weighted mean per window, ``(batch, n, hidden)``.
 MeanOf = Callable[[Callable[[Tensor], Tensor]], Tensor]
@@ -164,7 +167,7 @@ class WindowMean(Layer[AttentionState]):
 class TimestepAttention(WindowMean):
     """The paper's attention: weights by position, from the averages of the window's timesteps."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: Pooled) -> None:
         super().__init__(config)
         self.inner = nn.Linear(self.window, config.attention_hidden)
         self.outer = nn.Linear(config.attention_hidden, self.window)
@@ -186,7 +189,7 @@ class TimestepAttention(WindowMean):
 class StatisticsAttention(WindowMean):
     """Attention by content that pools mean and deviation."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: Pooled) -> None:
         super().__init__(config)
         self.inner = nn.Linear(config.hidden, config.attention_hidden)
         self.outer = nn.Linear(config.attention_hidden, 1)
@@ -213,7 +216,7 @@ class ContextAttention(StatisticsAttention):
     #: Width of queries and keys.
     ASKED = 32
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: Pooled) -> None:
         super().__init__(config)
         self.ask = nn.Linear(config.hidden, self.ASKED)
         self.answer = nn.Linear(config.hidden, self.ASKED, bias=False)
@@ -238,7 +241,7 @@ class ContextAttention(StatisticsAttention):
         return matches + self.age[place].to(matches.dtype)
 
 
-def window_attention(config: NetworkConfig) -> WindowMean:
+def window_attention(config: Pooled) -> WindowMean:
     """Build the pooling named by the configuration's ``attention``."""
     if config.attention == "timestep":
         return TimestepAttention(config)

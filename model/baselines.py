@@ -13,6 +13,8 @@ c-pfsmn-a       convolution  4 pFSMN blocks    timestep attention over it, eq. (
 c-pfsmn-a-live  convolution  4 pFSMN blocks    statistics attention over it             0.72 M
 ==============  ===========  ================  =======================================  ==========
 
+Beside these, :func:`c_bilstm_rolling` is an upper bound for what the memory blocks could hear.
+
 Details from the paper, and the choices made here where it gives none:
 
 - LSTM: the paper cites a result on hand-crafted features. Here it takes the
@@ -36,54 +38,30 @@ Details from the paper, and the choices made here where it gives none:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor, nn
 
-from model.attention import WindowMean
+from model.attention import window_attention
 from model.config import (
     EMOTIONS,
     NetworkConfig,
+    RecurrentConfig,
     SystemConfig,
-    check_whole,
     live,
     paper,
 )
 from model.network import Network, SpectrogramNetwork
 
 
-@dataclass(frozen=True)
-class RecurrentConfig(SystemConfig):
-    """Configuration of an LSTM system. ``hidden`` counts both directions.
-
-    A bidirectional LSTM pools the whole utterance; on a stream it would have to run again over the
-    rolling window for every estimate.
-
-    Attributes:
-        layers: number of LSTM layers.
-        bidirectional: whether it also runs backwards, from the utterance's end.
-    """
-
-    layers: int = 2
-    bidirectional: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(1, layers=self.layers)
-        if self.hidden % self.directions:
-            raise ValueError(f"hidden must be even for two directions, is {self.hidden}")
-
-    @property
-    def directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-
 class RecurrentNetwork(SpectrogramNetwork):
-    """An LSTM over the timesteps, with the mean of its outputs.
+    """An LSTM over the timesteps, pooled over the rolling window or over the utterance.
 
-    With one direction it gives an estimate per timestep, from the rolling window that ends there;
-    with both, one per utterance.
+    It estimates at every timestep, from the window that ends there, or once per utterance; see
+    :class:`~model.config.RecurrentConfig`.
     """
+
+    config: RecurrentConfig
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
@@ -94,18 +72,22 @@ class RecurrentNetwork(SpectrogramNetwork):
             batch_first=True,
             bidirectional=config.bidirectional,
         )
-        self.window = WindowMean(config)
+        self.attention = window_attention(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.hidden, len(config.labels))
+        self.classifier = nn.Linear(self.attention.pooled, len(config.labels))
 
-    def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def _sequence(self, hidden: Tensor) -> Tensor:
+        outputs: Tensor
         outputs, _ = self.lstm(hidden)
-        if self.lstm.bidirectional:
-            batch, timesteps, _ = outputs.shape
-            weights = outputs.new_full((batch, 1, timesteps), 1 / timesteps)
-            return weights @ outputs, weights
-        pooled, weights = self.window(outputs)
-        return pooled, weights
+        return outputs
+
+    def _pool(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.is_rolling:
+            pooled, weights = self.attention(outputs)
+            return pooled, weights
+        batch, timesteps, _ = outputs.shape
+        weights = outputs.new_full((batch, 1, timesteps), 1 / timesteps)
+        return weights @ outputs, weights
 
 
 def lstm(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
@@ -123,6 +105,15 @@ def c_bilstm(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
         window_timesteps=front.window_timesteps,
         bidirectional=True,
     )
+
+
+def c_bilstm_rolling(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
+    """The live network with two biLSTM layers for its memory blocks: what hearing all is worth.
+
+    It has the live network's front and attention, and estimates at every timestep, so that it
+    learns from streams and is judged there as the live network is; but it is offline.
+    """
+    return RecurrentConfig(labels, bidirectional=True, rolling=True, attention="context")
 
 
 def pfsmn(labels: tuple[str, ...] = EMOTIONS) -> NetworkConfig:

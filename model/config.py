@@ -8,6 +8,9 @@ from typing import Any, Literal, Self
 #: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
 ORDINARY = "ordinary"
 
+#: Poolings over the rolling window, see :class:`NetworkConfig`.
+ATTENTIONS = ("timestep", "statistics", "context", "mean")
+
 #: Kernel of both convolutions, in time and in frequency (section 3.3).
 KERNEL = 5
 
@@ -110,6 +113,11 @@ class SystemConfig:
         """The meaning of each logit."""
         return self.labels
 
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the system estimates at every timestep, not once per utterance."""
+        return True
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -128,6 +136,44 @@ class SystemConfig:
             for name, value in values.items()
         }
         return cls(**converted)
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(SystemConfig):
+    """Configuration of an LSTM system. ``hidden`` counts both directions.
+
+    A bidirectional LSTM hears the whole utterance; on a stream it would have to run again over the
+    last seconds for every estimate.
+
+    Attributes:
+        layers: number of LSTM layers.
+        bidirectional: whether it also runs backwards, from the utterance's end.
+        rolling: whether a bidirectional LSTM, too, is pooled over the rolling window at every
+            timestep, and not once over the utterance.
+        attention: pooling over the rolling window, see :class:`NetworkConfig`.
+        attention_hidden: width of the attention's hidden layer.
+    """
+
+    layers: int = 2
+    bidirectional: bool = False
+    rolling: bool = False
+    attention: Literal["timestep", "statistics", "context", "mean"] = "mean"
+    attention_hidden: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(1, layers=self.layers, attention_hidden=self.attention_hidden)
+        check_choice("attention", self.attention, ATTENTIONS)
+        if self.hidden % self.directions:
+            raise ValueError(f"hidden must be even for two directions, is {self.hidden}")
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def is_rolling(self) -> bool:
+        return self.rolling or not self.bidirectional
 
 
 @dataclass(frozen=True)
@@ -160,7 +206,7 @@ class NetworkConfig(SystemConfig):
             raise ValueError("blocks must hold one pFSMN block or more")
         check_whole(1, memory=self.memory, attention_hidden=self.attention_hidden)
         check_choice("taps", self.taps, ("scalar", "vector"))
-        check_choice("attention", self.attention, ("timestep", "statistics", "context", "mean"))
+        check_choice("attention", self.attention, ATTENTIONS)
 
     @property
     def outputs(self) -> tuple[str, ...]:

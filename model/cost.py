@@ -6,9 +6,8 @@ batch norms, which export folds away.
 
 from __future__ import annotations
 
-from model.attention import ContextAttention
-from model.baselines import RecurrentConfig
-from model.config import KERNEL, NetworkConfig, SystemConfig
+from model.attention import ContextAttention, Pooled
+from model.config import KERNEL, NetworkConfig, RecurrentConfig, SystemConfig
 from model.convolution import map_bins
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
@@ -23,15 +22,14 @@ def step_cost(config: SystemConfig) -> int:
         TypeError: the configuration is of no known system.
     """
     if isinstance(config, NetworkConfig):
-        pooled = config.hidden * (2 if config.attention in ("statistics", "context") else 1)
-        sequence = _entrance(config) + _memory(config) + _attention(config)
-        return sequence + pooled * len(config.outputs)
-    if isinstance(config, RecurrentConfig):
+        sequence = _entrance(config) + _memory(config)
+    elif isinstance(config, RecurrentConfig):
         timesteps = config.window_timesteps if config.bidirectional else 1
-        pooling = config.window_timesteps * config.hidden
         sequence = timesteps * (_entrance(config) + _lstm(config))
-        return sequence + pooling + config.hidden * len(config.labels)
-    raise TypeError(f"no system has a {type(config).__name__}")
+    else:
+        raise TypeError(f"no system has a {type(config).__name__}")
+    pooled = config.hidden * (2 if config.attention in ("statistics", "context") else 1)
+    return sequence + _attention(config) + pooled * len(config.outputs)
 
 
 def _entrance(config: SystemConfig) -> int:
@@ -50,7 +48,7 @@ def _memory(config: NetworkConfig) -> int:
     return config.memory * (2 * config.hidden * len(config.blocks) + taps)
 
 
-def _attention(config: NetworkConfig) -> int:
+def _attention(config: Pooled) -> int:
     """Count weights and pooling of one window; the keys of older timesteps are cached."""
     pooling = config.window_timesteps * config.hidden
     if config.attention == "timestep":

@@ -127,7 +127,7 @@ class SpectrogramNetwork(nn.Module):
         if features.shape[1] == 0:
             empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
-        pooled, weights = self._pool(self.front(features))
+        pooled, weights = self._pool(self.sequence(features))
         logits = self._classify(pooled)
         if heard is not None:
             logits = self._knowing(logits, pooled, heard)
@@ -142,8 +142,16 @@ class SpectrogramNetwork(nn.Module):
         """Adjust the logits by the voice memory."""
         return logits
 
-    def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Run sequence model and pooling: ``(batch, timesteps, hidden)`` -> pooled, weights."""
+    def sequence(self, features: Tensor) -> Tensor:
+        """Compute the pooling's input ``(batch, timesteps, hidden)`` from the features."""
+        return self._sequence(self.front(features))
+
+    def _sequence(self, hidden: Tensor) -> Tensor:
+        """Run the sequence model: ``(batch, timesteps, hidden)`` -> the same shape."""
+        raise NotImplementedError
+
+    def _pool(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool the sequence model's outputs ``(batch, timesteps, hidden)``: pooled, weights."""
         raise NotImplementedError
 
     @staticmethod
@@ -200,19 +208,14 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def look_ahead_ms(self) -> float:
         return 1000.0 * self.look_ahead_samples / SAMPLE_RATE
 
-    def sequence(self, features: Tensor) -> Tensor:
-        """Compute the pooling's input ``(batch, timesteps, hidden)`` from the features."""
-        return self._remember(self.front(features))
-
-    def _pool(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        pooled, weights = self.attention(self._remember(hidden))
-        return pooled, weights
-
-    def _remember(self, hidden: Tensor) -> Tensor:
-        """Run the memory blocks."""
+    def _sequence(self, hidden: Tensor) -> Tensor:
         remembered: Tensor
         remembered, _ = self.blocks((hidden, None))
         return remembered
+
+    def _pool(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, weights = self.attention(outputs)
+        return pooled, weights
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """Return the state at the start of streams."""

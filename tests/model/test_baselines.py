@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.attention import WindowMean
-from model.baselines import SYSTEMS, build, c_bilstm, c_pfsmn, lstm, pfsmn
+from model.baselines import SYSTEMS, build, c_bilstm, c_bilstm_rolling, c_pfsmn, lstm, pfsmn
 from model.config import EMOTIONS, NetworkConfig, SystemConfig, live
 from model.contract import Moment
 from model.cost import step_cost
@@ -77,6 +77,7 @@ def test_configurations_survive_a_dictionary(name):
     [
         (lstm(), {"layers": 0}, "layers"),
         (lstm(), {"front": "fourier"}, "front"),
+        (lstm(), {"attention": "none"}, "attention"),
         (lstm(), {"window_timesteps": 0}, "window_timesteps"),
         (c_bilstm(), {"hidden": 15}, "hidden"),
         (c_bilstm(), {"labels": ("a",)}, "labels"),
@@ -129,6 +130,18 @@ def test_the_mean_is_that_of_the_last_timesteps():
 
 
 @torch.no_grad()
+def test_a_rolling_bilstm_estimates_at_every_timestep_and_hears_all():
+    network = build(replace(c_bilstm_rolling(), channels=(2, 4), hidden=32)).eval()
+    heard = features(20)
+    later = heard.clone()
+    later[:, 15:] += 1
+    logits, weights = network(heard)
+    assert logits.shape == (1, 20, len(EMOTIONS))
+    assert weights.shape == (1, 20, network.config.window_timesteps)
+    assert not torch.allclose(network(later)[0][:, 14], logits[:, 14], atol=1e-6)
+
+
+@torch.no_grad()
 def test_an_lstm_of_one_direction_hears_nothing_of_the_future():
     heard = features(20)
     for name, is_causal in [("lstm", True), ("c-bilstm", False)]:
@@ -174,6 +187,7 @@ def multiply_adds(work):
     [
         *((name, {}) for name in SYSTEMS),
         ("c-pfsmn-a-live", {"attention": "context", "ordinary": True}),
+        ("lstm", {"attention": "statistics"}),
     ],
 )
 def test_the_cost_equals_the_products_that_run(name, changes):

@@ -42,8 +42,8 @@ from train.comparing.trials import (
     ELSEWHERE,
     FULL,
     FUNCTIONALS,
+    NAMED_ONLY,
     NETWORKS,
-    SHIPPED,
     SMALL,
     Trial,
     protocols_at_hand,
@@ -98,7 +98,7 @@ def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
     is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
     by_scale = FULL if is_full else SMALL
     protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
-    known = dict.fromkeys((*COMPARED, *SHIPPED))
+    known = dict.fromkeys((*COMPARED, *NAMED_ONLY))
     systems = list(_chosen("system", known, options.system or COMPARED))
     if FUNCTIONALS in systems:
         try:
@@ -197,7 +197,7 @@ def _done(results: Path, base: Recipe) -> set[str]:
 
 def _parameters(one: Finished, base: Recipe) -> int | None:
     """Count the parameters of a finished trial's system as it is now; None if it has no network."""
-    make = (NETWORKS | SHIPPED).get(one.system)
+    make = (NETWORKS | NAMED_ONLY).get(one.system)
     if make is None:
         return None
     with torch.device("meta"):  # allocates no weights
@@ -236,17 +236,21 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
         "{protocol}": trial.protocol,
         "{split}": trial.split.replace("/", "-"),
         "{seed}": str(trial.seed),
+        "{system}": trial.system,
     }
-    teachers = base.teacher
+    make = (NETWORKS | NAMED_ONLY).get(trial.system, live)
+    start, teachers = base.pretrained, base.teacher
     for name, value in own.items():
+        start = start.replace(name, value)
         teachers = tuple(one.replace(name, value) for one in teachers)
     try:
         return replace(
             base,
+            pretrained=start,
             teacher=teachers,
             corpora=(trial.corpus,),
             transfer=(),
-            network=_network_of((NETWORKS | SHIPPED).get(trial.system, live)(trial.labels), base),
+            network=_network_of(make(trial.labels), base),
             split=trial.split,
             seed=trial.seed,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.baselines import SYSTEMS
+from model.baselines import SYSTEMS, c_bilstm_rolling
 from model.config import EMOTIONS, NetworkConfig, SystemConfig, live, unbounded
 from streamer.outputs import say_on_stderr
 from train.comparing.results_file import UNSEEDED
@@ -94,10 +94,11 @@ LOOK_AHEADS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "look-ahead-320": _with_look_ahead((2, 2, 2, 2)),
     "look-ahead-paper": unbounded,
 }
-#: The live network with the attention of the shipped model. It is not part of the paper's
-#: comparison and runs only when named.
-SHIPPED: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
+#: Systems outside the paper's comparison, which run only when named: the live network with the
+#: attention of the shipped model, and the same with a biLSTM that hears everything.
+NAMED_ONLY: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "c-pfsmn-c-live": lambda labels: replace(live(labels), attention="context"),
+    "c-bilstm-rolling": c_bilstm_rolling,
 }
 NETWORKS = SYSTEMS | LOOK_AHEADS
 COMPARED = (FUNCTIONALS, *NETWORKS)

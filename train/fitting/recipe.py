@@ -14,8 +14,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from model.baselines import SYSTEMS, RecurrentConfig
-from model.config import CONFIGURATIONS, ORDINARY, NetworkConfig, SystemConfig, check_choice
+from model.baselines import SYSTEMS, c_bilstm_rolling
+from model.config import (
+    CONFIGURATIONS,
+    ORDINARY,
+    NetworkConfig,
+    RecurrentConfig,
+    SystemConfig,
+    check_choice,
+)
 from streamer.errors import SerLiveError
 from streamer.recognition.metadata import check_model_names
 from streamer.recognition.normaliser import Normaliser
@@ -27,7 +34,7 @@ from train.features.augment import KINDS, Augmentation
 from train.ranges import check_names, check_number, check_table
 
 #: Configurations by the name that a recipe gives as a network's ``base``.
-BASES = CONFIGURATIONS | SYSTEMS
+BASES = CONFIGURATIONS | SYSTEMS | {"c-bilstm-rolling": c_bilstm_rolling}
 #: Longest stream, in ``memory_timesteps`` of its normaliser; e to this power must not overflow in
 #: :func:`train.features.spectra.normalise`.
 MOST_MEMORIES = 300
@@ -201,9 +208,12 @@ class Recipe:
         normaliser = self.normaliser_with(np.full(FREQUENCY_BINS, 1 / FREQUENCY_BINS))
         if self.streams is None:
             return
-        if not isinstance(self.network, NetworkConfig):
+        if not self.network.is_rolling:
+            raise ValueError("streams need a network that estimates at every timestep")
+        learns_it = self.imitates or isinstance(self.network, NetworkConfig)
+        if self.streams.ordinary and not learns_it:
             raise ValueError(
-                "streams need a network of memory blocks, which estimates at every timestep"
+                "only networks of memory blocks tell ordinary speech apart: leave ordinary out"
             )
         weights = self.streams.corpora
         if unknown := set(weights) - set(self.corpora):

@@ -38,10 +38,11 @@ class EarlierRuns:
         Raises:
             SerLiveError: a name still has braces in it.
         """
-        for name in recipe.teacher:
+        for name in (recipe.pretrained, *recipe.teacher):
             if "{" in name:
                 raise SerLiveError(
-                    f"no teacher {name}: python -m train compare fills in protocol, split and seed"
+                    f"no run {name}: python -m train compare fills in protocol, split, seed and "
+                    "system"
                 )
         start, answers = (
             RunFolder(Path(name)) if name else None for name in (recipe.pretrained, recipe.answers)

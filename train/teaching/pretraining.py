@@ -1,8 +1,8 @@
 """Pre-training: the network imitates a large one at every timestep, before learning emotions.
 
 The teacher gets the clean recording; the student gets it somewhere in a stream with the recipe's
-augmentation. A linear layer on the memory blocks' output predicts the teacher's frame and is
-discarded later. The teacher is the encoder of Whisper, see ``model/whisper.py``.
+augmentation. A linear layer on the sequence that the attention pools predicts the teacher's frame
+and is discarded later. The teacher is the encoder of Whisper, see ``model/whisper.py``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import model.whisper
-from model.config import NetworkConfig
-from model.network import Network
+from model.baselines import build
+from model.network import SpectrogramNetwork
 from model.whisper import WhisperEncoder, load_whisper, log_mel
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
@@ -189,7 +189,7 @@ def _hear(teacher: Path, job: tuple[Sequence[Path], Sequence[int]]) -> Float16:
 class Imitator(nn.Module):
     """A network with a layer that predicts the teacher's frames."""
 
-    def __init__(self, network: Network, width: int) -> None:
+    def __init__(self, network: SpectrogramNetwork, width: int) -> None:
         super().__init__()
         self.network = network
         self.tell = nn.Linear(network.config.hidden, width)
@@ -273,7 +273,7 @@ def voices_of(recipe: Recipe, corpora: Path) -> tuple[list[Utterance], tuple[Hea
 
 def pretrain(
     recipe: Recipe, data: StreamSet, frames: TeacherFrames, folder: Path, place: Place
-) -> Network:
+) -> SpectrogramNetwork:
     """Train the recipe's network to imitate the teacher; log and resume as a fit does.
 
     Args:
@@ -286,10 +286,9 @@ def pretrain(
     Returns:
         the averaged network, on the CPU.
     """
-    assert isinstance(recipe.network, NetworkConfig)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    imitator = Imitator(Network(recipe.network), frames.width).to(place.device)
+    imitator = Imitator(build(recipe.network), frames.width).to(place.device)
     epochs, checkpoint = recipe.epochs, folder / CHECKPOINT
     progress = _Progress(recipe, imitator)
     if checkpoint.exists():
@@ -308,7 +307,7 @@ def pretrain(
             progress.save(checkpoint)
             log(record, folder)
     network = progress.average.network.network
-    assert isinstance(network, Network)
+    assert isinstance(network, SpectrogramNetwork)
     return network.cpu().eval()
 
 

@@ -36,8 +36,8 @@ from train.comparing.trials import (
     FULL,
     FUNCTIONALS,
     LOOK_AHEADS,
+    NAMED_ONLY,
     NETWORKS,
-    SHIPPED,
     SMALL,
     Protocol,
     Trial,
@@ -130,17 +130,16 @@ def test_other_look_aheads_change_nothing_else_in_the_live_network(system):
     assert (changed.frames_ahead == paper().frames_ahead) == (system == "look-ahead-paper")
 
 
-def test_the_shipped_attention_runs_only_if_named(tmp_path):
+@pytest.mark.parametrize("system", NAMED_ONLY)
+def test_systems_outside_the_papers_comparison_run_only_if_named(system, tmp_path):
     (tmp_path / "cremad").mkdir()
-    (shipped,) = SHIPPED
     asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
     systems = {one.system for one in train.comparing.compare._wanted(asked, Place())}
     assert systems | {FUNCTIONALS} == set(COMPARED)
-    asked.system = [shipped]
+    asked.system = [system]
     (trial, *_) = train.comparing.compare._wanted(asked, Place())
-    assert train.comparing.compare._recipe(trial, recipe_with()).network == SHIPPED[shipped](
-        EMOTIONS
-    )
+    recipe = train.comparing.compare._recipe(trial, recipe_with())
+    assert recipe.network == NAMED_ONLY[system](EMOTIONS)
 
 
 def test_the_comparisons_recipe_trains_on_recordings_as_they_are():
@@ -451,10 +450,14 @@ def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
         comparison(replace(comparison.base, refit=True))
 
 
-def test_each_trial_has_a_teacher_of_its_own():
-    base = recipe_with(teacher=("runs/{protocol}/{split}/live/{seed}",))
+def test_each_trial_has_a_teacher_and_a_start_of_its_own():
+    teacher = "runs/{protocol}/{split}/live/{seed}"
+    base = recipe_with(teacher=(teacher,), pretrained="runs/imitation-{system}")
     trial = Trial("ravdess", "ravdess", EMOTIONS, "ravdess-5/2", "c-pfsmn-a-live", 3)
     recipe = train.comparing.compare._recipe(trial, base)
     assert recipe.teacher == ("runs/ravdess/ravdess-5-2/live/3",)
+    assert recipe.pretrained == "runs/imitation-c-pfsmn-a-live"
     with pytest.raises(SerLiveError, match=r"\{fold\}.*: python -m train compare fills in"):
         EarlierRuns.of(recipe_with(teacher=("runs/{fold}",)))
+    with pytest.raises(SerLiveError, match=r"\{system\}.*: python -m train compare fills in"):
+        EarlierRuns.of(base)

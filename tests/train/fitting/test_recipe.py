@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from model.baselines import SYSTEMS, c_bilstm
+from model.baselines import SYSTEMS, c_bilstm, c_bilstm_rolling
 from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, TINY, recipe_with
 from tests.helpers.places import RECIPES
-from train.comparing.trials import SHIPPED
+from train.comparing.trials import NAMED_ONLY
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
@@ -88,7 +88,7 @@ def test_recipes_that_start_from_another_one_have_its_network(later):
 
 def test_the_trials_of_ravdess_have_the_network_of_their_recipe():
     recipe = read_recipe(RECIPES / "ravdess.toml")
-    assert SHIPPED["c-pfsmn-c-live"](recipe.network.labels) == recipe.network
+    assert NAMED_ONLY["c-pfsmn-c-live"](recipe.network.labels) == recipe.network
 
 
 def test_a_setting_added_later_still_matches_older_runs():
@@ -221,7 +221,8 @@ def test_what_should_be_a_table_or_a_whole_number_is_named(tmp_path, network, re
         ({"imitates": "a", "streams": Streams(), "refit": True}, "leave refit out"),
         ({"imitates": "a", "streams": Streams(), "teacher": ("b",)}, "leave teacher out"),
         ({"imitates": "a", "streams": Streams(), "voices": ("ducks",)}, "emogator: no ducks"),
-        ({"streams": Streams(), "network": c_bilstm()}, "which estimates at every timestep"),
+        ({"streams": Streams(), "network": c_bilstm()}, "that estimates at every timestep"),
+        ({"streams": Streams(ordinary=0.1), "network": c_bilstm_rolling()}, "leave ordinary out"),
         (
             {"streams": Streams(seconds=480), "normaliser": {"memory_timesteps": 39.0}},
             "streams of 480 s need memory_timesteps of 40 or more",

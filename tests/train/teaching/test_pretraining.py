@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import train.stages.run
+from model.baselines import c_bilstm_rolling
 from model.network import Network
 from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
@@ -162,6 +163,12 @@ def test_an_imitation_gets_better_within_a_few_steps(streams, frames, tmp_path):
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
     assert network.config == RECIPE.network
     assert not network.training
+
+
+def test_a_bilstm_imitates_too(streams, frames, tmp_path):
+    bilstm = replace(c_bilstm_rolling(), channels=(2, 4), hidden=8, layers=1)
+    network = pretrain(replace(RECIPE, network=bilstm), streams, frames, tmp_path / "run", Place())
+    assert network.config == bilstm
 
 
 def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
