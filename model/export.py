@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +21,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from model.contract import Moment
 from model.network import Network, NetworkState
-from streamer.errors import RunFailure
 from streamer.modelfile.identity import METADATA_KEY
+from streamer.outputs import write_whole
 from streamer.recognition.metadata import HEARD, ModelMetadata, StateSpec
 from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS
 
@@ -191,24 +190,7 @@ def write_onnx(
     for node in proto.graph.node:
         del node.metadata_props[:]  # the exporter's stack traces
         node.doc_string = ""
-    _save(proto, path)
-
-
-def _save(proto: Any, path: Path) -> None:
-    """Write a model file whole: if it fails, an older file stays as it was.
-
-    Raises:
-        RunFailure: it cannot be written, as on a full disk.
-    """
-    target = path.resolve()
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(proto.SerializeToString())
-        partial.replace(target)
-    except OSError as error:
-        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, proto.SerializeToString(), force=True)
 
 
 def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:
@@ -217,4 +199,4 @@ def describe_model(source: Path, metadata: ModelMetadata, path: Path) -> None:
 
     proto = onnx.load(str(source))
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
-    _save(proto, path)
+    write_whole(path, proto.SerializeToString(), force=True)

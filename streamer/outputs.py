@@ -143,8 +143,10 @@ def check_apart(one: Path, other: Path) -> None:
         raise SerLiveError(f"{one} and {other} are one file; name two")
 
 
-def write_whole(path: Path, text: str, force: bool) -> None:
+def write_whole(path: Path, content: bytes, force: bool) -> None:
     """Write a file atomically: at any time it is either complete or as before.
+
+    A device or a pipe is written to as it is.
 
     Raises:
         SerLiveError: as in :func:`check_output`.
@@ -154,12 +156,15 @@ def write_whole(path: Path, text: str, force: bool) -> None:
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{os.getpid()}.partial")  # short, because names have a limit
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         try:
-            with partial.open("x", encoding="utf-8", newline="") as file:
+            with partial.open("xb") as file:
                 # Windows has no modes of open files.
                 if target.exists() and os.chmod in os.supports_fd:
                     os.chmod(file.fileno(), target.stat().st_mode)  # noqa: PTH101 (it is open)
-                file.write(text)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)

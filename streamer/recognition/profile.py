@@ -186,7 +186,7 @@ class Profile:
             RunFailure: it cannot be written.
         """
         check_place(Path(path), force)
-        write_whole(Path(path), self.to_json() + "\n", force)
+        write_whole(Path(path), f"{self.to_json()}\n".encode(), force)
 
 
 def check_place(path: Path, force: bool, inputs: Iterable[Path] = ()) -> None:

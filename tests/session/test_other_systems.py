@@ -25,9 +25,19 @@ def test_a_file_is_replaced_where_open_files_have_no_mode(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "chmod", refuse)
     path = tmp_path / "me.profile"
     path.write_text("before")
-    write_whole(path, "after", force=True)
+    write_whole(path, b"after", force=True)
     assert path.read_text() == "after"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    null = tmp_path / "null"
+    os.mkfifo(null)
+    reader = os.open(null, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(null, b"after", force=True)
+    assert os.read(reader, 9) == b"after"
+    os.close(reader)
+    assert null.is_fifo()
 
 
 @needs_sigusr1
