@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from streamer.signal import MANY_AT_ONCE, SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
 from train.measuring.conditions import Condition, heard_in
+from train.progress import tracked
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -150,21 +150,9 @@ def hear_utterance(
 def hear_all(
     pool: ProcessPoolExecutor, work: Callable[[Job], Result], jobs: Sequence[Job], title: str
 ) -> Iterator[Result]:
-    """Yield the jobs' results in order, with progress on stderr if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return iter(
-        track(
-            pool.map(work, jobs, chunksize=CHUNK),
-            f"{title:20}",
-            total=len(jobs),
-            console=console,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-    )
+    """Yield the jobs' results in order, and tell on stderr how far they are."""
+    results = pool.map(work, jobs, chunksize=CHUNK)
+    return tracked(results, [1] * len(jobs), f"steps of {title!r} are done")
 
 
 def hear_utterances(
