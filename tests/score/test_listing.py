@@ -48,6 +48,24 @@ def test_a_pattern_counts_what_it_passes_over_and_says_where_nothing_matches():
     assert listing.complaints == ["nothing matches nothing/*.wav"]
 
 
+@pytest.mark.parametrize(
+    "places", [("raw/*", "raw/*.raw"), ("raw", "r*/u.raw"), ("r*/u.raw", "raw")]
+)
+def test_what_one_place_passes_over_another_may_find(places):
+    assert listed(*places)[0] == ["raw/u.raw"]
+
+
+def test_a_hidden_folder_is_counted_and_may_be_named(tmp_path):
+    make_tree(tmp_path, ["a/.git/x.wav", "a/.git/y.txt"])
+    found, listing = listed("a")
+    assert found == ["a/b/y.flac", "a/x.wav"]
+    assert listing.passed_over == {"hidden": 2, ".txt": 1}
+    assert "a/.git" in listing.each_passed_over()
+    found, listing = listed("a", "a/.git")
+    assert found == ["a/.git/x.wav", "a/b/y.flac", "a/x.wav"]
+    assert listing.passed_over == {".txt": 2, "hidden": 1}
+
+
 def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path):
     make_tree(tmp_path, ["d[1]/x.wav", "d1/y.wav"])
     assert listed("d[1]")[0] == ["d[1]/x.wav"]

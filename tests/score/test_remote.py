@@ -62,6 +62,8 @@ def memory():
         ("memory://m/*/x.wav", ["memory:///m/a/x.wav", "memory:///m/d/x.wav"]),
         ("memory://m/a/b/y.txt", ["memory://m/a/b/y.txt"]),
         ("memory://m/missing.wav", ["memory://m/missing.wav"]),
+        ("memory://m/a/.c", ["memory:///m/a/.c/z.wav"]),
+        ("memory://m/*/.c/*", ["memory:///m/a/.c/z.wav"]),
     ],
 )
 def test_a_url_is_listed_as_a_folder_is(url, found):
@@ -72,6 +74,8 @@ def test_a_url_is_listed_as_a_folder_is(url, found):
 def test_what_is_passed_over_behind_a_url_is_counted():
     _, listing = listed("memory://m/a")
     assert listing.passed_over == {"hidden": 2, ".txt": 1}
+    found, _ = listed("memory://m/a", "memory:///m/a/.c/z.wav", "memory://m/a/b/*.txt")
+    assert {"memory:///m/a/.c/z.wav", "memory:///m/a/b/y.txt"} <= set(found)
 
 
 @pytest.mark.usefixtures("memory")

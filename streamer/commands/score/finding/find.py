@@ -23,7 +23,7 @@ from streamer.commands.score.finding.places import (
     suffix_of,
 )
 from streamer.commands.score.finding.remote import listed
-from streamer.commands.score.results.rows import Keys
+from streamer.commands.score.results.rows import Key, Keys
 from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.sound.files.media import MEDIA_SUFFIXES
@@ -52,8 +52,8 @@ class Search:
 
     Attributes:
         complaints: a line for each folder, pattern or URL that could not be listed.
-        passed_over: number of files in folders that are hidden, or not recordings by their suffix,
-            by that suffix.
+        passed_over: number of files in folders that are not recordings by their suffix, by that
+            suffix, and of hidden files and folders, each folder as one.
     """
 
     def __init__(
@@ -81,22 +81,22 @@ class Search:
         # In a single folder no file comes twice; otherwise each counts once.
         is_many = len(texts) > 1 or any(one.is_pattern for one in self._places)
         self._seen = Keys() if is_many else None
+        self._left = Keys()
         self.complaints: list[str] = []
         self.passed_over: Counter[str] = Counter()
 
     def entries(self) -> Iterator[Entry]:
         """Yield recordings, each once however often it was given; a named file is always one.
 
-        In folders hidden files and those with other suffixes are skipped, and a folder with several
-        links to it is entered once.
+        In folders, hidden files and folders and files with other suffixes are skipped, and a folder
+        with several links to it is entered once.
         """
         for one in self._places:
             for entry, is_named in self._mended(one):
                 place = entry.place
                 if not is_named and not _is_recording(base_name(place)):
-                    if identity_of(place) not in self._named:
-                        self._leave(place)
-                elif self._is_new(place):
+                    self._leave(place)
+                elif self._seen is None or self._seen.add(_key_of(place)):
                     yield entry
 
     def _mended(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
@@ -169,9 +169,12 @@ class Search:
                 folders.clear()
                 continue
             self._folders.add(key)
+            within = str(Path(root))
+            for name in sorted(folders):
+                if name.startswith("."):
+                    self._leave(Path(within, name))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             names.sort()
-            within = str(Path(root))
             for name in names:
                 yield name if within == "." else os.path.join(within, name)  # noqa: PTH118
 
@@ -183,14 +186,16 @@ class Search:
         return Entry(Path(name), size)
 
     def _leave(self, place: Place, *, is_hidden: bool = False) -> None:
-        if self._is_new(place):
-            name = base_name(place)
-            is_hidden = is_hidden or name.startswith(".")
-            self.passed_over["hidden" if is_hidden else suffix_of(place) or "no ending"] += 1
-            self._pass_over(str(place))
-
-    def _is_new(self, place: Place) -> bool:
-        return self._seen is None or self._seen.add((identity_of(place), ""))
+        """Count what is passed over here; it may still be a recording of another named place."""
+        if identity_of(place) in self._named:
+            return
+        if self._seen is not None:
+            key = _key_of(place)
+            if key in self._seen or not self._left.add(key):
+                return
+        is_hidden = is_hidden or base_name(place).startswith(".")
+        self.passed_over["hidden" if is_hidden else suffix_of(place) or "no ending"] += 1
+        self._pass_over(str(place))
 
 
 class _Named(NamedTuple):
@@ -205,10 +210,14 @@ class _Named(NamedTuple):
         return is_pattern(self.text) and not os.path.lexists(self.text)
 
 
+def _key_of(place: Place) -> Key:
+    return identity_of(place), ""
+
+
 def _is_recording(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
 
 
 def _is_hidden(url: Url, found: Url) -> bool:
     """Return whether a part of a URL is hidden that the user has not named."""
-    return "/." in own_part(found).removeprefix(own_part(url).rstrip("/"))
+    return own_part(found).count("/.") > own_part(url).count("/.")
