@@ -74,7 +74,10 @@ def test_with_split_channels_the_lines_count_channels(model_file, tmp_path, caps
     assert "ser-live: 2 channels, " in capsys.readouterr().err
 
 
-def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_the_first_is_heard_while_others_are_listed(
+    shipped, model_file, tmp_path, monkeypatch, goes_on
+):
     timelines, is_heard = tmp_path / "timelines", []
 
     def walk(*_, **__):
@@ -88,6 +91,8 @@ def test_the_first_is_heard_while_others_are_listed(model_file, tmp_path, monkey
     monkeypatch.setattr("os.walk", walk)
     monkeypatch.setattr("streamer.commands.score.run.check_timelines", lambda *_: None)
     output = tmp_path / "r.csv"
+    if goes_on:
+        record(output, [row_of("other.wav", **identity_of(shipped, model_file))])
     plan = ScorePlan((tmp_path,), output, timelines, model=model_file, workers=1)
     assert score(plan, Interrupts()) == 0
     assert is_heard

@@ -169,7 +169,7 @@ def _open(
     fixed = [model_path(plan.model), *named]
     fixed += [one for one in (plan.labels, plan.profile) if one is not None]
     # Without --force only results of ours are continued, and no recording is that.
-    listed = (item.place for item in items if plan.force and isinstance(item.place, Path))
+    listed = (item.place for item in (items if plan.force else ()) if isinstance(item.place, Path))
     keeping = Keeping(items.among, take_recorded)
     inputs = chain(fixed, listed)
     return open_results(
