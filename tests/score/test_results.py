@@ -98,6 +98,37 @@ def test_what_is_no_results_of_ours_is_left_alone(tmp_path, suffix, content):
     assert record(path, []) == ["a.wav"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "ours", "theirs"),
+    [
+        (".jsonl", '"channel":"1"', '"channel":1'),
+        (".jsonl", '"file":"a.wav"', '"file":null'),
+        (".jsonl", '"duration_s":1.5', '"duration_s":"long"'),
+        (".csv", "a.wav,1,", ",,"),
+    ],
+)
+def test_results_whose_values_another_program_has_changed_are_refused(
+    tmp_path, suffix, ours, theirs
+):
+    path = tmp_path / f"r{suffix}"
+    record(path, [row_of("a.wav", channel="1")])
+    path.write_text(path.read_text().replace(ours, theirs))
+    with pytest.raises(SerLiveError, match="another program has changed it"):
+        record(path, [])
+
+
+@pytest.mark.parametrize("values", [{"channel": [1]}, {"duration_s": ["long"]}])
+def test_a_table_whose_values_another_program_has_changed_is_refused(tmp_path, values):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "r.parquet"
+    record(path, [row_of("a.wav")])
+    columns = parquet.read_table(path).to_pydict() | values
+    parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(SerLiveError, match="another program has changed it"):
+        record(path, [])
+
+
 def test_results_never_replace_an_input(tmp_path):
     path = tmp_path / "r.csv"
     path.touch()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.commands.score.results.lines import refusal
-from streamer.commands.score.results.rows import Key, Row, text_columns
+from streamer.commands.score.results.rows import TEXT_COLUMNS, Key, Row
 from streamer.errors import RunFailure, SerLiveError
 
 #: Rows from which on a part takes no more.
@@ -25,17 +25,14 @@ _NAME = re.compile(r"part-([0-9]{5,})-[0-9a-f]{8}\.parquet")
 #: Readers of folders ignore names with such a beginning.
 _HIDDEN = (".", "_")
 _PARTIAL = ".partial"
-#: What going on needs of a row.
-_NEEDED = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
 
 
 def schema_of(columns: Sequence[str]) -> Any:
     """Return the Arrow schema of results: texts, and numbers as float64."""
     import pyarrow
 
-    texts = text_columns(columns)
     kinds = {True: pyarrow.string(), False: pyarrow.float64()}
-    return pyarrow.schema([(name, kinds[name in texts]) for name in columns])
+    return pyarrow.schema([(name, kinds[name in TEXT_COLUMNS]) for name in columns])
 
 
 class Parts:
@@ -70,7 +67,7 @@ class Parts:
         return len(self._rows)
 
     def rows(self) -> Iterator[tuple[Path, Row]]:
-        """Yield the rows with the part that holds them: only the columns that going on needs.
+        """Yield the rows with the part that holds them: only the columns of text.
 
         Raises:
             SerLiveError: a file holds no results with these columns, or cannot be read.
@@ -84,7 +81,7 @@ class Parts:
                     if not file.schema_arrow.equals(self._schema):
                         raise refusal(path)
                     self._rows[path] = file.metadata.num_rows
-                    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(_NEEDED)):
+                    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(TEXT_COLUMNS)):
                         names = batch.schema.names
                         columns = [column.to_pylist() for column in batch.columns]
                         for values in zip(*columns, strict=True):

@@ -15,6 +15,8 @@ from streamer.recognition.decision import names_of
 Row = dict[str, Any]
 #: Key of a row: the file, and its channels to use.
 Key = tuple[str, str]
+#: The columns that hold text; the others hold numbers.
+TEXT_COLUMNS = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
 
 
 class Keys:
@@ -69,15 +71,24 @@ def columns_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def text_columns(columns: Sequence[str]) -> frozenset[str]:
-    """Return the columns that hold text; the others hold numbers."""
-    texts = ("file", "channel", "overall", "error", "model", "prior", "adaptation", "version")
-    return frozenset(columns) & set(texts)
-
-
 def key_of(row: Row) -> Key:
     """Return the key of a row."""
     return row["file"], row["channel"]
+
+
+def check_row(row: Row, numbers: Sequence[type] = (int, float)) -> Row:
+    """Return a row that was read, in which numbers have one of some types.
+
+    Raises:
+        ValueError: it names no recording, or a value is of another type than its column.
+    """
+    if row["file"] is None or row["channel"] is None:
+        raise ValueError("no recording")
+    for column, value in row.items():
+        types = (str,) if column in TEXT_COLUMNS else numbers
+        if value is not None and type(value) not in types:
+            raise ValueError(f"{column} is of another type")
+    return row
 
 
 class Form(Protocol):
@@ -119,7 +130,8 @@ class CsvForm:
             values = next(csv.reader([line], strict=True), [])
         except csv.Error as error:
             raise ValueError(str(error)) from error
-        return {column: value or None for column, value in zip(self._columns, values, strict=True)}
+        row = {column: value or None for column, value in zip(self._columns, values, strict=True)}
+        return check_row(row, numbers=(str,))
 
     @staticmethod
     def _joined(values: Sequence[object]) -> str:
@@ -145,4 +157,4 @@ class JsonForm:
         values = json.loads(line)
         if not isinstance(values, dict) or tuple(values) != self._columns:
             raise ValueError("other columns")
-        return values
+        return check_row(values)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamer.commands.score.results.lines import Keeping, Lines, files_of, partial_of, refusal
 from streamer.commands.score.results.parts import schema_of, unreadable
-from streamer.commands.score.results.rows import JsonForm, Keys, Row, key_of
+from streamer.commands.score.results.rows import JsonForm, Keys, Row, check_row, key_of
 from streamer.errors import RunFailure
 
 #: Rows that are in memory at once, and in a row group of the table.
@@ -89,7 +89,7 @@ class Table:
         """Yield the rows of the table.
 
         Raises:
-            SerLiveError: it is no table of results with these columns.
+            SerLiveError: it cannot be read, or is no table of results with these columns.
         """
         import pyarrow
         import pyarrow.parquet
@@ -99,6 +99,8 @@ class Table:
                 if tuple(table.schema_arrow.names) != self._columns:
                     raise refusal(self._path)
                 for batch in table.iter_batches(_ROWS_AT_ONCE):
-                    yield from batch.to_pylist()
+                    yield from map(check_row, batch.to_pylist())
         except (OSError, pyarrow.ArrowException) as error:
             raise unreadable(self._path, error) from error
+        except ValueError as error:
+            raise refusal(self._path) from error
