@@ -12,7 +12,7 @@ import pytest
 from streamer.commands.score.hearing.work import Tally, Task
 from streamer.commands.score.results.opening import Piped, open_results
 from streamer.commands.score.results.rows import CsvForm, JsonForm
-from streamer.errors import SerLiveError
+from streamer.errors import RunFailure, SerLiveError
 from streamer.recognition.estimate import Estimate
 from streamer.session.events import Estimated, SessionEnded
 from tests.score.rows import COLUMNS, LABELS, NOTHING_AGAIN, ROWS, record, row_of
@@ -127,6 +127,18 @@ def test_a_table_whose_values_another_program_has_changed_is_refused(tmp_path, v
     parquet.write_table(pyarrow.table(columns), path)
     with pytest.raises(SerLiveError, match="another program has changed it"):
         record(path, [])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_results_that_are_deleted_before_the_first_row_end_the_run_in_a_line(tmp_path, suffix):
+    path = tmp_path / f"r{suffix}"
+    record(path, ROWS[:1])
+    with ExitStack() as stack:
+        results = open_results(path, COLUMNS, False, [], NOTHING_AGAIN, stack)
+        path.unlink()
+        with pytest.raises(RunFailure, match=r"cannot go on with .*: No such file"):
+            results.add(ROWS[1])
+    assert not path.exists()
 
 
 def test_results_never_replace_an_input(tmp_path):

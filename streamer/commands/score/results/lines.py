@@ -130,7 +130,11 @@ class Lines:
             self._rewrite()
         if not self.goes_on:
             self._out.write("")  # create or empty it, even if no row comes
-        if self._form.header and not self._path.stat().st_size:
+        try:
+            is_empty = not self._path.stat().st_size
+        except OSError as error:
+            raise RunFailure(f"cannot go on with {self._path}: {error.strerror}") from error
+        if self._form.header and is_empty:
             write_line(self._out, self._form.header)
         self._has_begun = True
 
