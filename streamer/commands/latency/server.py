@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -60,10 +61,14 @@ class Load:
     token: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("ws", "wss", "http", "https") or not parts.netloc:
+        try:
+            parts = urlsplit(self.url)
+            is_address = parts.scheme in ("ws", "wss", "http", "https") and parts.port != 0
+        except ValueError:  # brackets that hold no IPv6 address, or a port that is no port
+            is_address = False
+        if not is_address or not parts.hostname:
             raise SerLiveError(
-                f"--server is an address such as ws://127.0.0.1:8765, is {self.url!r}"
+                f"--server is an address such as ws://127.0.0.1:8765, not {self.url!r}"
             )
         if self.streams not in STREAMS:
             raise SerLiveError(f"--streams must lie in {STREAMS[0]}..{STREAMS[-1]}")
@@ -195,7 +200,7 @@ def _check(players: list[asyncio.Task[None]]) -> None:
 async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Counted) -> None:
     """Play a stream, at the pace of the clock."""
     from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus
+    from websockets.exceptions import InvalidStatus, WebSocketException
 
     headers = {} if load.token is None else {"Authorization": f"Bearer {load.token}"}
     try:
@@ -209,6 +214,8 @@ async def _play(load: Load, data: bytes, gate: asyncio.Semaphore, counted: _Coun
         status = error.response.status_code
         hint = "; set SER_LIVE_TOKEN to its token" if status == 401 else ""
         raise RunFailure(f"{load.url}: refused with {status}{hint}") from error
+    except WebSocketException as error:
+        raise RunFailure(f"{load.url}: no stream: {error}") from error
     except OSError as error:
         raise RunFailure(f"{load.url}: {_why_away(error)}") from error
     async with _leaving(client):
@@ -273,7 +280,7 @@ def _figures(load: Load) -> dict[str, float]:
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return figures_of(answer.read().decode())
-    except urllib.error.HTTPError:
+    except (urllib.error.HTTPError, HTTPException, ValueError):  # another kind of server
         return {}
     except OSError as error:
         raise RunFailure(f"{load.url}: {_why_away(error)}") from error
