@@ -10,6 +10,8 @@ import pytest
 
 from streamer.commands.latency.server import Load, measure_server
 from streamer.errors import RunFailure, SerLiveError
+from tests.helpers.command import complaint, ser_live
+from tests.helpers.places import CLIPS
 
 pytest.importorskip("websockets")
 
@@ -44,6 +46,15 @@ def answering(answer):
 def test_a_server_of_something_else_is_a_line(answer, said):
     with answering(answer) as url, pytest.raises(RunFailure, match=f"^{url}: {said}"):
         measure_server(Load(url, seconds=1.0))
+
+
+def test_the_recording_that_is_played_is_not_overwritten(tmp_path):
+    path = tmp_path / "recording"
+    path.write_bytes(CLIPS[0].read_bytes())
+    options = ("--server", "ws://127.0.0.1:9", "--json", path, "--force")
+    result = ser_live("latency", path, *options)
+    assert result.returncode == 2
+    assert "is to be read" in complaint(result)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ def _measure_server(options: argparse.Namespace, interrupts: Interrupts) -> None
         token=os.environ.get("SER_LIVE_TOKEN") or None,
         **_named(options, ("streams", "seconds", "recording")),
     )
-    with _findings(options, (), interrupts) as findings:
+    inputs = [options.recording or bundled("demo.flac")]
+    with _findings(options, inputs, interrupts) as findings:
         cost = measure_server(load, interrupts)
         findings.add(server_text(cost), server=asdict(cost))
 
