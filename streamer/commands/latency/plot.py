@@ -36,7 +36,8 @@ def draw(passage: Passage, source: str, path: Path) -> None:
     figure = Figure(figsize=(9, 6), layout="constrained")
     histogram, timeline = figure.subplots(2, 1)
     figure.suptitle(
-        f"Sound to label, {counted(len(settled.labels), 'estimate')} of {printable(source)}"
+        f"Sound to label, {counted(len(settled.labels), 'estimate')} of {printable(source)}",
+        parse_math=False,  # a name may hold dollars
     )
     histogram.hist(settled.end_to_end_ms, bins=60, color="0.6")
     for name, style in (("p50", "-"), ("p95", "--"), ("p99", ":")):
