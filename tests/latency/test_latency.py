@@ -442,9 +442,14 @@ def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
 
 def test_a_plot_is_drawn(demo, tmp_path):
     pytest.importorskip("matplotlib")
-    source, one = demo
-    plot.draw(one.passage(), source.name, tmp_path / "latency.png")
+    plot.draw(demo[1].passage(), "a$^$b.wav", tmp_path / "latency.png")
     assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_start_is_measured_whatever_the_users_configuration_file_says(tmp_path, monkeypatch):
+    (tmp_path / "ser-live.toml").write_text("nonsense = 1\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert Process.measure(None).start_up_ms > 0
 
 
 def test_results_are_saved_as_one_object(tmp_path):

@@ -87,6 +87,7 @@ def _start_s(model: Path | None) -> float:
     """
     command = [sys.executable, "-c", "from streamer.commands.program import run; run()"]
     command += ["replay", str(bundled("demo.flac")), "--speed", "max", "--format", "jsonl"]
+    command.append("--no-config")  # the user's file may be wrong, and this run may do without it
     command += [] if model is None else ["--model", str(model)]
     began = time.perf_counter()
     with subprocess.Popen(
