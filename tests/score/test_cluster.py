@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -354,6 +355,17 @@ def test_recordings_with_which_workers_hang_again_and_again_have_an_error(shippe
     assert [row["file"] for row in rows] == ["x", "y"]
     last = "the workers that heard it gave no sign of life, the last at tcp://two:1"
     assert {row["error"] for row in rows} == {last}
+
+
+def test_the_wait_for_an_answer_begins_anew_when_a_task_is_done_again(shipped):
+    class Future:
+        add_done_callback = print
+
+    cluster = Cluster("tcp://host:1", spec_of(None, shipped, UNKNOWN_VOICE), Interrupts(), print)
+    cluster._client = SimpleNamespace(submit=lambda *_, **__: Future())
+    cluster._submit(Load([(0, Task(Path("x"), "x", None))], done_s=1.0))
+    (load,) = cluster._under_way.values()
+    assert load.done_s is None
 
 
 class Watched:

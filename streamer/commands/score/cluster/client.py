@@ -176,7 +176,7 @@ class Cluster:
         key = f"ser-live-{self._run}-{self._submitted}"
         self._submitted += 1
         given_to = self._present - self._avoided if self._avoided else None
-        load = replace(load, allowed=given_to)
+        load = replace(load, allowed=given_to, done_s=None)
         workers = None if given_to is None else sorted(given_to)
         try:
             if self._is_model_lost:
@@ -242,7 +242,7 @@ class Cluster:
             self._done.put(future)
         else:
             self._drop(future)
-            self._again.append(replace(load, done_s=None))
+            self._again.append(load)
 
     def rows(self, load: Load, heard: Heard) -> Iterator[tuple[int, Answer]]:
         """Yield the answers to a task; that for a path which only this machine sees says so.
