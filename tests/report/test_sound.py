@@ -178,7 +178,7 @@ def test_a_sound_of_another_length_is_doubted_in_one_line(tmp_path):
     write_report([session], tmp_path / "page.svg", False, said.append, [None])
     (line,) = said
     assert line.startswith(f"{CLIPS[0]} lasts 2.1 s, but the session of ")
-    assert line.endswith("lasts 20.0 s: is it its sound?")
+    assert line.endswith("lasts 20.0 s: is this the right sound?")
 
 
 def test_the_good_part_of_a_damaged_sound_is_drawn(session, tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.appearance import GAP_CODE, Look
-from streamer.commands.report.drawing.ink import darker, on
+from streamer.commands.report.drawing.ink import darker
 from streamer.commands.report.drawing.overview import (
     Float64,
     Overview,
@@ -93,13 +93,7 @@ def cells_of(
 
 
 def _look(look: Look) -> list[str]:
-    return [
-        printable(look.name),
-        look.letter,
-        look.colour,
-        on(look.colour),
-        darker(look.colour),
-    ]
+    return [printable(look.name), look.letter, look.colour, darker(look.colour)]
 
 
 def _planes(seen: Overview) -> bytes:

@@ -8,7 +8,7 @@ function element(name, text) {
   return made;
 }
 
-function row([name, letter, , ,], colour, percent) {
+function row([name, letter], colour, percent) {
   const made = document.createElement("div");
   const sign = element("b", letter);
   sign.style.background = colour;

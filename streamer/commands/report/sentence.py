@@ -76,12 +76,10 @@ def _leader(facts: Facts, session: RecordedSession) -> str:
 
 
 def _shown(facts: Facts) -> str:
-    """Return the label that was shown longest, if there is no verdict."""
+    """Return the label that was shown longest in a session with speech."""
     longest = max(facts.shares, key=facts.shares.__getitem__)
-    share = facts.shares[longest]
-    if not share:
-        return "no speech"
-    how = f"mostly {longest}" if share >= _MOSTLY else f"{longest} was shown longest"
+    is_most = facts.shares[longest] >= _MOSTLY
+    how = f"mostly {longest}" if is_most else f"{longest} was shown longest"
     return f"{how} ({percents(facts.shares)[longest]} of speech)"
 
 

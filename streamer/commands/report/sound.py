@@ -157,7 +157,7 @@ class SoundReader:
         if abs(outliner.duration_s - session.duration_s) > _TOLERATED_S:
             self._say(
                 f"{path} lasts {outliner.duration_s:.1f} s, but the session of {session.title} "
-                f"lasts {session.duration_s:.1f} s: is it its sound?"
+                f"lasts {session.duration_s:.1f} s: is this the right sound?"
             )
         return Sound(outliner.finish(), self._audio(path, encoders) if self._page else None)
 

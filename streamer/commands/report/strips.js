@@ -144,7 +144,7 @@ function drawLane(pen, session, row, seen) {
     pen.fillStyle = colour;
     pen.fillRect(x, bottom - height, width, height);
     if (isSpeech) continue;
-    pen.fillStyle = session.looks[row.index][4];  // a darker edge makes light areas visible
+    pen.fillStyle = session.looks[row.index][3];  // a darker edge makes light areas visible
     pen.fillRect(x, bottom - height, width, 1);
   }
 }

@@ -48,12 +48,12 @@ def draw_latencies(
         return np.asarray(left + (right - left) * (value_ms - low) / (high - low))
 
     shares = counts / len(known)
-    scale = (base - top) / shares.max() if shares.any() else 0.0
+    scale = (base - top) / shares.max()
     shapes: list[Shape] = [
         Text(x, y + 10, "Latency in ms, from sound to label", _SIZE, INK, is_bold=True),
         *_captions(spread, len(known) - int(counts.sum()), len(known), x, y + 10),
     ]
-    for share in ticks(0.0, 100.0 * float(shares.max()), 3) if shares.any() else []:
+    for share in ticks(0.0, 100.0 * float(shares.max()), 3):
         height = base - scale * share / 100.0
         shapes += [
             Line(left, height, right, height, RULE, 0.6),
