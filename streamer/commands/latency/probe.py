@@ -102,7 +102,7 @@ class Load:
         cpu_share: share of one core, for all threads of the process.
         deadline_misses: estimates with more than 40 ms for computing and output.
         overflows: losses that the device flagged.
-        lost_samples: samples in losses that began, at the source's rate.
+        lost_samples: samples of the losses that began in that time, at the source's rate.
     """
 
     audio_s: float

@@ -102,8 +102,8 @@ def loopback_text(trips: RoundTrips) -> str:
         _table("latency", [rows, [("round trip, measured", trips.round_trip_ms)]]),
         [
             f"{printable(trips.speaker)} -> {printable(trips.microphone)}",
-            f"PortAudio opened them with {trips.speaker_claim_ms:.1f} and "
-            f"{trips.microphone_claim_ms:.1f} ms of latency, it says",
+            f"PortAudio says that it opened them with {trips.speaker_claim_ms:.1f} and "
+            f"{trips.microphone_claim_ms:.1f} ms of latency",
             f"output underflows {trips.underflows}",
             "sound takes 2.9 ms a metre through the air",
         ],
@@ -153,7 +153,7 @@ def _reactions(found: Reactions) -> list[str]:
     return [
         f"first sound of speech to first speech label {_middle(found.to_speech_ms)}",
         "first sound of another emotion to its label "
-        + (changes if found.changes else "- (no change is known of)"),
+        + (changes if found.changes else "- (no change is known)"),
     ]
 
 
