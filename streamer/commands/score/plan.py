@@ -83,7 +83,7 @@ class ScorePlan:
             raise SerLiveError("standard output is closed")
 
     def check_extras(self) -> None:
-        """Check for the extras that this takes; what is wrong with it otherwise is told before.
+        """Check that the extras are installed that this plan needs.
 
         Raises:
             RunFailure: one is not installed.

@@ -98,7 +98,9 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
         items.check()
         known = recognizer.metadata.labels
         truth = None if plan.labels is None else read_truth(plan.labels, items, known)
-        is_told = items.wait(_PATIENCE_S) and _tell(items, plan)
+        is_told = items.wait(_PATIENCE_S)
+        if is_told:
+            _tell(items, plan)
         for complaint in truth.complaints if truth else ():
             say(complaint)
         sums = Sums(identity, plan.output, truth.labels if truth else {}, str(plan.wanted))
@@ -120,13 +122,13 @@ def score(plan: ScorePlan, interrupts: Interrupts) -> int:
     return _EXIT_UNREADABLE if items.complaints or sums.errors else 0
 
 
-def _tell(items: Listing, plan: ScorePlan) -> bool:
+def _tell(items: Listing, plan: ScorePlan) -> None:
     """Print what could not be listed, and how many files in folders were skipped, by suffix."""
     for complaint in items.complaints:
         say(complaint)
     kinds = items.passed_over
     if not kinds:
-        return True
+        return
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     count = sum(kinds.values())
     are = "is no recording" if count == 1 else "are no recordings"
@@ -136,7 +138,6 @@ def _tell(items: Listing, plan: ScorePlan) -> bool:
     if plan.names_passed_over:
         for name in items.each_passed_over():
             say(f"passed over {name}")
-    return True
 
 
 def _make_folder(folder: Path) -> None:

@@ -47,7 +47,7 @@ def hear_alone(
         work: bytes | None = pickle.dumps((model, spec, tasks, folder, silent_s))
         with process:
             while True:
-                alive()  # of processes that hang, that one takes care
+                alive()  # that process ends its own that hang
                 try:
                     out, complaints = process.communicate(work, silent_s / SIGNS)
                     break

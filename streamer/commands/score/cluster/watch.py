@@ -32,7 +32,7 @@ class Vigil:
 
 @contextmanager
 def signs(vigil: Vigil) -> Iterator[Alive]:
-    """Give a function that says that this task goes on; its beginning and end are said too."""
+    """Give a function that says that this task goes on; say when it begins and ends, too."""
     try:
         worker = get_worker()
     except ValueError:  # no worker of Dask's calls this

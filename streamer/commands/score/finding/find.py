@@ -100,7 +100,7 @@ class Search:
                     yield entry
 
     def _mended(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
-        """Yield what a place leads to; if that ends in an error of another's, tell it."""
+        """Yield what a place leads to; an error of another library becomes a line and a row."""
         try:
             yield from self._at(one)
         except SerLiveError:

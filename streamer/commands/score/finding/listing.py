@@ -32,7 +32,7 @@ from streamer.sound.source import NO_SIGNALS, Signals, keep_quiet
 #: the escape character, so that no two names become one; on Windows it separates folders.
 _ESCAPED = {ord("\n"), ord("\r"), *range(0xD800, 0xE000)} | ({ord("\\")} - {ord(os.sep)})
 _PACKED_TOGETHER = 1_000
-#: How long who waits for items leaves them to come together.
+#: How long a reader waits before it takes a batch that is not full.
 _PATIENCE_S = 0.1
 
 
@@ -210,7 +210,7 @@ class Listing:
             with self._changed:
                 if self._changed.wait_for(has_come, min(timeout_s, _PATIENCE_S)):
                     return True
-                self._packed.pack()  # a few are enough for who waits
+                self._packed.pack()  # a few are enough for a reader that waits
             if time.monotonic() >= due_s:
                 return False
 

@@ -104,7 +104,7 @@ class Dataset:
             if not self._folder.is_dir():
                 raise SerLiveError(f"{self._folder} is no folder; name another")
         elif not self._folder.absolute().parent.is_dir():
-            raise SerLiveError(f"cannot make {self._folder}: no such folder as its parent")
+            raise SerLiveError(f"cannot make {self._folder}: its parent is no folder")
 
     def _lock(self) -> None:
         """Keep other runs out, where the system and the file system can do that.

@@ -91,10 +91,12 @@ class Sums:
         """
         if not self._left:
             return ""
-        are = "row has an error and is" if self._left == 1 else "rows have an error and are"
+        is_one = self._left == 1
+        are = "row has an error and is" if is_one else "rows have an error and are"
         return (
             f"{self._output}: {self._left} {are} of no recording of this run (first "
-            f"{self._first_left}), so the exit code does not count that; --force begins anew"
+            f"{self._first_left}), so the exit code does not count "
+            f"{'it' if is_one else 'them'}; --force begins anew"
         )
 
     @property
