@@ -71,8 +71,9 @@ def test_sigterm_leaves_no_process_of_a_measurement():
 
 def test_a_log_that_is_read_while_it_is_written_loses_no_line(monkeypatch):
     code = (
-        "import sys\n"
+        "import sys, time\n"
         "print('at http://127.0.0.1:9/', file=sys.stderr, flush=True)\n"
+        "time.sleep(2)\n"  # one that ends before its address was read did not start
         "for number in range(2000): print('late', number, file=sys.stderr, flush=True)"
     )
     monkeypatch.setattr(served, "_COMMAND", (sys.executable, "-c", code))
