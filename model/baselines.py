@@ -13,7 +13,7 @@ c-pfsmn-a       convolution  4 pFSMN blocks    timestep attention over it, eq. (
 c-pfsmn-a-live  convolution  4 pFSMN blocks    statistics attention over it             0.72 M
 ==============  ===========  ================  =======================================  ==========
 
-Beside these, :func:`c_bilstm_rolling` is an upper bound for what the memory blocks could hear.
+Beside these, :func:`c_bilstm_rolling` hears all of a recording: a reference for the live network.
 
 Details from the paper, and the choices made here where it gives none:
 
@@ -108,7 +108,7 @@ def c_bilstm(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
 
 
 def c_bilstm_rolling(labels: tuple[str, ...] = EMOTIONS) -> RecurrentConfig:
-    """The live network with two biLSTM layers for its memory blocks: what hearing all is worth.
+    """The live network with two biLSTM layers in place of its memory blocks.
 
     It has the live network's front and attention, and estimates at every timestep, so that it
     learns from streams and is judged there as the live network is; but it is offline.

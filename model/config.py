@@ -164,6 +164,10 @@ class RecurrentConfig(SystemConfig):
         super().__post_init__()
         check_whole(1, layers=self.layers, attention_hidden=self.attention_hidden)
         check_choice("attention", self.attention, ATTENTIONS)
+        if self.rolling and not self.bidirectional:
+            raise ValueError("rolling is for a bidirectional LSTM: the other always is")
+        if not self.is_rolling and self.attention != "mean":
+            raise ValueError("attention over the rolling window needs rolling = true")
         if self.hidden % self.directions:
             raise ValueError(f"hidden must be even for two directions, is {self.hidden}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -239,20 +239,25 @@ class RemoteStream:
         return RunFailure(f"{self._url}: {reason}")
 
 
+def is_address(url: str, schemes: Collection[str] = ("ws", "wss")) -> bool:
+    """Return whether a URL may be the address of a server."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in schemes and host != b"" and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is none, a name that is too long
+        return False
+
+
 def _address(url: str) -> str:
     """Return the address of a server's streams.
 
     Raises:
         SerLiveError: the URL is not valid.
     """
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")
-        is_valid = parts.scheme in ("ws", "wss") and host != b"" and parts.port != 0
-    except ValueError:  # half an IPv6 address, a port that is none, a name that is too long
-        is_valid = False
-    if not is_valid:
+    if not is_address(url):
         raise SerLiveError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8765")
+    parts = urlsplit(url)
     return url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
 
 

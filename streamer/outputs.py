@@ -146,7 +146,7 @@ def check_apart(one: Path, other: Path) -> None:
 def write_whole(path: Path, content: bytes, force: bool) -> None:
     """Write a file atomically: at any time it is either complete or as before.
 
-    A device or a pipe is written to as it is.
+    A device or a pipe is written to as it is; standard streams are refused.
 
     Raises:
         SerLiveError: as in :func:`check_output`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def exit_code_of(work: Callable[[], int], advice: Callable[[], str] = str) -> in
 
     Args:
         work: what the command does, reading its options included.
-        advice: what the line adds if the same command goes on.
+        advice: end of the line where the same command can go on.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -41,7 +42,9 @@ def exit_code_of(work: Callable[[], int], advice: Callable[[], str] = str) -> in
         if sys.stdout is not None:
             sys.stdout.flush()  # as Python ends, an error of it would be a traceback
         return code
-    except (ReaderGone, BrokenPipeError):
+    except (ReaderGone, BrokenPipeError) as error:
+        if not (isinstance(error, ReaderGone) or _is_reader_gone()):
+            raise  # another pipe: a bug of this program
         say_on_stderr(f"train: the output was closed by its reader{advice()}")
         with suppress(OSError):  # nothing is left to flush as Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +72,15 @@ def exit_code_of(work: Callable[[], int], advice: Callable[[], str] = str) -> in
     except KeyboardInterrupt as stopped:
         say_on_stderr(f"train: stopped{advice()}")
         return EXIT_TERMINATED if isinstance(stopped, _Terminated) else EXIT_INTERRUPTED
+
+
+def _is_reader_gone() -> bool:
+    """Return whether nobody reads standard output any more, as far as the system tells."""
+    if sys.stdout is None or not hasattr(select, "poll"):
+        return sys.stdout is not None
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -16,9 +16,9 @@ class Metrics:
     """Counts events; only one thread changes each number.
 
     Attributes:
-        streams: streams open now, as many of a split client as it has channels.
-        started: streams begun, counted alike.
-        ended: connections closed, by code.
+        streams: streams open now; each channel of a split client is one.
+        started: streams begun.
+        ended: streams closed, by code; a connection that was refused counts as one.
         refused: connections refused, by reason.
         bytes_in: audio received.
         messages_out: lines sent.
@@ -54,7 +54,7 @@ class Metrics:
         yield from _one("streams", "gauge", "Streams open now.", self.streams)
         yield from _one("streams_started_total", "counter", "Streams begun.", self.started)
         yield from _labelled(
-            "streams_ended_total", "Connections closed, by code.", "code", self.ended
+            "streams_ended_total", "Streams closed or refused, by code.", "code", self.ended
         )
         yield from _labelled(
             "refused_total", "Connections not let in, by reason.", "reason", self.refused

@@ -127,7 +127,7 @@ class Streams:
         if self._config.logs_addresses and websocket.client is not None:
             facts["address"] = websocket.client.host
         began_s = time.monotonic()
-        duration_s = 0.0
+        duration_s, streams = 0.0, 1
         try:
             connection = await self._begin(websocket, facts)
         except Refused as refused:
@@ -139,10 +139,11 @@ class Streams:
             finally:
                 del self._connections[connection.member]
                 self._taken -= connection.streams
+            streams = connection.streams
             ending = connection.ending or _GOING
             duration_s = connection.member.hearing.duration_s
             self._metrics.seconds_heard += duration_s
-        self._metrics.ended[ending.code] += 1
+        self._metrics.ended[ending.code] += streams
         log(
             "end",
             **facts,

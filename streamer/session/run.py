@@ -197,7 +197,7 @@ def run_session(
         try:
             hearing.finish()
         except RunFailure as failure:
-            if cause is None or isinstance(cause, Interrupted):
+            if cause is None or (isinstance(cause, Interrupted) and not cause.is_hangup):
                 cause = failure
     deliver_by_time(reports)
     for hearing in hearings:

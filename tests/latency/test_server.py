@@ -59,7 +59,16 @@ def test_the_recording_that_is_played_is_not_overwritten(tmp_path):
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1", "ftp://host", "ws://", "ws://:1", "ws://host:port", "ws://host:0", "ws://[::1"],
+    [
+        "127.0.0.1",
+        "ftp://host",
+        "ws://",
+        "ws://:1",
+        "ws://host:port",
+        "ws://host:0",
+        "ws://[::1",
+        "ws://a..b",
+    ],
 )
 def test_an_address_of_no_server_is_refused(url):
     with pytest.raises(SerLiveError, match="--server is an address such as"):

@@ -78,6 +78,8 @@ def test_configurations_survive_a_dictionary(name):
         (lstm(), {"layers": 0}, "layers"),
         (lstm(), {"front": "fourier"}, "front"),
         (lstm(), {"attention": "none"}, "attention"),
+        (lstm(), {"rolling": True}, "rolling is for"),
+        (c_bilstm(), {"attention": "context"}, "needs rolling"),
         (lstm(), {"window_timesteps": 0}, "window_timesteps"),
         (c_bilstm(), {"hidden": 15}, "hidden"),
         (c_bilstm(), {"labels": ("a",)}, "labels"),

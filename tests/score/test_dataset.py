@@ -225,6 +225,17 @@ def test_parts_of_something_else_are_refused(folder, kind):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fcntl")
+@pytest.mark.parametrize("column", ["file", "channel"])
+def test_a_part_whose_rows_name_no_recording_is_refused(folder, column):
+    record(folder, rows_of("a"))
+    (path,) = folder.iterdir()
+    schema = ParquetFile(path).schema_arrow
+    row = ParquetFile(path).read().to_pylist()[0] | {column: None}
+    write_table(pyarrow.Table.from_pylist([row], schema), path)
+    with pytest.raises(SerLiveError, match="another program has changed it"):
+        record(folder, [])
+
+
 def test_two_runs_do_not_write_to_one_folder(folder):
     record(folder, rows_of("a"))
     with ExitStack() as stack:

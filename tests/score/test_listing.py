@@ -52,7 +52,11 @@ def test_a_pattern_counts_what_it_passes_over_and_says_where_nothing_matches():
     "places", [("raw/*", "raw/*.raw"), ("raw", "r*/u.raw"), ("r*/u.raw", "raw")]
 )
 def test_what_one_place_passes_over_another_may_find(places):
-    assert listed(*places)[0] == ["raw/u.raw"]
+    found, listing = listed(*places)
+    assert found == ["raw/u.raw"]
+    others = [name for name in listing.each_passed_over() if name.endswith("u.raw")]
+    assert others == []
+    assert ".raw" not in listing.passed_over
 
 
 def test_a_hidden_folder_is_counted_and_may_be_named(tmp_path):

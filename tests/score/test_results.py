@@ -105,6 +105,7 @@ def test_what_is_no_results_of_ours_is_left_alone(tmp_path, suffix, content):
         (".jsonl", '"file":"a.wav"', '"file":null'),
         (".jsonl", '"duration_s":1.5', '"duration_s":"long"'),
         (".csv", "a.wav,1,", ",,"),
+        (".csv", "a.wav,1,1.5,", "a.wav,1,long,"),
     ],
 )
 def test_results_whose_values_another_program_has_changed_are_refused(

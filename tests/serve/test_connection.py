@@ -85,7 +85,13 @@ def test_a_split_client_takes_as_many_streams_as_it_has_channels(serve_with):
     assert (four.code, four.reason) == (1008, "start: 4 streams are wanted, this server has 3")
     many = converse(server.stream, start(channels=64, channels_wanted="split"))
     assert many.reason == "start: 8 channels at most can be split, there are 64"
+    while server.figures()["streams"]:
+        time.sleep(0.01)
+    before = server.figures().get('streams_ended_total{code="1000"}', 0)
     assert converse(server.stream, start(channels=3, channels_wanted="split"), END).code == 1000
+    while server.figures()["streams"]:  # its end is counted a moment after the client hears of it
+        time.sleep(0.01)
+    assert server.figures()['streams_ended_total{code="1000"}'] == before + 3
 
 
 _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

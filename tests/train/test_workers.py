@@ -141,6 +141,16 @@ def test_a_reader_that_closes_the_output_ends_the_command_in_one_line():
     )  # fmt: skip
 
 
+def test_another_pipe_that_breaks_is_a_bug():
+    def work():
+        here, there = multiprocessing.Pipe()
+        there.close()
+        here.send("lost")
+
+    with pytest.raises(BrokenPipeError):
+        exit_code_of(work)
+
+
 def test_a_missing_gate_is_named_with_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert exit_code_of(silero_path) == 1

@@ -373,7 +373,7 @@ def recipe_of(path: Path, without: Collection[str] = ()) -> Recipe:
     if len(labels := own_labels(str(path))) < 2:
         found = f"its only label is {labels[0]}" if labels else "no recordings"
         raise SerLiveError(f"{path}: {found}; a model needs two or more labels")
-    place = Path(os.path.normpath(path.absolute()))
+    place = Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
     try:
         return replace(
             recipe,

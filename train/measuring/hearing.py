@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -148,15 +148,15 @@ def hear_utterance(
 
 
 def hear_all(
-    pool: ProcessPoolExecutor, work: Callable[[Job], Result], jobs: Sequence[Job], title: str
+    pool: Executor, work: Callable[[Job], Result], jobs: Sequence[Job], title: str
 ) -> Iterator[Result]:
     """Yield the jobs' results in order, and tell on stderr how far they are."""
     results = pool.map(work, jobs, chunksize=CHUNK)
-    return tracked(results, [1] * len(jobs), f"steps of {title!r} are done")
+    return tracked(results, [1] * len(jobs), f"are heard: {title}")
 
 
 def hear_utterances(
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     model: Path,
     utterances: Sequence[Utterance],
     conditions: Sequence[Condition],

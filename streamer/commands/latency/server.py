@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from streamer.bundled import bundled
+from streamer.client import is_address
 from streamer.commands.latency import STREAMS
 from streamer.commands.latency.spread import Spread
 from streamer.commands.latency.stopped import read_timesteps
@@ -61,12 +62,7 @@ class Load:
     token: str | None = None
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            is_address = parts.scheme in ("ws", "wss", "http", "https") and parts.port != 0
-        except ValueError:  # brackets that hold no IPv6 address, or a port that is no port
-            is_address = False
-        if not is_address or not parts.hostname:
+        if not is_address(self.url, ("ws", "wss", "http", "https")):
             raise SerLiveError(
                 f"--server is an address such as ws://127.0.0.1:8765, not {self.url!r}"
             )
@@ -279,11 +275,15 @@ def _figures(load: Load) -> dict[str, float]:
         request.add_header("Authorization", f"Bearer {load.token}")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return figures_of(answer.read().decode())
-    except (urllib.error.HTTPError, HTTPException, ValueError):  # another kind of server
+            body = answer.read()
+    except (urllib.error.HTTPError, HTTPException):  # another kind of server
         return {}
     except OSError as error:
         raise RunFailure(f"{load.url}: {_why_away(error)}") from error
+    try:
+        return figures_of(body.decode())
+    except ValueError:  # another kind of page
+        return {}
 
 
 def _why_away(error: OSError) -> str:

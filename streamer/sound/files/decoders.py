@@ -50,6 +50,7 @@ class SoundFile:
             opened = os.fsencode(path) if os.name == "posix" else path
         else:
             opened = self._bytes = PartFile(path, part)
+        self._file: Any = None
         try:
             try:
                 self._file = soundfile.SoundFile(opened)
@@ -57,10 +58,9 @@ class SoundFile:
                 self._check_bytes()
             if (self._file.format, self._file.subtype) == ("RAW", "ULAW"):
                 # Its guess at anything without a header that ends in .au or .snd, even text.
-                self._file.close()
                 raise soundfile.SoundFileRuntimeError("no header")
         except BaseException:
-            self._close_bytes()
+            self.close()
             raise
         # soundfile seeks to its position after every read, and an mp3 decoder then forgets the
         # bits that the next frame needs.
@@ -87,7 +87,8 @@ class SoundFile:
         return found
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         self._close_bytes()
 
     def _check_bytes(self) -> None:

@@ -93,8 +93,16 @@ def test_files_that_are_not_backgrounds_are_skipped(tmp_path):
         for number in range(5):
             soundfile.write(tmp_path / folder / f"{number}.wav", hum, 16_000)
         soundfile.write(tmp_path / folder / "click.wav", hum[:1_000], 16_000)
+    soundfile.write(tmp_path / "rain" / "._0.wav", hum, 16_000)
     found = [*load_noises(tmp_path, "train"), *load_noises(tmp_path, "test")]
     assert [len(one) for one in found] == [16_000] * 5
+
+
+def test_backgrounds_are_sound_files_of_any_kind(tmp_path):
+    hum = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    for name in ("a.mp3", "b.WAV", "c.flac"):
+        soundfile.write(tmp_path / name, hum, 16_000)
+    assert len([*load_noises(tmp_path, "train"), *load_noises(tmp_path, "test")]) == 3
 
 
 def test_a_damaged_background_is_read_up_to_the_damage(tmp_path):

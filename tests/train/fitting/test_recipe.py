@@ -333,6 +333,11 @@ def test_the_current_folder_has_a_name_too(tmp_path, monkeypatch):
     for path in (Path(), Path("empty/.."), Path("../animals")):
         own = recipe_of(path)
         assert (own.name, own.corpora) == ("animals", (str(tmp_path / "animals"),))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link").symlink_to(tmp_path / "animals" / "empty")
+    linked = recipe_of(elsewhere / "link" / ".." / ".." / "animals")  # as the system takes it
+    assert linked.corpora == (str(tmp_path / "animals"),)
 
 
 def test_excluded_corpora_are_still_tested():

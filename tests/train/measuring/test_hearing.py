@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from streamer.recognition.decision import Verdict
 from streamer.signal import SAMPLE_RATE, SPEECH_THRESHOLD
 from tests.helpers.generated import EMOTIONS
-from train.measuring.hearing import decide_again, estimates_known, hear, verdicts_of
+from train.measuring.hearing import decide_again, estimates_known, hear, hear_all, verdicts_of
 from train.measuring.measures import answers
 
 
@@ -31,6 +32,15 @@ def test_the_verdict_after_seconds_is_that_of_the_stream_so_far(shipped, speech,
     np.testing.assert_allclose(found, cut.probabilities, rtol=0, atol=1e-6)
     whole = verdicts_of([heard], shipped.metadata).probabilities[0]
     assert np.abs(found - whole).max() > 1e-3
+
+
+def test_without_a_terminal_lines_tell_how_far_the_work_is(capsys):
+    with ThreadPoolExecutor(1) as pool:
+        found = list(hear_all(pool, str, [1, 2], "cremad, pauses 3 s"))
+    assert found == ["1", "2"]
+    assert capsys.readouterr().err == (
+        "train: 0 of 2 are heard: cremad, pauses 3 s\ntrain: 2 of 2 are heard: cremad, pauses 3 s\n"
+    )
 
 
 def test_after_the_end_all_estimates_are_known(shipped, speech):

@@ -23,7 +23,7 @@ from streamer.commands.score.finding.places import (
     suffix_of,
 )
 from streamer.commands.score.finding.remote import listed
-from streamer.commands.score.results.rows import Key, Keys
+from streamer.commands.score.results.rows import Key, Keys, digest_of
 from streamer.counting import counted
 from streamer.errors import SerLiveError
 from streamer.sound.files.media import MEDIA_SUFFIXES
@@ -81,7 +81,7 @@ class Search:
         # In a single folder no file comes twice; otherwise each counts once.
         is_many = len(texts) > 1 or any(one.is_pattern for one in self._places)
         self._seen = Keys() if is_many else None
-        self._left = Keys()
+        self._left: dict[bytes, str] = {}
         self.complaints: list[str] = []
         self.passed_over: Counter[str] = Counter()
 
@@ -97,7 +97,12 @@ class Search:
                 if not is_named and not _is_recording(base_name(place)):
                     self._leave(place)
                 elif self._seen is None or self._seen.add(_key_of(place)):
+                    self._take_back(place)
                     yield entry
+
+    def is_passed_over(self, place: Place) -> bool:
+        """Return whether something that was passed over was not found elsewhere since."""
+        return self._seen is None or digest_of(_key_of(place)) in self._left
 
     def _mended(self, one: _Named) -> Iterator[tuple[Entry, bool]]:
         """Yield what a place leads to; an error of another library becomes a line and a row."""
@@ -189,13 +194,22 @@ class Search:
         """Count what is passed over here; it may still be a recording of another named place."""
         if identity_of(place) in self._named:
             return
+        is_hidden = is_hidden or base_name(place).startswith(".")
+        kind = "hidden" if is_hidden else suffix_of(place) or "no ending"
         if self._seen is not None:
             key = _key_of(place)
-            if key in self._seen or not self._left.add(key):
+            digest = digest_of(key)
+            if key in self._seen or digest in self._left:
                 return
-        is_hidden = is_hidden or base_name(place).startswith(".")
-        self.passed_over["hidden" if is_hidden else suffix_of(place) or "no ending"] += 1
+            self._left[digest] = kind
+        self.passed_over[kind] += 1
         self._pass_over(str(place))
+
+    def _take_back(self, place: Place) -> None:
+        """Count no longer what an earlier place passed over and this one has found."""
+        if self._left and (kind := self._left.pop(digest_of(_key_of(place)), None)):
+            self.passed_over[kind] -= 1
+            self.passed_over += Counter()  # leaves zeros out
 
 
 class _Named(NamedTuple):

@@ -163,7 +163,9 @@ class Listing:
     def each_passed_over(self) -> Iterator[str]:
         """Yield the files that are no recordings."""
         for index in range(len(self._left)):
-            yield from map(str, self._left.batch(index))
+            for name in map(str, self._left.batch(index)):
+                if self._search.is_passed_over(place_of(name)):
+                    yield name
 
     def wait(self, timeout_s: float = math.inf) -> bool:
         """Wait for the end of the listing; return whether it has come."""

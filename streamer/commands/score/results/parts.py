@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.commands.score.results.lines import refusal
-from streamer.commands.score.results.rows import TEXT_COLUMNS, Key, Row
+from streamer.commands.score.results.rows import TEXT_COLUMNS, Key, Row, check_row
 from streamer.errors import RunFailure, SerLiveError
 
 #: Rows from which on a part takes no more.
@@ -85,9 +85,11 @@ class Parts:
                         names = batch.schema.names
                         columns = [column.to_pylist() for column in batch.columns]
                         for values in zip(*columns, strict=True):
-                            yield path, dict(zip(names, values, strict=True))
+                            yield path, check_row(dict(zip(names, values, strict=True)))
             except (OSError, pyarrow.ArrowException) as error:
                 raise unreadable(path, error) from error
+            except ValueError as error:
+                raise refusal(path) from error
 
     def open_part(self) -> Path:
         """Return the part that takes new rows: the last, or a new one if that is full."""

@@ -131,6 +131,9 @@ class CsvForm:
         except csv.Error as error:
             raise ValueError(str(error)) from error
         row = {column: value or None for column, value in zip(self._columns, values, strict=True)}
+        for column, value in row.items():
+            if value is not None and column not in TEXT_COLUMNS:
+                float(value)
         return check_row(row, numbers=(str,))
 
     @staticmethod
