@@ -223,8 +223,17 @@ class OutputFile:
         try:
             self._file.close()
         except OSError as failure:
+            self._remove_if_empty()
             if error is None:  # the first error is the one to report
                 raise RunFailure(f"cannot write {self.path}: {failure.strerror}") from failure
+        if error is not None:
+            self._remove_if_empty()
+
+    def _remove_if_empty(self) -> None:
+        """Remove a new file that got nothing: it would be in the way of the next try."""
+        with suppress(OSError):
+            if self._mode == "x" and not self.path.stat().st_size:
+                self.path.unlink()
 
     def _open(self) -> TextIO:
         try:

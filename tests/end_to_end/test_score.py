@@ -110,12 +110,12 @@ def test_a_finished_run_tries_what_failed_again_and_other_paths_add_rows(folder,
     again = score(folder, "--output", output)
     assert again.returncode == 2  # the error is still there
     assert "1 recording, " in complaint(again)
-    assert f"{output} held 9 rows before; 1 with an error" in complaint(again)
+    assert f"{output} keeps 9 earlier rows; 1 with an error" in complaint(again)
     assert by_file(output) == by_file(scored / "r.csv")
     heard = folder / "a"
     nothing = score(heard, "--output", output).stderr.decode()
     assert "1 row has an error and is of no recording of this run" in nothing
-    assert "r.csv held 4 rows before" in nothing
+    assert "r.csv keeps 4 earlier rows" in nothing
     more = score(heard, CLIPS[0], "--output", output)
     assert more.returncode == 0
     assert "1 recording," in more.stderr.decode()

@@ -387,3 +387,17 @@ def test_without_speech_there_is_no_verdict_for_people():
     assert little.startswith(
         "10.00 s: too little speech for a verdict overall (shown: warming up 100% of the 0.2 s"
     )
+
+
+def test_a_new_file_that_got_nothing_before_an_error_is_not_in_the_way_of_the_next_try(tmp_path):
+    path = tmp_path / "x.csv"
+    for content in ("", "time"):
+        with pytest.raises(RunFailure), OutputFile(path, False) as out:
+            out.write(content)
+            raise RunFailure("the disk is full")
+    assert path.read_text() == "time"
+    with pytest.raises(RunFailure), OutputFile(path, False, appends=True) as out:
+        path.write_text("")
+        out.write("")
+        raise RunFailure("the disk is full")
+    assert path.exists()

@@ -254,7 +254,7 @@ def test_an_archive_on_s3_has_the_rows_of_its_files(bucket, local, tmp_path):
     assert "passed over 2000 files" in result.stderr.decode()
     assert table_of(output.read_text()) == local
     again = score("s3://voices/*/*.flac", "--output", output, environment=settings)
-    assert "r.csv held 4 rows before" in complaint(again)
+    assert "r.csv keeps 4 earlier rows" in complaint(again)
     missing = score("s3://nothing-here/x", "--output", output, environment=settings)
     assert missing.returncode == 2
     assert "Traceback" not in missing.stderr.decode()

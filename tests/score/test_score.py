@@ -61,7 +61,7 @@ def test_a_run_with_nothing_to_do_says_so(shipped, model_file, tmp_path, capsys)
     row = row_of(str(CLIPS[0]), **identity_of(shipped, model_file))
     record(output, [row])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
-    assert capsys.readouterr() == ("", f"ser-live: nothing to do; {output} held 1 row before\n")
+    assert capsys.readouterr() == ("", f"ser-live: nothing to do; {output} keeps 1 earlier row\n")
     record(output, [row | {"file": "b", "error": "bad"}])
     assert score(plan_of(CLIPS[0], output=output), Interrupts()) == 0
 

@@ -26,6 +26,21 @@ def test_a_flac_that_states_too_few_samples_is_heard_whole(tmp_path, voice, stat
     assert "all of it is heard" in said[0]
 
 
+def test_damage_inside_a_flac_ends_it_and_is_reported(tmp_path, voice):
+    path = tmp_path / "damaged.flac"
+    soundfile.write(path, np.tile(voice, 4), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    found = []
+    with (
+        Recording(path) as recording,
+        pytest.raises(SerLiveError, match=r"damaged after .* s .*nothing after that was heard"),
+    ):
+        found.extend(recording.blocks(100))
+    assert found
+
+
 def test_a_damaged_page_of_an_ogg_file_is_reported(tmp_path, speech):
     path = tmp_path / "damaged.ogg"
     soundfile.write(path, np.tile(speech, 3), RATE, format="OGG", subtype="VORBIS")

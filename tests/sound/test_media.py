@@ -211,8 +211,8 @@ def test_without_pyav_the_line_names_both_ways_out(tmp_path, speech, monkeypatch
         Recording(path)
     line = str(caught.value)
     assert "pip install 'ser-live[media]'" in line
-    assert f"ffmpeg -v error -i '{path}' -ac 1 -ar 16000 -f s16le -" in line
-    assert line.endswith("| ser-live replay - --rate 16000")
+    assert f"ffmpeg -v error -i '{path}' -ac 1 -ar 48000 -f s16le -" in line
+    assert line.endswith("| ser-live replay - --rate 48000")
 
 
 @pytest.mark.parametrize("name", ["12:30.m4a", "http:talk.m4a"])

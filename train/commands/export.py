@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from streamer.outputs import check_output
-from train.commands.options import add_corpora
+from train.commands.options import add_corpora, model_file
 
 HELP = "a finished run -> ONNX model file, tested"
 DESCRIPTION = None
@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("run", type=Path, help="folder of the run")
     add_corpora(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    parser.add_argument(
+        "-o", "--output", type=model_file, required=True, help="model file to write"
+    )
     parser.add_argument(
         "--judged",
         action="store_true",

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, or resume; raises as :func:`train.stages.run.run`."""
     from train.fitting.recipe import recipe_of
-    from train.fitting.run_folder import Folders
+    from train.fitting.run_folder import Folders, RunFolder
     from train.place import find_place
     from train.stages.run import run
 
@@ -58,10 +58,11 @@ def run(options: argparse.Namespace) -> int:
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)
     with find_place(options.device) as place:
         if place.leads:
-            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; preparing")
+            state = "already finished" if RunFolder(folders.run).is_finished else "preparing"
+            say_on_stderr(f"train: {recipe.name}, kept in {folders.run}; {state}")
         result = run(recipe, folders, place)
         if place.leads:
-            print(f"epoch {result['epoch']}, validation UAR {result['validation_uar']} %")
+            print(f"best epoch: {result['epoch']}, validation UAR {result['validation_uar']} %")
             if recipe.normalisation == "causal":
                 say_on_stderr(
                     f"train: python -m train export {folders.run} -o FILE.onnx comes next"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamer.commands.numbers import Whole
 from streamer.outputs import check_output
-from train.commands.options import add_cache, add_corpora
+from train.commands.options import add_cache, add_corpora, model_file
 
 HELP = "teach Silero's network to hear through noise: the runtime's voice gate"
 DESCRIPTION = None
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_corpora(parser)
     add_cache(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+    parser.add_argument(
+        "-o", "--output", type=model_file, required=True, help="model file to write"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite that file")
 
 

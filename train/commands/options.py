@@ -8,6 +8,18 @@ from pathlib import Path
 CACHE = Path.home() / ".cache" / "ser-live"
 
 
+def model_file(text: str) -> Path:
+    """Return the path of a model file to write.
+
+    Raises:
+        argparse.ArgumentTypeError: its suffix is not .onnx.
+    """
+    path = Path(text)
+    if path.suffix.lower() != ".onnx":
+        raise argparse.ArgumentTypeError(f"a model file ends in .onnx, not {text!r}")
+    return path
+
+
 def add_corpora(parser: argparse.ArgumentParser) -> None:
     """``--corpora``: the folder of the corpora."""
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from train.commands.options import add_corpora
+from train.commands.options import add_corpora, model_file
 
 HELP = "choose decision layer and everyday prior on validation speakers"
 DESCRIPTION = (
@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "all known ones that are at hand)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write the model with the best setting"
+        "-o",
+        "--output",
+        type=model_file,
+        metavar="FILE",
+        help="write the model with the best setting",
     )
     parser.add_argument("--force", action="store_true", help="overwrite that file")
 

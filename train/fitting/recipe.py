@@ -324,11 +324,13 @@ def read_recipe(path: Path, without: Collection[str] = ()) -> Recipe:
         network = _network(values.pop("network"), values.pop("labels"))
         training = values.pop("training", {})
         check_table("training", training)
+        known = _fields(Recipe) - {"name", "network"}
+        check_known("training", training, known)
+        check_known("recipe", values, known | {"labels", "network", "training"})
         settings = training | values
         augmentation = augmentation_of(settings.get("augmentation", {})).without(without)
         if isinstance(settings.get("teacher"), str):
             settings["teacher"] = [settings["teacher"]]
-        check_known("training", settings, _fields(Recipe) - {"name", "network"})
         if "streams" in settings:
             check_table("streams", settings["streams"])
             check_known("streams", settings["streams"], _fields(Streams))
@@ -421,7 +423,10 @@ def _fields(kind: type) -> set[str]:
 def check_known(where: str, values: Iterable[str], known: Collection[str]) -> None:
     """Raise a ValueError that names the unknown settings."""
     if unknown := set(values) - set(known):
-        raise ValueError(f"unknown {where} settings: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"unknown {where} settings: {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:

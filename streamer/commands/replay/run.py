@@ -183,7 +183,7 @@ def _channels(text: str | None, files: Sequence[str]) -> tuple[int, Channels, Ch
         if not count.isdecimal() or len(count) > len(str(CHANNELS[-1])):
             raise SerLiveError(
                 "--channels says how many channels of raw PCM there are, and after a comma which "
-                f"is heard: 2 or 2,1; is {text!r}"
+                f"are heard: 2 or 2,1 or 2,split; not {text!r}"
             )
         return int(count), Channels.parse(which) if which else MIX, MIX
     return 1, MIX, Channels.parse(text)

@@ -18,7 +18,7 @@ DESCRIPTION = (
     "Score recordings and folders of recordings in parallel: seconds of speech, verdict, "
     "probabilities, and the share of each label. After a stop, the same command without --force "
     "goes on. A recording that cannot be read gets a row with its error, and the exit code is 2; "
-    "the next run tries it again and adds a new row."
+    "the next run tries it again and replaces that row."
 )
 #: How many processes there may be.
 WORKERS = range(1, 257)

@@ -256,4 +256,4 @@ def _run(
 
 
 def _before(plan: ScorePlan, recorded: int) -> str:
-    return f"; {plan.output} held {counted(recorded, 'row')} before" if recorded else ""
+    return f"; {plan.output} keeps {counted(recorded, 'earlier row')}" if recorded else ""

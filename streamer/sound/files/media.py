@@ -51,7 +51,7 @@ def way_out(path: Path) -> str:
     """Return advice for a user whose file nothing available reads."""
     quoted = shlex.quote(os.fsencode(path).decode(errors="replace"))
     command = (
-        f"ffmpeg -v error -i {quoted} -ac 1 -ar 16000 -f s16le - | ser-live replay - --rate 16000"
+        f"ffmpeg -v error -i {quoted} -ac 1 -ar 48000 -f s16le - | ser-live replay - --rate 48000"
     )
     if is_at_hand():
         return f"if your ffmpeg reads it: {command}"

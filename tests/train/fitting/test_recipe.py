@@ -81,7 +81,7 @@ def test_the_open_recipe_trains_on_material_for_any_use():
 def test_recipes_that_start_from_another_one_have_its_network(later):
     """As far as a start needs it: labels and pooling may differ."""
     recipe = read_recipe(RECIPES / f"{later}.toml")
-    before = recipe.pretrained.removeprefix("runs/").split("-")[0]
+    before = Path(recipe.pretrained).name
     check_start(read_recipe(RECIPES / f"{before}.toml").network, recipe.network, before)
     assert recipe.network.attention == "context"
 

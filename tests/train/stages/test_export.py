@@ -86,6 +86,11 @@ def test_a_model_whose_choices_are_taken_is_not_overwritten(
     assert "is to be read; name another file" in capsys.readouterr().err
 
 
+def test_a_model_file_ends_in_onnx(tmp_path, monkeypatch, capsys):
+    assert run_train(monkeypatch, "export", tmp_path, "-o", tmp_path / "mine.foo") == 2
+    assert "a model file ends in .onnx, not" in capsys.readouterr().err
+
+
 def test_an_unfinished_run_cannot_be_exported(tmp_path):
     with pytest.raises(SerLiveError, match="no finished run"):
         export_run(tmp_path, tmp_path / "model.onnx", tmp_path)
