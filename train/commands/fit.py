@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, or resume; raises as :func:`train.stages.run.run`."""
-    from train.fitting.recipe import recipe_of
+    from train.fitting.recipe_file import recipe_of
     from train.fitting.run_folder import Folders, RunFolder
     from train.place import find_place
     from train.stages.run import run

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train the voice gate; raises as :func:`train.teaching.gate.write_gate`."""
-    from train.fitting.recipe import read_recipe
+    from train.fitting.recipe_file import read_recipe
     from train.fitting.run_folder import Folders
     from train.teaching.gate import write_gate
 

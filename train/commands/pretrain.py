@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pre-train, or resume; raises as :func:`train.teaching.pretraining.run_pretraining`."""
-    from train.fitting.recipe import read_recipe
+    from train.fitting.recipe_file import read_recipe
     from train.fitting.run_folder import Folders
     from train.place import find_place
     from train.teaching.pretraining import run_pretraining

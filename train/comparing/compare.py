@@ -51,7 +51,8 @@ from train.comparing.trials import (
 )
 from train.corpora.known import Utterance
 from train.features.data import features_of, prepare
-from train.fitting.recipe import Recipe, read_recipe
+from train.fitting.recipe import Recipe
+from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
 from train.fitting.scoring import verdicts, votes_of
 from train.judging.plots import plot_confusions

@@ -16,7 +16,7 @@ from train.features.arrangement import Streams
 from train.features.bank import load_bank
 from train.fitting.batches import Batch
 from train.fitting.drawer import StreamSet
-from train.fitting.recipe import OWN, read_recipe
+from train.fitting.recipe_file import OWN, read_recipe
 from train.fitting.training import Training
 from train.place import Place
 

@@ -9,7 +9,8 @@ from model.config import live
 from streamer.recognition.metadata import check_model_names
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
-from train.fitting.recipe import Recipe, augmentation_of, check_known, recipe_at, tuples
+from train.fitting.recipe import Recipe
+from train.fitting.recipe_file import augmentation_of, check_known, recipe_at, tuples
 from train.ranges import check_names, check_number
 
 #: Longest piece of a recording that is heard, in seconds; the encoder has positions for 30.

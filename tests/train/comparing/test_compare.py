@@ -45,7 +45,7 @@ from train.comparing.trials import (
     trials,
 )
 from train.fitting.epochs import Training
-from train.fitting.recipe import read_recipe
+from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import Folders
 from train.place import Place
 from train.stages.earlier_runs import EarlierRuns

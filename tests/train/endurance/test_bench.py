@@ -35,7 +35,7 @@ from train.endurance.bench import (
 )
 from train.features import sound
 from train.fitting import drawer
-from train.fitting.recipe import OWN, read_recipe
+from train.fitting.recipe_file import OWN, read_recipe
 
 
 class Clock:

@@ -16,7 +16,8 @@ from tests.helpers.places import RECIPES
 from train.comparing.trials import NAMED_ONLY
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
-from train.fitting.recipe import Recipe, network_config, read_recipe, recipe_of
+from train.fitting.recipe import Recipe, network_config
+from train.fitting.recipe_file import read_recipe, recipe_of
 from train.fitting.training import check_start
 from train.teaching.teacher_recipe import read_teacher_recipe
 
