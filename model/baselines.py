@@ -135,6 +135,10 @@ SYSTEMS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "c-pfsmn-a": paper,
     "c-pfsmn-a-live": live,
 }
+#: Systems that the paper does not have, for comparison with the live network.
+REFERENCES: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
+    "c-bilstm-rolling": c_bilstm_rolling,
+}
 
 
 def build(config: SystemConfig) -> SpectrogramNetwork:

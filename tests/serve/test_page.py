@@ -80,6 +80,12 @@ def browse(tmp_path):
     return begin
 
 
+def open_whole(page, server):
+    """Open the page, and wait until it has heard from the server what it shows."""
+    page.open(f"{server.http}/")
+    page.until("document.querySelectorAll('#bars li').length === 4")
+
+
 def complaints(page):
     return [
         event
@@ -96,8 +102,7 @@ def test_the_label_of_the_recording_appears(server, browse, clip, label):
         page.until_text("status-text", "not listening")
         assert "not what a person feels" in page.text("limits")
         page.value("localStorage.setItem('prior', 'balanced')")
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until_text("word", label)
         page.until_text("announce", label)  # what a screen reader says
@@ -126,8 +131,7 @@ def test_marks_and_what_is_saved(server, browse, tmp_path):
     saved = tmp_path / "saved"
     with browse(CLIPS[2]) as page:
         page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.press("l")
         page.until("document.getElementById('clock').textContent > '0:02'")
         page.press("m")
@@ -158,8 +162,7 @@ def dropped(data, name="a clip.flac"):
 
 def test_a_recording_that_is_dropped_is_heard_to_its_end(server, browse):
     with browse() as page:
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.value(dropped(CLIPS[0].read_bytes()))
         page.until_text("status-text", "recording heard")
         assert page.text("word") == "angry"
@@ -186,8 +189,7 @@ def test_a_profile_is_made_from_the_microphone_and_used(
     saved = tmp_path / "saved"
     with browse(wav) as page:
         page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         assert page.text("voice-text") == "not known"
         assert "no audio" in page.text("voice-note")
         page.click("voice-make")
@@ -222,8 +224,7 @@ def test_a_profile_that_is_loaded_is_used_and_a_wrong_one_refused(server, shippe
     known = shipped.enrol(speech)
     other = known.to_values() | {"digest": "0" * 64}
     with browse() as page:
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.value(dropped(b'{"type":"session"}', "me.profile"))
         page.until_text("problem", "me.profile is no profile of a voice")
         page.value(dropped(known.to_json().encode(), "me.profile"))
@@ -251,8 +252,7 @@ def test_a_model_that_knows_no_voices_says_so(export_lively, browse):
 
 def test_a_microphone_that_is_refused(server, browse):
     with browse(None, "--deny-permission-prompts") as page:
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until_text("problem", "The microphone was refused")
         assert page.text("listen-text") == "Listen"
@@ -262,8 +262,7 @@ def test_a_microphone_that_gives_zeros(server, browse, tmp_path):
     silent = tmp_path / "silent.wav"
     soundfile.write(silent, np.zeros(32_000, np.float32), 16_000)
     with browse(silent) as page:
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until_text("problem", "digital silence")
 
@@ -276,8 +275,7 @@ def test_a_microphone_that_is_lost(server, browse):
             "MediaDevices.prototype.getUserMedia = async function (...all) {"
             "const one = await ask.apply(this, all); streams.push(one); return one; };",
         )
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until_text("status-text", "listening")
         page.until("streams.length && document.getElementById('clock').textContent")
@@ -323,8 +321,7 @@ def test_a_server_without_room_is_told_and_tried_again(serve_with, browse):
             await asyncio.to_thread(page.until_text, "problem", "has no room")
 
     with browse(CLIPS[0]) as page:
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         asyncio.run(hold(page))
         page.until("document.getElementById('status-text').textContent === 'listening'")
 
@@ -353,8 +350,7 @@ def test_nothing_spreads_beyond_the_window_and_everything_has_a_name(server, bro
     """And pictures at three widths, dark and light, for a person to look at."""
     with browse(ROOT / "assets" / "demo.flac") as page:
         page.resize(1_280)
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until(f"document.getElementById('clock').textContent > '0:0{8 if PICTURES else 2}'")
         page.click("mark")
@@ -384,8 +380,7 @@ def test_a_microphone_that_comes_after_stop_is_let_go(server, browse):
             "const one = await ask.apply(this, all);"
             "await new Promise((go) => { window.go = go; }); streams.push(one); return one; };",
         )
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.click("listen")
         page.until("Boolean(window.go)")
         page.click("listen")
@@ -411,8 +406,7 @@ def by_hand(server, browse):
             "constructor() { sockets.push(this); } send() {} close() {}"
             "say(line) { this.onmessage({ data: JSON.stringify(line) }); } };",
         )
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         yield page
 
 
@@ -479,8 +473,7 @@ def test_hours_are_no_burden_and_are_saved_whole(server, browse, tmp_path):
             "constructor(parts, kind) { super(parts, kind);"
             "for (const one of parts) if (one.length > largest) largest = one.length; } };",
         )
-        page.open(f"{server.http}/")
-        page.until("document.querySelectorAll('#bars li').length === 4")
+        open_whole(page, server)
         page.value(dropped(CLIPS[0].read_bytes()))
         page.until("Boolean(window.server)")
         page.value(

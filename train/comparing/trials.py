@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.baselines import SYSTEMS, c_bilstm_rolling
+from model.baselines import REFERENCES, SYSTEMS
 from model.config import EMOTIONS, NetworkConfig, SystemConfig, live, unbounded
 from streamer.outputs import say_on_stderr
 from train.comparing.results_file import UNSEEDED
@@ -98,7 +98,7 @@ LOOK_AHEADS: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
 #: attention of the shipped model, and the same with a biLSTM that hears everything.
 NAMED_ONLY: dict[str, Callable[[tuple[str, ...]], SystemConfig]] = {
     "c-pfsmn-c-live": lambda labels: replace(live(labels), attention="context"),
-    "c-bilstm-rolling": c_bilstm_rolling,
+    **REFERENCES,
 }
 NETWORKS = SYSTEMS | LOOK_AHEADS
 COMPARED = (FUNCTIONALS, *NETWORKS)

@@ -11,13 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import (
-    ORDINARY,
-    NetworkConfig,
-    RecurrentConfig,
-    SystemConfig,
-    check_choice,
-)
+from model.config import ORDINARY, NetworkConfig, RecurrentConfig, SystemConfig, check_choice
 from streamer.errors import SerLiveError
 from streamer.recognition.metadata import check_model_names
 from streamer.recognition.normaliser import Normaliser

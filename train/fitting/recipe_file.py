@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from model.baselines import SYSTEMS, c_bilstm_rolling
+from model.baselines import REFERENCES, SYSTEMS
 from model.config import CONFIGURATIONS, SystemConfig
 from streamer.errors import SerLiveError
 from train.corpora.own_recordings import own_labels
@@ -20,7 +20,7 @@ from train.fitting.recipe import Recipe
 from train.ranges import check_names, check_table
 
 #: Configurations by the name that a recipe gives as a network's ``base``.
-BASES = CONFIGURATIONS | SYSTEMS | {"c-bilstm-rolling": c_bilstm_rolling}
+BASES = CONFIGURATIONS | SYSTEMS | REFERENCES
 #: Default recipe for own recordings.
 OWN = Path(__file__).parents[1] / "recipes" / "own.toml"
 
