@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from model.baselines import build
@@ -82,13 +83,18 @@ class RunFolder:
         """Read the finished run's result.
 
         Raises:
-            SerLiveError: there is none.
+            SerLiveError: there is none, or it is damaged.
         """
         if not self.is_finished:
             raise SerLiveError(
                 f"no finished run in {self.path}: python -m train {command} RECIPE makes one"
             )
-        result: dict[str, Any] = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        file = self.path / RESULT
+        try:
+            result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            assert isinstance(result["recipe"], dict)
+        except (ValueError, TypeError, KeyError, AssertionError) as error:
+            raise _damaged(file) from error
         return result
 
     def load(
@@ -101,7 +107,7 @@ class RunFolder:
             is_start: whether another training starts from it; then it need not know emotions.
 
         Raises:
-            SerLiveError: there is none, or it has learnt no emotions.
+            SerLiveError: there is none, it has learnt no emotions, or a file of it is damaged.
         """
         result = self.result()
         if "network" not in result["recipe"]:
@@ -114,14 +120,26 @@ class RunFolder:
                 f"{self.path} has learnt no emotions yet: a recipe that names it as pretrained "
                 "goes on"
             )
-        config = network_config(result["recipe"]["network"])
+        try:
+            config = network_config(result["recipe"]["network"])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _damaged(self.path / RESULT) from error
         if isinstance(config, NetworkConfig):
             tells_ordinary = ordinary_share(result["recipe"]) > 0 and not imitates
             config = replace(config, ordinary=tells_ordinary)
         network = build(config)
-        weights = self.refit if refitted and is_refit(result) else self
-        network.load_state_dict(load_file(weights.path / WEIGHTS))
+        weights = (self.refit if refitted and is_refit(result) else self).path / WEIGHTS
+        try:
+            network.load_state_dict(load_file(weights))
+        except FileNotFoundError as error:
+            raise SerLiveError(f"{weights} is missing: the run is not whole") from error
+        except (SafetensorError, RuntimeError) as error:
+            raise _damaged(weights) from error
         return network.eval(), result
+
+
+def _damaged(file: Path) -> SerLiveError:
+    return SerLiveError(f"{file} is damaged, or of another version: train it again")
 
 
 def lineage_of(result: dict[str, Any]) -> Lineage:

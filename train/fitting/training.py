@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,10 +21,10 @@ from model.config import ORDINARY, SystemConfig
 from model.network import Network, SpectrogramNetwork
 from streamer.errors import SerLiveError
 from train.fitting.batches import Batch
+from train.fitting.checkpoint import restore_checkpoint, save_checkpoint
 from train.fitting.recipe import Recipe
 from train.fitting.teachers import Teachers
 from train.place import Place
-from train.whole_file import whole_file
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -322,9 +321,8 @@ class Training:
             self.best_weights = copy.deepcopy(self.average.network.state_dict())
 
     def save(self, path: Path) -> None:
-        """Save atomically: an interrupted write leaves the previous epoch's checkpoint."""
-        saved = {
-            "recipe": json.dumps(self._recipe.to_dict()),
+        """Save its state atomically, see :func:`train.fitting.checkpoint.save_checkpoint`."""
+        state = {
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -335,18 +333,17 @@ class Training:
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
         }
-        with whole_file(path) as file:
-            torch.save(saved, file)
+        save_checkpoint(path, self._recipe, state)
 
     def load(self, path: Path) -> None:
         """Resume a stopped training of the same recipe.
 
         Raises:
-            SerLiveError: the checkpoint is of another recipe.
+            SerLiveError: the checkpoint is of another recipe, or damaged.
         """
-        saved = torch.load(path, map_location=self._place.device, weights_only=True)
-        if not self._recipe.made(json.loads(saved["recipe"])):
-            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        restore_checkpoint(path, self._recipe, self._place.device, self._take)
+
+    def _take(self, saved: dict[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])
         self.average.network.load_state_dict(saved["average"])
         self._optimiser.load_state_dict(saved["optimiser"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -38,6 +37,7 @@ from train.corpora.voices import read_voices
 from train.features.bank import FULL_SCALE, Bank
 from train.features.data import digest_of, key_of
 from train.fitting.batches import Batch
+from train.fitting.checkpoint import restore_checkpoint, save_checkpoint
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import log
 from train.fitting.recipe import Recipe
@@ -349,22 +349,20 @@ class _Progress:
         return parts | ({"schedule": self._schedule} if self._schedule else {})
 
     def save(self, path: Path) -> None:
-        """Save atomically: an interrupted write leaves the previous epoch's checkpoint."""
-        saved = {name: part.state_dict() for name, part in self._parts().items()}
-        recipe = json.dumps(self._recipe.to_dict())
-        saved |= {"recipe": recipe, "epoch": self.epoch, "steps": self.average.steps}
-        with whole_file(path) as file:
-            torch.save(saved, file)
+        """Save its state atomically, see :func:`train.fitting.checkpoint.save_checkpoint`."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"epoch": self.epoch, "steps": self.average.steps}
+        save_checkpoint(path, self._recipe, state)
 
     def load(self, path: Path, device: torch.device) -> None:
         """Resume a stopped pre-training of the same recipe.
 
         Raises:
-            SerLiveError: the checkpoint is of another recipe.
+            SerLiveError: the checkpoint is of another recipe, or damaged.
         """
-        saved = torch.load(path, map_location=device, weights_only=True)
-        if not self._recipe.made(json.loads(saved["recipe"])):
-            raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        restore_checkpoint(path, self._recipe, device, self._take)
+
+    def _take(self, saved: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(saved[name])
         self.epoch, self.average.steps = saved["epoch"], saved["steps"]

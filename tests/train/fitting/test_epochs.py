@@ -83,6 +83,25 @@ def test_a_folder_of_another_recipe_is_not_trained_on(tmp_path):
         fit(recipe_with(epochs=2), training_set(), validation_sets(), tmp_path)
 
 
+@pytest.mark.parametrize("left", [0, 100, 0.5])
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path, left):
+    fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+    file = tmp_path / "checkpoint.pt"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(left * len(whole)) if left < 1 else left])
+    with pytest.raises(SerLiveError, match=r"checkpoint\.pt is damaged: remove it to train from"):
+        fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+
+
+def test_a_checkpoint_of_another_shape_is_refused_in_one_line(tmp_path):
+    fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del saved["network"]["front.enter.weight"]
+    torch.save(saved, tmp_path / "checkpoint.pt")
+    with pytest.raises(SerLiveError, match=r"checkpoint\.pt is damaged"):
+        fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
+
+
 def test_a_checkpoint_from_before_a_new_setting_is_resumed(tmp_path):
     whole = fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from streamer.errors import SerLiveError
 from streamer.recognition.recognizer import Recognizer
@@ -70,6 +71,32 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
     assert f"cremad {running:.1f} / {alone:.1f} % UAR (unseen speakers)" in said
     stream = recognizer.stream()
     assert len(stream.accept(read_recording(CLIPS[0])) + stream.flush()) > 40
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("result.json", lambda whole: whole[:50], "result.json is damaged, or of another version"),
+        ("result.json", lambda _: b"[]", "result.json is damaged"),
+        (
+            "result.json",
+            lambda whole: whole.replace(b'"window_timesteps"', b'"window"'),
+            "result.json is damaged",
+        ),
+        ("network.safetensors", lambda whole: whole[:-9], "network.safetensors is damaged"),
+        ("network.safetensors", lambda _: save({}), "network.safetensors is damaged"),
+        ("network.safetensors", None, "network.safetensors is missing"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(folders, tmp_path, name, damage, said):
+    run(recipe_with(epochs=1), folders)
+    file = folders.run / name
+    whole = file.read_bytes()
+    file.unlink()
+    if damage:
+        file.write_bytes(damage(whole))
+    with pytest.raises(SerLiveError, match=said):
+        export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
 
 
 def test_a_run_does_not_resume_with_other_recordings(folders):
