@@ -122,6 +122,8 @@ def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
             "judged, python -m train export RUN --judged"
         )
     speakers = _validation_speakers(metadata, corpora, names)
+    if not speakers:
+        raise SerLiveError(f"no validation speakers in {corpora} of what the model trained on")
     with WorkerPool(WORKERS) as pool:
         streams = [
             stream
@@ -131,7 +133,9 @@ def tune(model: Path, corpora: Path, names: Sequence[str] = ()) -> Tuned:
             for stream in hear_streams(pool, model, own, condition, corpora / "noise", pause_s)
         ]
         if not streams:
-            raise SerLiveError(f"no validation speakers in {corpora} of what the model trained on")
+            raise SerLiveError(
+                f"no named validation speaker in {corpora} has two emotions, to change between"
+            )
         work = partial(try_config, streams=streams, metadata=metadata)
         trials = list(hear_all(pool, work, candidates(metadata.decision), "decisions"))
         ranked = sorted(trials, key=lambda trial: trial.cost_s)

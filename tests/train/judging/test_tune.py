@@ -97,7 +97,7 @@ def test_a_model_is_tuned_on_the_validation_speakers_of_its_own_split(
     monkeypatch.setattr("train.judging.tune.hear_streams", streams_of)
     assert run_train(monkeypatch, "tune", tmp_path / "own.onnx", "--corpora", corpora) == 2
     assert asked[0] == {"1003"}
-    assert "no validation speakers" in capsys.readouterr().err
+    assert "has two emotions, to change between" in capsys.readouterr().err
 
 
 def test_a_model_of_own_recordings_is_tuned_on_held_back_recordings(
