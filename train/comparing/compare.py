@@ -50,18 +50,21 @@ from train.comparing.trials import (
     trials,
 )
 from train.corpora.known import Utterance
-from train.features.data import features_of, prepare
+from train.features.data import Features, features_of, prepare
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
 from train.fitting.scoring import verdicts, votes_of
+from train.fitting.validation import in_streams, plan
 from train.judging.plots import plot_confusions
 from train.measuring.measures import answers
+from train.measuring.sessions import LONG_PAUSE_S
 from train.place import Place, find_place
 from train.stages.material import read_parts
 from train.stages.run import finished_or_run
 
 T = TypeVar("T")
+Int64 = NDArray[np.int64]
 
 #: Settings that recipes gained later, with the value that stands for the earlier behaviour.
 LEFT_ALONE = {"normalisation": "causal", "frequency_padding": 2}
@@ -221,8 +224,10 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         return None
     test = read_parts(recipe, folders.corpora).test
     config = recipe.network
+    network = _Network(folders)
     return replace(
-        _finished(trial, recipe, test, answers(_verdicts_on(folders, test))),
+        _finished(trial, recipe, test, network.answers(test)),
+        running=network.confusions_in_streams(test) if recipe.streams else None,
         epoch=result["epoch"],
         parameters=result["parameters"],
         train_s=_trained_s(folders.run),
@@ -275,9 +280,7 @@ def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished
     return _finished(trial, recipe, parts.test, answered)
 
 
-def _finished(
-    trial: Trial, recipe: Recipe, test: Sequence[Utterance], answered: NDArray[np.int64]
-) -> Finished:
+def _finished(trial: Trial, recipe: Recipe, test: Sequence[Utterance], answered: Int64) -> Finished:
     labels = np.array([trial.labels.index(one.label) for one in test], np.int64)
     speakers = [one.speaker for one in test]
     return Finished(
@@ -292,17 +295,44 @@ def _finished(
     )
 
 
-def _verdicts_on(folders: Folders, utterances: Sequence[Utterance]) -> NDArray[np.float64]:
-    """Return calibrated verdicts ``(utterances, labels)`` of a finished run, computed offline.
+class _Network:
+    """The network of a finished run, judged offline.
 
     This includes systems that cannot stream; shipped models are measured through the runtime.
-
-    Raises:
-        SerLiveError: there is no finished run in the folder.
     """
-    network, result = RunFolder(folders.run).load()
-    normaliser = Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
-    examples = prepare(utterances, folders.cache)
-    features = features_of(examples, normaliser, normalisation_of(result))
-    votes = votes_of(network, features)
-    return verdicts(votes, result["temperature"])
+
+    def __init__(self, folders: Folders) -> None:
+        """Load it.
+
+        Raises:
+            SerLiveError: there is no finished run in the folder.
+        """
+        self._network, self._result = RunFolder(folders.run).load()
+        settings = self._result["recipe"]["normaliser"]
+        self._normaliser = Normaliser(np.array(self._result["prior_spectrum"]), **settings)
+        self._cache = folders.cache
+
+    def answers(self, utterances: Sequence[Utterance]) -> Int64:
+        """Return the verdict on each utterance alone, an index of the labels."""
+        examples = prepare(utterances, self._cache)
+        features = features_of(examples, self._normaliser, normalisation_of(self._result))
+        return self._answers(features)
+
+    def confusions_in_streams(self, utterances: Sequence[Utterance]) -> dict[str, Int64]:
+        """Count confusions by speaker in running streams with long pauses, see ``sessions.py``.
+
+        A network that hears everything also hears the rest of the stream.
+        """
+        known = self._network.config.labels
+        pauses_s = (LONG_PAUSE_S,)
+        order = [one for session in plan(utterances, pauses_s) for one in session.utterances]
+        labels = np.array([known.index(one.label) for one in utterances], np.int64)
+        joined = in_streams(utterances, labels, self._normaliser, self._cache, pauses_s=pauses_s)
+        assert joined is not None  # the known corpora name their speakers
+        answered = self._answers(joined.features, joined.spans)
+        speakers = [one.speaker for one in order]
+        return confusions_by_speaker(answered, joined.labels, speakers, len(known))
+
+    def _answers(self, features: Features, spans: Int64 | None = None) -> Int64:
+        votes = votes_of(self._network, features, spans)
+        return answers(verdicts(votes, self._result["temperature"]))

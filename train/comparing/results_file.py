@@ -33,7 +33,10 @@ class Finished:
         seed: seed of the training, or :data:`UNSEEDED`.
         recipe: digest of the settings that all trials of a comparison share.
         confusions: counts ``(labels, labels + 1)`` by test speaker; the last column: no verdict.
-        epoch: the epoch that was kept. This and all fields below are None if they do not apply.
+        running: the same in running streams with pauses of
+            :data:`train.measuring.sessions.LONG_PAUSE_S`, for recipes that train on streams.
+        epoch: the epoch that was kept. ``running`` and the fields from here on are None if they do
+            not apply.
         parameters: number of parameters of the network.
         train_s: time in training steps, see :meth:`train.place.Place.worked_s`.
         multiply_adds: multiply-adds of one estimate on a stream.
@@ -49,6 +52,7 @@ class Finished:
     seed: int
     recipe: str
     confusions: Mapping[str, Int64]
+    running: Mapping[str, Int64] | None = None
     epoch: int | None = None
     parameters: int | None = None
     train_s: float | None = None
@@ -62,17 +66,27 @@ class Finished:
         return np.asarray(np.sum(list(self.confusions.values()), axis=0))
 
     def to_json(self) -> str:
-        counts = {speaker: one.tolist() for speaker, one in self.confusions.items()}
-        return json.dumps(asdict(self) | {"confusions": counts})
+        counts = {"confusions": _to_lists(self.confusions)}
+        if self.running is not None:
+            counts["running"] = _to_lists(self.running)
+        return json.dumps(asdict(self) | counts)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
         values: dict[str, Any] = json.loads(line)
         values["labels"] = tuple(values["labels"])
-        values["confusions"] = {
-            speaker: np.array(one, np.int64) for speaker, one in values["confusions"].items()
-        }
+        values["confusions"] = _to_arrays(values["confusions"])
+        if values.get("running") is not None:
+            values["running"] = _to_arrays(values["running"])
         return cls(**values)
+
+
+def _to_lists(counts: Mapping[str, Int64]) -> dict[str, Any]:
+    return {speaker: one.tolist() for speaker, one in counts.items()}
+
+
+def _to_arrays(counts: Mapping[str, Any]) -> dict[str, Int64]:
+    return {speaker: np.array(one, np.int64) for speaker, one in counts.items()}
 
 
 def confusions_by_speaker(

@@ -6,7 +6,7 @@ Intervals are bootstraps over test speakers and over seeds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from train.measuring.measures import CONFIDENCE, RESAMPLES
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
-#: System that every other is compared with.
-REFERENCE = "c-bilstm"
+#: Systems that every other is compared with, the first of them that has trials.
+REFERENCES = ("c-bilstm", "c-bilstm-rolling")
 #: The paper's network; the live one, reference for the price of look-ahead; and the name prefix of
 #: the live network with other look-aheads.
 PAPER = "c-pfsmn-a"
@@ -128,11 +128,28 @@ def tables(protocol: str, by_system: BySystem) -> list[Table]:
         by_system: its trials; each system is a row.
     """
     result = [_recall(protocol, by_system), _accuracy(protocol, by_system)]
+    if running := _in_streams(by_system):
+        there = f"{protocol}, in running streams"
+        result += [_recall(there, running), _accuracy(there, running)]
     if any(trial.parameters for trials in by_system.values() for trial in trials):
         result.append(_cost(protocol, by_system))
     if any(system.startswith(LOOK_AHEAD) for system in by_system):
         result.append(_price(protocol, by_system))
     return result
+
+
+def _in_streams(by_system: BySystem) -> BySystem:
+    """Return the trials with their confusions in running streams, where these were measured."""
+    return {
+        system: found
+        for system, trials in by_system.items()
+        if (found := [replace(one, confusions=one.running) for one in trials if one.running])
+    }
+
+
+def _reference(by_system: BySystem) -> str:
+    """Return the name of the system that the others are compared with."""
+    return next((one for one in REFERENCES if one in by_system), REFERENCES[0])
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -155,9 +172,10 @@ def _recall(protocol: str, by_system: BySystem) -> Table:
 
 def _accuracy(protocol: str, by_system: BySystem) -> Table:
     """Make the right half of the paper's Table 2, with intervals of its differences."""
+    reference = _reference(by_system)
     table = _table(
         f"{protocol}: WA and UA in %, mean and deviation over runs; 95 % over speakers and seeds",
-        *("runs", "WA", "UA", f"UA minus {REFERENCE}"),
+        *("runs", "WA", "UA", f"UA minus {reference}"),
     )
     for system, trials in by_system.items():
         wa = [100 * np.trace(trial.confusion) / trial.confusion.sum() for trial in trials]
@@ -166,7 +184,7 @@ def _accuracy(protocol: str, by_system: BySystem) -> Table:
             str(len(trials)),
             _mean_and_deviation(wa),
             _mean_and_deviation(uars_of(trials)),
-            _minus(by_system, system, REFERENCE),
+            _minus(by_system, system, reference),
         )
     return table
 
@@ -184,11 +202,12 @@ def _minus(by_system: BySystem, system: str, other: str) -> str:
 
 def _cost(protocol: str, by_system: BySystem) -> Table:
     """Make the paper's Table 3, plus the cost of an estimate every 40 ms on a stream."""
+    name = _reference(by_system)
     table = _table(
         f"{protocol}: parameters, training, and an estimate on a stream",
-        *("parameters", "training, s", f"of {REFERENCE}", "on", "multiply-adds an estimate"),
+        *("parameters", "training, s", f"of {name}", "on", "multiply-adds an estimate"),
     )
-    reference = _mean_trained_s(by_system.get(REFERENCE, ()))
+    reference = _mean_trained_s(by_system.get(name, ()))
     for system, trials in by_system.items():
         first, trained_s = trials[0], _mean_trained_s(trials)
         if first.parameters is None or first.multiply_adds is None:

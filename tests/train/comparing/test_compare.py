@@ -18,7 +18,7 @@ from model.config import EMOTIONS, live
 from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
-from tests.helpers.generated import TINY, recipe_with
+from tests.helpers.generated import STREAMED, TINY, recipe_with
 from tests.helpers.places import RECIPES
 from tests.helpers.training import run_train
 from train.comparing.compare import run_missing
@@ -29,7 +29,7 @@ from train.comparing.results_file import (
     make_appendable,
     read_results,
 )
-from train.comparing.tables import LIVE, PAPER, REFERENCE, by_protocol, difference, prices, tables
+from train.comparing.tables import LIVE, PAPER, REFERENCES, by_protocol, difference, prices, tables
 from train.comparing.trials import (
     COMPARED,
     ELSEWHERE,
@@ -70,7 +70,7 @@ def test_on_two_cores_there_are_three_seeds_of_cremad_and_five_folds_of_ravdess(
 def test_with_a_gpu_there_are_five_seeds_of_every_fold():
     seeds = Counter((one.protocol, one.split, one.system) for one in trials(FULL, NETWORKS))
     assert set(seeds.values()) == {5}
-    folds = Counter(protocol for protocol, _, system in seeds if system == REFERENCE)
+    folds = Counter(protocol for protocol, _, system in seeds if system == REFERENCES[0])
     assert folds["cremad-folds"] == folds["ravdess"] == folds["iemocap-sessions"] == 5
 
 
@@ -236,6 +236,17 @@ def test_a_line_cut_short_by_a_kill_is_run_again(comparison, monkeypatch, capsys
     assert comparison.results.read_bytes() == whole
 
 
+def test_systems_trained_on_streams_are_judged_there_too(tiny_corpus, tmp_path, small_systems):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs")
+    wanted = [one for one in trials(ONE_SPLIT, small_systems) if one.system == "tiny"]
+    results = tmp_path / "streams.jsonl"
+    run_missing(wanted, replace(STREAMED, epochs=1), folders, results, Place())
+    (one,) = read_results(results)
+    assert one.running.keys() == one.confusions.keys() == {"1001", "1008"}
+    for speaker, counts in one.running.items():
+        np.testing.assert_array_equal(counts.sum(axis=1), one.confusions[speaker].sum(axis=1))
+
+
 def test_results_of_other_settings_are_not_mixed_with_these(comparison, monkeypatch):
     forbid_training(monkeypatch)
     make_appendable(comparison.results)
@@ -368,7 +379,7 @@ def test_two_seeds_on_different_folds_have_no_speaker_in_common():
 
 def test_a_deterministic_system_is_compared_with_every_seed():
     fixed = [finished(FUNCTIONALS, SPEAKERS, UNSEEDED)]
-    both = [finished(REFERENCE, SPEAKERS, 1), finished(REFERENCE, BETTER, 2)]
+    both = [finished(REFERENCES[0], SPEAKERS, 1), finished(REFERENCES[0], BETTER, 2)]
     assert difference(fixed, both).value == pytest.approx(-7.5)
     assert difference(both, fixed).value == pytest.approx(7.5)
     assert difference(fixed, fixed).value == 0.0
@@ -389,8 +400,8 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
                  parameters=720_000, multiply_adds=2_500_000, place="cpu"),
         finished(LIVE, dict.fromkeys(SPEAKERS, 6), 2, look_ahead_ms=175.0, train_s=50.0,
                  parameters=720_000, multiply_adds=2_500_000, place="cpu"),
-        finished(REFERENCE, every, 1, parameters=2_200_000, multiply_adds=1, train_s=80.0),
-        finished(REFERENCE, every, 2, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished(REFERENCES[0], every, 1, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished(REFERENCES[0], every, 2, parameters=2_200_000, multiply_adds=1, train_s=80.0),
         finished("look-ahead-0", every, 1, look_ahead_ms=15.0),
         finished("look-ahead-0", every, 2, look_ahead_ms=15.0),
         finished("pfsmn", every, 1, protocol="ravdess"),
@@ -398,14 +409,14 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
         append_result(path, one)
     grouped = by_protocol(read_results(path), COMPARED)
     assert {name: list(one) for name, one in grouped.items()} == {
-        "cremad": [REFERENCE, LIVE, "look-ahead-0"],
+        "cremad": [REFERENCES[0], LIVE, "look-ahead-0"],
         "ravdess": ["pfsmn"],
     }
     recall, accuracy, cost, price = (cells(one) for one in tables("cremad", grouped["cremad"]))
     assert recall[LIVE] == ("70.0", "70.0")
     difference_ = "+20.0 [+10.0, +30.0]"
     assert accuracy[LIVE] == ("2", "70.0 ± 14.1", "70.0 ± 14.1", difference_)
-    assert accuracy[REFERENCE] == ("2", "50.0 ± 0.0", "50.0 ± 0.0", "")
+    assert accuracy[REFERENCES[0]] == ("2", "50.0 ± 0.0", "50.0 ± 0.0", "")
     assert cost[LIVE] == ("0.72 M", "40", "0.50", "cpu", "2.50 M")
     assert price == {
         "look-ahead-0": ("15", "50.0", "-20.0 [-30.0, -10.0]"),
@@ -414,12 +425,28 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
     assert len(tables("ravdess", grouped["ravdess"])) == 2  # no costs and no look-aheads
 
 
+def test_trials_in_streams_have_tables_of_their_own():
+    """Compared with the biLSTM that was trained on streams, if the paper's is not there."""
+    worse, better = finished("c-bilstm-rolling", SPEAKERS), finished("c-pfsmn-c-live", BETTER)
+    by_system = {
+        "c-bilstm-rolling": [replace(worse, running=better.confusions)],
+        "c-pfsmn-c-live": [replace(better, running=worse.confusions)],
+    }
+    _, alone, _, running = tables("cremad", by_system)
+    assert alone.columns[-1].header == running.columns[-1].header == "UA minus c-bilstm-rolling"
+    assert "in running streams" in running.title
+    assert cells(alone)["c-pfsmn-c-live"][-1].startswith("+15.0")
+    assert cells(running)["c-pfsmn-c-live"][-1].startswith("-15.0")
+    again = Finished.from_json(by_system["c-pfsmn-c-live"][0].to_json())
+    np.testing.assert_array_equal(again.running["S0"], worse.confusions["S0"])
+
+
 def test_the_price_of_latency_begins_at_the_shortest_look_ahead():
     by_system = {
         name: [finished(name, SPEAKERS, look_ahead_ms=ahead)]
         for name, ahead in ((PAPER, 4375.0), (LIVE, 175.0), ("look-ahead-0", 15.0))
     }
-    by_system[REFERENCE] = [finished(REFERENCE, SPEAKERS)]
+    by_system[REFERENCES[0]] = [finished(REFERENCES[0], SPEAKERS)]
     assert [price.system for price in prices(by_system)] == ["look-ahead-0", LIVE, PAPER]
 
 
