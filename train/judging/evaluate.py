@@ -19,7 +19,7 @@ from train.corpora.lineage import heard_of, held_back, without_known
 from train.corpora.ordinary import FOLDER
 from train.corpora.splits import split_of
 from train.measuring.choices import PARTS, Kind, Measured
-from train.measuring.conditions import CLEAN, EFFECT_KINDS, GAINS_DB, SNRS_DB, Condition
+from train.measuring.conditions import CLEAN, Condition, conditions_of
 from train.measuring.false_alarms import (
     Acted,
     Ordinary,
@@ -44,6 +44,7 @@ from train.measuring.sessions import (
     figures_of,
     hear_sessions,
     judge_sessions,
+    judge_spoken,
 )
 from train.measuring.streams import Following, follow, hear_streams
 from train.workers import WorkerPool
@@ -86,6 +87,20 @@ class EvaluationPlan:
 
 
 @dataclass(frozen=True)
+class Conditioned:
+    """Results on the recordings in a condition.
+
+    Attributes:
+        alone: each in a stream of its own.
+        running: in running streams with long pauses; None if not measured, or if no speaker is
+            known.
+    """
+
+    alone: Result
+    running: Result | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The results of a model on a corpus.
 
@@ -103,9 +118,7 @@ class Evaluation:
             known.
         acted: emotions in running streams under the everyday prior; None without such a prior or
             without sessions.
-        snr: results by ratio in dB.
-        gain: results by change of level in dB.
-        effects: results by effect.
+        conditions: results by condition.
         following: results on changes of emotion; None if not measured or if no speaker has two
             emotions.
         known: gain from knowing the voice; None if not measured or if the model has no voice
@@ -122,9 +135,7 @@ class Evaluation:
     running: Running | None
     held: dict[str, Held]
     acted: Acted | None
-    snr: dict[float, Result]
-    gain: dict[float, Result]
-    effects: dict[str, Result]
+    conditions: dict[Condition, Conditioned]
     following: Following | None
     known: Known | None
 
@@ -137,6 +148,17 @@ class Evaluation:
     def whole(self) -> Result:
         """Result of the runtime's verdicts on whole recordings, alone."""
         return self.alone.voted
+
+    def lost(self, condition: Condition) -> float:
+        """Return what a condition takes off the UAR of recordings alone, in points."""
+        return self.whole.scores.uar - self.conditions[condition].alone.scores.uar
+
+    def lost_running(self, condition: Condition) -> float:
+        """Return what it takes off the UAR in running streams; NaN if that is not measured."""
+        found = self.conditions[condition].running
+        if found is None or self.running is None:
+            return float("nan")
+        return self.running.headline.voted.scores.uar - found.scores.uar
 
     @property
     def is_at_chance(self) -> bool:
@@ -211,19 +233,15 @@ def _evaluate_corpus(
     utterances = utterances_to_test(name, metadata, plan)
     judge = _Judge(utterances, metadata)
     noise_root = plan.corpora / "noise"
-    snrs = {db: Condition(snr_db=db) for db in SNRS_DB if "snr" in plan.kinds}
-    gains = {db: Condition(gain_db=db) for db in GAINS_DB if "gain" in plan.kinds}
-    effects = {
-        effect: Condition(effect=effect)
-        for kind, names in EFFECT_KINDS.items()
-        for effect in names
-        if kind in plan.kinds
-    }
-    conditions = [CLEAN, *snrs.values(), *gains.values(), *effects.values()]
-    heard = hear_utterances(pool, model, utterances, conditions, noise_root)
+    conditions = conditions_of(plan.kinds)
+    heard = hear_utterances(pool, model, utterances, [CLEAN, *conditions], noise_root)
     by_pause: dict[float, list[HeardSession]] = {}
+    running: dict[Condition, Result | None] = dict.fromkeys(conditions)
     if "sessions" in plan.parts:
         by_pause = {s: hear_sessions(pool, model, utterances, s) for s in plan.pauses_s}
+        for one in conditions:
+            sessions = hear_sessions(pool, model, utterances, LONG_PAUSE_S, one, noise_root)
+            running[one] = judge_spoken(sessions, metadata)
     wants_held, wants_streams = "held" in plan.parts, "streams" in plan.kinds
     wants_known = "profiles" in plan.kinds
     streams = hear_streams(pool, model, utterances, CLEAN, noise_root) if wants_streams else []
@@ -239,9 +257,7 @@ def _evaluate_corpus(
         running=judge_sessions(by_pause, metadata),
         held=hear_held(pool, model, utterances, metadata) if wants_held else {},
         acted=_everyday(by_pause.get(LONG_PAUSE_S, []), metadata),
-        snr={db: judge.result(heard[condition]) for db, condition in snrs.items()},
-        gain={db: judge.result(heard[condition]) for db, condition in gains.items()},
-        effects={effect: judge.result(heard[condition]) for effect, condition in effects.items()},
+        conditions={one: Conditioned(judge.result(heard[one]), running[one]) for one in conditions},
         following=follow(streams, metadata) if streams else None,
         known=judge_known(pool, model, utterances, metadata) if wants_known else None,
     )

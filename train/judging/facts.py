@@ -10,6 +10,7 @@ from typing import Any
 
 from streamer.recognition.metadata import ModelMetadata
 from train.judging.evaluate import Evaluation
+from train.measuring.conditions import Condition
 from train.measuring.false_alarms import Acted, Alarms, Ordinary
 from train.measuring.held import Held
 from train.measuring.knowing import Known
@@ -82,18 +83,34 @@ def _corpus_facts(one: Evaluation) -> dict[str, Any]:
             f"{s:g}": {**_result_facts(result), "lasted": _number(one.lasted[s])}
             for s, result in one.heard.items()
         },
-        "snr_db": {f"{db:g}": _result_facts(result) for db, result in one.snr.items()},
-        "gain_db": {f"{db:g}": _result_facts(result) for db, result in one.gain.items()},
+        "snr_db": {
+            f"{condition.snr_db:g}": _conditioned_facts(one, condition)
+            for condition in one.conditions
+            if condition.snr_db is not None
+        },
+        "gain_db": {
+            f"{condition.gain_db:g}": _conditioned_facts(one, condition)
+            for condition in one.conditions
+            if condition.gain_db
+        },
         "effects": {
-            name: {
-                **_result_facts(result),
-                "lost": _number(one.whole.scores.uar - result.scores.uar),
-            }
-            for name, result in one.effects.items()
+            condition.effect: _conditioned_facts(one, condition)
+            for condition in one.conditions
+            if condition.effect
         },
         "streams": None if one.following is None else _following_facts(one.following),
         "known_voices": None if one.known is None else _known_facts(one.known),
     }
+
+
+def _conditioned_facts(one: Evaluation, condition: Condition) -> dict[str, Any]:
+    """Return results alone and, as ``running``, in running streams, with the points lost."""
+    found = one.conditions[condition]
+    facts = _result_facts(found.alone) | {"lost": _number(one.lost(condition))}
+    if found.running is not None:
+        lost = one.lost_running(condition)
+        facts["running"] = _result_facts(found.running) | {"lost": _number(lost)}
+    return facts
 
 
 def _running_facts(running: Running) -> dict[str, Any]:

@@ -21,18 +21,6 @@ from train.measuring.measures import Result
 from train.measuring.sessions import LONG_PAUSE_S, Running
 from train.measuring.streams import Following
 
-#: What tables call the effects of :data:`train.measuring.effects.EFFECTS`.
-DESCRIBED = {
-    "telephone": "telephone: 300 to 3400 Hz, 8 kHz, mu-law",
-    "opus": "Opus, 12 kbit/s",
-    "clipping": "clipped: speech 6 dB over full scale",
-    "offset": "gain -12 dB, offset of 2 %",
-    "pitch +5": "pitch 5 semitones up",
-    "pitch -5": "pitch 5 semitones down",
-    "tempo 1.25": "tempo 1.25",
-    "far": "far: made room, -10 dB, noise 15 dB under",
-}
-
 
 def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
     """Format the tables of one corpus, the running stream first."""
@@ -43,7 +31,9 @@ def tables_of(one: Evaluation, metadata: ModelMetadata) -> RenderableType:
         parts.append(_held(one.held))
     if one.acted is not None:
         parts.append(_acted(one.acted))
-    parts += [one.whole.scores.table(metadata.labels), _conditions(one, metadata)]
+    parts += [one.whole.scores.table(metadata.labels), _early(one, metadata)]
+    if one.conditions:
+        parts.append(_conditions(one))
     if one.following is not None:
         parts.append(_following(one.following))
     if one.known is not None:
@@ -207,30 +197,49 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
-def _conditions(one: Evaluation, metadata: ModelMetadata) -> Table:
+def _early(one: Evaluation, metadata: ModelMetadata) -> Table:
     table = Table(
-        title="alone, in other conditions "
-        f"(estimates wait {metadata.look_ahead_ms:g} ms for look-ahead)",
+        title=f"alone, early (estimates wait {metadata.look_ahead_ms:g} ms for look-ahead)",
+        title_justify="left",
+    )
+    table.add_column("heard")
+    for column in ("UAR %", "95 %", "WA %", "without", "lost"):
+        table.add_column(column, justify="right")
+    for seconds, result in one.heard.items():
+        lost = one.whole.scores.uar - result.scores.uar
+        name = f"{seconds:g} s after first speech ({one.lasted[seconds]:.0f} % last so long)"
+        table.add_row(name, *_cells(result), f"{lost:.1f}")
+    table.add_row("whole", *_cells(one.whole), "")
+    return table
+
+
+def _conditions(one: Evaluation) -> Table:
+    table = Table(
+        title=f"in other conditions, alone and in running streams with pauses of {LONG_PAUSE_S:g} "
+        "s: UAR in %, recordings without a verdict, points lost",
         title_justify="left",
     )
     table.add_column("condition")
-    for column in ("UAR %", "95 %", "WA %", "no verdict", "lost"):
-        table.add_column(column, justify="right")
+    for column in ("alone", "without", "lost", "in streams", "without", "lost"):
+        table.add_column(column, justify="right", no_wrap=True)
 
-    def add(name: str, result: Result) -> None:
-        lost = one.whole.scores.uar - result.scores.uar
-        table.add_row(name, *_cells(result), f"{lost:.1f}")
+    def add(name: str, alone: Result, running: Result | None, *lost: float) -> None:
+        points = [_share(one_lost) for one_lost in lost] or ["", ""]
+        for_alone, for_running = _found(alone), _found(running)
+        table.add_row(name, *for_alone, points[0], *for_running, points[1])
 
-    for seconds, result in one.heard.items():
-        add(f"{seconds:g} s after first speech ({one.lasted[seconds]:.0f} % last so long)", result)
-    table.add_row("whole, as it is", *_cells(one.whole), "")
-    for db, result in one.snr.items():
-        add(f"background {db:g} dB under the speech", result)
-    for db, result in one.gain.items():
-        add(f"gain {db:+g} dB", result)
-    for effect, result in one.effects.items():
-        add(DESCRIBED[effect], result)
+    add("as it is", one.whole, None if one.running is None else one.running.headline.voted)
+    for condition, found in one.conditions.items():
+        lost = one.lost(condition), one.lost_running(condition)
+        add(condition.described, found.alone, found.running, *lost)
     return table
+
+
+def _found(result: Result | None) -> tuple[str, str]:
+    """Format UAR and the number of recordings without a verdict."""
+    if result is None:
+        return "-", "-"
+    return f"{result.scores.uar:.1f}", str(result.scores.without_verdict)
 
 
 def _interval(result: Result) -> str:

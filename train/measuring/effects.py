@@ -22,8 +22,8 @@ from streamer.signal import SAMPLE_RATE
 from train.features.augment import EPSILON, active_rms, background, load_noises, synthetic_room
 
 Float32 = NDArray[np.float32]
-#: ``effect(samples, name of the recording, folder of background recordings)``.
-Effect = Callable[[Float32, str, Path], Float32]
+#: ``effect(samples, name of the recording, folder of background recordings, level of the speech)``.
+Effect = Callable[[Float32, str, Path, float], Float32]
 
 TELEPHONE_RATE = 8_000
 TELEPHONE_BAND_HZ = (300.0, 3_400.0)
@@ -80,9 +80,9 @@ def _coded(
     return decoded
 
 
-def clipping(samples: Float32) -> Float32:
-    """Apply far too much gain: speech 6 dB over full scale, with a quarter of it clipped."""
-    gain = CLIPPED_SPEECH_RMS / active_rms(samples) if samples.any() else 1.0
+def clipping(samples: Float32, level: float) -> Float32:
+    """Apply far too much gain: speech is 6 dB over full scale, and a quarter of it clips."""
+    gain = CLIPPED_SPEECH_RMS / level if samples.any() else 1.0
     return (samples * np.float32(gain)).clip(-1.0, 1.0)
 
 
@@ -135,7 +135,7 @@ def _likest(around: Float32, piece: Float32) -> int:
     return int(likeness.argmax()) if likeness.any() else _SEARCH_SAMPLES
 
 
-def far(samples: Float32, name: str, noise_root: Path) -> Float32:
+def far(samples: Float32, name: str, noise_root: Path, level: float) -> Float32:
     """Move the speaker across a room: reverberation, 10 dB quieter, noise 15 dB below.
 
     The room is synthetic, like those of training but not one of them; training may use the measured
@@ -149,10 +149,10 @@ def far(samples: Float32, name: str, noise_root: Path) -> Float32:
         raise SerLiveError(f"no background recordings for evaluation in {noise_root}")
     generator = np.random.default_rng([FAR_SEED, zlib.crc32(name.encode())])
     heard = signal.fftconvolve(samples, synthetic_room(generator))[: len(samples)]
-    level = active_rms(samples) * 10.0 ** (FAR_GAIN_DB / 20.0)
-    heard = heard * (level / active_rms(heard.astype(np.float32)))
+    gain = 10.0 ** (FAR_GAIN_DB / 20.0)
+    heard = heard * (gain * active_rms(samples) / active_rms(heard.astype(np.float32)))
     noise = background(len(samples), noises, generator)
-    return np.asarray(heard + noise * level * 10.0 ** (-FAR_SNR_DB / 20.0), np.float32)
+    return np.asarray(heard + noise * gain * level * 10.0 ** (-FAR_SNR_DB / 20.0), np.float32)
 
 
 def _of_length(samples: NDArray[np.floating], length: int) -> Float32:
@@ -165,17 +165,30 @@ def _of_length(samples: NDArray[np.floating], length: int) -> Float32:
 
 def _alone(change: Callable[[Float32], Float32]) -> Effect:
     """Make an effect that needs only the recording."""
-    return lambda samples, _name, _noise_root: change(samples)
+    return lambda samples, _name, _noise_root, _level: change(samples)
 
 
 #: Effects by name.
 EFFECTS: dict[str, Effect] = {
     "telephone": _alone(telephone),
     "opus": _alone(opus),
-    "clipping": _alone(clipping),
+    "clipping": lambda samples, _name, _noise_root, level: clipping(samples, level),
     "offset": _alone(offset),
     "pitch +5": _alone(lambda samples: pitch(samples, SEMITONES)),
     "pitch -5": _alone(lambda samples: pitch(samples, -SEMITONES)),
     "tempo 1.25": _alone(lambda samples: tempo(samples, TEMPO)),
     "far": far,
+}
+#: Effects that change the voice and not what carries it.
+OF_VOICE = ("pitch +5", "pitch -5", "tempo 1.25")
+#: What tables call the effects.
+DESCRIBED: dict[str, str] = {
+    "telephone": "telephone: 300 to 3400 Hz, 8 kHz, mu-law",
+    "opus": "Opus, 12 kbit/s",
+    "clipping": "clipped: speech 6 dB over full scale",
+    "offset": "gain -12 dB, offset of 2 %",
+    "pitch +5": "pitch 5 semitones up",
+    "pitch -5": "pitch 5 semitones down",
+    "tempo 1.25": "tempo 1.25",
+    "far": "far: made room, -10 dB, noise 15 dB under",
 }

@@ -22,7 +22,16 @@ from streamer.recognition.metadata import ModelMetadata
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.measuring.hearing import StreamResult, hear, hear_all, votes_of, worker_recognizer
+from train.features.augment import active_rms
+from train.measuring.conditions import CLEAN, Condition, heard_in
+from train.measuring.hearing import (
+    StreamResult,
+    hear,
+    hear_all,
+    name_of,
+    votes_of,
+    worker_recognizer,
+)
 from train.measuring.measures import Result, result_of
 from train.measuring.streams import by_speaker, join, silence
 
@@ -127,25 +136,46 @@ class HeardSession:
     heard: StreamResult
 
 
-def hear_session(session: Session, model: Path, adapts: bool = True) -> HeardSession:
-    """Read, join and hear the recordings in a worker."""
+def hear_session(
+    session: Session,
+    model: Path,
+    adapts: bool = True,
+    condition: Condition = CLEAN,
+    noise_root: Path = Path(),
+) -> HeardSession:
+    """Read, join and hear the recordings in a worker, in a condition that lasts all the stream."""
     recordings = [read_recording(one.path) for one in session.utterances]
+    if condition.is_of_voice:
+        recordings = [
+            heard_in(condition, recording, name_of(one), noise_root)
+            for one, recording in zip(session.utterances, recordings, strict=True)
+        ]
     fill = faint_noise(session.name) if session.is_noisy else silence
     samples, starts = join(recordings, session.pause_s, session.lead_s, fill)
     spans = [
         own_timesteps(start, start + len(recording))
         for start, recording in zip(starts, recordings, strict=True)
     ]
+    if not condition.is_of_voice:
+        level = active_rms(np.concatenate(recordings))
+        samples = heard_in(condition, samples, session.name, noise_root, level)
     heard = hear(worker_recognizer(model), samples, adapts=adapts)
     return HeardSession(session, tuple(spans), heard)
 
 
 def hear_sessions(
-    pool: ProcessPoolExecutor, model: Path, utterances: Sequence[Utterance], pause_s: float
+    pool: ProcessPoolExecutor,
+    model: Path,
+    utterances: Sequence[Utterance],
+    pause_s: float,
+    condition: Condition = CLEAN,
+    noise_root: Path = Path(),
 ) -> list[HeardSession]:
-    """Join the utterances to sessions with this pause and hear them."""
-    work = partial(hear_session, model=model)
+    """Join the utterances to sessions with this pause and hear them in a condition."""
+    work = partial(hear_session, model=model, condition=condition, noise_root=noise_root)
     title = f"{utterances[0].corpus}, pauses {pause_s:g} s"
+    if condition != CLEAN:
+        title += f", {condition.described}"
     return list(hear_all(pool, work, plan_sessions(utterances, pause_s), title))
 
 
@@ -259,6 +289,11 @@ class Running:
     def headline(self) -> Figures:
         """Figures after long pauses, by which models are judged."""
         return self.by_pause[LONG_PAUSE_S]
+
+
+def judge_spoken(sessions: Sequence[HeardSession], metadata: ModelMetadata) -> Result | None:
+    """Judge the utterances of sessions; None if there are no sessions."""
+    return figures_of(parts_of(sessions, metadata), metadata).voted if sessions else None
 
 
 def judge_sessions(

@@ -76,6 +76,12 @@ def test_everything_is_reported_as_json(corpora, model_file, tmp_path, monkeypat
     assert list(found["effects"]) == list(EFFECTS)
     for effect in found["effects"].values():
         assert effect["lost"] == pytest.approx(whole["uar"] - effect["uar"], abs=1e-3)
+    in_streams = found["running"]["pause_s"]["3"]
+    for name in ("snr_db", "gain_db", "effects"):
+        for one in found[name].values():
+            assert np.sum(one["running"]["confusion"]) == 9
+            lost = in_streams["uar"] - one["running"]["uar"]
+            assert one["running"]["lost"] == pytest.approx(lost, abs=1e-3)
     assert list(found["running"]["pause_s"]) == ["3", "1", "0.4"]
     for session_set in found["running"]["pause_s"].values():
         assert np.sum(session_set["confusion"]) == 9  # each recording once
@@ -87,6 +93,7 @@ def test_everything_is_reported_as_json(corpora, model_file, tmp_path, monkeypat
     assert list(found["held"]) == list(EMOTIONS)
     assert (model["ordinary_speech"], "ordinary speech is left out") == (None, said.err[7:34])
     assert "1 without speech are errors" in said.out
+    assert "in other conditions, alone and in running streams" in " ".join(said.out.split())
     assert said.out.index("in a running stream, pauses of 3 s: UAR") < said.out.index("alone, each")
     assert run_train(monkeypatch, *arguments, *kinds) == 2
     assert "--force" in capsys.readouterr().err

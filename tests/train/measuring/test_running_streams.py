@@ -15,6 +15,9 @@ from tests.helpers.generated import EMOTIONS, utterances
 from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.corpora.own_recordings import UNKNOWN
+from train.features.augment import active_rms
+from train.measuring.conditions import CLEAN, Condition
+from train.measuring.effects import EFFECTS
 from train.measuring.false_alarms import count_alarms, judge_acted
 from train.measuring.hearing import StreamResult, hear, votes_of
 from train.measuring.held import Holding, held_for, judge_held, plan_holding
@@ -125,6 +128,58 @@ def test_a_session_is_one_stream_with_each_utterance_at_its_span(shipped, model_
         np.testing.assert_array_equal(part.probabilities, alike.probabilities[first:end])
         assert part.labels == alike.labels[first:end]
         assert part.votes.any()
+
+
+@pytest.fixture
+def heard_samples(monkeypatch):
+    """The samples of every stream that a session is heard in."""
+    heard_ = []
+
+    def keep(recognizer, samples, **settings):
+        heard_.append(samples)
+        return hear(recognizer, samples, **settings)
+
+    monkeypatch.setattr("train.measuring.sessions.hear", keep)
+    return heard_
+
+
+def test_a_condition_lasts_all_the_stream_and_pauses_do_not_change_its_level(
+    heard_samples, model_file, noise_root
+):
+    spoken = active_rms(np.concatenate([read_recording(clip) for clip in CLIPS]))
+    for pause_s in (0.4, 3.0):
+        noisy = Condition(snr_db=10.0)
+        for condition in (CLEAN, noisy):
+            hear_session(
+                session_of_clips(pause_s=pause_s, lead_s=10.0, is_noisy=False),
+                model_file,
+                condition=condition,
+                noise_root=noise_root,
+            )
+        clean, over_noise = heard_samples[-2:]
+        noise = over_noise - clean
+        rms = np.sqrt(np.mean(noise.astype(np.float64) ** 2))
+        assert 20 * np.log10(spoken / rms) == pytest.approx(10.0, abs=0.1)
+        assert np.abs(noise[:SAMPLE_RATE]).max() > 0  # in the lead, too
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_in_every_condition_the_spans_are_where_the_speech_is(
+    heard_samples, effect, model_file, noise_root
+):
+    condition = Condition(effect=effect)
+    session = session_of_clips(pause_s=3.0, is_noisy=False)
+    one = hear_session(session, model_file, condition=condition, noise_root=noise_root)
+    (samples,) = heard_samples
+    pieces = samples[: len(samples) // TIMESTEP_SAMPLES * TIMESTEP_SAMPLES]
+    power = np.var(pieces.reshape(-1, TIMESTEP_SAMPLES), axis=1)
+    own = np.zeros(len(power), bool)
+    for first, end in one.spans:
+        own[first:end] = True
+    assert power[own].mean() > 10 * power[~own].mean()
+    shorter = 1.25 if effect == "tempo 1.25" else 1.0
+    lengths = [len(read_recording(clip)) / shorter / TIMESTEP_SAMPLES for clip in CLIPS]
+    np.testing.assert_allclose(np.diff(one.spans)[:, 0], lengths, atol=2.0)
 
 
 def test_faint_noise_is_faint_and_goes_on():
