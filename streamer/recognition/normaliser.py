@@ -10,10 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.recognition.spectra import SILENT_POWER, Spectra
-from streamer.signal import FRAMES_PER_TIMESTEP, FREQUENCY_BINS, SPEECH_THRESHOLD
+from streamer.signal import (
+    FRAME_SAMPLES,
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    SAMPLE_RATE,
+    SPEECH_THRESHOLD,
+)
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+
+#: A stream is narrowband if less than this share of its power lies in bins from here on, 4.1 kHz.
+#: Lines and files at 8 kHz have under -85 dB there, other recordings over -55 dB.
+NARROWBAND_SHARE = 1e-6
+FIRST_BIN_BEYOND = 103
+#: A narrowband line that also cuts the lows, as a telephone does, shows it in the bins below
+#: 180 Hz: by their share of the power without speech, which does not depend on the voice, and of
+#: the power of speech. Between these shares in dB, the prior goes over from that of a telephone.
+LOW_BINS = 5
+QUIET_LOWS_DB = (-17.0, -12.0)
+SPEECH_LOWS_DB = (-20.0, -12.0)
+#: The prior over a telephone: less below 300 Hz, by 20 dB at most.
+CUT_HZ = 300.0
+CUT_ORDER = 4
+LEAST_LEFT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +45,15 @@ class NormaliserState:
         power: ``(..., 201)`` forgetting sum of the power of speech timesteps, float64.
         timesteps: ``(...)`` forgetting count of speech timesteps, float64.
         loudest: ``(...)`` greatest timestep power so far, float64.
+        quiet: ``(..., 3)`` forgetting sums over the timesteps without speech: the power in the
+            bins below :data:`LOW_BINS`, in those below :data:`FIRST_BIN_BEYOND`, and in the rest;
+            float64.
     """
 
     power: Float64
     timesteps: Float64
     loudest: Float64
+    quiet: Float64
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,9 @@ class Normaliser:
     0 where the power is far below the floor. The convolutions also pad with zero. Loud frames
     govern a linear mean, so noise under the speech does not change M; it is under the floor, so it
     does not change the feature either. Until speech is detected, the loudest timestep so far
-    replaces the speech level.
+    replaces the speech level. Over a telephone the prior lacks its lows: they hold a good part of
+    the power of speech, so a prior that expected them would make the reference of all other bins
+    too low.
 
     Attributes:
         prior_spectrum: ``(201,)`` relative power of speech, sums to 1.
@@ -76,7 +103,12 @@ class Normaliser:
             raise ValueError("speech_threshold must lie in [0, 1]")
 
     def initial_state(self, batch: tuple[int, ...] = ()) -> NormaliserState:
-        return NormaliserState(np.zeros((*batch, FREQUENCY_BINS)), np.zeros(batch), np.zeros(batch))
+        return NormaliserState(
+            power=np.zeros((*batch, FREQUENCY_BINS)),
+            timesteps=np.zeros(batch),
+            loudest=np.zeros(batch),
+            quiet=np.zeros((*batch, 3)),
+        )
 
     def normalise(
         self, spectra: Spectra, state: NormaliserState, at_once: int = 1
@@ -101,8 +133,12 @@ class Normaliser:
             np.multiply(power, self._gain(after)[..., None, :], out=features[..., own, :, :])
             state = after
             if at_once > 1:
-                newest = after.power[..., -1, :], after.timesteps[..., -1], after.loudest[..., -1]
-                state = NormaliserState(*newest)
+                state = NormaliserState(
+                    power=after.power[..., -1, :],
+                    timesteps=after.timesteps[..., -1],
+                    loudest=after.loudest[..., -1],
+                    quiet=after.quiet[..., -1, :],
+                )
         np.log1p(features, out=features)
         features *= self._scale
         return features, state
@@ -118,12 +154,13 @@ class Normaliser:
             np.array([one.power for one in spectra]), np.array([one.speech for one in spectra])
         )
         state = NormaliserState(
-            np.array([one.power for one in states]),
-            np.array([one.timesteps for one in states]),
-            np.array([one.loudest for one in states]),
+            power=np.array([one.power for one in states]),
+            timesteps=np.array([one.timesteps for one in states]),
+            loudest=np.array([one.loudest for one in states]),
+            quiet=np.array([one.quiet for one in states]),
         )
         features, state = self.normalise(together, state, at_once)
-        after = zip(state.power, state.timesteps, state.loudest, strict=True)
+        after = zip(state.power, state.timesteps, state.loudest, state.quiet, strict=True)
         return [(row, NormaliserState(*one)) for row, one in zip(features, after, strict=True)]
 
     @cached_property
@@ -143,13 +180,15 @@ class Normaliser:
     ) -> NormaliserState:
         """Return the state after a timestep of power ``(..., 4, 201)`` and speech ``(...)``."""
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
-        loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
+        bands = _bands(mean)
+        loudest = np.maximum(state.loudest, np.add.reduce(bands, axis=-1))
         is_speech = speech >= self.speech_threshold
+        quiet = np.where(is_speech[..., None], state.quiet, self._keep * state.quiet + bands)
         if not is_speech.any():
-            return NormaliserState(state.power, state.timesteps, loudest)
+            return NormaliserState(state.power, state.timesteps, loudest, quiet)
         total = np.where(is_speech[..., None], self._keep * state.power + mean, state.power)
         count = np.where(is_speech, self._keep * state.timesteps + 1.0, state.timesteps)
-        return NormaliserState(total, count, loudest)
+        return NormaliserState(total, count, loudest, quiet)
 
     def _references(
         self, power: Float32, speech: Float32, state: NormaliserState
@@ -162,18 +201,32 @@ class Normaliser:
             state: state before them.
         """
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
-        levels = np.add.reduce(mean, axis=-1)
+        bands = _bands(mean)
+        levels = np.add.reduce(bands, axis=-1)
         levels[..., 0] = np.maximum(state.loudest, levels[..., 0])
         loudest = np.maximum.accumulate(levels, axis=-1)
         is_speech = speech >= self.speech_threshold
-        # The forgetting sum in closed form: each timestep decays by the speech after it.
-        counted = np.add.accumulate(is_speech, axis=-1, dtype=np.float64)
-        kept = self._keep**counted
-        weights = np.tril(self._keep ** np.abs(counted[..., :, None] - counted[..., None, :]))
-        weights *= is_speech[..., None, :]
+        kept, weights = self._forgetting(is_speech)
         total = kept[..., None] * state.power[..., None, :] + weights @ mean
         count = kept * state.timesteps[..., None] + np.add.reduce(weights, axis=-1)
-        return NormaliserState(total, count, loudest)
+        kept, weights = self._forgetting(~is_speech)
+        quiet = kept[..., None] * state.quiet[..., None, :] + weights @ bands
+        return NormaliserState(total, count, loudest, quiet)
+
+    def _forgetting(self, counts: NDArray[np.bool_]) -> tuple[Float64, Float64]:
+        """Return the forgetting sum in closed form: each timestep decays by those after it.
+
+        Args:
+            counts: ``(..., timesteps)`` whether a timestep counts.
+
+        Returns:
+            what is left of the sum from before, ``(..., timesteps)``, and the weight of each
+            timestep at each, ``(..., timesteps, timesteps)``.
+        """
+        counted = np.add.accumulate(counts, axis=-1, dtype=np.float64)
+        weights = np.tril(self._keep ** np.abs(counted[..., :, None] - counted[..., None, :]))
+        weights *= counts[..., None, :]
+        return self._keep**counted, weights
 
     def _gain(self, state: NormaliserState) -> Float32:
         """Return the factor for the power of timesteps, ``(..., 201)``: one over the floor."""
@@ -182,7 +235,40 @@ class Normaliser:
         level = np.where(state.timesteps > 0, mean_level, state.loudest)
         weight = self.prior_timesteps + state.timesteps
         reference = (
-            self.prior_timesteps * level[..., None] * self.prior_spectrum + state.power
+            self.prior_timesteps * level[..., None] * self.prior(state) + state.power
         ) / weight[..., None]
         gain: Float32 = (1.0 / (self._floor * reference + SILENT_POWER)).astype(np.float32)
         return gain
+
+    def prior(self, state: NormaliserState) -> Float64:
+        """Return the prior spectrum in a state, ``(..., 201)``, or ``(201,)`` for all streams."""
+        speech, quiet = _bands(state.power), state.quiet
+        both = speech + quiet
+        is_narrow = both[..., 2] < NARROWBAND_SHARE * (both[..., 0] + both[..., 1])
+        if not is_narrow.any():
+            return self.prior_spectrum
+        share = is_narrow * _cut(quiet, QUIET_LOWS_DB) * _cut(speech, SPEECH_LOWS_DB)
+        change = self.telephone_spectrum - self.prior_spectrum
+        return self.prior_spectrum + share[..., None] * change
+
+    @cached_property
+    def telephone_spectrum(self) -> Float64:
+        """The prior spectrum over a telephone, ``(201,)``."""
+        hertz = np.maximum(np.arange(FREQUENCY_BINS) * (SAMPLE_RATE / FRAME_SAMPLES), 1.0)
+        left = np.maximum(1.0 / (1.0 + (CUT_HZ / hertz) ** (2 * CUT_ORDER)), LEAST_LEFT)
+        prior = self.prior_spectrum * left
+        return np.asarray(prior / prior.sum())
+
+
+def _bands(power: Float64) -> Float64:
+    """Return the power in the lows, in the rest of a telephone's band, and beyond, ``(..., 3)``."""
+    return np.asarray(np.add.reduceat(power, (0, LOW_BINS, FIRST_BIN_BEYOND), axis=-1))
+
+
+def _cut(bands: Float64, range_db: tuple[float, float]) -> Float64:
+    """Return how far the lows are cut, from 0 to 1; 1 if there is no power to tell by."""
+    lows, level = bands[..., 0], np.add.reduce(bands, axis=-1)
+    least, most = range_db
+    lows_db = 10.0 * np.log10(np.maximum(lows, 1e-30) / np.maximum(level, SILENT_POWER))
+    cut = np.clip((most - lows_db) / (most - least), 0.0, 1.0)
+    return np.asarray(np.where(level > SILENT_POWER, cut, 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
@@ -19,6 +20,7 @@ from streamer.recognition.spectra import (
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FRAME_SAMPLES, FREQUENCY_BINS, HOP_SAMPLES, SAMPLE_RATE
 from tests.helpers.estimates import analyse
+from train.measuring.effects import telephone
 
 FLAT = np.full(FREQUENCY_BINS, 1.0 / FREQUENCY_BINS)
 
@@ -86,33 +88,93 @@ def test_the_last_frames_are_completed_with_zeros(analysis, speech):
     np.testing.assert_array_equal(power, power_spectra(frames_of(np.pad(samples, (0, 240)))))
 
 
+def reference_prior(total, quiet, normaliser):
+    """Compute the prior from the spectra of speech and of the rest."""
+    both = total + quiet
+    share = float(both[103:].sum() < 1e-6 * both.sum())
+    for power, least, most in ((quiet, -17.0, -12.0), (total, -20.0, -12.0)):
+        if power.sum() > 1e-10:
+            lows_db = 10 * np.log10(max(power[:5].sum(), 1e-30) / power.sum())
+            share *= np.clip((most - lows_db) / (most - least), 0.0, 1.0)
+    left = 1 / (1 + (300 / np.maximum(40 * np.arange(FREQUENCY_BINS), 1)) ** 8)
+    telephone = normaliser.prior_spectrum * np.maximum(left, 0.01)
+    return (1 - share) * normaliser.prior_spectrum + share * telephone / telephone.sum()
+
+
 def reference_features(spectra, normaliser):
     """Compute the normaliser's equations in plain loops."""
     keep = np.exp(-1 / normaliser.memory_timesteps)
     floor = 10 ** (normaliser.floor_db / 10)
     total, count, loudest, features = np.zeros(FREQUENCY_BINS), 0.0, 0.0, []
+    quiet = np.zeros(FREQUENCY_BINS)
     for power, speech in zip(spectra.power.astype(np.float64), spectra.speech, strict=True):
         mean = power.mean(axis=0)
         loudest = max(loudest, mean.sum())
         if speech >= normaliser.speech_threshold:
             total, count = keep * total + mean, keep * count + 1
+        else:
+            quiet = keep * quiet + mean
         level = total.sum() / count if count else loudest
-        n0, prior = normaliser.prior_timesteps, normaliser.prior_spectrum
+        n0, prior = normaliser.prior_timesteps, reference_prior(total, quiet, normaliser)
         reference = (n0 * level * prior + total) / (n0 + count)
         features.append(np.log1p(power / (floor * reference + 1e-10)) / np.log1p(1 / floor))
     return np.array(features)
 
 
-def test_normaliser_follows_its_equations(analysis, speech):
-    spectra = analyse(analysis, speech[:48_000])
+def eight_khz(samples):
+    """Cut off the band over 4 kHz, and nothing below."""
+    narrow = soxr.resample(samples, SAMPLE_RATE, 8_000)
+    return soxr.resample(narrow, 8_000, SAMPLE_RATE)[: len(samples)]
+
+
+@pytest.mark.parametrize("line", [np.asarray, telephone, eight_khz])
+def test_normaliser_follows_its_equations(analysis, speech, line):
+    spectra = analyse(analysis, line(speech[:48_000]))
     assert 0.2 < (spectra.speech >= 0.5).mean() < 1.0
     normaliser = Normaliser(FLAT, prior_timesteps=7.0, memory_timesteps=20.0, floor_db=-18.0)
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
     np.testing.assert_allclose(features, reference_features(spectra, normaliser), atol=2e-6)
 
 
-def test_normaliser_carries_its_state(analysis, speech):
-    spectra = analyse(analysis, speech[:48_000])
+def states_of(normaliser, spectra):
+    """Yield the state after each timestep."""
+    state = normaliser.initial_state()
+    for power, probability in zip(spectra.power, spectra.speech, strict=True):
+        one = Spectra(power[None], np.array([probability]))
+        _, state = normaliser.normalise(one, state)
+        yield state
+
+
+def test_the_prior_is_that_of_a_telephone_over_a_telephone_and_nowhere_else(analysis, speech):
+    """Neither lows alone nor a missing upper band make a telephone."""
+    shaped = Normaliser(1.0 / (1.0 + np.arange(FREQUENCY_BINS)))
+    shaped = Normaliser(shaped.prior_spectrum / shaped.prior_spectrum.sum())
+    lows = signal.butter(4, 300, "highpass", fs=SAMPLE_RATE, output="sos")
+    for line, least, most in (
+        (np.asarray, 0.0, 0.0),
+        (lambda samples: signal.sosfilt(lows, samples).astype(np.float32), 0.0, 0.0),
+        (eight_khz, 0.0, 0.1),
+        (telephone, 0.9, 1.0),
+    ):
+        change = shaped.telephone_spectrum - shaped.prior_spectrum
+        shares = [
+            np.linalg.norm(shaped.prior(state) - shaped.prior_spectrum) / np.linalg.norm(change)
+            for state in states_of(shaped, analyse(analysis, line(speech)))
+        ]
+        assert least - 1e-9 <= np.mean(shares) <= most + 1e-9
+
+
+def test_a_telephones_prior_does_not_expect_its_lows():
+    prior = Normaliser(FLAT).telephone_spectrum
+    assert prior.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(prior[15:], prior[-1], rtol=0.01)  # from 600 Hz on
+    assert 10 * np.log10(prior[5] / prior[-1]) == pytest.approx(-14.2, abs=0.5)  # 200 Hz
+    assert 10 * np.log10(prior[2] / prior[-1]) == pytest.approx(-20.0, abs=0.1)
+
+
+@pytest.mark.parametrize("line", [np.asarray, telephone])
+def test_normaliser_carries_its_state(analysis, speech, line):
+    spectra = analyse(analysis, line(speech[:48_000]))
     normaliser = Normaliser(FLAT)
     whole, _ = normaliser.normalise(spectra, normaliser.initial_state())
     state, parts = normaliser.initial_state(), []
@@ -125,7 +187,8 @@ def test_normaliser_carries_its_state(analysis, speech):
 
 def test_normaliser_takes_a_batch_of_streams(analysis, speech):
     normaliser = Normaliser(FLAT)
-    alone = [analyse(analysis, part) for part in (speech[:32_000], speech[40_000:72_000])]
+    parts = speech[:32_000], telephone(speech[40_000:72_000])
+    alone = [analyse(analysis, part) for part in parts]
     batch = Spectra(np.stack([s.power for s in alone]), np.stack([s.speech for s in alone]))
     together, _ = normaliser.normalise(batch, normaliser.initial_state((2,)))
     for row, spectra in zip(together, alone, strict=True):
@@ -204,12 +267,14 @@ def test_the_loudest_of_the_chunks_that_a_timestep_finishes_counts(analysis, spe
         assert found[timestep] == pytest.approx(max(finished), abs=1e-5)
 
 
+@pytest.mark.parametrize("line", [np.asarray, telephone])
 @pytest.mark.parametrize("at_once", [2, 7, 64])
-def test_many_timesteps_are_normalised_as_single_ones(analysis, speech, at_once):
-    spectra, normaliser = analyse(analysis, speech), Normaliser(FLAT)
+def test_many_timesteps_are_normalised_as_single_ones(analysis, speech, at_once, line):
+    spectra, normaliser = analyse(analysis, line(speech)), Normaliser(FLAT)
     each, one = normaliser.normalise(spectra, normaliser.initial_state())
     together, other = normaliser.normalise(spectra, normaliser.initial_state(), at_once)
     np.testing.assert_allclose(together, each, rtol=0, atol=1e-6)
     np.testing.assert_allclose(other.power, one.power, rtol=1e-9)
+    np.testing.assert_allclose(other.quiet, one.quiet, rtol=1e-9)
     assert float(other.loudest) == pytest.approx(float(one.loudest))
     assert float(other.timesteps) == pytest.approx(float(one.timesteps))

@@ -7,9 +7,22 @@ import math
 import torch
 from torch import Tensor
 
-from streamer.recognition.normaliser import Normaliser
+from streamer.recognition.normaliser import (
+    FIRST_BIN_BEYOND,
+    LOW_BINS,
+    NARROWBAND_SHARE,
+    QUIET_LOWS_DB,
+    SPEECH_LOWS_DB,
+    Normaliser,
+)
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER
-from streamer.signal import FRAME_SAMPLES, FRAME_TAIL_SAMPLES, FRAMES_PER_TIMESTEP, HOP_SAMPLES
+from streamer.signal import (
+    FRAME_SAMPLES,
+    FRAME_TAIL_SAMPLES,
+    FRAMES_PER_TIMESTEP,
+    FREQUENCY_BINS,
+    HOP_SAMPLES,
+)
 
 
 def power_spectra(samples: Tensor) -> Tensor:
@@ -45,17 +58,51 @@ def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
     power = torch.unflatten(power, 1, (-1, FRAMES_PER_TIMESTEP))
     mean = power.mean(dim=2, dtype=torch.float64)
     is_speech = (speech >= normaliser.speech_threshold).double()
-    heard = is_speech.cumsum(dim=1)
     keep = math.exp(-1.0 / normaliser.memory_timesteps)
-    # The decaying sum in closed form: each term decays by the timesteps of speech after it.
-    weight = (keep**-heard * is_speech)[..., None]
-    total = (keep**heard)[..., None] * (mean * weight).cumsum(dim=1)
-    count = keep**heard * weight[..., 0].cumsum(dim=1)
+    total = _forgetting_sum(mean, is_speech, keep)
+    count = _forgetting_sum(torch.ones_like(mean[..., :1]), is_speech, keep)[..., 0]
+    heard = is_speech.cumsum(dim=1)
     loudest = mean.sum(dim=2).cummax(dim=1).values
     level = torch.where(heard > 0, total.sum(dim=2) / count.clamp(min=1e-9), loudest)
-    prior = torch.from_numpy(normaliser.prior_spectrum).to(power.device)
+    prior = _prior(total, _forgetting_sum(_bands(mean), 1.0 - is_speech, keep), normaliser)
     n0 = normaliser.prior_timesteps
     reference = (n0 * level[..., None] * prior + total) / (n0 + count)[..., None]
     floor = 10.0 ** (normaliser.floor_db / 10.0)
     gain = (1.0 / (floor * reference + SILENT_POWER)).float()
     return torch.log1p(power * gain[:, :, None, :]).mul_(1.0 / math.log1p(1.0 / floor))
+
+
+def _forgetting_sum(values: Tensor, counts: Tensor, keep: float) -> Tensor:
+    """Sum values ``(batch, timesteps, n)`` where ``counts`` is one, as the runtime does.
+
+    In closed form: each term decays by the later timesteps that count.
+    """
+    counted = counts.cumsum(dim=1)
+    weight = (keep**-counted * counts)[..., None]
+    return (keep**counted)[..., None] * (values * weight).cumsum(dim=1)
+
+
+def _prior(total: Tensor, quiet: Tensor, normaliser: Normaliser) -> Tensor:
+    """Compute ``Normaliser.prior``, ``(batch, timesteps, 201)``."""
+    wide, narrow = (
+        torch.from_numpy(one).to(total.device)
+        for one in (normaliser.prior_spectrum, normaliser.telephone_spectrum)
+    )
+    speech = _bands(total)
+    both = speech + quiet
+    is_narrow = both[..., 2] < NARROWBAND_SHARE * both[..., :2].sum(dim=-1)
+    share = is_narrow * _cut(quiet, QUIET_LOWS_DB) * _cut(speech, SPEECH_LOWS_DB)
+    return wide + share[..., None] * (narrow - wide)
+
+
+def _bands(power: Tensor) -> Tensor:
+    sizes = [LOW_BINS, FIRST_BIN_BEYOND - LOW_BINS, FREQUENCY_BINS - FIRST_BIN_BEYOND]
+    return torch.stack([one.sum(dim=-1) for one in torch.split(power, sizes, dim=-1)], dim=-1)
+
+
+def _cut(bands: Tensor, range_db: tuple[float, float]) -> Tensor:
+    level = bands.sum(dim=-1)
+    least, most = range_db
+    lows_db = 10.0 * torch.log10(bands[..., 0].clamp(min=1e-30) / level.clamp(min=SILENT_POWER))
+    share = ((most - lows_db) / (most - least)).clamp(0.0, 1.0)
+    return torch.where(level > SILENT_POWER, share, torch.ones_like(share))

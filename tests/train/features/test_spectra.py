@@ -17,12 +17,14 @@ from streamer.signal import (
 from tests.helpers.drawn import SEED, drawer_of, drawn
 from train.features.data import analyse
 from train.features.spectra import normalise, power_spectra, samples_of
+from train.measuring.effects import telephone
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")
 
 
-def test_spectra_and_features_are_those_of_the_runtime(speech, data):
-    samples = torch.from_numpy(speech[: samples_of(200)])
+@pytest.mark.parametrize("line", [np.asarray, telephone])
+def test_spectra_and_features_are_those_of_the_runtime(speech, data, line):
+    samples = torch.from_numpy(line(speech[: samples_of(200)]))
     power = power_spectra(samples[None])
     own = runtime_spectra(frames_of(samples.numpy()))
     np.testing.assert_allclose(power[0], own, rtol=1e-3, atol=1e-5)
