@@ -30,7 +30,7 @@ FIRST_BIN_BEYOND = 103
 #: the power of speech. Between these shares in dB, the prior goes over from that of a telephone.
 LOW_BINS = 5
 QUIET_LOWS_DB = (-17.0, -12.0)
-SPEECH_LOWS_DB = (-20.0, -12.0)
+SPEECH_LOWS_DB = (-26.0, -20.0)
 #: The prior over a telephone: less below 300 Hz, by 20 dB at most.
 CUT_HZ = 300.0
 CUT_ORDER = 4

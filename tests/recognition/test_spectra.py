@@ -92,7 +92,7 @@ def reference_prior(total, quiet, normaliser):
     """Compute the prior from the spectra of speech and of the rest."""
     both = total + quiet
     share = float(both[103:].sum() < 1e-6 * both.sum())
-    for power, least, most in ((quiet, -17.0, -12.0), (total, -20.0, -12.0)):
+    for power, least, most in ((quiet, -17.0, -12.0), (total, -26.0, -20.0)):
         if power.sum() > 1e-10:
             lows_db = 10 * np.log10(max(power[:5].sum(), 1e-30) / power.sum())
             share *= np.clip((most - lows_db) / (most - least), 0.0, 1.0)
