@@ -27,9 +27,10 @@ NARROWBAND_SHARE = 1e-6
 FIRST_BIN_BEYOND = 103
 #: A narrowband line that also cuts the lows, as a telephone does, shows it in the bins below
 #: 180 Hz: by their share of the power without speech, which does not depend on the voice, and of
-#: the power of speech. Between these shares in dB, the prior goes over from that of a telephone.
+#: the power of speech. White noise, which shows nothing, has -15.2 dB there. Between these shares
+#: in dB, the prior goes over from that of a telephone.
 LOW_BINS = 5
-QUIET_LOWS_DB = (-17.0, -12.0)
+QUIET_LOWS_DB = (-17.0, -15.5)
 SPEECH_LOWS_DB = (-26.0, -20.0)
 #: The prior over a telephone: less below 300 Hz, by 20 dB at most.
 CUT_HZ = 300.0

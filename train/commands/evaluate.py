@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=KINDS,
         help="also over background noise, at other levels, in streams of changing emotion, over "
-        "a telephone or a poor call, clipped, with an offset, at another pitch or tempo, from "
-        "across a synthetic room, and with profiles of the voices: %(choices)s",
+        "a telephone, at 8 kHz, over a poor call, clipped, with an offset, at another pitch or "
+        "tempo, from across a synthetic room, and with profiles of the voices: %(choices)s",
         metavar="NAME",
     )
     parser.add_argument(

@@ -15,6 +15,7 @@ Kind = Literal[
     "gain",
     "streams",
     "telephone",
+    "narrowband",
     "opus",
     "clipping",
     "offset",

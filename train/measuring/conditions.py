@@ -64,6 +64,7 @@ CLEAN = Condition()
 #: Kind of condition -> names of its effects.
 EFFECT_KINDS: dict[Kind, tuple[str, ...]] = {
     "telephone": ("telephone",),
+    "narrowband": ("8 kHz",),
     "opus": ("opus",),
     "clipping": ("clipping",),
     "offset": ("offset",),

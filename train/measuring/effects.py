@@ -57,6 +57,12 @@ def telephone(samples: Float32) -> Float32:
     return _of_length(soxr.resample(coded, TELEPHONE_RATE, SAMPLE_RATE), len(samples))
 
 
+def narrowband(samples: Float32) -> Float32:
+    """Sample at 8 kHz, which cuts off the band over 4 kHz and nothing else."""
+    narrow = soxr.resample(samples, SAMPLE_RATE, TELEPHONE_RATE)
+    return _of_length(soxr.resample(narrow, TELEPHONE_RATE, SAMPLE_RATE), len(samples))
+
+
 def opus(samples: Float32) -> Float32:
     """Apply a poor internet call: Opus, 16 kHz, 12 kbit/s."""
     coded = _coded(samples.clip(-1.0, 1.0), SAMPLE_RATE, "OGG", "OPUS", OPUS_COMPRESSION)
@@ -171,6 +177,7 @@ def _alone(change: Callable[[Float32], Float32]) -> Effect:
 #: Effects by name.
 EFFECTS: dict[str, Effect] = {
     "telephone": _alone(telephone),
+    "8 kHz": _alone(narrowband),
     "opus": _alone(opus),
     "clipping": lambda samples, _name, _noise_root, level: clipping(samples, level),
     "offset": _alone(offset),
@@ -184,6 +191,7 @@ OF_VOICE = ("pitch +5", "pitch -5", "tempo 1.25")
 #: What tables call the effects.
 DESCRIBED: dict[str, str] = {
     "telephone": "telephone: 300 to 3400 Hz, 8 kHz, mu-law",
+    "8 kHz": "sampled at 8 kHz",
     "opus": "Opus, 12 kbit/s",
     "clipping": "clipped: speech 6 dB over full scale",
     "offset": "gain -12 dB, offset of 2 %",

@@ -157,7 +157,8 @@ def hear_session(
         for start, recording in zip(starts, recordings, strict=True)
     ]
     if not condition.is_of_voice:
-        level = active_rms(np.concatenate(recordings))
+        # The mean in dB: a background goes on while some sentences are shouted and others are not.
+        level = float(np.exp(np.mean([np.log(active_rms(one)) for one in recordings])))
         samples = heard_in(condition, samples, session.name, noise_root, level)
     heard = hear(worker_recognizer(model), samples, adapts=adapts)
     return HeardSession(session, tuple(spans), heard)

@@ -117,7 +117,7 @@ def test_the_recipe_of_the_research_model_is_read():
     assert recipe.network.labels == EMOTIONS
     assert look_ahead_ms(recipe.network) <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
-    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (10, 1, "runs/open")
+    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (9, 1, "runs/imitation")
     assert recipe.augmentation == Augmentation()
     assert recipe.streams == Streams(seconds=12, ordinary=0.1)
     assert recipe.noises == ("esc10", "noise")
@@ -127,20 +127,20 @@ def test_the_recipe_of_the_research_model_is_read():
     ("old", "new", "message"),
     [
         ("epochs", "epoch", "unknown training settings: epoch"),
-        ("epochs = 10", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
-        ("epochs = 10", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
-        ("epochs = 10", 'epochs = "many"', "epochs must be"),
+        ("epochs = 9", "epochs = 0", "epochs must be a whole number, 1 or more; is 0"),
+        ("epochs = 9", "epochs = 2.5", "epochs must be a whole number, 1 or more; is 2.5"),
+        ("epochs = 9", 'epochs = "many"', "epochs must be"),
         (
             "epoch_steps = 200",
             "epoch_steps = 0",
             "epoch_steps must be a whole number, 1 or more; is 0",
         ),
-        ("epochs = 10", "copies = 5", "unknown training settings: copies"),
+        ("epochs = 9", "copies = 5", "unknown training settings: copies"),
         ("batch = 32", "batch = true", "batch must be"),
-        ("epochs = 10", "split = 5", "split must be a name, such as fixed; is 5"),
+        ("epochs = 9", "split = 5", "split must be a name, such as fixed; is 5"),
         ("refit = true", "refit = 1", "refit must be true or false, is 1"),
-        ("epochs = 10", "draws_ahead = 1", "draws_ahead must be true or false, is 1"),
-        ("epochs = 10", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
+        ("epochs = 9", "draws_ahead = 1", "draws_ahead must be true or false, is 1"),
+        ("epochs = 9", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
         ("seconds = 12", "minutes = 12", "unknown streams settings: minutes"),
         ("seconds = 12", "seconds = 0", "seconds must be a number, from 1 to 600; is 0"),
         ("ordinary = 0.1", "ordinary = 2", "ordinary must be a number, from 0 to 1; is 2"),

@@ -17,6 +17,7 @@ from train.measuring.effects import (
     EFFECTS,
     OFFSET,
     OFFSET_GAIN,
+    narrowband,
     offset,
     pitch,
     stretch,
@@ -101,6 +102,12 @@ def test_an_effect_changes_speech_and_is_always_the_same(effect, speech, noise_r
     assert not np.array_equal(heard[:26_000], clip[:26_000])
     for nothing in (np.zeros(9, np.float32), np.zeros(9_000, np.float32)):
         assert np.isfinite(heard_in(Condition(effect=effect), nothing, "a", noise_root)).all()
+
+
+def test_at_8_khz_the_band_below_4_khz_stays():
+    for hertz in (100, 1_000, 3_500):
+        assert level_of(narrowband(tone(hertz))) == pytest.approx(level_of(tone(hertz)), rel=0.01)
+    assert level_of(narrowband(tone(4_300))) < 1e-4 * level_of(tone(4_300))
 
 
 def test_a_telephone_passes_its_band_and_no_more():
