@@ -9,6 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.recognition.line import (
+    LINE_SHAPE,
+    after_each,
+    after_one,
+    forgetting,
+    telephone_share,
+)
 from streamer.recognition.spectra import SILENT_POWER, Spectra
 from streamer.signal import (
     FRAME_SAMPLES,
@@ -21,18 +28,7 @@ from streamer.signal import (
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-#: A stream is narrowband if less than this share of its power lies in bins from here on, 4.1 kHz.
-#: Lines and files at 8 kHz have under -85 dB there, other recordings over -55 dB.
-NARROWBAND_SHARE = 1e-6
-FIRST_BIN_BEYOND = 103
-#: A narrowband line that also cuts the lows, as a telephone does, shows it in the bins below
-#: 180 Hz: by their share of the power without speech, which does not depend on the voice, and of
-#: the power of speech. White noise, which shows nothing, has -15.2 dB there. Between these shares
-#: in dB, the prior goes over from that of a telephone.
-LOW_BINS = 5
-QUIET_LOWS_DB = (-17.0, -15.5)
-SPEECH_LOWS_DB = (-26.0, -20.0)
-#: The prior over a telephone: less below 300 Hz, by 20 dB at most.
+#: High-pass of the prior over a telephone, and what it leaves at least.
 CUT_HZ = 300.0
 CUT_ORDER = 4
 LEAST_LEFT = 0.01
@@ -46,15 +42,13 @@ class NormaliserState:
         power: ``(..., 201)`` forgetting sum of the power of speech timesteps, float64.
         timesteps: ``(...)`` forgetting count of speech timesteps, float64.
         loudest: ``(...)`` greatest timestep power so far, float64.
-        quiet: ``(..., 3)`` forgetting sums over the timesteps without speech: the power in the
-            bins below :data:`LOW_BINS`, in those below :data:`FIRST_BIN_BEYOND`, and in the rest;
-            float64.
+        line: ``(..., 3, 2)`` what is known of the line, see :mod:`streamer.recognition.line`.
     """
 
     power: Float64
     timesteps: Float64
     loudest: Float64
-    quiet: Float64
+    line: Float64
 
 
 @dataclass(frozen=True)
@@ -70,9 +64,10 @@ class Normaliser:
     0 where the power is far below the floor. The convolutions also pad with zero. Loud frames
     govern a linear mean, so noise under the speech does not change M; it is under the floor, so it
     does not change the feature either. Until speech is detected, the loudest timestep so far
-    replaces the speech level. Over a telephone the prior lacks its lows: they hold a good part of
-    the power of speech, so a prior that expected them would make the reference of all other bins
-    too low.
+    replaces the speech level.
+
+    Over a telephone the prior goes through a high-pass. A voice has much of its power in the low
+    band, so with a prior that expected it there the reference of all other bins would be too low.
 
     Attributes:
         prior_spectrum: ``(201,)`` relative power of speech, sums to 1.
@@ -108,7 +103,7 @@ class Normaliser:
             power=np.zeros((*batch, FREQUENCY_BINS)),
             timesteps=np.zeros(batch),
             loudest=np.zeros(batch),
-            quiet=np.zeros((*batch, 3)),
+            line=np.zeros((*batch, *LINE_SHAPE)),
         )
 
     def normalise(
@@ -138,7 +133,7 @@ class Normaliser:
                     power=after.power[..., -1, :],
                     timesteps=after.timesteps[..., -1],
                     loudest=after.loudest[..., -1],
-                    quiet=after.quiet[..., -1, :],
+                    line=after.line[..., -1, :, :],
                 )
         np.log1p(features, out=features)
         features *= self._scale
@@ -158,10 +153,10 @@ class Normaliser:
             power=np.array([one.power for one in states]),
             timesteps=np.array([one.timesteps for one in states]),
             loudest=np.array([one.loudest for one in states]),
-            quiet=np.array([one.quiet for one in states]),
+            line=np.array([one.line for one in states]),
         )
         features, state = self.normalise(together, state, at_once)
-        after = zip(state.power, state.timesteps, state.loudest, state.quiet, strict=True)
+        after = zip(state.power, state.timesteps, state.loudest, state.line, strict=True)
         return [(row, NormaliserState(*one)) for row, one in zip(features, after, strict=True)]
 
     @cached_property
@@ -181,15 +176,14 @@ class Normaliser:
     ) -> NormaliserState:
         """Return the state after a timestep of power ``(..., 4, 201)`` and speech ``(...)``."""
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
-        bands = _bands(mean)
-        loudest = np.maximum(state.loudest, np.add.reduce(bands, axis=-1))
+        loudest = np.maximum(state.loudest, np.add.reduce(mean, axis=-1))
         is_speech = speech >= self.speech_threshold
-        quiet = np.where(is_speech[..., None], state.quiet, self._keep * state.quiet + bands)
+        line = after_one(state.line, mean, is_speech)
         if not is_speech.any():
-            return NormaliserState(state.power, state.timesteps, loudest, quiet)
+            return NormaliserState(state.power, state.timesteps, loudest, line)
         total = np.where(is_speech[..., None], self._keep * state.power + mean, state.power)
         count = np.where(is_speech, self._keep * state.timesteps + 1.0, state.timesteps)
-        return NormaliserState(total, count, loudest, quiet)
+        return NormaliserState(total, count, loudest, line)
 
     def _references(
         self, power: Float32, speech: Float32, state: NormaliserState
@@ -202,32 +196,15 @@ class Normaliser:
             state: state before them.
         """
         mean = np.add.reduce(power, axis=-2, dtype=np.float64) / FRAMES_PER_TIMESTEP
-        bands = _bands(mean)
-        levels = np.add.reduce(bands, axis=-1)
+        levels = np.add.reduce(mean, axis=-1)
         levels[..., 0] = np.maximum(state.loudest, levels[..., 0])
         loudest = np.maximum.accumulate(levels, axis=-1)
         is_speech = speech >= self.speech_threshold
-        kept, weights = self._forgetting(is_speech)
+        kept, weights = forgetting(is_speech, self._keep)
         total = kept[..., None] * state.power[..., None, :] + weights @ mean
         count = kept * state.timesteps[..., None] + np.add.reduce(weights, axis=-1)
-        kept, weights = self._forgetting(~is_speech)
-        quiet = kept[..., None] * state.quiet[..., None, :] + weights @ bands
-        return NormaliserState(total, count, loudest, quiet)
-
-    def _forgetting(self, counts: NDArray[np.bool_]) -> tuple[Float64, Float64]:
-        """Return the forgetting sum in closed form: each timestep decays by those after it.
-
-        Args:
-            counts: ``(..., timesteps)`` whether a timestep counts.
-
-        Returns:
-            what is left of the sum from before, ``(..., timesteps)``, and the weight of each
-            timestep at each, ``(..., timesteps, timesteps)``.
-        """
-        counted = np.add.accumulate(counts, axis=-1, dtype=np.float64)
-        weights = np.tril(self._keep ** np.abs(counted[..., :, None] - counted[..., None, :]))
-        weights *= counts[..., None, :]
-        return self._keep**counted, weights
+        line = after_each(state.line, mean, is_speech)
+        return NormaliserState(total, count, loudest, line)
 
     def _gain(self, state: NormaliserState) -> Float32:
         """Return the factor for the power of timesteps, ``(..., 201)``: one over the floor."""
@@ -243,14 +220,10 @@ class Normaliser:
 
     def prior(self, state: NormaliserState) -> Float64:
         """Return the prior spectrum in a state, ``(..., 201)``, or ``(201,)`` for all streams."""
-        speech, quiet = _bands(state.power), state.quiet
-        both = speech + quiet
-        is_narrow = both[..., 2] < NARROWBAND_SHARE * (both[..., 0] + both[..., 1])
-        if not is_narrow.any():
+        share = telephone_share(state.line)
+        if not share.any():
             return self.prior_spectrum
-        share = is_narrow * _cut(quiet, QUIET_LOWS_DB) * _cut(speech, SPEECH_LOWS_DB)
-        change = self.telephone_spectrum - self.prior_spectrum
-        return self.prior_spectrum + share[..., None] * change
+        return self.prior_spectrum + share[..., None] * self._change
 
     @cached_property
     def telephone_spectrum(self) -> Float64:
@@ -260,16 +233,6 @@ class Normaliser:
         prior = self.prior_spectrum * left
         return np.asarray(prior / prior.sum())
 
-
-def _bands(power: Float64) -> Float64:
-    """Return the power in the lows, in the rest of a telephone's band, and beyond, ``(..., 3)``."""
-    return np.asarray(np.add.reduceat(power, (0, LOW_BINS, FIRST_BIN_BEYOND), axis=-1))
-
-
-def _cut(bands: Float64, range_db: tuple[float, float]) -> Float64:
-    """Return how far the lows are cut, from 0 to 1; 1 if there is no power to tell by."""
-    lows, level = bands[..., 0], np.add.reduce(bands, axis=-1)
-    least, most = range_db
-    lows_db = 10.0 * np.log10(np.maximum(lows, 1e-30) / np.maximum(level, SILENT_POWER))
-    cut = np.clip((most - lows_db) / (most - least), 0.0, 1.0)
-    return np.asarray(np.where(level > SILENT_POWER, cut, 1.0))
+    @cached_property
+    def _change(self) -> Float64:
+        return np.asarray(self.telephone_spectrum - self.prior_spectrum)

@@ -7,20 +7,23 @@ import math
 import torch
 from torch import Tensor
 
-from streamer.recognition.normaliser import (
+from streamer.recognition.line import (
     FIRST_BIN_BEYOND,
-    LOW_BINS,
+    LEAST_DB,
+    LINE_KEEP,
+    LOW_BAND_BINS,
+    NARROWBAND,
     NARROWBAND_SHARE,
     QUIET_LOWS_DB,
+    ROUNDING_POWER,
     SPEECH_LOWS_DB,
-    Normaliser,
 )
+from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER
 from streamer.signal import (
     FRAME_SAMPLES,
     FRAME_TAIL_SAMPLES,
     FRAMES_PER_TIMESTEP,
-    FREQUENCY_BINS,
     HOP_SAMPLES,
 )
 
@@ -64,7 +67,7 @@ def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
     heard = is_speech.cumsum(dim=1)
     loudest = mean.sum(dim=2).cummax(dim=1).values
     level = torch.where(heard > 0, total.sum(dim=2) / count.clamp(min=1e-9), loudest)
-    prior = _prior(total, _forgetting_sum(_bands(mean), 1.0 - is_speech, keep), normaliser)
+    prior = _prior(mean, is_speech, normaliser)
     n0 = normaliser.prior_timesteps
     reference = (n0 * level[..., None] * prior + total) / (n0 + count)[..., None]
     floor = 10.0 ** (normaliser.floor_db / 10.0)
@@ -82,27 +85,33 @@ def _forgetting_sum(values: Tensor, counts: Tensor, keep: float) -> Tensor:
     return (keep**counted)[..., None] * (values * weight).cumsum(dim=1)
 
 
-def _prior(total: Tensor, quiet: Tensor, normaliser: Normaliser) -> Tensor:
-    """Compute ``Normaliser.prior``, ``(batch, timesteps, 201)``."""
-    wide, narrow = (
-        torch.from_numpy(one).to(total.device)
+def _prior(mean: Tensor, is_speech: Tensor, normaliser: Normaliser) -> Tensor:
+    """Compute ``Normaliser.prior`` after each timestep, ``(batch, timesteps, 201)``."""
+    wide, telephone = (
+        torch.from_numpy(one).to(mean.device)
         for one in (normaliser.prior_spectrum, normaliser.telephone_spectrum)
     )
-    speech = _bands(total)
-    both = speech + quiet
-    is_narrow = both[..., 2] < NARROWBAND_SHARE * both[..., :2].sum(dim=-1)
-    share = is_narrow * _cut(quiet, QUIET_LOWS_DB) * _cut(speech, SPEECH_LOWS_DB)
-    return wide + share[..., None] * (narrow - wide)
+    share = _telephone_share(mean, is_speech > 0)
+    return wide + share[..., None] * (telephone - wide)
 
 
-def _bands(power: Tensor) -> Tensor:
-    sizes = [LOW_BINS, FIRST_BIN_BEYOND - LOW_BINS, FREQUENCY_BINS - FIRST_BIN_BEYOND]
-    return torch.stack([one.sum(dim=-1) for one in torch.split(power, sizes, dim=-1)], dim=-1)
-
-
-def _cut(bands: Tensor, range_db: tuple[float, float]) -> Tensor:
-    level = bands.sum(dim=-1)
-    least, most = range_db
-    lows_db = 10.0 * torch.log10(bands[..., 0].clamp(min=1e-30) / level.clamp(min=SILENT_POWER))
-    share = ((most - lows_db) / (most - least)).clamp(0.0, 1.0)
-    return torch.where(level > SILENT_POWER, share, torch.ones_like(share))
+def _telephone_share(power: Tensor, is_speech: Tensor) -> Tensor:
+    """Compute :func:`streamer.recognition.line.telephone_share` after each timestep."""
+    sizes = [LOW_BAND_BINS, FIRST_BIN_BEYOND - LOW_BAND_BINS, power.shape[-1] - FIRST_BIN_BEYOND]
+    lows, rest, beyond = (one.sum(dim=-1) for one in torch.split(power, sizes, dim=-1))
+    inside = lows + rest
+    is_heard = inside > ROUNDING_POWER
+    is_narrow = is_heard & (beyond <= NARROWBAND_SHARE * inside + ROUNDING_POWER)
+    ratio = lows.clamp(min=1e-30) / inside.clamp(min=ROUNDING_POWER)
+    lows_db = (10.0 * torch.log10(ratio)).clamp(min=LEAST_DB)
+    share = torch.ones_like(lows)
+    for counts, values, (zero, one), unknown in (
+        (is_heard, is_narrow.double(), NARROWBAND, 0.0),
+        (is_narrow & ~is_speech, lows_db, QUIET_LOWS_DB[::-1], 1.0),
+        (is_narrow & is_speech, lows_db, SPEECH_LOWS_DB[::-1], 1.0),
+    ):
+        both = torch.stack([torch.ones_like(values), values], dim=-1)
+        count, total = _forgetting_sum(both, counts.double(), LINE_KEEP).unbind(dim=-1)
+        ramp = ((total / count.clamp(min=1e-9) - zero) / (one - zero)).clamp(0.0, 1.0)
+        share = share * torch.where(count > 0, ramp, unknown)
+    return share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import signal
 
 from streamer.recognition.spectra import Spectra, SpectralAnalysis, frames_of
 from streamer.recognition.spectra import power_spectra as runtime_spectra
@@ -12,17 +13,24 @@ from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import (
     FRAMES_PER_TIMESTEP,
     FREQUENCY_BINS,
+    SAMPLE_RATE,
     SPEECH_THRESHOLD,
 )
 from tests.helpers.drawn import SEED, drawer_of, drawn
 from train.features.data import analyse
 from train.features.spectra import normalise, power_spectra, samples_of
-from train.measuring.effects import telephone
+from train.measuring.effects import narrowband, telephone
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")
 
 
-@pytest.mark.parametrize("line", [np.asarray, telephone])
+def half_a_telephone(samples):
+    """A line whose lows are neither there nor missing."""
+    lows = signal.butter(2, 240, "highpass", fs=SAMPLE_RATE, output="sos")
+    return narrowband(signal.sosfilt(lows, samples).astype(np.float32))
+
+
+@pytest.mark.parametrize("line", [np.asarray, telephone, narrowband, half_a_telephone])
 def test_spectra_and_features_are_those_of_the_runtime(speech, data, line):
     samples = torch.from_numpy(line(speech[: samples_of(200)]))
     power = power_spectra(samples[None])
