@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import torch
 
 from streamer.errors import SerLiveError
 from train.fitting.recipe import Recipe
+from train.place import CPU
 from train.whole_file import whole_file
+
+#: How torch's message begins if weights do not fit a network.
+_OTHER_SHAPE = "Error(s) in loading"
 
 
 def save_checkpoint(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
@@ -21,21 +26,29 @@ def save_checkpoint(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
 
 
 def restore_checkpoint(
-    path: Path, recipe: Recipe, device: torch.device, restore: Callable[[dict[str, Any]], None]
+    path: Path, recipe: Recipe, restore: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Pass a checkpoint's state, on the device, to ``restore``, which takes it over.
+    """Pass a checkpoint's state, on the CPU, to ``restore``, which takes it over.
 
     Raises:
-        SerLiveError: the checkpoint is of another recipe, or damaged.
+        SerLiveError: the checkpoint is of another recipe, damaged, or of another version.
     """
+    content = path.read_bytes()  # a disk that fails says so here
+    advice = "is damaged, or of another version: remove it to train from the first epoch"
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        is_same = recipe.made(json.loads(state["recipe"]))
-        if is_same:
-            restore(state)
-    except (torch.OutOfMemoryError, PermissionError):  # the file may be whole
+        state = torch.load(BytesIO(content), map_location=CPU, weights_only=True)
+        made_by = json.loads(state["recipe"])
+    except MemoryError:
         raise
     except Exception as error:  # torch and its pickle raise a dozen unrelated types
-        raise SerLiveError(f"{path} is damaged: remove it to train from the first epoch") from error
-    if not is_same:
+        raise SerLiveError(f"{path} {advice}") from error
+    if not recipe.made(made_by):
         raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+    try:
+        restore(state)
+    except (KeyError, ValueError, TypeError) as error:
+        raise SerLiveError(f"{path} {advice}") from error
+    except RuntimeError as error:
+        if not str(error).startswith(_OTHER_SHAPE):
+            raise  # such as a device without memory
+        raise SerLiveError(f"{path} {advice}") from error

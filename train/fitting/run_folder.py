@@ -28,6 +28,8 @@ REFIT = "refit"
 #: Result file; it exists once the run is finished.
 RESULT = "result.json"
 TESTED = "test.json"
+#: What the result of a run that has learnt emotions says, beside its recipe and its lineage.
+NEEDED = ("prior_spectrum", "parameters", "epoch", "temperature")
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,11 @@ class RunFolder:
             )
         file = self.path / RESULT
         try:
-            result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            assert isinstance(result["recipe"], dict)
-        except (ValueError, TypeError, KeyError, AssertionError) as error:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
             raise _damaged(file) from error
+        if not isinstance(result, dict) or not isinstance(result.get("recipe"), dict):
+            raise _damaged(file)
         return result
 
     def load(
@@ -110,11 +113,14 @@ class RunFolder:
             SerLiveError: there is none, it has learnt no emotions, or a file of it is damaged.
         """
         result = self.result()
-        if "network" not in result["recipe"]:
+        if "network" not in result["recipe"] and "uar" in result:  # of `train teach`
             raise SerLiveError(
                 f"{self.path} holds teachers' answers and no network: name it as answers"
             )
         imitates = bool(result["recipe"].get("imitates"))
+        is_whole = imitates or all(name in result for name in NEEDED)
+        if "network" not in result["recipe"] or not is_whole:
+            raise _damaged(self.path / RESULT)
         if imitates and not is_start:
             raise SerLiveError(
                 f"{self.path} has learnt no emotions yet: a recipe that names it as pretrained "

@@ -341,7 +341,7 @@ class Training:
         Raises:
             SerLiveError: the checkpoint is of another recipe, or damaged.
         """
-        restore_checkpoint(path, self._recipe, self._place.device, self._take)
+        restore_checkpoint(path, self._recipe, self._take)
 
     def _take(self, saved: dict[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])

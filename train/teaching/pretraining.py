@@ -292,7 +292,7 @@ def pretrain(
     epochs, checkpoint = recipe.epochs, folder / CHECKPOINT
     progress = _Progress(recipe, imitator)
     if checkpoint.exists():
-        progress.load(checkpoint, place.device)
+        progress.load(checkpoint)
     values = torch.from_numpy(frames.values)
     if place.fits(values.nbytes):
         values = values.to(place.device)
@@ -354,13 +354,13 @@ class _Progress:
         state |= {"epoch": self.epoch, "steps": self.average.steps}
         save_checkpoint(path, self._recipe, state)
 
-    def load(self, path: Path, device: torch.device) -> None:
+    def load(self, path: Path) -> None:
         """Resume a stopped pre-training of the same recipe.
 
         Raises:
             SerLiveError: the checkpoint is of another recipe, or damaged.
         """
-        restore_checkpoint(path, self._recipe, device, self._take)
+        restore_checkpoint(path, self._recipe, self._take)
 
     def _take(self, saved: dict[str, Any]) -> None:
         for name, part in self._parts().items():

@@ -83,6 +83,14 @@ def test_a_run_goes_from_corpus_to_model_and_resumes(folders, tmp_path):
             lambda whole: whole.replace(b'"window_timesteps"', b'"window"'),
             "result.json is damaged",
         ),
+        *(
+            (
+                "result.json",
+                lambda whole, name=name: whole.replace(f'"{name}"'.encode(), b'"gone"'),
+                "result.json is damaged",
+            )
+            for name in ("network", "prior_spectrum", "parameters", "epoch", "temperature")
+        ),
         ("network.safetensors", lambda whole: whole[:-9], "network.safetensors is damaged"),
         ("network.safetensors", lambda _: save({}), "network.safetensors is damaged"),
         ("network.safetensors", None, "network.safetensors is missing"),
