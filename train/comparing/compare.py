@@ -218,7 +218,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
     """Run a trial; return its result in the leader, None in other processes."""
     recipe = _recipe(trial, base)
     if trial.system == FUNCTIONALS:
-        return _run_functionals(trial, recipe, folders) if place.leads else None
+        return _run_functionals(trial, recipe, base, folders) if place.leads else None
     result = finished_or_run(recipe, folders, place)
     if not place.leads:
         return None
@@ -226,7 +226,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
     config = recipe.network
     network = _Network(folders)
     return replace(
-        _finished(trial, recipe, test, network.answers(test)),
+        _finished(trial, base, test, network.answers(test)),
         running=network.confusions_in_streams(test) if recipe.streams else None,
         epoch=result["epoch"],
         parameters=result["parameters"],
@@ -270,17 +270,17 @@ def _trained_s(folder: Path) -> float:
     return round(sum(float(json.loads(line)["trained_s"]) for line in lines), 1)
 
 
-def _run_functionals(trial: Trial, recipe: Recipe, folders: Folders) -> Finished:
+def _run_functionals(trial: Trial, recipe: Recipe, base: Recipe, folders: Folders) -> Finished:
     parts = read_parts(recipe, folders.corpora)
     train, validation, test = (
         prepare_functionals(part, trial.labels, folders.cache)
         for part in (parts.train, parts.validation, parts.test)
     )
     answered = fit_functionals(train, validation).answers(test)
-    return _finished(trial, recipe, parts.test, answered)
+    return _finished(trial, base, parts.test, answered)
 
 
-def _finished(trial: Trial, recipe: Recipe, test: Sequence[Utterance], answered: Int64) -> Finished:
+def _finished(trial: Trial, base: Recipe, test: Sequence[Utterance], answered: Int64) -> Finished:
     labels = np.array([trial.labels.index(one.label) for one in test], np.int64)
     speakers = [one.speaker for one in test]
     return Finished(
@@ -290,7 +290,7 @@ def _finished(trial: Trial, recipe: Recipe, test: Sequence[Utterance], answered:
         split=trial.split,
         system=trial.system,
         seed=trial.seed,
-        recipe=_digest(recipe),
+        recipe=_digest(base),
         confusions=confusions_by_speaker(answered, labels, speakers, len(trial.labels)),
     )
 

@@ -477,6 +477,16 @@ def test_a_recipe_that_hears_the_validation_speakers_is_refused(comparison):
         comparison(replace(comparison.base, refit=True))
 
 
+def test_a_comparison_goes_on_though_each_system_starts_from_a_run_of_its_own(comparison):
+    """Names that a trial fills in are no other settings."""
+    base = replace(comparison.base, pretrained="runs/imitation-{system}", teacher=("runs/{seed}",))
+    trial = comparison.wanted[0]
+    answered = train.comparing.compare._finished(trial, base, [], np.zeros(0, np.int64))
+    make_appendable(comparison.results)
+    append_result(comparison.results, answered)
+    assert train.comparing.compare._done(comparison.results, base) == {trial.key}
+
+
 def test_each_trial_has_a_teacher_and_a_start_of_its_own():
     teacher = "runs/{protocol}/{split}/live/{seed}"
     base = recipe_with(teacher=(teacher,), pretrained="runs/imitation-{system}")

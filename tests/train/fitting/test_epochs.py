@@ -89,9 +89,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path, left):
     file = tmp_path / "checkpoint.pt"
     whole = file.read_bytes()
     file.write_bytes(whole[: int(left * len(whole)) if left < 1 else left])
-    with pytest.raises(
-        SerLiveError, match=r"checkpoint\.pt is damaged, or of another version: remove it"
-    ):
+    with pytest.raises(SerLiveError, match=r"checkpoint\.pt is damaged, or of another"):
         fit(recipe_with(epochs=1), training_set(), validation_sets(), tmp_path)
 
 
