@@ -203,12 +203,12 @@ def _early(one: Evaluation, metadata: ModelMetadata) -> Table:
         title_justify="left",
     )
     table.add_column("heard")
-    for column in ("UAR %", "95 %", "WA %", "without", "lost"):
+    for column in ("UAR %", "95 %", "WA %", "no verdict", "lost"):
         table.add_column(column, justify="right")
     for seconds, result in one.heard.items():
         lost = one.whole.scores.uar - result.scores.uar
         name = f"{seconds:g} s after first speech ({one.lasted[seconds]:.0f} % last so long)"
-        table.add_row(name, *_cells(result), f"{lost:.1f}")
+        table.add_row(name, *_cells(result), _points(lost))
     table.add_row("whole", *_cells(one.whole), "")
     return table
 
@@ -216,23 +216,29 @@ def _early(one: Evaluation, metadata: ModelMetadata) -> Table:
 def _conditions(one: Evaluation) -> Table:
     table = Table(
         title=f"in other conditions, alone and in running streams with pauses of {LONG_PAUSE_S:g} "
-        "s: UAR in %, recordings without a verdict, points lost",
+        "s: UAR in %, recordings without a verdict, and points lost",
         title_justify="left",
     )
     table.add_column("condition")
-    for column in ("alone", "without", "lost", "in streams", "without", "lost"):
+    for column in ("alone", "no verdict", "lost", "in streams", "no verdict", "lost"):
         table.add_column(column, justify="right", no_wrap=True)
 
-    def add(name: str, alone: Result, running: Result | None, *lost: float) -> None:
-        points = [_share(one_lost) for one_lost in lost] or ["", ""]
-        for_alone, for_running = _found(alone), _found(running)
-        table.add_row(name, *for_alone, points[0], *for_running, points[1])
-
-    add("as it is", one.whole, None if one.running is None else one.running.headline.voted)
+    as_it_is = None if one.running is None else one.running.headline.voted
+    table.add_row("as it is", *_found(one.whole), "", *_found(as_it_is), "")
     for condition, found in one.conditions.items():
-        lost = one.lost(condition), one.lost_running(condition)
-        add(condition.described, found.alone, found.running, *lost)
+        table.add_row(
+            condition.described,
+            *_found(found.alone),
+            _points(one.lost(condition)),
+            *_found(found.running),
+            _points(one.lost_running(condition)),
+        )
     return table
+
+
+def _points(value: float) -> str:
+    """Format a difference in points, without a minus before zero."""
+    return f"{value:.1f}".replace("-0.0", "0.0") if math.isfinite(value) else "-"
 
 
 def _found(result: Result | None) -> tuple[str, str]:

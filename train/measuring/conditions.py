@@ -64,7 +64,7 @@ CLEAN = Condition()
 #: Kind of condition -> names of its effects.
 EFFECT_KINDS: dict[Kind, tuple[str, ...]] = {
     "telephone": ("telephone",),
-    "narrowband": ("8 kHz",),
+    "narrowband": ("narrowband",),
     "opus": ("opus",),
     "clipping": ("clipping",),
     "offset": ("offset",),
@@ -107,18 +107,19 @@ def heard_in(
     Raises:
         SerLiveError: noise is needed and there is none.
     """
-    if level is None:
-        level = active_rms(samples)
     if condition.snr_db is not None:
         noises = load_noises(noise_root, "test")
         if not noises:
             raise SerLiveError(f"no background recordings for evaluation in {noise_root}")
         generator = np.random.default_rng(zlib.crc32(name.encode()))
-        loud = np.float32(level * 10.0 ** (-condition.snr_db / 20.0))
+        spoken = active_rms(samples) if level is None else level
+        loud = np.float32(spoken * 10.0 ** (-condition.snr_db / 20.0))
         samples = samples + background(len(samples), noises, generator) * loud
     if condition.gain_db:
         gain = np.float32(10.0 ** (condition.gain_db / 20.0))
-        samples, level = np.clip(samples * gain, -1.0, 1.0), level * float(gain)
+        samples = np.clip(samples * gain, -1.0, 1.0)
+        level = None if level is None else level * float(gain)
     if condition.effect:
-        samples = EFFECTS[condition.effect](samples, name, noise_root, level)
+        spoken = active_rms(samples) if level is None else level
+        samples = EFFECTS[condition.effect](samples, name, noise_root, spoken)
     return samples

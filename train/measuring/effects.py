@@ -177,7 +177,7 @@ def _alone(change: Callable[[Float32], Float32]) -> Effect:
 #: Effects by name.
 EFFECTS: dict[str, Effect] = {
     "telephone": _alone(telephone),
-    "8 kHz": _alone(narrowband),
+    "narrowband": _alone(narrowband),
     "opus": _alone(opus),
     "clipping": lambda samples, _name, _noise_root, level: clipping(samples, level),
     "offset": _alone(offset),
@@ -191,7 +191,7 @@ OF_VOICE = ("pitch +5", "pitch -5", "tempo 1.25")
 #: What tables call the effects.
 DESCRIBED: dict[str, str] = {
     "telephone": "telephone: 300 to 3400 Hz, 8 kHz, mu-law",
-    "8 kHz": "sampled at 8 kHz",
+    "narrowband": "sampled at 8 kHz",
     "opus": "Opus, 12 kbit/s",
     "clipping": "clipped: speech 6 dB over full scale",
     "offset": "gain -12 dB, offset of 2 %",

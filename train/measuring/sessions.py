@@ -48,6 +48,8 @@ LEADS_S = (0.0, 1.0, 3.0, 10.0)
 MOST_UTTERANCES = 12
 #: Faint noise in pauses and leads: white, -60 dBFS.
 FAINT_RMS = 10.0 ** (-60.0 / 20.0)
+#: Recordings below this active level, -100 dBFS, are silent.
+SILENT_RMS = 1e-5
 #: Place in a session -> its range of utterances, counted from 0, end excluded.
 PLACES: dict[str, tuple[int, int]] = {
     "first": (0, 1),
@@ -143,7 +145,10 @@ def hear_session(
     condition: Condition = CLEAN,
     noise_root: Path = Path(),
 ) -> HeardSession:
-    """Read, join and hear the recordings in a worker, in a condition that lasts all the stream."""
+    """Read, join and hear the recordings in a worker.
+
+    A condition of the voice changes each recording, any other the whole stream, pauses included.
+    """
     recordings = [read_recording(one.path) for one in session.utterances]
     if condition.is_of_voice:
         recordings = [
@@ -156,12 +161,21 @@ def hear_session(
         own_timesteps(start, start + len(recording))
         for start, recording in zip(starts, recordings, strict=True)
     ]
-    if not condition.is_of_voice:
-        # The mean in dB: a background goes on while some sentences are shouted and others are not.
-        level = float(np.exp(np.mean([np.log(active_rms(one)) for one in recordings])))
-        samples = heard_in(condition, samples, session.name, noise_root, level)
+    if condition != CLEAN and not condition.is_of_voice:
+        samples = heard_in(condition, samples, session.name, noise_root, mean_level(recordings))
     heard = hear(worker_recognizer(model), samples, adapts=adapts)
     return HeardSession(session, tuple(spans), heard)
+
+
+def mean_level(recordings: Sequence[Float32]) -> float:
+    """Return the mean level of recordings in dB, as an amplitude; silent ones do not count.
+
+    Loud recordings do not govern it: a background goes on while some sentences are shouted and
+    others are not.
+    """
+    levels = [active_rms(one) for one in recordings]
+    heard = [level for level in levels if level > SILENT_RMS]
+    return float(np.exp(np.mean(np.log(heard)))) if heard else SILENT_RMS
 
 
 def hear_sessions(

@@ -33,6 +33,7 @@ from train.measuring.sessions import (
     figures_of,
     hear_session,
     judge_sessions,
+    mean_level,
     own_timesteps,
     parts_of,
     plan_sessions,
@@ -161,6 +162,13 @@ def test_a_condition_lasts_all_the_stream_and_pauses_do_not_change_its_level(
         rms = np.sqrt(np.mean(noise.astype(np.float64) ** 2))
         assert spoken_db - 20 * np.log10(rms) == pytest.approx(10.0, abs=0.1)
         assert np.abs(noise[:SAMPLE_RATE]).max() > 0  # in the lead, too
+
+
+def test_silent_and_very_short_recordings_do_not_change_the_level():
+    spoken = [read_recording(clip) for clip in CLIPS]
+    nothing = [np.zeros(16_000, np.float32), np.full(300, 0.1, np.float32)]
+    assert mean_level([*spoken, *nothing]) == mean_level(spoken)
+    assert 0 < mean_level(nothing) <= 1e-5
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
