@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamer.commands.numbers import Whole
 from train.commands.options import add_corpora, add_place
 
 HELP = "the paper's systems, and the price of look-ahead, by one recipe"
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("small", "full"),
         help="small: three seeds, and one of each fold; full: five of each (default: full with a "
         "GPU, otherwise small)",
+    )
+    parser.add_argument(
+        "--seeds", type=Whole(1), metavar="N", help="trainings of each, instead of the scale's"
     )
     parser.add_argument(
         "--recipe", type=Path, default=Path("train/recipes/compare.toml"), help="%(default)s"

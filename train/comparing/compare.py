@@ -102,6 +102,8 @@ def _wanted(options: argparse.Namespace, place: Place) -> list[Trial]:
     is_full = options.scale == "full" or (options.scale is None and place.device.type == "cuda")
     by_scale = FULL if is_full else SMALL
     protocols = _chosen("protocol", by_scale | ELSEWHERE, options.protocol or tuple(by_scale))
+    if options.seeds:
+        protocols = {name: replace(one, seeds=options.seeds) for name, one in protocols.items()}
     known = dict.fromkeys((*COMPARED, *NAMED_ONLY))
     systems = list(_chosen("system", known, options.system or COMPARED))
     if FUNCTIONALS in systems:

@@ -133,13 +133,17 @@ def test_other_look_aheads_change_nothing_else_in_the_live_network(system):
 @pytest.mark.parametrize("system", NAMED_ONLY)
 def test_systems_outside_the_papers_comparison_run_only_if_named(system, tmp_path):
     (tmp_path / "cremad").mkdir()
-    asked = Namespace(scale="small", protocol=["cremad"], system=[], corpora=tmp_path)
+    asked = Namespace(scale="small", protocol=["cremad"], system=[], seeds=None, corpora=tmp_path)
     systems = {one.system for one in train.comparing.compare._wanted(asked, Place())}
     assert systems | {FUNCTIONALS} == set(COMPARED)
     asked.system = [system]
     (trial, *_) = train.comparing.compare._wanted(asked, Place())
     recipe = train.comparing.compare._recipe(trial, recipe_with())
     assert recipe.network == NAMED_ONLY[system](EMOTIONS)
+    seeds = [one.seed for one in train.comparing.compare._wanted(asked, Place())]
+    asked.seeds = 2
+    fewer = [one.seed for one in train.comparing.compare._wanted(asked, Place())]
+    assert (seeds, fewer) == ([1, 2, 3], [1, 2])
 
 
 def test_the_comparisons_recipe_trains_on_recordings_as_they_are():
