@@ -18,9 +18,11 @@ LOW_BAND_BINS = 5
 FIRST_BIN_BEYOND = 103
 #: A timestep is narrowband if at most this share of its power lies beyond, and what rounding to 16
 #: bits leaves there. In a recording at 8 kHz 98 % of the timesteps and more are; in others under
-#: 25 %, but for those more than 60 dB under full scale.
+#: 5 %, but for speech 55 dB and more under full scale.
 NARROWBAND_SHARE = 1e-6
 ROUNDING_POWER = 2e-6
+#: Timesteps with less power inside the band, near that rounding, tell nothing.
+LEAST_POWER = 20 * ROUNDING_POWER
 #: Share of narrowband timesteps from which, and up to which, a stream becomes narrowband.
 NARROWBAND = (0.8, 0.95)
 #: Share of the low band in the power, in dB, averaged over timesteps: at the first it is missing,
@@ -85,7 +87,7 @@ def _judged(power: Float64) -> tuple[Float64, Float64, NDArray[np.bool_], NDArra
     bands = np.add.reduceat(power, (0, LOW_BAND_BINS, FIRST_BIN_BEYOND), axis=-1)
     lows = bands[..., 0]
     inside = lows + bands[..., 1]
-    is_heard = inside > ROUNDING_POWER
+    is_heard = inside > LEAST_POWER
     is_narrow = is_heard & (bands[..., 2] <= NARROWBAND_SHARE * inside + ROUNDING_POWER)
     return lows, inside, is_heard, is_narrow
 
@@ -99,7 +101,7 @@ def _counted(
 ) -> tuple[NDArray[np.bool_], Float64]:
     """Return which averages count a timestep, ``(..., 3)``, and what it adds, ``(..., 3, 2)``."""
     counts = np.stack([is_heard, is_narrow & ~is_speech, is_narrow & is_speech], axis=-1)
-    share = np.maximum(lows, 1e-30) / np.maximum(inside, ROUNDING_POWER)
+    share = np.maximum(lows, 1e-30) / np.maximum(inside, LEAST_POWER)
     added = np.ones((*counts.shape, 2))
     added[..., 0, 1] = is_narrow
     added[..., 1:, 1] = np.maximum(10.0 * np.log10(share), LEAST_DB)[..., None]

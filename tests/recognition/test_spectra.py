@@ -102,7 +102,7 @@ def reference_prior(line, normaliser):
 def follow_line(line, mean, is_speech):
     """Judge a timestep and add it to the averages of its kinds, in place."""
     lows, inside, beyond = mean[:5].sum(), mean[:103].sum(), mean[103:].sum()
-    if inside <= 2e-6:
+    if inside <= 4e-5:
         return
     is_narrow = beyond <= 1e-6 * inside + 2e-6
     lows_db = max(10 * np.log10(max(lows, 1e-30) / inside), -60.0)

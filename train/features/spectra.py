@@ -10,6 +10,7 @@ from torch import Tensor
 from streamer.recognition.line import (
     FIRST_BIN_BEYOND,
     LEAST_DB,
+    LEAST_POWER,
     LINE_KEEP,
     LOW_BAND_BINS,
     NARROWBAND,
@@ -100,9 +101,9 @@ def _telephone_share(power: Tensor, is_speech: Tensor) -> Tensor:
     sizes = [LOW_BAND_BINS, FIRST_BIN_BEYOND - LOW_BAND_BINS, power.shape[-1] - FIRST_BIN_BEYOND]
     lows, rest, beyond = (one.sum(dim=-1) for one in torch.split(power, sizes, dim=-1))
     inside = lows + rest
-    is_heard = inside > ROUNDING_POWER
+    is_heard = inside > LEAST_POWER
     is_narrow = is_heard & (beyond <= NARROWBAND_SHARE * inside + ROUNDING_POWER)
-    ratio = lows.clamp(min=1e-30) / inside.clamp(min=ROUNDING_POWER)
+    ratio = lows.clamp(min=1e-30) / inside.clamp(min=LEAST_POWER)
     lows_db = (10.0 * torch.log10(ratio)).clamp(min=LEAST_DB)
     share = torch.ones_like(lows)
     for counts, values, (zero, one), unknown in (
