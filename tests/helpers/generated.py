@@ -80,7 +80,8 @@ def training_set(utterances=24, classes=4):
 def validation_sets(utterances=12):
     labels = np.arange(utterances) % len(EMOTIONS)
     heard = features(labels, 99)
-    return [ValidationSet("alone", heard, heard.whole, labels, ["cremad"] * utterances)]
+    corpora, speakers = ["cremad"] * utterances, ["1001"] * utterances
+    return [ValidationSet("alone", heard, heard.whole, labels, corpora, speakers)]
 
 
 def utterances(speakers, each=10):

@@ -55,7 +55,7 @@ from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
 from train.fitting.scoring import verdicts, votes_of
-from train.fitting.validation import in_streams, plan
+from train.fitting.validation import in_streams
 from train.judging.plots import plot_confusions
 from train.measuring.measures import answers
 from train.measuring.sessions import LONG_PAUSE_S
@@ -326,14 +326,13 @@ class _Network:
         A network that hears everything also hears the rest of the stream.
         """
         known = self._network.config.labels
-        pauses_s = (LONG_PAUSE_S,)
-        order = [one for session in plan(utterances, pauses_s) for one in session.utterances]
         labels = np.array([known.index(one.label) for one in utterances], np.int64)
-        joined = in_streams(utterances, labels, self._normaliser, self._cache, pauses_s=pauses_s)
+        joined = in_streams(
+            utterances, labels, self._normaliser, self._cache, pauses_s=(LONG_PAUSE_S,)
+        )
         assert joined is not None  # the known corpora name their speakers
         answered = self._answers(joined.features, joined.spans)
-        speakers = [one.speaker for one in order]
-        return confusions_by_speaker(answered, joined.labels, speakers, len(known))
+        return confusions_by_speaker(answered, joined.labels, joined.speakers, len(known))
 
     def _answers(self, features: Features, spans: Int64 | None = None) -> Int64:
         votes = votes_of(self._network, features, spans)

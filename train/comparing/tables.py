@@ -20,7 +20,7 @@ Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
 #: Systems that every other is compared with, the first of them that has trials.
-REFERENCES = ("c-bilstm", "c-bilstm-rolling")
+COMPARED_WITH = ("c-bilstm", "c-bilstm-rolling")
 #: The paper's network; the live one, reference for the price of look-ahead; and the name prefix of
 #: the live network with other look-aheads.
 PAPER = "c-pfsmn-a"
@@ -149,7 +149,7 @@ def _in_streams(by_system: BySystem) -> BySystem:
 
 def _reference(by_system: BySystem) -> str:
     """Return the name of the system that the others are compared with."""
-    return next((one for one in REFERENCES if one in by_system), REFERENCES[0])
+    return next((one for one in COMPARED_WITH if one in by_system), COMPARED_WITH[0])
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -113,13 +113,14 @@ class RunFolder:
             SerLiveError: there is none, it has learnt no emotions, or a file of it is damaged.
         """
         result = self.result()
-        if "network" not in result["recipe"] and "uar" in result:  # of `train teach`
+        if "network" not in result["recipe"]:
+            if "uar" not in result:  # which `train teach` writes
+                raise _damaged(self.path / RESULT)
             raise SerLiveError(
                 f"{self.path} holds teachers' answers and no network: name it as answers"
             )
         imitates = bool(result["recipe"].get("imitates"))
-        is_whole = imitates or all(name in result for name in NEEDED)
-        if "network" not in result["recipe"] or not is_whole:
+        if not (imitates or all(name in result for name in NEEDED)):
             raise _damaged(self.path / RESULT)
         if imitates and not is_start:
             raise SerLiveError(

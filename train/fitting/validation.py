@@ -55,6 +55,7 @@ class ValidationSet:
         spans: ``(utterances, 3)`` stream, first timestep, timestep after the last.
         labels: ``(utterances,)`` index of the network's label.
         corpora: corpus of each utterance.
+        speakers: speaker of each utterance.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ValidationSet:
     spans: Int64
     labels: Int64
     corpora: Sequence[str]
+    speakers: Sequence[str]
 
 
 def plan(utterances: Sequence[Utterance], pauses_s: Sequence[float] = PAUSES_S) -> list[Session]:
@@ -80,7 +82,8 @@ def alone(
     """Put each utterance, as recorded, in a stream of its own."""
     features = features_of(prepare(utterances, cache_folder), normaliser, normalisation)
     corpora = [one.corpus for one in utterances]
-    return ValidationSet("alone", features, features.whole, labels, corpora)
+    speakers = [one.speaker for one in utterances]
+    return ValidationSet("alone", features, features.whole, labels, corpora, speakers)
 
 
 def in_streams(
@@ -127,6 +130,7 @@ def in_streams(
         np.array(spans, np.int64),
         np.array([index[one.path] for one in order], np.int64),
         [one.corpus for one in order],
+        [one.speaker for one in order],
     )
 
 

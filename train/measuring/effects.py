@@ -50,17 +50,23 @@ _SEARCH_SAMPLES = 160
 
 def telephone(samples: Float32) -> Float32:
     """Apply an old telephone line: 300 to 3400 Hz at 8 kHz, 8-bit mu-law (G.711)."""
-    narrow = soxr.resample(samples, SAMPLE_RATE, TELEPHONE_RATE)
     band = signal.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_RATE, output="sos")
-    heard = signal.sosfilt(band, narrow).clip(-1.0, 1.0)
-    coded = _coded(heard, TELEPHONE_RATE, "WAV", "ULAW")
-    return _of_length(soxr.resample(coded, TELEPHONE_RATE, SAMPLE_RATE), len(samples))
+    narrow = signal.sosfilt(band, _at_8_khz(samples)).clip(-1.0, 1.0)
+    return _back(_coded(narrow, TELEPHONE_RATE, "WAV", "ULAW"), len(samples))
 
 
 def narrowband(samples: Float32) -> Float32:
     """Sample at 8 kHz, which cuts off the band over 4 kHz and nothing else."""
-    narrow = soxr.resample(samples, SAMPLE_RATE, TELEPHONE_RATE)
-    return _of_length(soxr.resample(narrow, TELEPHONE_RATE, SAMPLE_RATE), len(samples))
+    return _back(_at_8_khz(samples), len(samples))
+
+
+def _at_8_khz(samples: Float32) -> Float32:
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE, TELEPHONE_RATE))
+
+
+def _back(narrow: Float32, length: int) -> Float32:
+    """Return samples at 8 kHz at 16 kHz, as many as there were."""
+    return _of_length(soxr.resample(narrow, TELEPHONE_RATE, SAMPLE_RATE), length)
 
 
 def opus(samples: Float32) -> Float32:

@@ -29,7 +29,15 @@ from train.comparing.results_file import (
     make_appendable,
     read_results,
 )
-from train.comparing.tables import LIVE, PAPER, REFERENCES, by_protocol, difference, prices, tables
+from train.comparing.tables import (
+    COMPARED_WITH,
+    LIVE,
+    PAPER,
+    by_protocol,
+    difference,
+    prices,
+    tables,
+)
 from train.comparing.trials import (
     COMPARED,
     ELSEWHERE,
@@ -70,7 +78,7 @@ def test_on_two_cores_there_are_three_seeds_of_cremad_and_five_folds_of_ravdess(
 def test_with_a_gpu_there_are_five_seeds_of_every_fold():
     seeds = Counter((one.protocol, one.split, one.system) for one in trials(FULL, NETWORKS))
     assert set(seeds.values()) == {5}
-    folds = Counter(protocol for protocol, _, system in seeds if system == REFERENCES[0])
+    folds = Counter(protocol for protocol, _, system in seeds if system == COMPARED_WITH[0])
     assert folds["cremad-folds"] == folds["ravdess"] == folds["iemocap-sessions"] == 5
 
 
@@ -383,7 +391,7 @@ def test_two_seeds_on_different_folds_have_no_speaker_in_common():
 
 def test_a_deterministic_system_is_compared_with_every_seed():
     fixed = [finished(FUNCTIONALS, SPEAKERS, UNSEEDED)]
-    both = [finished(REFERENCES[0], SPEAKERS, 1), finished(REFERENCES[0], BETTER, 2)]
+    both = [finished(COMPARED_WITH[0], SPEAKERS, 1), finished(COMPARED_WITH[0], BETTER, 2)]
     assert difference(fixed, both).value == pytest.approx(-7.5)
     assert difference(both, fixed).value == pytest.approx(7.5)
     assert difference(fixed, fixed).value == 0.0
@@ -404,8 +412,8 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
                  parameters=720_000, multiply_adds=2_500_000, place="cpu"),
         finished(LIVE, dict.fromkeys(SPEAKERS, 6), 2, look_ahead_ms=175.0, train_s=50.0,
                  parameters=720_000, multiply_adds=2_500_000, place="cpu"),
-        finished(REFERENCES[0], every, 1, parameters=2_200_000, multiply_adds=1, train_s=80.0),
-        finished(REFERENCES[0], every, 2, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished(COMPARED_WITH[0], every, 1, parameters=2_200_000, multiply_adds=1, train_s=80.0),
+        finished(COMPARED_WITH[0], every, 2, parameters=2_200_000, multiply_adds=1, train_s=80.0),
         finished("look-ahead-0", every, 1, look_ahead_ms=15.0),
         finished("look-ahead-0", every, 2, look_ahead_ms=15.0),
         finished("pfsmn", every, 1, protocol="ravdess"),
@@ -413,14 +421,14 @@ def test_the_tables_hold_means_and_deviations_and_come_from_the_file_alone(tmp_p
         append_result(path, one)
     grouped = by_protocol(read_results(path), COMPARED)
     assert {name: list(one) for name, one in grouped.items()} == {
-        "cremad": [REFERENCES[0], LIVE, "look-ahead-0"],
+        "cremad": [COMPARED_WITH[0], LIVE, "look-ahead-0"],
         "ravdess": ["pfsmn"],
     }
     recall, accuracy, cost, price = (cells(one) for one in tables("cremad", grouped["cremad"]))
     assert recall[LIVE] == ("70.0", "70.0")
     difference_ = "+20.0 [+10.0, +30.0]"
     assert accuracy[LIVE] == ("2", "70.0 ± 14.1", "70.0 ± 14.1", difference_)
-    assert accuracy[REFERENCES[0]] == ("2", "50.0 ± 0.0", "50.0 ± 0.0", "")
+    assert accuracy[COMPARED_WITH[0]] == ("2", "50.0 ± 0.0", "50.0 ± 0.0", "")
     assert cost[LIVE] == ("0.72 M", "40", "0.50", "cpu", "2.50 M")
     assert price == {
         "look-ahead-0": ("15", "50.0", "-20.0 [-30.0, -10.0]"),
@@ -450,7 +458,7 @@ def test_the_price_of_latency_begins_at_the_shortest_look_ahead():
         name: [finished(name, SPEAKERS, look_ahead_ms=ahead)]
         for name, ahead in ((PAPER, 4375.0), (LIVE, 175.0), ("look-ahead-0", 15.0))
     }
-    by_system[REFERENCES[0]] = [finished(REFERENCES[0], SPEAKERS)]
+    by_system[COMPARED_WITH[0]] = [finished(COMPARED_WITH[0], SPEAKERS)]
     assert [price.system for price in prices(by_system)] == ["look-ahead-0", LIVE, PAPER]
 
 
