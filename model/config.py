@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 
 #: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
 ORDINARY = "ordinary"
+#: The label of acted speech without emotion. A voice memory needs it, to know what is ordinary.
+NEUTRAL = "neutral"
 
 #: Poolings over the rolling window, see :class:`NetworkConfig`.
 ATTENTIONS = ("timestep", "statistics", "context", "mean")
@@ -194,6 +196,7 @@ class NetworkConfig(SystemConfig):
         attention_hidden: width of the attention's hidden layer.
         ordinary: whether one more output separates ordinary speech from acted emotions.
         voice: whether the network has a voice memory, see :mod:`model.voice`.
+        level: whether the voice memory also knows how loud the voice usually is.
     """
 
     memory: int = 128
@@ -203,9 +206,14 @@ class NetworkConfig(SystemConfig):
     attention_hidden: int = 64
     ordinary: bool = False
     voice: bool = False
+    level: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.voice and NEUTRAL not in self.labels:
+            raise ValueError(f"a network with voice = true needs the label {NEUTRAL}")
+        if self.level and not self.voice:
+            raise ValueError("level is for a network with voice = true")
         if not self.blocks:
             raise ValueError("blocks must hold one pFSMN block or more")
         check_whole(1, memory=self.memory, attention_hidden=self.attention_hidden)

@@ -107,13 +107,20 @@ def export(network: Network, metadata: ModelMetadata, path: Path) -> None:
         metadata.look_ahead_samples,
         metadata.states,
         metadata.tells_ordinary,
-    ) != (config.labels, network.look_ahead_samples, state_specs(state), config.ordinary):
+        metadata.hears_level,
+    ) != (
+        config.labels,
+        network.look_ahead_samples,
+        state_specs(state),
+        config.ordinary,
+        config.level,
+    ):
         raise ValueError("the metadata does not describe this network")
     names = [spec.name for spec in metadata.states]
     position = torch.zeros(2, dtype=torch.int64)
     tensors = (*(tensor for _, tensor in state.named()), position)
     if config.voice:
-        tensors = (torch.zeros(2, 3), *tensors)
+        tensors = (torch.zeros(2, 3, 2) if config.level else torch.zeros(2, 3), *tensors)
     features = torch.zeros(2, 3, FRAMES_PER_TIMESTEP, FREQUENCY_BINS)
     end = torch.zeros(2, dtype=torch.int64)
     batch = batch_dimension()

@@ -25,7 +25,7 @@ from model.contract import (
 from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
 from model.layers import Dropout
 from model.memory import MemoryBlock, MemoryState
-from model.voice import VoiceMemory, averaged
+from model.voice import VoiceMemory, averaged, told
 from streamer.recognition.metadata import VOICE
 from streamer.signal import (
     FRAME_TAIL_SAMPLES,
@@ -44,7 +44,7 @@ class NetworkState:
         convolution: context of the convolutions.
         memories: delay lines of each block.
         attention: the rolling window.
-        voice: ``(batch, 1, pooled + 1)`` voice memory, see :mod:`model.voice`; zero rows for a
+        voice: ``(batch, 1, sound + 1)`` voice memory, see :mod:`model.voice`; zero rows for a
             network without one.
     """
 
@@ -111,8 +111,9 @@ class SpectrogramNetwork(nn.Module):
 
         Args:
             features: ``(batch, timesteps, 4, 201)``, normalised.
-            heard: ``(batch, timesteps)`` input of the voice memory, see :mod:`model.voice`, for a
-                system that has one; None takes in nothing.
+            heard: ``(batch, timesteps)``, with levels ``(batch, timesteps, 2)``, what the voice
+                memory is told, see :func:`model.voice.told`, for a system that has one; None
+                takes in nothing.
 
         Returns:
             logits ``(batch, n, labels)`` and the pooling weights ``(batch, n, m)``: one estimate
@@ -128,12 +129,12 @@ class SpectrogramNetwork(nn.Module):
             empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
         pooled, weights = self._pool(self.sequence(features))
-        logits = self._classify(pooled)
+        logits = self.classify(pooled)
         if heard is not None:
             logits = self._knowing(logits, pooled, heard)
         return (logits if self.training else logits[..., : len(self.config.labels)]), weights
 
-    def _classify(self, pooled: Tensor) -> Tensor:
+    def classify(self, pooled: Tensor) -> Tensor:
         """Map ``(..., pooled)`` to a logit for each of the configuration's outputs."""
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
@@ -245,8 +246,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
             x: ``(batch, timesteps, 4, 201)``; zeros after the end.
             moment: moment of these timesteps.
             state: state of the streams.
-            heard: ``(batch, timesteps)`` input of the voice memory at the estimates' timesteps;
-                None takes in nothing.
+            heard: as in :meth:`forward`, at the estimates' timesteps.
 
         Returns:
             logits ``(batch, timesteps, outputs)``, attention ``(batch, timesteps, T)``, and what
@@ -256,18 +256,19 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         entered, convolution = self.front.newest(x, front, state.convolution)
         (hidden, _), memories = self.blocks.newest((entered, None), blocks, state.memories)
         (pooled, weights), window = self.attention.newest(hidden, attention, state.attention)
-        logits = self._classify(pooled)
+        logits = self.classify(pooled)
         known = Newest(state.voice)
         if self.voice is not None:
             if heard is None:
-                heard = torch.zeros_like(pooled[..., 0])
-            answer, known = self.voice.newest((pooled, heard), voice[0], state.voice)
+                heard = pooled.new_zeros(*pooled.shape[:2], *((2,) if self.config.level else ()))
+            sound = told(self.config, pooled, logits, heard)
+            answer, known = self.voice.newest(sound, voice[0], state.voice)
             logits = self._averaged(logits, *answer)
         rows = NetworkState(convolution.rows, memories.rows, window.rows, known.rows)
         return (logits, weights), Newest(rows)
 
-    def _classify(self, pooled: Tensor) -> Tensor:
-        logits = super()._classify(pooled)
+    def classify(self, pooled: Tensor) -> Tensor:
+        logits = super().classify(pooled)
         if self.ordinary is None:
             return logits
         # Detached: sentences that no actor speaks are easy to recognise, and features for that do
@@ -277,7 +278,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
         if self.voice is None:
             return logits
-        return self._averaged(logits, *self.voice((pooled, heard)))
+        return self._averaged(logits, *self.voice(told(self.config, pooled, logits, heard)))
 
     def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
         """Average the labels' logits with the voice answer."""

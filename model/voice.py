@@ -1,9 +1,9 @@
 """The voice memory of a stream: a slow, causal mean of the network's pooled features.
 
-It is easier to hear how angry a person sounds if one knows how they usually sound. The memory
-starts empty or from a profile; an estimate uses the memory before its own timestep. A separate
-classifier answers by the distance to that mean, and its answer is averaged with the network's,
-because the two are wrong on different recordings.
+It is easier to hear how angry a person sounds if one knows how they usually sound, and how loud.
+The memory starts empty or from a profile; an estimate uses the memory before its own timestep. A
+separate classifier answers by the distance to that mean, and its answer is averaged with the
+network's, because the two are wrong on different recordings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.config import NetworkConfig
+from model.config import NEUTRAL, NetworkConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import Dropout
 from streamer.recognition.profile import ALL, NOTHING, ORDINARY
@@ -24,22 +24,33 @@ UNHEARD, HEARD, KNOWN = NOTHING, ORDINARY, ALL
 #: Timesteps of speech after which the memory has half its full weight.
 HALF_BELIEVED = 25.0
 #: Share of the voice answer in the average once the voice is well known.
-SHARE = 0.5
+SHARE = 0.75
+#: A stream's own speech counts as this power of the probability that it is ordinary, times this
+#: weight. Were it taken in at less certainty, whoever is angry for a minute would soon sound
+#: neutral; so it counts for less than known speech.
+CERTAINTY, UNCERTAIN_WEIGHT = 8, 0.25
+#: Difference of level that counts as 1, in dB, and the greatest that counts: a greater one comes
+#: from another microphone or from noise.
+LEVEL_UNIT_DB, MOST_DB = 2.0, 25.0
 
 
 class VoiceMemory(Layer[Tensor]):
-    """A mean of the pooled windows over speech, and a classifier on the distance to it.
+    """A mean of the sound of speech, and a classifier on the distance to it.
 
-    A learnt gate decides how much of a timestep is taken in: with all of it, a person who shouts
-    for a minute would seem to shout always. Timesteps known to be ordinary speech of this voice,
-    as in a profile, are taken in whole.
+    A timestep's sound is its pooled window and, for ``level``, the level of its speech in dB. It is
+    taken in as far as it is ordinary: with all of it, a person who shouts for a minute would seem
+    to shout always.
     """
 
     def __init__(self, config: NetworkConfig, pooled: int) -> None:
         super().__init__()
         self.pooled = pooled
-        self.gate = nn.Linear(pooled, 1)
+        self.sound = pooled + config.level
         self.differ = nn.Linear(pooled, len(config.labels))
+        self.louder = nn.Linear(2, len(config.labels)) if config.level else None
+        if self.louder is not None:
+            nn.init.zeros_(self.louder.weight)  # a level means nothing until it is learnt
+            nn.init.zeros_(self.louder.bias)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -54,22 +65,27 @@ class VoiceMemory(Layer[Tensor]):
         """Answer by the distance to the voice on whole streams.
 
         Args:
-            x: pooled windows ``(batch, timesteps, pooled)``, and ``(batch, timesteps)`` of
-                :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`.
+            x: sounds ``(batch, timesteps, sound)``, and how much of each is taken in, 0 to 1,
+                ``(batch, timesteps)``.
 
         Returns:
             logits ``(batch, timesteps, labels)``, and the memory's weight
             ``(batch, timesteps, 1)``, 0 to 1.
         """
-        pooled, heard = x
+        answers, believed = self.apart(x)
+        return _added(answers), believed
+
+    def apart(self, x: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Answer as :meth:`forward` does, by the windows and by the level apart."""
+        sound, taken = x
         # Over a long stream the closed form needs the precision.
-        state = self.initial_state(len(pooled)).to(pooled.device).double()
-        taken = self._taken(pooled, heard)[..., None].double()
-        return self._answers(pooled.float(), self._known(pooled, taken, state).float())
+        state = self.initial_state(len(sound)).to(sound.device).double()
+        known = self._known(sound, taken[..., None].double(), state).float()
+        return self._answers(sound.float(), known)
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return ``(batch, 1, pooled + 1)``: the mean, and the number of timesteps in it."""
-        return torch.zeros(batch, 1, self.pooled + 1)
+        """Return ``(batch, 1, sound + 1)``: the mean, and the number of timesteps in it."""
+        return torch.zeros(batch, 1, self.sound + 1)
 
     def newest(
         self, x: tuple[Tensor, Tensor], moment: Moment, state: Tensor
@@ -79,48 +95,81 @@ class VoiceMemory(Layer[Tensor]):
         Args:
             x: as in :meth:`forward`.
             moment: timesteps outside the stream are not taken in.
-            state: ``(batch, 1, pooled + 1)``.
+            state: ``(batch, 1, sound + 1)``.
 
         Returns:
             answers and weights, and the whole state.
         """
-        pooled, heard = x
-        known = self._known(pooled, self._taken(pooled, heard)[..., None] * moment.exists, state)
-        return self._answers(pooled, known), Newest(known[:, -1:])
+        sound, taken = x
+        known = self._known(sound, taken[..., None] * moment.exists, state)
+        answers, believed = self._answers(sound, known)
+        return (_added(answers), believed), Newest(known[:, -1:])
 
-    def _known(self, pooled: Tensor, taken: Tensor, state: Tensor) -> Tensor:
+    def _known(self, sound: Tensor, taken: Tensor, state: Tensor) -> Tensor:
         """Return the memory before each timestep and after the last.
 
         Args:
-            pooled: ``(batch, timesteps, pooled)``.
+            sound: ``(batch, timesteps, sound)``.
             taken: ``(batch, timesteps, 1)``.
             state: the memory before them, which sets the precision.
 
         Returns:
-            ``(batch, timesteps + 1, pooled + 1)``.
+            ``(batch, timesteps + 1, sound + 1)``.
         """
-        mean, count = torch.split(state, [self.pooled, 1], dim=2)
+        mean, count = torch.split(state, [self.sound, 1], dim=2)
         # The decaying mean in closed form: each term decays by what is taken in after it.
         kept = torch.log1p(-taken / MEMORY_TIMESTEPS).cumsum(dim=1)
         weight, kept = taken * torch.exp(-kept), torch.exp(kept)
         counts = kept * (count + weight.cumsum(dim=1))
-        totals = kept * (count * mean + (weight * pooled).cumsum(dim=1))
+        totals = kept * (count * mean + (weight * sound).cumsum(dim=1))
         means = totals / counts.clamp(min=1e-6)
         return torch.cat([state, torch.cat([means, counts], dim=2)], dim=1)
 
-    def _answers(self, pooled: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Answer by the memory before each timestep, as :meth:`forward` does."""
-        mean, count = torch.split(known[:, :-1], [self.pooled, 1], dim=2)
-        return self._answer(pooled, mean), count / (count + HALF_BELIEVED)
+    def _answers(self, sound: Tensor, known: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Answer by the memory before each timestep, as :meth:`apart` does."""
+        mean, count = torch.split(known[:, :-1], [self.sound, 1], dim=2)
+        distance = sound - mean
+        answers = [self.differ(self.dropout(distance[..., : self.pooled]))]
+        if self.louder is not None:
+            louder = distance[..., self.pooled :].clamp(-MOST_DB, MOST_DB) / LEVEL_UNIT_DB
+            # Some emotions are neither loud nor quiet: hence the square, at 10 dB 1.
+            square = louder * louder * (LEVEL_UNIT_DB / 10.0) ** 2
+            answers.append(self.louder(torch.cat([louder, square], dim=-1)))
+        return answers, count / (count + HALF_BELIEVED)
 
-    def _taken(self, pooled: Tensor, heard: Tensor) -> Tensor:
-        """Return how much of each timestep is taken in, 0 to 1."""
-        ordinary = torch.sigmoid(self.gate(pooled)).squeeze(-1)
-        return (ordinary * heard.clamp(max=HEARD) + (heard - HEARD).clamp(min=0.0)).clamp(max=1.0)
 
-    def _answer(self, pooled: Tensor, mean: Tensor) -> Tensor:
-        answer: Tensor = self.differ(self.dropout(pooled - mean))
-        return answer
+def _added(answers: list[Tensor]) -> Tensor:
+    """Add independent evidence: logits of one and the same speech."""
+    first, *others = answers
+    return first + others[0] if others else first
+
+
+def told(
+    config: NetworkConfig, pooled: Tensor, logits: Tensor, heard: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the input of a :class:`VoiceMemory`: sounds, and how much of them is taken in.
+
+    Speech is ordinary as far as the network finds it neutral, or ordinary and not acted.
+
+    Args:
+        config: the network's configuration.
+        pooled: pooled windows ``(batch, timesteps, pooled)``.
+        logits: the network's own ``(batch, timesteps, outputs)``.
+        heard: ``(batch, timesteps)`` of :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`; for a
+            memory with ``level`` ``(batch, timesteps, 2)``: that, and the level in dB.
+    """
+    sound = pooled
+    if config.level:
+        heard, level = heard.unbind(dim=-1)
+        sound = torch.cat([pooled, level[..., None]], dim=-1)
+    logits = logits.detach().float()
+    shares = torch.softmax(logits[..., : len(config.labels)], dim=-1)
+    ordinary = shares[..., config.labels.index(NEUTRAL)]
+    if config.ordinary:
+        ordinary = 1.0 - (1.0 - ordinary) * torch.sigmoid(-logits[..., -1])
+    ordinary = UNCERTAIN_WEIGHT * ordinary**CERTAINTY
+    taken = ordinary * heard.clamp(max=HEARD) + (heard - HEARD).clamp(min=0.0)
+    return sound, taken.clamp(max=1.0)
 
 
 def averaged(logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from streamer.errors import RunFailure, SerLiveError
 from streamer.modelfile.runtime import NetworkFile
 from streamer.recognition.decision import SILENCE, WARMING_UP, Decision
 from streamer.recognition.estimate import Estimate, StreamState
+from streamer.recognition.level import UNKNOWN_DB, LevelState, levels_of
 from streamer.recognition.metadata import UNKNOWN_END, ModelMetadata
 from streamer.recognition.network import StepNetwork, in_batches
 from streamer.recognition.prior import BALANCED, EVERYDAY, Prior, under_prior
@@ -44,6 +45,8 @@ class StateRun:
         self.network = state.network
         self.decision = state.decision
         self.speech = deque(state.speech)
+        self.levels = deque(state.levels)
+        self.level = state.level
         self.emitted = state.emitted
         self.takes_in = state.takes_in
         self.at_once = state.at_once
@@ -58,6 +61,8 @@ class StateRun:
             self.network,
             self.decision,
             tuple(self.speech),
+            tuple(self.levels),
+            self.level,
             self.emitted,
             self.takes_in,
             self.at_once,
@@ -81,10 +86,19 @@ class StateRun:
 
     def heard(self, delay_timesteps: int, timesteps: int) -> list[float]:
         """Return how much of the voice each of the next timesteps takes in, at its estimate."""
-        before = min(max(delay_timesteps - self.network.position, 0), timesteps)
+        before = self._before(delay_timesteps, timesteps)
         speech = islice(self.speech, timesteps - before)
         taken = [self.takes_in if one >= SPEECH_THRESHOLD else NOTHING for one in speech]
         return [NOTHING] * before + taken
+
+    def heard_levels(self, delay_timesteps: int, timesteps: int) -> list[float]:
+        """Return the level of the speech at each of these timesteps, in dB."""
+        before = self._before(delay_timesteps, timesteps)
+        return [UNKNOWN_DB] * before + [*islice(self.levels, timesteps - before)]
+
+    def _before(self, delay_timesteps: int, timesteps: int) -> int:
+        """Return how many of the next timesteps' estimates lie before the stream."""
+        return min(max(delay_timesteps - self.network.position, 0), timesteps)
 
 
 class Engine:
@@ -163,6 +177,8 @@ class Engine:
             network=self._network.initial_state(None if profile is None else profile.voice),
             decision=self._decision.initial_state(),
             speech=(),
+            levels=(),
+            level=LevelState(),
             emitted=0,
             takes_in=takes_in,
             at_once=at_once,
@@ -239,6 +255,9 @@ class Engine:
             run.spectra, run.normaliser = after, normaliser
             run.add(features)
             run.speech.extend(spectra.speech.tolist())
+            if self.metadata.hears_level:
+                levels, run.level = levels_of(spectra, run.level)
+                run.levels.extend(levels)
 
     def _estimate(self, runs: list[StateRun], at_once: int) -> None:
         """Take all timesteps."""
@@ -252,6 +271,9 @@ class Engine:
         heard = None
         if self.metadata.knows_voices:
             heard = np.array([run.heard(delay, timesteps) for run in runs], np.float32)
+            if self.metadata.hears_level:
+                levels = [run.heard_levels(delay, timesteps) for run in runs]
+                heard = np.stack([heard, np.array(levels, np.float32)], axis=-1)
         features = np.array([run.take(timesteps) for run in runs])
         probabilities, attention, ordinary, states = self._network.step(
             features, end, [run.network for run in runs], heard
@@ -276,6 +298,8 @@ class Engine:
         shares = probabilities.tolist()
         for index, (row, weights) in enumerate(zip(probabilities, attention, strict=True)):
             speech = run.speech.popleft()
+            if run.levels:
+                run.levels.popleft()
             label, run.decision = self._decision.decide(shares[index], speech, run.decision)
             run.emitted += 1
             time = run.emitted * TIMESTEP_S

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.recognition.decision import DecisionState
+from streamer.recognition.level import LevelState
 from streamer.recognition.network import NetworkState
 from streamer.recognition.normaliser import NormaliserState
 from streamer.recognition.spectra import SpectraState
@@ -70,6 +71,8 @@ class StreamState:
         network: the network's state tensors.
         decision: smoothing and hysteresis.
         speech: speech probability of timesteps whose estimates are still to come.
+        levels: level of the speech at these timesteps, in dB, for a model that hears levels.
+        level: level of the latest speech.
         emitted: number of estimates emitted.
         takes_in: how much of its voice it takes in, see
             :data:`streamer.recognition.profile.ORDINARY`.
@@ -81,6 +84,8 @@ class StreamState:
     network: NetworkState
     decision: DecisionState
     speech: tuple[float, ...]
+    levels: tuple[float, ...]
+    level: LevelState
     emitted: int
     takes_in: float
     at_once: int

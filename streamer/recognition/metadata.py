@@ -38,7 +38,7 @@ SIGNAL = {
 }
 
 #: The state in which a network remembers the sound of its voice, see ``model/voice.py``, and the
-#: input for how much of a timestep it takes in.
+#: input for how much of a timestep it takes in, and for how loud it is.
 VOICE = "voice"
 HEARD = "heard"
 #: Most values in the mean that it remembers; ours have 512.
@@ -113,6 +113,7 @@ class ModelMetadata:
             unknown.
         lineage: what it was trained on, and which speakers were held out.
         training: recipe, seed and measured accuracy, for people to read.
+        hears_level: whether the network remembers how loud its voice usually is.
         ordinary_share: share of ordinary speech in training, for a network that tells it from
             acted emotions; 0 for one that does not.
     """
@@ -130,6 +131,7 @@ class ModelMetadata:
     ordinary_share: float = 0.0
     lineage: Lineage = field(default_factory=Lineage, repr=False)
     training: dict[str, str] = field(default_factory=dict, repr=False)
+    hears_level: bool = False
 
     @property
     def tells_ordinary(self) -> bool:
@@ -154,6 +156,8 @@ class ModelMetadata:
     def __post_init__(self) -> None:
         check_model_names(self.name, self.labels)
         check_shares(self.everyday_prior, self.labels)
+        if type(self.hears_level) is not bool or (self.hears_level and not self.knows_voices):
+            raise ValueError(f"impossible hears_level {self.hears_level}")
         if not 0 <= self.ordinary_share < 1:
             raise ValueError(f"impossible ordinary_share {self.ordinary_share}")
         for name, text in self.training.items():

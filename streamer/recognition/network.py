@@ -96,7 +96,10 @@ class _Batch:
     def _run_many(self, features: Float32, heard: Float32 | None) -> tuple[_Outputs, list[_Move]]:
         feeds = self.inputs | {"features": features}
         if HEARD in feeds:
-            feeds[HEARD] = np.zeros(features.shape[:2], np.float32) if heard is None else heard
+            told = self.inputs[HEARD].shape[2:]
+            feeds[HEARD] = (
+                np.zeros((*features.shape[:2], *told), np.float32) if heard is None else heard
+            )
         names = [*self._outputs]
         outputs = dict(zip(names, self._network.variant().run(names, feeds), strict=True))
         self._check_shapes(outputs, features.shape[1])
@@ -204,7 +207,8 @@ class StepNetwork:
         self._network = network
         self._results = metadata.results
         features = StateSpec("features", (1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
-        heard = (StateSpec(HEARD, (1,), "float32"),) if metadata.knows_voices else ()
+        told = (1, 2) if metadata.hears_level else (1,)
+        heard = (StateSpec(HEARD, told, "float32"),) if metadata.knows_voices else ()
         self._inputs = (features, StateSpec("end", (), "int64"), *heard, *metadata.states)
         self._outputs = self._checked_outputs(metadata)
 
@@ -246,7 +250,8 @@ class StepNetwork:
             end: number of timesteps of the streams, ``UNKNOWN_END`` while they go on.
             states: the streams' states; used up.
             heard: ``(batch, timesteps)`` how much of the voice a network that adapts to voices
-                takes in, at the estimates' timesteps; None for nothing.
+                takes in, at the estimates' timesteps; ``(batch, timesteps, 2)``, with its level in
+                dB, for one that hears levels; None for nothing.
 
         Returns:
             probabilities ``(batch, timesteps, labels)``, attention ``(batch, timesteps, T)``,

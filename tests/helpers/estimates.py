@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from streamer.recognition.level import LevelState, levels_of
 from streamer.recognition.spectra import Spectra, SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import SPEECH_THRESHOLD
@@ -50,6 +51,15 @@ def offline_torch(network, features, heard):
     return network(features, heard)
 
 
+def told_of(exported, spectra, takes_in=1.0):
+    """What a voice memory is told of whole streams, ``(timesteps,)`` or ``(timesteps, 2)``."""
+    heard = takes_in * torch.from_numpy(spectra.speech >= SPEECH_THRESHOLD).float()
+    if not exported.metadata.hears_level:
+        return heard
+    levels, _ = levels_of(spectra, LevelState())
+    return torch.stack([heard, torch.tensor(levels)], dim=-1)
+
+
 def torch_probabilities(exported, samples, forward=offline_torch):
     """Probabilities by torch, from the front end run on the whole recording at once.
 
@@ -58,7 +68,7 @@ def torch_probabilities(exported, samples, forward=offline_torch):
     spectra = analyse(SpectralAnalysis(SpeechDetector()), samples)
     normaliser = exported.metadata.normaliser
     features, _ = normaliser.normalise(spectra, normaliser.initial_state())
-    heard = torch.from_numpy(spectra.speech >= SPEECH_THRESHOLD).float()[None]
+    heard = told_of(exported, spectra)[None]
     with torch.no_grad():
         logits, _ = forward(exported.network, torch.from_numpy(features)[None], heard)
     return torch.softmax(logits[0] / TEMPERATURE, dim=-1).numpy()

@@ -63,6 +63,7 @@ def features(labels, seed=0, lengths=(14, 30)):
     return Features(
         values.astype(np.float16),
         np.ones(timesteps.sum(), np.float32),
+        np.full(timesteps.sum(), -30.0, np.float32),
         np.cumsum(timesteps),
     )
 

@@ -37,8 +37,8 @@ def lively_network(name: str) -> Network:
     """Make a network of a named configuration."""
     if name == SHIPPED:
         live = CONFIGURATIONS["live"]()
-        config = replace(live, attention="context", ordinary=True, voice=True, window_timesteps=38)
-        return enlivened(config)
+        voice = {"voice": True, "level": True, "ordinary": True}
+        return enlivened(replace(live, attention="context", window_timesteps=38, **voice))
     return enlivened(CONFIGURATIONS[name]())
 
 
@@ -56,6 +56,9 @@ def enlivened(config: NetworkConfig) -> Network:
     nn.init.normal_(network.classifier.weight, std=0.3)
     if network.voice is not None:
         nn.init.normal_(network.voice.differ.weight, std=0.3)
+        if network.voice.louder is not None:
+            nn.init.normal_(network.voice.louder.weight, std=0.3)
+            nn.init.normal_(network.voice.louder.bias, std=0.3)
     return network.eval()
 
 
@@ -74,6 +77,7 @@ def describe(network: Network) -> ModelMetadata:
         state_specs(network.initial_state()),
         everyday_prior=EVERYDAY_PRIOR if config.ordinary else (),
         ordinary_share=0.12 if config.ordinary else 0.0,
+        hears_level=config.level,
     )
 
 

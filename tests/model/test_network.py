@@ -14,7 +14,17 @@ from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, 
 from model.contract import Moment
 from model.layers import Dropout, filter_features
 from model.network import Network, look_ahead_ms
-from model.voice import HEARD, KNOWN, MEMORY_TIMESTEPS, SHARE, UNHEARD, VoiceMemory, averaged
+from model.voice import (
+    HEARD,
+    KNOWN,
+    MEMORY_TIMESTEPS,
+    SHARE,
+    UNCERTAIN_WEIGHT,
+    UNHEARD,
+    VoiceMemory,
+    averaged,
+    told,
+)
 from tests.helpers.networks import enlivened, lively_network, stream
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
@@ -63,12 +73,16 @@ def test_empty_input_gives_empty_output():
     assert (logits.shape, attention.shape) == ((2, 0, 4), (2, 0, live().window_timesteps))
 
 
-def test_the_voice_memory_streams_exactly():
-    network = enlivened(replace(live(), attention="context", ordinary=True, voice=True))
-    torch.nn.init.normal_(network.voice.differ.weight, std=0.3)
+@pytest.mark.parametrize("level", [False, True])
+def test_the_voice_memory_streams_exactly(level):
+    config = replace(live(), attention="context", ordinary=True, voice=True, level=level)
+    network = enlivened(config)
     features = torch.rand(3, 150, 4, 201, generator=torch.Generator().manual_seed(5))
     heard = torch.randint(0, 3, (3, 150), generator=torch.Generator().manual_seed(6)).float()
     heard[0] = 0
+    if level:
+        levels = torch.randn(3, 150, generator=torch.Generator().manual_seed(8))
+        heard = torch.stack([heard, -30 + 6 * levels], dim=-1)
     logits, _ = network(features, heard)
     streamed, _ = stream(network, features, heard)
     torch.testing.assert_close(
@@ -80,9 +94,9 @@ def test_the_voice_memory_streams_exactly():
     assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
 
 
-def taking_in(memory, pooled, how, state):
+def taking_in(memory, sound, taken, state):
     """Return the state of a voice memory after one more timestep."""
-    x = pooled[:, None], torch.tensor([[how]])
+    x = sound[:, None], torch.tensor([[taken]])
     _, state = memory.step(x, Moment.of(memory, torch.tensor([[0]]), torch.tensor([1])), state)
     return state
 
@@ -99,14 +113,14 @@ def test_a_voice_is_the_mean_of_its_known_timesteps():
     pooled = torch.randn(1, 40, 6)
     state = memory.initial_state(1)
     for row in pooled[0]:
-        state = taking_in(memory, row[None], KNOWN, state)
+        state = taking_in(memory, row[None], 1.0, state)
     # In 40 timesteps, with a time constant of a minute, next to nothing is forgotten.
     torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
     assert 39.4 < state[0, 0, -1] < 40
-    same = taking_in(memory, 10 + pooled[:, 0], UNHEARD, state)
+    same = taking_in(memory, 10 + pooled[:, 0], 0.0, state)
     assert torch.equal(same, state)
-    learnt = taking_in(memory, 10 + pooled[:, 0], HEARD, state)
-    assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
+    learnt = taking_in(memory, 10 + pooled[:, 0], 0.25, state)
+    assert (learnt - state)[0, 0, -1] == pytest.approx(0.25, abs=0.01)
 
 
 def test_a_voice_is_forgotten_after_minutes():
@@ -114,17 +128,56 @@ def test_a_voice_is_forgotten_after_minutes():
     state = memory.initial_state(1)
     for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
         for _ in range(timesteps):
-            state = taking_in(memory, torch.full((1, 6), value), KNOWN, state)
+            state = taking_in(memory, torch.full((1, 6), value), 1.0, state)
     assert state[0, 0, -1] <= MEMORY_TIMESTEPS
     assert state[0, 0, 0] < -0.95
+
+
+def test_speech_is_taken_in_as_far_as_it_is_ordinary_beyond_doubt():
+    config = replace(live(), ordinary=True, voice=True)
+    neutral = config.labels.index("neutral")
+    certain, unsure, other = (torch.zeros(5) for _ in range(3))
+    certain[neutral] = other[0] = 12.0
+    unsure[neutral] = 1.0
+    certain[-1] = unsure[-1] = other[-1] = -12.0  # acted
+    ordinary = other.clone()
+    ordinary[-1] = 12.0
+    logits = torch.stack([certain, unsure, other, ordinary])[None]
+    pooled = torch.zeros(1, 4, 6)
+    _, taken = told(config, pooled, logits, torch.full((1, 4), HEARD))
+    assert taken[0, [0, 3]] == pytest.approx(UNCERTAIN_WEIGHT, rel=0.01)
+    assert (taken[0, 1:3] < 0.01 * UNCERTAIN_WEIGHT).all()
+    for how, expected in ((UNHEARD, 0.0), (KNOWN, 1.0)):
+        _, taken = told(config, pooled, logits, torch.full((1, 4), how))
+        assert (taken == expected).all()
+
+
+def test_a_memory_that_hears_levels_tells_louder_from_softer_speech():
+    torch.manual_seed(2)
+    memory = VoiceMemory(replace(live(), voice=True, level=True), 6).eval()
+    torch.nn.init.normal_(memory.louder.weight)
+    pooled, taken = torch.randn(1, 40, 6), torch.ones(1, 40)
+    taken[:, 20:] = 0
+    levels = torch.full((1, 40, 1), -30.0)
+    levels[:, 30:] += 8.0
+
+    def answers(levels):
+        answer, _ = memory((torch.cat([pooled, levels], dim=-1), taken))
+        return answer
+
+    usual = answers(torch.full((1, 40, 1), -30.0))
+    assert torch.equal(answers(levels)[:, :30], usual[:, :30])
+    assert (answers(levels) - usual)[:, 30:].abs().min() > 0.1
+    # A microphone that makes all of it softer changes nothing once the voice is known.
+    torch.testing.assert_close(answers(levels - 15.0)[:, 1:], answers(levels)[:, 1:])
 
 
 def test_the_weight_of_a_voice_is_zero_until_it_is_known():
     memory = memory_of_voices()
     pooled = torch.randn(2, 30, 6)
-    _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
+    _, believed = memory((pooled, torch.zeros(2, 30)))
     assert not believed.any()
-    _, believed = memory((pooled, torch.full((2, 30), KNOWN)))
+    _, believed = memory((pooled, torch.ones(2, 30)))
     assert not believed[:, 0].any()  # an estimate uses the memory before its timestep
     assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
 

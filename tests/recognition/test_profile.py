@@ -31,7 +31,14 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.spectra import SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import SPEECH_THRESHOLD
-from tests.helpers.estimates import TOLERANCE, analyse, block_sizes, probabilities, run
+from tests.helpers.estimates import (
+    TOLERANCE,
+    analyse,
+    block_sizes,
+    probabilities,
+    run,
+    told_of,
+)
 from tests.helpers.estimates import torch_probabilities as torch_that_adapts
 from tests.helpers.model_files import altered
 from tests.helpers.networks import TEMPERATURE
@@ -69,14 +76,13 @@ def by_torch(knowing, samples, profile, takes_in):
     if profile is not None:
         state = replace(state, voice=torch.from_numpy(profile.voice)[None, None])
     frames = torch.from_numpy(np.concatenate([features, np.zeros((delay, 4, 201), np.float32)]))
-    end, rows = torch.tensor([length]), []
+    end, rows, told = torch.tensor([length]), [], told_of(knowing, spectra, takes_in)
     with torch.no_grad():
         for step, frame in enumerate(frames):
-            is_speech = step >= delay and spectra.speech[step - delay] >= SPEECH_THRESHOLD
-            heard = torch.tensor([[takes_in if is_speech else NOTHING]])
+            heard = told[step - delay] if step >= delay else torch.zeros_like(told[0])
             known = end if step >= length else torch.tensor([UNKNOWN_END])
             moment = Moment.of(network, torch.tensor([[step]]), known)
-            (logits, _), state = network.step(frame[None, None], moment, state, heard)
+            (logits, _), state = network.step(frame[None, None], moment, state, heard[None, None])
             if step >= delay:
                 rows.append(torch.softmax(logits[0, 0] / TEMPERATURE, dim=-1).numpy())
     return np.array(rows), state.voice[0, 0].numpy()
@@ -304,7 +310,7 @@ BAD_VALUES = [
     ({"mean": [float("inf")] * 512}, "must be of numbers"),
     ({"mean": [float("nan")] * 512}, "must be of numbers"),
     ({"mean": [10**400] * 20}, "must be of numbers"),
-    ({"mean": [1.0] * 511}, "it has 511 values, the model's have 512"),
+    ({"mean": [1.0] * 511}, "it has 511 values, the model's have 513"),
 ]
 
 

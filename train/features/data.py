@@ -19,6 +19,7 @@ import streamer.signal
 import streamer.sound.resampler
 from streamer.bundled import bundled
 from streamer.errors import SerLiveError
+from streamer.recognition.level import LevelState, levels_of
 from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, Spectra, SpectralAnalysis
 from streamer.recognition.voice_gate import VOICE_GATE, SpeechDetector
@@ -54,6 +55,10 @@ class Example:
 
     def spectra(self) -> Spectra:
         return Spectra(np.exp(self.log_power.astype(np.float32)), self.speech)
+
+    def levels(self) -> Float32:
+        """Return the level of the speech at every timestep, in dB."""
+        return np.array(levels_of(self.spectra(), LevelState())[0], np.float32)
 
 
 def analyse(samples: Float32, analysis: SpectralAnalysis) -> Spectra:
@@ -215,11 +220,13 @@ class Features:
     Attributes:
         values: ``(timesteps, 4, 201)`` float16.
         speech: ``(timesteps,)`` float32.
+        levels: ``(timesteps,)`` float32, level of the speech in dB.
         ends: ``(streams,)`` end of each stream's timesteps.
     """
 
     values: NDArray[np.float16]
     speech: Float32
+    levels: Float32
     ends: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -279,6 +286,7 @@ def _laid_out(examples: Sequence[Example]) -> Features:
     return Features(
         np.empty((int(ends[-1]), FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float16),
         np.concatenate([example.speech for example in examples]),
+        np.concatenate([example.levels() for example in examples]),
         ends,
     )
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from streamer.recognition.level import LevelState
+from streamer.recognition.level import levels_of as runtime_levels
 from streamer.recognition.line import (
     FIRST_BIN_BEYOND,
     LEAST_DB,
@@ -20,7 +22,7 @@ from streamer.recognition.line import (
     SPEECH_LOWS_DB,
 )
 from streamer.recognition.normaliser import Normaliser
-from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER
+from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, Spectra
 from streamer.signal import (
     FRAME_SAMPLES,
     FRAME_TAIL_SAMPLES,
@@ -74,6 +76,24 @@ def normalise(power: Tensor, speech: Tensor, normaliser: Normaliser) -> Tensor:
     floor = 10.0 ** (normaliser.floor_db / 10.0)
     gain = (1.0 / (floor * reference + SILENT_POWER)).float()
     return torch.log1p(power * gain[:, :, None, :]).mul_(1.0 / math.log1p(1.0 / floor))
+
+
+def levels_of(power: Tensor, speech: Tensor) -> Tensor:
+    """Compute :func:`streamer.recognition.level.levels_of` from the start of streams.
+
+    Args:
+        power: ``(batch, frames, 201)``, on the CPU.
+        speech: ``(batch, timesteps)`` speech probability, on the CPU.
+
+    Returns:
+        levels ``(batch, timesteps)`` in dB.
+    """
+    timesteps = torch.unflatten(power, 1, (-1, FRAMES_PER_TIMESTEP)).numpy()
+    levels = [
+        runtime_levels(Spectra(*one), LevelState())[0]
+        for one in zip(timesteps, speech.numpy(), strict=True)
+    ]
+    return torch.tensor(levels, dtype=torch.float32).reshape(speech.shape)
 
 
 def _forgetting_sum(values: Tensor, counts: Tensor, keep: float) -> Tensor:

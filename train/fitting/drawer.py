@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import NetworkConfig
+from model.config import NEUTRAL, NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S, TIMESTEP_SAMPLES
-from train.corpora.known import NEUTRAL
 from train.features.arrangement import Placement, Pool, arrange
 from train.features.bank import Bank
 from train.features.sound import (
@@ -31,7 +30,7 @@ from train.features.sound import (
     surround,
     thin_out,
 )
-from train.features.spectra import normalise, power_spectra, samples_of
+from train.features.spectra import levels_of, normalise, power_spectra, samples_of
 from train.fitting.batches import FIRST_SPEECH_S, Batch, mask, mix
 from train.fitting.recipe import Recipe
 from train.place import CPU, Place
@@ -94,7 +93,9 @@ class Drawer:
         kinds = data.targets.argmax(axis=1).tolist()
         self._pool = Pool.of(bank.lengths[:labelled], data.corpora, data.speakers, kinds)
         self._neutral = recipe.labelled.index(NEUTRAL) if NEUTRAL in recipe.labelled else None
-        self._knows_voices = isinstance(recipe.network, NetworkConfig) and recipe.network.voice
+        config = recipe.network
+        self._knows_voices = isinstance(config, NetworkConfig) and config.voice
+        self._hears_level = isinstance(config, NetworkConfig) and config.level
         self._ordinary = None
         if rest := len(bank) - labelled:
             # The speakers are unknown. Commands and single words come up equally often.
@@ -116,10 +117,13 @@ class Drawer:
         placements = self._arrange(batch, generator)
         sources, targets = self._marks(placements)
         speech = torch.from_numpy(self._speech(sources))
-        features = self._features(placements, speech, generator)
+        power = self._power(placements, generator)
+        features = normalise(power, speech.to(self._device), self._data.normaliser)
         heard = None
         if self._knows_voices:
             heard = torch.from_numpy(self._taken_in(placements, sources, generator))
+            if self._hears_level:
+                heard = torch.stack([heard, levels_of(power.cpu(), speech)], dim=-1)
         drawn = Batch(
             features.to(torch.bfloat16),
             torch.from_numpy(targets).to(self._device),
@@ -176,19 +180,15 @@ class Drawer:
         heard[generator.random(len(placements)) < self._streams.unheard] = UNHEARD
         return heard.astype(np.float32)
 
-    def _features(
-        self,
-        placements: Sequence[Sequence[Placement]],
-        speech: Tensor,
-        generator: Generator,
-    ) -> Tensor:
+    def _power(self, placements: Sequence[Sequence[Placement]], generator: Generator) -> Tensor:
+        """Return augmented spectra of arranged stretches, ``(batch, frames, 201)``."""
         ranges = self._ranges
         phoned = generator.random(len(placements)) < ranges.telephone
         power = power_spectra(self._heard(placements, phoned, generator))
         colours = torch.from_numpy(draw_colours(ranges, phoned, generator))
         power *= colours.to(power)[:, None]
         thin_out(power, ranges.codec, generator)
-        return normalise(power, speech.to(self._device), self._data.normaliser)
+        return power
 
     def _heard(
         self,

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.config import NetworkConfig
 from model.network import SpectrogramNetwork
 from streamer.recognition.decision import vote
 from streamer.signal import SPEECH_THRESHOLD
@@ -76,8 +77,12 @@ def votes_of(
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
         speech = np.stack([features.speech[features.rows(index)] for index in group])
-        heard = torch.from_numpy((speech >= SPEECH_THRESHOLD).astype(np.float32)).to(device)
-        estimates, _ = network(torch.from_numpy(values).to(device).float(), heard)
+        heard = (speech >= SPEECH_THRESHOLD).astype(np.float32)
+        if isinstance(config, NetworkConfig) and config.level:
+            levels = np.stack([features.levels[features.rows(index)] for index in group])
+            heard = np.stack([heard, levels], axis=-1)
+        given = (torch.from_numpy(one).to(device) for one in (values, heard))
+        estimates, _ = network(*(one.float() for one in given))
         for index, logits in zip(group, estimates.cpu(), strict=True):
             answers[index] = logits
     votes = []

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from model.baselines import build
 from model.config import ORDINARY, SystemConfig
 from model.network import Network, SpectrogramNetwork
+from model.voice import told
 from streamer.errors import SerLiveError
 from train.fitting.batches import Batch
 from train.fitting.checkpoint import restore_checkpoint, save_checkpoint
@@ -35,7 +36,7 @@ WARM_UP_SHARE = 0.2
 #: Settings that affect only a network's pooling.
 POOLING = ("attention", "attention_hidden", "window_timesteps")
 #: Weights with a row per label.
-PER_LABEL = ("classifier.", "voice.differ.")
+PER_LABEL = ("classifier.", "voice.")
 #: Torch's schedule divides by zero if the rise has less than one step.
 FEWEST_STEPS = 10
 
@@ -104,12 +105,11 @@ def loss_of(
 
 
 def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
-    """Cross-entropy of the voice answer, weighted by how well the voice is known.
+    """Cross-entropy of each voice answer, weighted by how well the voice is known.
 
     It trains nothing else in the network. The network's own answer is right on nearly all of its
-    training data, so a sum of both would leave the voice answer nothing to learn. The memory's
-    gate is trained, too; it learns to take in nothing where its own choice gives worse answers than
-    known ordinary speech.
+    training data, so a sum of both would leave the voice answer nothing to learn; likewise an
+    answer by the sound would leave the one by the level nothing.
 
     Args:
         network: network with a voice memory, the rest of it in inference mode.
@@ -119,11 +119,14 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
     assert isinstance(network, Network) and network.voice is not None and batch.heard is not None
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
         pooled, _ = network.attention(network.sequence(batch.features))
-    answers, believed = network.voice((pooled, batch.heard))
-    targets = batch.targets[..., : answers.shape[-1]]
+        logits = network.classify(pooled)
+    sound = told(network.config, pooled, logits, batch.heard)
+    answers, believed = network.voice.apart(sound)
+    targets = batch.targets[..., : len(network.config.labels)]
     targets = torch.lerp(targets, targets.mean(dim=-1, keepdim=True).expand_as(targets), smoothing)
-    named = -(targets * torch.log_softmax(answers.float(), dim=-1) * believed).sum()
-    loss: Tensor = named / (targets * believed).sum().clamp(min=1e-6)
+    targets = targets * believed
+    named = [-(targets * torch.log_softmax(one.float(), dim=-1)).sum() for one in answers]
+    loss: Tensor = torch.stack(named).sum() / targets.sum().clamp(min=1e-6)
     return loss
 
 
@@ -162,7 +165,7 @@ def check_start(theirs: SystemConfig, ours: SystemConfig, named: str) -> None:
     Raises:
         SerLiveError: it does.
     """
-    others = {"labels", "ordinary", "voice", "dropout", *POOLING}
+    others = {"labels", "ordinary", "voice", "level", "dropout", *POOLING}
     if differ := _differences(theirs, ours, others):
         raise SerLiveError(
             f"no start from {named}: its network differs from the recipe's in {', '.join(differ)}"
@@ -177,7 +180,7 @@ def check_is_whole(
     Raises:
         SerLiveError: it has learnt no emotions, or differs in more than the memory of the voice.
     """
-    differ = _differences(theirs, ours, {"voice", "dropout"})
+    differ = _differences(theirs, ours, {"voice", "level", "dropout"})
     if differ or result["recipe"].get("imitates"):
         what = f"differs in {', '.join(differ)}" if differ else "has learnt no emotions"
         raise SerLiveError(f'trains = "voice" takes {named} as it is, and that {what}')
@@ -196,7 +199,7 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     weights, found = network.state_dict(), pretrained.state_dict()
     before, wanted = pretrained.config.to_dict(), network.config.to_dict()
     is_pooled_alike = all(before.get(name) == wanted.get(name) for name in POOLING)
-    anew = PER_LABEL if is_pooled_alike else (*PER_LABEL, "attention.", "ordinary.", "voice.")
+    anew = PER_LABEL if is_pooled_alike else (*PER_LABEL, "attention.", "ordinary.")
     for name, weight in found.items():
         if name in weights and not name.startswith(anew):
             weights[name].copy_(weight)

@@ -56,6 +56,7 @@ def metadata_of(
         decision=DecisionConfig(),
         states=state_specs(network.initial_state()),
         ordinary_share=ordinary_share(recipe),
+        hears_level=config.level,
         lineage=lineage,
         training={
             "accuracy": f"on what was held back, in a stream with pauses of {LONG_PAUSE_S:g} s "

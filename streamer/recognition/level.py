@@ -1,0 +1,60 @@
+"""How loud a voice is at every timestep: the level of the last second or so of its speech.
+
+The features hold no levels: the normaliser divides by a running reference. But whoever knows how
+loud a person usually speaks hears more in how loud they speak now, see ``model/voice.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.recognition.spectra import Spectra
+from streamer.signal import FRAME_SAMPLES, FRAMES_PER_TIMESTEP, SPEECH_THRESHOLD
+
+#: Time constant of the level, in timesteps: a second.
+LEVEL_TIMESTEPS = 25.0
+#: Level of a stream before its first speech, in dB; of no consequence, as nothing is judged there.
+UNKNOWN_DB = -40.0
+
+#: Power of a timestep's bins at a mean square of 1: Parseval for half a spectrum under the Hann
+#: window, whose mean square is 3/8.
+_FULL_SCALE = FRAMES_PER_TIMESTEP * FRAME_SAMPLES**2 * 3 / 8 / 2
+#: Least mean square, -100 dB, for digital silence.
+_LEAST = 1e-10
+_KEEP = math.exp(-1.0 / LEVEL_TIMESTEPS)
+
+
+@dataclass(frozen=True, slots=True)
+class LevelState:
+    """The level of a stream's latest speech.
+
+    Attributes:
+        power: decaying sum of the mean squares of timesteps of speech.
+        weight: the sum of their weights.
+        since: timesteps since the last speech.
+    """
+
+    power: float = 0.0
+    weight: float = 0.0
+    since: int = 0
+
+
+def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelState]:
+    """Return the level at each timestep, in dB relative to full scale, and the state after them.
+
+    Between two sentences the level stays that of the last one, but weighs less and less.
+    """
+    total, weight, since = state.power, state.weight, state.since
+    levels = []
+    for power, speech in zip(spectra.power, spectra.speech.tolist(), strict=True):
+        since += 1
+        if speech >= SPEECH_THRESHOLD:
+            # Row by row: a sum over all rows may round differently.
+            square = float(power.sum(dtype=np.float64)) / _FULL_SCALE
+            keep = _KEEP**since
+            total, weight, since = keep * total + square, keep * weight + 1.0, 0
+        levels.append(10.0 * math.log10(max(total / weight, _LEAST)) if weight else UNKNOWN_DB)
+    return levels, LevelState(total, weight, since)
