@@ -41,7 +41,7 @@ SIGNAL = {
 #: input for how much of a timestep it takes in, and for how loud it is.
 VOICE = "voice"
 HEARD = "heard"
-#: Most values in the mean that it remembers; ours have 512.
+#: Most values in the mean that it remembers; ours have 513.
 LARGEST_VOICE = 4_096
 
 #: End position of a stream that has not ended: 1400 years, and safe from overflow when scaled.
@@ -156,8 +156,6 @@ class ModelMetadata:
     def __post_init__(self) -> None:
         check_model_names(self.name, self.labels)
         check_shares(self.everyday_prior, self.labels)
-        if type(self.hears_level) is not bool or (self.hears_level and not self.knows_voices):
-            raise ValueError(f"impossible hears_level {self.hears_level}")
         if not 0 <= self.ordinary_share < 1:
             raise ValueError(f"impossible ordinary_share {self.ordinary_share}")
         for name, text in self.training.items():
@@ -183,6 +181,10 @@ class ModelMetadata:
                 or not 1 <= state.size - 1 <= LARGEST_VOICE
             ):
                 raise ValueError(f"state {VOICE}: impossible shape {state.shape} or dtype")
+        if type(self.hears_level) is not bool:
+            raise ValueError(f"hears_level must be true or false, is {self.hears_level!r}")
+        if self.hears_level and not self.knows_voices:
+            raise ValueError(f"hears_level takes a state {VOICE}")
         if len({state.name for state in self.states}) < len(self.states):
             raise ValueError("states must have different names")
         if sum(state.size for state in self.states) > _LARGEST_STATE:

@@ -417,8 +417,18 @@ def test_the_voice_input_and_the_voice_memory_need_each_other(knowing, tmp_path)
     def forget(values):
         values["states"] = [one for one in values["states"] if one["name"] != VOICE]
 
-    with pytest.raises(SerLiveError, match="other inputs"):
-        Recognizer.load(altered(knowing.path, tmp_path / "model.onnx", forget))
+    def forget_both(values):
+        forget(values)
+        values["hears_level"] = False
+
+    for change, said in (
+        (forget, "hears_level takes a state voice"),
+        (forget_both, "other inputs"),
+        (lambda values: values.update(hears_level=False), "does not fit"),
+        (lambda values: values.update(hears_level="yes"), "must be true or false"),
+    ):
+        with pytest.raises(SerLiveError, match=said):
+            Recognizer.load(altered(knowing.path, tmp_path / "model.onnx", change))
 
 
 def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):

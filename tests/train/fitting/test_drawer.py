@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from streamer.recognition.level import LevelState, levels_of
+from streamer.recognition.spectra import Spectra, frames_of
+from streamer.recognition.spectra import power_spectra as runtime_spectra
 from streamer.signal import (
     SAMPLE_RATE,
     SPEECH_THRESHOLD,
@@ -112,6 +115,24 @@ def test_known_speech_is_taken_in_whole_and_has_no_target(data):
     )
     assert not never.draw(3, SEED).heard.any()
     assert drawn(data, streams=streams).heard is None  # by a network that remembers no voice
+
+
+def test_a_memory_that_hears_levels_is_told_those_of_the_runtime(data):
+    data = of_two_kinds(data)
+    streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
+    config = replace(STREAMED.network, voice=True)
+    without = drawer_of(data, streams=streams, network=config).draw(4, SEED)
+    drawer = drawer_of(data, streams=streams, network=replace(config, level=True))
+    batch = drawer.draw(4, SEED)
+    assert torch.equal(batch.heard[..., 0], without.heard)
+    assert torch.equal(batch.features, without.features)
+    samples, speech = drawer.sounds(4, SEED)
+    for row in range(4):
+        power = runtime_spectra(frames_of(samples[row].numpy()))
+        spectra = Spectra(power.reshape(-1, 4, 201), speech[row].numpy())
+        expected, _ = levels_of(spectra, LevelState())
+        np.testing.assert_allclose(batch.heard[row, :, 1], expected, atol=0.05)
+    assert batch.heard[..., 1].std() > 1.0
 
 
 def test_the_same_seed_draws_the_same_batch_and_another_another(data):

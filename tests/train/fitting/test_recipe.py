@@ -41,9 +41,9 @@ def test_the_voice_recipe_needs_a_voice_memory_and_a_finished_run(tmp_path):
     recipe = read_recipe(RECIPES / "voice.toml")
     assert (recipe.trains, recipe.pretrained) == ("voice", "runs/open")
     before = read_recipe(RECIPES / "open.toml")
-    assert replace(recipe.network, voice=False) == before.network
+    assert replace(recipe.network, voice=False, level=False) == before.network
     assert recipe.corpora == before.corpora and recipe.normaliser == before.normaliser
-    for line in ("voice = true\n", 'pretrained = "runs/open"\n'):
+    for line in ("voice = true\nlevel = true\n", 'pretrained = "runs/open"\n'):
         path = tmp_path / "changed.toml"
         path.write_text((RECIPES / "voice.toml").read_text().replace(line, ""))
         with pytest.raises(SerLiveError, match="a network with voice = true, and a finished run"):

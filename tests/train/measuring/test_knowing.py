@@ -18,7 +18,7 @@ from tests.helpers.places import CLIPS
 from train.corpora.known import Utterance
 from train.fitting.run_folder import Folders, RunFolder
 from train.measuring.hearing import StreamResult
-from train.measuring.knowing import SENTENCES, judge_known
+from train.measuring.knowing import ELSEWHERE_DB, SENTENCES, judge_known
 from train.stages.run import run
 
 LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -35,7 +35,7 @@ def test_every_recording_is_judged_with_every_profile_size(knowing):
         known = judge_known(pool, knowing.path, spoken(), metadata)
     assert tuple(known.by_sentences) == SENTENCES
     assert known.fewest == 0  # with one neutral sentence, none is left for its own profile
-    for result in known.by_sentences.values():
+    for result in (*known.by_sentences.values(), known.elsewhere):
         assert result.scores.confusion.sum() == 2 * len(CLIPS)
     for adapted, fixed in known.by_speech.values():
         assert adapted.scores.confusion.sum() == fixed.scores.confusion.sum() > 0
@@ -44,8 +44,8 @@ def test_every_recording_is_judged_with_every_profile_size(knowing):
 def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
     asked = []
 
-    def profile(_model, paths):
-        asked.append(paths)
+    def profile(_model, paths, gain_db=0.0):
+        asked.append((paths, gain_db))
 
     def hear(_recognizer, samples, _profile=None):
         return StreamResult(len(samples), np.zeros((0, 4)), np.zeros(0, np.float32), ())
@@ -54,11 +54,14 @@ def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
     monkeypatch.setattr(train.measuring.knowing, "hear", hear)
     own = [replace(one, label="neutral") for one in spoken("A")]
     heard = train.measuring.knowing._hear_speaker(own, knowing.path)
-    assert [len(one) for one in heard] == [len(SENTENCES)] * len(own)
-    by_recording = [asked[i : i + len(SENTENCES)] for i in range(0, len(asked), len(SENTENCES))]
+    each = len(SENTENCES) + 1
+    assert [len(one) for one in heard] == [each] * len(own)
+    by_recording = [asked[i : i + each] for i in range(0, len(asked), each)]
     for one, profiles in zip(own, by_recording, strict=True):
-        assert [len(paths) for paths in profiles] == [0, 1, 3, 3]  # four clips, but this one
-        assert not any(one.path in paths for paths in profiles)
+        # Four clips, but this one.
+        assert [len(paths) for paths, _ in profiles] == [0, 1, 3, 3, 3]
+        assert [abs(gain_db) for _, gain_db in profiles] == [0, 0, 0, 0, ELSEWHERE_DB]
+        assert not any(one.path in paths for paths, _ in profiles)
 
 
 def test_a_model_without_a_voice_memory_is_not_judged(model_file):
