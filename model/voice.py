@@ -29,9 +29,9 @@ SHARE = 0.75
 #: weight. Were it taken in at less certainty, whoever is angry for a minute would soon sound
 #: neutral; so it counts for less than known speech.
 CERTAINTY, UNCERTAIN_WEIGHT = 8, 0.25
-#: Difference of level that counts as 1, in dB, and the greatest that counts: a greater one comes
-#: from another microphone or from noise.
-LEVEL_UNIT_DB, MOST_DB = 2.0, 25.0
+#: Greatest difference of level that counts, in dB: a greater one comes from another microphone or
+#: from noise.
+MOST_DB = 25.0
 
 
 class VoiceMemory(Layer[Tensor]):
@@ -131,10 +131,9 @@ class VoiceMemory(Layer[Tensor]):
         distance = sound - mean
         answers = [self.differ(self.dropout(distance[..., : self.pooled]))]
         if self.louder is not None:
-            louder = distance[..., self.pooled :].clamp(-MOST_DB, MOST_DB) / LEVEL_UNIT_DB
+            louder = distance[..., self.pooled :].clamp(-MOST_DB, MOST_DB)
             # Some emotions are neither loud nor quiet: hence the square, at 10 dB 1.
-            square = louder * louder * (LEVEL_UNIT_DB / 10.0) ** 2
-            answers.append(self.louder(torch.cat([louder, square], dim=-1)))
+            answers.append(self.louder(torch.cat([louder, (louder / 10.0) ** 2], dim=-1)))
         return answers, count / (count + HALF_BELIEVED)
 
 

@@ -57,7 +57,7 @@ def enlivened(config: NetworkConfig) -> Network:
     if network.voice is not None:
         nn.init.normal_(network.voice.differ.weight, std=0.3)
         if network.voice.louder is not None:
-            nn.init.normal_(network.voice.louder.weight, std=0.3)
+            nn.init.normal_(network.voice.louder.weight, std=0.1)
             nn.init.normal_(network.voice.louder.bias, std=0.3)
     return network.eval()
 
