@@ -25,7 +25,7 @@ from model.contract import (
 from model.convolution import ConvolutionFront, ConvolutionState, FrameFront
 from model.layers import Dropout
 from model.memory import MemoryBlock, MemoryState
-from model.voice import VoiceMemory, averaged, told
+from model.voice import VoiceMemory, averaged, memory_input
 from streamer.recognition.metadata import VOICE
 from streamer.signal import (
     FRAME_TAIL_SAMPLES,
@@ -111,9 +111,9 @@ class SpectrogramNetwork(nn.Module):
 
         Args:
             features: ``(batch, timesteps, 4, 201)``, normalised.
-            heard: ``(batch, timesteps)``, with levels ``(batch, timesteps, 2)``, what the voice
-                memory is told, see :func:`model.voice.told`, for a system that has one; None
-                takes in nothing.
+            heard: what the voice memory is told, ``(batch, timesteps)`` or with levels
+                ``(batch, timesteps, 2)``, see :func:`model.voice.memory_input`, for a system that
+                has one; None takes in nothing.
 
         Returns:
             logits ``(batch, n, labels)`` and the pooling weights ``(batch, n, m)``: one estimate
@@ -261,7 +261,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         if self.voice is not None:
             if heard is None:
                 heard = pooled.new_zeros(*pooled.shape[:2], *((2,) if self.config.level else ()))
-            sound = told(self.config, pooled, logits, heard)
+            sound = memory_input(self.config, pooled, logits, heard)
             answer, known = self.voice.newest(sound, voice[0], state.voice)
             logits = self._averaged(logits, *answer)
         rows = NetworkState(convolution.rows, memories.rows, window.rows, known.rows)
@@ -278,7 +278,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
         if self.voice is None:
             return logits
-        return self._averaged(logits, *self.voice(told(self.config, pooled, logits, heard)))
+        return self._averaged(logits, *self.voice(memory_input(self.config, pooled, logits, heard)))
 
     def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
         """Average the labels' logits with the voice answer."""

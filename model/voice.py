@@ -1,4 +1,5 @@
-"""The voice memory of a stream: a slow, causal mean of the network's pooled features.
+"""The voice memory of a stream: a slow, causal mean of the network's pooled features and of the
+level of speech.
 
 It is easier to hear how angry a person sounds if one knows how they usually sound, and how loud.
 The memory starts empty or from a profile; an estimate uses the memory before its own timestep. A
@@ -25,9 +26,9 @@ UNHEARD, HEARD, KNOWN = NOTHING, ORDINARY, ALL
 HALF_BELIEVED = 25.0
 #: Share of the voice answer in the average once the voice is well known.
 SHARE = 0.75
-#: A stream's own speech counts as this power of the probability that it is ordinary, times this
-#: weight. Were it taken in at less certainty, whoever is angry for a minute would soon sound
-#: neutral; so it counts for less than known speech.
+#: A stream's own speech counts as this power of the network's uncalibrated probability that it is
+#: ordinary, times this weight. Were it taken in at less certainty, whoever is angry for a minute
+#: would soon seem neutral.
 CERTAINTY, UNCERTAIN_WEIGHT = 8, 0.25
 #: Greatest difference of level that counts, in dB: a greater one comes from another microphone or
 #: from noise.
@@ -47,10 +48,10 @@ class VoiceMemory(Layer[Tensor]):
         self.pooled = pooled
         self.sound = pooled + config.level
         self.differ = nn.Linear(pooled, len(config.labels))
-        self.louder = nn.Linear(2, len(config.labels)) if config.level else None
-        if self.louder is not None:
-            nn.init.zeros_(self.louder.weight)  # a level means nothing until it is learnt
-            nn.init.zeros_(self.louder.bias)
+        self.level_classifier = nn.Linear(2, len(config.labels)) if config.level else None
+        if self.level_classifier is not None:
+            nn.init.zeros_(self.level_classifier.weight)  # a level means nothing until it is learnt
+            nn.init.zeros_(self.level_classifier.bias)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -72,10 +73,10 @@ class VoiceMemory(Layer[Tensor]):
             logits ``(batch, timesteps, labels)``, and the memory's weight
             ``(batch, timesteps, 1)``, 0 to 1.
         """
-        answers, believed = self.apart(x)
+        answers, believed = self.separate_answers(x)
         return _added(answers), believed
 
-    def apart(self, x: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
+    def separate_answers(self, x: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
         """Answer as :meth:`forward` does, by the windows and by the level apart."""
         sound, taken = x
         # Over a long stream the closed form needs the precision.
@@ -122,28 +123,28 @@ class VoiceMemory(Layer[Tensor]):
         weight, kept = taken * torch.exp(-kept), torch.exp(kept)
         counts = kept * (count + weight.cumsum(dim=1))
         totals = kept * (count * mean + (weight * sound).cumsum(dim=1))
-        means = totals / counts.clamp(min=1e-6)
+        means = totals / counts.clamp(min=1e-30)
         return torch.cat([state, torch.cat([means, counts], dim=2)], dim=1)
 
     def _answers(self, sound: Tensor, known: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Answer by the memory before each timestep, as :meth:`apart` does."""
+        """Answer by the memory before each timestep, as `separate_answers` does."""
         mean, count = torch.split(known[:, :-1], [self.sound, 1], dim=2)
         distance = sound - mean
         answers = [self.differ(self.dropout(distance[..., : self.pooled]))]
-        if self.louder is not None:
-            louder = distance[..., self.pooled :].clamp(-MOST_DB, MOST_DB)
+        if self.level_classifier is not None:
+            level_db = distance[..., self.pooled :].clamp(-MOST_DB, MOST_DB)
             # Some emotions are neither loud nor quiet: hence the square, at 10 dB 1.
-            answers.append(self.louder(torch.cat([louder, (louder / 10.0) ** 2], dim=-1)))
+            by_level = torch.cat([level_db, (level_db / 10.0) ** 2], dim=-1)
+            answers.append(self.level_classifier(by_level))
         return answers, count / (count + HALF_BELIEVED)
 
 
 def _added(answers: list[Tensor]) -> Tensor:
     """Add independent evidence: logits of one and the same speech."""
-    first, *others = answers
-    return first + others[0] if others else first
+    return sum(answers[1:], answers[0])
 
 
-def told(
+def memory_input(
     config: NetworkConfig, pooled: Tensor, logits: Tensor, heard: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the input of a :class:`VoiceMemory`: sounds, and how much of them is taken in.

@@ -27,6 +27,8 @@ Float32 = NDArray[np.float32]
 
 #: Timesteps that a stream may give to the network at once.
 AT_ONCE = range(1, 257)
+#: Least timesteps in a voice's mean; less may be rounding.
+LEAST_KNOWN = 1.0
 _NO_FEATURES = np.zeros((0, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
 
 
@@ -194,8 +196,8 @@ class Engine:
         """
         self.check_knows_voices()
         voice = self._network.voice_of(state.network)
-        if not voice[-1]:
-            raise SerLiveError("no speech was heard, so nothing is known of the voice")
+        if voice[-1] < LEAST_KNOWN:
+            raise SerLiveError("no ordinary speech was heard, so nothing is known of the voice")
         name = self.metadata.name
         try:
             return Profile.of_voice(voice, name, self.digest, datetime.now(UTC))

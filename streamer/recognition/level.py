@@ -1,4 +1,4 @@
-"""How loud a voice is at every timestep: the level of the last second or so of its speech.
+"""How loud a voice is at every timestep: the level of its latest speech.
 
 The features hold no levels: the normaliser divides by a running reference. But whoever knows how
 loud a person usually speaks hears more in how loud they speak now, see ``model/voice.py``.
@@ -14,9 +14,10 @@ import numpy as np
 from streamer.recognition.spectra import Spectra
 from streamer.signal import FRAME_SAMPLES, FRAMES_PER_TIMESTEP, SPEECH_THRESHOLD
 
-#: Time constant of the level, in timesteps: a second.
-LEVEL_TIMESTEPS = 25.0
-#: Level of a stream before its first speech, in dB; of no consequence, as nothing is judged there.
+#: Time constant of the mean square, in timesteps: half a second. The level follows a rise within
+#: a second, but a fall of 20 dB, like any mean of powers, within two.
+LEVEL_TIMESTEPS = 12.5
+#: Level of a stream before its first speech, in dB. No verdict counts these timesteps.
 UNKNOWN_DB = -40.0
 
 #: Power of a timestep's bins at a mean square of 1: Parseval for half a spectrum under the Hann

@@ -113,9 +113,9 @@ class ModelMetadata:
             unknown.
         lineage: what it was trained on, and which speakers were held out.
         training: recipe, seed and measured accuracy, for people to read.
-        hears_level: whether the network remembers how loud its voice usually is.
         ordinary_share: share of ordinary speech in training, for a network that tells it from
             acted emotions; 0 for one that does not.
+        hears_level: whether the network remembers how loud its voice usually is.
     """
 
     name: str

@@ -96,10 +96,8 @@ class _Batch:
     def _run_many(self, features: Float32, heard: Float32 | None) -> tuple[_Outputs, list[_Move]]:
         feeds = self.inputs | {"features": features}
         if HEARD in feeds:
-            told = self.inputs[HEARD].shape[2:]
-            feeds[HEARD] = (
-                np.zeros((*features.shape[:2], *told), np.float32) if heard is None else heard
-            )
+            nothing = np.zeros((*features.shape[:2], *self.inputs[HEARD].shape[2:]), np.float32)
+            feeds[HEARD] = nothing if heard is None else heard
         names = [*self._outputs]
         outputs = dict(zip(names, self._network.variant().run(names, feeds), strict=True))
         self._check_shapes(outputs, features.shape[1])
@@ -207,8 +205,8 @@ class StepNetwork:
         self._network = network
         self._results = metadata.results
         features = StateSpec("features", (1, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), "float32")
-        told = (1, 2) if metadata.hears_level else (1,)
-        heard = (StateSpec(HEARD, told, "float32"),) if metadata.knows_voices else ()
+        shape = (1, 2) if metadata.hears_level else (1,)
+        heard = (StateSpec(HEARD, shape, "float32"),) if metadata.knows_voices else ()
         self._inputs = (features, StateSpec("end", (), "int64"), *heard, *metadata.states)
         self._outputs = self._checked_outputs(metadata)
 

@@ -50,7 +50,8 @@ class Profile:
     """The ordinary sound of a voice, as one model hears it.
 
     Attributes:
-        mean: mean of the network's windows, float32 in their shortest decimal form.
+        mean: mean of the network's windows, and, for a model that hears levels, of the level in dB;
+            float32 in their shortest decimal form.
         timesteps: timesteps of speech in the mean, less those forgotten since.
         model: name of the model.
         digest: SHA-256 of the model's file, 64 hexadecimal digits.

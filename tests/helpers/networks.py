@@ -21,6 +21,8 @@ from streamer.signal import FREQUENCY_BINS
 TEMPERATURE = 0.7
 #: Name of the shipped shape: the live network with attention by context and ordinary speech.
 SHIPPED = "shipped"
+#: The same without levels in the voice memory, as files were before they knew them.
+LEVELLESS = "levelless"
 EVERYDAY_PRIOR = (0.05, 0.05, 0.85, 0.05)
 
 
@@ -35,9 +37,9 @@ class Exported:
 
 def lively_network(name: str) -> Network:
     """Make a network of a named configuration."""
-    if name == SHIPPED:
+    if name in (SHIPPED, LEVELLESS):
         live = CONFIGURATIONS["live"]()
-        voice = {"voice": True, "level": True, "ordinary": True}
+        voice = {"voice": True, "level": name == SHIPPED, "ordinary": True}
         return enlivened(replace(live, attention="context", window_timesteps=38, **voice))
     return enlivened(CONFIGURATIONS[name]())
 
@@ -56,9 +58,9 @@ def enlivened(config: NetworkConfig) -> Network:
     nn.init.normal_(network.classifier.weight, std=0.3)
     if network.voice is not None:
         nn.init.normal_(network.voice.differ.weight, std=0.3)
-        if network.voice.louder is not None:
-            nn.init.normal_(network.voice.louder.weight, std=0.1)
-            nn.init.normal_(network.voice.louder.bias, std=0.3)
+        if network.voice.level_classifier is not None:
+            nn.init.normal_(network.voice.level_classifier.weight, std=0.1)
+            nn.init.normal_(network.voice.level_classifier.bias, std=0.3)
     return network.eval()
 
 

@@ -110,7 +110,7 @@ def test_the_memory_of_a_voice_and_its_level_keeps_the_contract():
         return torch.cat([pooled, levels], dim=-1), taken
 
     memory = lively(VoiceMemory(replace(SMALL, voice=True, level=True), SMALL.hidden))
-    torch.nn.init.normal_(memory.louder.weight, std=0.1)
+    torch.nn.init.normal_(memory.level_classifier.weight, std=0.1)
     verify_contract(memory, sounds, hears_all=False)
 
 

@@ -23,7 +23,7 @@ from model.voice import (
     UNHEARD,
     VoiceMemory,
     averaged,
-    told,
+    memory_input,
 )
 from tests.helpers.networks import enlivened, lively_network, stream
 
@@ -144,18 +144,18 @@ def test_speech_is_taken_in_as_far_as_it_is_ordinary_beyond_doubt():
     ordinary[-1] = 12.0
     logits = torch.stack([certain, unsure, other, ordinary])[None]
     pooled = torch.zeros(1, 4, 6)
-    _, taken = told(config, pooled, logits, torch.full((1, 4), HEARD))
+    _, taken = memory_input(config, pooled, logits, torch.full((1, 4), HEARD))
     assert taken[0, [0, 3]] == pytest.approx(UNCERTAIN_WEIGHT, rel=0.01)
     assert (taken[0, 1:3] < 0.01 * UNCERTAIN_WEIGHT).all()
     for how, expected in ((UNHEARD, 0.0), (KNOWN, 1.0)):
-        _, taken = told(config, pooled, logits, torch.full((1, 4), how))
+        _, taken = memory_input(config, pooled, logits, torch.full((1, 4), how))
         assert (taken == expected).all()
 
 
 def test_a_memory_that_hears_levels_tells_louder_from_softer_speech():
     torch.manual_seed(2)
     memory = VoiceMemory(replace(live(), voice=True, level=True), 6).eval()
-    torch.nn.init.normal_(memory.louder.weight)
+    torch.nn.init.normal_(memory.level_classifier.weight)
     pooled, taken = torch.randn(1, 40, 6), torch.ones(1, 40)
     taken[:, 20:] = 0
     levels = torch.full((1, 40, 1), -30.0)

@@ -41,7 +41,7 @@ from tests.helpers.estimates import (
 )
 from tests.helpers.estimates import torch_probabilities as torch_that_adapts
 from tests.helpers.model_files import altered
-from tests.helpers.networks import TEMPERATURE
+from tests.helpers.networks import LEVELLESS, TEMPERATURE
 
 #: Speech for the profile; streams hear other speech.
 ENROLLED = 100_000
@@ -429,6 +429,22 @@ def test_the_voice_input_and_the_voice_memory_need_each_other(knowing, tmp_path)
     ):
         with pytest.raises(SerLiveError, match=said):
             Recognizer.load(altered(knowing.path, tmp_path / "model.onnx", change))
+
+
+def test_a_model_from_before_levels_streams_as_torch(export_lively, speech, tmp_path):
+    older = export_lively(LEVELLESS)
+    path = altered(older.path, tmp_path / "older.onnx", lambda values: values.pop("hears_level"))
+    recognizer = Recognizer.load(path)
+    assert recognizer.metadata.knows_voices and not recognizer.metadata.hears_level
+    estimates = heard_by(recognizer.stream(), speech, [9_000] * 8)
+    assert np.abs(probabilities(estimates) - torch_that_adapts(older, speech)).max() <= TOLERANCE
+    many = run(recognizer, speech, at_once=32)
+    assert np.abs(probabilities(many) - probabilities(estimates)).max() <= TOLERANCE
+    known = heard_by(recognizer.stream(recognizer.enrol(speech)), speech)
+    assert np.abs(probabilities(known) - probabilities(estimates)).max() > 1e-3
+    louder = altered(path, tmp_path / "louder.onnx", lambda values: values.update(hears_level=True))
+    with pytest.raises(SerLiveError, match="does not fit"):
+        Recognizer.load(louder)
 
 
 def test_weights_of_the_memory_that_are_damaged_are_refused(knowing, tmp_path):

@@ -36,8 +36,10 @@ class Streams:
         known: share of the streams, not counting ordinary speech, that begin with known ordinary
             speech of the same voice, like a profile: sentences labelled neutral, without a target.
         known_s: longest such beginning, in addition to the stream's ``seconds``.
-        known_uneven_db: deviation of such a beginning's level: a profile comes from another day,
-            and often from another microphone.
+        elsewhere: share of such beginnings that were heard in a stream of their own, as a profile
+            is: after them the front end begins anew.
+        elsewhere_db: standard deviation of the level of those, in dB: a profile comes from another
+            day, and often from another microphone.
         unheard: share of the streams from which the voice memory takes in nothing.
         ordinary: share of the streams that are ordinary speech. It is a separate class in
             training; taught as neutral, it would make every unacted sentence neutral.
@@ -51,7 +53,8 @@ class Streams:
     uneven_db: float = 6.0
     known: float = 0.0
     known_s: float = 8.0
-    known_uneven_db: float = 0.0
+    elsewhere: float = 0.0
+    elsewhere_db: float = 0.0
     unheard: float = 0.2
     ordinary: float = 0.0
     corpora: Mapping[str, float] = field(default_factory=dict)
@@ -60,9 +63,9 @@ class Streams:
         check_number("seconds", self.seconds, 1, 600)
         for name in ("lead_s", "pause_s", "known_s"):
             check_number(name, getattr(self, name), 0, 60)
-        for name in ("stays", "known", "unheard", "ordinary"):
+        for name in ("stays", "known", "elsewhere", "unheard", "ordinary"):
             check_number(name, getattr(self, name), 0, 1)
-        for name in ("uneven_db", "known_uneven_db"):
+        for name in ("uneven_db", "elsewhere_db"):
             check_number(name, getattr(self, name), 0, 40)
         if not isinstance(self.corpora, Mapping):
             raise ValueError(f"corpora of streams must be a table of weights, is {self.corpora!r}")
@@ -184,9 +187,6 @@ def _known(
     longest = int(generator.uniform(min(2.0, streams.known_s), streams.known_s) * SAMPLE_RATE)
     at = int(generator.uniform(0, 0.5) * SAMPLE_RATE)
     placed: list[Placement] = []
-    gain_db = (
-        float(generator.normal(0, streams.known_uneven_db)) if streams.known_uneven_db else 0.0
-    )
     # Leave some for the stream that follows.
     for index in generator.permutation(len(recordings))[: len(recordings) - 1].tolist():
         recording = recordings[index]
@@ -196,7 +196,7 @@ def _known(
         whole = min(whole, int(streams.known_s * SAMPLE_RATE) - at)
         if whole <= 0:
             break
-        placed.append(Placement(recording, at, whole, speed, gain_db, True))
+        placed.append(Placement(recording, at, whole, speed, 0.0, True))
         at += whole + int(generator.uniform(0, 0.6) * SAMPLE_RATE)
     return placed
 

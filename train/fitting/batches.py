@@ -62,8 +62,8 @@ class Batch:
         examples: number of examples in the whole batch, divided by the number of processes.
         sources: ``(batch, timesteps)`` int64, the bank's timestep behind each timestep of a drawn
             stream, -1 where there is none.
-        heard: float32, what the voice memory is told, see :func:`model.voice.told`; None if no
-            voice memory is trained.
+        heard: float32, what the voice memory is told, see :func:`model.voice.memory_input`; None
+            if no voice memory is trained.
     """
 
     features: Tensor

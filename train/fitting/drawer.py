@@ -16,7 +16,12 @@ from torch import Tensor
 from model.config import NEUTRAL, NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.recognition.normaliser import Normaliser
-from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S, TIMESTEP_SAMPLES
+from streamer.signal import (
+    FRAMES_PER_TIMESTEP,
+    SPEECH_THRESHOLD,
+    TIMESTEP_S,
+    TIMESTEP_SAMPLES,
+)
 from train.features.arrangement import Placement, Pool, arrange
 from train.features.bank import Bank
 from train.features.sound import (
@@ -121,9 +126,12 @@ class Drawer:
         features = normalise(power, speech.to(self._device), self._data.normaliser)
         heard = None
         if self._knows_voices:
-            heard = torch.from_numpy(self._taken_in(placements, sources, generator))
+            ends = self._known_ends(placements)
+            heard = torch.from_numpy(self._taken_in(ends, sources, generator))
+            levels = levels_of(power.cpu(), speech)
+            self._hear_elsewhere(ends, power, speech, features, levels, generator)
             if self._hears_level:
-                heard = torch.stack([heard, levels_of(power.cpu(), speech)], dim=-1)
+                heard = torch.stack([heard, levels], dim=-1)
         drawn = Batch(
             features.to(torch.bfloat16),
             torch.from_numpy(targets).to(self._device),
@@ -167,18 +175,50 @@ class Drawer:
             for _ in range(batch)
         ]
 
-    def _taken_in(
-        self, placements: Sequence[Sequence[Placement]], sources: Int64, generator: Generator
-    ) -> Float32:
+    @staticmethod
+    def _known_ends(placements: Sequence[Sequence[Placement]]) -> list[int]:
+        """Return the end of each stretch's known beginning, in timesteps; 0 without one."""
+        known = [
+            [one.at + one.samples for one in stretch if one.is_known] for stretch in placements
+        ]
+        return [-(-max(ends, default=0) // TIMESTEP_SAMPLES) for ends in known]
+
+    def _taken_in(self, ends: Sequence[int], sources: Int64, generator: Generator) -> Float32:
         """Return how much of each timestep the voice memory takes in, ``(batch, timesteps)``."""
         heard = np.where(self._speech(sources) >= SPEECH_THRESHOLD, HEARD, UNHEARD)
-        for row, stretch in enumerate(placements):
-            known = [one for one in stretch if one.is_known]
-            if known:
-                end = -(-(known[-1].at + known[-1].samples) // TIMESTEP_SAMPLES)
-                heard[row, :end] *= KNOWN
-        heard[generator.random(len(placements)) < self._streams.unheard] = UNHEARD
+        for row, end in enumerate(ends):
+            heard[row, :end] *= KNOWN
+        heard[generator.random(len(ends)) < self._streams.unheard] = UNHEARD
         return heard.astype(np.float32)
+
+    def _hear_elsewhere(
+        self,
+        ends: Sequence[int],
+        power: Tensor,
+        speech: Tensor,
+        features: Tensor,
+        levels: Tensor,
+        generator: Generator,
+    ) -> None:
+        """Put some known beginnings in a stream of their own, at a level of its own, in place.
+
+        Args:
+            ends: ends of the known beginnings, in timesteps.
+            power: ``(batch, frames, 201)``.
+            speech: ``(batch, timesteps)`` speech probability, on the CPU.
+            features: ``(batch, timesteps, 4, 201)``.
+            levels: ``(batch, timesteps)``, on the CPU.
+            generator: source of all random draws.
+        """
+        is_elsewhere = generator.random(len(ends)) < self._streams.elsewhere
+        offsets = generator.normal(0.0, self._streams.elsewhere_db, len(ends))
+        for row, end in enumerate(ends):
+            if is_elsewhere[row] and 0 < end < levels.shape[1]:
+                own, said = power[row, FRAMES_PER_TIMESTEP * end :][None], speech[row, end:][None]
+                rest = normalise(own, said.to(own.device), self._data.normaliser)
+                features[row, end:] = rest[0]
+                levels[row, end:] = levels_of(own.cpu(), said)[0]
+                levels[row, :end] += float(offsets[row])
 
     def _power(self, placements: Sequence[Sequence[Placement]], generator: Generator) -> Tensor:
         """Return augmented spectra of arranged stretches, ``(batch, frames, 201)``."""

@@ -273,8 +273,8 @@ class Recipe:
     def made(self, settings: dict[str, Any]) -> bool:
         """Return whether this recipe made a run with these settings, as read from JSON.
 
-        Settings added since then, outside ``network`` and ``augmentation``, count as left alone:
-        their default must match the earlier behaviour. So do removed settings that were off.
+        Settings added since then, outside ``augmentation``, count as left alone: their default
+        must match the earlier behaviour. So do removed settings that were off.
         """
         left_alone = {
             item.name: item.default for item in fields(self) if item.default is not MISSING
@@ -284,7 +284,10 @@ class Recipe:
             network = network_config(settings["network"]).to_dict()
         except (KeyError, TypeError, ValueError):
             return False
-        theirs = json.loads(json.dumps(left_alone | settings | {"network": network}))
+        theirs = left_alone | settings | {"network": network}
+        if isinstance(streams := theirs["streams"], dict):
+            theirs["streams"] = asdict(Streams()) | streams
+        theirs = json.loads(json.dumps(theirs))
         return bool(own == {name: one for name, one in theirs.items() if one or name in own})
 
 

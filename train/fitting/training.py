@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from model.baselines import build
 from model.config import ORDINARY, SystemConfig
 from model.network import Network, SpectrogramNetwork
-from model.voice import told
+from model.voice import memory_input
 from streamer.errors import SerLiveError
 from train.fitting.batches import Batch
 from train.fitting.checkpoint import restore_checkpoint, save_checkpoint
@@ -120,8 +120,8 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
         pooled, _ = network.attention(network.sequence(batch.features))
         logits = network.classify(pooled)
-    sound = told(network.config, pooled, logits, batch.heard)
-    answers, believed = network.voice.apart(sound)
+    sound = memory_input(network.config, pooled, logits, batch.heard)
+    answers, believed = network.voice.separate_answers(sound)
     targets = batch.targets[..., : len(network.config.labels)]
     targets = torch.lerp(targets, targets.mean(dim=-1, keepdim=True).expand_as(targets), smoothing)
     targets = targets * believed

@@ -64,19 +64,6 @@ def test_the_given_share_of_streams_begins_with_known_speech(data):
     assert not any(one.is_known for stretch in arranged(data, streams) for one in stretch)
 
 
-def test_a_known_beginning_has_a_level_of_its_own(data):
-    streams = Streams(seconds=8.0, known=1.0, known_s=8.0, known_uneven_db=5.0)
-    pool, generator = pool_of(of_two_kinds(data)), np.random.default_rng(3)
-    gains = []
-    for _ in range(300):
-        stretch = arrange(pool, None, streams, (1.0, 1.0), generator, 2)
-        found = {one.gain_db for one in stretch if one.is_known}
-        assert len(found) <= 1  # one microphone
-        gains += found
-    assert np.mean(gains) == pytest.approx(0.0, abs=1.0)
-    assert np.std(gains) == pytest.approx(5.0, abs=0.8)
-
-
 def test_a_speaker_with_one_neutral_sentence_gets_no_known_beginning():
     pool = Pool.of(np.array([20_000]), ["own"], ["A"], [2])
     streams = Streams(seconds=3.0, known=1.0, known_s=2.0)

@@ -50,6 +50,8 @@ def test_training_features_are_those_of_the_runtime(utterances, tmp_path):
         trained_on = features.values[features.rows(index)].astype(np.float32)
         np.testing.assert_allclose(trained_on, live, atol=0.01)  # stored as half floats
         np.testing.assert_array_equal(features.speech[features.rows(index)], spectra.speech)
+        levels, _ = levels_of(spectra, LevelState())
+        np.testing.assert_allclose(features.levels[features.rows(index)], levels, atol=0.05)
 
 
 def test_each_stream_is_a_whole_span(utterances, tmp_path):

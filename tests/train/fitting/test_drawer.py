@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.voice import KNOWN
 from streamer.recognition.level import LevelState, levels_of
 from streamer.recognition.spectra import Spectra, frames_of
 from streamer.recognition.spectra import power_spectra as runtime_spectra
@@ -122,7 +123,8 @@ def test_a_memory_that_hears_levels_is_told_those_of_the_runtime(data):
     streams = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
     config = replace(STREAMED.network, voice=True)
     without = drawer_of(data, streams=streams, network=config).draw(4, SEED)
-    drawer = drawer_of(data, streams=streams, network=replace(config, level=True))
+    config = replace(config, level=True)
+    drawer = drawer_of(data, streams=streams, network=config)
     batch = drawer.draw(4, SEED)
     assert torch.equal(batch.heard[..., 0], without.heard)
     assert torch.equal(batch.features, without.features)
@@ -133,6 +135,35 @@ def test_a_memory_that_hears_levels_is_told_those_of_the_runtime(data):
         expected, _ = levels_of(spectra, LevelState())
         np.testing.assert_allclose(batch.heard[row, :, 1], expected, atol=0.05)
     assert batch.heard[..., 1].std() > 1.0
+
+
+def test_after_a_beginning_heard_elsewhere_the_front_end_begins_anew(data):
+    data = of_two_kinds(data)
+    here = Streams(seconds=8.0, known=1.0, known_s=4.0, unheard=0.0)
+    elsewhere = replace(here, elsewhere=1.0, elsewhere_db=5.0)
+    config = replace(STREAMED.network, voice=True, level=True)
+    drawer = drawer_of(data, streams=elsewhere, network=config)
+    batch, before = (
+        drawer.draw(6, SEED),
+        drawer_of(data, streams=here, network=config).draw(6, SEED),
+    )
+    samples, speech = drawer.sounds(6, SEED)
+    ends = drawer._known_ends(drawer._arrange(6, np.random.default_rng(SEED)))
+    offsets = []
+    for row, end in enumerate(ends):
+        (known,) = np.nonzero((batch.heard[row, :, 0] == KNOWN).numpy())
+        assert known.max() < end
+        assert torch.equal(batch.features[row, :end], before.features[row, :end])
+        offset = (batch.heard - before.heard)[row, :end, 1]
+        assert offset.max() - offset.min() < 1e-4  # one microphone
+        offsets.append(float(offset[0]))
+        power = runtime_spectra(frames_of(samples[row, end * TIMESTEP_SAMPLES :].numpy()))
+        spectra = Spectra(power.reshape(-1, 4, 201), speech[row, end:].numpy())
+        levels, _ = levels_of(spectra, LevelState())
+        np.testing.assert_allclose(batch.heard[row, end:, 1], levels, atol=0.05)
+        features, _ = data.normaliser.normalise(spectra, data.normaliser.initial_state())
+        np.testing.assert_allclose(batch.features[row, end:].float(), features, atol=0.01)
+    assert 2.0 < np.std(offsets) < 10.0
 
 
 def test_the_same_seed_draws_the_same_batch_and_another_another(data):

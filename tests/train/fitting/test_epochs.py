@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from model.baselines import SYSTEMS, build, c_bilstm
+from model.config import live
 from streamer.errors import SerLiveError
 from tests.helpers.generated import (
     EMOTIONS,
@@ -23,6 +24,7 @@ from tests.helpers.generated import (
     training_set,
     validation_sets,
 )
+from tests.helpers.networks import enlivened
 from tests.helpers.places import ROOT
 from tests.helpers.training import stopped_at_save
 from train.fitting.batches import Batch, TrainingSet
@@ -334,6 +336,27 @@ def test_recordings_of_different_lengths_are_judged_as_each_alone():
         weights = vote_weights(speech, 0, len(speech), TINY.window_timesteps)
         np.testing.assert_array_equal(votes[index].weights, weights)
         assert np.count_nonzero(weights) == np.count_nonzero(speech)
+
+
+def test_a_voice_memory_is_judged_with_the_levels_of_the_speech():
+    config = replace(live(), channels=(2, 3), hidden=8, memory=4, voice=True, level=True)
+    network = enlivened(config)
+    with torch.no_grad():  # all is neutral, so the memory takes it in
+        network.classifier.bias[config.labels.index("neutral")] += 10.0
+    together = features(np.arange(4) % 4, lengths=(40, 60))
+    generator = np.random.default_rng(2)
+    together.levels[:] = generator.normal(-30.0, 8.0, len(together.levels))
+    together.speech[:5] = 0
+    votes = votes_of(network, together)
+    for index in range(len(together)):
+        rows = together.rows(index)
+        values = torch.from_numpy(together.values[rows]).float()[None]
+        heard = np.stack([together.speech[rows], together.levels[rows]], axis=-1)
+        with torch.no_grad():
+            alone = network(values, torch.from_numpy(heard)[None])[0][0]
+            level = network(values, torch.from_numpy(heard * [1, 0]).float()[None])[0][0]
+        torch.testing.assert_close(votes[index].logits, alone)
+        assert (level - alone).abs().max() > 1e-2
 
 
 def test_a_training_starts_from_a_finished_one(tmp_path):

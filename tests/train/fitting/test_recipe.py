@@ -104,7 +104,11 @@ def test_a_setting_added_later_still_matches_older_runs():
     assert recipe.made(kept | {"network": older})
     assert not recipe.made(kept | {"network": older | {"hidden": 7}})
     streamed = replace(recipe, streams=Streams(corpora={"cremad": 2.0}))
-    assert streamed.made(json.loads(json.dumps(streamed.to_dict())))
+    kept_streamed = json.loads(json.dumps(streamed.to_dict()))
+    assert streamed.made(kept_streamed)
+    del kept_streamed["streams"]["elsewhere"]
+    assert streamed.made(kept_streamed)
+    assert not replace(streamed, streams=Streams(elsewhere=0.5)).made(kept_streamed)
     assert not streamed.made(kept)
     other = replace(recipe, teacher=("runs/a",), answers="runs/b")
     assert not other.made(kept | {"teacher": ["runs/a"]})

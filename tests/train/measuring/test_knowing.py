@@ -19,6 +19,7 @@ from train.corpora.known import Utterance
 from train.fitting.run_folder import Folders, RunFolder
 from train.measuring.hearing import StreamResult
 from train.measuring.knowing import ELSEWHERE_DB, SENTENCES, judge_known
+from train.stages.export import export_run
 from train.stages.run import run
 
 LABELS = {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -71,13 +72,14 @@ def test_a_model_without_a_voice_memory_is_not_judged(model_file):
 
 
 @pytest.mark.usefixtures("few_surroundings")
-def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
+@pytest.mark.parametrize("level", [False, True])
+def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, level):
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
     run(STREAMED, folders)
     recipe = replace(
         STREAMED,
-        network=replace(STREAMED.network, voice=True),
-        streams=replace(STREAMED.streams, known=0.8, known_s=2.0),
+        network=replace(STREAMED.network, voice=True, level=level),
+        streams=replace(STREAMED.streams, known=0.8, known_s=2.0, elsewhere=0.5),
         trains="voice",
         pretrained=str(folders.run),
         epochs=1,
@@ -96,6 +98,12 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path):
         torch.manual_seed(recipe.seed)
         unlearnt = build(replace(recipe.kept_network, labels=recipe.labelled)).state_dict()
         assert not torch.equal(own["voice.differ.weight"], unlearnt["voice.differ.weight"])
+        assert own.keys() == unlearnt.keys()
+        if level:
+            assert (own["voice.level_classifier.weight"] != 0).all()
+    tested = export_run(tmp_path / "after", tmp_path / "model.onnx", tiny_corpus)
+    assert tested["cremad"]["running"] is not None
+    assert Recognizer.load(tmp_path / "model.onnx").metadata.hears_level == level
 
 
 @pytest.mark.usefixtures("few_surroundings")
