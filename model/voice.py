@@ -1,5 +1,4 @@
-"""The voice memory of a stream: a slow, causal mean of the network's pooled features and of the
-level of speech.
+"""The voice memory of a stream: a slow, causal mean of how its speech sounds, and how loud.
 
 It is easier to hear how angry a person sounds if one knows how they usually sound, and how loud.
 The memory starts empty or from a profile; an estimate uses the memory before its own timestep. A

@@ -172,7 +172,7 @@ def _known_facts(known: Known) -> dict[str, Any]:
     """Return the gain from knowing a voice as JSON values."""
     return {
         "sentences": {f"{n}": _result_facts(one) for n, one in known.by_sentences.items()},
-        "elsewhere": _result_facts(known.elsewhere),
+        "elsewhere_db": {f"{db:g}": _result_facts(one) for db, one in known.elsewhere.items()},
         "fewest_of_ten": known.fewest,
         "speech_s_before": {
             f"{s:g}": {"adapting": _result_facts(adapted), "fixed": _result_facts(fixed)}

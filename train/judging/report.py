@@ -16,7 +16,7 @@ from train.judging.priors import MOST_CALLED, PriorTrial, choose
 from train.judging.tune import TriedSetting
 from train.measuring.false_alarms import Acted, Alarms, Ordinary
 from train.measuring.held import Held
-from train.measuring.knowing import ELSEWHERE_DB, ELSEWHERE_SENTENCES, Known
+from train.measuring.knowing import ELSEWHERE_SENTENCES, Known
 from train.measuring.measures import Result
 from train.measuring.sessions import LONG_PAUSE_S, Running
 from train.measuring.streams import Following
@@ -332,8 +332,9 @@ def _known(one: Known) -> tuple[Table, Table]:
     )
     for sentences, result in one.by_sentences.items():
         profiles.add_row(str(sentences), *_counted(result))
-    off = f"{ELSEWHERE_SENTENCES}, {ELSEWHERE_DB:g} dB louder or softer"
-    profiles.add_row(off, *_counted(one.elsewhere))
+    for off_db, result in one.elsewhere.items():
+        off = f"{ELSEWHERE_SENTENCES}, {off_db:g} dB louder or softer"
+        profiles.add_row(off, *_counted(result))
     learnt = _uar_table(
         "without a profile, in one stream of each speaker, by the speech before the recording",
         "after",

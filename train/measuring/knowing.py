@@ -24,7 +24,6 @@ from streamer.recognition.stream import Stream
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
 from train.corpora.known import Utterance
-from train.measuring.conditions import Condition, heard_in
 from train.measuring.hearing import StreamResult, hear, hear_all, worker_recognizer
 from train.measuring.measures import Result
 from train.measuring.sessions import (
@@ -40,9 +39,9 @@ from train.measuring.streams import by_speaker
 
 #: Sentences per profile; if a speaker has fewer, all but the judged sentence.
 SENTENCES = (0, 1, 3, 10)
-#: Sentences of the profile that is also made at another level, and that difference in dB, up or
+#: Sentences of the profile that is also made at other levels, and these differences in dB, up or
 #: down by the speaker: as from another microphone, or from another distance.
-ELSEWHERE_SENTENCES, ELSEWHERE_DB = 3, 8.0
+ELSEWHERE_SENTENCES, ELSEWHERE_DB = 3, (8.0, 15.0)
 #: Groups of utterances: least seconds of speech before them in the stream.
 SPEECH_S = (0.0, 30.0, 120.0)
 #: Pause and lead of the streams in which the model adapts to a voice.
@@ -55,15 +54,14 @@ class Known:
 
     Attributes:
         by_sentences: on recordings alone, by the number of sentences in the profile.
-        elsewhere: the same with :data:`ELSEWHERE_SENTENCES` at a level off by
-            :data:`ELSEWHERE_DB`.
+        elsewhere: the same with :data:`ELSEWHERE_SENTENCES`, by how far their level is off.
         fewest: fewest sentences in a profile meant to have ten.
         by_speech: on recordings in one long stream per speaker, by the seconds of speech before
             them, with and without adaptation.
     """
 
     by_sentences: dict[int, Result]
-    elsewhere: Result
+    elsewhere: dict[float, Result]
     fewest: int
     by_speech: dict[float, tuple[Result, Result]]
 
@@ -88,8 +86,8 @@ def judge_known(
     found = []
     for heard in zip(*(one for own in by_voice for one in own), strict=True):
         found.append(figures_of(alone(judged, heard, metadata), metadata).voted)
-    *by_count, elsewhere = found
-    by_sentences = dict(zip(SENTENCES, by_count, strict=True))
+    by_sentences = dict(zip(SENTENCES, found, strict=False))
+    elsewhere = dict(zip(ELSEWHERE_DB, found[len(SENTENCES) :], strict=True))
     neutral = [sum(one.label == NEUTRAL for one in own) for own in jobs]
     fewest = min(max(SENTENCES), *(max(count - 1, 0) for count in neutral))
     return Known(by_sentences, elsewhere, fewest, _by_speech(pool, model, voices, metadata))
@@ -138,13 +136,14 @@ def _hear_speaker(utterances: Sequence[Utterance], model: Path) -> list[list[Str
     paths = [one.path for one in utterances if one.label == NEUTRAL]
     seed = zlib.crc32(f"{utterances[0].corpus}/{utterances[0].speaker}".encode())
     neutral = [paths[index] for index in np.random.default_rng(seed).permutation(len(paths))]
-    off_db = ELSEWHERE_DB if seed % 2 else -ELSEWHERE_DB
+    sign = 1.0 if seed % 2 else -1.0
     found = []
     for utterance in utterances:
         samples = read_recording(utterance.path)
         others = [path for path in neutral if path != utterance.path]
         known = [_profile(model, tuple(others[:sentences])) for sentences in SENTENCES]
-        known.append(_profile(model, tuple(others[:ELSEWHERE_SENTENCES]), off_db))
+        three = tuple(others[:ELSEWHERE_SENTENCES])
+        known += [_profile(model, three, sign * off_db) for off_db in ELSEWHERE_DB]
         found.append([hear(recognizer, samples, profile) for profile in known])
     return found
 
@@ -157,7 +156,8 @@ def _profile(model: Path, paths: tuple[Path, ...], gain_db: float = 0.0) -> Prof
     if not paths:
         return None
     stream = Stream(recognizer, known, ALL)
-    samples = heard_in(Condition(gain_db=gain_db), read_recording(paths[-1]), "", Path())
+    gain = np.float32(10.0 ** (gain_db / 20.0))
+    samples = np.clip(gain * read_recording(paths[-1]), -1.0, 1.0)
     heard = stream.accept(samples) + stream.flush()
     has_speech = any(one.speech >= recognizer.metadata.decision.speech_on for one in heard)
     return stream.profile() if has_speech else known

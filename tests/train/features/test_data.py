@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from streamer.errors import SerLiveError
+from streamer.recognition.level import LevelState, levels_of
 from streamer.recognition.spectra import LOWEST_BIN, SILENT_POWER, SpectralAnalysis
 from streamer.recognition.voice_gate import SpeechDetector
 from streamer.signal import FREQUENCY_BINS

@@ -36,7 +36,8 @@ def test_every_recording_is_judged_with_every_profile_size(knowing):
         known = judge_known(pool, knowing.path, spoken(), metadata)
     assert tuple(known.by_sentences) == SENTENCES
     assert known.fewest == 0  # with one neutral sentence, none is left for its own profile
-    for result in (*known.by_sentences.values(), known.elsewhere):
+    assert tuple(known.elsewhere) == ELSEWHERE_DB
+    for result in (*known.by_sentences.values(), *known.elsewhere.values()):
         assert result.scores.confusion.sum() == 2 * len(CLIPS)
     for adapted, fixed in known.by_speech.values():
         assert adapted.scores.confusion.sum() == fixed.scores.confusion.sum() > 0
@@ -55,13 +56,13 @@ def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
     monkeypatch.setattr(train.measuring.knowing, "hear", hear)
     own = [replace(one, label="neutral") for one in spoken("A")]
     heard = train.measuring.knowing._hear_speaker(own, knowing.path)
-    each = len(SENTENCES) + 1
+    each = len(SENTENCES) + len(ELSEWHERE_DB)
     assert [len(one) for one in heard] == [each] * len(own)
     by_recording = [asked[i : i + each] for i in range(0, len(asked), each)]
     for one, profiles in zip(own, by_recording, strict=True):
         # Four clips, but this one.
-        assert [len(paths) for paths, _ in profiles] == [0, 1, 3, 3, 3]
-        assert [abs(gain_db) for _, gain_db in profiles] == [0, 0, 0, 0, ELSEWHERE_DB]
+        assert [len(paths) for paths, _ in profiles] == [0, 1, 3, 3, 3, 3]
+        assert [abs(gain_db) for _, gain_db in profiles] == [0, 0, 0, 0, *ELSEWHERE_DB]
         assert not any(one.path in paths for paths, _ in profiles)
 
 
