@@ -29,9 +29,9 @@ SHARE = 0.75
 #: ordinary, times this weight. Were it taken in at less certainty, whoever is angry for a minute
 #: would soon seem neutral.
 CERTAINTY, UNCERTAIN_WEIGHT = 8, 0.25
-#: Greatest difference of level that counts, in dB: a greater one comes from another microphone or
-#: from noise.
-MOST_DB = 25.0
+#: Greatest difference of level that counts, in dB. A greater one often comes from another
+#: microphone than the profile's, and must not decide alone.
+MOST_DB = 10.0
 
 
 class VoiceMemory(Layer[Tensor]):
