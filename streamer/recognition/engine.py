@@ -27,8 +27,8 @@ Float32 = NDArray[np.float32]
 
 #: Timesteps that a stream may give to the network at once.
 AT_ONCE = range(1, 257)
-#: Least timesteps in a voice's mean; less may be rounding.
-LEAST_KNOWN = 1.0
+#: Least timesteps in the mean of a voice that is known; fewer may be rounding alone.
+LEAST_KNOWN = 0.5
 _NO_FEATURES = np.zeros((0, FRAMES_PER_TIMESTEP, FREQUENCY_BINS), np.float32)
 
 
