@@ -6,4 +6,4 @@ from datetime import UTC, datetime
 
 from streamer.recognition.profile import Profile
 
-PROFILE = Profile((0.5,) * 512, 90.0, "voice-1", "0" * 64, datetime(2026, 1, 1, tzinfo=UTC))
+PROFILE = Profile((0.5,) * 513, 90.0, "voice-1", "0" * 64, datetime(2026, 1, 1, tzinfo=UTC))
