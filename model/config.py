@@ -7,8 +7,6 @@ from typing import Any, Literal, Self
 
 #: Ordinary speech, which no actor speaks and which has no label: a class of its own in training.
 ORDINARY = "ordinary"
-#: The label of acted speech without emotion. A voice memory needs it, to know what is ordinary.
-NEUTRAL = "neutral"
 
 #: Poolings over the rolling window, see :class:`NetworkConfig`.
 ATTENTIONS = ("timestep", "statistics", "context", "mean")
@@ -210,8 +208,6 @@ class NetworkConfig(SystemConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.voice and NEUTRAL not in self.labels:
-            raise ValueError(f"a network with voice = true needs the label {NEUTRAL}")
         if self.level and not self.voice:
             raise ValueError("level is for a network with voice = true")
         if not self.blocks:

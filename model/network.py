@@ -129,12 +129,12 @@ class SpectrogramNetwork(nn.Module):
             empty = features.new_zeros(len(features), 0, self.config.window_timesteps)
             return features.new_zeros(len(features), 0, len(self.config.labels)), empty
         pooled, weights = self._pool(self.sequence(features))
-        logits = self.classify(pooled)
+        logits = self._classify(pooled)
         if heard is not None:
             logits = self._knowing(logits, pooled, heard)
         return (logits if self.training else logits[..., : len(self.config.labels)]), weights
 
-    def classify(self, pooled: Tensor) -> Tensor:
+    def _classify(self, pooled: Tensor) -> Tensor:
         """Map ``(..., pooled)`` to a logit for each of the configuration's outputs."""
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
@@ -256,19 +256,19 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
         entered, convolution = self.front.newest(x, front, state.convolution)
         (hidden, _), memories = self.blocks.newest((entered, None), blocks, state.memories)
         (pooled, weights), window = self.attention.newest(hidden, attention, state.attention)
-        logits = self.classify(pooled)
+        logits = self._classify(pooled)
         known = Newest(state.voice)
         if self.voice is not None:
             if heard is None:
                 heard = pooled.new_zeros(*pooled.shape[:2], *((2,) if self.config.level else ()))
-            sound = memory_input(self.config, pooled, logits, heard)
-            answer, known = self.voice.newest(sound, voice[0], state.voice)
+            told = memory_input(pooled, heard)
+            answer, known = self.voice.newest(told, voice[0], state.voice)
             logits = self._averaged(logits, *answer)
         rows = NetworkState(convolution.rows, memories.rows, window.rows, known.rows)
         return (logits, weights), Newest(rows)
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        logits = super().classify(pooled)
+    def _classify(self, pooled: Tensor) -> Tensor:
+        logits = super()._classify(pooled)
         if self.ordinary is None:
             return logits
         # Detached: sentences that no actor speaks are easy to recognise, and features for that do
@@ -278,7 +278,7 @@ class Network(SpectrogramNetwork, Layer[NetworkState]):
     def _knowing(self, logits: Tensor, pooled: Tensor, heard: Tensor) -> Tensor:
         if self.voice is None:
             return logits
-        return self._averaged(logits, *self.voice(memory_input(self.config, pooled, logits, heard)))
+        return self._averaged(logits, *self.voice(memory_input(pooled, heard)))
 
     def _averaged(self, logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:
         """Average the labels' logits with the voice answer."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.config import NEUTRAL, NetworkConfig
+from model.config import NetworkConfig
 from model.contract import Layer, Moment, Newest, ReceptiveField
 from model.layers import Dropout
 from streamer.recognition.profile import ALL, NOTHING, ORDINARY
@@ -25,27 +25,28 @@ UNHEARD, HEARD, KNOWN = NOTHING, ORDINARY, ALL
 HALF_BELIEVED = 25.0
 #: Share of the voice answer in the average once the voice is well known.
 SHARE = 0.75
-#: A stream's own speech counts as this power of the network's uncalibrated probability that it is
-#: ordinary, times this weight. Were it taken in at less certainty, whoever is angry for a minute
-#: would soon seem neutral.
-CERTAINTY, UNCERTAIN_WEIGHT = 8, 0.25
 #: Greatest difference of level that counts, in dB. A greater one often comes from another
 #: microphone than the profile's, and must not decide alone.
 MOST_DB = 10.0
+#: Share of the answer by the level that is added to the one by the windows, which have heard some
+#: of it: a raised voice sounds different, too.
+LEVEL_SHARE = 0.5
 
 
 class VoiceMemory(Layer[Tensor]):
     """A mean of the sound of speech, and a classifier on the distance to it.
 
-    A timestep's sound is its pooled window and, for ``level``, the level of its speech in dB. It is
-    taken in as far as it is ordinary: with all of it, a person who shouts for a minute would seem
-    to shout always.
+    A timestep's sound is its pooled window and, for ``level``, the level of its speech in dB.
+    A learnt gate decides how much of it is taken in: with all of it, a person who shouts for a
+    minute would seem to shout always. Timesteps known to be ordinary speech of this voice, as in a
+    profile, are taken in whole.
     """
 
     def __init__(self, config: NetworkConfig, pooled: int) -> None:
         super().__init__()
         self.pooled = pooled
         self.sound = pooled + config.level
+        self.gate = nn.Linear(pooled, 1)
         self.differ = nn.Linear(pooled, len(config.labels))
         self.level_classifier = nn.Linear(2, len(config.labels)) if config.level else None
         if self.level_classifier is not None:
@@ -65,8 +66,8 @@ class VoiceMemory(Layer[Tensor]):
         """Answer by the distance to the voice on whole streams.
 
         Args:
-            x: sounds ``(batch, timesteps, sound)``, and how much of each is taken in, 0 to 1,
-                ``(batch, timesteps)``.
+            x: sounds ``(batch, timesteps, sound)``, and ``(batch, timesteps)`` of
+                :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`.
 
         Returns:
             logits ``(batch, timesteps, labels)``, and the memory's weight
@@ -77,10 +78,11 @@ class VoiceMemory(Layer[Tensor]):
 
     def separate_answers(self, x: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
         """Answer as :meth:`forward` does, by the windows and by the level apart."""
-        sound, taken = x
+        sound, heard = x
         # Over a long stream the closed form needs the precision.
         state = self.initial_state(len(sound)).to(sound.device).double()
-        known = self._known(sound, taken[..., None].double(), state).float()
+        taken = self._taken(sound, heard)[..., None].double()
+        known = self._known(sound, taken, state).float()
         return self._answers(sound.float(), known)
 
     def initial_state(self, batch: int) -> Tensor:
@@ -100,8 +102,8 @@ class VoiceMemory(Layer[Tensor]):
         Returns:
             answers and weights, and the whole state.
         """
-        sound, taken = x
-        known = self._known(sound, taken[..., None] * moment.exists, state)
+        sound, heard = x
+        known = self._known(sound, self._taken(sound, heard)[..., None] * moment.exists, state)
         answers, believed = self._answers(sound, known)
         return (_added(answers), believed), Newest(known[:, -1:])
 
@@ -125,6 +127,14 @@ class VoiceMemory(Layer[Tensor]):
         means = totals / counts.clamp(min=1e-30)
         return torch.cat([state, torch.cat([means, counts], dim=2)], dim=1)
 
+    def _taken(self, sound: Tensor, heard: Tensor) -> Tensor:
+        """Return how much of each timestep is taken in, 0 to 1.
+
+        It does not depend on the level: a voice that has come closer is taken in all the same.
+        """
+        ordinary = torch.sigmoid(self.gate(sound[..., : self.pooled])).squeeze(-1)
+        return (ordinary * heard.clamp(max=HEARD) + (heard - HEARD).clamp(min=0.0)).clamp(max=1.0)
+
     def _answers(self, sound: Tensor, known: Tensor) -> tuple[list[Tensor], Tensor]:
         """Answer by the memory before each timestep, as `separate_answers` does."""
         mean, count = torch.split(known[:, :-1], [self.sound, 1], dim=2)
@@ -139,36 +149,23 @@ class VoiceMemory(Layer[Tensor]):
 
 
 def _added(answers: list[Tensor]) -> Tensor:
-    """Add independent evidence: logits of one and the same speech."""
-    return sum(answers[1:], answers[0])
+    """Add the answer by the level, if there is one, to the one by the windows."""
+    by_window, *by_level = answers
+    return by_window + LEVEL_SHARE * by_level[0] if by_level else by_window
 
 
-def memory_input(
-    config: NetworkConfig, pooled: Tensor, logits: Tensor, heard: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the input of a :class:`VoiceMemory`: sounds, and how much of them is taken in.
-
-    Speech is ordinary as far as the network finds it neutral, or ordinary and not acted.
+def memory_input(pooled: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the input of a :class:`VoiceMemory`: sounds, and how they are heard.
 
     Args:
-        config: the network's configuration.
         pooled: pooled windows ``(batch, timesteps, pooled)``.
-        logits: the network's own ``(batch, timesteps, outputs)``.
         heard: ``(batch, timesteps)`` of :data:`UNHEARD`, :data:`HEARD` or :data:`KNOWN`; for a
             memory with ``level`` ``(batch, timesteps, 2)``: that, and the level in dB.
     """
-    sound = pooled
-    if config.level:
-        heard, level = heard.unbind(dim=-1)
-        sound = torch.cat([pooled, level[..., None]], dim=-1)
-    logits = logits.detach().float()
-    shares = torch.softmax(logits[..., : len(config.labels)], dim=-1)
-    ordinary = shares[..., config.labels.index(NEUTRAL)]
-    if config.ordinary:
-        ordinary = 1.0 - (1.0 - ordinary) * torch.sigmoid(-logits[..., -1])
-    ordinary = UNCERTAIN_WEIGHT * ordinary**CERTAINTY
-    taken = ordinary * heard.clamp(max=HEARD) + (heard - HEARD).clamp(min=0.0)
-    return sound, taken.clamp(max=1.0)
+    if heard.ndim == 2:
+        return pooled, heard
+    heard, level = heard.unbind(dim=-1)
+    return torch.cat([pooled, level[..., None]], dim=-1), heard
 
 
 def averaged(logits: Tensor, answer: Tensor, believed: Tensor) -> Tensor:

@@ -197,7 +197,7 @@ class Engine:
         self.check_knows_voices()
         voice = self._network.voice_of(state.network)
         if voice[-1] < LEAST_KNOWN:
-            raise SerLiveError("no ordinary speech was heard, so nothing is known of the voice")
+            raise SerLiveError("no ordinary speech was taken in: nothing is known of the voice")
         name = self.metadata.name
         try:
             return Profile.of_voice(voice, name, self.digest, datetime.now(UTC))

@@ -14,17 +14,7 @@ from model.config import CONFIGURATIONS, BlockConfig, NetworkConfig, immediate, 
 from model.contract import Moment
 from model.layers import Dropout, filter_features
 from model.network import Network, look_ahead_ms
-from model.voice import (
-    HEARD,
-    KNOWN,
-    MEMORY_TIMESTEPS,
-    SHARE,
-    UNCERTAIN_WEIGHT,
-    UNHEARD,
-    VoiceMemory,
-    averaged,
-    memory_input,
-)
+from model.voice import HEARD, KNOWN, MEMORY_TIMESTEPS, SHARE, UNHEARD, VoiceMemory, averaged
 from tests.helpers.networks import enlivened, lively_network, stream
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
@@ -94,9 +84,9 @@ def test_the_voice_memory_streams_exactly(level):
     assert (unknown[1:, 100] - logits[1:, 100]).abs().max() > 1e-2
 
 
-def taking_in(memory, sound, taken, state):
+def taking_in(memory, pooled, how, state):
     """Return the state of a voice memory after one more timestep."""
-    x = sound[:, None], torch.tensor([[taken]])
+    x = pooled[:, None], torch.tensor([[how]])
     _, state = memory.step(x, Moment.of(memory, torch.tensor([[0]]), torch.tensor([1])), state)
     return state
 
@@ -113,14 +103,14 @@ def test_a_voice_is_the_mean_of_its_known_timesteps():
     pooled = torch.randn(1, 40, 6)
     state = memory.initial_state(1)
     for row in pooled[0]:
-        state = taking_in(memory, row[None], 1.0, state)
+        state = taking_in(memory, row[None], KNOWN, state)
     # In 40 timesteps, with a time constant of a minute, next to nothing is forgotten.
     torch.testing.assert_close(state[0, 0, :-1], pooled[0].mean(0), atol=0.02, rtol=0)
     assert 39.4 < state[0, 0, -1] < 40
-    same = taking_in(memory, 10 + pooled[:, 0], 0.0, state)
+    same = taking_in(memory, 10 + pooled[:, 0], UNHEARD, state)
     assert torch.equal(same, state)
-    learnt = taking_in(memory, 10 + pooled[:, 0], 0.25, state)
-    assert (learnt - state)[0, 0, -1] == pytest.approx(0.25, abs=0.01)
+    learnt = taking_in(memory, 10 + pooled[:, 0], HEARD, state)
+    assert 0 < (learnt - state)[0, 0, -1] < 1  # as far as it sounds ordinary
 
 
 def test_a_voice_is_forgotten_after_minutes():
@@ -128,41 +118,22 @@ def test_a_voice_is_forgotten_after_minutes():
     state = memory.initial_state(1)
     for value, timesteps in ((1.0, 1500), (-1.0, 6000)):
         for _ in range(timesteps):
-            state = taking_in(memory, torch.full((1, 6), value), 1.0, state)
+            state = taking_in(memory, torch.full((1, 6), value), KNOWN, state)
     assert state[0, 0, -1] <= MEMORY_TIMESTEPS
     assert state[0, 0, 0] < -0.95
-
-
-def test_speech_is_taken_in_as_far_as_it_is_ordinary_beyond_doubt():
-    config = replace(live(), ordinary=True, voice=True)
-    neutral = config.labels.index("neutral")
-    certain, unsure, other = (torch.zeros(5) for _ in range(3))
-    certain[neutral] = other[0] = 12.0
-    unsure[neutral] = 1.0
-    certain[-1] = unsure[-1] = other[-1] = -12.0  # acted
-    ordinary = other.clone()
-    ordinary[-1] = 12.0
-    logits = torch.stack([certain, unsure, other, ordinary])[None]
-    pooled = torch.zeros(1, 4, 6)
-    _, taken = memory_input(config, pooled, logits, torch.full((1, 4), HEARD))
-    assert taken[0, [0, 3]] == pytest.approx(UNCERTAIN_WEIGHT, rel=0.01)
-    assert (taken[0, 1:3] < 0.01 * UNCERTAIN_WEIGHT).all()
-    for how, expected in ((UNHEARD, 0.0), (KNOWN, 1.0)):
-        _, taken = memory_input(config, pooled, logits, torch.full((1, 4), how))
-        assert (taken == expected).all()
 
 
 def test_a_memory_that_hears_levels_tells_louder_from_softer_speech():
     torch.manual_seed(2)
     memory = VoiceMemory(replace(live(), voice=True, level=True), 6).eval()
     torch.nn.init.normal_(memory.level_classifier.weight)
-    pooled, taken = torch.randn(1, 40, 6), torch.ones(1, 40)
-    taken[:, 20:] = 0
+    pooled, heard = torch.randn(1, 40, 6), torch.full((1, 40), KNOWN)
+    heard[:, 20:] = UNHEARD
     levels = torch.full((1, 40, 1), -30.0)
     levels[:, 30:] += 8.0
 
     def answers(levels):
-        answer, _ = memory((torch.cat([pooled, levels], dim=-1), taken))
+        answer, _ = memory((torch.cat([pooled, levels], dim=-1), heard))
         return answer
 
     usual = answers(torch.full((1, 40, 1), -30.0))
@@ -175,9 +146,9 @@ def test_a_memory_that_hears_levels_tells_louder_from_softer_speech():
 def test_the_weight_of_a_voice_is_zero_until_it_is_known():
     memory = memory_of_voices()
     pooled = torch.randn(2, 30, 6)
-    _, believed = memory((pooled, torch.zeros(2, 30)))
+    _, believed = memory((pooled, torch.full((2, 30), UNHEARD)))
     assert not believed.any()
-    _, believed = memory((pooled, torch.ones(2, 30)))
+    _, believed = memory((pooled, torch.full((2, 30), KNOWN)))
     assert not believed[:, 0].any()  # an estimate uses the memory before its timestep
     assert (believed.diff(dim=1) > 0).all() and believed[:, 25] == pytest.approx(0.5, abs=0.01)
 

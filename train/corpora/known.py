@@ -14,6 +14,9 @@ from streamer.errors import SerLiveError
 from train.corpora.layouts import EvaluatedDialogs, NamedFiles
 from train.corpora.own_recordings import is_own, own_clips
 
+#: Label of speech without emotion.
+NEUTRAL = "neutral"
+
 #: Each corpus's emotion codes -> our labels. Other classes are not read: IEMOCAP's ``xxx`` (raters
 #: disagree) and ``oth``. Its excited counts as happy, as in the paper.
 # fmt: off

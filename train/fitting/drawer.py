@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import NEUTRAL, NetworkConfig
+from model.config import NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import (
@@ -22,6 +22,7 @@ from streamer.signal import (
     TIMESTEP_S,
     TIMESTEP_SAMPLES,
 )
+from train.corpora.known import NEUTRAL
 from train.features.arrangement import Placement, Pool, arrange
 from train.features.bank import Bank
 from train.features.sound import (

@@ -36,7 +36,7 @@ WARM_UP_SHARE = 0.2
 #: Settings that affect only a network's pooling.
 POOLING = ("attention", "attention_hidden", "window_timesteps")
 #: Weights with a row per label.
-PER_LABEL = ("classifier.", "voice.")
+PER_LABEL = ("classifier.", "voice.differ.", "voice.level_classifier.")
 #: Torch's schedule divides by zero if the rise has less than one step.
 FEWEST_STEPS = 10
 
@@ -108,8 +108,10 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
     """Cross-entropy of each voice answer, weighted by how well the voice is known.
 
     It trains nothing else in the network. The network's own answer is right on nearly all of its
-    training data, so a sum of both would leave the voice answer nothing to learn; likewise an
-    answer by the sound would leave the one by the level nothing.
+    training data, so a sum of both would leave the voice answer nothing to learn; likewise the
+    answer by the windows would leave the one by the level nothing. The memory's gate is trained,
+    too; it learns to take in nothing where its own choice gives worse answers than known ordinary
+    speech.
 
     Args:
         network: network with a voice memory, the rest of it in inference mode.
@@ -119,9 +121,7 @@ def voice_loss_of(network: nn.Module, batch: Batch, smoothing: float) -> Tensor:
     assert isinstance(network, Network) and network.voice is not None and batch.heard is not None
     with torch.autocast(batch.features.device.type, dtype=torch.bfloat16), torch.no_grad():
         pooled, _ = network.attention(network.sequence(batch.features))
-        logits = network.classify(pooled)
-    sound = memory_input(network.config, pooled, logits, batch.heard)
-    answers, believed = network.voice.separate_answers(sound)
+    answers, believed = network.voice.separate_answers(memory_input(pooled, batch.heard))
     targets = batch.targets[..., : len(network.config.labels)]
     targets = torch.lerp(targets, targets.mean(dim=-1, keepdim=True).expand_as(targets), smoothing)
     targets = targets * believed
@@ -199,7 +199,7 @@ def start_from(pretrained: SpectrogramNetwork, network: SpectrogramNetwork) -> N
     weights, found = network.state_dict(), pretrained.state_dict()
     before, wanted = pretrained.config.to_dict(), network.config.to_dict()
     is_pooled_alike = all(before.get(name) == wanted.get(name) for name in POOLING)
-    anew = PER_LABEL if is_pooled_alike else (*PER_LABEL, "attention.", "ordinary.")
+    anew = PER_LABEL if is_pooled_alike else (*PER_LABEL, "attention.", "ordinary.", "voice.")
     for name, weight in found.items():
         if name in weights and not name.startswith(anew):
             weights[name].copy_(weight)

@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from model.config import NEUTRAL
 from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
+from train.corpora.known import NEUTRAL
 from train.measuring.false_alarms import (
     Acted,
     Alarms,

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import NEUTRAL
 from streamer.recognition.decision import SILENCE, UNCERTAIN, WARMING_UP, DecisionConfig, Verdict
 from streamer.recognition.metadata import ModelMetadata
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
+from train.corpora.known import NEUTRAL
 from train.corpora.ordinary import commands, is_at_hand, ordinary_speech
 from train.measuring.hearing import StreamResult, decide_again, hear, hear_all, worker_recognizer
 from train.measuring.sessions import Figures, HeardSession, Spoken, figures_of, parts_of

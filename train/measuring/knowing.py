@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import NEUTRAL
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.profile import ALL, Profile
 from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.signal import TIMESTEP_S
 from streamer.sound.files.recording import read_recording
-from train.corpora.known import Utterance
+from train.corpora.known import NEUTRAL, Utterance
 from train.measuring.hearing import StreamResult, hear, hear_all, worker_recognizer
 from train.measuring.measures import Result
 from train.measuring.sessions import (
