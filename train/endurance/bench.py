@@ -144,9 +144,9 @@ def configuration_of(metadata: ModelMetadata) -> NetworkConfig:
         SerLiveError: no named configuration fits.
     """
     window = metadata.window_timesteps
-    knows = metadata.knows_voices
+    knows, hears = metadata.knows_voices, metadata.hears_level
     own = [
-        replace(make(metadata.labels), window_timesteps=window, voice=knows)
+        replace(make(metadata.labels), window_timesteps=window, voice=knows, level=hears)
         for make in CONFIGURATIONS.values()
     ]
     for config in (*own, *(replace(one, attention="context") for one in own)):

@@ -67,7 +67,7 @@ def test_a_profile_never_contains_the_judged_sentence(knowing, monkeypatch):
 
 
 def test_a_model_without_a_voice_memory_is_not_judged(model_file):
-    metadata = replace(Recognizer.load(model_file).metadata, states=())
+    metadata = replace(Recognizer.load(model_file).metadata, states=(), hears_level=False)
     with ThreadPoolExecutor(1) as pool:
         assert judge_known(pool, model_file, spoken(), metadata) is None
 
