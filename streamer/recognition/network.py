@@ -96,8 +96,9 @@ class _Batch:
     def _run_many(self, features: Float32, heard: Float32 | None) -> tuple[_Outputs, list[_Move]]:
         feeds = self.inputs | {"features": features}
         if HEARD in feeds:
-            nothing = np.zeros((*features.shape[:2], *self.inputs[HEARD].shape[2:]), np.float32)
-            feeds[HEARD] = nothing if heard is None else heard
+            if heard is None:
+                heard = np.zeros((*features.shape[:2], *feeds[HEARD].shape[2:]), np.float32)
+            feeds[HEARD] = heard
         names = [*self._outputs]
         outputs = dict(zip(names, self._network.variant().run(names, feeds), strict=True))
         self._check_shapes(outputs, features.shape[1])
