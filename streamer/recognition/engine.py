@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,6 @@ class StateRun:
         self.network = state.network
         self.decision = state.decision
         self.speech = deque(state.speech)
-        self.levels = deque(state.levels)
         self.level = state.level
         self.emitted = state.emitted
         self.takes_in = state.takes_in
@@ -63,7 +62,6 @@ class StateRun:
             self.network,
             self.decision,
             tuple(self.speech),
-            tuple(self.levels),
             self.level,
             self.emitted,
             self.takes_in,
@@ -86,21 +84,18 @@ class StateRun:
         self._taken += timesteps
         return self._features[self._taken - timesteps : self._taken]
 
-    def heard(self, delay_timesteps: int, timesteps: int) -> list[float]:
-        """Return how much of the voice each of the next timesteps takes in, at its estimate."""
-        before = self._before(delay_timesteps, timesteps)
-        speech = islice(self.speech, timesteps - before)
-        taken = [self.takes_in if one >= SPEECH_THRESHOLD else NOTHING for one in speech]
-        return [NOTHING] * before + taken
+    def heard(self, delay_timesteps: int, timesteps: int) -> list[tuple[float, float]]:
+        """Return what the voice memory is told at each of the next timesteps' estimates.
 
-    def heard_levels(self, delay_timesteps: int, timesteps: int) -> list[float]:
-        """Return the level of the speech at each of these timesteps, in dB."""
-        before = self._before(delay_timesteps, timesteps)
-        return [UNKNOWN_DB] * before + [*islice(self.levels, timesteps - before)]
-
-    def _before(self, delay_timesteps: int, timesteps: int) -> int:
-        """Return how many of the next timesteps' estimates lie before the stream."""
-        return min(max(delay_timesteps - self.network.position, 0), timesteps)
+        Returns:
+            how much it takes in, and the level of the speech in dB.
+        """
+        before = min(max(delay_timesteps - self.network.position, 0), timesteps)
+        told = [
+            (self.takes_in if speech >= SPEECH_THRESHOLD else NOTHING, level)
+            for speech, level in islice(self.speech, timesteps - before)
+        ]
+        return [(NOTHING, UNKNOWN_DB)] * before + told
 
 
 class Engine:
@@ -179,7 +174,6 @@ class Engine:
             network=self._network.initial_state(None if profile is None else profile.voice),
             decision=self._decision.initial_state(),
             speech=(),
-            levels=(),
             level=LevelState(),
             emitted=0,
             takes_in=takes_in,
@@ -256,10 +250,10 @@ class Engine:
         ):
             run.spectra, run.normaliser = after, normaliser
             run.add(features)
-            run.speech.extend(spectra.speech.tolist())
+            levels: Iterable[float] = repeat(UNKNOWN_DB)
             if self.metadata.hears_level:
                 levels, run.level = levels_of(spectra, run.level)
-                run.levels.extend(levels)
+            run.speech.extend(zip(spectra.speech.tolist(), levels, strict=False))
 
     def _estimate(self, runs: list[StateRun], at_once: int) -> None:
         """Take all timesteps."""
@@ -273,9 +267,8 @@ class Engine:
         heard = None
         if self.metadata.knows_voices:
             heard = np.array([run.heard(delay, timesteps) for run in runs], np.float32)
-            if self.metadata.hears_level:
-                levels = [run.heard_levels(delay, timesteps) for run in runs]
-                heard = np.stack([heard, np.array(levels, np.float32)], axis=-1)
+            if not self.metadata.hears_level:
+                heard = heard[..., 0]
         features = np.array([run.take(timesteps) for run in runs])
         probabilities, attention, ordinary, states = self._network.step(
             features, end, [run.network for run in runs], heard
@@ -299,9 +292,7 @@ class Engine:
         """Make the estimates of a stream's next timesteps."""
         shares = probabilities.tolist()
         for index, (row, weights) in enumerate(zip(probabilities, attention, strict=True)):
-            speech = run.speech.popleft()
-            if run.levels:
-                run.levels.popleft()
+            speech, _ = run.speech.popleft()
             label, run.decision = self._decision.decide(shares[index], speech, run.decision)
             run.emitted += 1
             time = run.emitted * TIMESTEP_S

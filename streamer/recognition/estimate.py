@@ -70,8 +70,8 @@ class StreamState:
         normaliser: running reference of the features.
         network: the network's state tensors.
         decision: smoothing and hysteresis.
-        speech: speech probability of timesteps whose estimates are still to come.
-        levels: level of the speech at these timesteps, in dB, for a model that hears levels.
+        speech: speech probability of timesteps whose estimates are still to come, and the level of
+            the speech in dB.
         level: level of the latest speech.
         emitted: number of estimates emitted.
         takes_in: how much of its voice it takes in, see
@@ -83,8 +83,7 @@ class StreamState:
     normaliser: NormaliserState
     network: NetworkState
     decision: DecisionState
-    speech: tuple[float, ...]
-    levels: tuple[float, ...]
+    speech: tuple[tuple[float, float], ...]
     level: LevelState
     emitted: int
     takes_in: float

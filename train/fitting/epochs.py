@@ -15,16 +15,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
+from torch import Tensor
 
-from model.network import SpectrogramNetwork
+from model.network import Network, SpectrogramNetwork
 from streamer.errors import RunFailure
 from train.fitting.batches import Batch
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, LOG
-from train.fitting.scoring import fit_temperature, verdicts, votes_of
+from train.fitting.scoring import Votes, fit_temperature, verdicts, votes_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import Training, without_extra
 from train.fitting.validation import ValidationSet
+from train.fitting.voice_bias import add_voice_bias, fit_voice_bias
 from train.measuring.measures import score
 from train.place import Place
 from train.progress import Lines, progress_bar
@@ -62,6 +64,8 @@ class Fitted:
     Attributes:
         network: averaged weights of the best epoch on the validation speakers, on the CPU.
         temperature: fitted on the same speakers.
+        voice_bias: what was added to the voice answer of a run that trains the voice memory, see
+            :mod:`train.fitting.voice_bias`; None for others.
         epoch: the best epoch, counted from 1.
         validation_uar: mean over the validation sets and corpora, in %.
         probabilities: ``(utterances, labels)`` calibrated verdicts on all validation sets.
@@ -70,6 +74,7 @@ class Fitted:
 
     network: SpectrogramNetwork
     temperature: float
+    voice_bias: Tensor | None
     epoch: int
     validation_uar: float
     probabilities: NDArray[np.float64]
@@ -249,16 +254,29 @@ def _judge(
 
 
 def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
-    """Fit the temperature of the best weights' verdicts on the validation speakers."""
+    """Calibrate the best weights' verdicts on the validation speakers."""
     network = without_extra(training.best_weights, recipe).to(training.device)
-    votes = [one for data in validation for one in votes_of(network, data.features, data.spans)]
     labels = np.concatenate([data.labels for data in validation])
+    votes = _votes(network, validation)
     temperature = fit_temperature(votes, labels)
+    bias = None
+    if recipe.trains == "voice":
+        assert isinstance(network, Network)
+        alone, *_ = validation
+        bias = fit_voice_bias(network, alone, temperature)
+        add_voice_bias(network, bias)
+        votes = _votes(network, validation)
+        temperature = fit_temperature(votes, labels)
     return Fitted(
         network.cpu(),
         temperature,
+        bias,
         training.best_epoch,
         training.best_uar,
         verdicts(votes, temperature),
         labels,
     )
+
+
+def _votes(network: SpectrogramNetwork, validation: Sequence[ValidationSet]) -> list[Votes]:
+    return [one for data in validation for one in votes_of(network, data.features, data.spans)]

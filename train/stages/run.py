@@ -6,6 +6,7 @@ import shutil
 from dataclasses import asdict, replace
 from typing import Any
 
+from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from streamer.outputs import say_on_stderr
@@ -14,6 +15,7 @@ from train.corpora.lineage import check_recordings, keep_recordings
 from train.fitting.epochs import Fitted, fit, refit
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RESULT, Folders, RunFolder
+from train.fitting.voice_bias import add_voice_bias
 from train.judging.plots import plot_run
 from train.measuring.measures import reliability, score
 from train.place import Place
@@ -95,6 +97,9 @@ def run(
             train = training_data(recipe, parts.refit, folders, normaliser)
         start = earlier.start_network(refitted=True)
         network = refit(recipe, train, fitted.epoch, folder.refit.path, place, teachers, start)
+        if fitted.voice_bias is not None:  # it needs voices that the network has not heard
+            assert isinstance(network, Network)
+            add_voice_bias(network, fitted.voice_bias)
         if place.leads:
             folder.refit.keep_weights(network)
 
@@ -110,7 +115,7 @@ def _result(
     recipe: Recipe, lineage: Lineage, normaliser: Normaliser, fitted: Fitted, parts: Parts
 ) -> dict[str, Any]:
     """Build the run's result."""
-    scores = score(fitted.probabilities, fitted.labels)
+    scores, bias = score(fitted.probabilities, fitted.labels), fitted.voice_bias
     return {
         "recipe": recipe.to_dict(),
         "lineage": asdict(lineage),
@@ -118,6 +123,7 @@ def _result(
         "parameters": sum(p.numel() for p in fitted.network.parameters()),
         "epoch": fitted.epoch,
         "temperature": round(fitted.temperature, 4),
+        **({} if bias is None else {"voice_bias": [round(one, 4) for one in bias.tolist()]}),
         "validation_uar": round(fitted.validation_uar, 2),
         "validation": {
             "confusion": scores.confusion.tolist(),

@@ -91,6 +91,7 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, l
     for refitted in (False, True):
         after, result = RunFolder(tmp_path / "after").load(refitted)
         assert result["recipe"]["trains"] == "voice"
+        assert len(result["voice_bias"]) == len(after.config.labels) and any(result["voice_bias"])
         own = after.state_dict()
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
