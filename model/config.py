@@ -118,6 +118,16 @@ class SystemConfig:
         """Whether the system estimates at every timestep, not once per utterance."""
         return True
 
+    @property
+    def knows_voices(self) -> bool:
+        """Whether the system has a voice memory, see :mod:`model.voice`."""
+        return False
+
+    @property
+    def hears_level(self) -> bool:
+        """Whether that memory also knows how loud the voice usually is."""
+        return False
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -220,6 +230,14 @@ class NetworkConfig(SystemConfig):
     def outputs(self) -> tuple[str, ...]:
         """The meaning of each logit: the labels, then ordinary speech."""
         return (*self.labels, *((ORDINARY,) if self.ordinary else ()))
+
+    @property
+    def knows_voices(self) -> bool:
+        return self.voice
+
+    @property
+    def hears_level(self) -> bool:
+        return self.level
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

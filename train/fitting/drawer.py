@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import NetworkConfig
 from model.voice import HEARD, KNOWN, UNHEARD
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import (
@@ -100,8 +99,7 @@ class Drawer:
         self._pool = Pool.of(bank.lengths[:labelled], data.corpora, data.speakers, kinds)
         self._neutral = recipe.labelled.index(NEUTRAL) if NEUTRAL in recipe.labelled else None
         config = recipe.network
-        self._knows_voices = isinstance(config, NetworkConfig) and config.voice
-        self._hears_level = isinstance(config, NetworkConfig) and config.level
+        self._knows_voices, self._hears_level = config.knows_voices, config.hears_level
         self._ordinary = None
         if rest := len(bank) - labelled:
             # The speakers are unknown. Commands and single words come up equally often.

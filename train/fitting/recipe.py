@@ -153,7 +153,7 @@ class Recipe:
         for name in ("pretrained", "answers", "teacher", "soft_labels", "refit"):
             if self.imitates and getattr(self, name):
                 raise ValueError(f"what imitates learns no emotions: leave {name} out")
-        knows_voices = isinstance(self.network, NetworkConfig) and self.network.voice
+        knows_voices = self.network.knows_voices
         if isinstance(self.network, NetworkConfig) and self.network.ordinary:
             raise ValueError("streams decide on an output for ordinary speech: leave it out")
         if knows_voices and (self.streams is None or self.augmentation.mixup):

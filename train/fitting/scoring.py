@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import NetworkConfig
 from model.network import SpectrogramNetwork
 from streamer.recognition.decision import vote
 from streamer.signal import SPEECH_THRESHOLD
@@ -78,7 +77,7 @@ def votes_of(
         values = np.stack([features.values[features.rows(index)] for index in group])
         speech = np.stack([features.speech[features.rows(index)] for index in group])
         heard = (speech >= SPEECH_THRESHOLD).astype(np.float32)
-        if isinstance(config, NetworkConfig) and config.level:
+        if config.hears_level:
             levels = np.stack([features.levels[features.rows(index)] for index in group])
             heard = np.stack([heard, levels], axis=-1)
         given = (torch.from_numpy(one).to(device) for one in (values, heard))
