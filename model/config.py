@@ -125,7 +125,7 @@ class SystemConfig:
 
     @property
     def hears_level(self) -> bool:
-        """Whether that memory also knows how loud the voice usually is."""
+        """Whether its voice memory also knows how loud the voice usually is."""
         return False
 
     def to_dict(self) -> dict[str, Any]:

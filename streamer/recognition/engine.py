@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice, repeat
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,10 +250,10 @@ class Engine:
         ):
             run.spectra, run.normaliser = after, normaliser
             run.add(features)
-            levels: Iterable[float] = repeat(UNKNOWN_DB)
+            levels = [UNKNOWN_DB] * len(spectra.speech)
             if self.metadata.hears_level:
                 levels, run.level = levels_of(spectra, run.level)
-            run.speech.extend(zip(spectra.speech.tolist(), levels, strict=False))
+            run.speech.extend(zip(spectra.speech.tolist(), levels, strict=True))
 
     def _estimate(self, runs: list[StateRun], at_once: int) -> None:
         """Take all timesteps."""

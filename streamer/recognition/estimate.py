@@ -70,8 +70,8 @@ class StreamState:
         normaliser: running reference of the features.
         network: the network's state tensors.
         decision: smoothing and hysteresis.
-        speech: speech probability of timesteps whose estimates are still to come, and the level of
-            the speech in dB.
+        speech: pairs for the timesteps whose estimates are still to come: speech probability, and
+            level of the speech in dB, or ``UNKNOWN_DB`` for a model that hears no levels.
         level: level of the latest speech.
         emitted: number of estimates emitted.
         takes_in: how much of its voice it takes in, see

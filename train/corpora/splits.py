@@ -41,7 +41,7 @@ class Split:
 
     Attributes:
         train: to fit the weights.
-        validation: to choose the epoch and the temperature.
+        validation: to choose the epoch, the temperature and the voice answer's bias.
         test: to measure, once.
     """
 

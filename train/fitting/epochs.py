@@ -19,13 +19,14 @@ from torch import Tensor
 
 from model.network import Network, SpectrogramNetwork
 from streamer.errors import RunFailure
+from streamer.outputs import say_on_stderr
 from train.fitting.batches import Batch
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, LOG
-from train.fitting.scoring import Votes, fit_temperature, verdicts, votes_of
+from train.fitting.scoring import fit_temperature, verdicts, votes_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import Training, without_extra
-from train.fitting.validation import ValidationSet
+from train.fitting.validation import ALONE, ValidationSet
 from train.fitting.voice_bias import add_voice_bias, fit_voice_bias
 from train.measuring.measures import score
 from train.place import Place
@@ -64,10 +65,11 @@ class Fitted:
     Attributes:
         network: averaged weights of the best epoch on the validation speakers, on the CPU.
         temperature: fitted on the same speakers.
-        voice_bias: what was added to the voice answer of a run that trains the voice memory, see
-            :mod:`train.fitting.voice_bias`; None for others.
+        voice_bias: ``(labels,)`` what was then added to the voice answer, see
+            :mod:`train.fitting.voice_bias`; None for a network without one, and without the
+            recordings to fit it on.
         epoch: the best epoch, counted from 1.
-        validation_uar: mean over the validation sets and corpora, in %.
+        validation_uar: mean over the validation sets and corpora, in %, before the bias.
         probabilities: ``(utterances, labels)`` calibrated verdicts on all validation sets.
         labels: ``(utterances,)`` true labels.
     """
@@ -256,17 +258,17 @@ def _judge(
 def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationSet]) -> Fitted:
     """Calibrate the best weights' verdicts on the validation speakers."""
     network = without_extra(training.best_weights, recipe).to(training.device)
-    labels = np.concatenate([data.labels for data in validation])
-    votes = _votes(network, validation)
-    temperature = fit_temperature(votes, labels)
     bias = None
-    if recipe.trains == "voice":
+    if network.config.knows_voices:
         assert isinstance(network, Network)
-        alone, *_ = validation
-        bias = fit_voice_bias(network, alone, temperature)
-        add_voice_bias(network, bias)
-        votes = _votes(network, validation)
-        temperature = fit_temperature(votes, labels)
+        bias = fit_voice_bias(network, next(one for one in validation if one.name == ALONE))
+        if bias is None:
+            say_on_stderr("train: too few neutral recordings of named speakers for a voice bias")
+        else:
+            add_voice_bias(network, bias)
+    votes = [one for data in validation for one in votes_of(network, data.features, data.spans)]
+    labels = np.concatenate([data.labels for data in validation])
+    temperature = fit_temperature(votes, labels)
     return Fitted(
         network.cpu(),
         temperature,
@@ -276,7 +278,3 @@ def _finish(training: Training, recipe: Recipe, validation: Sequence[ValidationS
         verdicts(votes, temperature),
         labels,
     )
-
-
-def _votes(network: SpectrogramNetwork, validation: Sequence[ValidationSet]) -> list[Votes]:
-    return [one for data in validation for one in votes_of(network, data.features, data.spans)]

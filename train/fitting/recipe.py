@@ -79,7 +79,7 @@ class Recipe:
             ``{split}`` and ``{seed}``.
         teacher_weight: that share.
         refit: whether to train again, up to the chosen epoch, with the validation speakers
-            included; the temperature stays.
+            included; the temperature and the voice answer's bias stay.
         shortest: fewest timesteps of an utterance to train on.
         longest: most timesteps of an example; the rest is cropped.
         averaging: decay per step of the exponential moving average of the weights.

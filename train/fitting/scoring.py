@@ -10,13 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.config import SystemConfig
 from model.network import SpectrogramNetwork
+from model.voice import HEARD, UNHEARD
 from streamer.recognition.decision import vote
 from streamer.signal import SPEECH_THRESHOLD
 from train.features.data import Features
 
 #: Recordings of equal length per batch.
 TOGETHER = 64
+#: Bounds of the logarithm of a temperature.
+LOG_TEMPERATURES = (-1.5, 1.5)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,7 @@ def votes_of(
     answers = [torch.zeros(1, len(config.labels))] * len(features)
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
-        speech = np.stack([features.speech[features.rows(index)] for index in group])
-        heard = (speech >= SPEECH_THRESHOLD).astype(np.float32)
-        if config.hears_level:
-            levels = np.stack([features.levels[features.rows(index)] for index in group])
-            heard = np.stack([heard, levels], axis=-1)
+        heard = np.stack([heard_of(features, index, config) for index in group])
         given = (torch.from_numpy(one).to(device) for one in (values, heard))
         estimates, _ = network(*(one.float() for one in given))
         for index, logits in zip(group, estimates.cpu(), strict=True):
@@ -93,6 +93,25 @@ def votes_of(
             logits, weights = logits[first:end], torch.from_numpy(found[first:end])
         votes.append(Votes(logits, weights))
     return votes
+
+
+def heard_of(
+    features: Features, index: int, config: SystemConfig, how: float = HEARD
+) -> NDArray[np.float32]:
+    """Return what a voice memory is told of a stream, see :func:`model.voice.memory_input`.
+
+    Args:
+        features: features of the streams.
+        index: the stream.
+        config: configuration of the system.
+        how: how its speech is heard, :data:`model.voice.HEARD` or :data:`model.voice.KNOWN`.
+
+    Returns:
+        ``(timesteps,)``, or ``(timesteps, 2)`` for a system that hears levels.
+    """
+    rows = features.rows(index)
+    heard = np.where(features.speech[rows] >= SPEECH_THRESHOLD, how, UNHEARD).astype(np.float32)
+    return np.stack([heard, features.levels[rows]], axis=-1) if config.hears_level else heard
 
 
 def _of_equal_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -121,5 +140,5 @@ def fit_temperature(votes: Sequence[Votes], labels: NDArray[np.int64]) -> float:
         probabilities = verdicts(votes, float(np.exp(log_temperature)))
         return -float(np.log(probabilities[np.arange(len(labels)), labels] + 1e-9).mean())
 
-    found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded")
+    found = minimize_scalar(negative_log_likelihood, bounds=LOG_TEMPERATURES, method="bounded")
     return float(np.exp(found.x))

@@ -44,6 +44,9 @@ from train.workers import WorkerPool
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
+#: Name of the set whose streams hold one utterance each.
+ALONE = "alone"
+
 
 @dataclass(frozen=True)
 class ValidationSet:
@@ -83,7 +86,7 @@ def alone(
     features = features_of(prepare(utterances, cache_folder), normaliser, normalisation)
     corpora = [one.corpus for one in utterances]
     speakers = [one.speaker for one in utterances]
-    return ValidationSet("alone", features, features.whole, labels, corpora, speakers)
+    return ValidationSet(ALONE, features, features.whole, labels, corpora, speakers)
 
 
 def in_streams(

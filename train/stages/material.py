@@ -50,7 +50,7 @@ class Parts:
 
     Attributes:
         train: to fit the weights.
-        validation: to choose the epoch and the temperature.
+        validation: to choose the epoch, the temperature and the voice answer's bias.
         test: to measure the result.
         refit: training and validation speakers, to fit the weights once the epoch is chosen.
         heard: the split of each corpus.

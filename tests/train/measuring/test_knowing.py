@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import train.fitting.epochs
 import train.measuring.knowing
 from model.baselines import build
 from streamer.errors import SerLiveError
@@ -72,12 +73,9 @@ def test_a_model_without_a_voice_memory_is_not_judged(model_file):
         assert judge_known(pool, model_file, spoken(), metadata) is None
 
 
-@pytest.mark.usefixtures("few_surroundings")
-@pytest.mark.parametrize("level", [False, True])
-def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, level):
-    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
-    run(STREAMED, folders)
-    recipe = replace(
+def voice_recipe(folders, level):
+    """Return a recipe that trains the voice memory of a finished run."""
+    return replace(
         STREAMED,
         network=replace(STREAMED.network, voice=True, level=level),
         streams=replace(STREAMED.streams, known=0.8, known_s=2.0, elsewhere=0.5),
@@ -86,12 +84,20 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, l
         epochs=1,
         refit=True,
     )
+
+
+@pytest.mark.usefixtures("few_surroundings")
+@pytest.mark.parametrize("level", [False, True])
+def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, level):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(STREAMED, folders)
+    recipe = voice_recipe(folders, level)
     run(recipe, replace(folders, run=tmp_path / "after"))
     before, _ = RunFolder(folders.run).load()
     for refitted in (False, True):
         after, result = RunFolder(tmp_path / "after").load(refitted)
         assert result["recipe"]["trains"] == "voice"
-        assert len(result["voice_bias"]) == len(after.config.labels) and any(result["voice_bias"])
+        assert "voice_bias" not in result  # each voice has one neutral sentence only
         own = after.state_dict()
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(own[name], weight, rtol=0, atol=0)
@@ -106,6 +112,36 @@ def test_training_the_voice_memory_changes_nothing_else(tiny_corpus, tmp_path, l
     tested = export_run(tmp_path / "after", tmp_path / "model.onnx", tiny_corpus)
     assert tested["cremad"]["running"] is not None
     assert Recognizer.load(tmp_path / "model.onnx").metadata.hears_level == level
+
+
+@pytest.mark.usefixtures("few_surroundings")
+def test_the_voice_bias_is_added_once_before_and_after_the_refit(
+    tiny_corpus, tmp_path, monkeypatch
+):
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "before")
+    run(replace(STREAMED, epochs=1), folders)
+    recipe = voice_recipe(folders, True)
+    without, biased = (replace(folders, run=tmp_path / name) for name in ("without", "biased"))
+    run(recipe, without)
+    bias = torch.tensor([2.0, -1.0, 0.5, -1.5])
+    sets = []
+
+    def fit_voice_bias(_network, alone):
+        sets.append(alone.name)
+        return bias
+
+    monkeypatch.setattr(train.fitting.epochs, "fit_voice_bias", fit_voice_bias)
+    for refit in (False, True, True):  # it is refit later, and then fitted once more
+        run(replace(recipe, refit=refit), biased)
+    assert sets == ["alone"] * 3
+    for refitted in (False, True):
+        before, _ = RunFolder(without.run).load(refitted)
+        after, result = RunFolder(biased.run).load(refitted)
+        assert result["voice_bias"] == bias.tolist()
+        name = "voice.differ.bias"
+        expected = before.state_dict() | {name: before.state_dict()[name] + bias}
+        for name, weight in after.state_dict().items():
+            torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.usefixtures("few_surroundings")
