@@ -250,9 +250,10 @@ class Engine:
         ):
             run.spectra, run.normaliser = after, normaliser
             run.add(features)
-            levels = [UNKNOWN_DB] * len(spectra.speech)
             if self.metadata.hears_level:
                 levels, run.level = levels_of(spectra, run.level)
+            else:
+                levels = [UNKNOWN_DB] * len(spectra.speech)
             run.speech.extend(zip(spectra.speech.tolist(), levels, strict=True))
 
     def _estimate(self, runs: list[StateRun], at_once: int) -> None:

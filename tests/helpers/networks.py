@@ -85,8 +85,15 @@ def describe(network: Network) -> ModelMetadata:
 
 def stream(network, features, heard=None):
     """Logits and attention of ``(batch, timesteps, 4, 201)``, one timestep at a time."""
+    logits, attention, _ = stream_from(
+        network.initial_state(len(features)), network, features, heard
+    )
+    return logits, attention
+
+
+def stream_from(state, network, features, heard=None):
+    """Return logits, attention and the last state of a stream that begins with ``state``."""
     batch, timesteps = features.shape[:2]
-    state = network.initial_state(batch)
     nothing = torch.zeros_like(features[:, :1])
     logits, attention = [], []
     delay = network.latency
@@ -101,4 +108,4 @@ def stream(network, features, heard=None):
         if step >= delay:
             logits.append(one)
             attention.append(weights)
-    return torch.cat(logits, 1), torch.cat(attention, 1)
+    return torch.cat(logits, 1), torch.cat(attention, 1), state

@@ -127,17 +127,18 @@ def known_votes(network: Network, alone: ValidationSet) -> Iterator[KnownVotes]:
         orders = [generator.permutation(neutral).tolist() for _ in range(DRAWS)]
         for index in own:
             others = [[one for one in order if one != index] for order in orders]
+            if not others[0]:
+                continue
+            judged = pooled[index] if index in pooled else _pooled(network, alone, index)
             for known in sorted({tuple(sorted(order[:SENTENCES])) for order in others}):
-                if known:
-                    judged = pooled[index] if index in pooled else _pooled(network, alone, index)
-                    windows = torch.cat([*(pooled[one] for one in known), judged], dim=1)
-                    yield _votes(network, alone, (*known, index), windows)
+                windows = torch.cat([*(pooled[one] for one in known), judged], dim=1)
+                yield _votes(network, alone, (*known, index), windows)
 
 
 def _pooled(network: Network, alone: ValidationSet, index: int) -> Tensor:
     """Return a recording's pooled windows, ``(1, timesteps, pooled)``."""
     features = alone.features
-    values = torch.from_numpy(features.values[features.rows(index)]).float()
+    values = torch.from_numpy(features.values[features.rows(index)])
     pooled: Tensor
     pooled, _ = network.attention(network.sequence(values.to(network.classifier.weight)[None]))
     return pooled
@@ -156,7 +157,7 @@ def _votes(
     """
     *known, judged = indices
     features, config = alone.features, network.config
-    heard = [*(heard_of(features, one, config, KNOWN) for one in known)]
+    heard = [heard_of(features, one, config, KNOWN) for one in known]
     heard.append(heard_of(features, judged, config, HEARD))
     told = torch.from_numpy(np.concatenate(heard)).to(windows)
     assert network.voice is not None

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from model.config import live
-from model.contract import Moment
 from model.voice import HEARD, KNOWN, SHARE
 from streamer.signal import SPEECH_THRESHOLD
 from tests.helpers.generated import EMOTIONS, features
-from tests.helpers.networks import enlivened
+from tests.helpers.networks import enlivened, stream_from
 from train.corpora.own_recordings import UNKNOWN
 from train.fitting.scoring import LOG_TEMPERATURES, Votes, verdicts
 from train.fitting.validation import ValidationSet
@@ -46,24 +45,17 @@ def alone():
 def streamed(network, heard, indices):
     """Return the logits of the last recording, timestep by timestep, after the others' voice."""
     voice = network.initial_state().voice
-    nothing, delay = torch.zeros(1, 1, 4, 201), network.latency
     for index in indices:
         rows = heard.features.rows(index)
-        values = torch.from_numpy(heard.features.values[rows]).float()[None, :, None]
+        values = torch.from_numpy(heard.features.values[rows]).float()
         how = HEARD if index == indices[-1] else KNOWN
         told = how * (heard.features.speech[rows] >= SPEECH_THRESHOLD).astype(np.float32)
         if network.config.level:
             told = np.stack([told, heard.features.levels[rows]], axis=-1)
-        length, logits = values.shape[1], []
         state = replace(network.initial_state(), voice=voice)
-        for step in range(length + delay):
-            frames = values[:, step] if step < length else nothing
-            taken = torch.tensor(told[max(step - delay, 0)])[None, None]
-            moment = Moment.of(network, torch.tensor([[step]]), torch.tensor([length]))
-            (one, _), state = network.step(frames, moment, state, taken)
-            logits.append(one[0])
+        logits, _, state = stream_from(state, network, values[None], torch.from_numpy(told)[None])
         voice = state.voice
-    return torch.cat(logits[delay:])
+    return logits[0]
 
 
 @pytest.mark.parametrize("level", [False, True])
