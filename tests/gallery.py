@@ -28,7 +28,7 @@ DEMO = Path("assets", "demo.flac")
 FOLDER = ROOT / "assets" / "gallery"
 SCHEMES = ("light", "dark")
 #: Moment of the demo in the pictures: all four emotions have been heard, the last is shown.
-MOMENT_S = 10.6
+MOMENT_S = 9.4
 SCREEN = "100x30"
 WINDOW = (1100, 860)
 #: Number of colours in a screenshot: few enough for a small file, without a visible difference.

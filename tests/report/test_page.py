@@ -180,7 +180,7 @@ def test_pointing_at_a_moment_shows_its_estimate(browser, demo, tmp_path):
     (session,) = read_sessions(demo, print)
     opened(browser, tmp_path, session)
     assert browser.value("told.hidden")
-    for index in (30, 100, 250):
+    for index in (30, 100, 230):
         browser.point(*place(browser, 0, session.times[index] - TIMESTEP_S / 2))
         said = browser.value("told.innerText")
         begins_s, ends_s = session.times[index] - TIMESTEP_S, session.times[index]
