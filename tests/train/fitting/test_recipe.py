@@ -121,7 +121,7 @@ def test_the_recipe_of_the_research_model_is_read():
     assert recipe.network.labels == EMOTIONS
     assert look_ahead_ms(recipe.network) <= 200
     assert not set(recipe.corpora) & set(recipe.transfer)
-    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (9, 1, "runs/imitation")
+    assert (recipe.epochs, recipe.seed, recipe.pretrained) == (9, 1, "runs/imitation-research")
     assert recipe.augmentation == Augmentation()
     assert recipe.streams == Streams(seconds=12, ordinary=0.1)
     assert recipe.noises == ("esc10", "noise")
@@ -142,7 +142,7 @@ def test_the_recipe_of_the_research_model_is_read():
         ("epochs = 9", "copies = 5", "unknown training settings: copies"),
         ("batch = 32", "batch = true", "batch must be"),
         ("epochs = 9", "split = 5", "split must be a name, such as fixed; is 5"),
-        ("refit = true", "refit = 1", "refit must be true or false, is 1"),
+        ("refit = false", "refit = 1", "refit must be true or false, is 1"),
         ("epochs = 9", "draws_ahead = 1", "draws_ahead must be true or false, is 1"),
         ("epochs = 9", 'optimiser = "adam"', "optimiser must be adamw or sgd, is adam"),
         ("seconds = 12", "minutes = 12", "unknown streams settings: minutes"),
