@@ -14,6 +14,7 @@ from streamer.sound.files.recording import read_recording
 from tests.helpers.drawn import CLASSES, SPEAKERS
 from tests.helpers.generated import STREAMED
 from tests.helpers.places import CLIPS
+from tests.helpers.whisper import keep, tiny_encoder
 from train.corpora.ordinary import is_word
 from train.features.bank import load_bank
 from train.fitting.drawer import StreamSet
@@ -24,6 +25,15 @@ def few_surroundings(monkeypatch):
     """Make few backgrounds and rooms, to save time."""
     monkeypatch.setattr(train.features.sound, "MADE_NOISES", 4)
     monkeypatch.setattr(train.features.sound, "MADE_ROOMS", 4)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    """The file of a small encoder for networks to imitate, among the corpora."""
+    path = tmp_path / "corpora" / "teacher.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    keep(tiny_encoder(), path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ COMMANDS = (
     "evaluate",
     "tune",
     "compare",
+    "shapes",
     "bench",
     "gate",
     "soak",
@@ -25,4 +26,5 @@ GO_ON = {
     "pretrain": "; the same command goes on",
     "teach": "; the same command goes on",
     "compare": "; the same command goes on",
+    "shapes": "; the same command goes on",
 }

@@ -26,8 +26,8 @@ from model.cost import step_cost
 from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr, show
-from streamer.recognition.normaliser import Normaliser
 from train.comparing.functionals import check_packages, fit_functionals, prepare_functionals
+from train.comparing.offline import OfflineNetwork
 from train.comparing.plots import plot_look_ahead
 from train.comparing.results_file import (
     Finished,
@@ -50,15 +50,10 @@ from train.comparing.trials import (
     trials,
 )
 from train.corpora.known import Utterance
-from train.features.data import Features, features_of, prepare
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import read_recipe
-from train.fitting.run_folder import LOG, Folders, RunFolder, normalisation_of
-from train.fitting.scoring import verdicts, votes_of
-from train.fitting.validation import in_streams
+from train.fitting.run_folder import LOG, Folders
 from train.judging.plots import plot_confusions
-from train.measuring.measures import answers
-from train.measuring.sessions import LONG_PAUSE_S
 from train.place import Place, find_place
 from train.stages.material import read_parts
 from train.stages.run import finished_or_run
@@ -226,7 +221,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         return None
     test = read_parts(recipe, folders.corpora).test
     config = recipe.network
-    network = _Network(folders)
+    network = OfflineNetwork(folders)
     return replace(
         _finished(trial, base, test, network.answers(test)),
         running=network.confusions_in_streams(test) if recipe.streams else None,
@@ -295,45 +290,3 @@ def _finished(trial: Trial, base: Recipe, test: Sequence[Utterance], answered: I
         recipe=_digest(base),
         confusions=confusions_by_speaker(answered, labels, speakers, len(trial.labels)),
     )
-
-
-class _Network:
-    """The network of a finished run, judged offline.
-
-    This includes systems that cannot stream; shipped models are measured through the runtime.
-    """
-
-    def __init__(self, folders: Folders) -> None:
-        """Load it.
-
-        Raises:
-            SerLiveError: there is no finished run in the folder.
-        """
-        self._network, self._result = RunFolder(folders.run).load()
-        settings = self._result["recipe"]["normaliser"]
-        self._normaliser = Normaliser(np.array(self._result["prior_spectrum"]), **settings)
-        self._cache = folders.cache
-
-    def answers(self, utterances: Sequence[Utterance]) -> Int64:
-        """Return the verdict on each utterance alone, an index of the labels."""
-        examples = prepare(utterances, self._cache)
-        features = features_of(examples, self._normaliser, normalisation_of(self._result))
-        return self._answers(features)
-
-    def confusions_in_streams(self, utterances: Sequence[Utterance]) -> dict[str, Int64]:
-        """Count confusions by speaker in running streams with long pauses, see ``sessions.py``.
-
-        A network that hears everything also hears the rest of the stream.
-        """
-        known = self._network.config.labels
-        labels = np.array([known.index(one.label) for one in utterances], np.int64)
-        joined = in_streams(
-            utterances, labels, self._normaliser, self._cache, pauses_s=(LONG_PAUSE_S,)
-        )
-        assert joined is not None  # the known corpora name their speakers
-        answered = self._answers(joined.features, joined.spans)
-        return confusions_by_speaker(answered, joined.labels, joined.speakers, len(known))
-
-    def _answers(self, features: Features, spans: Int64 | None = None) -> Int64:
-        votes = votes_of(self._network, features, spans)
-        return answers(verdicts(votes, self._result["temperature"]))

@@ -31,7 +31,11 @@ def written(folder, change=("", ""), recipe="research"):
     return path
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(RECIPES.glob("*.toml")) if path.stem != "shapes"],  # a list of changes
+    ids=lambda path: path.stem,
+)
 def test_the_shipped_recipes_are_read(path):
     read = read_teacher_recipe if path.stem.endswith("teacher") else read_recipe
     assert read(path).name == path.stem

@@ -51,14 +51,6 @@ RECIPE = replace(
 )
 
 
-@pytest.fixture
-def teacher(tmp_path):
-    path = tmp_path / "corpora" / "teacher.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    keep(tiny_encoder(), path)
-    return path
-
-
 # Frames of a bank
 
 
