@@ -1,15 +1,18 @@
-"""Whisper's encoder with an attentive head on top: a teacher of emotions, in training only."""
+"""Teachers of emotions on Whisper's encoder, in training only."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from model.whisper import WhisperEncoder, log_mel
 from streamer.signal import HOP_SAMPLES
 
+#: Width of the heads.
 HEAD_HIDDEN = 128
+LISTENER_HIDDEN = 64
 
 
 class EmotionEncoder(nn.Module):
@@ -47,3 +50,32 @@ class EmotionEncoder(nn.Module):
         deviation = (square - mean.square()).clamp(min=0).add(1e-3).sqrt()
         logits: Tensor = self.classifier(self.dropout(torch.cat([mean, deviation], dim=-1)))
         return logits.float()
+
+
+class FrameListener(nn.Module):
+    """A classifier of every timestep on the encoder's frames, which it hears in both directions."""
+
+    def __init__(self, width: int, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.entrance = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(width, LISTENER_HIDDEN), nn.ReLU()
+        )
+        self.recurrent = nn.GRU(
+            LISTENER_HIDDEN, LISTENER_HIDDEN, batch_first=True, bidirectional=True
+        )
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * LISTENER_HIDDEN, labels))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Compute logits ``(batch, timesteps, labels)``; what lies beyond a row's end is ignored.
+
+        Args:
+            frames: ``(batch, timesteps, width)``.
+            lengths: ``(batch,)`` timesteps of each row that belong to the recording, 1 or more.
+        """
+        packed = pack_padded_sequence(
+            self.entrance(frames), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        heard, _ = self.recurrent(packed)
+        unpacked, _ = pad_packed_sequence(heard, batch_first=True, total_length=frames.shape[1])
+        logits: Tensor = self.classifier(unpacked)
+        return logits

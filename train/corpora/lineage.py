@@ -21,6 +21,7 @@ from streamer.recognition.metadata import ModelMetadata
 from train.corpora.known import CORPORA, Utterance, licence_of, title_of
 from train.corpora.own_recordings import UNKNOWN
 from train.corpora.splits import Split
+from train.corpora.voices import VOICES
 from train.whole_file import whole_file
 
 #: File in a run's folder that lists its recordings.
@@ -288,7 +289,7 @@ def keep_recordings(recordings: dict[str, list[str]], folder: Path) -> None:
 
 def place_of(utterance: Utterance, corpora: Path) -> str:
     """Return corpus and path within it, which stay when the corpora move."""
-    if utterance.corpus in CORPORA:
+    if utterance.corpus in CORPORA or utterance.corpus in VOICES:
         root = corpora / utterance.corpus
     else:
         root = Path(utterance.corpus).expanduser()

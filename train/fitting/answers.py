@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,9 +16,12 @@ from train.corpora.lineage import place_of
 from train.whole_file import whole_file
 
 Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
 
 #: File, in a teaching run's folder, with the teachers' answer for every recording.
 ANSWERS = "answers.json"
+#: The same with an answer at every timestep.
+MOMENTS = "moments.npz"
 
 
 def keep_answers(
@@ -41,6 +45,11 @@ def keep_answers(
 def called(utterance: Utterance, corpora: Path) -> str:
     """Return the corpus and the path within it, without the file extension."""
     return str(PurePosixPath(place_of(utterance, corpora)).with_suffix(""))
+
+
+def called_ordinary(path: Path, corpora: Path) -> str:
+    """Return the name of a recording of ordinary speech, as :func:`called`."""
+    return str(PurePosixPath(path.relative_to(corpora).as_posix()).with_suffix(""))
 
 
 def read_answers(
@@ -68,15 +77,104 @@ def read_answers(
         raise SerLiveError(
             f"no answers of teachers in {folder}: python -m train teach RECIPE makes them"
         ) from error
-    columns = [theirs.index(one) if one in theirs else None for one in labels]
-    if not any(one is not None for one in columns):
-        raise SerLiveError(f"the teachers of {folder} know {', '.join(theirs)}")
+    columns = _columns(folder, theirs, labels)
     result = np.zeros((len(utterances), len(labels)), np.float32)
     for row, utterance in enumerate(utterances):
         said = answers.get(called(utterance, corpora))
         if said is not None and utterance.label in labels:
             result[row] = [0.0 if one is None else said[one] for one in columns]
-    total = result.sum(axis=1)
-    if len(utterances) and not total.any():
+    return _shares(folder, result)
+
+
+def keep_moments(
+    folder: Path, labels: Sequence[str], names: Sequence[str], timesteps: Int64, moments: Float32
+) -> None:
+    """Write the teachers' answers at every timestep atomically.
+
+    Args:
+        folder: the teaching run's folder.
+        labels: the columns of ``moments``, in order.
+        names: names of the recordings, from :func:`called`.
+        timesteps: ``(recordings,)`` timesteps of each.
+        moments: ``(timesteps of all, labels)``, each row sums to 1.
+    """
+    with whole_file(folder / MOMENTS) as file:
+        np.savez_compressed(
+            file,
+            labels=np.array(labels),
+            names=np.array(names),
+            timesteps=timesteps,
+            moments=moments.astype(np.float16),
+        )
+
+
+def has_moments(folder: Path) -> bool:
+    """Return whether the teachers of a teaching run answered at every timestep."""
+    return (folder / MOMENTS).is_file()
+
+
+def read_moments(
+    folder: Path, names: Sequence[str], labels: Sequence[str], timesteps: Int64
+) -> tuple[Float32, NDArray[np.bool_]]:
+    """Read the teachers' answers at every timestep of recordings.
+
+    Args:
+        folder: folder of a finished teaching run for which :func:`has_moments` is true.
+        names: names of the recordings, from :func:`called` and :func:`called_ordinary`.
+        labels: labels to return; the teachers' other labels are dropped.
+        timesteps: ``(recordings,)`` timesteps of each.
+
+    Returns:
+        distributions ``(timesteps of all, labels)``, and a mask ``(timesteps of all,)`` of those
+        answered.
+
+    Raises:
+        SerLiveError: the answers are damaged or of recordings of other lengths, there are none for
+            these recordings, or the teachers know none of the labels.
+    """
+    file = folder / MOMENTS
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            theirs, known = found["labels"].tolist(), found["names"].tolist()
+            ends, moments = np.cumsum(found["timesteps"]), found["moments"].astype(np.float32)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise SerLiveError(f"{file} is damaged: python -m train teach RECIPE makes it") from error
+    columns = _columns(folder, theirs, labels)
+    starts = np.concatenate([[0], ends[:-1]])
+    spans = {name: slice(*span) for name, *span in zip(known, starts, ends, strict=True)}
+    result = np.zeros((int(timesteps.sum()), len(labels)), np.float32)
+    at = 0
+    for name, length in zip(names, timesteps.tolist(), strict=True):
+        if name in spans:
+            said = moments[spans[name]]
+            if len(said) != length:
+                raise SerLiveError(f"the teachers of {folder} heard another {name}")
+            for column, their in enumerate(columns):
+                if their is not None:
+                    result[at : at + length, column] = said[:, their]
+        at += length
+    return _shares(folder, result)
+
+
+def _columns(folder: Path, theirs: Sequence[str], labels: Sequence[str]) -> list[int | None]:
+    """Return the teachers' column of each label.
+
+    Raises:
+        SerLiveError: they know none of the labels.
+    """
+    columns = [theirs.index(one) if one in theirs else None for one in labels]
+    if not any(one is not None for one in columns):
+        raise SerLiveError(f"the teachers of {folder} know {', '.join(theirs)}")
+    return columns
+
+
+def _shares(folder: Path, said: Float32) -> tuple[Float32, NDArray[np.bool_]]:
+    """Scale each answer to a sum of 1, and tell which rows hold one.
+
+    Raises:
+        SerLiveError: none does.
+    """
+    total = said.sum(axis=1)
+    if len(said) and not total.any():
         raise SerLiveError(f"the teachers of {folder} were asked about none of these recordings")
-    return result / np.maximum(total, 1e-9)[:, None], total > 0
+    return said / np.maximum(total, 1e-9)[:, None], total > 0

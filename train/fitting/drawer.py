@@ -67,6 +67,9 @@ class StreamSet:
         noises: background recordings.
         rooms: measured impulse responses.
         normaliser: the front end's normaliser.
+        moments: ``(timesteps of the bank, classes)`` targets at every timestep, instead of
+            ``targets`` and ``ordinary``; None if there are none. In ordinary speech, its class and
+            the emotions sum to 1 each.
     """
 
     bank: Bank
@@ -78,6 +81,7 @@ class StreamSet:
     noises: Sequence[Float32]
     rooms: Sequence[Float32]
     normaliser: Normaliser
+    moments: Float32 | None = None
 
     def batches(self, recipe: Recipe, place: Place) -> DrawnBatches:
         """Return the batches that a recipe draws from this set."""
@@ -264,6 +268,7 @@ class Drawer:
         sources = np.full((len(placements), timesteps), -1, np.int64)
         weighted = np.zeros((len(placements), timesteps, data.targets.shape[1]), np.float32)
         starts, ends = data.bank.speech_starts, data.bank.speech_ends
+        total = 0.0
         for row, stretch in enumerate(placements):
             for one, following in zip(stretch, [*stretch, None][1:], strict=True):
                 start, known = starts[one.recording], ends[one.recording] - starts[one.recording]
@@ -278,12 +283,26 @@ class Drawer:
                     continue
                 stop = timesteps if following is None else following.at // TIMESTEP_SAMPLES
                 stop = min(stop, last + round(AFTERWARDS_S / TIMESTEP_S))
-                is_labelled = one.recording < len(data.targets)
-                target = data.targets[one.recording] if is_labelled else data.ordinary
                 weights = own_weights(self._speech(sources[row, first:stop]))
+                target = self._target(one.recording, sources[row, first:stop])
                 weighted[row, first:stop] = weights[:, None] * target
-        total = weighted.sum()
+                total += float(weights.sum())
         return sources, weighted * (len(placements) / total if total else 0.0)
+
+    def _target(self, recording: int, sources: Int64) -> Float32:
+        """Return a recording's distribution, ``(classes,)``, or that at each of its timesteps.
+
+        Args:
+            recording: index of the recording.
+            sources: ``(timesteps,)`` its timesteps in the bank; after its end, -1.
+        """
+        data = self._data
+        if data.moments is not None:
+            told: Float32 = data.moments[np.where(sources >= 0, sources, sources.max())]
+            return told
+        is_labelled = recording < len(data.targets)
+        target: Float32 = data.targets[recording] if is_labelled else data.ordinary
+        return target
 
 
 def own_weights(speech: Float32) -> Float32:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
 from train.corpora.known import EMOTIONS, Utterance
-from train.fitting.answers import read_answers
+from train.fitting.answers import has_moments, read_answers, read_moments
 from train.fitting.recipe import Recipe
 
 Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
 
 #: CREMA-D's file of votes, and the first digit of its rows by what raters were given.
 VOTES_FILE = "tabulatedVotes.csv"
@@ -31,7 +32,8 @@ def one_hot(utterances: Sequence[Utterance], classes: Sequence[str]) -> Float32:
 def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> Float32:
     """Return distributions over the recipe's classes, ``(utterances, classes)``; each sums to 1.
 
-    Teachers' answers, if there are any, replace the share ``answers_weight``. In CREMA-D, votes
+    Teachers' answers for whole recordings, if there are any, replace the share ``answers_weight``;
+    for answers at every timestep, see :func:`moments`. In CREMA-D, votes
     replace the share ``soft_labels`` of the label; the other corpora have no votes. Votes for
     emotions outside the classes are dropped; if none are left, the label stands alone.
 
@@ -39,7 +41,7 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
         SerLiveError: the recipe wants votes or teachers' answers and they are missing.
     """
     result = one_hot(utterances, recipe.classes)
-    if recipe.answers:
+    if recipe.answers and not has_moments(Path(recipe.answers)):
         said, is_said = read_answers(Path(recipe.answers), utterances, recipe.classes, corpora)
         share = recipe.answers_weight * is_said[:, None].astype(np.float32)
         result += share * (said - result)
@@ -50,6 +52,36 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
         if utterance.corpus == "cremad" and utterance.path.stem in votes:
             row += recipe.soft_labels * (votes[utterance.path.stem] - row)
     return result
+
+
+def moments(
+    labelled: Float32, names: Sequence[str], recipe: Recipe, timesteps: Int64
+) -> Float32 | None:
+    """Return the targets at every timestep of a bank, if teachers answered there.
+
+    Their answers replace the share ``answers_weight`` of a label. Where there is no label, they are
+    the target: beside its own class in ordinary speech, as the network tells this apart by itself.
+
+    Args:
+        labelled: ``(recordings, classes)`` labels and ordinary speech; 0 for voices without either.
+        names: names of the recordings, see :func:`train.fitting.answers.read_moments`.
+        recipe: the recipe.
+        timesteps: ``(recordings,)`` timesteps of each.
+
+    Returns:
+        ``(timesteps of all, classes)``; None without such answers.
+
+    Raises:
+        SerLiveError: as :func:`train.fitting.answers.read_moments`.
+    """
+    if not (recipe.answers and has_moments(Path(recipe.answers))):
+        return None
+    said, is_said = read_moments(Path(recipe.answers), names, recipe.classes, timesteps)
+    known = np.repeat(labelled, timesteps, axis=0)
+    has_label = known[:, : len(recipe.labelled)].any(axis=1)
+    weight = np.where(has_label, np.float32(recipe.answers_weight), np.float32(1.0))
+    known[has_label] *= np.where(is_said, 1.0 - weight, 1.0)[has_label, None].astype(np.float32)
+    return known + (weight * is_said)[:, None].astype(np.float32) * said
 
 
 def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float32]:

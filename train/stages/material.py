@@ -19,17 +19,18 @@ from train.corpora import ordinary
 from train.corpora.known import CORPORA, Utterance, read_corpus
 from train.corpora.lineage import heard_corpora
 from train.corpora.splits import split_of, too_few_speakers
-from train.corpora.voices import VOICES
+from train.corpora.voices import VOICES, read_voices
 from train.features.augment import BACKGROUNDS, load_noises, load_rooms
-from train.features.bank import load_bank
+from train.features.bank import Bank, load_bank
 from train.features.data import estimate_prior, features_of, prepare
 from train.features.sound import JUDGED_ON, make_surroundings
+from train.fitting.answers import called, called_ordinary
 from train.fitting.batches import TrainingSet
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import TrainingData
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
-from train.fitting.targets import one_hot, targets
+from train.fitting.targets import moments, one_hot, targets
 from train.fitting.validation import ValidationSet, alone, in_streams
 from train.place import CPU
 
@@ -186,6 +187,9 @@ def training_data(
         normaliser: the front end's normaliser; None takes the prior spectrum of these recordings.
         gate: file of the voice gate that finds speech in streams; None uses the shipped one.
     """
+    if recipe.voices and not recipe.imitates:
+        voices_of = (read_voices(name, folders.corpora) for name in recipe.voices)
+        utterances = [*utterances, *(one for found in voices_of for one in found)]
     wanted = targets(utterances, recipe, folders.corpora)
     corpora = [one.corpus for one in utterances]
     if recipe.streams is None:
@@ -196,17 +200,50 @@ def training_data(
     heard = ordinary_of(recipe, folders)
     voices = [f"{one.corpus}/{one.speaker}" for one in utterances]
     bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate, voices)
+    is_ordinary = np.array([name == ORDINARY for name in recipe.classes], np.float32)
+    names = [called(one, folders.corpora) for one in utterances]
+    names += [called_ordinary(path, folders.corpora) for path in heard]
+    labelled = np.concatenate([wanted, np.tile(is_ordinary, (len(heard), 1))])
+    told = moments(labelled, names, recipe, bank.timesteps)
+    if unlabelled := np.flatnonzero(~wanted.any(axis=1)).tolist():
+        _name_by_answers(wanted, unlabelled, bank, told, recipe)
     return StreamSet(
         bank,
         wanted,
         corpora,
         [one.speaker for one in utterances],
-        np.array([name == ORDINARY for name in recipe.classes], np.float32),
+        is_ordinary,
         [ordinary.is_word(path) for path in heard],
         [one for name in recipe.noises for one in _noises(folders.corpora / name)],
         load_rooms(folders.corpora / NOISE),
         normaliser or recipe.normaliser_with(bank.prior),
+        told,
     )
+
+
+def _name_by_answers(
+    wanted: NDArray[np.float32],
+    rows: Sequence[int],
+    bank: Bank,
+    told: NDArray[np.float32] | None,
+    recipe: Recipe,
+) -> None:
+    """Give unlabelled recordings their teachers' mean answer, in place; streams are drawn by it.
+
+    Raises:
+        SerLiveError: the teachers were not asked about them; an imitation needs no answers.
+    """
+    if recipe.imitates or not recipe.answers:
+        return
+    starts, ends = bank.speech_starts, bank.speech_ends
+    for row in rows:
+        own = slice(starts[row], ends[row])
+        if told is None or not told[own].any(axis=1).all():
+            raise SerLiveError(
+                f"the teachers of {recipe.answers} were not asked about {', '.join(recipe.voices)}"
+            )
+        if ends[row] > starts[row]:
+            wanted[row] = told[own].mean(axis=0)
 
 
 def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
-from model.config import live
+from model.config import check_choice, live
 from streamer.recognition.metadata import check_model_names
+from train.corpora.voices import check_voices
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe
@@ -26,14 +28,20 @@ class TeacherRecipe:
         corpora: corpora to train on; their validation speakers get answers, too.
         labels: labels to learn.
         encoder: file of Whisper's encoder, in the folder of the corpora.
+        trains: "all" of the encoder, on augmented examples, with one answer for a recording; or
+            only a "head" on the frames that networks imitate, see
+            :mod:`train.teaching.pretraining`, with an answer at every timestep.
+        voices: names from :data:`train.corpora.voices.VOICES`, whose recordings have no label; all
+            heads answer for them.
+        ordinary: whether all heads also answer for the training part of ordinary speech.
         split: split into training, validation and test speakers.
-        noises: folders of background recordings among the corpora.
-        augmentation: drawn anew for every example.
+        noises: folders of background recordings among the corpora, for "all".
+        augmentation: drawn anew for every example of "all".
         folds: number of folds of the training speakers.
         seconds: length of an example; longer recordings are cropped.
         steps: training steps of each teacher.
         batch: recordings per step.
-        learning_rate: the encoder's peak learning rate.
+        learning_rate: the encoder's peak learning rate, for "all".
         head_learning_rate: the head's peak learning rate.
         weight_decay: weight decay of both.
         dropout: dropout before the classifier.
@@ -44,6 +52,9 @@ class TeacherRecipe:
     corpora: tuple[str, ...]
     labels: tuple[str, ...]
     encoder: str
+    trains: Literal["all", "head"] = "all"
+    voices: tuple[str, ...] = ()
+    ordinary: bool = False
     split: str = "fixed"
     noises: tuple[str, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -58,12 +69,20 @@ class TeacherRecipe:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("corpora", "labels", "noises"):
+        for name in ("corpora", "labels", "noises", "voices"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.labels)
         for name in ("encoder", "split"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
+        check_choice("trains", self.trains, ("all", "head"))
+        if self.trains == "head" and self.noises:
+            raise ValueError("a head hears recordings as they are: leave noises out")
+        if not isinstance(self.ordinary, bool):
+            raise ValueError(f"ordinary must be true or false, is {self.ordinary!r}")
+        if self.trains == "all" and (self.voices or self.ordinary):
+            raise ValueError('voices and ordinary need trains = "head"')
+        check_voices(self.voices)
         for name in ("steps", "batch"):
             check_number(name, getattr(self, name), 1, whole=True)
         check_number("folds", self.folds, 2, 100, whole=True)
@@ -76,8 +95,8 @@ class TeacherRecipe:
 
     @property
     def streams(self) -> Streams:
-        """Settings for the length of an example."""
-        return Streams(seconds=self.seconds)
+        """Settings for the length of an example, and for the material."""
+        return Streams(seconds=self.seconds, ordinary=0.1 if self.ordinary else 0.0)
 
     def drawn(self) -> Recipe:
         """A recipe for the drawer, with examples of one recording each, not streams."""

@@ -1,15 +1,17 @@
-"""Emotion teachers: Whisper's encoder with an attentive head, fine-tuned on labels.
+"""Emotion teachers: Whisper's encoder, fine-tuned on labels, or a head on its frames.
 
 A teacher sees whole recordings in both directions, so it knows more than a network that must answer
-at once. On its own training recordings it only repeats their labels, so teachers are cross-fitted:
-speakers are split into folds, and each fold is answered by the teacher that has not heard it. The
-validation speakers get the mean of all teachers. A recipe names the file of answers as ``answers``.
+at once. The whole encoder gives one answer for a recording; a head, which a CPU trains in a minute
+(:mod:`train.teaching.listening`), one for every timestep. On its own training recordings a teacher
+only repeats their labels, so teachers are cross-fitted: speakers are split into folds, and each
+fold is answered by the teacher that has not heard it. The validation speakers get the mean of all
+teachers. A recipe names the run as ``answers``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,18 @@ from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
+from train.corpora.voices import VOICES, read_voices
 from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import called, keep_answers
+from train.fitting.answers import called, called_ordinary, keep_answers, keep_moments
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT
 from train.measuring.measures import score
 from train.place import Place
-from train.stages.material import heard_beside, read_parts, training_data
+from train.stages.material import heard_beside, ordinary_of, read_parts, training_data
+from train.teaching.listening import endless, listen, mean_answers
+from train.teaching.pretraining import teach
 from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
 
 Float32 = NDArray[np.float32]
@@ -68,6 +73,8 @@ def run_teaching(
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
     utterances = parts.refit
+    voices = [one for name in recipe.voices for one in read_voices(name, folders.corpora)]
+    ordinary = ordinary_of(drawn, folders)
     folder = RunFolder(folders.run)
     dealt = deal(utterances, {id(one) for one in parts.train}, recipe.folds)
     if dealt.max() + 1 < recipe.folds:
@@ -77,28 +84,46 @@ def run_teaching(
         )
     _check_folder(recipe, folders.run)
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
-    recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
+    heard = [*utterances, *voices]
+    recordings = check_recordings(heard, folders.corpora, folders.run, goes_on)
     keep_recordings(recordings, folders.run)
-    data = training_data(drawn, utterances, folders)
+    data = training_data(drawn, heard, folders)
     assert isinstance(data, StreamSet)
+    paths = [*(one.path for one in heard), *ordinary]
+    dealt = np.concatenate([dealt, np.full(len(paths) - len(dealt), -1)])
     for one in range(recipe.folds) if fold is None else [fold]:
         if not _fold_file(folders.run, one).exists():
-            answers = _teach(recipe, one, dealt, data, folders, place)
+            if recipe.trains == "head":
+                encoder = folders.corpora / recipe.encoder
+                frames = teach(encoder, paths, data.bank, folders.cache, place.device)
+                answers = listen(recipe, one, dealt, data, frames, place.device)
+            else:
+                answers = _teach(recipe, one, dealt, data, folders, place)
             kept = {"recipe": asdict(recipe), "answers": answers}
             folder.keep_json(kept, _fold_file(folders.run, one).name)
     if fold is not None:
         return {}
-    answered = _together(recipe, dealt, folders.run)
     labels = np.array([recipe.labels.index(one.label) for one in utterances])
+    names = [called(one, folders.corpora) for one in heard]
+    names += [called_ordinary(path, folders.corpora) for path in ordinary]
+    if recipe.trains == "head":
+        timesteps = data.bank.timesteps
+        moments = _together(recipe, np.repeat(dealt, timesteps), folders.run)
+        keep_moments(folders.run, recipe.labels, names, timesteps, moments)
+        answered = mean_answers(moments, data.bank)
+    else:
+        answered = _together(recipe, dealt, folders.run)
+        keep_answers(folders.run, recipe.labels, names, answered)
     uars = {
         part: _uars(answered[rows], labels[rows], [utterances[i].corpus for i in rows])
         for part, rows in (
             ("training", np.flatnonzero(dealt >= 0)),
-            ("validation", np.flatnonzero(dealt < 0)),
+            ("validation", np.flatnonzero(dealt[: len(utterances)] < 0)),
         )
     }
     beside = (
         *heard_beside(drawn, folders.corpora),
+        *(Material(VOICES[name].title, VOICES[name].licence) for name in recipe.voices),
         Material(f"Whisper's encoder, {recipe.encoder}"[:LONGEST_NAME], "MIT"),
     )
     result = {
@@ -107,8 +132,6 @@ def run_teaching(
         "uar": uars,
         "utterances": len(utterances),
     }
-    names = [called(one, folders.corpora) for one in utterances]
-    keep_answers(folders.run, recipe.labels, names, answered)
     folder.keep_json(result)
     print(json.dumps(uars), flush=True)
     return result
@@ -156,14 +179,20 @@ def _uars(answers: Float32, labels: NDArray[np.int64], corpora: Sequence[str]) -
 
 
 def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> Float32:
-    """Return, for every utterance, the answers of the teachers that have not heard its speaker."""
+    """Return, for every answered row, what the teachers say that have not heard its speaker.
+
+    Args:
+        recipe: the recipe.
+        dealt: ``(rows,)`` fold of each recording or timestep, -1 if none has heard it.
+        folder: the run's folder.
+    """
     said = []
     for fold in range(recipe.folds):
         kept = json.loads(_fold_file(folder, fold).read_text(encoding="utf-8"))
         said.append(np.array(kept["answers"], np.float32))
     every = np.stack(said)
-    mean = every.mean(axis=0)
-    return np.stack([mean[i] if f < 0 else every[f, i] for i, f in enumerate(dealt.tolist())])
+    unheard = every[np.maximum(dealt, 0), np.arange(len(dealt))]
+    return np.where(dealt[:, None] < 0, every.mean(axis=0), unheard)
 
 
 def _teach(
@@ -196,7 +225,7 @@ def _teach(
     drawer = Drawer(data, recipe.drawn(), device)
     targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
     generator = np.random.default_rng([recipe.seed, fold])
-    order = _endless(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
+    order = endless(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
     sizes = data.bank.lengths
     network.train()
     losses: list[Tensor] = []
@@ -219,28 +248,6 @@ def _teach(
             print(json.dumps({"fold": fold, "step": step, "loss": round(mean, 4)}), flush=True)
             losses.clear()
     return _answer(network.eval(), data.bank, len(targets), device)
-
-
-def _endless(
-    data: StreamSet, rows: NDArray[np.int64], generator: np.random.Generator
-) -> Iterator[int]:
-    """Draw utterances: corpora by the fourth root of their size, classes equally often."""
-    kinds = data.targets.argmax(axis=1)
-    groups: dict[tuple[str, int], list[int]] = {}
-    for row in rows.tolist():
-        groups.setdefault((data.corpora[row], int(kinds[row])), []).append(row)
-    keys = list(groups)
-    sizes = {name: sum(len(groups[key]) for key in keys if key[0] == name) for name, _ in keys}
-    classes = {name: sum(key[0] == name for key in keys) for name, _ in keys}
-    shares = np.array([sizes[name] ** 0.25 / classes[name] for name, _ in keys])
-    shares /= shares.sum()
-
-    def draw() -> Iterator[int]:
-        while True:
-            found = groups[keys[int(generator.choice(len(keys), p=shares))]]
-            yield found[int(generator.integers(len(found)))]
-
-    return draw()
 
 
 def _placed(

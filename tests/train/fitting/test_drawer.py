@@ -47,6 +47,25 @@ def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
             assert not others.any()
 
 
+def test_targets_at_every_timestep_are_those_of_its_source_and_the_last_ones_after_the_end(data):
+    """So a teacher's answer reaches the moment that it is about, at any speed."""
+    bank = data.bank
+    moments = np.random.default_rng(1).random((len(bank.speech), 5)).astype(np.float32)
+    batch = drawn(replace(data, moments=moments), batch=6)
+    weights = drawn(data, batch=6).targets.sum(-1)
+    compared = afterwards = 0
+    for row in range(6):
+        sources, last = batch.sources[row].tolist(), -1
+        for timestep, source in enumerate(sources):
+            last = source if source >= 0 else last
+            if weights[row, timestep] > 0:
+                expected = weights[row, timestep] * torch.from_numpy(moments[last])
+                torch.testing.assert_close(batch.targets[row, timestep], expected)
+                compared += 1
+                afterwards += source < 0
+    assert compared > 300 and afterwards > 10
+
+
 def test_nothing_counts_long_after_an_utterance_or_before_its_own_speech(data):
     streams = Streams(seconds=30.0, pause_s=4.0)
     batch = drawn(data, streams=streams, batch=8)
