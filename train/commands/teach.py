@@ -13,8 +13,9 @@ from train.commands.options import add_corpora, add_place, add_run
 
 HELP = "teach Whisper's encoder emotions, and keep its answers for speakers it has not heard"
 DESCRIPTION = (
-    "As the recipe says, such as train/recipes/teacher.toml. A recipe of a fit that names the run "
-    "as answers learns from it. Takes a GPU."
+    "As the recipe says: a head on its frames, such as train/recipes/frame-teacher.toml, or the "
+    "whole encoder, such as train/recipes/teacher.toml, which takes a GPU. A recipe of a fit that "
+    "names the run as answers learns from it."
 )
 
 

@@ -1,8 +1,7 @@
-"""Recordings of voices without words or labels."""
+"""Recordings of voices without words or labels, for imitation only."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +59,3 @@ def read_voices(name: str, corpora: Path) -> list[Utterance]:
             f"get them at {voices.source}"
         )
     return found
-
-
-def check_voices(names: Collection[str]) -> None:
-    """Raise a ValueError unless all are names of :data:`VOICES`."""
-    if unknown := set(names) - set(VOICES):
-        raise ValueError(f"voices must be of {', '.join(VOICES)}: no {', '.join(unknown)}")

@@ -47,11 +47,6 @@ def called(utterance: Utterance, corpora: Path) -> str:
     return str(PurePosixPath(place_of(utterance, corpora)).with_suffix(""))
 
 
-def called_ordinary(path: Path, corpora: Path) -> str:
-    """Return the name of a recording of ordinary speech, as :func:`called`."""
-    return str(PurePosixPath(path.relative_to(corpora).as_posix()).with_suffix(""))
-
-
 def read_answers(
     folder: Path, utterances: Sequence[Utterance], labels: Sequence[str], corpora: Path
 ) -> tuple[Float32, NDArray[np.bool_]]:
@@ -114,15 +109,20 @@ def has_moments(folder: Path) -> bool:
 
 
 def read_moments(
-    folder: Path, names: Sequence[str], labels: Sequence[str], timesteps: Int64
+    folder: Path,
+    utterances: Sequence[Utterance],
+    labels: Sequence[str],
+    corpora: Path,
+    timesteps: Int64,
 ) -> tuple[Float32, NDArray[np.bool_]]:
-    """Read the teachers' answers at every timestep of recordings.
+    """Read the teachers' answers at every timestep of utterances.
 
     Args:
         folder: folder of a finished teaching run for which :func:`has_moments` is true.
-        names: names of the recordings, from :func:`called` and :func:`called_ordinary`.
+        utterances: the utterances to look up.
         labels: labels to return; the teachers' other labels are dropped.
-        timesteps: ``(recordings,)`` timesteps of each.
+        corpora: folder of the corpora.
+        timesteps: ``(utterances,)`` timesteps of each.
 
     Returns:
         distributions ``(timesteps of all, labels)``, and a mask ``(timesteps of all,)`` of those
@@ -130,7 +130,7 @@ def read_moments(
 
     Raises:
         SerLiveError: the answers are damaged or of recordings of other lengths, there are none for
-            these recordings, or the teachers know none of the labels.
+            these utterances, or the teachers know none of the labels.
     """
     file = folder / MOMENTS
     try:
@@ -144,8 +144,9 @@ def read_moments(
     spans = {name: slice(*span) for name, *span in zip(known, starts, ends, strict=True)}
     result = np.zeros((int(timesteps.sum()), len(labels)), np.float32)
     at = 0
-    for name, length in zip(names, timesteps.tolist(), strict=True):
-        if name in spans:
+    for utterance, length in zip(utterances, timesteps.tolist(), strict=True):
+        name = called(utterance, corpora)
+        if name in spans and utterance.label in labels:
             said = moments[spans[name]]
             if len(said) != length:
                 raise SerLiveError(f"the teachers of {folder} heard another {name}")

@@ -67,9 +67,8 @@ class StreamSet:
         noises: background recordings.
         rooms: measured impulse responses.
         normaliser: the front end's normaliser.
-        moments: ``(timesteps of the bank, classes)`` targets at every timestep, instead of
-            ``targets`` and ``ordinary``; None if there are none. In ordinary speech, its class and
-            the emotions sum to 1 each.
+        moments: ``(timesteps of the labelled recordings, classes)`` distributions at every
+            timestep, instead of ``targets``; None if there are none.
     """
 
     bank: Bank
@@ -268,7 +267,6 @@ class Drawer:
         sources = np.full((len(placements), timesteps), -1, np.int64)
         weighted = np.zeros((len(placements), timesteps, data.targets.shape[1]), np.float32)
         starts, ends = data.bank.speech_starts, data.bank.speech_ends
-        total = 0.0
         for row, stretch in enumerate(placements):
             for one, following in zip(stretch, [*stretch, None][1:], strict=True):
                 start, known = starts[one.recording], ends[one.recording] - starts[one.recording]
@@ -286,7 +284,7 @@ class Drawer:
                 weights = own_weights(self._speech(sources[row, first:stop]))
                 target = self._target(one.recording, sources[row, first:stop])
                 weighted[row, first:stop] = weights[:, None] * target
-                total += float(weights.sum())
+        total = weighted.sum()
         return sources, weighted * (len(placements) / total if total else 0.0)
 
     def _target(self, recording: int, sources: Int64) -> Float32:
@@ -297,11 +295,12 @@ class Drawer:
             sources: ``(timesteps,)`` its timesteps in the bank; after its end, -1.
         """
         data = self._data
+        if recording >= len(data.targets):
+            return data.ordinary
         if data.moments is not None:
             told: Float32 = data.moments[np.where(sources >= 0, sources, sources.max())]
             return told
-        is_labelled = recording < len(data.targets)
-        target: Float32 = data.targets[recording] if is_labelled else data.ordinary
+        target: Float32 = data.targets[recording]
         return target
 
 

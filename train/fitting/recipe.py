@@ -16,7 +16,7 @@ from streamer.errors import SerLiveError
 from streamer.recognition.metadata import check_model_names
 from streamer.recognition.normaliser import Normaliser
 from streamer.signal import FREQUENCY_BINS
-from train.corpora.voices import check_voices
+from train.corpora.voices import VOICES
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.ranges import check_names, check_number, check_table
@@ -65,15 +65,14 @@ class Recipe:
         votes: what those raters were given: the "voice" alone, or voice and face ("both").
         imitates: file of Whisper's encoder, in the folder of the corpora, for the network to
             imitate, see :mod:`train.teaching.pretraining`; "" trains on the labels.
-        voices: names from :data:`train.corpora.voices.VOICES`; their recordings have no label, so
-            they are imitated, or learnt by what the teachers of ``answers`` say of them.
+        voices: names from :data:`train.corpora.voices.VOICES`; their recordings have no label and
+            are only imitated.
         trains: "all" of the network; or only its "voice" memory, see :mod:`model.voice`, in a
             network that starts from a finished run.
         pretrained: folder of a finished run to start from; the classifier's weights for new labels
             and those of a different attention start anew; "" starts from random weights.
         answers: folder of a finished ``python -m train teach``, whose answers replace a share of
-            the labels, see :mod:`train.teaching.teaching`; "" for none. Where there is no label, in
-            ``voices`` and ordinary speech, they are all there is.
+            the labels, see :mod:`train.teaching.teaching`; "" for none.
         answers_weight: that share.
         teacher: folders of finished runs with the same labels, whose mean estimate at every step
             replaces a share of the labels. A trial of ``compare`` fills in ``{protocol}``,
@@ -168,9 +167,10 @@ class Recipe:
                 'trains = "voice" needs streams, a network with voice = true, and a finished run '
                 "as pretrained"
             )
-        if self.voices and not (self.imitates or (self.answers and self.streams)):
-            raise ValueError("voices have no labels: they need imitates, or answers and streams")
-        check_voices(self.voices)
+        if self.voices and not self.imitates:
+            raise ValueError("voices have no labels: they need imitates")
+        if unknown := set(self.voices) - set(VOICES):
+            raise ValueError(f"voices must be of {', '.join(VOICES)}: no {', '.join(unknown)}")
         self._check_streams()
         if ORDINARY in self.labelled:
             raise ValueError(f"{ORDINARY!r} is the class of ordinary speech, no label")
@@ -200,7 +200,7 @@ class Recipe:
                 "only networks of memory blocks tell ordinary speech apart: leave ordinary out"
             )
         weights = self.streams.corpora
-        if unknown := set(weights) - {*self.corpora, *self.voices}:
+        if unknown := set(weights) - set(self.corpora):
             raise ValueError(f"corpora of streams: not trained on {', '.join(sorted(unknown))}")
         if not any(weights.get(name, 1.0) for name in self.corpora):
             raise ValueError("corpora of streams: one or more must weigh more than 0")

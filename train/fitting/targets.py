@@ -55,33 +55,32 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
 
 
 def moments(
-    labelled: Float32, names: Sequence[str], recipe: Recipe, timesteps: Int64
+    utterances: Sequence[Utterance], recipe: Recipe, corpora: Path, timesteps: Int64
 ) -> Float32 | None:
-    """Return the targets at every timestep of a bank, if teachers answered there.
+    """Return the distributions at every timestep of the utterances, if teachers answered there.
 
-    Their answers replace the share ``answers_weight`` of a label. Where there is no label, they are
-    the target: beside its own class in ordinary speech, as the network tells this apart by itself.
+    Their answers replace the share ``answers_weight`` of the label.
 
     Args:
-        labelled: ``(recordings, classes)`` labels and ordinary speech; 0 for voices without either.
-        names: names of the recordings, see :func:`train.fitting.answers.read_moments`.
+        utterances: utterances of the training.
         recipe: the recipe.
-        timesteps: ``(recordings,)`` timesteps of each.
+        corpora: folder of the corpora.
+        timesteps: ``(utterances,)`` timesteps of each.
 
     Returns:
-        ``(timesteps of all, classes)``; None without such answers.
+        ``(timesteps of all, classes)``, each sums to 1; None without such answers.
 
     Raises:
         SerLiveError: as :func:`train.fitting.answers.read_moments`.
     """
     if not (recipe.answers and has_moments(Path(recipe.answers))):
         return None
-    said, is_said = read_moments(Path(recipe.answers), names, recipe.classes, timesteps)
-    known = np.repeat(labelled, timesteps, axis=0)
-    has_label = known[:, : len(recipe.labelled)].any(axis=1)
-    weight = np.where(has_label, np.float32(recipe.answers_weight), np.float32(1.0))
-    known[has_label] *= np.where(is_said, 1.0 - weight, 1.0)[has_label, None].astype(np.float32)
-    return known + (weight * is_said)[:, None].astype(np.float32) * said
+    result = np.repeat(one_hot(utterances, recipe.classes), timesteps, axis=0)
+    said, is_said = read_moments(
+        Path(recipe.answers), utterances, recipe.classes, corpora, timesteps
+    )
+    result += np.float32(recipe.answers_weight) * is_said[:, None] * (said - result)
+    return result
 
 
 def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float32]:

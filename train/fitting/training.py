@@ -88,9 +88,7 @@ def loss_of(
     told: Tensor | float = 0.0
     targets = batch.targets
     if tells_ordinary:
-        ordinary = targets[..., -1]
-        # Ordinary speech may have a distribution over the emotions, too.
-        weights = torch.maximum(targets[..., :-1].sum(dim=-1), ordinary)
+        weights, ordinary = targets.sum(dim=-1), targets[..., -1]
         wanted = ordinary / weights.clamp(min=1e-9)
         told = functional.binary_cross_entropy_with_logits(
             logits[..., -1].float(), wanted, weights, reduction="sum"

@@ -19,12 +19,11 @@ from train.corpora import ordinary
 from train.corpora.known import CORPORA, Utterance, read_corpus
 from train.corpora.lineage import heard_corpora
 from train.corpora.splits import split_of, too_few_speakers
-from train.corpora.voices import VOICES, read_voices
+from train.corpora.voices import VOICES
 from train.features.augment import BACKGROUNDS, load_noises, load_rooms
-from train.features.bank import Bank, load_bank
+from train.features.bank import load_bank
 from train.features.data import estimate_prior, features_of, prepare
 from train.features.sound import JUDGED_ON, make_surroundings
-from train.fitting.answers import called, called_ordinary
 from train.fitting.batches import TrainingSet
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import TrainingData
@@ -187,9 +186,6 @@ def training_data(
         normaliser: the front end's normaliser; None takes the prior spectrum of these recordings.
         gate: file of the voice gate that finds speech in streams; None uses the shipped one.
     """
-    if recipe.voices and not recipe.imitates:
-        voices_of = (read_voices(name, folders.corpora) for name in recipe.voices)
-        utterances = [*utterances, *(one for found in voices_of for one in found)]
     wanted = targets(utterances, recipe, folders.corpora)
     corpora = [one.corpus for one in utterances]
     if recipe.streams is None:
@@ -200,50 +196,18 @@ def training_data(
     heard = ordinary_of(recipe, folders)
     voices = [f"{one.corpus}/{one.speaker}" for one in utterances]
     bank = load_bank([*(one.path for one in utterances), *heard], folders.cache, gate, voices)
-    is_ordinary = np.array([name == ORDINARY for name in recipe.classes], np.float32)
-    names = [called(one, folders.corpora) for one in utterances]
-    names += [called_ordinary(path, folders.corpora) for path in heard]
-    labelled = np.concatenate([wanted, np.tile(is_ordinary, (len(heard), 1))])
-    told = moments(labelled, names, recipe, bank.timesteps)
-    if unlabelled := np.flatnonzero(~wanted.any(axis=1)).tolist():
-        _name_by_answers(wanted, unlabelled, bank, told, recipe)
     return StreamSet(
         bank,
         wanted,
         corpora,
         [one.speaker for one in utterances],
-        is_ordinary,
+        np.array([name == ORDINARY for name in recipe.classes], np.float32),
         [ordinary.is_word(path) for path in heard],
         [one for name in recipe.noises for one in _noises(folders.corpora / name)],
         load_rooms(folders.corpora / NOISE),
         normaliser or recipe.normaliser_with(bank.prior),
-        told,
+        moments(utterances, recipe, folders.corpora, bank.timesteps[: len(utterances)]),
     )
-
-
-def _name_by_answers(
-    wanted: NDArray[np.float32],
-    rows: Sequence[int],
-    bank: Bank,
-    told: NDArray[np.float32] | None,
-    recipe: Recipe,
-) -> None:
-    """Give unlabelled recordings their teachers' mean answer, in place; streams are drawn by it.
-
-    Raises:
-        SerLiveError: the teachers were not asked about them; an imitation needs no answers.
-    """
-    if recipe.imitates or not recipe.answers:
-        return
-    starts, ends = bank.speech_starts, bank.speech_ends
-    for row in rows:
-        own = slice(starts[row], ends[row])
-        if told is None or not told[own].any(axis=1).all():
-            raise SerLiveError(
-                f"the teachers of {recipe.answers} were not asked about {', '.join(recipe.voices)}"
-            )
-        if ends[row] > starts[row]:
-            wanted[row] = told[own].mean(axis=0)
 
 
 def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:

@@ -8,7 +8,6 @@ from typing import Literal
 
 from model.config import check_choice, live
 from streamer.recognition.metadata import check_model_names
-from train.corpora.voices import check_voices
 from train.features.arrangement import Streams
 from train.features.augment import Augmentation
 from train.fitting.recipe import Recipe
@@ -31,9 +30,6 @@ class TeacherRecipe:
         trains: "all" of the encoder, on augmented examples, with one answer for a recording; or
             only a "head" on the frames that networks imitate, see
             :mod:`train.teaching.pretraining`, with an answer at every timestep.
-        voices: names from :data:`train.corpora.voices.VOICES`, whose recordings have no label; all
-            heads answer for them.
-        ordinary: whether all heads also answer for the training part of ordinary speech.
         split: split into training, validation and test speakers.
         noises: folders of background recordings among the corpora, for "all".
         augmentation: drawn anew for every example of "all".
@@ -53,8 +49,6 @@ class TeacherRecipe:
     labels: tuple[str, ...]
     encoder: str
     trains: Literal["all", "head"] = "all"
-    voices: tuple[str, ...] = ()
-    ordinary: bool = False
     split: str = "fixed"
     noises: tuple[str, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -69,7 +63,7 @@ class TeacherRecipe:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("corpora", "labels", "noises", "voices"):
+        for name in ("corpora", "labels", "noises"):
             check_names(name, getattr(self, name))
         check_model_names(self.name, self.labels)
         for name in ("encoder", "split"):
@@ -78,11 +72,6 @@ class TeacherRecipe:
         check_choice("trains", self.trains, ("all", "head"))
         if self.trains == "head" and self.noises:
             raise ValueError("a head hears recordings as they are: leave noises out")
-        if not isinstance(self.ordinary, bool):
-            raise ValueError(f"ordinary must be true or false, is {self.ordinary!r}")
-        if self.trains == "all" and (self.voices or self.ordinary):
-            raise ValueError('voices and ordinary need trains = "head"')
-        check_voices(self.voices)
         for name in ("steps", "batch"):
             check_number(name, getattr(self, name), 1, whole=True)
         check_number("folds", self.folds, 2, 100, whole=True)
@@ -95,8 +84,8 @@ class TeacherRecipe:
 
     @property
     def streams(self) -> Streams:
-        """Settings for the length of an example, and for the material."""
-        return Streams(seconds=self.seconds, ordinary=0.1 if self.ordinary else 0.0)
+        """Settings for the length of an example."""
+        return Streams(seconds=self.seconds)
 
     def drawn(self) -> Recipe:
         """A recipe for the drawer, with examples of one recording each, not streams."""

@@ -30,16 +30,15 @@ from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
 from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
-from train.corpora.voices import VOICES, read_voices
 from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import called, called_ordinary, keep_answers, keep_moments
+from train.fitting.answers import called, keep_answers, keep_moments
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.fitting.training import LARGEST_GRADIENT
 from train.measuring.measures import score
 from train.place import Place
-from train.stages.material import heard_beside, ordinary_of, read_parts, training_data
+from train.stages.material import heard_beside, read_parts, training_data
 from train.teaching.listening import endless, listen, mean_answers
 from train.teaching.pretraining import teach
 from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
@@ -73,8 +72,6 @@ def run_teaching(
     drawn = recipe.drawn()
     parts = read_parts(drawn, folders.corpora)
     utterances = parts.refit
-    voices = [one for name in recipe.voices for one in read_voices(name, folders.corpora)]
-    ordinary = ordinary_of(drawn, folders)
     folder = RunFolder(folders.run)
     dealt = deal(utterances, {id(one) for one in parts.train}, recipe.folds)
     if dealt.max() + 1 < recipe.folds:
@@ -84,13 +81,11 @@ def run_teaching(
         )
     _check_folder(recipe, folders.run)
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
-    heard = [*utterances, *voices]
-    recordings = check_recordings(heard, folders.corpora, folders.run, goes_on)
+    recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
     keep_recordings(recordings, folders.run)
-    data = training_data(drawn, heard, folders)
+    data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
-    paths = [*(one.path for one in heard), *ordinary]
-    dealt = np.concatenate([dealt, np.full(len(paths) - len(dealt), -1)])
+    paths = [one.path for one in utterances]
     for one in range(recipe.folds) if fold is None else [fold]:
         if not _fold_file(folders.run, one).exists():
             if recipe.trains == "head":
@@ -104,8 +99,7 @@ def run_teaching(
     if fold is not None:
         return {}
     labels = np.array([recipe.labels.index(one.label) for one in utterances])
-    names = [called(one, folders.corpora) for one in heard]
-    names += [called_ordinary(path, folders.corpora) for path in ordinary]
+    names = [called(one, folders.corpora) for one in utterances]
     if recipe.trains == "head":
         timesteps = data.bank.timesteps
         moments = _together(recipe, np.repeat(dealt, timesteps), folders.run)
@@ -118,12 +112,11 @@ def run_teaching(
         part: _uars(answered[rows], labels[rows], [utterances[i].corpus for i in rows])
         for part, rows in (
             ("training", np.flatnonzero(dealt >= 0)),
-            ("validation", np.flatnonzero(dealt[: len(utterances)] < 0)),
+            ("validation", np.flatnonzero(dealt < 0)),
         )
     }
     beside = (
         *heard_beside(drawn, folders.corpora),
-        *(Material(VOICES[name].title, VOICES[name].licence) for name in recipe.voices),
         Material(f"Whisper's encoder, {recipe.encoder}"[:LONGEST_NAME], "MIT"),
     )
     result = {

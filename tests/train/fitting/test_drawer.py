@@ -50,7 +50,8 @@ def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
 def test_targets_at_every_timestep_are_those_of_its_source_and_the_last_ones_after_the_end(data):
     """So a teacher's answer reaches the moment that it is about, at any speed."""
     bank = data.bank
-    moments = np.random.default_rng(1).random((len(bank.speech), 5)).astype(np.float32)
+    generator = np.random.default_rng(1)
+    moments = generator.dirichlet(np.ones(5), len(bank.speech)).astype(np.float32)
     batch = drawn(replace(data, moments=moments), batch=6)
     weights = drawn(data, batch=6).targets.sum(-1)
     compared = afterwards = 0

@@ -249,24 +249,6 @@ def test_the_loss_is_the_cross_entropy_of_smoothed_targets():
         torch.testing.assert_close(loss_of(Oracle(logits, timesteps), batch, 0.1), expected)
 
 
-def test_ordinary_speech_may_have_a_distribution_over_the_emotions_too():
-    """Its own output learns from it with the same weight, whether it has one or not."""
-    logits = [2.0, 0.5, 0.0, -1.0, 0.7]
-    named = -torch.log_softmax(torch.tensor(logits[:4]), dim=0)
-    is_ordinary, is_acted = (
-        float(torch.nn.functional.softplus(torch.tensor(one))) for one in (-0.7, 0.7)
-    )
-    for emotions in ([0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]):
-        targets = torch.zeros(1, 2, 5)
-        targets[0, 0] = 0.4 * torch.tensor([*emotions, 1.0])
-        targets[0, 1, 2] = 0.6
-        batch = Batch(torch.zeros(1, 2, 4, 201), targets, 1)
-        of_ordinary = float(named @ torch.tensor(emotions)) + is_ordinary
-        expected = 0.4 * of_ordinary + 0.6 * (float(named[2]) + is_acted)
-        loss = loss_of(Oracle(logits, 2), batch, 0.0, tells_ordinary=True)
-        assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-
 def test_systems_that_answer_once_per_utterance_are_trained_too(tmp_path):
     system = replace(c_bilstm(), channels=(2, 4), hidden=8, layers=1)
     recipe = recipe_with(network=system, epochs=1)

@@ -11,7 +11,6 @@ import torch
 from model.emotion_encoder import FrameListener
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
-from tests.helpers.places import CLIPS
 from train.corpora.known import read_corpus
 from train.fitting.answers import MOMENTS, called, read_moments
 from train.fitting.run_folder import Folders
@@ -113,74 +112,22 @@ def test_what_lies_beyond_the_end_of_a_recording_changes_nothing():
 
 def test_answers_to_other_recordings_are_refused(folders):
     run_teaching(RECIPE, folders, Place())
-    utterances = read_corpus("cremad", folders.corpora, EMOTIONS)
-    spoken = [one for one, answers in told(folders) if len(answers)]
-    names = [called(one, folders.corpora) for one in spoken[:1]]
-    sizes = np.array([len(told(folders)[utterances.index(spoken[0])][1])])
-    said, is_said = read_moments(folders.run, names, ("sad", "calm"), sizes)
-    np.testing.assert_array_equal(said[is_said], [[1.0, 0.0]] * sizes[0])
-    with pytest.raises(SerLiveError, match=f"heard another {names[0]}"):
-        read_moments(folders.run, names, EMOTIONS, sizes + 1)
-    with pytest.raises(SerLiveError, match="asked about none of these recordings"):
-        read_moments(folders.run, ["cremad/other"], EMOTIONS, sizes)
-    with pytest.raises(SerLiveError, match="know angry, happy, neutral, sad"):
-        read_moments(folders.run, names, ("calm",), sizes)
+    spoken, answers = next(one for one in told(folders) if len(one[1]))
+    sizes = np.array([len(answers)])
+    said, is_said = read_moments(
+        folders.run, [spoken], (spoken.label, "calm"), folders.corpora, sizes
+    )
+    np.testing.assert_allclose(said[is_said], [[1.0, 0.0]] * sizes[0])
+    for utterance, labels, size, message in (
+        (spoken, EMOTIONS, sizes + 1, "heard another cremad/"),
+        (replace(spoken, path=spoken.path.with_name("x.flac")), EMOTIONS, sizes, "about none of"),
+        (spoken, ("calm",), sizes, "know angry, happy, neutral, sad"),
+    ):
+        with pytest.raises(SerLiveError, match=message):
+            read_moments(folders.run, [utterance], labels, folders.corpora, size)
     (folders.run / MOMENTS).write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(SerLiveError, match=r"moments\.npz is damaged"):
-        read_moments(folders.run, names, EMOTIONS, sizes)
-
-
-# Voices without labels, and ordinary speech
-
-
-@pytest.fixture
-def unlabelled(folders):
-    """Bursts of four voices, and ordinary speech."""
-    for number in range(8):
-        ordinary = folders.corpora / "speech" / "intent" / f"{number}.flac"
-        burst = (
-            folders.corpora / "emogator" / "data" / "mp3" / f"00000{number // 2}-13-{number}.flac"
-        )
-        for path in (ordinary, burst):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(CLIPS[number % 4].read_bytes())
-
-
-@pytest.mark.usefixtures("unlabelled")
-def test_without_labels_the_answers_are_the_target(folders):
-    run_teaching(replace(RECIPE, voices=("emogator",), ordinary=True), folders, Place())
-    streams = replace(STREAMED.streams, ordinary=0.3, corpora={"emogator": 0.5})
-    recipe = replace(
-        STREAMED,
-        answers=str(folders.run),
-        answers_weight=0.5,
-        voices=("emogator",),
-        streams=streams,
-    )
-    parts = read_parts(recipe, folders.corpora)
-    data = training_data(recipe, parts.train, folders)
-    starts, ends = data.bank.speech_starts, data.bank.speech_ends
-    labelled, voices = len(parts.train), data.corpora.count("emogator")
-    assert voices == 8 and len(data.targets) == labelled + voices
-    for row in range(labelled, labelled + voices):  # the mean answer says how it is drawn
-        own = data.moments[starts[row] : ends[row]]
-        np.testing.assert_allclose(own[:, :4].sum(axis=1), 1.0, atol=5e-3)
-        assert not own[:, 4].any()
-        np.testing.assert_allclose(data.targets[row], own.mean(axis=0), atol=1e-6)
-    ordinary = data.moments[starts[labelled + voices] :]
-    assert len(ordinary)
-    np.testing.assert_array_equal(ordinary[:, 4], 1.0)
-    np.testing.assert_allclose(ordinary[:, :4].sum(axis=1), 1.0, atol=5e-3)
-    run(replace(recipe, epochs=1), replace(folders, run=folders.run.with_name("run")), Place())
-
-
-@pytest.mark.usefixtures("unlabelled")
-def test_voices_that_the_teachers_were_not_asked_about_are_refused(folders):
-    run_teaching(RECIPE, folders, Place())
-    recipe = replace(STREAMED, answers=str(folders.run), voices=("emogator",))
-    parts = read_parts(recipe, folders.corpora)
-    with pytest.raises(SerLiveError, match="were not asked about emogator"):
-        training_data(recipe, parts.train, folders)
+        read_moments(folders.run, [spoken], EMOTIONS, folders.corpora, sizes)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +135,6 @@ def test_voices_that_the_teachers_were_not_asked_about_are_refused(folders):
     [
         ({"trains": "tail"}, "trains must be"),
         ({"noises": ("esc10",)}, "leave noises out"),
-        ({"voices": ("nobody",)}, "voices must be of emogator"),
-        ({"ordinary": 3}, "ordinary must be true or false"),
-        ({"trains": "all", "ordinary": True}, 'need trains = "head"'),
-        ({"trains": "all", "voices": ("emogator",)}, 'need trains = "head"'),
     ],
 )
 def test_settings_that_do_not_fit_a_head_are_named(changes, message):
