@@ -12,7 +12,7 @@ from streamer.signal import HOP_SAMPLES
 
 #: Width of the heads.
 HEAD_HIDDEN = 128
-LISTENER_HIDDEN = 64
+FRAME_HIDDEN = 64
 
 
 class EmotionEncoder(nn.Module):
@@ -52,18 +52,16 @@ class EmotionEncoder(nn.Module):
         return logits.float()
 
 
-class FrameListener(nn.Module):
+class FrameClassifier(nn.Module):
     """A classifier of every timestep on the encoder's frames, which it hears in both directions."""
 
     def __init__(self, width: int, labels: int, dropout: float) -> None:
         super().__init__()
         self.entrance = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(width, LISTENER_HIDDEN), nn.ReLU()
+            nn.Dropout(dropout), nn.Linear(width, FRAME_HIDDEN), nn.ReLU()
         )
-        self.recurrent = nn.GRU(
-            LISTENER_HIDDEN, LISTENER_HIDDEN, batch_first=True, bidirectional=True
-        )
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * LISTENER_HIDDEN, labels))
+        self.recurrent = nn.GRU(FRAME_HIDDEN, FRAME_HIDDEN, batch_first=True, bidirectional=True)
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * FRAME_HIDDEN, labels))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Compute logits ``(batch, timesteps, labels)``; what lies beyond a row's end is ignored.

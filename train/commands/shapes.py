@@ -26,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TOML file (default: %(default)s)",
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these shapes")
-    parser.add_argument("--runs", type=Path, default=Path("runs/shapes"), help="%(default)s")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs/shapes"),
+        help="folder of the runs (default: %(default)s)",
+    )
     add_json(parser)
     add_corpora(parser)
     add_place(parser)

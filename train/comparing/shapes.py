@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,18 +26,21 @@ from streamer.errors import SerLiveError
 from streamer.measures import Accuracy, confusion_matrix
 from streamer.outputs import OutputFile, say_on_stderr, show, write_line
 from train.comparing.offline import OfflineNetwork
-from train.corpora.known import read_corpus
+from train.corpora.known import Utterance, read_corpus
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import check_known, read_recipe, recipe_at
 from train.fitting.run_folder import LOG, Folders, RunFolder
-from train.fitting.training import POOLING
+from train.fitting.training import POOLING, check_start
 from train.place import Place, find_place
-from train.ranges import check_names, check_number, check_table
+from train.ranges import check_number, check_table
+from train.stages.earlier_runs import EarlierRuns
 from train.stages.run import finished_or_run
 from train.teaching.pretraining import run_pretraining
 
 #: Folder of a shape's imitation within its run.
 IMITATION = "imitation"
+#: Name of a shape: also of a folder.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 #: What a file of shapes holds.
 SETTINGS = ("imitation", "emotions", "epochs", "shapes")
 
@@ -48,15 +52,13 @@ class Shape:
     Attributes:
         name: its name in the file.
         imitation: recipe of its imitation.
-        emotions: recipe of its training on emotions; it starts from :attr:`start`.
-        start: name of the first shape with the same layers before the pooling, whose imitation
-            serves both.
+        emotions: recipe of its training on emotions; it starts from the imitation's run, which
+            shapes share that differ only in their pooling.
     """
 
     name: str
     imitation: Recipe
     emotions: Recipe
-    start: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class ShapeTrial:
         multiply_adds: cost of an estimate, see :mod:`model.cost`.
         look_ahead_ms: its look-ahead.
         imitation_loss: loss of the last epoch of its imitation.
-        validation: UAR in % on each validation set after the last epoch, and their mean.
-        unheard: UAR in % of recordings alone, of each corpus that the recipe only tests.
+        validation: UAR in % on each validation set, and their mean, at the best epoch.
+        unheard: UAR in % of recordings alone, of each corpus that the recipe only tests; by the
+            same network.
     """
 
     name: str
@@ -96,7 +99,6 @@ def run_shapes(options: argparse.Namespace) -> None:
             f"no shape {', '.join(sorted(unknown))} in {options.shapes}: there are {names}"
         )
     wanted = [one for one in shapes if not options.only or one.name in options.only]
-    folders = Folders(options.corpora, options.cache, options.runs)
     with ExitStack() as stack:
         out = None
         if options.json is not None:
@@ -107,6 +109,7 @@ def run_shapes(options: argparse.Namespace) -> None:
         trials = []
         for index, shape in enumerate(wanted, 1):
             say_on_stderr(f"train: shape {index} of {len(wanted)}: {shape.name}")
+            folders = Folders(options.corpora, options.cache, options.runs / shape.name)
             trials.append(try_shape(shape, folders, replace(place, ranks=1)))
         show(table_of(trials))
         if out is not None:
@@ -121,49 +124,64 @@ def read_shapes(path: Path, runs: Path) -> list[Shape]:
         runs: folder of the shapes' runs.
 
     Raises:
-        SerLiveError: the file or a recipe is missing, or holds an unknown or impossible setting.
+        SerLiveError: the file or a recipe is missing, holds an unknown or impossible setting, or
+            the recipes do not fit each other.
     """
     with recipe_at(path) as values:
         check_known("shapes", values, SETTINGS)
         if missing := [name for name in SETTINGS if name not in values]:
             raise ValueError(f"{missing[0]} is missing")
-        check_names("recipes", [values["imitation"], values["emotions"]])
+        for name in ("imitation", "emotions"):
+            if not isinstance(values[name], str):
+                raise ValueError(f"{name} must be the path of a recipe, is {values[name]!r}")
         check_number("epochs", values["epochs"], 1, whole=True)
         check_table("shapes", values["shapes"])
+        if not values["shapes"]:
+            raise ValueError("shapes must hold one or more")
         for name, changes in values["shapes"].items():
             check_table(f"shapes.{name}", changes)
-        shapes, epochs = values["shapes"], values["epochs"]
-    imitation, emotions = (read_recipe(Path(values[name])) for name in SETTINGS[:2])
+            if not NAME.fullmatch(name):
+                raise ValueError(f"shapes.{name}: a name has letters, digits and hyphens only")
+    recipes = read_recipe(Path(values["imitation"])), read_recipe(Path(values["emotions"]))
     with recipe_at(path):
-        return [_shape(name, shapes, imitation, emotions, epochs, runs) for name in shapes]
+        check_pair_of_recipes(*recipes)
+        shapes: list[Shape] = []
+        for name, changes in values["shapes"].items():
+            try:
+                shape = _shape(name, changes, *recipes, values["epochs"], runs.resolve())
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"shapes.{name}: {error}") from error
+            shapes.append(_sharing(shape, shapes))
+        return shapes
+
+
+def check_pair_of_recipes(imitation: Recipe, emotions: Recipe) -> None:
+    """Raise a ValueError unless one imitates, the other does not, and the second starts there."""
+    if not imitation.imitates:
+        raise ValueError(f"imitation: the recipe {imitation.name} imitates nobody")
+    if emotions.imitates:
+        raise ValueError(f"emotions: the recipe {emotions.name} learns no emotions")
+    if not isinstance(emotions.network, NetworkConfig):
+        raise ValueError(f"emotions: the recipe {emotions.name} is of another system")
+    try:
+        check_start(imitation.network, emotions.network, imitation.name)
+    except SerLiveError as error:
+        raise ValueError(str(error)) from error
 
 
 def _shape(
     name: str,
-    shapes: Mapping[str, Mapping[str, Any]],
+    changes: Mapping[str, Any],
     imitation: Recipe,
     emotions: Recipe,
     epochs: int,
     runs: Path,
 ) -> Shape:
-    body = _body(shapes[name])
-    start = next(other for other, changes in shapes.items() if _body(changes) == body)
-    return Shape(
-        name,
-        replace(_changed(imitation, body), epochs=epochs),
-        replace(
-            _changed(emotions, shapes[name]),
-            epochs=epochs,
-            pretrained=str(runs / start / IMITATION),
-            refit=False,
-        ),
-        start,
-    )
-
-
-def _body(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the changes of the layers before the pooling; imitation trains only those."""
-    return {name: value for name, value in changes.items() if name not in POOLING}
+    # Imitation trains only the layers before the pooling.
+    body = {setting: value for setting, value in changes.items() if setting not in POOLING}
+    imitating = replace(_changed(imitation, body), epochs=epochs)
+    feeling = replace(_changed(emotions, changes), epochs=epochs, refit=False)
+    return Shape(name, imitating, replace(feeling, pretrained=str(runs / name / IMITATION)))
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
@@ -172,52 +190,66 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return replace(recipe, network=changed)
 
 
+def _sharing(shape: Shape, earlier: Sequence[Shape]) -> Shape:
+    """Let a shape start from the imitation of an earlier one with the same."""
+    for other in earlier:
+        if other.imitation == shape.imitation:
+            start = other.emotions.pretrained
+            return replace(shape, emotions=replace(shape.emotions, pretrained=start))
+    return shape
+
+
 def try_shape(shape: Shape, folders: Folders, place: Place) -> ShapeTrial:
     """Train a shape, or what is left of it, and judge it.
 
     Args:
         shape: the shape.
-        folders: corpora, cache, and the folder of all shapes' runs.
+        folders: corpora, cache, and the folder of the shape's run.
         place: device; one process does the work.
 
     Raises:
         SerLiveError: as :func:`train.teaching.pretraining.run_pretraining` and
-            :func:`train.stages.run.run`.
+            :func:`train.stages.run.run`, or a corpus or the answers of teachers are missing.
     """
-    imitating = replace(folders, run=folders.run / shape.start / IMITATION)
+    recipe = shape.emotions
+    unheard = {
+        name: read_corpus(name, folders.corpora, recipe.network.labels) for name in recipe.transfer
+    }
+    if answers := EarlierRuns.of(recipe).answers:
+        answers.result("teach")  # raise here, not after the imitation
+    imitating = replace(folders, run=Path(recipe.pretrained))
     started = RunFolder(imitating.run)
     if not (started.is_finished and shape.imitation.made(started.result()["recipe"])):
         run_pretraining(shape.imitation, imitating, place)
-    own = replace(folders, run=folders.run / shape.name)
-    result = finished_or_run(shape.emotions, own, place, warns=False)
-    config = shape.emotions.network
-    assert isinstance(config, NetworkConfig)
-    last = _last_epoch(own.run)
-    sets = zip(last["validation_sets"], last["validation_uar"], strict=True)
+    result = finished_or_run(recipe, folders, place, warns=False)
+    assert isinstance(recipe.network, NetworkConfig)
+    best = _logged(folders.run)[result["epoch"] - 1]
+    uars = (float(np.nanmean(np.array(one, float))) for one in best["validation_uar"])
     return ShapeTrial(
         name=shape.name,
         parameters=result["parameters"],
-        multiply_adds=step_cost(config),
-        look_ahead_ms=look_ahead_ms(config),
-        imitation_loss=_last_epoch(imitating.run)["loss"],
-        validation={name: float(np.mean(uars)) for name, uars in sets} | {"mean": last["mean"]},
-        unheard=_unheard(shape.emotions, own),
+        multiply_adds=step_cost(recipe.network),
+        look_ahead_ms=look_ahead_ms(recipe.network),
+        imitation_loss=_logged(imitating.run)[-1]["loss"],
+        validation=dict(zip(best["validation_sets"], uars, strict=True)) | {"mean": best["mean"]},
+        unheard=_unheard(recipe, unheard, folders),
     )
 
 
-def _last_epoch(run: Path) -> dict[str, Any]:
+def _logged(run: Path) -> list[dict[str, Any]]:
+    """Return the lines of a finished run's log, one per epoch."""
     lines = (run / LOG).read_text(encoding="utf-8").splitlines()
-    epoch: dict[str, Any] = json.loads(lines[-1])
-    return epoch
+    return [json.loads(line) for line in lines]
 
 
-def _unheard(recipe: Recipe, folders: Folders) -> dict[str, float]:
-    """Judge the run's network on the corpora that its recipe only tests."""
+def _unheard(
+    recipe: Recipe, corpora: Mapping[str, Sequence[Utterance]], folders: Folders
+) -> dict[str, float]:
+    """Judge the run's network on corpora that it has not heard."""
     network = OfflineNetwork(folders)
     labels = recipe.network.labels
     found = {}
-    for name in recipe.transfer:
-        utterances = read_corpus(name, folders.corpora, labels)
+    for name, utterances in corpora.items():
         told = np.array([labels.index(one.label) for one in utterances], np.int64)
         answered = network.answers(utterances)
         found[name] = Accuracy(confusion_matrix(told, answered, len(labels))).uar

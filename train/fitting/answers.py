@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -20,8 +21,10 @@ Int64 = NDArray[np.int64]
 
 #: File, in a teaching run's folder, with the teachers' answer for every recording.
 ANSWERS = "answers.json"
-#: The same with an answer at every timestep.
-MOMENTS = "moments.npz"
+#: Of answers at every timestep.
+TIMESTEP_ANSWERS = "timestep-answers.npz"
+#: What NumPy raises, beside its own errors, on an archive with broken bytes.
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error)
 
 
 def keep_answers(
@@ -81,34 +84,34 @@ def read_answers(
     return _shares(folder, result)
 
 
-def keep_moments(
-    folder: Path, labels: Sequence[str], names: Sequence[str], timesteps: Int64, moments: Float32
+def keep_timestep_answers(
+    folder: Path, labels: Sequence[str], names: Sequence[str], timesteps: Int64, answers: Float32
 ) -> None:
     """Write the teachers' answers at every timestep atomically.
 
     Args:
         folder: the teaching run's folder.
-        labels: the columns of ``moments``, in order.
+        labels: the columns of ``answers``, in order.
         names: names of the recordings, from :func:`called`.
         timesteps: ``(recordings,)`` timesteps of each.
-        moments: ``(timesteps of all, labels)``, each row sums to 1.
+        answers: ``(timesteps of all, labels)``, each row sums to 1, or to 0 without an answer.
     """
-    with whole_file(folder / MOMENTS) as file:
+    with whole_file(folder / TIMESTEP_ANSWERS) as file:
         np.savez_compressed(
             file,
             labels=np.array(labels),
             names=np.array(names),
             timesteps=timesteps,
-            moments=moments.astype(np.float16),
+            answers=answers.astype(np.float16),
         )
 
 
-def has_moments(folder: Path) -> bool:
+def has_timestep_answers(folder: Path) -> bool:
     """Return whether the teachers of a teaching run answered at every timestep."""
-    return (folder / MOMENTS).is_file()
+    return (folder / TIMESTEP_ANSWERS).is_file()
 
 
-def read_moments(
+def read_timestep_answers(
     folder: Path,
     utterances: Sequence[Utterance],
     labels: Sequence[str],
@@ -118,7 +121,7 @@ def read_moments(
     """Read the teachers' answers at every timestep of utterances.
 
     Args:
-        folder: folder of a finished teaching run for which :func:`has_moments` is true.
+        folder: folder of a finished teaching run for which :func:`has_timestep_answers` is true.
         utterances: the utterances to look up.
         labels: labels to return; the teachers' other labels are dropped.
         corpora: folder of the corpora.
@@ -132,22 +135,24 @@ def read_moments(
         SerLiveError: the answers are damaged or of recordings of other lengths, there are none for
             these utterances, or the teachers know none of the labels.
     """
-    file = folder / MOMENTS
+    file = folder / TIMESTEP_ANSWERS
     try:
         with np.load(file, allow_pickle=False) as found:
-            theirs, known = found["labels"].tolist(), found["names"].tolist()
-            ends, moments = np.cumsum(found["timesteps"]), found["moments"].astype(np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            theirs, sizes = found["labels"].tolist(), found["timesteps"]
+            answers = found["answers"].astype(np.float32)
+            if answers.shape != (sizes.sum(), len(theirs)):
+                raise ValueError("its parts do not match")
+            by_name = np.split(answers, np.cumsum(sizes)[:-1])
+            known = dict(zip(found["names"].tolist(), by_name, strict=True))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, *DAMAGED_ARCHIVE) as error:
         raise SerLiveError(f"{file} is damaged: python -m train teach RECIPE makes it") from error
     columns = _columns(folder, theirs, labels)
-    starts = np.concatenate([[0], ends[:-1]])
-    spans = {name: slice(*span) for name, *span in zip(known, starts, ends, strict=True)}
     result = np.zeros((int(timesteps.sum()), len(labels)), np.float32)
     at = 0
     for utterance, length in zip(utterances, timesteps.tolist(), strict=True):
         name = called(utterance, corpora)
-        if name in spans and utterance.label in labels:
-            said = moments[spans[name]]
+        if name in known and utterance.label in labels:
+            said = known[name]
             if len(said) != length:
                 raise SerLiveError(f"the teachers of {folder} heard another {name}")
             for column, their in enumerate(columns):

@@ -67,8 +67,8 @@ class StreamSet:
         noises: background recordings.
         rooms: measured impulse responses.
         normaliser: the front end's normaliser.
-        moments: ``(timesteps of the labelled recordings, classes)`` distributions at every
-            timestep, instead of ``targets``; None if there are none.
+        timestep_targets: ``(timesteps of the labelled recordings, classes)`` distributions at
+            every timestep, instead of ``targets``; None if there are none.
     """
 
     bank: Bank
@@ -80,7 +80,7 @@ class StreamSet:
     noises: Sequence[Float32]
     rooms: Sequence[Float32]
     normaliser: Normaliser
-    moments: Float32 | None = None
+    timestep_targets: Float32 | None = None
 
     def batches(self, recipe: Recipe, place: Place) -> DrawnBatches:
         """Return the batches that a recipe draws from this set."""
@@ -281,6 +281,8 @@ class Drawer:
                     continue
                 stop = timesteps if following is None else following.at // TIMESTEP_SAMPLES
                 stop = min(stop, last + round(AFTERWARDS_S / TIMESTEP_S))
+                if stop <= first:  # the next utterance begins in the same timestep
+                    continue
                 weights = own_weights(self._speech(sources[row, first:stop]))
                 target = self._target(one.recording, sources[row, first:stop])
                 weighted[row, first:stop] = weights[:, None] * target
@@ -297,11 +299,10 @@ class Drawer:
         data = self._data
         if recording >= len(data.targets):
             return data.ordinary
-        if data.moments is not None:
-            told: Float32 = data.moments[np.where(sources >= 0, sources, sources.max())]
-            return told
-        target: Float32 = data.targets[recording]
-        return target
+        if data.timestep_targets is None:
+            return np.asarray(data.targets[recording])
+        last = sources.max()
+        return np.asarray(data.timestep_targets[np.where(sources >= 0, sources, last)])
 
 
 def own_weights(speech: Float32) -> Float32:

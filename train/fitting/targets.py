@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import SerLiveError
 from train.corpora.known import EMOTIONS, Utterance
-from train.fitting.answers import has_moments, read_answers, read_moments
+from train.fitting.answers import has_timestep_answers, read_answers, read_timestep_answers
 from train.fitting.recipe import Recipe
 
 Float32 = NDArray[np.float32]
@@ -33,7 +33,7 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
     """Return distributions over the recipe's classes, ``(utterances, classes)``; each sums to 1.
 
     Teachers' answers for whole recordings, if there are any, replace the share ``answers_weight``;
-    for answers at every timestep, see :func:`moments`. In CREMA-D, votes
+    for answers at every timestep, see :func:`timestep_targets`. In CREMA-D, votes
     replace the share ``soft_labels`` of the label; the other corpora have no votes. Votes for
     emotions outside the classes are dropped; if none are left, the label stands alone.
 
@@ -41,7 +41,7 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
         SerLiveError: the recipe wants votes or teachers' answers and they are missing.
     """
     result = one_hot(utterances, recipe.classes)
-    if recipe.answers and not has_moments(Path(recipe.answers)):
+    if recipe.answers and not has_timestep_answers(Path(recipe.answers)):
         said, is_said = read_answers(Path(recipe.answers), utterances, recipe.classes, corpora)
         share = recipe.answers_weight * is_said[:, None].astype(np.float32)
         result += share * (said - result)
@@ -54,7 +54,7 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
     return result
 
 
-def moments(
+def timestep_targets(
     utterances: Sequence[Utterance], recipe: Recipe, corpora: Path, timesteps: Int64
 ) -> Float32 | None:
     """Return the distributions at every timestep of the utterances, if teachers answered there.
@@ -71,12 +71,15 @@ def moments(
         ``(timesteps of all, classes)``, each sums to 1; None without such answers.
 
     Raises:
-        SerLiveError: as :func:`train.fitting.answers.read_moments`.
+        SerLiveError: as :func:`train.fitting.answers.read_timestep_answers`, or the recipe also
+            wants votes, which are about whole recordings.
     """
-    if not (recipe.answers and has_moments(Path(recipe.answers))):
+    if not (recipe.answers and has_timestep_answers(Path(recipe.answers))):
         return None
+    if recipe.soft_labels:
+        raise SerLiveError(f"{recipe.answers} has answers at every timestep: leave soft_labels out")
     result = np.repeat(one_hot(utterances, recipe.classes), timesteps, axis=0)
-    said, is_said = read_moments(
+    said, is_said = read_timestep_answers(
         Path(recipe.answers), utterances, recipe.classes, corpora, timesteps
     )
     result += np.float32(recipe.answers_weight) * is_said[:, None] * (said - result)

@@ -24,12 +24,13 @@ from train.features.augment import BACKGROUNDS, load_noises, load_rooms
 from train.features.bank import load_bank
 from train.features.data import estimate_prior, features_of, prepare
 from train.features.sound import JUDGED_ON, make_surroundings
+from train.fitting.answers import has_timestep_answers
 from train.fitting.batches import TrainingSet
 from train.fitting.drawer import StreamSet
 from train.fitting.epochs import TrainingData
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
-from train.fitting.targets import moments, one_hot, targets
+from train.fitting.targets import one_hot, targets, timestep_targets
 from train.fitting.validation import ValidationSet, alone, in_streams
 from train.place import CPU
 
@@ -189,6 +190,10 @@ def training_data(
     wanted = targets(utterances, recipe, folders.corpora)
     corpora = [one.corpus for one in utterances]
     if recipe.streams is None:
+        if recipe.answers and has_timestep_answers(Path(recipe.answers)):
+            raise SerLiveError(
+                f"{recipe.answers} has answers at every timestep: the recipe needs streams"
+            )
         clean = prepare(utterances, folders.cache)
         normaliser = normaliser or recipe.normaliser_with(estimate_prior(clean))
         features = features_of(clean, normaliser, recipe.normalisation)
@@ -206,7 +211,7 @@ def training_data(
         [one for name in recipe.noises for one in _noises(folders.corpora / name)],
         load_rooms(folders.corpora / NOISE),
         normaliser or recipe.normaliser_with(bank.prior),
-        moments(utterances, recipe, folders.corpora, bank.timesteps[: len(utterances)]),
+        timestep_targets(utterances, recipe, folders.corpora, bank.timesteps[: len(utterances)]),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from model.config import check_choice, live
 from streamer.recognition.metadata import check_model_names
 from train.features.arrangement import Streams
-from train.features.augment import Augmentation
+from train.features.augment import KINDS, Augmentation
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import augmentation_of, check_known, recipe_at, tuples
 from train.ranges import check_names, check_number
@@ -37,10 +37,10 @@ class TeacherRecipe:
         seconds: length of an example; longer recordings are cropped.
         steps: training steps of each teacher.
         batch: recordings per step.
-        learning_rate: the encoder's peak learning rate, for "all".
+        learning_rate: the encoder's peak learning rate; a head leaves the encoder as it is.
         head_learning_rate: the head's peak learning rate.
         weight_decay: weight decay of both.
-        dropout: dropout before the classifier.
+        dropout: dropout before the classifier, and of the frames that a head hears.
         seed: seed of all random draws.
     """
 
@@ -70,8 +70,8 @@ class TeacherRecipe:
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a name, is {getattr(self, name)!r}")
         check_choice("trains", self.trains, ("all", "head"))
-        if self.trains == "head" and self.noises:
-            raise ValueError("a head hears recordings as they are: leave noises out")
+        if self.trains == "head" and (self.noises or self.augmentation != Augmentation()):
+            raise ValueError("a head hears recordings as they are: leave noises, augmentation out")
         for name in ("steps", "batch"):
             check_number(name, getattr(self, name), 1, whole=True)
         check_number("folds", self.folds, 2, 100, whole=True)
@@ -94,7 +94,7 @@ class TeacherRecipe:
             self.corpora,
             live(self.labels),
             split=self.split,
-            augmentation=self.augmentation,
+            augmentation=self.augmentation.without(KINDS if self.trains == "head" else ()),
             streams=self.streams,
             noises=self.noises,
             seed=self.seed,

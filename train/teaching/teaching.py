@@ -1,11 +1,11 @@
 """Emotion teachers: Whisper's encoder, fine-tuned on labels, or a head on its frames.
 
 A teacher sees whole recordings in both directions, so it knows more than a network that must answer
-at once. The whole encoder gives one answer for a recording; a head, which a CPU trains in a minute
-(:mod:`train.teaching.listening`), one for every timestep. On its own training recordings a teacher
-only repeats their labels, so teachers are cross-fitted: speakers are split into folds, and each
-fold is answered by the teacher that has not heard it. The validation speakers get the mean of all
-teachers. A recipe names the run as ``answers``.
+at once. The whole encoder gives one answer for a recording; a head, which a CPU trains in a minute,
+one for every timestep, see ``frame_teacher.py``. On its own training recordings a teacher only
+repeats their labels, so teachers are cross-fitted: speakers are split into folds, and each fold is
+answered by the teacher that has not heard it. The validation speakers get the mean of all teachers.
+A recipe names the run as ``answers``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.lr_scheduler import OneCycleLR
 
 from model.emotion_encoder import EmotionEncoder
 from model.whisper import load_whisper
@@ -32,23 +31,21 @@ from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
 from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import called, keep_answers, keep_moments
+from train.fitting.answers import called, keep_answers, keep_timestep_answers
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
-from train.fitting.training import LARGEST_GRADIENT
 from train.measuring.measures import score
 from train.place import Place
 from train.stages.material import heard_beside, read_parts, training_data
-from train.teaching.listening import endless, listen, mean_answers
+from train.teaching.frame_teacher import mean_answers, train_head
 from train.teaching.pretraining import teach
 from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
+from train.teaching.teacher_training import LABEL_SMOOTHING, balanced_rows, train_steps
 
 Float32 = NDArray[np.float32]
 
-#: Share of the steps in which the learning rates rise.
-WARM_UP_SHARE = 0.15
-#: Steps between two lines of the log.
-LOGGED = 100
+#: Settings that recipes gained since the first runs, with the value that stands for what was then.
+LATER_SETTINGS = {"trains": "all"}
 
 
 def run_teaching(
@@ -85,26 +82,29 @@ def run_teaching(
     keep_recordings(recordings, folders.run)
     data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
-    paths = [one.path for one in utterances]
-    for one in range(recipe.folds) if fold is None else [fold]:
-        if not _fold_file(folders.run, one).exists():
-            if recipe.trains == "head":
-                encoder = folders.corpora / recipe.encoder
-                frames = teach(encoder, paths, data.bank, folders.cache, place.device)
-                answers = listen(recipe, one, dealt, data, frames, place.device)
-            else:
-                answers = _teach(recipe, one, dealt, data, folders, place)
-            kept = {"recipe": asdict(recipe), "answers": answers}
-            folder.keep_json(kept, _fold_file(folders.run, one).name)
+    wanted = range(recipe.folds) if fold is None else [fold]
+    missing = [one for one in wanted if not _fold_file(folders.run, one).exists()]
+    frames = None
+    if missing and recipe.trains == "head":
+        paths = [one.path for one in utterances]
+        encoder = folders.corpora / recipe.encoder
+        frames = teach(encoder, paths, data.bank, folders.cache, place.device)
+    for one in missing:
+        if frames is not None:
+            answers = train_head(recipe, one, dealt, data, frames, place.device)
+        else:
+            answers = _teach(recipe, one, dealt, data, folders, place)
+        kept = {"recipe": asdict(recipe), "answers": answers}
+        folder.keep_json(kept, _fold_file(folders.run, one).name)
     if fold is not None:
         return {}
     labels = np.array([recipe.labels.index(one.label) for one in utterances])
     names = [called(one, folders.corpora) for one in utterances]
     if recipe.trains == "head":
         timesteps = data.bank.timesteps
-        moments = _together(recipe, np.repeat(dealt, timesteps), folders.run)
-        keep_moments(folders.run, recipe.labels, names, timesteps, moments)
-        answered = mean_answers(moments, data.bank)
+        by_timestep = _together(recipe, np.repeat(dealt, timesteps), folders.run)
+        keep_timestep_answers(folders.run, recipe.labels, names, timesteps, by_timestep)
+        answered = mean_answers(by_timestep, data.bank)
     else:
         answered = _together(recipe, dealt, folders.run)
         keep_answers(folders.run, recipe.labels, names, answered)
@@ -155,7 +155,10 @@ def _check_folder(recipe: TeacherRecipe, folder: Path) -> None:
         raise SerLiveError(f"{folder} holds the run of a network: name another --run")
     wanted = json.loads(json.dumps(asdict(recipe)))
     for path in (folder / RESULT, *sorted(folder.glob("fold-*.json"))):
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["recipe"] != wanted:
+        if not path.is_file():
+            continue
+        theirs = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+        if LATER_SETTINGS | theirs != wanted:
             raise SerLiveError(f"{folder} holds teachers of another recipe: name another --run")
 
 
@@ -211,35 +214,25 @@ def _teach(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-    rates = [recipe.learning_rate, recipe.head_learning_rate]
-    schedule = OneCycleLR(
-        optimiser, rates, total_steps=max(recipe.steps + 1, 10), pct_start=WARM_UP_SHARE
-    )
     drawer = Drawer(data, recipe.drawn(), device)
     targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
     generator = np.random.default_rng([recipe.seed, fold])
-    order = endless(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
+    order = balanced_rows(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
     sizes = data.bank.lengths
-    network.train()
-    losses: list[Tensor] = []
-    for step in range(1, recipe.steps + 1):
+
+    def loss_of_batch() -> Tensor:
         rows = [next(order) for _ in range(recipe.batch)]
         placed = [_placed(row, int(sizes[row]), recipe, generator) for row in rows]
         samples = drawer.spoken([[one] for one in placed], generator)
         lengths = torch.tensor([one.samples for one in placed], device=device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             logits = network(samples, lengths)
-        loss = functional.cross_entropy(logits.float(), targets[rows], label_smoothing=0.05)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.detach())
-        if step % LOGGED == 0:
-            mean = float(torch.stack(losses).mean())
-            print(json.dumps({"fold": fold, "step": step, "loss": round(mean, 4)}), flush=True)
-            losses.clear()
+        return functional.cross_entropy(
+            logits.float(), targets[rows], label_smoothing=LABEL_SMOOTHING
+        )
+
+    rates = [recipe.learning_rate, recipe.head_learning_rate]
+    train_steps(network, optimiser, rates, recipe.steps, fold, loss_of_batch)
     return _answer(network.eval(), data.bank, len(targets), device)
 
 

@@ -75,11 +75,11 @@ def test_the_shipped_shapes_change_the_networks_of_both_recipes(monkeypatch, tmp
     assert found["half-the-past"].emotions.network.blocks[0] == BlockConfig(2, 1)
     # Only the layers before the pooling imitate.
     assert found["window-3-s"].imitation == first.imitation
-    sharing = {one.name for one in found.values() if one.start == "as-shipped"}
+    start = first.emotions.pretrained
+    assert start == str(tmp_path / "as-shipped" / "imitation")
+    sharing = {one.name for one in found.values() if one.emotions.pretrained == start}
     assert sharing == {"as-shipped", "window-1-s", "window-3-s", "statistics", "mean"}
-    for one in found.values():
-        assert one.emotions.pretrained == str(tmp_path / one.start / "imitation")
-        assert step_cost(one.emotions.network) > 0
+    assert found["wide"].emotions.pretrained == str(tmp_path / "wide" / "imitation")
 
 
 @pytest.mark.usefixtures("few_surroundings", "teacher")
@@ -130,7 +130,8 @@ def test_a_shape_is_judged_on_corpora_that_its_recipe_only_tests(shapes, tiny_co
         (actor / f"03-01-{emotion}-01-01-01-01.flac").write_bytes(clip.read_bytes())
     first = read_shapes(shapes, tmp_path / "runs")[0]
     first = replace(first, emotions=replace(first.emotions, transfer=("ravdess",)))
-    trial = try_shape(first, Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs"), Place())
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs" / "first")
+    trial = try_shape(first, folders, Place())
     assert trial.unheard == {"ravdess": 25.0}  # one recording under four labels gets one answer
     assert table_of([trial]).columns[-1].header == "ravdess"
 
@@ -139,11 +140,16 @@ def test_a_shape_is_judged_on_corpora_that_its_recipe_only_tests(shapes, tiny_co
     ("old", "new", "message"),
     [
         ("epochs = 1", "", "epochs is missing"),
-        ("epochs = 1", "epochs = 0", "epochs"),
+        ("epochs = 1", "epochs = 0", "epochs must be a whole number"),
         ("epochs = 1", "epochs = 1\nbatch = 3", "unknown shapes settings: batch"),
-        ("hidden = 24", "height = 24", "unknown network settings: height"),
-        ("[shapes.wide]", "[shapes]\nwide = 3\n[shapes.other]", "wide"),
-        ("feel.toml", "nowhere.toml", "nowhere.toml"),
+        ("hidden = 24", "height = 24", r"shapes\.wide: unknown network settings: height"),
+        ("hidden = 24", "hidden = 0", r"shapes\.wide: hidden must be"),
+        ("[shapes.wide]", "[shapes]\nwide = 3\n[shapes.other]", r"shapes\.wide must be a table"),
+        ("[shapes.wide]", "[shapes.'../wide']", "a name has letters"),
+        ("feel.toml", "nowhere.toml", r"nowhere\.toml: No such file"),
+        ("feel.toml", "imitate.toml", "imitate learns no emotions"),
+        ("imitate.toml", "feel.toml", "feel imitates nobody"),
+        (SHAPES, "\nepochs = 1\nshapes = {}", "shapes must hold one or more"),
     ],
 )
 def test_a_wrong_setting_is_named(shapes, tmp_path, old, new, message):
@@ -157,3 +163,29 @@ def test_a_wrong_setting_is_named(shapes, tmp_path, old, new, message):
 def test_an_unknown_shape_is_named(shapes, monkeypatch, capsys):
     assert run_train(monkeypatch, "shapes", shapes, "--only", "wide", "narrow") == 2
     assert "no shape narrow in" in capsys.readouterr().err
+
+
+def test_recipes_of_different_networks_are_refused_before_any_training(shapes, tmp_path):
+    recipe = tmp_path / "imitate.toml"
+    recipe.write_text(recipe.read_text().replace("hidden = 16", "hidden = 20"))
+    with pytest.raises(SerLiveError, match=r"shapes\.toml: .*imitate"):
+        read_shapes(shapes, tmp_path)
+
+
+@pytest.mark.usefixtures("teacher")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transfer": ("ravdess",)}, "no RAVDESS recordings"),
+        ({"answers": "runs/nobody"}, "no finished run in runs/nobody: python -m train teach"),
+    ],
+)
+def test_what_the_training_on_emotions_lacks_is_told_before_the_imitation(
+    shapes, tiny_corpus, tmp_path, changes, message
+):
+    first = read_shapes(shapes, tmp_path / "runs")[0]
+    first = replace(first, emotions=replace(first.emotions, **changes))
+    folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs" / "first")
+    with pytest.raises(SerLiveError, match=message):
+        try_shape(first, folders, Place())
+    assert not (tmp_path / "runs").exists()

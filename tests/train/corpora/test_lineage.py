@@ -13,11 +13,12 @@ from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import HeardCorpus, Lineage
 from streamer.recognition.metadata import ModelMetadata
 from tests.helpers.places import CLIPS
-from train.corpora.known import read_corpus
+from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import (
     check_recordings,
     heard_corpora,
     keep_recordings,
+    place_of,
     together,
 )
 from train.corpora.splits import split_of
@@ -225,3 +226,12 @@ def test_the_shipped_models_name_the_held_back_speakers(shipped):
     (cremad,) = shipped.metadata.lineage.corpora
     assert (len(cremad.trained), len(cremad.validation), len(cremad.test)) == (48, 16, 16)
     assert cremad.held_back.isdisjoint(cremad.trained)
+
+
+@pytest.mark.parametrize("corpus", ["cremad", "emogator"])
+@pytest.mark.parametrize("folder", ["here", "over/there"])
+def test_a_recording_keeps_its_name_wherever_the_corpora_lie(tmp_path, corpus, folder):
+    """Of a corpus with labels, and of voices without."""
+    corpora = tmp_path / folder
+    one = Utterance(corpora / corpus / "data" / "a.wav", "", "1", corpus)
+    assert place_of(one, corpora) == f"{corpus}/data/a.wav"

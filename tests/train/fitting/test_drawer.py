@@ -18,9 +18,9 @@ from streamer.signal import (
     SPEECH_THRESHOLD,
     TIMESTEP_SAMPLES,
 )
-from tests.helpers.drawn import ALL, SEED, drawer_of, drawn, of_two_kinds, streamed
+from tests.helpers.drawn import ALL, NOTHING, SEED, drawer_of, drawn, of_two_kinds, streamed
 from tests.helpers.generated import STREAMED
-from train.features.arrangement import Streams
+from train.features.arrangement import Placement, Streams
 from train.fitting.drawer import (
     AFTERWARDS_S,
     FIRST_SPEECH_S,
@@ -47,24 +47,37 @@ def test_targets_sum_to_the_batch_and_are_those_of_the_utterances(data):
             assert not others.any()
 
 
-def test_targets_at_every_timestep_are_those_of_its_source_and_the_last_ones_after_the_end(data):
-    """So a teacher's answer reaches the moment that it is about, at any speed."""
-    bank = data.bank
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
+def test_targets_at_every_timestep_are_those_of_its_source(data, speed):
+    """So a teacher's answer reaches the moment that it is about; the last one stays a little."""
+    labelled = int(data.bank.speech_ends[len(data.targets) - 1])
     generator = np.random.default_rng(1)
-    moments = generator.dirichlet(np.ones(5), len(bank.speech)).astype(np.float32)
-    batch = drawn(replace(data, moments=moments), batch=6)
-    weights = drawn(data, batch=6).targets.sum(-1)
-    compared = afterwards = 0
-    for row in range(6):
-        sources, last = batch.sources[row].tolist(), -1
-        for timestep, source in enumerate(sources):
+    told = generator.dirichlet(np.ones(5), labelled).astype(np.float32)
+    streams = Streams(seconds=8.0, ordinary=0.4)
+    augmentation = replace(NOTHING, speed=(speed, speed))
+    batch = drawn(replace(data, timestep_targets=told), augmentation, streams, batch=8)
+    weights = drawn(data, augmentation, streams, batch=8).targets.sum(-1)
+    compared, afterwards, ordinary = 0, 0, 0
+    for row in range(8):
+        last = -1
+        for timestep, source in enumerate(batch.sources[row].tolist()):
             last = source if source >= 0 else last
             if weights[row, timestep] > 0:
-                expected = weights[row, timestep] * torch.from_numpy(moments[last])
+                is_labelled = last < labelled
+                target = torch.from_numpy(told[last] if is_labelled else data.ordinary)
+                expected = weights[row, timestep] * target
                 torch.testing.assert_close(batch.targets[row, timestep], expected)
-                compared += 1
+                compared += is_labelled
                 afterwards += source < 0
-    assert compared > 300 and afterwards > 10
+                ordinary += not is_labelled
+    assert compared > 100 and afterwards > 10 and ordinary > 100
+
+
+def test_an_utterance_that_ends_within_its_first_timestep_counts_for_nothing(data):
+    drawer = drawer_of(replace(data, timestep_targets=np.ones((len(data.bank.speech), 5))))
+    placed = [Placement(0, 0, 700, 1.0, 0.0), Placement(1, 639, 30_000, 1.0, 0.0)]
+    sources, targets = drawer._marks([placed])
+    assert np.isfinite(targets).all() and (sources[0, 1:40] >= data.bank.speech_ends[0]).all()
 
 
 def test_nothing_counts_long_after_an_utterance_or_before_its_own_speech(data):

@@ -74,10 +74,10 @@ def test_the_open_recipe_trains_on_material_for_any_use():
     assert recipe.corpora == ("cremad",)
     assert recipe.transfer == ("ravdess", "nemo")
     assert recipe.noises == ("esc10",)
-    assert recipe.pretrained == "runs/imitation-long"
+    assert recipe.pretrained == "runs/imitation"
     assert recipe.answers == "runs/frame-teacher"
     assert read_teacher_recipe(RECIPES / "frame-teacher.toml").corpora == ("cremad",)
-    imitation = read_recipe(RECIPES / "imitation-long.toml")
+    imitation = read_recipe(RECIPES / "imitation.toml")
     assert imitation.corpora == ("cremad",)
     assert imitation.voices == ("emogator",)
     assert imitation.noises == ("esc10",)

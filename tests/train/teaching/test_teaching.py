@@ -92,6 +92,17 @@ def test_teachers_are_trained_answer_and_teach_a_network(folders, tmp_path, caps
         run_teaching(replace(RECIPE, steps=3), folders, Place())
 
 
+def test_a_run_from_before_a_setting_is_taken_up(folders):
+    run_teaching(RECIPE, folders, Place(), fold=0)
+    file = folders.run / "fold-0.json"
+    older = json.loads(file.read_text())
+    del older["recipe"]["trains"]
+    file.write_text(json.dumps(older))
+    assert run_teaching(RECIPE, folders, Place())
+    with pytest.raises(SerLiveError, match="teachers of another recipe"):
+        run_teaching(replace(RECIPE, trains="head"), folders, Place())
+
+
 def test_pooling_ends_with_the_recording():
     torch.manual_seed(0)
     network = EmotionEncoder(WhisperEncoder(WIDTH, 2, 200), 4, 0.0).eval()
