@@ -176,7 +176,7 @@ def test_recipes_of_different_networks_are_refused_before_any_training(shapes, t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transfer": ("ravdess",)}, "no RAVDESS recordings"),
+        ({"transfer": ("ravdess",)}, "no RAVDESS, speech recordings"),
         ({"answers": "runs/nobody"}, "no finished run in runs/nobody: python -m train teach"),
     ],
 )
