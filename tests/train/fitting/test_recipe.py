@@ -75,13 +75,20 @@ def test_the_open_recipe_trains_on_material_for_any_use():
     assert recipe.transfer == ("ravdess", "nemo")
     assert recipe.noises == ("esc10",)
     assert recipe.pretrained == "runs/imitation"
-    assert recipe.answers == "runs/frame-teacher"
-    assert read_teacher_recipe(RECIPES / "frame-teacher.toml").corpora == ("cremad",)
     imitation = read_recipe(RECIPES / "imitation.toml")
     assert imitation.corpora == ("cremad",)
     assert imitation.voices == ("emogator",)
     assert imitation.noises == ("esc10",)
     assert not imitation.pretrained
+
+
+def test_what_teachers_and_imitation_are_worth_differs_from_the_open_recipe_in_that_alone():
+    recipe = read_recipe(RECIPES / "open.toml")
+    taught = read_recipe(RECIPES / "open-with-teachers.toml")
+    assert Path(taught.answers).name == read_teacher_recipe(RECIPES / "frame-teacher.toml").name
+    assert replace(taught, name="open", answers="", answers_weight=recipe.answers_weight) == recipe
+    without = read_recipe(RECIPES / "open-without-imitation.toml")
+    assert replace(without, name="open", pretrained="runs/imitation", refit=True) == recipe
 
 
 @pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])
