@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.recognition.normaliser import Normaliser
 from train.comparing.results_file import confusions_by_speaker
 from train.corpora.known import Utterance
 from train.features.data import Features, features_of, prepare
-from train.fitting.run_folder import Folders, RunFolder, normalisation_of
+from train.fitting.run_folder import Folders, RunFolder, normalisation_of, normaliser_of
 from train.fitting.scoring import verdicts, votes_of
 from train.fitting.validation import in_streams
 from train.measuring.measures import answers
@@ -33,8 +32,7 @@ class OfflineNetwork:
             SerLiveError: there is no finished run in the folder.
         """
         self._network, self._result = RunFolder(folders.run).load()
-        settings = self._result["recipe"]["normaliser"]
-        self._normaliser = Normaliser(np.array(self._result["prior_spectrum"]), **settings)
+        self._normaliser = normaliser_of(self._result)
         self._cache = folders.cache
 
     def answers(self, utterances: Sequence[Utterance]) -> Int64:

@@ -218,8 +218,7 @@ def try_shape(shape: Shape, folders: Folders, place: Place) -> ShapeTrial:
     if answers := EarlierRuns.of(recipe).answers:
         answers.result("teach")  # raise here, not after the imitation
     imitating = replace(folders, run=Path(recipe.pretrained))
-    started = RunFolder(imitating.run)
-    if not (started.is_finished and shape.imitation.made(started.result()["recipe"])):
+    if not RunFolder(imitating.run).finished_by(shape.imitation):
         run_pretraining(shape.imitation, imitating, place)
     result = finished_or_run(recipe, folders, place, warns=False)
     assert isinstance(recipe.network, NetworkConfig)

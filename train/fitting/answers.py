@@ -106,9 +106,9 @@ def keep_timestep_answers(
         )
 
 
-def has_timestep_answers(folder: Path) -> bool:
-    """Return whether the teachers of a teaching run answered at every timestep."""
-    return (folder / TIMESTEP_ANSWERS).is_file()
+def has_timestep_answers(run: str) -> bool:
+    """Return whether a recipe's ``answers`` are of teachers that answered at every timestep."""
+    return bool(run) and (Path(run) / TIMESTEP_ANSWERS).is_file()
 
 
 def read_timestep_answers(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -15,7 +16,8 @@ from model.config import NetworkConfig
 from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
-from train.fitting.recipe import network_config
+from streamer.recognition.normaliser import Normaliser
+from train.fitting.recipe import Recipe, network_config
 from train.whole_file import whole_file
 
 #: Log file, one line per epoch.
@@ -80,6 +82,13 @@ class RunFolder:
         """Write values as JSON atomically."""
         with whole_file(self.path / name) as file:
             file.write(json.dumps(values, indent=1).encode() + b"\n")
+
+    def finished_by(self, recipe: Recipe) -> dict[str, Any] | None:
+        """Return the result if the run is finished and this recipe made it, otherwise None."""
+        if not self.is_finished:
+            return None
+        result = self.result()
+        return result if recipe.made(result["recipe"]) else None
 
     def result(self, command: str = "fit") -> dict[str, Any]:
         """Read the finished run's result.
@@ -171,6 +180,11 @@ def ordinary_share(recipe: dict[str, Any]) -> float:
 def is_refit(result: dict[str, Any]) -> bool:
     """Return whether the run was trained again with the validation speakers."""
     return bool(result["recipe"].get("refit", False))  # older runs never were
+
+
+def normaliser_of(result: dict[str, Any]) -> Normaliser:
+    """Return the front end's normaliser of a finished run."""
+    return Normaliser(np.array(result["prior_spectrum"]), **result["recipe"]["normaliser"])
 
 
 def normalisation_of(result: dict[str, Any]) -> str:

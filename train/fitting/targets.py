@@ -41,7 +41,7 @@ def targets(utterances: Sequence[Utterance], recipe: Recipe, corpora: Path) -> F
         SerLiveError: the recipe wants votes or teachers' answers and they are missing.
     """
     result = one_hot(utterances, recipe.classes)
-    if recipe.answers and not has_timestep_answers(Path(recipe.answers)):
+    if recipe.answers and not has_timestep_answers(recipe.answers):
         said, is_said = read_answers(Path(recipe.answers), utterances, recipe.classes, corpora)
         share = recipe.answers_weight * is_said[:, None].astype(np.float32)
         result += share * (said - result)
@@ -74,7 +74,7 @@ def timestep_targets(
         SerLiveError: as :func:`train.fitting.answers.read_timestep_answers`, or the recipe also
             wants votes, which are about whole recordings.
     """
-    if not (recipe.answers and has_timestep_answers(Path(recipe.answers))):
+    if not has_timestep_answers(recipe.answers):
         return None
     if recipe.soft_labels:
         raise SerLiveError(f"{recipe.answers} has answers at every timestep: leave soft_labels out")

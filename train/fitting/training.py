@@ -65,6 +65,22 @@ class MovingAverage(Generic[Module]):
                 kept.copy_(new)
 
 
+def descend(
+    loss: Tensor,
+    network: nn.Module,
+    optimiser: Optimizer,
+    schedule: LRScheduler | None,
+    largest: float = LARGEST_GRADIENT,
+) -> None:
+    """Change the weights by one step down the loss, with the gradient clipped to a norm."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+    optimiser.step()
+    if schedule is not None:
+        schedule.step()
+
+
 def loss_of(
     network: nn.Module,
     batch: Batch,
@@ -308,12 +324,7 @@ class Training:
 
     def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
         loss = self._loss(batch, teachers)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-        self._optimiser.step()
-        if self._schedule is not None:
-            self._schedule.step()
+        descend(loss, self.network, self._optimiser, self._schedule)
         self.average.update(self.network)
         return loss.detach()
 

@@ -7,15 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model.export import describe_model, export, state_specs
 from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
-from streamer.recognition.normaliser import Normaliser
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import title_of
 from train.corpora.lineage import corpus_of
@@ -25,6 +22,7 @@ from train.fitting.run_folder import (
     is_refit,
     lineage_of,
     normalisation_of,
+    normaliser_of,
     ordinary_share,
 )
 from train.judging.evaluate import evaluate
@@ -52,7 +50,7 @@ def metadata_of(
         look_ahead_samples=network.look_ahead_samples,
         window_timesteps=config.window_timesteps,
         temperature=result["temperature"],
-        normaliser=Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"]),
+        normaliser=normaliser_of(result),
         decision=DecisionConfig(),
         states=state_specs(network.initial_state()),
         ordinary_share=ordinary_share(recipe),

@@ -190,7 +190,7 @@ def training_data(
     wanted = targets(utterances, recipe, folders.corpora)
     corpora = [one.corpus for one in utterances]
     if recipe.streams is None:
-        if recipe.answers and has_timestep_answers(Path(recipe.answers)):
+        if has_timestep_answers(recipe.answers):
             raise SerLiveError(
                 f"{recipe.answers} has answers at every timestep: the recipe needs streams"
             )

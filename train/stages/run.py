@@ -141,9 +141,4 @@ def finished_or_run(
     Raises:
         SerLiveError: as for :func:`run`.
     """
-    folder = RunFolder(folders.run)
-    if folder.is_finished:
-        result = folder.result()
-        if recipe.made(result["recipe"]):
-            return result
-    return run(recipe, folders, place, warns)
+    return RunFolder(folders.run).finished_by(recipe) or run(recipe, folders, place, warns)

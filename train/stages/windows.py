@@ -10,16 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from rich.table import Table
 
 from model.network import Network
 from streamer.errors import SerLiveError
-from streamer.recognition.normaliser import Normaliser
 from streamer.signal import TIMESTEP_S
 from train.corpora.known import Utterance, read_corpus
 from train.corpora.lineage import corpus_of, held_back
-from train.fitting.run_folder import Folders, RunFolder, lineage_of, normalisation_of
+from train.fitting.run_folder import Folders, RunFolder, lineage_of, normalisation_of, normaliser_of
 from train.fitting.scoring import Votes, verdicts, votes_of
 from train.fitting.targets import one_hot
 from train.fitting.validation import ValidationSet, alone, in_streams
@@ -103,7 +101,7 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
             utterances += held_back(heard, "validation", found).utterances
     if not utterances:
         raise SerLiveError(f"no validation speakers of {folders.run} in {folders.corpora}")
-    normaliser = Normaliser(np.array(result["prior_spectrum"]), **recipe["normaliser"])
+    normaliser = normaliser_of(result)
     labels = one_hot(utterances, network.config.labels).argmax(axis=1)
     sets = [alone(utterances, labels, normaliser, folders.cache)]
     for pause_s in reversed(PAUSES_S):

@@ -33,6 +33,7 @@ from train.corpora.known import licence_of, title_of
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
+from train.fitting.training import descend
 from train.place import CPU
 from train.stages.material import heard_beside, read_parts, training_data
 
@@ -92,11 +93,7 @@ def teach_gate(drawer: Drawer, recipe: Recipe, steps: int) -> VoiceGate:
         fed = chunks_of(samples)
         wanted = targets_of(speech, fed.shape[1])[:, WAKING:]
         loss = functional.binary_cross_entropy_with_logits(gate.sequence(fed)[:, WAKING:], wanted)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(gate.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        descend(loss, gate, optimiser, schedule, largest=1.0)
         recent.append(float(loss.detach()))
         if (step + 1) % REPORTED == 0:
             say_on_stderr(f"train: gate, step {step + 1} of {steps}, loss {np.mean(recent):.4f}")

@@ -42,7 +42,7 @@ from train.fitting.drawer import StreamSet
 from train.fitting.epochs import log
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import CHECKPOINT, Folders, RunFolder
-from train.fitting.training import LARGEST_GRADIENT, MovingAverage, make_optimiser, make_schedule
+from train.fitting.training import MovingAverage, descend, make_optimiser, make_schedule
 from train.place import CPU, Place
 from train.progress import tracked
 from train.stages.material import heard_beside, ordinary_of, training_data
@@ -331,12 +331,7 @@ class _Progress:
         is_heard = batch.sources >= 0
         wanted = values[batch.sources[is_heard].to(values.device)].to(told.device).float()
         loss = imitation_loss(told[is_heard].float(), wanted)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._imitator.parameters(), LARGEST_GRADIENT)
-        self._optimiser.step()
-        if self._schedule is not None:
-            self._schedule.step()
+        descend(loss, self._imitator, self._optimiser, self._schedule)
         self.average.update(self._imitator)
         return loss.detach()
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from train.fitting.drawer import StreamSet
-from train.fitting.training import FEWEST_STEPS, LARGEST_GRADIENT
+from train.fitting.training import FEWEST_STEPS, descend
 
 #: Share of each label spread over all.
 LABEL_SMOOTHING = 0.05
@@ -48,11 +48,7 @@ def train_steps(
     losses: list[Tensor] = []
     for step in range(1, steps + 1):
         loss = loss_of_batch()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
+        descend(loss, network, optimiser, schedule)
         losses.append(loss.detach())
         if step % LOG_STEPS == 0:
             mean = float(torch.stack(losses).mean())
