@@ -16,12 +16,13 @@ def step_cost(config: SystemConfig) -> int:
     """Count the multiply-adds of one estimate on a stream.
 
     A system that needs the utterance's end cannot carry a state from step to step; it runs again
-    over the last T timesteps, 4 s, for every estimate.
+    over the timesteps of its window for every estimate.
 
     Raises:
         TypeError: the configuration is of no known system.
     """
     if isinstance(config, NetworkConfig):
+        timesteps = 1
         sequence = _entrance(config) + _memory(config)
     elif isinstance(config, RecurrentConfig):
         timesteps = config.window_timesteps if config.bidirectional else 1
@@ -29,7 +30,9 @@ def step_cost(config: SystemConfig) -> int:
     else:
         raise TypeError(f"no system has a {type(config).__name__}")
     pooled = config.hidden * (2 if config.attention in ("statistics", "context") else 1)
-    return sequence + _attention(config) + pooled * len(config.outputs)
+    # Without a state there are no keys of older timesteps either.
+    again = timesteps - 1
+    return sequence + _attention(config) + again * _keys(config) + pooled * len(config.outputs)
 
 
 def _entrance(config: SystemConfig) -> int:
@@ -53,15 +56,24 @@ def _attention(config: Pooled) -> int:
     pooling = config.window_timesteps * config.hidden
     if config.attention == "timestep":
         return 2 * config.window_timesteps * config.attention_hidden + pooling
-    by_content = (config.hidden + 1) * config.attention_hidden + 2 * pooling
     if config.attention == "statistics":
-        return by_content
+        return _keys(config) + 2 * pooling
     if config.attention == "context":
-        # A question has one value more than an answer, and as many as a key.
+        # A question has one value more than a key, to weigh its own score.
         asked = ContextAttention.ASKED
         wide = asked + 1
-        return by_content + (asked + wide) * config.hidden + wide * config.window_timesteps
+        question = wide * config.hidden
+        return _keys(config) + question + wide * config.window_timesteps + 2 * pooling
     return pooling
+
+
+def _keys(config: Pooled) -> int:
+    """Count what the attention computes of a timestep by its content alone."""
+    if config.attention not in ("statistics", "context"):
+        return 0
+    score = (config.hidden + 1) * config.attention_hidden
+    key = ContextAttention.ASKED * config.hidden if config.attention == "context" else 0
+    return score + key
 
 
 def _lstm(config: RecurrentConfig) -> int:

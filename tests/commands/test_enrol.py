@@ -202,8 +202,9 @@ def test_a_microphone_is_listened_to_until_enough_speech_was_heard(
     talker = talk(np.tile(speech, 9))
     code, out, err = command("enrol", tmp_path / "me.profile")
     assert (code, out) == (0, "")
-    first, *progress, last = err.splitlines()
+    first, *progress, lost, last = err.splitlines()
     assert "listens until 20 s of speech were heard" in first
+    assert lost == f"ser-live: 3.0 s of {talker.name} were lost (held up)"
     assert progress == [f"ser-live: {s} s of speech; 20 s are enough" for s in (5, 10, 15)]
     assert last.endswith("knows this voice from 20 s of speech; --profile takes it")
     assert GOOD_SPEECH_S < talker.heard / 16_000 < 45

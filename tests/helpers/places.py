@@ -8,3 +8,4 @@ ROOT = Path(__file__).parents[2]
 #: Four sentences of one speaker: angry, happy, neutral, sad.
 CLIPS = sorted((ROOT / "tests" / "clips").glob("*.flac"))
 RECIPES = ROOT / "train" / "recipes"
+RESULTS = ROOT / "train" / "results"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from train.__main__ import main
-from train.fitting.epochs import Training
+from train.fitting.training import Training
 
 
 def run_train(monkeypatch, *arguments):

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", type=Path, default=Path("train/recipes/compare.toml"), help="%(default)s"
     )
     parser.add_argument(
-        "--results", type=Path, default=Path("train/results/compare.jsonl"), help="%(default)s"
+        "--results", type=Path, default=Path("runs/compare.jsonl"), help="%(default)s"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="%(default)s")
     parser.add_argument("--tables", action="store_true", help="draw the tables, train nothing")

@@ -50,9 +50,10 @@ from train.comparing.trials import (
     trials,
 )
 from train.corpora.known import Utterance
+from train.fitting.epoch_log import read_log
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import read_recipe
-from train.fitting.run_folder import LOG, Folders
+from train.fitting.run_folder import Folders
 from train.judging.plots import plot_confusions
 from train.place import Place, find_place
 from train.stages.material import read_parts
@@ -61,8 +62,6 @@ from train.stages.run import finished_or_run
 T = TypeVar("T")
 Int64 = NDArray[np.int64]
 
-#: Settings that recipes gained later, with the value that stands for the earlier behaviour.
-LEFT_ALONE = {"normalisation": "causal", "frequency_padding": 2}
 #: Recipe settings that differ between trials.
 TRIALS_OWN = ("name", "corpora", "transfer", "network", "split", "seed")
 
@@ -165,25 +164,23 @@ def run_missing(
             append_result(results, finished)
 
 
-def _digest(recipe: Recipe) -> str:
+def settings_digest(recipe: Recipe) -> str:
     """Return a digest of the settings that all trials of a comparison share.
 
-    It leaves out settings that are off, so earlier lines stay valid when recipes gain settings.
+    Lines stay valid when recipes gain settings.
     """
-    settings = recipe.to_dict() | {"frequency_padding": recipe.network.frequency_padding}
-    common = {
-        name: one
-        for name, one in settings.items()
-        if one and name not in TRIALS_OWN and LEFT_ALONE.get(name) != one
-    }
-    return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:8]
+    settings = recipe.changed()
+    common = {name: one for name, one in settings.items() if name not in TRIALS_OWN}
+    padding = recipe.network.frequency_padding
+    told = json.dumps(common | {"frequency_padding": padding}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _done(results: Path, base: Recipe) -> set[str]:
     """Return the keys of the finished trials."""
     finished = read_results(results)
     for one in finished:
-        if one.recipe != _digest(base):
+        if one.recipe != settings_digest(base):
             raise SerLiveError(
                 f"{results} holds trials of other settings, such as {one.key}: their figures do "
                 "not compare; name another --results and --runs"
@@ -228,7 +225,7 @@ def _run_trial(trial: Trial, base: Recipe, folders: Folders, place: Place) -> Fi
         epoch=result["epoch"],
         parameters=result["parameters"],
         train_s=_trained_s(folders.run),
-        multiply_adds=step_cost(config),
+        multiply_adds=step_cost(recipe.kept_network),
         look_ahead_ms=look_ahead_ms(config) if isinstance(config, NetworkConfig) else None,
         place=str(place.device),
     )
@@ -263,8 +260,7 @@ def _recipe(trial: Trial, base: Recipe) -> Recipe:
 
 def _trained_s(folder: Path) -> float:
     """Return the seconds of training over all restarts, without judging."""
-    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-    return round(sum(float(json.loads(line)["trained_s"]) for line in lines), 1)
+    return round(sum(float(one["trained_s"]) for one in read_log(folder)), 1)
 
 
 def _run_functionals(trial: Trial, recipe: Recipe, base: Recipe, folders: Folders) -> Finished:
@@ -287,6 +283,6 @@ def _finished(trial: Trial, base: Recipe, test: Sequence[Utterance], answered: I
         split=trial.split,
         system=trial.system,
         seed=trial.seed,
-        recipe=_digest(base),
+        recipe=settings_digest(base),
         confusions=confusions_by_speaker(answered, labels, speakers, len(trial.labels)),
     )

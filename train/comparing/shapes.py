@@ -27,9 +27,10 @@ from streamer.measures import Accuracy, confusion_matrix
 from streamer.outputs import OutputFile, say_on_stderr, show, write_line
 from train.comparing.offline import OfflineNetwork
 from train.corpora.known import Utterance, read_corpus
+from train.fitting.epoch_log import record_of
 from train.fitting.recipe import Recipe
 from train.fitting.recipe_file import check_known, read_recipe, recipe_at
-from train.fitting.run_folder import LOG, Folders, RunFolder
+from train.fitting.run_folder import Folders, RunFolder
 from train.fitting.training import POOLING, check_start
 from train.place import Place, find_place
 from train.ranges import check_number, check_table
@@ -148,7 +149,7 @@ def read_shapes(path: Path, runs: Path) -> list[Shape]:
         shapes: list[Shape] = []
         for name, changes in values["shapes"].items():
             try:
-                shape = _shape(name, changes, *recipes, values["epochs"], runs.resolve())
+                shape = _shape(name, changes, *recipes, values["epochs"], runs)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"shapes.{name}: {error}") from error
             shapes.append(_sharing(shape, shapes))
@@ -222,23 +223,17 @@ def try_shape(shape: Shape, folders: Folders, place: Place) -> ShapeTrial:
         run_pretraining(shape.imitation, imitating, place)
     result = finished_or_run(recipe, folders, place, warns=False)
     assert isinstance(recipe.network, NetworkConfig)
-    best = _logged(folders.run)[result["epoch"] - 1]
+    best = record_of(result["epoch"], folders.run)
     uars = (float(np.nanmean(np.array(one, float))) for one in best["validation_uar"])
     return ShapeTrial(
         name=shape.name,
         parameters=result["parameters"],
-        multiply_adds=step_cost(recipe.network),
+        multiply_adds=step_cost(recipe.kept_network),
         look_ahead_ms=look_ahead_ms(recipe.network),
-        imitation_loss=_logged(imitating.run)[-1]["loss"],
+        imitation_loss=record_of(shape.imitation.epochs, imitating.run)["loss"],
         validation=dict(zip(best["validation_sets"], uars, strict=True)) | {"mean": best["mean"]},
         unheard=_unheard(recipe, unheard, folders),
     )
-
-
-def _logged(run: Path) -> list[dict[str, Any]]:
-    """Return the lines of a finished run's log, one per epoch."""
-    lines = (run / LOG).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def _unheard(

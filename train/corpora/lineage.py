@@ -31,7 +31,7 @@ _DIGEST_BYTES = 8
 _NAMED = 3
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Return a digest of a file's bytes, which identifies a recording in any place.
 
     Raises:
@@ -56,7 +56,7 @@ def heard_corpora(split: Split, name: str) -> tuple[HeardCorpus, ...]:
         SerLiveError: a name has unprintable characters.
     """
     corpora = dict.fromkeys(one.corpus for one in (*split.train, *split.validation, *split.test))
-    names = [(called(corpus), corpus in CORPORA) for corpus in corpora]
+    names = [(corpus_name(corpus), corpus in CORPORA) for corpus in corpora]
     if len(set(names)) < len(names):
         raise SerLiveError(f"two of {', '.join(corpora)} have one name: give them different ones")
     return tuple(_heard_corpus(split, name, corpus) for corpus in corpora)
@@ -78,7 +78,7 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
         of_test = _without(of_test, (*of_train, *of_validation))
     try:
         return HeardCorpus(
-            name=called(corpus),
+            name=corpus_name(corpus),
             is_own=is_own,
             licence=licence_of(corpus),
             split=printable(name),
@@ -92,7 +92,7 @@ def _heard_corpus(split: Split, name: str, corpus: str) -> HeardCorpus:
         raise SerLiveError(f"{corpus}: the corpus and its speakers: {error}") from error
 
 
-def called(corpus: str) -> str:
+def corpus_name(corpus: str) -> str:
     """Return a corpus's name in lineages; own recordings appear without their folders."""
     title = corpus if corpus in CORPORA else Path(corpus).expanduser().resolve().name
     return printable(title)[:LONGEST_NAME]
@@ -107,7 +107,7 @@ def _names(utterances: Iterable[Utterance], held_by: HeldBy) -> tuple[str, ...]:
 
 
 def _name(utterance: Utterance, held_by: HeldBy) -> str:
-    return digest_of(utterance.path) if held_by == "recordings" else printable(utterance.speaker)
+    return file_digest(utterance.path) if held_by == "recordings" else printable(utterance.speaker)
 
 
 def together(
@@ -148,10 +148,10 @@ def together(
 
 def corpus_of(lineage: Lineage, name: str) -> HeardCorpus | None:
     """Find a corpus by its name in a recipe or on the command line; None if it was not heard."""
-    return lineage.corpus(called(name), name not in CORPORA)
+    return lineage.corpus(corpus_name(name), name not in CORPORA)
 
 
-def heard_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
+def heard_corpus_of(name: str, metadata: ModelMetadata) -> HeardCorpus | None:
     """Return what a model has heard of a corpus; None if nothing.
 
     Raises:
@@ -205,24 +205,32 @@ def held_back(
 
 
 def check_recordings(
-    utterances: Sequence[Utterance], corpora: Path, folder: Path, goes_on: bool
+    utterances: Sequence[Utterance],
+    corpora: Path,
+    folder: Path,
+    goes_on: bool,
+    files: Iterable[Path] = (),
 ) -> dict[str, list[str]]:
-    """Check that a resumed run has the recordings that it began with.
+    """Check that a resumed run has the recordings, and whatever else, that it began with.
 
     Args:
         utterances: the run's utterances.
         corpora: folder of the known corpora.
         folder: the run's folder.
         goes_on: whether the run has begun.
+        files: what it depends on beside them: recordings without a label, an encoder, weights that
+            it starts from, answers of teachers.
 
     Returns:
-        label, speaker and digest of each recording by its name, for :func:`keep_recordings`.
+        label, speaker and digest of each recording by its name, and the digest of each file, for
+        :func:`keep_recordings`.
 
     Raises:
-        SerLiveError: recordings were added, removed or changed since, or one cannot be read.
+        SerLiveError: some were added, removed or changed since, or one cannot be read.
     """
-    now = {place_of(one, corpora): [one.label, one.speaker, digest_of(one.path)]
-           for one in utterances}  # fmt: skip
+    now = {_file_name(one, corpora): [file_digest(one)] for one in files}
+    now |= {place_of(one, corpora): [one.label, one.speaker, file_digest(one.path)]
+            for one in utterances}  # fmt: skip
     if not goes_on:
         return now
     then = _read_recordings(folder)
@@ -238,8 +246,8 @@ def check_recordings(
     ]
     if said:
         raise SerLiveError(
-            f"{folder} was trained on other recordings than these: {', '.join(said)}; train in "
-            "another folder, with --run"
+            f"{folder} was trained on other recordings or files than these: {', '.join(said)}; "
+            "train in another folder, with --run"
         )
     return now
 
@@ -271,7 +279,7 @@ def without_known(
     digests = metadata.lineage.digests
     if not digests:
         return list(utterances), ()
-    found = [one for one in utterances if digest_of(one.path) not in digests]
+    found = [one for one in utterances if file_digest(one.path) not in digests]
     if len(found) == len(utterances):
         return found, ()
     left = len(utterances) - len(found)
@@ -295,6 +303,10 @@ def place_of(utterance: Utterance, corpora: Path) -> str:
         root = Path(utterance.corpus).expanduser()
         root = root if root.is_dir() else root.parent
     return f"{title_of(utterance.corpus)}/{os.path.relpath(utterance.path, root)}"
+
+
+def _file_name(path: Path, corpora: Path) -> str:
+    return str(path.relative_to(corpora) if path.is_relative_to(corpora) else path)
 
 
 def _some(names: Sequence[str]) -> str:

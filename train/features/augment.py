@@ -146,14 +146,24 @@ LEAST_BACKGROUND = SAMPLE_RATE // 2
 PASSED_OVER = frozenset(("impulse_responses", "short", "baby-cry", "person-sneeze"))
 
 
-@cache
-def load_noises(root: Path, part: NoisePart) -> list[Float32]:
-    """Load a part's background recordings from ``root``, skipping :data:`PASSED_OVER`."""
-    found = [
-        _as_far_as_readable(path)
+def noise_files(root: Path, part: NoisePart) -> list[Path]:
+    """Return a part's background recordings below ``root``, without :data:`PASSED_OVER`."""
+    return [
+        path
         for path in audio_files(root)
         if path.parent.name not in PASSED_OVER and noise_part(path) == part
     ]
+
+
+def room_files(root: Path) -> list[Path]:
+    """Return the measured impulse responses below ``root``."""
+    return list(audio_files(root / "impulse_responses"))
+
+
+@cache
+def load_noises(root: Path, part: NoisePart) -> list[Float32]:
+    """Load a part's background recordings from ``root``."""
+    found = [_as_far_as_readable(path) for path in noise_files(root, part)]
     return [one for one in found if len(one) >= LEAST_BACKGROUND]
 
 
@@ -170,7 +180,7 @@ def _as_far_as_readable(path: Path) -> Float32:
 @cache
 def load_rooms(root: Path) -> list[Float32]:
     """Load the measured impulse responses below ``root``."""
-    return [read_recording(path) for path in audio_files(root / "impulse_responses")]
+    return [read_recording(path) for path in room_files(root)]
 
 
 def active_rms(samples: Float32) -> float:

@@ -19,7 +19,7 @@ from streamer.recognition.voice_gate import SpeechDetector, open_voice_gate
 from streamer.signal import FREQUENCY_BINS, SPEECH_THRESHOLD
 from streamer.sound.files.recording import read_recording
 from train.features.augment import active_rms, take_out_noise
-from train.features.data import analyse, digest_of, front_end_sources, usable_prior
+from train.features.data import analyse, front_end_sources, source_digest, usable_prior
 from train.progress import tracked
 from train.whole_file import whole_file
 from train.workers import WorkerPool
@@ -132,7 +132,7 @@ def _as_int16(samples: Float32) -> Int16:
 def _sources() -> str:
     """Return a digest of the code that makes the bank, so that older caches are not reused."""
     own = [inspect.getsource(one) for one in (_decode, take_out_noise, active_rms)]
-    return front_end_sources() + digest_of(*own)
+    return front_end_sources() + source_digest(*own)
 
 
 def load_bank(

@@ -113,7 +113,7 @@ def front_end_sources() -> str:
         streamer.sound.resampler,
     )
     files = [Path(str(module.__file__)) for module in modules]
-    code = digest_of(*(file.read_text(encoding="utf-8") for file in files))
+    code = source_digest(*(file.read_text(encoding="utf-8") for file in files))
     return code + _digest_of_gate(bundled(VOICE_GATE))
 
 
@@ -132,7 +132,7 @@ _OWN = ("streamer", "model", "train")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def digest_of(*sources: str) -> str:
+def source_digest(*sources: str) -> str:
     """Return a digest of code that ignores comments, docstrings, line breaks and our modules."""
     trees = [ast.parse(one) for one in sources]
     for tree in trees:

@@ -35,7 +35,7 @@ def keep_answers(
     Args:
         folder: the teaching run's folder.
         labels: the columns of ``answers``, in order.
-        names: names of the recordings, from :func:`called`.
+        names: names of the recordings, from :func:`recording_name`.
         answers: ``(recordings, labels)``, each row sums to 1.
     """
     rows = zip(names, answers.astype(float).round(4).tolist(), strict=True)
@@ -45,7 +45,7 @@ def keep_answers(
         file.write(f'{{"labels": {head},\n"answers": {{\n{lines}\n}}}}\n'.encode())
 
 
-def called(utterance: Utterance, corpora: Path) -> str:
+def recording_name(utterance: Utterance, corpora: Path) -> str:
     """Return the corpus and the path within it, without the file extension."""
     return str(PurePosixPath(place_of(utterance, corpora)).with_suffix(""))
 
@@ -78,7 +78,7 @@ def read_answers(
     columns = _columns(folder, theirs, labels)
     result = np.zeros((len(utterances), len(labels)), np.float32)
     for row, utterance in enumerate(utterances):
-        said = answers.get(called(utterance, corpora))
+        said = answers.get(recording_name(utterance, corpora))
         if said is not None and utterance.label in labels:
             result[row] = [0.0 if one is None else said[one] for one in columns]
     return _shares(folder, result)
@@ -92,7 +92,7 @@ def keep_timestep_answers(
     Args:
         folder: the teaching run's folder.
         labels: the columns of ``answers``, in order.
-        names: names of the recordings, from :func:`called`.
+        names: names of the recordings, from :func:`recording_name`.
         timesteps: ``(recordings,)`` timesteps of each.
         answers: ``(timesteps of all, labels)``, each row sums to 1, or to 0 without an answer.
     """
@@ -104,6 +104,11 @@ def keep_timestep_answers(
             timesteps=timesteps,
             answers=answers.astype(np.float16),
         )
+
+
+def answer_files(folder: Path) -> list[Path]:
+    """Return the files of the answers in a teaching run's folder."""
+    return [one for one in (folder / ANSWERS, folder / TIMESTEP_ANSWERS) if one.is_file()]
 
 
 def has_timestep_answers(run: str) -> bool:
@@ -150,7 +155,7 @@ def read_timestep_answers(
     result = np.zeros((int(timesteps.sum()), len(labels)), np.float32)
     at = 0
     for utterance, length in zip(utterances, timesteps.tolist(), strict=True):
-        name = called(utterance, corpora)
+        name = recording_name(utterance, corpora)
         if name in known and utterance.label in labels:
             said = known[name]
             if len(said) != length:

@@ -43,7 +43,7 @@ def restore_checkpoint(
     except Exception as error:  # torch and its pickle raise a dozen unrelated types
         raise SerLiveError(f"{path} {advice}") from error
     if not recipe.made(made_by):
-        raise SerLiveError(f"{path} is of another recipe: remove it, or name another --run")
+        raise SerLiveError(f"{path} is of another recipe: remove it, or train in another folder")
     try:
         restore(state)
     except (KeyError, ValueError, TypeError) as error:

@@ -1,28 +1,21 @@
-"""The epoch loop: choose the best epoch on the validation speakers, or train without judging."""
+"""Trains a network: the validation speakers choose the epoch, or none is judged."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor
 
 from model.network import Network, SpectrogramNetwork
-from streamer.errors import RunFailure
 from streamer.outputs import say_on_stderr
-from train.fitting.batches import Batch
+from train.fitting.epoch_loop import EpochBatches, run_epochs
 from train.fitting.recipe import Recipe
-from train.fitting.run_folder import CHECKPOINT, LOG
 from train.fitting.scoring import fit_temperature, verdicts, votes_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import Training, without_extra
@@ -30,25 +23,6 @@ from train.fitting.validation import ALONE, ValidationSet
 from train.fitting.voice_bias import add_voice_bias, fit_voice_bias
 from train.measuring.measures import score
 from train.place import Place
-from train.progress import Lines, progress_bar
-
-
-class EpochBatches(Protocol):
-    """The batches of each epoch."""
-
-    @property
-    def examples(self) -> int:
-        """Number of examples in an epoch."""
-
-    @property
-    def steps(self) -> int:
-        """Number of batches in an epoch."""
-
-    def epoch(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """Yield the batches; the same seed gives the same ones."""
-
-    def close(self) -> None:
-        """End any helper process."""
 
 
 class TrainingData(Protocol):
@@ -106,10 +80,16 @@ def fit(
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    judge = partial(_judge, recipe=recipe, validation=validation)
-    training = _run_epochs(
-        recipe, data, recipe.epochs, folder, place or Place(), teachers, pretrained, judge
-    )
+    place = place or Place()
+
+    def judged(training: Training) -> dict[str, Any]:
+        found = place.leaders(_judge(training, recipe, validation) if place.leads else {})
+        training.keep_if_best(found["mean"])
+        return found
+
+    with closing(data.batches(recipe, place)) as batches:
+        training = Training(recipe, batches.steps, place, pretrained, teachers)
+        run_epochs(training, batches, recipe.epochs, folder, place, judged)
     return _finish(training, recipe, validation)
 
 
@@ -139,92 +119,11 @@ def refit(
     Raises:
         SerLiveError: the folder holds the checkpoint of another recipe.
     """
-    training = _run_epochs(recipe, data, epochs, folder, place or Place(), teachers, pretrained)
+    place = place or Place()
+    with closing(data.batches(recipe, place)) as batches:
+        training = Training(recipe, batches.steps, place, pretrained, teachers)
+        run_epochs(training, batches, epochs, folder, place)
     return without_extra(training.average.network.state_dict(), recipe)
-
-
-def _run_epochs(
-    recipe: Recipe,
-    data: TrainingData,
-    epochs: int,
-    folder: Path,
-    place: Place,
-    teachers: Teachers | None,
-    pretrained: SpectrogramNetwork | None,
-    judge: Callable[[Training], dict[str, Any]] | None = None,
-) -> Training:
-    """Train epoch by epoch, resuming from the checkpoint if there is one.
-
-    Args:
-        recipe: the recipe to train.
-        data: the training data.
-        epochs: epochs to train, unless training goes stale earlier.
-        folder: folder of the log and the checkpoint.
-        place: device and processes.
-        teachers: teachers whose answers replace a share of the targets.
-        pretrained: network to start from.
-        judge: returns each epoch's log record, with its score under ``mean``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT
-    with closing(data.batches(recipe, place)) as batches, progress_bar(place.leads) as bar:
-        training = Training(recipe, batches.steps, place, pretrained)
-        if checkpoint.exists():
-            training.load(checkpoint)
-        task = bar.add_task("train", total=epochs * batches.steps)
-        while training.epoch < epochs and not training.is_stale:
-            began, worked_s = time.monotonic(), place.worked_s()
-            bar.update(
-                task,
-                description=f"epoch {training.epoch + 1} of {epochs}",
-                completed=training.epoch * batches.steps,
-            )
-            epoch = batches.epoch([recipe.seed, training.epoch + 1])
-            lines = Lines(
-                batches.steps,
-                f"steps of epoch {training.epoch + 1} of {epochs} are done",
-                is_told=place.leads and bool(bar.disable),
-            )
-            loss = training.train_epoch(_watched(epoch, bar, lines), teachers)
-            speed = {
-                "trained_s": round(place.worked_s() - worked_s, 1),
-                "examples_per_s": round(batches.examples / (time.monotonic() - began), 1),
-            }
-            judged: dict[str, Any] = {}
-            if judge is not None:
-                judged = place.leaders(judge(training) if place.leads else {})
-                training.keep_if_best(judged["mean"])
-            if place.leads:
-                training.save(checkpoint)
-                record = {"epoch": training.epoch, "loss": round(loss, 4)}
-                log(record | judged | speed, folder)
-    return training
-
-
-def _watched(batches: Iterable[Batch], bar: Progress, lines: Lines) -> Iterator[Batch]:
-    (task,) = bar.task_ids
-    for batch in batches:
-        yield batch
-        bar.advance(task)
-        lines.advance()
-
-
-def log(record: dict[str, Any], folder: Path) -> None:
-    """Append a record to the run's log and print it.
-
-    Raises:
-        RunFailure: it cannot be written, as on a full disk.
-    """
-    path = folder / LOG
-    size = path.stat().st_size if path.exists() else 0
-    try:
-        with path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(record) + "\n")
-    except OSError as error:
-        with suppress(OSError):
-            os.truncate(path, size)  # half a line would spoil the log for the run that goes on
-        raise RunFailure(f"cannot write {path}: {error.strerror}") from error
-    print(json.dumps(record), flush=True)
 
 
 def _judge(

@@ -60,7 +60,8 @@ class Recipe:
         schedule: "one-cycle"; or "constant", which early stopping does not cut short.
         momentum: momentum of SGD.
         weight_decay: weight decay of the optimiser.
-        label_smoothing: share of the label spread over all classes.
+        label_smoothing: share of each target spread over all classes; of the label and of stored
+            answers or votes in it, but not of ``teacher``'s answers, which are added after that.
         soft_labels: share of the label that its raters' votes replace, in CREMA-D.
         votes: what those raters were given: the "voice" alone, or voice and face ("both").
         imitates: file of Whisper's encoder, in the folder of the corpora, for the network to
@@ -153,6 +154,8 @@ class Recipe:
         for name in ("pretrained", "answers", "teacher", "soft_labels", "refit"):
             if self.imitates and getattr(self, name):
                 raise ValueError(f"what imitates learns no emotions: leave {name} out")
+        if self.imitates and self.augmentation.mixup:
+            raise ValueError("imitates takes no mixup: the frames of two recordings do not mix")
         knows_voices = self.network.knows_voices
         if isinstance(self.network, NetworkConfig) and self.network.ordinary:
             raise ValueError("streams decide on an output for ordinary speech: leave it out")
@@ -269,6 +272,22 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def changed(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults, those of tables one by one.
+
+        Recipes may gain settings without a change to this.
+        """
+        usual: dict[str, Any] = {
+            one.name: one.default for one in fields(self) if one.default is not MISSING
+        }
+        own = self.to_dict()
+        tables = {"augmentation": asdict(Augmentation()), "streams": asdict(Streams())}
+        for name, table in tables.items():
+            if own[name] is not None:
+                own[name] = {key: one for key, one in own[name].items() if one != table[key]}
+        usual["augmentation"] = {}
+        return {name: one for name, one in own.items() if name not in usual or one != usual[name]}
 
     def made(self, settings: dict[str, Any]) -> bool:
         """Return whether this recipe made a run with these settings, as read from JSON.

@@ -79,7 +79,7 @@ def votes_of(
     answers = [torch.zeros(1, len(config.labels))] * len(features)
     for group in _of_equal_length(features.lengths):
         values = np.stack([features.values[features.rows(index)] for index in group])
-        heard = np.stack([heard_of(features, index, config) for index in group])
+        heard = np.stack([voice_input_of(features, index, config) for index in group])
         given = (torch.from_numpy(one).to(device) for one in (values, heard))
         estimates, _ = network(*(one.float() for one in given))
         for index, logits in zip(group, estimates.cpu(), strict=True):
@@ -95,7 +95,7 @@ def votes_of(
     return votes
 
 
-def heard_of(
+def voice_input_of(
     features: Features, index: int, config: SystemConfig, how: float = HEARD
 ) -> NDArray[np.float32]:
     """Return what a voice memory is told of a stream, see :func:`model.voice.memory_input`.

@@ -260,9 +260,23 @@ class Training:
         epoch_steps: int,
         place: Place,
         pretrained: SpectrogramNetwork | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
+        """Begin.
+
+        Args:
+            recipe: the recipe to train.
+            epoch_steps: batches in an epoch.
+            place: device and processes.
+            pretrained: network to start from.
+            teachers: teachers whose answers replace a share of the targets.
+
+        Raises:
+            SerLiveError: the start has another shape, or several processes train a voice memory.
+        """
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
+        self._teachers = teachers
         self._place = place
         self.network = build(replace(recipe.kept_network, labels=recipe.labelled))
         if pretrained is not None:
@@ -297,14 +311,18 @@ class Training:
         stale = self.epoch - self.best_epoch
         return self.best_epoch > 0 and 0 < self._recipe.patience <= stale
 
-    def train_epoch(self, batches: Iterable[Batch], teachers: Teachers | None = None) -> float:
+    def seed(self, epoch: int) -> list[int]:
+        """Return the seed by which an epoch's batches are drawn."""
+        return [self._recipe.seed, epoch]
+
+    def train_epoch(self, batches: Iterable[Batch]) -> float:
         """Train for one epoch and return the mean loss."""
         self.epoch += 1
         place = self._place
         # Dropout differs between processes.
         torch.manual_seed((self._recipe.seed * 1000 + self.epoch) * place.ranks + place.rank)
         self._begin()
-        losses = [self._step(batch, teachers) for batch in batches]
+        losses = [self._step(batch) for batch in batches]
         return float(torch.stack(losses).mean())
 
     def _begin(self) -> None:
@@ -315,15 +333,15 @@ class Training:
             assert isinstance(self.network, Network) and self.network.voice is not None
             self.network.voice.train()
 
-    def _loss(self, batch: Batch, teachers: Teachers | None) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
         smoothing = self._recipe.label_smoothing
         if self._recipe.trains == "voice":
             return voice_loss_of(self.network, batch, smoothing)
         tells_ordinary = ORDINARY in self._recipe.classes
-        return loss_of(self._parallel, batch, smoothing, teachers, tells_ordinary)
+        return loss_of(self._parallel, batch, smoothing, self._teachers, tells_ordinary)
 
-    def _step(self, batch: Batch, teachers: Teachers | None) -> Tensor:
-        loss = self._loss(batch, teachers)
+    def _step(self, batch: Batch) -> Tensor:
+        loss = self._loss(batch)
         descend(loss, self.network, self._optimiser, self._schedule)
         self.average.update(self.network)
         return loss.detach()

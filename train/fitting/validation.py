@@ -26,7 +26,6 @@ from train.features.augment import Augmentation, active_rms
 from train.features.data import (
     Example,
     Features,
-    digest_of,
     example_of,
     features_of,
     key_of,
@@ -34,6 +33,7 @@ from train.features.data import (
     normalise,
     prepare,
     save_examples,
+    source_digest,
 )
 from train.features.sound import Surroundings, coloured, draw_colours, surround
 from train.measuring.sessions import PAUSES_S, Session, faint_noise, own_timesteps, plan_sessions
@@ -140,7 +140,7 @@ def in_streams(
 @cache
 def _sources() -> str:
     """Return a digest of the augmentation code, so that older results are not reused."""
-    return digest_of(inspect.getsource(train.features.sound))
+    return source_digest(inspect.getsource(train.features.sound))
 
 
 def _spans_of(session: Session) -> list[tuple[int, int]]:

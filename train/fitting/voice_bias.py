@@ -20,7 +20,7 @@ from model.network import Network
 from model.voice import HEARD, KNOWN, SHARE, averaged, memory_input
 from train.corpora.known import NEUTRAL
 from train.corpora.own_recordings import UNKNOWN
-from train.fitting.scoring import LOG_TEMPERATURES, Votes, heard_of, vote_weights
+from train.fitting.scoring import LOG_TEMPERATURES, Votes, voice_input_of, vote_weights
 from train.fitting.validation import ValidationSet
 from train.progress import tracked
 
@@ -157,8 +157,8 @@ def _votes(
     """
     *known, judged = indices
     features, config = alone.features, network.config
-    heard = [heard_of(features, one, config, KNOWN) for one in known]
-    heard.append(heard_of(features, judged, config, HEARD))
+    heard = [voice_input_of(features, one, config, KNOWN) for one in known]
+    heard.append(voice_input_of(features, judged, config, HEARD))
     told = torch.from_numpy(np.concatenate(heard)).to(windows)
     assert network.voice is not None
     answer, believed = network.voice(memory_input(windows, told[None]))

@@ -15,7 +15,7 @@ from streamer.outputs import say_on_stderr
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import Utterance, at_hand, read_corpus
-from train.corpora.lineage import heard_of, held_back, without_known
+from train.corpora.lineage import heard_corpus_of, held_back, without_known
 from train.corpora.ordinary import FOLDER
 from train.corpora.splits import split_of
 from train.measuring.choices import PARTS, Kind, Measured
@@ -175,7 +175,7 @@ def utterances_to_test(name: str, metadata: ModelMetadata, plan: EvaluationPlan)
         SerLiveError: there is no such corpus or split, the model was trained on another split, or
             no held-out speaker is present.
     """
-    heard = heard_of(name, metadata)
+    heard = heard_corpus_of(name, metadata)
     if heard and plan.split not in (None, heard.split):
         raise SerLiveError(
             f"{metadata.name} was trained on the split {heard.split!r} of {name}: it may have "
@@ -248,7 +248,7 @@ def _evaluate_corpus(
     clean = heard[CLEAN]
     return Evaluation(
         corpus=name,
-        held_by=None if (known := heard_of(name, metadata)) is None else known.held_by,
+        held_by=None if (known := heard_corpus_of(name, metadata)) is None else known.held_by,
         speakers=len(set(judge.speakers)),
         alone=figures_of(alone(utterances, clean, metadata), metadata),
         untempered_error=judge.untempered_error(clean),

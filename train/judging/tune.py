@@ -19,7 +19,7 @@ from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
 from train.corpora.known import Utterance, at_hand, read_corpus
-from train.corpora.lineage import heard_of, held_back
+from train.corpora.lineage import heard_corpus_of, held_back
 from train.judging.evaluate import WORKERS
 from train.judging.priors import PriorTrial, choose, try_priors
 from train.measuring.conditions import CLEAN, Condition
@@ -149,7 +149,7 @@ def _validation_speakers(
     """Return the validation speakers' utterances by corpus."""
     found: list[list[Utterance]] = []
     for name in names or at_hand(corpora):
-        if heard := heard_of(name, metadata):
+        if heard := heard_corpus_of(name, metadata):
             kept = held_back(heard, "validation", read_corpus(name, corpora, metadata.labels))
             for warning in kept.warnings:
                 say_on_stderr(f"train: {printable(warning)}")

@@ -10,8 +10,9 @@ from model.network import SpectrogramNetwork
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
 from train.corpora.lineage import together
+from train.fitting.answers import answer_files
 from train.fitting.recipe import Recipe
-from train.fitting.run_folder import RunFolder, is_refit, lineage_of, normalisation_of
+from train.fitting.run_folder import WEIGHTS, RunFolder, is_refit, lineage_of, normalisation_of
 from train.fitting.teachers import Teachers
 from train.fitting.training import check_is_whole, check_start
 from train.place import Place
@@ -48,6 +49,13 @@ class EarlierRuns:
             RunFolder(Path(name)) if name else None for name in (recipe.pretrained, recipe.answers)
         )
         return cls(start, answers, tuple(RunFolder(Path(name)) for name in recipe.teacher))
+
+    def files(self) -> list[Path]:
+        """Return the files that the training depends on: weights and stored answers."""
+        runs = [one for one in (self.start, *self.teachers) if one is not None]
+        weights = [one.path / WEIGHTS for run in runs for one in (run, run.refit)]
+        answers = [] if self.answers is None else answer_files(self.answers.path)
+        return [one for one in (*weights, *answers) if one.is_file()]
 
     def joined(self, own: Lineage, recipe: Recipe) -> Lineage:
         """Join the recipe's own lineage with those of all these runs.

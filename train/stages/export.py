@@ -11,10 +11,11 @@ from model.export import describe_model, export, state_specs
 from model.network import Network
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import Lineage
+from streamer.outputs import say_on_stderr
 from streamer.recognition.decision import DecisionConfig
 from streamer.recognition.metadata import ModelMetadata
 from streamer.recognition.recognizer import Recognizer
-from train.corpora.known import title_of
+from train.corpora.known import CORPORA, title_of
 from train.corpora.lineage import corpus_of
 from train.fitting.run_folder import (
     TESTED,
@@ -87,7 +88,8 @@ def export_run(
     Args:
         folder: folder of the finished run.
         path: model file to write.
-        corpora: folder of the unpacked corpora; those that the recipe names are tested.
+        corpora: folder of the unpacked corpora; those that the recipe names are tested, and of
+            its ``transfer`` those that are there.
         judged: for a refit run, export the network from before the refit, which has not heard
             the validation speakers.
         like: model file to copy the decision layer and everyday prior from; None uses defaults.
@@ -120,7 +122,7 @@ def export_run(
     untested = folder / "untested.onnx"
     try:
         export(network, replace(metadata_of(network, result, {}, refitted), **chosen), untested)
-        results = evaluate(untested, corpora, (*recipe["corpora"], *recipe["transfer"]))
+        results = evaluate(untested, corpora, (*recipe["corpora"], *_present(recipe, corpora)))
         labels = network.config.labels
         tested = {
             corpus: {
@@ -136,6 +138,17 @@ def export_run(
     kept = RunFolder(folder)
     (kept.refit if refitted else kept).keep_json(tested, TESTED)
     return tested
+
+
+def _present(recipe: dict[str, Any], corpora: Path) -> list[str]:
+    """Return the corpora that are tested only, as far as they are there; name the others."""
+    found = []
+    for name in recipe["transfer"]:
+        if name in CORPORA and not (corpora / name).is_dir():
+            say_on_stderr(f"train: {name} is left out: no {corpora / name}")
+        else:
+            found.append(name)
+    return found
 
 
 def _check_chosen_by_others(chosen: Lineage, own: Lineage, like: Path) -> None:

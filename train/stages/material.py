@@ -20,7 +20,13 @@ from train.corpora.known import CORPORA, Utterance, read_corpus
 from train.corpora.lineage import heard_corpora
 from train.corpora.splits import split_of, too_few_speakers
 from train.corpora.voices import VOICES
-from train.features.augment import BACKGROUNDS, load_noises, load_rooms
+from train.features.augment import (
+    BACKGROUNDS,
+    load_noises,
+    load_rooms,
+    noise_files,
+    room_files,
+)
 from train.features.bank import load_bank
 from train.features.data import estimate_prior, features_of, prepare
 from train.features.sound import JUDGED_ON, make_surroundings
@@ -220,6 +226,16 @@ def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
     if recipe.streams is None or not recipe.streams.ordinary:
         return ()
     return ordinary.ordinary_speech(folders.corpora).train
+
+
+def unlabelled_files(recipe: Recipe, folders: Folders) -> list[Path]:
+    """Return the recordings without a label, and the encoder, that the recipe learns from."""
+    found = list(ordinary_of(recipe, folders))
+    if recipe.streams is not None:
+        roots = [folders.corpora / name for name in recipe.noises]
+        found += [one for root in roots for one in noise_files(root, "train")]
+        found += room_files(folders.corpora / NOISE)
+    return [*found, folders.corpora / recipe.imitates] if recipe.imitates else found
 
 
 def _noises(root: Path) -> list[NDArray[np.float32]]:

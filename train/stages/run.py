@@ -27,6 +27,7 @@ from train.stages.material import (
     prepare_run,
     read_parts,
     training_data,
+    unlabelled_files,
 )
 
 
@@ -62,10 +63,14 @@ def run(
         for warning in parts.warnings:
             say_on_stderr(f"train: {warning}")
     check_readable(parts.test)  # training and validation are read below
-    recordings = check_recordings(
-        [*parts.refit, *parts.test], folders.corpora, folder.path, folder.is_begun
-    )
     earlier = EarlierRuns.of(recipe)
+    recordings = check_recordings(
+        [*parts.refit, *parts.test],
+        folders.corpora,
+        folder.path,
+        folder.is_begun,
+        [*unlabelled_files(recipe, folders), *earlier.files()],
+    )
     own = Lineage(parts.heard, heard_beside(recipe, folders.corpora))
     lineage = earlier.joined(own, recipe)
     if place.leads:

@@ -65,14 +65,14 @@ def changes_a_minute(votes: Sequence[Votes]) -> float:
 
 
 def try_windows(
-    network: Network, sets: Sequence[ValidationSet], seconds: Sequence[float] = SECONDS
+    network: Network, sets: Sequence[ValidationSet], lengths: Sequence[int]
 ) -> Iterator[WindowTrial]:
-    """Run a network with one window length after the other."""
-    for one in seconds:
-        shorter = with_window(network, round(one / TIMESTEP_S))
+    """Run a network with one window length, in timesteps, after the other."""
+    for one in lengths:
+        shorter = with_window(network, one)
         votes = {each.name: votes_of(shorter, each.features, each.spans) for each in sets}
         yield WindowTrial(
-            one,
+            one * TIMESTEP_S,
             {each.name: score(verdicts(votes[each.name], 1.0), each.labels).uar for each in sets},
             {name: changes_a_minute(found) for name, found in votes.items()},
         )
@@ -109,8 +109,8 @@ def windows_of(folders: Folders) -> list[WindowTrial]:
         if joined is None:
             raise SerLiveError("nobody says who speaks in the recordings: none can be joined")
         sets.append(replace(joined, name=f"pauses of {pause_s:g} s"))
-    longest = network.config.window_timesteps * TIMESTEP_S
-    tried = sorted({min(seconds, longest) for seconds in (*SECONDS, longest)})
+    longest = network.config.window_timesteps
+    tried = sorted({min(round(one / TIMESTEP_S), longest) for one in SECONDS} | {longest})
     return list(try_windows(network, sets, tried))
 
 

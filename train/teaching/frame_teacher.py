@@ -16,9 +16,14 @@ from model.emotion_encoder import FrameClassifier
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 from train.features.bank import Bank
 from train.fitting.drawer import StreamSet
-from train.teaching.pretraining import TeacherFrames
+from train.teaching.encoder_frames import TeacherFrames
 from train.teaching.teacher_recipe import TeacherRecipe
-from train.teaching.teacher_training import LABEL_SMOOTHING, balanced_rows, train_steps
+from train.teaching.teacher_training import (
+    LABEL_SMOOTHING,
+    balanced_rows,
+    heard_rows,
+    train_steps,
+)
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -56,8 +61,8 @@ def train_head(
     rate = recipe.head_learning_rate
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=recipe.weight_decay)
     labels = torch.from_numpy(data.targets[:, : len(recipe.labels)].argmax(axis=1)).to(device)
-    is_heard = (dealt >= 0) & (dealt != fold) & (data.bank.timesteps > 0)
-    order = balanced_rows(data, np.flatnonzero(is_heard), generator)
+    heard = heard_rows(dealt, fold)
+    order = balanced_rows(data, heard[data.bank.timesteps[heard] > 0], generator)
     longest = round(recipe.seconds / TIMESTEP_S)
 
     def loss_of_batch() -> Tensor:

@@ -56,6 +56,16 @@ def train_steps(
             losses.clear()
 
 
+def heard_rows(dealt: NDArray[np.int64], fold: int) -> NDArray[np.int64]:
+    """Return the rows that a fold's teacher hears: those of all other folds.
+
+    Args:
+        dealt: fold of every row; -1 if no teacher hears it.
+        fold: the fold that it will answer for.
+    """
+    return np.flatnonzero((dealt >= 0) & (dealt != fold))
+
+
 def balanced_rows(
     data: StreamSet, rows: NDArray[np.int64], generator: np.random.Generator
 ) -> Iterator[int]:

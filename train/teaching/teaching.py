@@ -31,16 +31,21 @@ from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
 from train.features.arrangement import Placement
 from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import called, keep_answers, keep_timestep_answers
+from train.fitting.answers import keep_answers, keep_timestep_answers, recording_name
 from train.fitting.drawer import Drawer, StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.measuring.measures import score
 from train.place import Place
-from train.stages.material import heard_beside, read_parts, training_data
+from train.stages.material import heard_beside, read_parts, training_data, unlabelled_files
+from train.teaching.encoder_frames import teacher_frames
 from train.teaching.frame_teacher import mean_answers, train_head
-from train.teaching.pretraining import teach
 from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
-from train.teaching.teacher_training import LABEL_SMOOTHING, balanced_rows, train_steps
+from train.teaching.teacher_training import (
+    LABEL_SMOOTHING,
+    balanced_rows,
+    heard_rows,
+    train_steps,
+)
 
 Float32 = NDArray[np.float32]
 
@@ -78,7 +83,8 @@ def run_teaching(
         )
     _check_folder(recipe, folders.run)
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
-    recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on)
+    files = [*unlabelled_files(drawn, folders), folders.corpora / recipe.encoder]
+    recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on, files)
     keep_recordings(recordings, folders.run)
     data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
@@ -88,7 +94,7 @@ def run_teaching(
     if missing and recipe.trains == "head":
         paths = [one.path for one in utterances]
         encoder = folders.corpora / recipe.encoder
-        frames = teach(encoder, paths, data.bank, folders.cache, place.device)
+        frames = teacher_frames(encoder, paths, data.bank, folders.cache, place.device)
     for one in missing:
         if frames is not None:
             answers = train_head(recipe, one, dealt, data, frames, place.device)
@@ -99,7 +105,7 @@ def run_teaching(
     if fold is not None:
         return {}
     labels = np.array([recipe.labels.index(one.label) for one in utterances])
-    names = [called(one, folders.corpora) for one in utterances]
+    names = [recording_name(one, folders.corpora) for one in utterances]
     if recipe.trains == "head":
         timesteps = data.bank.timesteps
         by_timestep = _together(recipe, np.repeat(dealt, timesteps), folders.run)
@@ -167,11 +173,14 @@ def _fold_file(folder: Path, fold: int) -> Path:
 
 
 def _uars(answers: Float32, labels: NDArray[np.int64], corpora: Sequence[str]) -> dict[str, float]:
-    named = np.array(corpora)
-    return {
-        corpus: round(score(answers[named == corpus].astype(float), labels[named == corpus]).uar, 2)
-        for corpus in dict.fromkeys(corpora)
-    }
+    """Return the UAR in % by corpus; a recording without an answer is an error."""
+    named, is_answered = np.array(corpora), answers.sum(axis=1) > 0
+    found = {}
+    for corpus in dict.fromkeys(corpora):
+        rows = named == corpus
+        scores = score(answers[rows].astype(float), labels[rows], is_answered[rows])
+        found[corpus] = round(scores.uar, 2)
+    return found
 
 
 def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> Float32:
@@ -217,7 +226,7 @@ def _teach(
     drawer = Drawer(data, recipe.drawn(), device)
     targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
     generator = np.random.default_rng([recipe.seed, fold])
-    order = balanced_rows(data, np.flatnonzero((dealt >= 0) & (dealt != fold)), generator)
+    order = balanced_rows(data, heard_rows(dealt, fold), generator)
     sizes = data.bank.lengths
 
     def loss_of_batch() -> Tensor:

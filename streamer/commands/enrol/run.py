@@ -163,10 +163,12 @@ def _hear(
     interrupts: Interrupts,
     enough_s: float = float("inf"),
 ) -> None:
-    """Process a source to its end, or until there is so much speech."""
+    """Process a source to its end, or until there is so much speech; say how much was lost."""
     resampler = Resampler(source.sample_rate)
+    losses: list[Loss] = []
     for block in interrupts.each(source.blocks(block_ms)):
         if isinstance(block, Loss):
+            losses.append(block)
             heard: Float32 = np.zeros(block.filled, np.float32)
         elif isinstance(block, np.ndarray):
             heard = block
@@ -178,6 +180,10 @@ def _hear(
             break
     enrolment.accept(resampler.flush())
     enrolment.end_recording()
+    if losses:
+        lost_s = sum(one.samples for one in losses) / source.sample_rate
+        reasons = ", ".join(dict.fromkeys(one.reason for one in losses))
+        say(f"{lost_s:.1f} s of {source.name} were lost ({reasons})")
 
 
 class _Progress:

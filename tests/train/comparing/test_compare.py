@@ -19,9 +19,9 @@ from model.network import look_ahead_ms
 from streamer.errors import SerLiveError
 from streamer.signal import FRAME_TAIL_SAMPLES, SAMPLE_RATE
 from tests.helpers.generated import STREAMED, TINY, recipe_with
-from tests.helpers.places import RECIPES
+from tests.helpers.places import RECIPES, RESULTS
 from tests.helpers.training import run_train
-from train.comparing.compare import run_missing
+from train.comparing.compare import run_missing, settings_digest
 from train.comparing.results_file import (
     UNSEEDED,
     Finished,
@@ -52,9 +52,11 @@ from train.comparing.trials import (
     protocols_at_hand,
     trials,
 )
-from train.fitting.epochs import Training
+from train.features.arrangement import Streams
+from train.features.augment import Augmentation
 from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import Folders
+from train.fitting.training import Training
 from train.place import Place
 from train.stages.earlier_runs import EarlierRuns
 
@@ -265,6 +267,34 @@ def test_results_of_other_settings_are_not_mixed_with_these(comparison, monkeypa
     append_result(comparison.results, finished("tiny", SPEAKERS))
     with pytest.raises(SerLiveError, match=r"other settings.*another --results and --runs"):
         comparison()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "results"),
+    [
+        ("compare-streams", "streams"),
+        ("ravdess", "ravdess-from-open"),
+        ("paper", "paper"),
+        ("paper-ravdess", "paper-ravdess"),
+    ],
+)
+def test_stored_results_are_of_the_recipes_that_they_name(recipe, results):
+    settings = settings_digest(read_recipe(RECIPES / f"{recipe}.toml"))
+    found = read_results(RESULTS / f"{results}.jsonl")
+    assert {one.recipe for one in found} == {settings}
+
+
+def test_a_setting_that_is_left_alone_does_not_change_a_comparison():
+    """So lines stay valid when recipes gain settings, also in tables."""
+    recipe = read_recipe(RECIPES / "compare-streams.toml")
+    assert recipe.changed()["streams"] == {}
+    assert "augmentation" in recipe_with(augmentation=Augmentation(mixup=0.2)).changed()
+    for changes in (
+        {"learning_rate": 1e-5},
+        {"streams": Streams(elsewhere=0.5)},
+        {"augmentation": Augmentation(mixup=0.2)},
+    ):
+        assert settings_digest(replace(recipe, **changes)) != settings_digest(recipe)
 
 
 def test_a_recipe_that_does_not_fit_a_trial_is_refused_in_one_line(comparison):

@@ -20,11 +20,11 @@ from train.corpora.known import read_corpus
 from train.features import data
 from train.features.data import (
     analyse,
-    digest_of,
     estimate_prior,
     features_of,
     normalise,
     prepare,
+    source_digest,
     standardise,
     usable_prior,
 )
@@ -89,12 +89,20 @@ def test_a_recording_that_has_changed_is_prepared_again(utterances, tmp_path, fo
 def test_caches_of_older_code_are_not_used_and_comments_do_not_count(
     utterances, tmp_path, monkeypatch, forbid_preparing
 ):
-    assert digest_of("a = 1  # one\n") == digest_of("a = (\n    1\n)") != digest_of("a = 2\n")
-    assert digest_of('def f():\n    """A."""\n    return 1') == digest_of("def f():\n    return 1")
-    assert digest_of('def f():\n    return "A"') != digest_of('def f():\n    return "B"')
-    assert digest_of("from model.b import c") == digest_of("from model.d import c")
-    assert digest_of("from model.b import c") != digest_of("from model.b import d")
-    assert digest_of("from numpy.fft import rfft") != digest_of("from scipy.fft import rfft")
+    assert (
+        source_digest("a = 1  # one\n")
+        == source_digest("a = (\n    1\n)")
+        != source_digest("a = 2\n")
+    )
+    assert source_digest('def f():\n    """A."""\n    return 1') == source_digest(
+        "def f():\n    return 1"
+    )
+    assert source_digest('def f():\n    return "A"') != source_digest('def f():\n    return "B"')
+    assert source_digest("from model.b import c") == source_digest("from model.d import c")
+    assert source_digest("from model.b import c") != source_digest("from model.b import d")
+    assert source_digest("from numpy.fft import rfft") != source_digest(
+        "from scipy.fft import rfft"
+    )
     prepare(utterances[:1], tmp_path / "cache")
     monkeypatch.setattr(data, "front_end_sources", lambda: "older")
     forbid_preparing()

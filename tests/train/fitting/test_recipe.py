@@ -236,6 +236,10 @@ def test_what_should_be_a_table_or_a_whole_number_is_named(tmp_path, network, re
         ({"noises": "esc10"}, "noises must be a list of names"),
         ({"imitates": "a"}, "imitates needs streams"),
         ({"imitates": 1}, "imitates must be a file, is 1"),
+        (
+            {"imitates": "a", "streams": Streams(), "augmentation": Augmentation(mixup=0.1)},
+            "imitates takes no mixup",
+        ),
         ({"imitates": "a", "streams": Streams(), "refit": True}, "leave refit out"),
         ({"imitates": "a", "streams": Streams(), "teacher": ("b",)}, "leave teacher out"),
         ({"imitates": "a", "streams": Streams(), "voices": ("ducks",)}, "emogator: no ducks"),

@@ -53,6 +53,19 @@ def test_an_exported_refit_states_that_it_heard_the_validation_speakers(
         assert bias.tobytes() in path.read_bytes()
 
 
+def test_a_corpus_that_is_only_tested_may_be_absent(folders, tmp_path, capsys):
+    run(replace(recipe_with(epochs=1), transfer=("ravdess",)), folders)
+    capsys.readouterr()
+    tested = export_run(folders.run, tmp_path / "tiny.onnx", folders.corpora)
+    assert list(tested) == ["cremad"]
+    assert f"ravdess is left out: no {folders.corpora / 'ravdess'}" in capsys.readouterr().err
+    # One that was trained on may not.
+    (folders.corpora / "cremad").rename(tmp_path / "elsewhere")
+    with pytest.raises(SerLiveError, match="cremad"):
+        export_run(folders.run, tmp_path / "other.onnx", folders.corpora)
+    assert not (tmp_path / "other.onnx").exists()
+
+
 def test_a_model_file_is_not_overwritten_without_force(tmp_path, monkeypatch, capsys):
     path = tmp_path / "model.onnx"
     path.write_text("precious")

@@ -12,9 +12,9 @@ import train.stages.run
 from model.config import BlockConfig
 from tests.helpers.generated import TINY, recipe_with
 from tests.helpers.training import have_equal_weights, stopped_at_save
-from train.fitting.epochs import Training
 from train.fitting.epochs import fit as train_fit
 from train.fitting.run_folder import RunFolder
+from train.fitting.training import Training
 from train.stages.material import read_parts
 from train.stages.run import run
 

@@ -22,6 +22,7 @@ from tests.helpers.generated import EMOTIONS, STREAMED, recipe_with
 from tests.helpers.places import CLIPS, ROOT
 from tests.helpers.training import have_equal_weights, stopped_at_save
 from train.fitting.run_folder import RunFolder
+from train.fitting.training import Training
 from train.stages.export import export_run
 from train.stages.run import run
 
@@ -119,6 +120,23 @@ def test_a_run_does_not_resume_with_other_recordings(folders):
     assert run(recipe_with(epochs=1), folders)
 
 
+@pytest.mark.parametrize("changed", ["network.safetensors", "refit/network.safetensors"])
+def test_a_run_does_not_go_on_from_a_start_that_was_trained_again(folders, tmp_path, changed):
+    start, recipe = replace(folders, run=tmp_path / "start"), recipe_with(epochs=2, refit=True)
+    run(recipe_with(epochs=1, refit=True), start)
+    later = replace(recipe, pretrained=str(start.run))
+    with stopped_at_save():
+        run(later, folders)
+    weights = start.run / changed
+    network = RunFolder(weights.parent.parent if "/" in changed else start.run).load()[0]
+    kept, other = weights.read_bytes(), {k: v + 1 for k, v in network.state_dict().items()}
+    weights.write_bytes(save(other))
+    with pytest.raises(SerLiveError, match=rf"other recordings or files .*1 changed \(.*{changed}"):
+        run(later, folders)
+    weights.write_bytes(kept)
+    assert run(later, folders)
+
+
 def logged(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
@@ -128,6 +146,24 @@ def test_training_on_recordings_as_they_are_is_judged_on_them_alone(folders):
     (record,) = logged(folders.run)
     assert record["validation_sets"] == ["alone"]
     assert len(record["validation_uar"]) == 1
+
+
+def test_the_log_holds_each_epoch_of_this_training_once(folders, monkeypatch):
+    """A stop between log and checkpoint repeats an epoch; without a checkpoint all begins anew."""
+    recipe = recipe_with(epochs=2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "save", interrupted)
+        run(recipe, folders)
+    assert [record["epoch"] for record in logged(folders.run)] == [1]
+    run(recipe, folders)
+    assert [record["epoch"] for record in logged(folders.run)] == [1, 2]
+    (folders.run / "checkpoint.pt").unlink()
+    run(replace(recipe, epochs=1), folders)
+    assert [record["epoch"] for record in logged(folders.run)] == [1]
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("few_surroundings", "ordinary")

@@ -17,14 +17,14 @@ from streamer.signal import SPEECH_THRESHOLD
 from tests.helpers.generated import EMOTIONS, STREAMED
 from train.corpora.known import read_corpus
 from train.features.augment import Augmentation
-from train.fitting.answers import TIMESTEP_ANSWERS, called, read_timestep_answers
+from train.fitting.answers import TIMESTEP_ANSWERS, read_timestep_answers, recording_name
 from train.fitting.run_folder import Folders
 from train.fitting.targets import timestep_targets
 from train.place import Place
 from train.stages.material import read_parts, training_data
 from train.stages.run import run
 from train.teaching import frame_teacher
-from train.teaching.pretraining import TeacherFrames
+from train.teaching.encoder_frames import TeacherFrames
 from train.teaching.teacher_recipe import TeacherRecipe
 from train.teaching.teaching import run_teaching
 
@@ -55,7 +55,9 @@ def told(folders):
         ends = np.cumsum(kept["timesteps"])
         parts = np.split(kept["answers"].astype(float), ends[:-1])
         by_name = dict(zip(kept["names"].tolist(), parts, strict=True))
-    return [(one, by_name.get(called(one, folders.corpora), np.zeros((0, 4)))) for one in found]
+    return [
+        (one, by_name.get(recording_name(one, folders.corpora), np.zeros((0, 4)))) for one in found
+    ]
 
 
 def test_every_timestep_is_answered_by_heads_that_have_not_heard_the_speaker(folders, monkeypatch):
@@ -102,9 +104,10 @@ def test_a_network_learns_the_answer_at_every_timestep(folders, tmp_path):
     recipe = replace(STREAMED, answers=str(folders.run), answers_weight=0.25, epochs=1)
     parts = read_parts(recipe, folders.corpora)
     data = training_data(recipe, parts.train, folders)
-    answers = {called(one, folders.corpora): answers for one, answers in told(folders)}
+    answers = {recording_name(one, folders.corpora): answers for one, answers in told(folders)}
     expected = [
-        0.75 * np.eye(4)[EMOTIONS.index(one.label)] + 0.25 * answers[called(one, folders.corpora)]
+        0.75 * np.eye(4)[EMOTIONS.index(one.label)]
+        + 0.25 * answers[recording_name(one, folders.corpora)]
         for one in parts.train
     ]
     np.testing.assert_allclose(data.timestep_targets, np.concatenate(expected), atol=1e-3)

@@ -27,18 +27,20 @@ from train.place import Place
 from train.stages.export import export_run, metadata_of
 from train.stages.material import read_parts
 from train.stages.run import run
-from train.teaching import pretraining
-from train.teaching.pretraining import (
+from train.teaching import encoder_frames, pretraining
+from train.teaching.encoder_frames import (
     LAYERS,
-    Imitator,
     TeacherFrames,
-    _Progress,
     frames_of,
+    teacher_frames,
+    told_of,
+)
+from train.teaching.pretraining import (
+    ImitationTraining,
+    Imitator,
     imitation_loss,
     pretrain,
     run_pretraining,
-    teach,
-    told_of,
 )
 
 pytestmark = pytest.mark.usefixtures("few_surroundings")
@@ -74,20 +76,20 @@ def test_the_teacher_has_a_frame_for_every_timestep(speech):
 def test_the_teachers_frames_are_standardised_and_computed_once(
     teacher, bank, tmp_path, monkeypatch
 ):
-    frames = teach(teacher, CLIPS, bank, tmp_path / "cache")
+    frames = teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
     assert (frames.values.dtype, frames.width) == (np.float16, WIDTH)
     assert len(frames.values) == len(bank.speech)
     np.testing.assert_allclose(frames.values.mean(axis=0, dtype=float), 0, atol=1e-3)
     np.testing.assert_allclose(frames.values.std(axis=0, dtype=float), 1, atol=1e-2)
-    monkeypatch.setattr(pretraining, "WorkerPool", None)  # nothing is left to do
-    again = teach(teacher, CLIPS, bank, tmp_path / "cache")
+    monkeypatch.setattr(encoder_frames, "WorkerPool", None)  # nothing is left to do
+    again = teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
     np.testing.assert_array_equal(again.values, frames.values)
     with pytest.raises(SerLiveError, match="cannot read the teacher"):
-        teach(tmp_path / "nowhere", CLIPS, bank, tmp_path / "cache")
+        teacher_frames(tmp_path / "nowhere", CLIPS, bank, tmp_path / "cache")
     torch.manual_seed(5)
     keep(WhisperEncoder(WIDTH, max(LAYERS) + 1, 1500), teacher)  # another teacher
     with pytest.raises(TypeError):
-        teach(teacher, CLIPS, bank, tmp_path / "cache")
+        teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
 
 
 def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
@@ -95,7 +97,7 @@ def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
     with pytest.raises(
         SerLiveError, match=r"tiny\.safetensors has 5 layers, and 6 are listened to"
     ):
-        teach(tmp_path / "tiny.safetensors", CLIPS, bank, tmp_path / "cache")
+        teacher_frames(tmp_path / "tiny.safetensors", CLIPS, bank, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
@@ -177,7 +179,7 @@ def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
         told = imitator.forward
         noise = filling * (batch.sources < 0).float()[..., None]
         imitator.forward = lambda features, told=told, noise=noise: told(features) + noise
-        losses.append(float(_Progress(recipe, imitator).step(batch, values)))
+        losses.append(ImitationTraining(recipe, imitator, values).train_epoch([batch]))
     assert losses[0] == losses[1]
 
 
@@ -185,7 +187,7 @@ def test_only_timesteps_within_a_recording_are_imitated(streams, frames):
 def test_a_stopped_pretraining_resumes_as_if_never_stopped(streams, frames, tmp_path, saves):
     recipe = replace(RECIPE, network=replace(TINY, dropout=0.5), epochs=3)
     whole = pretrain(recipe, streams, frames, tmp_path / "whole", Place()).state_dict()
-    with stopped_at_save(saves, _Progress):
+    with stopped_at_save(saves, ImitationTraining):
         pretrain(recipe, streams, frames, tmp_path / "stopped", Place())
     resumed = pretrain(recipe, streams, frames, tmp_path / "stopped", Place()).state_dict()
     for name, tensor in whole.items():
@@ -234,8 +236,8 @@ def heard(monkeypatch):
         paths.extend(found)
         return real(teacher, found, *others)
 
-    real = pretraining.teach
-    monkeypatch.setattr(pretraining, "teach", remembered)
+    real = pretraining.teacher_frames
+    monkeypatch.setattr(pretraining, "teacher_frames", remembered)
     return paths
 
 
