@@ -37,6 +37,7 @@ PAGES = {
         "tests/FAULTS.md",
         "assets/MEASURED.md",
         "assets/MODEL_CARD.md",
+        "train/results/EXPERIMENTS.md",
     )
 }
 

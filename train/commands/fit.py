@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     recipe = recipe_of(options.recipe, options.without)
     if options.corpus:
         recipe = recipe.of_corpora(options.corpus)
-    name = "-without-".join((recipe.name, *options.without))
+    recipe = replace(recipe, name="-without-".join((recipe.name, *options.without)))
+    name = recipe.name
     if options.seed is not None:
         recipe, name = replace(recipe, seed=options.seed), f"{name}-seed-{options.seed}"
     folders = Folders(options.corpora, options.cache, options.run or Path("runs") / name)

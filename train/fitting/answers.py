@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -68,13 +69,12 @@ def read_answers(
         SerLiveError: there are no answers, none for these utterances, or the teachers know none
             of the labels.
     """
-    try:
-        found = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
+    with _reading(folder / ANSWERS) as file:
+        found = json.loads(file.read_text(encoding="utf-8"))
         theirs, answers = found["labels"], found["answers"]
-    except (OSError, ValueError, KeyError) as error:
-        raise SerLiveError(
-            f"no answers of teachers in {folder}: python -m train teach RECIPE makes them"
-        ) from error
+        rows = np.array(list(answers.values()), np.float32)
+        if rows.shape != (len(answers), len(theirs)):
+            raise ValueError("its parts do not match")
     columns = _columns(folder, theirs, labels)
     result = np.zeros((len(utterances), len(labels)), np.float32)
     for row, utterance in enumerate(utterances):
@@ -140,17 +140,16 @@ def read_timestep_answers(
         SerLiveError: the answers are damaged or of recordings of other lengths, there are none for
             these utterances, or the teachers know none of the labels.
     """
-    file = folder / TIMESTEP_ANSWERS
-    try:
-        with np.load(file, allow_pickle=False) as found:
-            theirs, sizes = found["labels"].tolist(), found["timesteps"]
-            answers = found["answers"].astype(np.float32)
-            if answers.shape != (sizes.sum(), len(theirs)):
-                raise ValueError("its parts do not match")
-            by_name = np.split(answers, np.cumsum(sizes)[:-1])
-            known = dict(zip(found["names"].tolist(), by_name, strict=True))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, *DAMAGED_ARCHIVE) as error:
-        raise SerLiveError(f"{file} is damaged: python -m train teach RECIPE makes it") from error
+    with (
+        _reading(folder / TIMESTEP_ANSWERS) as file,
+        np.load(file, allow_pickle=False) as found,
+    ):
+        theirs, sizes = found["labels"].tolist(), found["timesteps"]
+        answers = found["answers"].astype(np.float32)
+        if answers.shape != (sizes.sum(), len(theirs)):
+            raise ValueError("its parts do not match")
+        by_name = np.split(answers, np.cumsum(sizes)[:-1])
+        known = dict(zip(found["names"].tolist(), by_name, strict=True))
     columns = _columns(folder, theirs, labels)
     result = np.zeros((int(timesteps.sum()), len(labels)), np.float32)
     at = 0
@@ -159,12 +158,35 @@ def read_timestep_answers(
         if name in known and utterance.label in labels:
             said = known[name]
             if len(said) != length:
-                raise SerLiveError(f"the teachers of {folder} heard another {name}")
+                raise SerLiveError(
+                    f"{name} has {length} timesteps here, and had {len(said)} when the teachers of "
+                    f"{folder} heard it: ask them anew, python -m train teach RECIPE --run FOLDER"
+                )
             for column, their in enumerate(columns):
                 if their is not None:
                     result[at : at + length, column] = said[:, their]
         at += length
     return _shares(folder, result)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[Path]:
+    """Name a file of answers that is missing or damaged.
+
+    Raises:
+        SerLiveError: it is.
+    """
+    try:
+        yield file
+    except FileNotFoundError as error:
+        raise SerLiveError(
+            f"no answers of teachers in {file.parent}: python -m train teach RECIPE makes them"
+        ) from error
+    except (
+        *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
+        *DAMAGED_ARCHIVE,
+    ) as error:
+        raise SerLiveError(f"{file} is damaged: python -m train teach RECIPE makes it") from error
 
 
 def _columns(folder: Path, theirs: Sequence[str], labels: Sequence[str]) -> list[int | None]:
@@ -175,7 +197,9 @@ def _columns(folder: Path, theirs: Sequence[str], labels: Sequence[str]) -> list
     """
     columns = [theirs.index(one) if one in theirs else None for one in labels]
     if not any(one is not None for one in columns):
-        raise SerLiveError(f"the teachers of {folder} know {', '.join(theirs)}")
+        raise SerLiveError(
+            f"the teachers of {folder} know {', '.join(theirs)}, and none of {', '.join(labels)}"
+        )
     return columns
 
 

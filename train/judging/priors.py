@@ -27,7 +27,10 @@ from train.measuring.hearing import StreamResult, decide_again, hear_all
 from train.measuring.sessions import HeardSession
 
 #: Shares of neutral speech to try; the other labels share the rest.
-NEUTRAL_SHARES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97)
+NEUTRAL_SHARES = (
+    *(0.3, 0.4, 0.45, 0.5, 0.52, 0.54, 0.56, 0.58, 0.6, 0.62, 0.64, 0.66, 0.68, 0.7),
+    *(0.75, 0.8, 0.85, 0.9, 0.95, 0.97),
+)
 #: Most ordinary speech that may be labelled with an emotion, in %.
 MOST_CALLED = 20.0
 

@@ -6,6 +6,10 @@ teacher is trained in a minute on one core.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,13 +19,12 @@ from torch.nn import functional
 from model.emotion_encoder import FrameClassifier
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 from train.features.bank import Bank
-from train.fitting.drawer import StreamSet
-from train.teaching.encoder_frames import TeacherFrames
-from train.teaching.teacher_recipe import TeacherRecipe
+from train.fitting.answers import keep_timestep_answers
+from train.teaching.encoder_frames import TeacherFrames, teacher_frames
 from train.teaching.teacher_training import (
     LABEL_SMOOTHING,
+    TeachingMaterial,
     balanced_rows,
-    heard_rows,
     train_steps,
 )
 
@@ -36,50 +39,58 @@ LONGEST = 750
 ANSWER_BATCH = 64
 
 
-def train_head(
-    recipe: TeacherRecipe,
-    fold: int,
-    dealt: Int64,
-    data: StreamSet,
-    frames: TeacherFrames,
-    device: torch.device,
-) -> list[list[float]]:
-    """Train a head on all folds but one; return its answer at every timestep of the bank.
+class FrameHead:
+    """Teachers of ``trains = "head"``; see :class:`train.teaching.teacher_training.TeacherKind`."""
 
-    Args:
-        recipe: recipe with ``trains = "head"``.
-        fold: the fold that it does not hear, from 0.
-        dealt: fold of every recording; -1 if none hears it.
-        data: the recordings.
-        frames: the encoder's frames of these recordings.
-        device: device to train on.
-    """
-    torch.manual_seed(recipe.seed * 100 + fold)
-    generator = np.random.default_rng([recipe.seed, fold])
-    stored = _Frames(data.bank, frames, device)
-    network = FrameClassifier(frames.width, len(recipe.labels), recipe.dropout).to(device)
-    rate = recipe.head_learning_rate
-    optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=recipe.weight_decay)
-    labels = torch.from_numpy(data.targets[:, : len(recipe.labels)].argmax(axis=1)).to(device)
-    heard = heard_rows(dealt, fold)
-    order = balanced_rows(data, heard[data.bank.timesteps[heard] > 0], generator)
-    longest = round(recipe.seconds / TIMESTEP_S)
+    def __init__(self, material: TeachingMaterial) -> None:
+        self._material = material
+        timesteps = material.data.bank.timesteps
+        self.recordings = np.repeat(np.arange(len(timesteps)), timesteps)
 
-    def loss_of_batch() -> Tensor:
-        rows = [next(order) for _ in range(recipe.batch)]
-        batch, lengths, counts = stored.padded(rows, longest)
-        for row, length in zip(batch, lengths.tolist(), strict=True):
-            start = int(generator.integers(length))
-            row[start : start + int(generator.integers(MOST_HIDDEN + 1))] = 0.0
-        logits = network(batch, lengths).transpose(1, 2)
-        wanted = labels[rows][:, None].expand(-1, batch.shape[1])
-        each = functional.cross_entropy(
-            logits, wanted, reduction="none", label_smoothing=LABEL_SMOOTHING
+    @cached_property
+    def _frames(self) -> TeacherFrames:
+        material = self._material
+        bank = material.data.bank
+        return teacher_frames(
+            material.encoder, material.paths, bank, material.cache, material.device
         )
-        return (each * counts).sum() / counts.sum()
 
-    train_steps(network, optimiser, [rate], recipe.steps, fold, loss_of_batch)
-    return _answer(network.eval(), stored, data.bank)
+    def train(self, fold: int) -> list[list[float]]:
+        """Train on all folds but one; return the answer at every timestep of the bank."""
+        material, frames = self._material, self._frames
+        recipe, data, device = material.recipe, material.data, material.device
+        torch.manual_seed(recipe.seed * 100 + fold)
+        generator = np.random.default_rng([recipe.seed, fold])
+        stored = _Frames(data.bank, frames, device)
+        network = FrameClassifier(frames.width, len(recipe.labels), recipe.dropout).to(device)
+        rate = recipe.head_learning_rate
+        optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=recipe.weight_decay)
+        labels = torch.from_numpy(data.targets[:, : len(recipe.labels)].argmax(axis=1)).to(device)
+        heard = material.heard_rows(fold)
+        order = balanced_rows(data, heard[data.bank.timesteps[heard] > 0], generator)
+        longest = round(recipe.seconds / TIMESTEP_S)
+
+        def loss_of_batch() -> Tensor:
+            rows = [next(order) for _ in range(recipe.batch)]
+            batch, lengths, counts = stored.padded(rows, longest)
+            for row, length in zip(batch, lengths.tolist(), strict=True):
+                start = int(generator.integers(length))
+                row[start : start + int(generator.integers(MOST_HIDDEN + 1))] = 0.0
+            logits = network(batch, lengths).transpose(1, 2)
+            wanted = labels[rows][:, None].expand(-1, batch.shape[1])
+            each = functional.cross_entropy(
+                logits, wanted, reduction="none", label_smoothing=LABEL_SMOOTHING
+            )
+            return (each * counts).sum() / counts.sum()
+
+        train_steps(network, optimiser, [rate], recipe.steps, fold, loss_of_batch)
+        return _answer(network.eval(), stored, data.bank)
+
+    def keep(self, folder: Path, names: Sequence[str], answers: Float32) -> Float32:
+        """Write the answers; return each recording's mean in speech."""
+        bank = self._material.data.bank
+        keep_timestep_answers(folder, self._material.recipe.labels, names, bank.timesteps, answers)
+        return mean_answers(answers, bank)
 
 
 class _Frames:

@@ -1,9 +1,12 @@
-"""What the trainings of all teachers of emotions share: their steps and the order of examples."""
+"""What all kinds of teachers of emotions share: their material, their steps, their examples."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +17,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from train.fitting.drawer import StreamSet
 from train.fitting.training import FEWEST_STEPS, descend
+from train.teaching.teacher_recipe import TeacherRecipe
+
+Float32 = NDArray[np.float32]
 
 #: Share of each label spread over all.
 LABEL_SMOOTHING = 0.05
@@ -21,6 +27,55 @@ LABEL_SMOOTHING = 0.05
 WARM_UP_SHARE = 0.15
 #: Steps between two lines of the log.
 LOG_STEPS = 100
+
+
+@dataclass(frozen=True)
+class TeachingMaterial:
+    """What the teachers of a run learn from.
+
+    Attributes:
+        recipe: their recipe.
+        data: the recordings of training and validation speakers.
+        dealt: ``(recordings,)`` fold of each; -1 if no teacher hears it.
+        paths: their files.
+        encoder: file of Whisper's encoder.
+        cache: folder for its frames.
+        device: device to train on.
+    """
+
+    recipe: TeacherRecipe
+    data: StreamSet
+    dealt: NDArray[np.int64]
+    paths: Sequence[Path]
+    encoder: Path
+    cache: Path
+    device: torch.device
+
+    def heard_rows(self, fold: int) -> NDArray[np.int64]:
+        """Return the recordings that a fold's teacher hears: those of all other folds."""
+        return np.flatnonzero((self.dealt >= 0) & (self.dealt != fold))
+
+
+class TeacherKind(Protocol):
+    """A kind of teacher: what it learns, and where it answers.
+
+    Attributes:
+        recordings: ``(answers,)`` the recording to which each of its answers belongs.
+    """
+
+    recordings: NDArray[np.int64]
+
+    def train(self, fold: int) -> list[list[float]]:
+        """Train the teacher that does not hear a fold; return ``(answers, labels)``."""
+
+    def keep(self, folder: Path, names: Sequence[str], answers: Float32) -> Float32:
+        """Write all teachers' answers; return one for each recording, zeros without any.
+
+        Args:
+            folder: folder of the run.
+            names: names of the recordings.
+            answers: ``(answers, labels)``, each by teachers that have not heard its speaker.
+        """
 
 
 def train_steps(
@@ -54,16 +109,6 @@ def train_steps(
             mean = float(torch.stack(losses).mean())
             print(json.dumps({"fold": fold, "step": step, "loss": round(mean, 4)}), flush=True)
             losses.clear()
-
-
-def heard_rows(dealt: NDArray[np.int64], fold: int) -> NDArray[np.int64]:
-    """Return the rows that a fold's teacher hears: those of all other folds.
-
-    Args:
-        dealt: fold of every row; -1 if no teacher hears it.
-        fold: the fold that it will answer for.
-    """
-    return np.flatnonzero((dealt >= 0) & (dealt != fold))
 
 
 def balanced_rows(

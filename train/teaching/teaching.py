@@ -1,54 +1,46 @@
 """Emotion teachers: Whisper's encoder, fine-tuned on labels, or a head on its frames.
 
 A teacher sees whole recordings in both directions, so it knows more than a network that must answer
-at once. The whole encoder gives one answer for a recording; a head, which a CPU trains in a minute,
-one for every timestep, see ``frame_teacher.py``. On its own training recordings a teacher only
-repeats their labels, so teachers are cross-fitted: speakers are split into folds, and each fold is
-answered by the teacher that has not heard it. The validation speakers get the mean of all teachers.
-A recipe names the run as ``answers``.
+at once. The whole encoder (``whole_encoder.py``) gives one answer for a recording; a head
+(``frame_teacher.py``), which a CPU trains in a minute, gives one for every timestep. On its own
+training recordings a teacher only repeats their labels, so teachers are cross-fitted: speakers are
+split into folds, and each fold is answered by the teacher that has not heard it. The validation
+speakers get the mean of all teachers. A recipe names the run as ``answers``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from model.emotion_encoder import EmotionEncoder
-from model.whisper import load_whisper
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
-from streamer.signal import SAMPLE_RATE, TIMESTEP_SAMPLES
 from train.corpora.known import Utterance
 from train.corpora.lineage import check_recordings, keep_recordings
-from train.features.arrangement import Placement
-from train.features.bank import FULL_SCALE, Bank
-from train.fitting.answers import keep_answers, keep_timestep_answers, recording_name
-from train.fitting.drawer import Drawer, StreamSet
+from train.fitting.answers import recording_name
+from train.fitting.drawer import StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.measuring.measures import score
 from train.place import Place
 from train.stages.material import heard_beside, read_parts, training_data, unlabelled_files
-from train.teaching.encoder_frames import teacher_frames
-from train.teaching.frame_teacher import mean_answers, train_head
-from train.teaching.teacher_recipe import LONGEST_S, TeacherRecipe
-from train.teaching.teacher_training import (
-    LABEL_SMOOTHING,
-    balanced_rows,
-    heard_rows,
-    train_steps,
-)
+from train.teaching.frame_teacher import FrameHead
+from train.teaching.teacher_recipe import TeacherRecipe
+from train.teaching.teacher_training import TeacherKind, TeachingMaterial
+from train.teaching.whole_encoder import WholeEncoder
 
 Float32 = NDArray[np.float32]
 
+#: The kinds of teachers by a recipe's ``trains``.
+KINDS: dict[str, Callable[[TeachingMaterial], TeacherKind]] = {
+    "all": WholeEncoder,
+    "head": FrameHead,
+}
 #: Settings that recipes gained since the first runs, with the value that stands for what was then.
 LATER_SETTINGS = {"trains": "all"}
 
@@ -88,32 +80,19 @@ def run_teaching(
     keep_recordings(recordings, folders.run)
     data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
-    wanted = range(recipe.folds) if fold is None else [fold]
-    missing = [one for one in wanted if not _fold_file(folders.run, one).exists()]
-    frames = None
-    if missing and recipe.trains == "head":
-        paths = [one.path for one in utterances]
-        encoder = folders.corpora / recipe.encoder
-        frames = teacher_frames(encoder, paths, data.bank, folders.cache, place.device)
-    for one in missing:
-        if frames is not None:
-            answers = train_head(recipe, one, dealt, data, frames, place.device)
-        else:
-            answers = _teach(recipe, one, dealt, data, folders, place)
-        kept = {"recipe": asdict(recipe), "answers": answers}
-        folder.keep_json(kept, _fold_file(folders.run, one).name)
+    paths, encoder = [one.path for one in utterances], folders.corpora / recipe.encoder
+    material = TeachingMaterial(recipe, data, dealt, paths, encoder, folders.cache, place.device)
+    kind = KINDS[recipe.trains](material)
+    for one in range(recipe.folds) if fold is None else [fold]:
+        if not _fold_file(folders.run, one).exists():
+            kept = {"recipe": asdict(recipe), "answers": kind.train(one)}
+            folder.keep_json(kept, _fold_file(folders.run, one).name)
     if fold is not None:
         return {}
     labels = np.array([recipe.labels.index(one.label) for one in utterances])
     names = [recording_name(one, folders.corpora) for one in utterances]
-    if recipe.trains == "head":
-        timesteps = data.bank.timesteps
-        by_timestep = _together(recipe, np.repeat(dealt, timesteps), folders.run)
-        keep_timestep_answers(folders.run, recipe.labels, names, timesteps, by_timestep)
-        answered = mean_answers(by_timestep, data.bank)
-    else:
-        answered = _together(recipe, dealt, folders.run)
-        keep_answers(folders.run, recipe.labels, names, answered)
+    answers = _together(recipe, dealt[kind.recordings], folders.run)
+    answered = kind.keep(folders.run, names, answers)
     uars = {
         part: _uars(answered[rows], labels[rows], [utterances[i].corpus for i in rows])
         for part, rows in (
@@ -198,79 +177,3 @@ def _together(recipe: TeacherRecipe, dealt: NDArray[np.int64], folder: Path) -> 
     every = np.stack(said)
     unheard = every[np.maximum(dealt, 0), np.arange(len(dealt))]
     return np.where(dealt[:, None] < 0, every.mean(axis=0), unheard)
-
-
-def _teach(
-    recipe: TeacherRecipe,
-    fold: int,
-    dealt: NDArray[np.int64],
-    data: StreamSet,
-    folders: Folders,
-    place: Place,
-) -> list[list[float]]:
-    """Train on all folds but one and answer for every utterance."""
-    torch.manual_seed(recipe.seed * 100 + fold)
-    device = place.device
-    network = EmotionEncoder(
-        load_whisper(folders.corpora / recipe.encoder), len(recipe.labels), recipe.dropout
-    ).to(device)
-    heads = [one for name, one in network.named_parameters() if not name.startswith("encoder.")]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": network.encoder.parameters(), "lr": recipe.learning_rate},
-            {"params": heads, "lr": recipe.head_learning_rate},
-        ],
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    drawer = Drawer(data, recipe.drawn(), device)
-    targets = torch.from_numpy(data.targets[:, : len(recipe.labels)]).to(device)
-    generator = np.random.default_rng([recipe.seed, fold])
-    order = balanced_rows(data, heard_rows(dealt, fold), generator)
-    sizes = data.bank.lengths
-
-    def loss_of_batch() -> Tensor:
-        rows = [next(order) for _ in range(recipe.batch)]
-        placed = [_placed(row, int(sizes[row]), recipe, generator) for row in rows]
-        samples = drawer.spoken([[one] for one in placed], generator)
-        lengths = torch.tensor([one.samples for one in placed], device=device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = network(samples, lengths)
-        return functional.cross_entropy(
-            logits.float(), targets[rows], label_smoothing=LABEL_SMOOTHING
-        )
-
-    rates = [recipe.learning_rate, recipe.head_learning_rate]
-    train_steps(network, optimiser, rates, recipe.steps, fold, loss_of_batch)
-    return _answer(network.eval(), data.bank, len(targets), device)
-
-
-def _placed(
-    row: int, samples: int, recipe: TeacherRecipe, generator: np.random.Generator
-) -> Placement:
-    """Place a recording at the start of an example at a random speed, its end cut off."""
-    speed = float(generator.uniform(*recipe.augmentation.speed))
-    whole = max(int(samples / speed) - 2, 1)
-    longest = recipe.streams.timesteps * TIMESTEP_SAMPLES
-    return Placement(row, 0, min(whole, longest), speed, 0.0)
-
-
-@torch.no_grad()
-def _answer(
-    network: EmotionEncoder, bank: Bank, count: int, device: torch.device
-) -> list[list[float]]:
-    """Return each recording's mean answer over two versions: as it is, and denoised."""
-    answers = []
-    longest = round(LONGEST_S * SAMPLE_RATE)
-    starts, sizes = bank.starts, bank.lengths
-    for row in range(count):
-        first, size = int(starts[row]), min(int(sizes[row]), longest)
-        both = np.stack([one[first : first + size] for one in (bank.recorded, bank.denoised)])
-        stored = FULL_SCALE * float(bank.gains[row])
-        samples = torch.from_numpy(both.astype(np.float32) / np.float32(stored)).to(device)
-        samples = functional.pad(samples, (0, max(0, SAMPLE_RATE // 2 - size)))
-        lengths = torch.full((2,), size, device=device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = network(samples, lengths)
-        answers.append(torch.softmax(logits, dim=-1).mean(dim=0))
-    return [[round(value, 5) for value in row] for row in torch.stack(answers).tolist()]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import train.comparing.shapes
 from model.config import EMOTIONS, BlockConfig
 from model.cost import step_cost
 from streamer.errors import SerLiveError
-from tests.helpers.places import RECIPES, ROOT
+from tests.helpers.places import CLIPS, RECIPES, ROOT
 from tests.helpers.training import run_train
+from train.comparing.offline import OfflineNetwork
 from train.comparing.shapes import read_shapes, table_of, try_shape
+from train.corpora.known import read_corpus
 from train.fitting.recipe_file import read_recipe
 from train.fitting.run_folder import Folders, RunFolder
 from train.place import Place
@@ -125,14 +128,21 @@ def test_shapes_are_trained_once_and_share_imitations(
 def test_a_shape_is_judged_on_corpora_that_its_recipe_only_tests(shapes, tiny_corpus, tmp_path):
     actor = tiny_corpus / "ravdess" / "Actor_01"
     actor.mkdir(parents=True)
-    clip = next((tiny_corpus / "cremad" / "AudioWAV").glob("*_ANG_*"))
-    for emotion in ("05", "03", "01", "04"):
+    for emotion, clip in zip(("05", "03", "01", "04"), CLIPS, strict=True):
         (actor / f"03-01-{emotion}-01-01-01-01.flac").write_bytes(clip.read_bytes())
     first = read_shapes(shapes, tmp_path / "runs")[0]
-    first = replace(first, emotions=replace(first.emotions, transfer=("ravdess",)))
+    emotions = replace(first.emotions, transfer=("ravdess",), epochs=2)
     folders = Folders(tiny_corpus, tmp_path / "cache", tmp_path / "runs" / "first")
-    trial = try_shape(first, folders, Place())
-    assert trial.unheard == {"ravdess": 25.0}  # one recording under four labels gets one answer
+    trial = try_shape(replace(first, emotions=emotions), folders, Place())
+    found = read_corpus("ravdess", tiny_corpus, EMOTIONS)
+    answered = OfflineNetwork(folders).answers(found)
+    right = [EMOTIONS.index(one.label) == it for one, it in zip(found, answered, strict=True)]
+    assert trial.unheard == {"ravdess": 100 * np.mean(right)}  # one recording of each label
+    epoch = RunFolder(folders.run).result()["epoch"]
+    records = [json.loads(line) for line in (folders.run / "log.jsonl").read_text().splitlines()]
+    (best,) = [one for one in records if one["epoch"] == epoch]
+    assert trial.validation["mean"] == best["mean"]
+    assert list(trial.validation.values())[:-1] == [one for (one,) in best["validation_uar"]]
     assert table_of([trial]).columns[-1].header == "ravdess"
 
 

@@ -84,11 +84,13 @@ def test_the_open_recipe_trains_on_material_for_any_use():
 
 def test_what_teachers_and_imitation_are_worth_differs_from_the_open_recipe_in_that_alone():
     recipe = read_recipe(RECIPES / "open.toml")
-    taught = read_recipe(RECIPES / "open-with-teachers.toml")
-    assert Path(taught.answers).name == read_teacher_recipe(RECIPES / "frame-teacher.toml").name
-    assert replace(taught, name="open", answers="", answers_weight=recipe.answers_weight) == recipe
+    assert Path(recipe.answers).name == read_teacher_recipe(RECIPES / "frame-teacher.toml").name
+    by_labels = read_recipe(RECIPES / "open-by-labels.toml")
+    weight = by_labels.answers_weight
+    assert replace(recipe, name=by_labels.name, answers="", answers_weight=weight) == by_labels
     without = read_recipe(RECIPES / "open-without-imitation.toml")
-    assert replace(without, name="open", pretrained="runs/imitation", refit=True) == recipe
+    imitation = recipe.pretrained
+    assert replace(without, name=by_labels.name, pretrained=imitation, refit=True) == by_labels
 
 
 @pytest.mark.parametrize("later", ["open", "six", "research", "ravdess"])

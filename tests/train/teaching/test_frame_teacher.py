@@ -136,7 +136,7 @@ def test_answers_to_other_recordings_are_refused(folders):
     )
     np.testing.assert_allclose(said[is_said], [[1.0, 0.0]] * sizes[0])
     for utterance, labels, size, message in (
-        (spoken, EMOTIONS, sizes + 1, "heard another cremad/"),
+        (spoken, EMOTIONS, sizes + 1, r"cremad/.* timesteps here, and had \d+ when the teachers"),
         (replace(spoken, path=spoken.path.with_name("x.flac")), EMOTIONS, sizes, "about none of"),
         (spoken, ("calm",), sizes, "know angry, happy, neutral, sad"),
     ):

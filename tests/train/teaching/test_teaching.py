@@ -21,7 +21,7 @@ from train.fitting.answers import ANSWERS, read_answers
 from train.fitting.run_folder import Folders
 from train.place import Place
 from train.stages.run import run
-from train.teaching import teaching
+from train.teaching import whole_encoder
 from train.teaching.teacher_recipe import TeacherRecipe, read_teacher_recipe
 from train.teaching.teaching import deal, run_teaching
 
@@ -61,9 +61,9 @@ def test_a_speakers_answers_come_from_teachers_that_have_not_heard_him(folders, 
         fold = len(heard) - 1
         return [[1.0 if one == fold else 0.0 for one in range(4)]] * count
 
-    real = teaching.balanced_rows
-    monkeypatch.setattr(teaching, "balanced_rows", remembered)
-    monkeypatch.setattr(teaching, "_answer", constant)
+    real = whole_encoder.balanced_rows
+    monkeypatch.setattr(whole_encoder, "balanced_rows", remembered)
+    monkeypatch.setattr(whole_encoder, "_answer", constant)
     result = run_teaching(RECIPE, folders, Place())
     found = read_corpus("cremad", folders.corpora, EMOTIONS)
     said, is_said = read_answers(folders.run, found, EMOTIONS, folders.corpora)
