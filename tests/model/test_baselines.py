@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.attention import WindowMean
+from model.attention import ContextAttention, WindowMean
 from model.baselines import SYSTEMS, build, c_bilstm, c_bilstm_rolling, c_pfsmn, lstm, pfsmn
 from model.config import EMOTIONS, NetworkConfig, SystemConfig, live
 from model.contract import Moment
@@ -208,6 +208,20 @@ def test_the_cost_equals_the_products_that_run(name, changes):
         # In float32 an LSTM runs in oneDNN, where torch counts no product.
         counted = multiply_adds(lambda: network.double()(features(last).double()))
     assert step_cost(network.config) == counted
+
+
+def test_running_again_computes_every_key_of_the_window_again():
+    config = c_bilstm_rolling()
+    network, last = build(config), config.window_timesteps
+    sequence = network.sequence(features(last))
+    counted = multiply_adds(lambda: network.double().sequence(features(last).double()))
+    network.float()
+    counted += multiply_adds(lambda: network.attention.look(sequence))
+    # Only the newest timestep asks a question, and only its window is pooled and classified.
+    question = (ContextAttention.ASKED + 1) * config.hidden
+    window = (ContextAttention.ASKED + 1) * last + 2 * last * config.hidden
+    counted += window + 2 * config.hidden * len(config.outputs) - (last - 1) * question
+    assert step_cost(config) == counted
 
 
 def test_running_again_for_every_estimate_costs_dozens_of_times_as_much():

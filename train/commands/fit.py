@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamer.commands.numbers import Whole
+from streamer.errors import SerLiveError
 from streamer.outputs import say_on_stderr
 from train.commands.options import add_corpora, add_place, add_run
 
@@ -52,7 +53,10 @@ def run(options: argparse.Namespace) -> int:
     recipe = recipe_of(options.recipe, options.without)
     if options.corpus:
         recipe = recipe.of_corpora(options.corpus)
-    recipe = replace(recipe, name="-without-".join((recipe.name, *options.without)))
+    try:
+        recipe = replace(recipe, name="-without-".join((recipe.name, *options.without)))
+    except ValueError as error:  # too long
+        raise SerLiveError(f"--without, in the recipe's name: {error}") from error
     name = recipe.name
     if options.seed is not None:
         recipe, name = replace(recipe, seed=options.seed), f"{name}-seed-{options.seed}"

@@ -146,10 +146,14 @@ def read_shapes(path: Path, runs: Path) -> list[Shape]:
     recipes = read_recipe(Path(values["imitation"])), read_recipe(Path(values["emotions"]))
     with recipe_at(path):
         check_pair_of_recipes(*recipes)
+        # However it is spelled; and a checkout with its runs may move.
+        place = runs.resolve()
+        if place.is_relative_to(Path.cwd()):
+            place = place.relative_to(Path.cwd())
         shapes: list[Shape] = []
         for name, changes in values["shapes"].items():
             try:
-                shape = _shape(name, changes, *recipes, values["epochs"], runs)
+                shape = _shape(name, changes, *recipes, values["epochs"], place)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"shapes.{name}: {error}") from error
             shapes.append(_sharing(shape, shapes))

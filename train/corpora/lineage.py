@@ -228,12 +228,14 @@ def check_recordings(
     Raises:
         SerLiveError: some were added, removed or changed since, or one cannot be read.
     """
-    now = {_file_name(one, corpora): [file_digest(one)] for one in files}
+    now: dict[str, list[str]] = {_file_name(one, corpora): [file_digest(one)] for one in files}
     now |= {place_of(one, corpora): [one.label, one.speaker, file_digest(one.path)]
             for one in utterances}  # fmt: skip
     if not goes_on:
         return now
     then = _read_recordings(folder)
+    if all(len(one) > 1 for one in then.values()):  # from before files were listed, or without any
+        now = {name: one for name, one in now.items() if len(one) > 1}
     differences = {
         "new": sorted(now.keys() - then.keys()),
         "gone": sorted(then.keys() - now.keys()),

@@ -6,6 +6,7 @@ of ``train/features`` apply them; ``train/fitting/batches.py`` has SpecAugment a
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterable, Sequence
@@ -147,11 +148,14 @@ PASSED_OVER = frozenset(("impulse_responses", "short", "baby-cry", "person-sneez
 
 
 def noise_files(root: Path, part: NoisePart) -> list[Path]:
-    """Return a part's background recordings below ``root``, without :data:`PASSED_OVER`."""
+    """Return a part's readable background recordings below ``root``, no :data:`PASSED_OVER`."""
     return [
         path
         for path in audio_files(root)
-        if path.parent.name not in PASSED_OVER and noise_part(path) == part
+        if path.parent.name not in PASSED_OVER
+        and noise_part(path) == part
+        and path.is_file()
+        and os.access(path, os.R_OK)
     ]
 
 

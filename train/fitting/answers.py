@@ -72,8 +72,7 @@ def read_answers(
     with _reading(folder / ANSWERS) as file:
         found = json.loads(file.read_text(encoding="utf-8"))
         theirs, answers = found["labels"], found["answers"]
-        rows = np.array(list(answers.values()), np.float32)
-        if rows.shape != (len(answers), len(theirs)):
+        if any(len(row) != len(theirs) for row in answers.values()):
             raise ValueError("its parts do not match")
     columns = _columns(folder, theirs, labels)
     result = np.zeros((len(utterances), len(labels)), np.float32)

@@ -45,6 +45,8 @@ def record_of(epoch: int, folder: Path) -> dict[str, Any]:
 def keep_epochs(epochs: int, folder: Path) -> None:
     """Drop the records of later epochs, which will be trained again, and of an earlier training.
 
+    A line that a stop or a full disk cut short belongs to a later epoch, too.
+
     Args:
         epochs: number of the epochs in the checkpoint; 0 if there is none.
         folder: the training's folder.
@@ -52,8 +54,16 @@ def keep_epochs(epochs: int, folder: Path) -> None:
     path = folder / LOG
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [one for one in lines if epochs and json.loads(one)["epoch"] <= epochs]
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [one for one in lines if 0 < _epoch_of(one) <= epochs]
     if kept != lines:
         with whole_file(path) as file:
-            file.write("".join(kept).encode())
+            file.write(b"".join(kept))
+
+
+def _epoch_of(line: bytes) -> int:
+    """Return the epoch of a line of the log; 0 for one that was cut short."""
+    try:
+        return int(json.loads(line)["epoch"]) if line.endswith(b"\n") else 0
+    except (ValueError, KeyError, TypeError):
+        return 0

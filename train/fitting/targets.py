@@ -86,6 +86,17 @@ def timestep_targets(
     return result
 
 
+def votes_file(root: Path) -> Path:
+    """Return CREMA-D's file of votes.
+
+    Raises:
+        SerLiveError: it is missing.
+    """
+    if found := sorted(root.rglob(VOTES_FILE)):
+        return found[0]
+    raise SerLiveError(f"soft_labels needs CREMA-D's {VOTES_FILE}, which is not in {root}")
+
+
 def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float32]:
     """Read the share of CREMA-D's raters that chose each class, by clip name.
 
@@ -97,9 +108,7 @@ def read_votes(root: Path, classes: Sequence[str], had: str) -> dict[str, Float3
     Raises:
         SerLiveError: the file of votes is missing.
     """
-    file = next(iter(sorted(root.rglob(VOTES_FILE))), None)
-    if file is None:
-        raise SerLiveError(f"soft_labels needs CREMA-D's {VOTES_FILE}, which is not in {root}")
+    file = votes_file(root)
     letters = {EMOTIONS["cremad"][code]: code[0] for code in EMOTIONS["cremad"]}
     columns = [letters.get(name) for name in classes]
     votes = {}

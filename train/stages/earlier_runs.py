@@ -12,7 +12,14 @@ from streamer.modelfile.lineage import Lineage
 from train.corpora.lineage import together
 from train.fitting.answers import answer_files
 from train.fitting.recipe import Recipe
-from train.fitting.run_folder import WEIGHTS, RunFolder, is_refit, lineage_of, normalisation_of
+from train.fitting.run_folder import (
+    RESULT,
+    WEIGHTS,
+    RunFolder,
+    is_refit,
+    lineage_of,
+    normalisation_of,
+)
 from train.fitting.teachers import Teachers
 from train.fitting.training import check_is_whole, check_start
 from train.place import Place
@@ -51,11 +58,17 @@ class EarlierRuns:
         return cls(start, answers, tuple(RunFolder(Path(name)) for name in recipe.teacher))
 
     def files(self) -> list[Path]:
-        """Return the files that the training depends on: weights and stored answers."""
+        """Return the files that a fit depends on: weights, temperatures and stored answers."""
         runs = [one for one in (self.start, *self.teachers) if one is not None]
-        weights = [one.path / WEIGHTS for run in runs for one in (run, run.refit)]
-        answers = [] if self.answers is None else answer_files(self.answers.path)
-        return [one for one in (*weights, *answers) if one.is_file()]
+        found = [run.path / WEIGHTS for run in runs]
+        found += [one.path / RESULT for one in self.teachers]
+        found += [] if self.answers is None else answer_files(self.answers.path)
+        return [one for one in found if one.is_file()]
+
+    def refit_files(self) -> list[Path]:
+        """Return the files that a refit depends on beside these."""
+        runs = [one for one in (self.start, *self.teachers) if one is not None]
+        return [one for run in runs if (one := run.refit.path / WEIGHTS).is_file()]
 
     def joined(self, own: Lineage, recipe: Recipe) -> Lineage:
         """Join the recipe's own lineage with those of all these runs.

@@ -89,7 +89,7 @@ def export_run(
         folder: folder of the finished run.
         path: model file to write.
         corpora: folder of the unpacked corpora; those that the recipe names are tested, and of
-            its ``transfer`` those that are there.
+            the known ones in its ``transfer`` those that are there.
         judged: for a refit run, export the network from before the refit, which has not heard
             the validation speakers.
         like: model file to copy the decision layer and everyday prior from; None uses defaults.

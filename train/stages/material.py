@@ -36,7 +36,7 @@ from train.fitting.drawer import StreamSet
 from train.fitting.epochs import TrainingData
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders
-from train.fitting.targets import one_hot, targets, timestep_targets
+from train.fitting.targets import one_hot, targets, timestep_targets, votes_file
 from train.fitting.validation import ValidationSet, alone, in_streams
 from train.place import CPU
 
@@ -228,9 +228,15 @@ def ordinary_of(recipe: Recipe, folders: Folders) -> tuple[Path, ...]:
     return ordinary.ordinary_speech(folders.corpora).train
 
 
-def unlabelled_files(recipe: Recipe, folders: Folders) -> list[Path]:
-    """Return the recordings without a label, and the encoder, that the recipe learns from."""
+def material_files(recipe: Recipe, folders: Folders) -> list[Path]:
+    """Return what the recipe learns from beside labelled recordings: others, votes, an encoder.
+
+    Raises:
+        SerLiveError: the recipe wants votes and they are missing.
+    """
     found = list(ordinary_of(recipe, folders))
+    if recipe.soft_labels:
+        found.append(votes_file(folders.corpora / "cremad"))
     if recipe.streams is not None:
         roots = [folders.corpora / name for name in recipe.noises]
         found += [one for root in roots for one in noise_files(root, "train")]

@@ -24,10 +24,10 @@ from train.stages.material import (
     Parts,
     check_readable,
     heard_beside,
+    material_files,
     prepare_run,
     read_parts,
     training_data,
-    unlabelled_files,
 )
 
 
@@ -69,7 +69,7 @@ def run(
         folders.corpora,
         folder.path,
         folder.is_begun,
-        [*unlabelled_files(recipe, folders), *earlier.files()],
+        [*material_files(recipe, folders), *earlier.files()],
     )
     own = Lineage(parts.heard, heard_beside(recipe, folders.corpora))
     lineage = earlier.joined(own, recipe)
@@ -97,6 +97,11 @@ def run(
     if recipe.refit:
         if place.leads:
             say_on_stderr(f"train: again on the validation speakers, too, in {folder.refit.path}")
+        refitted = check_recordings(
+            [], folders.corpora, folder.refit.path, folder.refit.is_begun, earlier.refit_files()
+        )
+        if place.leads:
+            keep_recordings(refitted, folder.refit.path)
         teachers = earlier.load_teachers(recipe, place, refitted=True)
         with place.leader_first():
             train = training_data(recipe, parts.refit, folders, normaliser)

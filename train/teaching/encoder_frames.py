@@ -72,7 +72,7 @@ def frames_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: 
     return pairs[index]
 
 
-def load_teacher(path: Path) -> WhisperEncoder:
+def load_encoder(path: Path) -> WhisperEncoder:
     """Load an encoder and check that it has :data:`LAYERS`.
 
     Raises:
@@ -81,7 +81,7 @@ def load_teacher(path: Path) -> WhisperEncoder:
     encoder = load_whisper(path)
     if len(encoder.layers) <= max(LAYERS):
         raise SerLiveError(
-            f"the teacher {path} has {len(encoder.layers)} layers, and {max(LAYERS) + 1} are "
+            f"the encoder {path} has {len(encoder.layers)} layers, and {max(LAYERS) + 1} are "
             "listened to: take whisper-base"
         )
     return encoder
@@ -94,38 +94,38 @@ def told_of(encoder: WhisperEncoder, samples: NDArray[np.float32], timesteps: in
     return frames_of(encoder, samples, timesteps)
 
 
-def teacher_frames(
-    teacher: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path, device: torch.device = CPU
+def encoder_frames_of(
+    file: Path, paths: Sequence[Path], bank: Bank, cache_folder: Path, device: torch.device = CPU
 ) -> TeacherFrames:
-    """Return the teacher's frames for every recording of the bank, cached or computed.
+    """Return the encoder's frames for every recording of the bank, cached or computed.
 
     Args:
-        teacher: file of the encoder.
+        file: file of the encoder.
         paths: paths of the bank's recordings.
         bank: gives the timesteps.
         cache_folder: folder for the computed frames.
         device: device to compute on; a CPU uses all cores.
 
     Raises:
-        SerLiveError: the teacher cannot be read, or has too few layers.
+        SerLiveError: the encoder cannot be read, or has too few layers.
     """
-    encoder = load_teacher(teacher)  # raise here, not in a worker
+    encoder = load_encoder(file)  # raise here, not in a worker
     code = source_digest(
         inspect.getsource(frames_of), inspect.getsource(model.whisper), repr(LAYERS)
     )
-    own = hashlib.sha256(teacher.read_bytes()).hexdigest()
-    file = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
-    if not file.exists():
+    own = hashlib.sha256(file.read_bytes()).hexdigest()
+    stored = cache_folder / f"frames-{key_of(paths, own, code)}.npy"
+    if not stored.exists():
         if device.type == "cuda":
             found = _hear_bank(encoder.to(device), bank)
         else:
-            found = _hear_paths(teacher, paths, bank)
+            found = _hear_paths(file, paths, bank)
         values = np.concatenate(found)
         mean = values.mean(axis=0, dtype=np.float64)
         deviation = values.std(axis=0, dtype=np.float64) + 1e-6
-        with whole_file(file) as stream:
+        with whole_file(stored) as stream:
             np.save(stream, ((values - mean) / deviation).astype(np.float16))
-    return TeacherFrames(np.load(file))
+    return TeacherFrames(np.load(stored))
 
 
 def _hear_bank(encoder: WhisperEncoder, bank: Bank) -> list[Float16]:

@@ -20,7 +20,7 @@ from model.emotion_encoder import FrameClassifier
 from streamer.signal import SPEECH_THRESHOLD, TIMESTEP_S
 from train.features.bank import Bank
 from train.fitting.answers import keep_timestep_answers
-from train.teaching.encoder_frames import TeacherFrames, teacher_frames
+from train.teaching.encoder_frames import TeacherFrames, encoder_frames_of
 from train.teaching.teacher_training import (
     LABEL_SMOOTHING,
     TeachingMaterial,
@@ -51,7 +51,7 @@ class FrameHead:
     def _frames(self) -> TeacherFrames:
         material = self._material
         bank = material.data.bank
-        return teacher_frames(
+        return encoder_frames_of(
             material.encoder, material.paths, bank, material.cache, material.device
         )
 

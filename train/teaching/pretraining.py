@@ -35,8 +35,8 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import Folders, RunFolder
 from train.fitting.training import MovingAverage, descend, make_optimiser, make_schedule
 from train.place import Place
-from train.stages.material import heard_beside, ordinary_of, training_data, unlabelled_files
-from train.teaching.encoder_frames import TeacherFrames, load_teacher, teacher_frames
+from train.stages.material import heard_beside, material_files, ordinary_of, training_data
+from train.teaching.encoder_frames import TeacherFrames, encoder_frames_of, load_encoder
 
 Float16 = NDArray[np.float16]
 
@@ -88,17 +88,17 @@ def run_pretraining(recipe: Recipe, folders: Folders, place: Place) -> dict[str,
             f"the recipe {recipe.name} imitates nobody: python -m train fit takes it"
         )
     teacher = folders.corpora / recipe.imitates
-    load_teacher(teacher)  # raise before anything is decoded
+    load_encoder(teacher)  # raise before anything is decoded
     voices, heard = voices_of(recipe, folders.corpora)
     lineage = Lineage(heard, heard_beside(recipe, folders.corpora))
     folder = RunFolder(folders.run)
-    beside = unlabelled_files(recipe, folders)
+    beside = material_files(recipe, folders)
     recordings = check_recordings(voices, folders.corpora, folder.path, folder.is_begun, beside)
     keep_recordings(recordings, folders.run)
     data = training_data(recipe, voices, folders)
     assert isinstance(data, StreamSet)
     paths = [*(one.path for one in voices), *ordinary_of(recipe, folders)]
-    frames = teacher_frames(teacher, paths, data.bank, folders.cache, place.device)
+    frames = encoder_frames_of(teacher, paths, data.bank, folders.cache, place.device)
     network = pretrain(recipe, data, frames, folders.run, place)
     result = {
         "recipe": recipe.to_dict(),

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.whisper import load_whisper
 from streamer.errors import SerLiveError
 from streamer.modelfile.lineage import LONGEST_NAME, Lineage, Material
 from train.corpora.known import Utterance
@@ -28,7 +29,8 @@ from train.fitting.drawer import StreamSet
 from train.fitting.run_folder import CHECKPOINT, RESULT, WEIGHTS, Folders, RunFolder
 from train.measuring.measures import score
 from train.place import Place
-from train.stages.material import heard_beside, read_parts, training_data, unlabelled_files
+from train.stages.material import heard_beside, material_files, read_parts, training_data
+from train.teaching.encoder_frames import load_encoder
 from train.teaching.frame_teacher import FrameHead
 from train.teaching.teacher_recipe import TeacherRecipe
 from train.teaching.teacher_training import TeacherKind, TeachingMaterial
@@ -74,13 +76,16 @@ def run_teaching(
             f"{dealt.max() + 1} speakers to train on"
         )
     _check_folder(recipe, folders.run)
+    encoder = folders.corpora / recipe.encoder
+    check_encoder = load_encoder if recipe.trains == "head" else load_whisper
+    check_encoder(encoder)  # raise before anything is decoded
     goes_on = any(_fold_file(folders.run, one).exists() for one in range(recipe.folds))
-    files = [*unlabelled_files(drawn, folders), folders.corpora / recipe.encoder]
+    files = [*material_files(drawn, folders), encoder]
     recordings = check_recordings(utterances, folders.corpora, folders.run, goes_on, files)
     keep_recordings(recordings, folders.run)
     data = training_data(drawn, utterances, folders)
     assert isinstance(data, StreamSet)
-    paths, encoder = [one.path for one in utterances], folders.corpora / recipe.encoder
+    paths = [one.path for one in utterances]
     material = TeachingMaterial(recipe, data, dealt, paths, encoder, folders.cache, place.device)
     kind = KINDS[recipe.trains](material)
     for one in range(recipe.folds) if fold is None else [fold]:

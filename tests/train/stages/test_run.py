@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import save
 
@@ -120,21 +121,66 @@ def test_a_run_does_not_resume_with_other_recordings(folders):
     assert run(recipe_with(epochs=1), folders)
 
 
-@pytest.mark.parametrize("changed", ["network.safetensors", "refit/network.safetensors"])
-def test_a_run_does_not_go_on_from_a_start_that_was_trained_again(folders, tmp_path, changed):
+@pytest.mark.parametrize(
+    ("changed", "saves"), [("network.safetensors", 1), ("refit/network.safetensors", 3)]
+)
+def test_a_run_does_not_go_on_from_a_start_that_was_trained_again(
+    folders, tmp_path, changed, saves
+):
     start, recipe = replace(folders, run=tmp_path / "start"), recipe_with(epochs=2, refit=True)
     run(recipe_with(epochs=1, refit=True), start)
     later = replace(recipe, pretrained=str(start.run))
-    with stopped_at_save():
+    with stopped_at_save(saves):
         run(later, folders)
     weights = start.run / changed
-    network = RunFolder(weights.parent.parent if "/" in changed else start.run).load()[0]
-    kept, other = weights.read_bytes(), {k: v + 1 for k, v in network.state_dict().items()}
-    weights.write_bytes(save(other))
+    kept, network = weights.read_bytes(), RunFolder(start.run).load()[0]
+    weights.write_bytes(save({name: one + 1 for name, one in network.state_dict().items()}))
     with pytest.raises(SerLiveError, match=rf"other recordings or files .*1 changed \(.*{changed}"):
         run(later, folders)
     weights.write_bytes(kept)
     assert run(later, folders)
+
+
+def test_a_start_may_be_refit_after_a_run_from_it(folders, tmp_path):
+    start = replace(folders, run=tmp_path / "start")
+    run(recipe_with(epochs=1), start)
+    later = recipe_with(epochs=1, pretrained=str(start.run))
+    run(later, folders)
+    run(recipe_with(epochs=1, refit=True), start)
+    assert run(later, folders)
+    assert run(replace(later, refit=True), folders)
+
+
+@pytest.mark.usefixtures("few_surroundings", "ordinary")
+@pytest.mark.parametrize(
+    "changed", ["noise/House/hum.wav", "noise/impulse_responses/hall.wav", "speech/intent/a/0.flac"]
+)
+def test_a_run_does_not_go_on_with_other_unlabelled_material(folders, changed):
+    room = folders.corpora / "noise" / "impulse_responses" / "hall.wav"
+    room.parent.mkdir()
+    soundfile.write(room, np.eye(1, 1_600)[0], 16_000)
+    streams = replace(STREAMED.streams, ordinary=0.3)
+    recipe = replace(STREAMED, epochs=1, streams=streams, noises=("noise",))
+    with stopped_at_save():
+        run(recipe, folders)
+    file = folders.corpora / changed
+    kept = file.read_bytes()
+    file.write_bytes(kept + b"!")
+    with pytest.raises(SerLiveError, match=rf"1 changed \({changed}\)"):
+        run(recipe, folders)
+    file.write_bytes(kept)
+    assert run(recipe, folders)
+
+
+def test_a_run_from_before_files_were_listed_goes_on(folders):
+    recipe = replace(STREAMED, epochs=1, noises=("noise",))
+    with stopped_at_save():
+        run(recipe, folders)
+    listed = folders.run / "recordings.json"
+    older = {name: one for name, one in json.loads(listed.read_text()).items() if len(one) > 1}
+    assert len(older) == 32
+    listed.write_text(json.dumps(older))
+    assert run(recipe, folders)
 
 
 def logged(folder):
@@ -155,6 +201,10 @@ def test_the_log_holds_each_epoch_of_this_training_once(folders, monkeypatch):
         patch.setattr(Training, "save", interrupted)
         run(recipe, folders)
     assert [record["epoch"] for record in logged(folders.run)] == [1]
+    run(recipe, folders)
+    assert [record["epoch"] for record in logged(folders.run)] == [1, 2]
+    with (folders.run / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 3, "lo')  # as a power cut leaves it
     run(recipe, folders)
     assert [record["epoch"] for record in logged(folders.run)] == [1, 2]
     (folders.run / "checkpoint.pt").unlink()

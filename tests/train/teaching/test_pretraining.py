@@ -31,8 +31,8 @@ from train.teaching import encoder_frames, pretraining
 from train.teaching.encoder_frames import (
     LAYERS,
     TeacherFrames,
+    encoder_frames_of,
     frames_of,
-    teacher_frames,
     told_of,
 )
 from train.teaching.pretraining import (
@@ -76,20 +76,20 @@ def test_the_teacher_has_a_frame_for_every_timestep(speech):
 def test_the_teachers_frames_are_standardised_and_computed_once(
     teacher, bank, tmp_path, monkeypatch
 ):
-    frames = teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
+    frames = encoder_frames_of(teacher, CLIPS, bank, tmp_path / "cache")
     assert (frames.values.dtype, frames.width) == (np.float16, WIDTH)
     assert len(frames.values) == len(bank.speech)
     np.testing.assert_allclose(frames.values.mean(axis=0, dtype=float), 0, atol=1e-3)
     np.testing.assert_allclose(frames.values.std(axis=0, dtype=float), 1, atol=1e-2)
     monkeypatch.setattr(encoder_frames, "WorkerPool", None)  # nothing is left to do
-    again = teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
+    again = encoder_frames_of(teacher, CLIPS, bank, tmp_path / "cache")
     np.testing.assert_array_equal(again.values, frames.values)
     with pytest.raises(SerLiveError, match="cannot read the teacher"):
-        teacher_frames(tmp_path / "nowhere", CLIPS, bank, tmp_path / "cache")
+        encoder_frames_of(tmp_path / "nowhere", CLIPS, bank, tmp_path / "cache")
     torch.manual_seed(5)
     keep(WhisperEncoder(WIDTH, max(LAYERS) + 1, 1500), teacher)  # another teacher
     with pytest.raises(TypeError):
-        teacher_frames(teacher, CLIPS, bank, tmp_path / "cache")
+        encoder_frames_of(teacher, CLIPS, bank, tmp_path / "cache")
 
 
 def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
@@ -97,7 +97,7 @@ def test_a_teacher_with_too_few_layers_is_refused(tmp_path, bank):
     with pytest.raises(
         SerLiveError, match=r"tiny\.safetensors has 5 layers, and 6 are listened to"
     ):
-        teacher_frames(tmp_path / "tiny.safetensors", CLIPS, bank, tmp_path / "cache")
+        encoder_frames_of(tmp_path / "tiny.safetensors", CLIPS, bank, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("samples", "timesteps"), [(0, 0), (200, 1), (399, 1), (639, 1)])
@@ -236,8 +236,8 @@ def heard(monkeypatch):
         paths.extend(found)
         return real(teacher, found, *others)
 
-    real = pretraining.teacher_frames
-    monkeypatch.setattr(pretraining, "teacher_frames", remembered)
+    real = pretraining.encoder_frames_of
+    monkeypatch.setattr(pretraining, "encoder_frames_of", remembered)
     return paths
 
 
@@ -292,6 +292,14 @@ def test_the_same_command_again_imitates_nothing_anew(folders):
     ):
         with pytest.raises(SerLiveError, match="is of another recipe: remove it, or"):
             run_pretraining(replace(RECIPE, **other), folders, Place())
+
+
+def test_an_imitation_does_not_go_on_with_another_encoder(folders):
+    with stopped_at_save(1, ImitationTraining):
+        run_pretraining(RECIPE, folders, Place())
+    keep(WhisperEncoder(WIDTH, max(LAYERS) + 1, 1500), folders.corpora / RECIPE.imitates)
+    with pytest.raises(SerLiveError, match=r"1 changed \(teacher\.safetensors\)"):
+        run_pretraining(RECIPE, folders, Place())
 
 
 def test_a_start_provides_all_weights_up_to_the_pooling(folders):

@@ -14,10 +14,10 @@ from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
 from tests.helpers.places import RECIPES
-from tests.helpers.training import run_train
+from tests.helpers.training import run_train, stopped_at_save
 from tests.helpers.whisper import WIDTH, keep
 from train.corpora.known import Utterance, read_corpus
-from train.fitting.answers import ANSWERS, read_answers
+from train.fitting.answers import ANSWERS, keep_answers, read_answers, recording_name
 from train.fitting.run_folder import Folders
 from train.place import Place
 from train.stages.run import run
@@ -106,6 +106,49 @@ def test_a_run_from_before_a_setting_is_taken_up(folders):
     assert run_teaching(RECIPE, folders, Place())
     with pytest.raises(SerLiveError, match="teachers of another recipe"):
         run_teaching(replace(RECIPE, trains="head"), folders, Place())
+
+
+def test_teachers_and_their_pupils_do_not_go_on_with_others(folders, tmp_path):
+    run_teaching(RECIPE, folders, Place())
+    recipe = replace(STREAMED, answers=str(folders.run), epochs=1)
+    pupil = replace(folders, run=tmp_path / "pupil")
+    with stopped_at_save():
+        run(recipe, pupil)
+    answers = folders.run / ANSWERS
+    kept = answers.read_bytes()
+    answers.write_bytes(kept + b"\n")
+    with pytest.raises(SerLiveError, match=r"1 changed \(.*answers\.json\)"):
+        run(recipe, pupil)
+    answers.write_bytes(kept)
+    assert run(recipe, pupil)
+    keep(WhisperEncoder(WIDTH, 2, 200), folders.corpora / "encoder.safetensors")
+    with pytest.raises(SerLiveError, match=r"1 changed \(encoder\.safetensors\)"):
+        run_teaching(RECIPE, folders, Place())
+    (folders.corpora / "encoder.safetensors").unlink()
+    with pytest.raises(SerLiveError, match="openai/whisper-base"):
+        run_teaching(RECIPE, folders, Place())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda kept: kept["answers"].popitem(), "asked about none"),
+        (lambda kept: kept["labels"].pop(), "is damaged"),
+        (lambda kept: kept.update(answers=[1]), "is damaged"),
+        (lambda kept: kept.pop("labels"), "is damaged"),
+        (lambda kept: kept.update(labels=["a", "b", "c", "d"]), "and none of angry"),
+    ],
+)
+def test_answers_that_cannot_be_used_are_named(tmp_path, damage, message):
+    spoken = [Utterance(tmp_path / "1.wav", "sad", "1001", str(tmp_path))]
+    names = [recording_name(one, tmp_path) for one in spoken]
+    keep_answers(tmp_path, EMOTIONS, names, np.full((1, 4), 0.25, np.float32))
+    kept = json.loads((tmp_path / ANSWERS).read_text())
+    assert read_answers(tmp_path, spoken, EMOTIONS, tmp_path)[1].all()
+    damage(kept)
+    (tmp_path / ANSWERS).write_text(json.dumps(kept))
+    with pytest.raises(SerLiveError, match=message):
+        read_answers(tmp_path, spoken, EMOTIONS, tmp_path)
 
 
 def test_pooling_ends_with_the_recording():
