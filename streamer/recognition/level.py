@@ -36,11 +36,20 @@ class LevelState:
         power: decaying sum of the mean squares of timesteps of speech.
         weight: the sum of their weights.
         since: timesteps since the last speech.
+        total_db: sum of the levels at all timesteps of speech.
+        timesteps: their number.
     """
 
     power: float = 0.0
     weight: float = 0.0
     since: int = 0
+    total_db: float = 0.0
+    timesteps: int = 0
+
+    @property
+    def mean_db(self) -> float:
+        """Mean level of all speech so far, :data:`UNKNOWN_DB` before any."""
+        return self.total_db / self.timesteps if self.timesteps else UNKNOWN_DB
 
 
 def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelState]:
@@ -49,7 +58,9 @@ def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelSt
     Between two sentences the level stays that of the last one, but weighs less and less.
     """
     total, weight, since = state.power, state.weight, state.since
+    total_db, timesteps = state.total_db, state.timesteps
     levels = []
+    level = 10.0 * math.log10(max(total / weight, _LEAST)) if weight else UNKNOWN_DB
     for power, speech in zip(spectra.power, spectra.speech.tolist(), strict=True):
         since += 1
         if speech >= SPEECH_THRESHOLD:
@@ -57,5 +68,7 @@ def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelSt
             square = float(power.sum(dtype=np.float64)) / _FULL_SCALE
             keep = _KEEP**since
             total, weight, since = keep * total + square, keep * weight + 1.0, 0
-        levels.append(10.0 * math.log10(max(total / weight, _LEAST)) if weight else UNKNOWN_DB)
-    return levels, LevelState(total, weight, since)
+            level = 10.0 * math.log10(max(total / weight, _LEAST))
+            total_db, timesteps = total_db + level, timesteps + 1
+        levels.append(level)
+    return levels, LevelState(total, weight, since, total_db, timesteps)

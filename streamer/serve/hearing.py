@@ -18,6 +18,7 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.recognition.stream import Stream
 from streamer.serve.protocol import Code, Refused, Start
 from streamer.session.events import SessionStarted
+from streamer.session.profile_level import ProfileLevel
 from streamer.session.report import Report, Sinks, deliver_by_time
 from streamer.signal import (
     FRAME_TAIL_SAMPLES,
@@ -102,6 +103,7 @@ class _Channel:
         else:
             self.stream = recognizer.stream(adaptation.profile, adaptation.adapts)
         self.report = report
+        self.level = ProfileLevel(adaptation.profile, recognizer.metadata)
         self._enrols = start.enrols
         self.speech_timesteps = 0
         self.resampler = Resampler(start.sample_rate)
@@ -250,6 +252,8 @@ class Hearing:
         """Take the streams' estimates, by channel."""
         for channel, own in zip(self._channels, estimates, strict=True):
             channel.owe(own)
+            if note := channel.level.heard(channel.stream):
+                self._lines.add("note", note)
 
     def lines(self, now_s: float) -> list[str]:
         """Return the lines for all results so far, at a moment of the monotonic clock."""

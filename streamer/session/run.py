@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,6 +20,7 @@ from streamer.session.events import (
     Sink,
 )
 from streamer.session.interrupts import Interrupted, Interrupts
+from streamer.session.profile_level import ProfileLevel
 from streamer.session.report import Report, Sinks, deliver_by_time
 from streamer.sound.resampler import Resampler
 from streamer.sound.source import Away, Float32, Loss, Source
@@ -37,6 +38,7 @@ class _Hearing:
         listeners: Sequence[Listener],
         adaptation: Adaptation,
         at_once: int,
+        say: Callable[[str], None],
     ) -> None:
         self._source = source
         self._rate = source.sample_rate
@@ -45,6 +47,8 @@ class _Hearing:
         self._resampler = Resampler(source.sample_rate)
         self._adaptation = adaptation.told(recognizer.metadata)
         self._stream = recognizer.stream(adaptation.profile, adaptation.adapts, at_once)
+        self._level = ProfileLevel(adaptation.profile, recognizer.metadata)
+        self._say = say
         self._report = report
         self._clock = clock
         self._listeners = listeners
@@ -118,6 +122,8 @@ class _Hearing:
         """Process a block and return the computing time."""
         began = time.perf_counter()
         self._report.owe(self._stream.accept(self._resampler.accept(block)))
+        if note := self._level.heard(self._stream):
+            self._say(f"{self._source.name}: {note}")
         self._heard += len(block)
         return time.perf_counter() - began
 
@@ -126,6 +132,10 @@ class _Hearing:
         heard = AudioBlock(block, self._rate, clipped, self._source.overflows, compute_s)
         for listener in self._listeners:
             listener.hear(heard)
+
+
+def ignore(_line: str) -> None:
+    """Say nothing."""
 
 
 def _by_channel(
@@ -149,6 +159,7 @@ def run_session(
     streams: int | None = None,
     adaptation: Adaptation = UNKNOWN_VOICE,
     at_once: int = 1,
+    say: Callable[[str], None] = ignore,
 ) -> None:
     """Run a source to its end or to a signal; either way the sinks get their last event.
 
@@ -164,6 +175,7 @@ def run_session(
         adaptation: how each stream adapts to its voice.
         at_once: number of timesteps that the network takes at once; more than one is for those who
             do not wait for estimates.
+        say: takes a line for the user, if a voice is far from the level of its profile.
 
     Raises:
         SerLiveError: the audio is damaged; raised after the last event for what was heard. Or the
@@ -175,7 +187,7 @@ def run_session(
     channels = [None] if streams is None else [*range(1, streams + 1)]
     reports = [Report(recognizer, working, clock, one) for one in channels]
     hearings = [
-        _Hearing(source, recognizer, report, clock, heard_by, adaptation, at_once)
+        _Hearing(source, recognizer, report, clock, heard_by, adaptation, at_once, say)
         for report, heard_by in zip(reports, [listeners, *[()] * len(channels)], strict=False)
     ]
     cause: SerLiveError | Interrupted | None = None

@@ -129,6 +129,16 @@ def test_a_profile_of_the_shipped_model_at_the_server_is_what_replay_makes_of_it
         assert_same(heard.estimates, expected[1:-1])
 
 
+def test_a_voice_far_from_the_level_of_its_profile_is_told(server, shipped, speech):
+    first = start(sample_format="f32le", profile=shipped.enrol(np.tile(speech, 4)).to_values())
+    far = np.float32(0.05) * np.tile(speech, 6)
+    heard = converse(
+        server.stream, first, *cut(far.tobytes(), np.random.default_rng(1), 40_000), END
+    )
+    [note] = [one for one in heard.messages if one["type"] == "note"]
+    assert "dB softer than in its profile" in note["message"]
+
+
 def test_a_profile_made_at_the_server_is_that_of_enrol(server, shipped, speech):
     expected = shipped.enrol(speech)
     data, rng = speech.tobytes(), np.random.default_rng(3)

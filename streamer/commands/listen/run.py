@@ -76,6 +76,7 @@ def run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             listeners=display.listeners,
             streams=microphone.streams,
             adaptation=adaptation,
+            say=teller.say,
         )
     return 0
 

@@ -151,6 +151,7 @@ def draw_recording(
                 interrupts=interrupts,
                 listeners=[monitor],
                 adaptation=adaptation,
+                say=say,
             )
     except RunFailure:
         raise

@@ -113,6 +113,7 @@ def run(
                         listeners=display.listeners,
                         streams=source.streams,
                         adaptation=adaptation,
+                        say=say,
                         # Whoever writes into a pipe may wait for every line.
                         at_once=MANY_AT_ONCE if speed is None and name != "-" else 1,
                     )

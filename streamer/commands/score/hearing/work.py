@@ -217,6 +217,7 @@ def _hear(
             interrupts=Interrupts(),
             adaptation=adaptation,
             at_once=MANY_AT_ONCE,
+            say=notices.append,
         )
 
 
