@@ -146,7 +146,10 @@ def audible(frames: Float32) -> tuple[Float32, bool]:
 def no_audio(name: str, samples: int, sample_rate: int) -> SerLiveError:
     """Return the error for a source that holds something other than audio."""
     at_s = samples / sample_rate
-    return SerLiveError(f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale")
+    return SerLiveError(
+        f"{name}: a sample at {at_s:.3f} s is NaN, infinite or beyond all scale; "
+        "nothing after it was heard"
+    )
 
 
 def keep_quiet(_: str) -> None:

@@ -13,7 +13,7 @@ DESCRIPTION = (
     "settings of the decision layer, and show which costs least: seconds without the right "
     "label, and a second for each change to a wrong one. Then try how much of everyday speech "
     "is neutral: choose what finds most of acted emotion while "
-    "at most 20 %% of ordinary speech is called one."
+    "at most 20 % of ordinary speech is called one."
 )
 
 

@@ -9,7 +9,7 @@ from streamer.commands.options import SPEED_HELP, SPEEDS, add_model, add_prior, 
 
 HELP = "a shipped recording, live; needs no microphone"
 DESCRIPTION = (
-    "Replay the shipped recording of 11 s as if it were arriving live. One actor says one sentence "
+    "Replay the shipped recording of 10 s as if it were arriving live. One actor says one sentence "
     "four times: neutral, angry, sad and happy. No microphone is needed. At the end, a terminal "
     "shows what was heard in each."
 )

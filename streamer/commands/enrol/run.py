@@ -149,8 +149,8 @@ def _hear_microphone(
     )
     with microphone:
         say(
-            f"{microphone.name} listens until {GOOD_SPEECH_S:g} s of speech were heard: talk as "
-            "you usually do; Ctrl-C stops and keeps nothing"
+            f"{microphone.name} listens until {GOOD_SPEECH_S:g} s of speech were heard, for "
+            f"{LONGEST_S:g} s at most: talk as you usually do; Ctrl-C stops and keeps nothing"
         )
         _hear(microphone, _MICROPHONE_BLOCK_MS, enrolment, progress, interrupts, GOOD_SPEECH_S)
 

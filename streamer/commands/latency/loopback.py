@@ -22,7 +22,7 @@ from streamer.sound.capture.devices import (
     Device,
     cannot_open,
     find_device,
-    input_devices,
+    find_microphone,
     output_devices,
     portaudio,
 )
@@ -194,7 +194,7 @@ def measure_loopback(
         SerLiveError: there is no such device.
         RunFailure: a device cannot be opened or loses audio, or the chirp is not heard.
     """
-    microphone = _MarkedMicrophone(find_device(device, input_devices()))
+    microphone = _MarkedMicrophone(find_microphone(device))
     speaker_device = find_device(output_device, output_devices(), "output")
     lowest_rate = min(microphone.sample_rate, speaker_device.sample_rate)
     speaker = _Speaker(speaker_device, chirp(speaker_device.sample_rate, lowest_rate))

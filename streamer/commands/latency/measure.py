@@ -41,7 +41,7 @@ from streamer.outputs import Output, write_line
 from streamer.recognition.prior import BALANCED, Prior
 from streamer.recognition.recognizer import Recognizer
 from streamer.session.interrupts import Interrupted, Interrupts
-from streamer.sound.capture.devices import find_device, input_devices
+from streamer.sound.capture.devices import find_microphone
 from streamer.sound.source import NO_SIGNALS, Signals, Source
 
 SCHEMA = 1
@@ -173,7 +173,7 @@ def _measure_live(
     with ExitStack() as stack:
         source: Source
         if plan.source == "mic":
-            device = find_device(plan.device, input_devices())
+            device = find_microphone(plan.device)
             source = microphone = stack.enter_context(
                 DatedMicrophone(device, say, duration_s=duration_s, signals=interrupts)
             )
