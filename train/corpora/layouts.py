@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +29,27 @@ class Clip(NamedTuple):
     session: str = ""
 
 
-def audio_files(folder: Path) -> Iterator[Path]:
-    """Yield audio files at any depth, sorted, without hidden ones (macOS adds ``._name.wav``)."""
-    for path in sorted(folder.rglob("*")):
+def audio_files(folder: Path, suffixes: Collection[str] = SOUND_SUFFIXES) -> Iterator[Path]:
+    """Yield audio files at any depth, sorted, without hidden ones (macOS adds ``._name.wav``).
+
+    Args:
+        folder: where they lie; it need not exist.
+        suffixes: suffixes of audio files, in lower case.
+
+    Raises:
+        SerLiveError: a folder cannot be looked into.
+    """
+    if not folder.is_dir():
+        return
+    walked = os.walk(folder, onerror=_refuse)
+    for path in sorted(Path(parent, name) for parent, _, names in walked for name in names):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SOUND_SUFFIXES and not hidden:
+        if path.suffix.lower() in suffixes and not hidden:
             yield path
+
+
+def _refuse(error: OSError) -> None:
+    raise SerLiveError(f"cannot look into {error.filename}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from streamer.errors import SerLiveError
 from streamer.formats.label_table import labelled_files
+from streamer.sound.files.media import MEDIA_SUFFIXES
+from streamer.sound.files.recording import SOUND_SUFFIXES
 from train.corpora.layouts import Clip, audio_files
 
 #: Speaker of recordings without a speaker name. They may be one person or many, so no split can
@@ -45,7 +47,7 @@ def own_labels(name: str) -> tuple[str, ...]:
 
 def _folder(folder: Path) -> Iterator[Clip]:
     """Read ``LABEL/x.wav`` (unknown speaker) and ``LABEL/SPEAKER/x.wav`` (known speaker)."""
-    for path in audio_files(folder):
+    for path in audio_files(folder, SOUND_SUFFIXES | MEDIA_SUFFIXES):
         within = path.relative_to(folder).parts
         if len(within) == 1:
             raise SerLiveError(f"{path}: lies in no class folder; {folder}/LABEL/ names its label")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +165,31 @@ def test_own_recordings_are_read_from_class_folders(tmp_path):
     assert said(utterances) == [("bored", UNKNOWN), ("bored", "anna"), ("keen", "anna")]
     assert {one.corpus for one in utterances} == {name}
     assert utterances[0].licence == "the owner's"
+
+
+def test_own_recordings_of_every_kind_are_read(tmp_path):
+    for name in ("a.wav", "b.M4A", "c.webm", "notes.txt", ".hidden.wav"):
+        (tmp_path / "calm" / "ann").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "calm" / "ann" / name).touch()
+    found = read_corpus(str(tmp_path), tmp_path)
+    assert [one.path.name for one in found] == ["a.wav", "b.M4A", "c.webm"]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path, monkeypatch):
+    """As another user's; the tests may run as one who may do all."""
+    locked = tmp_path / "calm" / "bob"
+    locked.mkdir(parents=True)
+    (tmp_path / "calm" / "ann.wav").touch()
+    scandir = os.scandir
+
+    def refused(path):
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(SerLiveError, match=r"cannot look into .*bob: Permission denied"):
+        read_corpus(str(tmp_path), tmp_path)
 
 
 def test_own_recordings_are_read_from_a_table(tmp_path):
