@@ -152,7 +152,8 @@ def test_a_bad_recording_is_a_row_with_its_error(tmp_path, wav):
     assert cut["duration_s"] > 4
     said = {
         "empty.wav": "the file is empty",
-        "nan.wav": "a sample at 0.000 s is NaN, infinite or beyond all scale",
+        "nan.wav": "a sample at 0.000 s is NaN, infinite or beyond all scale; nothing after it was "
+        "heard",
         "short.wav": "too short: a timestep is 40 ms",
         "pipe.wav": "no regular file; pipe raw PCM into: ser-live replay -",
         "gone.wav": "No such file or directory",
