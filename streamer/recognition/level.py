@@ -60,7 +60,7 @@ def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelSt
     total, weight, since = state.power, state.weight, state.since
     total_db, timesteps = state.total_db, state.timesteps
     levels = []
-    level = 10.0 * math.log10(max(total / weight, _LEAST)) if weight else UNKNOWN_DB
+    level = _in_db(total / weight) if weight else UNKNOWN_DB
     for power, speech in zip(spectra.power, spectra.speech.tolist(), strict=True):
         since += 1
         if speech >= SPEECH_THRESHOLD:
@@ -68,7 +68,11 @@ def levels_of(spectra: Spectra, state: LevelState) -> tuple[list[float], LevelSt
             square = float(power.sum(dtype=np.float64)) / _FULL_SCALE
             keep = _KEEP**since
             total, weight, since = keep * total + square, keep * weight + 1.0, 0
-            level = 10.0 * math.log10(max(total / weight, _LEAST))
+            level = _in_db(total / weight)
             total_db, timesteps = total_db + level, timesteps + 1
         levels.append(level)
     return levels, LevelState(total, weight, since, total_db, timesteps)
+
+
+def _in_db(mean_square: float) -> float:
+    return 10.0 * math.log10(max(mean_square, _LEAST))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +34,15 @@ def stopped_at_save(number: int = 1, kind: type = Training) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(kind, "save", save_and_stop)
         yield
+
+
+@contextmanager
+def changed(file: Path) -> Iterator[None]:
+    """Let a file have a byte more for a while."""
+    kept = file.read_bytes()
+    file.write_bytes(kept + b"\n")
+    yield
+    file.write_bytes(kept)
 
 
 def have_equal_weights(network, other):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +25,14 @@ EARLIER_SETS = ("as recorded", "augmented")
 MATRICES_ABREAST = 4
 
 
-def plot_run(folder: Path) -> None:
+def plot_run(records: Sequence[Mapping[str, Any]], result: Mapping[str, Any], folder: Path) -> None:
     """Draw ``loss.png``, ``uar.png``, ``confusion.png`` and ``reliability.png`` of a finished run.
 
-    They use only ``log.jsonl`` and ``result.json``, so they can be drawn again.
+    Args:
+        records: lines of its log.
+        result: its result.
+        folder: folder to draw in.
     """
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     where = f"{result['recipe']['name']}, validation speakers"
     plot_loss(records, folder / "loss.png")
     plot_uar(records, result["recipe"]["corpora"], result["epoch"], folder / "uar.png")

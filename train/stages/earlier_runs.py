@@ -59,16 +59,19 @@ class EarlierRuns:
 
     def files(self) -> list[Path]:
         """Return the files that a fit depends on: weights, temperatures and stored answers."""
-        runs = [one for one in (self.start, *self.teachers) if one is not None]
-        found = [run.path / WEIGHTS for run in runs]
+        found = [run.path / WEIGHTS for run in self._networks]
         found += [one.path / RESULT for one in self.teachers]
         found += [] if self.answers is None else answer_files(self.answers.path)
         return [one for one in found if one.is_file()]
 
     def refit_files(self) -> list[Path]:
         """Return the files that a refit depends on beside these."""
-        runs = [one for one in (self.start, *self.teachers) if one is not None]
-        return [one for run in runs if (one := run.refit.path / WEIGHTS).is_file()]
+        found = [run.refit.path / WEIGHTS for run in self._networks]
+        return [one for one in found if one.is_file()]
+
+    @property
+    def _networks(self) -> list[RunFolder]:
+        return [one for one in (self.start, *self.teachers) if one is not None]
 
     def joined(self, own: Lineage, recipe: Recipe) -> Lineage:
         """Join the recipe's own lineage with those of all these runs.

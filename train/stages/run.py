@@ -12,6 +12,7 @@ from streamer.modelfile.lineage import Lineage
 from streamer.outputs import say_on_stderr
 from streamer.recognition.normaliser import Normaliser
 from train.corpora.lineage import check_recordings, keep_recordings
+from train.fitting.epoch_log import read_log
 from train.fitting.epochs import Fitted, fit, refit
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RESULT, Folders, RunFolder
@@ -117,7 +118,7 @@ def run(
     if place.leads:
         folder.keep_weights(fitted.network)
         folder.keep_json(result)
-        plot_run(folder.path)
+        plot_run(read_log(folder.path), result, folder.path)
     return result
 
 

@@ -21,7 +21,7 @@ from streamer.recognition.recognizer import Recognizer
 from streamer.sound.files.recording import read_recording
 from tests.helpers.generated import EMOTIONS, STREAMED, recipe_with
 from tests.helpers.places import CLIPS, ROOT
-from tests.helpers.training import have_equal_weights, stopped_at_save
+from tests.helpers.training import changed, have_equal_weights, stopped_at_save
 from train.fitting.run_folder import RunFolder
 from train.fitting.training import Training
 from train.stages.export import export_run
@@ -122,22 +122,19 @@ def test_a_run_does_not_resume_with_other_recordings(folders):
 
 
 @pytest.mark.parametrize(
-    ("changed", "saves"), [("network.safetensors", 1), ("refit/network.safetensors", 3)]
+    ("name", "saves"), [("network.safetensors", 1), ("refit/network.safetensors", 3)]
 )
-def test_a_run_does_not_go_on_from_a_start_that_was_trained_again(
-    folders, tmp_path, changed, saves
-):
+def test_a_run_does_not_go_on_from_a_start_that_was_trained_again(folders, tmp_path, name, saves):
     start, recipe = replace(folders, run=tmp_path / "start"), recipe_with(epochs=2, refit=True)
     run(recipe_with(epochs=1, refit=True), start)
     later = replace(recipe, pretrained=str(start.run))
     with stopped_at_save(saves):
         run(later, folders)
-    weights = start.run / changed
-    kept, network = weights.read_bytes(), RunFolder(start.run).load()[0]
-    weights.write_bytes(save({name: one + 1 for name, one in network.state_dict().items()}))
-    with pytest.raises(SerLiveError, match=rf"other recordings or files .*1 changed \(.*{changed}"):
+    with (
+        changed(start.run / name),
+        pytest.raises(SerLiveError, match=rf"other recordings or files .*1 changed \(.*{name}"),
+    ):
         run(later, folders)
-    weights.write_bytes(kept)
     assert run(later, folders)
 
 
@@ -153,9 +150,9 @@ def test_a_start_may_be_refit_after_a_run_from_it(folders, tmp_path):
 
 @pytest.mark.usefixtures("few_surroundings", "ordinary")
 @pytest.mark.parametrize(
-    "changed", ["noise/House/hum.wav", "noise/impulse_responses/hall.wav", "speech/intent/a/0.flac"]
+    "name", ["noise/House/hum.wav", "noise/impulse_responses/hall.wav", "speech/intent/a/0.flac"]
 )
-def test_a_run_does_not_go_on_with_other_unlabelled_material(folders, changed):
+def test_a_run_does_not_go_on_with_other_unlabelled_material(folders, name):
     room = folders.corpora / "noise" / "impulse_responses" / "hall.wav"
     room.parent.mkdir()
     soundfile.write(room, np.eye(1, 1_600)[0], 16_000)
@@ -163,12 +160,11 @@ def test_a_run_does_not_go_on_with_other_unlabelled_material(folders, changed):
     recipe = replace(STREAMED, epochs=1, streams=streams, noises=("noise",))
     with stopped_at_save():
         run(recipe, folders)
-    file = folders.corpora / changed
-    kept = file.read_bytes()
-    file.write_bytes(kept + b"!")
-    with pytest.raises(SerLiveError, match=rf"1 changed \({changed}\)"):
+    with (
+        changed(folders.corpora / name),
+        pytest.raises(SerLiveError, match=rf"1 changed \({name}\)"),
+    ):
         run(recipe, folders)
-    file.write_bytes(kept)
     assert run(recipe, folders)
 
 

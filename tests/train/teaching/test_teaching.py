@@ -14,7 +14,7 @@ from model.whisper import WhisperEncoder
 from streamer.errors import SerLiveError
 from tests.helpers.generated import EMOTIONS, STREAMED
 from tests.helpers.places import RECIPES
-from tests.helpers.training import run_train, stopped_at_save
+from tests.helpers.training import changed, run_train, stopped_at_save
 from tests.helpers.whisper import WIDTH, keep
 from train.corpora.known import Utterance, read_corpus
 from train.fitting.answers import ANSWERS, keep_answers, read_answers, recording_name
@@ -114,12 +114,11 @@ def test_teachers_and_their_pupils_do_not_go_on_with_others(folders, tmp_path):
     pupil = replace(folders, run=tmp_path / "pupil")
     with stopped_at_save():
         run(recipe, pupil)
-    answers = folders.run / ANSWERS
-    kept = answers.read_bytes()
-    answers.write_bytes(kept + b"\n")
-    with pytest.raises(SerLiveError, match=r"1 changed \(.*answers\.json\)"):
+    with (
+        changed(folders.run / ANSWERS),
+        pytest.raises(SerLiveError, match=r"1 changed \(.*answers\.json\)"),
+    ):
         run(recipe, pupil)
-    answers.write_bytes(kept)
     assert run(recipe, pupil)
     keep(WhisperEncoder(WIDTH, 2, 200), folders.corpora / "encoder.safetensors")
     with pytest.raises(SerLiveError, match=r"1 changed \(encoder\.safetensors\)"):
